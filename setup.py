@@ -1,0 +1,51 @@
+"""Metadata of the package. The linter's and pytest's settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = next(line.split('"')[1] for line in (HERE / "minicnn/__init__.py").open(encoding="utf-8")
+               if line.startswith("__version__"))
+
+setup(
+    name="minicnn",
+    version=VERSION,
+    description="Convolutional networks from scratch in NumPy: hand-written backprop, the true "
+                "VGG16, transfer learning",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    packages=find_packages(include=["minicnn", "minicnn.*"]),
+    package_data={"minicnn": ["data/*.h5", "data/*.txt", "models/*.csv", "weights/*.h5"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "numpy>=2",     # the arrays; everything is computed with it
+        "h5py>=3.11",   # HDF5: Keras' weights and models
+        "pillow>=10",   # photos: decoding, EXIF, resizing
+        "tqdm>=4.60",   # progress bars of the command line
+        "matplotlib>=3.8",  # figures
+        "pooch>=1.8",   # the one download: whole, checked, cached
+    ],
+    extras_require={
+        "cuda12": ["cupy-cuda12x>=13"],  # arrays on an NVIDIA GPU, CUDA 12
+        "cuda13": ["cupy-cuda13x>=13"],  # arrays on an NVIDIA GPU, CUDA 13
+        "test": [
+            "pytest>=8",          # runs the tests
+            "hypothesis>=6",      # draws shapes
+            "torch==2.13.0",      # oracle for every forward and gradient
+            "keras>=3.15; python_version >= '3.11'",  # oracle for files and for VGG16
+            "keras>=3.12; python_version < '3.11'",   # the last one for Python 3.10
+            "ruff>=0.6",          # the linter
+        ],
+    },
+    entry_points={"console_scripts": ["minicnn=minicnn.cli:main"]},
+    classifiers=[
+        "Intended Audience :: Education",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
