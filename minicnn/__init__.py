@@ -1,0 +1,35 @@
+"""minicnn: convolutional networks from scratch, small enough to read, real enough to use.
+
+Reading order: layers/dense.py and activations.py (one layer, forward and backward), losses.py,
+optimizers.py, ops/im2col.py and layers/conv2d.py (convolution as a matrix product),
+layers/pooling.py, gradcheck.py (is it right?), model.py (layers in a row), training/loop.py
+(learning), models/vgg16.py (the true network), training/transfer.py (a new head on it).
+"""
+
+from . import data, losses, optimizers
+from .errors import MiniCNNError
+from .gradcheck import gradcheck
+from .layers import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
+from .model import Sequential, load
+from .models import VGG16, SmallCNN
+from .preprocessing import Preprocessing
+from .training import Callback, fit
+
+__version__ = "0.1.0"
+
+__all__ = ["AveragePool2D", "Callback", "Conv2D", "Dense", "Dropout", "Flatten",
+           "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing", "ReLU",
+           "Sequential", "Sigmoid", "SmallCNN", "Softmax", "VGG16", "data", "fit", "gradcheck",
+           "load", "losses", "optimizers"]

@@ -1,0 +1,168 @@
+"""Is a backward right? Compare it with central differences of its forward.
+
+For a random upstream gradient dy, L(x) = <forward(x), dy> has the gradient dx = backward(dy), and
+    ∂L/∂x_k ≈ (L(x + ε e_k) − L(x − ε e_k)) / 2ε      with an error of order ε² + u/ε (u: rounding),
+near 1e-9 in float64 at ε = 1e-6. A random dy, never ones: ones hide permutations.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import layers as L
+from . import losses
+from .errors import ArgumentError
+
+
+@dataclass
+class Row:
+    """One gradient: its name, shape, how it was checked, relative error and a verdict in words."""
+
+    name: str
+    shape: tuple[int, ...]
+    method: str
+    error: float
+    note: str
+
+
+class Gradcheck:
+    """What gradcheck found: .rows, .ok, and str() as a table."""
+
+    def __init__(self, title: str, rows: list[Row]) -> None:
+        self.title, self.rows = title, rows
+
+    @property
+    def ok(self) -> bool:
+        """True where every gradient agrees."""
+        return bool(self.rows) and all(row.note == "ok" for row in self.rows)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.title if i == 0 else '':<34} {row.name:<16} {str(row.shape):<16} "
+                         f"{row.method:<14} {row.error:8.1e}  {row.note}"
+                         for i, row in enumerate(self.rows))
+
+
+def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float = 1e-6,
+              max_elements: int = 600, seed: int = 0) -> Gradcheck:
+    """Checks dx and the gradient of every parameter of a layer or Sequential, in float64.
+
+    layer: anything with forward(x, training=True), backward(dy) and, where it has parameters,
+           dicts params and grads. It works on copies; `layer` and `x` stay as they are.
+    x:     (N, …). Each element is checked up to max_elements, beyond that 20 random directions.
+    error: max |analytic − numeric| / max |numeric|; above tolerance the row says so.
+    """
+    rng = np.random.default_rng(seed)
+    layer, x = copy.deepcopy(layer), np.array(x, np.float64)
+    parts = getattr(layer, "layers", [layer])
+    if parts == [layer] and hasattr(layer, "build"):
+        layer.build(x.shape[1:], rng)
+    for part in parts:
+        params = getattr(part, "params", {})
+        part.params = {key: np.array(p, np.float64) for key, p in params.items()}
+
+    def run(x: np.ndarray):
+        again = copy.deepcopy(layer)  # a fresh copy, so that Dropout draws the same mask each time
+        return again, again.forward(x, training=True)
+
+    work, before = np.array(x), np.array(x)
+    ran, y = run(work)
+    dy = rng.normal(size=np.shape(y))
+    found = {"dx": (x, ran.backward(dy))}
+    for part, done in zip(parts, getattr(ran, "layers", [ran]), strict=True):
+        label = f"{part.name}." if len(parts) > 1 else ""
+        if getattr(part, "trainable", True):
+            for key, p in part.params.items():
+                found[f"{label}d{key}"] = p, done.grads.get(key)
+
+    rows = []
+    if not np.array_equal(work, before):
+        rows.append(Row("x", x.shape, "", np.inf, "forward or backward changed its input"))
+    for name, (value, analytic) in found.items():
+        if np.shape(analytic) != value.shape:
+            got = "nothing" if analytic is None else f"shape {np.shape(analytic)}"
+            note = f"expected {value.shape}, received {got}"
+            rows.append(Row(name, value.shape, "", np.inf, note))
+            continue
+        numeric, projected, method = _differences(lambda: float((run(x)[1] * dy).sum()), value,
+                                                  np.asarray(analytic), eps, max_elements, rng)
+        scale = max(np.abs(numeric).max(), 1e-8)
+        error = float(np.abs(projected - numeric).max() / scale)
+        note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # NaN is wrong too
+        rows.append(Row(name, value.shape, method, error, note))
+    return Gradcheck(getattr(layer, "name", type(layer).__name__), rows)
+
+
+def _differences(L, value: np.ndarray, analytic: np.ndarray, eps: float, max_elements: int,
+                 rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
+    """Slopes of L as `value` moves, in place and back: numeric, analytic, how they were taken."""
+    every = value.size <= max_elements
+    original, numeric, projected = value.copy(), [], []
+    for k in range(value.size if every else 20):
+        direction = np.zeros(value.shape)
+        if every:
+            direction.flat[k] = 1
+        else:
+            direction[...] = rng.normal(size=value.shape)
+        slopes = []
+        for sign in (1, -1):
+            value[...] = original + sign * eps * direction
+            slopes.append(L())
+        value[...] = original
+        numeric.append((slopes[0] - slopes[1]) / (2 * eps))
+        projected.append((analytic * direction).sum())
+    return (np.array(numeric), np.array(projected), "every element" if every else "20 directions")
+
+
+class _LossLayer:
+    """A loss seen as a layer: x are its outputs, the target is fixed."""
+
+    def __init__(self, loss: losses.Loss, t: np.ndarray) -> None:
+        self.loss, self.t = loss, t
+        self.name = type(loss).__name__ + (" from logits" if loss.from_logits else "")
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        return np.array(self.loss.forward(x, self.t))
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return self.loss.backward() * dy
+
+
+def check_all(seed: int = 0) -> list[Gradcheck]:
+    """Checks every layer and loss of minicnn, on odd sizes, strides and paddings."""
+    rng = np.random.default_rng(seed)
+    images, rows = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(4, 5))
+    probabilities = L.activations.softmax(rows)
+    cases = [
+        (L.Conv2D(4, (3, 2), name="Conv2D valid"), images),
+        (L.Conv2D(4, 3, (2, 1), "same", name="Conv2D same, strides (2, 1)"), images),
+        (L.Conv2D(2, 3, 1, (2, 1), "relu", name="Conv2D padding (2, 1) + ReLU"), images),
+        (L.Dense(3, name="Dense"), rows),
+        (L.Dense(3, activation="softmax", name="Dense + softmax"), rows),
+        (L.MaxPool2D(2, name="MaxPool2D"), images),
+        (L.MaxPool2D(3, strides=2, padding="same", name="MaxPool2D same, overlapping"), images),
+        (L.AveragePool2D(3, strides=2, padding="same", name="AveragePool2D same"), images),
+        (L.GlobalAveragePool2D(name="GlobalAveragePool2D"), images),
+        (L.Flatten(name="Flatten"), images),
+        (L.ReLU(name="ReLU"), images),
+        (L.Sigmoid(name="Sigmoid"), images),
+        (L.Softmax(name="Softmax"), rows),
+        (L.Dropout(0.4, name="Dropout"), images),
+        (_LossLayer(losses.BinaryCrossEntropy(), np.array([0, 1, 1, 0])), probabilities[:, :1]),
+        (_LossLayer(losses.BinaryCrossEntropy(True), np.array([0, 1, 1, 0])), rows[:, :1]),
+        (_LossLayer(losses.CategoricalCrossEntropy(), np.array([0, 4, 1, 1])), probabilities),
+        (_LossLayer(losses.CategoricalCrossEntropy(True), np.array([0, 4, 1, 1])), rows),
+        (_LossLayer(losses.MeanSquaredError(), rng.normal(size=(4, 5))), rows),
+    ]
+    return [gradcheck(layer, x, seed=seed) for layer, x in cases]
+
+
+def check_user_layer(layer: Any, shape: tuple[int, ...], seed: int = 0) -> Gradcheck:
+    """gradcheck of a student's layer on random numbers of `shape`."""
+    if not all(hasattr(layer, method) for method in ("forward", "backward")):
+        raise ArgumentError(f"{type(layer).__name__}: expected the methods forward(x, training) "
+                            f"and backward(dy), found {[m for m in dir(layer) if m[0] != '_']}.")
+    return gradcheck(layer, np.random.default_rng(seed).normal(size=shape), seed=seed)

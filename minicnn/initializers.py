@@ -1,0 +1,38 @@
+"""Starting values: wide enough for signals to pass, narrow enough not to explode.
+
+With Var(W) = g / fan, the variance of y = x·W is that of x. Glorot & Bengio 2010 take
+fan = (fan_in + fan_out) / 2 and g = 1, for signals and gradients alike; He et al. 2015 take
+fan = fan_in and g = 2, because a ReLU lets half of the variance through.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import ArgumentError
+
+NAMES = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros")
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(fan_in, fan_out) of a kernel (KH, KW, C, F) or (D, units): KH·KW·C and KH·KW·F."""
+    receptive = int(np.prod(shape[:-2]))
+    return receptive * shape[-2], receptive * shape[-1]
+
+
+def initialize(name: str, shape: tuple[int, ...], rng: np.random.Generator | None) -> np.ndarray:
+    """float32 array of `shape`, drawn by rng; zeros where rng is None (weights will be loaded).
+
+    Uniform on ±√(3·Var) or normal with variance Var, as in the module's docstring.
+    """
+    if name not in NAMES:
+        raise ArgumentError(f"initializer: expected one of {', '.join(NAMES)}, received {name!r}.")
+    if rng is None or name == "zeros":
+        return np.zeros(shape, np.float32)
+    fan_in, fan_out = fans(shape)
+    family, distribution = name.split("_")
+    variance = 2 / (fan_in + fan_out) if family == "glorot" else 2 / fan_in
+    if distribution == "uniform":
+        limit = np.sqrt(3 * variance)
+        return rng.uniform(-limit, limit, shape).astype(np.float32)
+    return rng.normal(0, np.sqrt(variance), shape).astype(np.float32)

@@ -1,0 +1,12 @@
+"""One file per layer: the mathematics, forward and backward side by side."""
+
+from .activations import ReLU, Sigmoid, Softmax
+from .base import Layer
+from .conv2d import Conv2D
+from .dense import Dense
+from .dropout import Dropout
+from .flatten import Flatten
+from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+
+__all__ = ["AveragePool2D", "Conv2D", "Dense", "Dropout", "Flatten", "GlobalAveragePool2D", "Layer",
+           "MaxPool2D", "ReLU", "Sigmoid", "Softmax"]

@@ -1,0 +1,85 @@
+"""ReLU, Sigmoid, Softmax: functions without parameters, each kept by its output y."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .base import Layer
+
+
+class ReLU(Layer):
+    """y = max(x, 0), of any shape. At x = 0 the derivative is taken as 0.
+
+    Source: Nair & Hinton 2010.
+    """
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x -> y of the same shape."""
+        self.check(x)
+        y = np.maximum(x, 0)
+        self.cache = y if keep else None
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Derivation: dy/dx is 1 where x > 0, and that is where y > 0; hence dx = dy · [y > 0]."""
+        return dy * (self.kept() > 0)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + e⁻ˣ), never overflowing: only e^(−|x|) ≤ 1 is computed."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+class Sigmoid(Layer):
+    """y = σ(x) = 1 / (1 + e⁻ˣ), of any shape."""
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x -> y of the same shape, in 0…1."""
+        self.check(x)
+        y = sigmoid(x)
+        self.cache = y if keep else None
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Derivation: σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 − σ); hence dx = dy · y · (1 − y)."""
+        y = self.kept()
+        return dy * y * (1 - y)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """eˣ / Σ eˣ over the last axis; subtracting the maximum changes nothing and never overflows."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+class Softmax(Layer):
+    """y_k = e^{x_k} / Σ_j e^{x_j} over the last axis, which needs two entries at least.
+
+    With a single one y would be 1 whatever x is, and nothing could be learnt: use Sigmoid.
+    """
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """As the input."""
+        if input_shape[-1] < 2:
+            raise ArgumentError(
+                f"{self.name}: expected at least 2 units, received {input_shape[-1]}. The softmax "
+                f"of one unit is always 1, so it cannot learn; use Dense(1) with Sigmoid instead.")
+        return input_shape
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x (N, …, K) -> y of the same shape, its last axis summing to 1."""
+        self.check(x)
+        y = softmax(x)
+        self.cache = y if keep else None
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Derivation: ∂y_j/∂x_k = y_j (δ_jk − y_k); hence dx_k = Σ_j dy_j ∂y_j/∂x_k
+        = y_k (dy_k − Σ_j dy_j y_j)."""
+        y = self.kept()
+        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+ACTIVATIONS = {"relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}

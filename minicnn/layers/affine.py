@@ -1,0 +1,63 @@
+"""What Conv2D and Dense share: z = x·W + b, an optional activation after it, and freezing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .activations import ACTIVATIONS
+from .base import Layer
+
+
+class Affine(Layer):
+    """y = activation(z), z linear in x, W and b. Subclasses give the linear part and its gradients.
+
+    activation: None, "relu", "sigmoid" or "softmax"; the layer then computes both, as in Keras.
+    """
+
+    def __init__(self, activation: str | None, kernel_initializer: str, name: str | None) -> None:
+        super().__init__(name)
+        if activation is not None and activation not in ACTIVATIONS:
+            raise ArgumentError(f"{self.name}: expected activation None or one of "
+                                f"{', '.join(ACTIVATIONS)}, received {activation!r}.")
+        self.activation = ACTIVATIONS[activation](self.name) if activation else None
+        self.activation_name = activation
+        self.kernel_initializer = kernel_initializer
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        """x -> z."""
+        raise ArgumentError(f"{self.name}: expected a linear(x); define it.")
+
+    def param_gradients(self, x: np.ndarray, dz: np.ndarray) -> dict[str, np.ndarray]:
+        """dz -> {"W": dW, "b": db}."""
+        raise ArgumentError(f"{self.name}: expected a param_gradients(x, dz); define it.")
+
+    def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
+        """dz -> dx."""
+        raise ArgumentError(f"{self.name}: expected an input_gradient(x, dz); define it.")
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x -> y = activation(linear(x)); keeps x, from which backward rebuilds what it needs."""
+        self.check(x)
+        self.cache = x if keep else None
+        z = self.linear(x)
+        return self.activation.forward(z, training, keep) if self.activation else z
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """dy -> dx by the chain rule, from the activation down; dW and db unless frozen."""
+        return self.input_gradient(self.kept(), self._dz_with_grads(dy))
+
+    def backward_params(self, dy: np.ndarray) -> None:
+        """dy -> dW, db unless frozen; dx is not computed."""
+        self._dz_with_grads(dy)
+
+    def _dz_with_grads(self, dy: np.ndarray) -> np.ndarray:
+        dz = self.activation.backward(dy) if self.activation else dy
+        if self.trainable:
+            self.grads = self.param_gradients(self.kept(), dz)
+        return dz
+
+    def matrix(self, dtype: np.dtype) -> np.ndarray:
+        """W as a matrix (inputs, outputs), in the dtype of the data."""
+        W = self.params["W"]
+        return W.reshape(-1, W.shape[-1]).astype(dtype, copy=False)  # conv: (KH·KW·C, F)

@@ -1,0 +1,64 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ShapeError
+from .affine import Affine
+from .base import pair
+
+
+class Dense(Affine):
+    """Every output sees every input.
+
+    Shapes:  x (N, D) -> y (N, units), W (D, units), b (units,)
+    Forward: Z = X @ W + b
+    Cost:    2·N·D·units flops
+    Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
+    """
+
+    def __init__(self, units: int, activation: str | None = None,
+                 kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
+        super().__init__(activation, kernel_initializer, name)
+        self.units = pair(units, f"{self.name}, units")[0]
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(D,) -> (units,)."""
+        if len(input_shape) != 1:
+            raise ShapeError(f"{self.name}: expected x of shape (N, D), received "
+                             f"{('N', *input_shape)}. Put Flatten() or GlobalAveragePool2D() "
+                             f"before it.")
+        W = self.params.get("W")
+        if W is not None and input_shape[0] != W.shape[0]:
+            raise ShapeError(f"{self.name}: expected {W.shape[0]} inputs (W is {W.shape}), "
+                             f"received x of shape {('N', *input_shape)}. Was the image size "
+                             f"changed?")
+        return (self.units,)
+
+    def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """W (D, units), b (units,)."""
+        return {"W": (input_shape[0], self.units), "b": (self.units,)}
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        """x (N, D) -> z (N, units)."""
+        z = x @ self.matrix(x.dtype)  # (N, D)·(D, units)
+        z += self.params["b"].astype(x.dtype, copy=False)
+        return z
+
+    def param_gradients(self, x: np.ndarray, dz: np.ndarray) -> dict[str, np.ndarray]:
+        """Derivation: dL = <dZ, X @ dW + db>, hence dW = Xᵀ @ dZ (D, units) and db = Σ_n dZ."""
+        return {"W": x.T @ dz, "b": dz.sum(axis=0)}
+
+    def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
+        """Derivation: dL = <dZ, dX @ W>, hence dX = dZ @ Wᵀ (N, D)."""
+        return dz @ self.matrix(x.dtype).T
+
+    def window(self) -> None:
+        """Sees all of x."""
+        return None
+
+    def config(self) -> dict:
+        """The constructor's arguments but the name."""
+        return {"units": self.units, "activation": self.activation_name,
+                "kernel_initializer": self.kernel_initializer}

@@ -1,0 +1,45 @@
+"""Dropout: learning with a random part of the inputs missing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .base import Layer
+
+
+class Dropout(Layer):
+    """In training each entry is 0 with probability `rate`, else divided by 1 − rate, so that the
+    expected value stays; otherwise, and when frozen, y = x.
+
+    The layer draws from its own generator: the same seed gives the same masks.
+    Source: Srivastava et al. 2014 ("inverted", as everybody computes it).
+    """
+
+    random = True
+
+    def __init__(self, rate: float, seed: int = 0, name: str | None = None) -> None:
+        super().__init__(name)
+        if not 0 <= rate < 1:
+            raise ArgumentError(f"{self.name}: expected a rate from 0 to below 1, "
+                                f"received {rate!r}.")
+        self.rate, self.seed = float(rate), seed
+        self.generator = np.random.default_rng(seed)
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x -> y of the same shape."""
+        self.check(x)
+        factor = np.ones((), x.dtype)
+        if training and self.trainable:
+            kept = self.generator.random(x.shape, np.float32) >= self.rate
+            factor = kept.astype(x.dtype) / x.dtype.type(1 - self.rate)
+        self.cache = factor if keep else None
+        return x * factor
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Derivation: y = factor · x entry by entry, hence dx = factor · dy."""
+        return dy * self.kept()
+
+    def config(self) -> dict:
+        """The constructor's arguments but the name."""
+        return {"rate": self.rate, "seed": self.seed}

@@ -1,0 +1,25 @@
+"""From images to rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Layer
+
+
+class Flatten(Layer):
+    """x (N, H, Wd, C) -> y (N, H·Wd·C); entry (h·Wd + w)·C + c, so it is a plain reshape."""
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(H, Wd, C) -> (H·Wd·C,)."""
+        return (int(np.prod(input_shape)),)
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x (N, …) -> y (N, D)."""
+        self.check(x)
+        self.cache = x.shape if keep else None
+        return x.reshape(len(x), *self.output_shape(x.shape[1:]))  # (N, D)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Derivation: the same numbers in another shape, and so are their gradients."""
+        return dy.reshape(self.kept())  # (N, H, Wd, C)

@@ -1,0 +1,257 @@
+"""Sequential: layers in a row. forward goes down the list, backward comes up again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from . import weights
+from .errors import ArgumentError, ShapeError
+from .layers import Dense, Flatten, Layer, ReLU, Sigmoid, Softmax
+from .preprocessing import Preprocessing
+
+
+class Sequential:
+    """A network y = f_L(… f_2(f_1(x))).
+
+    layers:        Layer objects; unnamed ones are named after their class: conv2d, conv2d_1, …
+    input_shape:   (H, Wd, C) or (D,), without N.
+    seed:          of the starting values; None leaves zeros, for weights that are loaded next.
+    preprocessing: the recipe from pixels to x. classes: names of the outputs. Both ride in files.
+    Raises:        ShapeError where a layer does not fit the one before it.
+    """
+
+    def __init__(self, layers: Iterable[Layer], input_shape: tuple[int, ...], seed: int | None = 0,
+                 name: str = "sequential", preprocessing: Preprocessing | None = None,
+                 classes: Sequence[str] | None = None) -> None:
+        self.input_shape = tuple(input_shape)
+        self.name, self.preprocessing = name, preprocessing
+        self.classes = None if classes is None else list(classes)
+        self.weights_note = ""  # what the last loading of weights has set, for summary
+        self.layers = self._named(list(layers))
+        self._build(self.layers, 0, seed)
+
+    def _named(self, layers: list[Layer]) -> list[Layer]:
+        taken = {layer.name for layer in layers if not layer.auto_named}
+        explicit = [layer.name for layer in layers if not layer.auto_named]
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise ArgumentError(f"Sequential: expected layers, received {layer!r} as number "
+                                    f"{i}.")
+            if not layer.auto_named and explicit.count(layer.name) > 1:
+                raise ArgumentError(f"Sequential: expected a different name for each layer, "
+                                    f"received {layer.name!r} twice. Rename one.")
+            if layer.auto_named:
+                base, number = type(layer).__name__.lower(), 0
+                while layer.name in taken:
+                    number += 1
+                    layer.name = f"{base}_{number}"
+                taken.add(layer.name)
+        return layers
+
+    def _build(self, layers: list[Layer], start: int, seed: int | None) -> None:
+        shapes = self.shapes(layers)  # raises before anything is drawn
+        for i, layer in enumerate(layers[start:], start):
+            layer.build(shapes[i], None if seed is None else np.random.default_rng([seed, i]))
+
+    def shapes(self, layers: list[Layer] | None = None) -> list[tuple[int, ...]]:
+        """Shapes without N: of the input, then of every layer's output."""
+        shapes = [self.input_shape]
+        for layer in self.layers if layers is None else layers:
+            shapes.append(layer.output_shape(shapes[-1]))
+        return shapes
+
+    # Computing
+
+    def check(self, x: np.ndarray) -> None:
+        """Raises unless x is (N, *input_shape)."""
+        if np.shape(x)[1:] != self.input_shape:
+            raise ShapeError(f"{self.name}: expected x of shape {('N', *self.input_shape)}, "
+                             f"received {np.shape(x)}. data.resize_and_crop brings photos to size.")
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x (N, *input_shape), float -> y. keep: keep what backward needs; predict does not."""
+        self.check(x)
+        for layer in self.layers:
+            x = layer.forward(x, training, keep)
+        return x
+
+    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        """dy = dL/dy -> dx = dL/dx, assigning every trainable layer's grads on the way.
+
+        input_gradient=False is a training step: it stops below the lowest trainable layer and
+        returns None.
+        """
+        if input_gradient:
+            for layer in reversed(self.layers):
+                dy = layer.backward(dy)
+            return dy
+        trainable = [i for i, layer in enumerate(self.layers) if layer.trainable and layer.params]
+        if trainable:
+            for layer in reversed(self.layers[trainable[0] + 1:]):
+                dy = layer.backward(dy)
+            self.layers[trainable[0]].backward_params(dy)
+        return None
+
+    def to_input(self, images: np.ndarray) -> np.ndarray:
+        """uint8 pixels (N, H, Wd, 3) -> x by the model's preprocessing; floats are x already."""
+        if images.dtype != np.uint8:
+            return images
+        if self.preprocessing is None:
+            raise ArgumentError(f"{self.name}: expected floats, received uint8 pixels, and this "
+                                f"model has no recipe for them. Give it one: model.preprocessing "
+                                f"= Preprocessing(…).")
+        return self.preprocessing(images)
+
+    def predict(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
+        """images (N, *input_shape) -> y, in batches, keeping nothing.
+
+        uint8 images are pixels and are preprocessed here; floats are network input already.
+        """
+        images = np.asarray(images)
+        self.check(images)
+        y = [self.forward(self.to_input(images[i:i + batch_size]), keep=False)
+             for i in range(0, len(images), batch_size)]
+        return np.concatenate(y) if y else np.zeros((0, *self.shapes()[-1]), np.float32)
+
+    def activations(self, x: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Outputs of the named layers for x; stops after the deepest."""
+        self.check(x)
+        x, found = self.to_input(x), {}
+        for layer in self.layers[:max((self.index(name) for name in names), default=-1) + 1]:
+            x = layer.forward(x, keep=False)
+            if layer.name in names:
+                found[layer.name] = x
+        return found
+
+    # Layers
+
+    def index(self, name: str) -> int:
+        """Place of the layer of that name."""
+        names = [layer.name for layer in self.layers]
+        if name not in names:
+            raise ArgumentError(f"{self.name}: expected the name of a layer ({', '.join(names)}), "
+                                f"received {name!r}.")
+        return names.index(name)
+
+    def __getitem__(self, name: str) -> Layer:
+        return self.layers[self.index(name)]
+
+    def freeze(self, until: str | None = None) -> None:
+        """Freezes the layer `until` and all before it; all layers where None."""
+        stop = len(self.layers) if until is None else self.index(until) + 1
+        for layer in self.layers[:stop]:
+            layer.trainable = False
+
+    def unfreeze(self, since: str | None = None) -> None:
+        """Makes the layer `since` and all after it trainable; all layers where None."""
+        for layer in self.layers[0 if since is None else self.index(since):]:
+            layer.trainable = True
+
+    def split(self) -> tuple[Sequential, Sequential]:
+        """(frozen prefix, the rest from the first layer that trains or draws random numbers on).
+
+        Both share their layers with this model.
+        """
+        cut = next((i for i, layer in enumerate(self.layers)
+                    if layer.trainable and (layer.params or layer.random)), len(self.layers))
+        return (Sequential(self.layers[:cut], self.input_shape, name=f"{self.name}, frozen part"),
+                Sequential(self.layers[cut:], self.shapes()[cut], name=self.name))
+
+    def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,
+                     classes: Sequence[str] | None = None) -> Sequential:
+        """Puts `layers` in the place of the head; returns self.
+
+        The head is the last Dense with what follows it, if that is activations only; with `after`,
+        all that follows that layer; a network without a head just gets one. Where images meet a
+        Dense, a Flatten comes first. A head that does not fit raises, and nothing is changed.
+        """
+        stop = len(self.layers) if after is None else self.index(after) + 1
+        if after is None:
+            body = stop
+            while body and isinstance(self.layers[body - 1], (ReLU, Sigmoid, Softmax)):
+                body -= 1
+            if body and isinstance(self.layers[body - 1], Dense):
+                stop = body - 1
+        kept, layers = self.layers[:stop], list(layers)
+        if layers and isinstance(layers[0], Dense) and len(self.shapes(kept)[-1]) == 3:
+            layers = [Flatten(), *layers]
+        new = self._named([*kept, *layers])
+        self._build(new, stop, seed)
+        self.layers, self.classes = new, None if classes is None else list(classes)
+        return self
+
+    # Reading and writing
+
+    def receptive_fields(self) -> list[tuple[int, int] | None]:
+        """Per layer the patch (height, width) of the input that one output sees; None means all.
+
+        One step of an output is j input pixels: a kernel K adds (K − 1)·j, then j grows by s.
+        """
+        field, step, fields = [1, 1], [1, 1], []
+        for layer in self.layers:
+            window = layer.window() if field and len(self.input_shape) == 3 else None
+            if window is None:
+                field = None
+            else:
+                field = [r + (K - 1) * j for r, K, j in zip(field, window[0], step, strict=True)]
+                step = [j * s for j, s in zip(step, window[1], strict=True)]
+            fields.append(field and tuple(field))
+        return fields
+
+    def summary(self) -> str:
+        """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""
+        shapes, fields = self.shapes()[1:], self.receptive_fields()
+        lines = [f"{self.name}: input {self.input_shape}",
+                 f"{'layer':<22} {'kind':<20} {'output':<18} {'parameters':>12}  {'':<9} sees"]
+        counts = {True: 0, False: 0}
+        for layer, shape, field in zip(self.layers, shapes, fields, strict=True):
+            count = sum(p.size for p in layer.params.values())
+            counts[layer.trainable] += count
+            kind = type(layer).__name__ + (f" + {layer.activation_name}"
+                                           if getattr(layer, "activation", None) else "")
+            number, state = f"{count:,}", "trainable" if layer.trainable else "frozen"
+            sees = "the whole input" if field is None else f"{field[0]} × {field[1]}"
+            lines.append(f"{layer.name:<22} {kind:<20} {str(shape):<18} "
+                         f"{number if count else '':>12}  {state if count else '':<9} {sees}")
+        lines.append(f"{sum(counts.values()):,} parameters: {counts[True]:,} trainable, "
+                     f"{counts[False]:,} frozen")
+        extras = {"preprocessing": self.preprocessing, "classes": ", ".join(self.classes or []),
+                  "weights": self.weights_note}
+        return "\n".join(lines + [f"{key}: {value}" for key, value in extras.items() if value])
+
+    def __repr__(self) -> str:
+        return f"Sequential({self.name!r}, {len(self.layers)} layers, input {self.input_shape})"
+
+    def load_weights(self, path: str | os.PathLike) -> str:
+        """Sets the parameters from any Keras weight file, all or nothing; returns what was set."""
+        entries = weights.read_weights(path)
+        self.weights_note = weights.assign(self.layers, self.input_shape, entries, path)
+        return self.weights_note
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a .h5 file (network and weights) or a .weights.h5 file that Keras 3 opens too."""
+        name = os.fspath(path)
+        if name.endswith(".weights.h5"):
+            return weights.write_weights(path, self.layers)
+        if not name.endswith(".h5"):
+            raise ArgumentError(f"save: expected a name that ends in .h5 or .weights.h5, "
+                                f"received {name!r}.")
+        recipe = self.preprocessing and self.preprocessing.to_dict()
+        metadata = {"classes": self.classes, "preprocessing": recipe}
+        return weights.write_model(path, self.layers, self.input_shape, self.name, metadata)
+
+
+def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) -> Sequential:
+    """Builds the network of a whole-model file, ours or Keras' (.h5, .keras), with its weights.
+
+    input_shape: for files that leave height or width open. Raises FileError for anything else.
+    """
+    layers, shape, name, metadata, note = weights.read_model(path, input_shape)
+    recipe = metadata.get("preprocessing")
+    model = Sequential(layers, shape, None, name, recipe and Preprocessing(**recipe),
+                       metadata.get("classes"))
+    model.weights_note = note
+    return model

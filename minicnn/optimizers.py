@@ -1,0 +1,106 @@
+"""Optimizers: from a gradient to a step. Every formula is PyTorch's, so runs can be compared.
+
+g is the gradient, p the parameter; weight_decay λ first adds λ·p to g (an L2 penalty λ/2·|p|²).
+State lives in `state["layer/param"]`, in the parameter's dtype; parameters are changed in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError
+
+
+class Optimizer:
+    """step(model) changes every parameter of every trainable layer by its gradient."""
+
+    def __init__(self, lr: float, weight_decay: float = 0.0, **options: float) -> None:
+        for key, value in {"lr": lr, "weight_decay": weight_decay, **options}.items():
+            if not (np.isfinite(value) and value >= 0):
+                raise ArgumentError(f"{type(self).__name__}: expected {key} of 0 or more, "
+                                    f"received {value!r}.")
+        self.lr, self.weight_decay = float(lr), float(weight_decay)
+        self.state: dict[str, dict] = {}
+
+    def step(self, model: Any) -> None:
+        """model: anything with .layers whose backward has run. Frozen layers stay bit-identical."""
+        for layer in model.layers:
+            for key, p in layer.params.items() if layer.trainable else ():
+                if key not in layer.grads:
+                    raise ArgumentError(f"{layer.name}: expected a gradient of {key}, found none. "
+                                        f"Call model.backward(dy) before optimizer.step(model).")
+                g = layer.grads[key]
+                if self.weight_decay:
+                    g = g + self.weight_decay * p
+                self.update(p, g, self.state.setdefault(f"{layer.name}/{key}", {}))
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
+        """Changes p and state in place."""
+        raise ArgumentError(f"{type(self).__name__}: expected update(p, g, state); define it.")
+
+
+class SGD(Optimizer):
+    """v ← μ v + g (v = g at first); p ← p − lr · v, or with nesterov p ← p − lr · (g + μ v).
+
+    Source: Sutskever et al. 2013.
+    """
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False,
+                 weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay, momentum=momentum)
+        if nesterov and not momentum:
+            raise ArgumentError("SGD: expected a momentum above 0 with nesterov, received 0.")
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
+        """One step; state holds v."""
+        if self.momentum:
+            v = state["v"] = self.momentum * state["v"] + g if "v" in state else g.copy()
+            g = g + self.momentum * v if self.nesterov else v
+        p -= self.lr * g
+
+
+class RMSprop(Optimizer):
+    """s ← α s + (1 − α) g²; p ← p − lr · g / (√s + ε); momentum as in SGD on g / (√s + ε).
+
+    Source: Tieleman & Hinton 2012.
+    """
+
+    def __init__(self, lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8,
+                 momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay, alpha=alpha, eps=eps, momentum=momentum)
+        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
+        """One step; state holds s, and v with momentum."""
+        s = state["s"] = self.alpha * state.get("s", np.zeros_like(p)) + (1 - self.alpha) * g * g
+        step = g / (np.sqrt(s) + self.eps)
+        if self.momentum:
+            step = state["v"] = self.momentum * state.get("v", np.zeros_like(p)) + step
+        p -= self.lr * step
+
+
+class Adam(Optimizer):
+    """m ← β₁ m + (1 − β₁) g; s ← β₂ s + (1 − β₂) g²; both start at 0, which the division by
+    1 − βᵗ makes good: p ← p − lr · m̂ / (√ŝ + ε), m̂ = m / (1 − β₁ᵗ), ŝ = s / (1 − β₂ᵗ).
+
+    Source: Kingma & Ba 2015.
+    """
+
+    def __init__(self, lr: float = 0.001, beta1: float = 0.9, beta2: float = 0.999,
+                 eps: float = 1e-8, weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay, beta1=beta1, beta2=beta2, eps=eps)
+        if max(beta1, beta2) >= 1:
+            raise ArgumentError(f"Adam: expected beta1 and beta2 below 1, "
+                                f"received {beta1} and {beta2}.")
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
+        """One step; state holds t, m, s."""
+        t = state["t"] = state.get("t", 0) + 1
+        m = state["m"] = self.beta1 * state.get("m", np.zeros_like(p)) + (1 - self.beta1) * g
+        s = state["s"] = self.beta2 * state.get("s", np.zeros_like(p)) + (1 - self.beta2) * g * g
+        denominator = np.sqrt(s) / (1 - self.beta2**t) ** 0.5 + self.eps
+        p -= self.lr / (1 - self.beta1**t) * m / denominator

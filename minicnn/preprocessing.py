@@ -1,0 +1,52 @@
+"""The recipe from pixels to a network's input. It belongs to the model and rides in its file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """x = (pixels in channel_order − mean) · scale.
+
+    channel_order: "RGB" or "BGR".
+    mean:          three numbers in channel_order, in pixel units 0…255.
+    crop_fraction: side of the centre crop over the shortest side of the photo; VGG16's published
+                   accuracy needs 224/256 (Simonyan & Zisserman 2015, section 3.2).
+    """
+
+    channel_order: str = "RGB"
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    scale: float = 1 / 127.5
+    crop_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.channel_order not in ("RGB", "BGR"):
+            raise ArgumentError(f'Preprocessing: expected channel_order "RGB" or "BGR", '
+                                f"received {self.channel_order!r}.")
+        if not 0 < self.crop_fraction <= 1:
+            raise ArgumentError(f"Preprocessing: expected a crop_fraction above 0 and at most 1, "
+                                f"received {self.crop_fraction}.")
+        object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """RGB pixels (N, H, Wd, 3), 0…255 -> a new float32 array; the pixels stay as they are."""
+        if pixels.ndim != 4 or pixels.shape[-1] != 3:
+            raise ArgumentError(f"Preprocessing: expected RGB pixels of shape (N, H, W, 3), "
+                                f"received {pixels.shape}.")
+        step = -1 if self.channel_order == "BGR" else 1
+        x = np.ascontiguousarray(pixels[..., ::step], dtype=np.float32)
+        if x is pixels or np.shares_memory(x, pixels):
+            x = x.copy()
+        x -= np.array(self.mean, np.float32)
+        if self.scale != 1:
+            x *= np.float32(self.scale)
+        return x
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; Preprocessing(**d) reads them back."""
+        return asdict(self)
