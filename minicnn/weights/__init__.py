@@ -1,0 +1,13 @@
+"""Weights and models in and out of Keras' HDF5 files, and VGG16's own.
+
+Read reading.py (which arrays a file holds), assigning.py (which layer each belongs to), config.py
+(the architecture), writing.py, pretrained.py.
+"""
+
+from .assigning import assign
+from .pretrained import vgg16_base, vgg16_full
+from .reading import read_weights
+from .writing import read_model, write_model, write_weights
+
+__all__ = ["assign", "read_model", "read_weights", "vgg16_base", "vgg16_full", "write_model",
+           "write_weights"]

@@ -1,0 +1,268 @@
+"""Keras' description of a network (JSON) into layers, and back.
+
+Sequential and linear Functional networks of Keras 2 and 3 are read, models inside models
+are flattened. What minicnn lacks is refused by name, and code is never run: Lambda and registered
+classes are refused too.
+Source: Keras' saving/serialization_lib.py, models/functional.py, models/sequential.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
+
+from ..errors import ArgumentError, FileError
+from ..layers import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
+
+MODELS = ("Sequential", "Functional", "Model")
+# What minicnn's layers always are; a config that says otherwise computes something else.
+FIXED = {"data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
+         "use_bias": (True,), "keepdims": (False,), "max_value": (None,), "negative_slope": (0,),
+         "threshold": (0,), "axis": (-1,), "noise_shape": (None,)}
+ACTIVATIONS = {"linear": None, "relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
+
+
+def _arguments(config: dict, *keys: str) -> dict:
+    """Those entries of a config, lists as tuples, that are constructor arguments here too."""
+    chosen = {key: config[key] for key in ("name", *keys)}
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in chosen.items()}
+
+
+def _affine(config: dict, *keys: str) -> dict:
+    """Arguments of Conv2D and Dense; "linear" is None here."""
+    activation = config.get("activation", "linear")
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise _Unlike("activation", activation, tuple(ACTIVATIONS))
+    return _arguments(config, *keys) | {
+        "activation": None if activation == "linear" else activation}
+
+
+def _activation(config: dict) -> Layer | None:
+    """Activation("relu") -> ReLU(); "linear" -> nothing to do."""
+    layer = ACTIVATIONS[_affine(config)["activation"] or "linear"]
+    return layer(name=config["name"]) if layer else None
+
+
+POOL = ("pool_size", "strides", "padding")
+READERS: dict[str, Callable[[dict], Layer | None]] = {
+    "Conv2D": lambda c: Conv2D(**_affine(c, "filters", "kernel_size", "strides", "padding")),
+    "Dense": lambda c: Dense(**_affine(c, "units")),
+    "MaxPooling2D": lambda c: MaxPool2D(**_arguments(c, *POOL)),
+    "AveragePooling2D": lambda c: AveragePool2D(**_arguments(c, *POOL)),
+    "GlobalAveragePooling2D": lambda c: GlobalAveragePool2D(**_arguments(c)),
+    "Flatten": lambda c: Flatten(**_arguments(c)),
+    "ReLU": lambda c: ReLU(**_arguments(c)),
+    "Softmax": lambda c: Softmax(**_arguments(c)),
+    "Activation": _activation,
+    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=c.get("seed") or 0),
+}
+
+
+class _Unlike(Exception):
+    """key, what the file says, what minicnn has."""
+
+
+def layers_from_config(config: dict, path: str | PathLike) -> tuple[list[Layer], tuple | None]:
+    """-> (layers without parameters yet, input shape (H, Wd, C)).
+
+    Sizes that the file leaves open are None; so is the whole shape where the file has none.
+    Raises FileError naming the layer and why minicnn cannot take it.
+    """
+    try:
+        return _layers(config, path)
+    except (ArgumentError, KeyError, IndexError, TypeError, ValueError, AttributeError,
+            RecursionError) as error:
+        raise FileError(f"{path}: expected Keras' description of a network, but reading stopped at "
+                        f"{type(error).__name__}: {error}") from error
+
+
+def _layers(config: dict, path) -> tuple[list[Layer], tuple | None]:
+    layers: list[Layer] = []
+    shape, zeros = None, None  # zeros: what a ZeroPadding2D just before adds above, and to the left
+    for entry, trainable in _chain(config, path, True):
+        kind, c = entry["class_name"], entry["config"]
+        where = f"{path}: layer {c.get('name')!r}"
+        batch = c.get("batch_shape") or c.get("batch_input_shape")
+        if shape is None and batch:
+            shape = tuple(batch[1:])
+        if kind == "InputLayer":
+            continue
+        _refuse_strangers(entry, where)
+        try:
+            _refuse_unlike(c)
+            if zeros and (kind, c.get("padding")) != ("Conv2D", "valid"):
+                raise _Unlike("class", f"{kind} after a ZeroPadding2D", ("a valid Conv2D",))
+            if kind == "ZeroPadding2D":
+                zeros = _zeros(c["padding"])
+                continue
+            layer = READERS[kind](c | {"padding": zeros} if zeros else c)
+        except _Unlike as error:
+            key, received, expected = error.args
+            raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
+                            f"received {str(received)[:80]}; minicnn has nothing else.") from None
+        zeros = None
+        if layer is not None:
+            layer.trainable = trainable and bool(c.get("trainable", True))
+            layers.append(layer)
+    if zeros:
+        raise FileError(f"{path}: expected a Conv2D after the last ZeroPadding2D, found none; "
+                        f"minicnn pads with zeros in Conv2D only.")
+    return layers, shape or _built_shape(config)
+
+
+def _refuse_unlike(config: dict) -> None:
+    """Raises _Unlike for a layer of the right class that computes something else."""
+    for key in FIXED.keys() & config.keys():
+        if config[key] not in FIXED[key]:
+            raise _Unlike(key, config[key], FIXED[key])
+
+
+def _zeros(padding: list) -> tuple[int, int]:
+    """[[1, 1], [2, 2]] -> (1, 2), Conv2D's padding in numbers."""
+    (top, bottom), (left, right) = padding
+    if (top, left) != (bottom, right):
+        raise _Unlike("padding", padding, ("as much on both sides",))
+    return top, left
+
+
+def _refuse_strangers(entry: dict, where: str) -> None:
+    """Raises FileError for code of somebody's own, and for Keras' layers that minicnn lacks."""
+    kind = entry["class_name"]
+    module = entry.get("module") or "keras"
+    own = (entry.get("registered_name") or "", kind)
+    if kind == "Lambda":
+        raise FileError(f"{where} is a Lambda, which holds code; minicnn never runs code from a "
+                        f"file. Rebuild the network without it.")
+    if module.partition(".")[0] not in ("keras", "tf_keras") or any(">" in name for name in own):
+        raise FileError(f"{where} is of somebody's own class {module}.{kind}; minicnn never runs "
+                        f"code from a file. Rebuild the network from Keras' own layers.")
+    if kind not in READERS and kind != "ZeroPadding2D":
+        raise FileError(f"{where} is a {kind}, which minicnn lacks; it has "
+                        f"{', '.join(READERS)} and ZeroPadding2D.")
+
+
+def _chain(entry: dict, path, trainable: bool) -> Iterator[tuple[dict, bool]]:
+    """The layers of a model in order, models inside it flattened, and whether they may train."""
+    config = entry["config"]
+    if entry["class_name"] not in MODELS:
+        raise FileError(f"{path}: expected a Sequential or Functional network, received a "
+                        f"{entry['class_name']}; minicnn never runs code from a file.")
+    if isinstance(config, list):  # a Sequential of Keras 2.0 … 2.2.2
+        config = {"layers": config}
+    layers = config["layers"]
+    if entry["class_name"] != "Sequential":
+        layers = _in_line(config, path)
+    trainable = trainable and bool(config.get("trainable", True))
+    for layer in layers:
+        if layer["class_name"] in MODELS:
+            yield from _chain(layer, path, trainable)
+        else:
+            yield layer, trainable
+
+
+def _in_line(config: dict, path) -> list[dict]:
+    """The layers of a Functional model in the order the data takes; refuses all but one line."""
+    follower: dict[str, dict] = {}
+    inputs = []
+    for layer in config["layers"]:
+        name = layer["name"]
+        if layer["class_name"] == "InputLayer":
+            inputs.append(layer)
+            continue
+        sources = list(_sources(layer["inbound_nodes"]))
+        if len(sources) != 1 or sources[0] in follower:
+            raise FileError(f"{path}: expected one line of layers, but layer {name!r} stands at a "
+                            f"branch (inputs: {', '.join(sources) or 'none'}) or is used more than "
+                            f"once; minicnn's Sequential has neither.")
+        follower[sources[0]] = layer
+    if len(inputs) != 1:
+        raise FileError(f"{path}: expected one input, received {len(inputs)}.")
+    line = inputs
+    while line[-1]["name"] in follower:
+        line.append(follower.pop(line[-1]["name"]))
+    outputs = [config["output_layers"]] if isinstance(config["output_layers"][0], str) else \
+        config["output_layers"]
+    if follower or [output[0] for output in outputs] != [line[-1]["name"]]:
+        raise FileError(f"{path}: expected one line of layers from the input to one output, "
+                        f"received outputs {', '.join(str(output[0]) for output in outputs)}.")
+    return line
+
+
+def _sources(node) -> Iterator[str]:
+    """Names of the layers a call takes its tensors from: ["fc1", 0, 0, {}] in Keras 2,
+    {"class_name": "__keras_tensor__", "config": {"keras_history": ["fc1", 0, 0]}} in Keras 3."""
+    if isinstance(node, dict):
+        if node.get("class_name") == "__keras_tensor__":
+            yield node["config"]["keras_history"][0]
+        else:
+            for value in node.values():
+                yield from _sources(value)
+    elif isinstance(node, list):
+        if len(node) > 2 and isinstance(node[0], str) and isinstance(node[1], int):
+            yield node[0]
+        else:
+            for value in node:
+                yield from _sources(value)
+
+
+def _built_shape(config: dict) -> tuple | None:
+    """The shape a Sequential without an input layer was first called with."""
+    inner = config["config"]
+    batch = inner.get("build_input_shape") if isinstance(inner, dict) else None
+    return tuple(batch[1:]) if batch else None
+
+
+KERAS = {Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D",
+         AveragePool2D: "AveragePooling2D", GlobalAveragePool2D: "GlobalAveragePooling2D",
+         Flatten: "Flatten", ReLU: "ReLU", Sigmoid: "Activation", Softmax: "Softmax",
+         Dropout: "Dropout"}
+
+
+def config_from_layers(layers: Sequence[Layer], input_shape: tuple[int, ...], name: str) -> dict:
+    """The Sequential of Keras 3 that computes the same; input_shape is (H, Wd, C).
+
+    Conv2D with padding in numbers becomes ZeroPadding2D and a valid Conv2D.
+    Raises FileError for what Keras cannot express.
+    """
+    batch_shape = [None, *input_shape]
+    entries = [("InputLayer", {"name": "input_layer", "batch_shape": batch_shape,
+                               "dtype": "float32"})]
+    for layer in layers:
+        if type(layer) not in KERAS:
+            raise FileError(f"layer {layer.name!r} is a {type(layer).__name__}, which Keras lacks, "
+                            f"so a model file cannot hold it; save a .weights.h5 instead.")
+        common = {"name": layer.name, "trainable": layer.trainable, "dtype": "float32"}
+        config = common | layer.config()
+        if "activation" in config:
+            config["activation"] = config["activation"] or "linear"
+        if isinstance(layer, Sigmoid):
+            config["activation"] = "sigmoid"
+        padding = config.get("padding")
+        if isinstance(padding, tuple):
+            config["padding"] = "valid"
+            if isinstance(layer, Conv2D) and any(padding):
+                zeros = {"name": f"{layer.name}_pad", "padding": [[p, p] for p in padding]}
+                entries.append(("ZeroPadding2D", common | zeros))
+            elif any(padding):
+                raise FileError(f"layer {layer.name!r}: Keras' pooling knows padding 'valid' and "
+                                f"'same', not {padding}; use one of them to save the model.")
+        entries.append((KERAS[type(layer)], config))
+    names = [name, *(config["name"] for _, config in entries)]
+    for bad in {n for n in names[1:] if names[1:].count(n) > 1} | {n for n in names if "/" in n}:
+        raise FileError(f"expected each layer to have a name of its own, without /, as Keras "
+                        f"does, received {bad!r}; rename it.")
+    return {"class_name": "Sequential", "config": {
+        "name": name, "trainable": True, "dtype": "float32", "build_input_shape": batch_shape,
+        "layers": [{"class_name": kind, "config": config} for kind, config in entries]}}

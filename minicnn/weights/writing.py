@@ -1,0 +1,131 @@
+"""Models and weights into files that Keras 3 opens, and models out of files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import FileError
+from ..layers import Layer
+from .assigning import assign
+from .config import config_from_layers, layers_from_config
+from .reading import opened, text, weights_in
+
+KERAS_VERSION = "3.15.1"  # the Keras whose layouts these are
+KERAS_NAMES = {"W": "kernel", "b": "bias"}
+
+
+def write_model(path: str | PathLike, layers: Sequence[Layer], input_shape: tuple[int, ...],
+                name: str, metadata: dict) -> None:
+    """Architecture, weights and metadata in one .h5 (layout E), for keras.models.load_model too.
+
+    metadata: whatever JSON holds (classes, preprocessing, …), kept in the attribute "minicnn".
+    An older file at path stays until the new one is complete.
+    Raises FileError where Keras cannot express the network or the file cannot be written.
+    """
+    try:
+        config = config_from_layers(layers, input_shape, name)
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from None
+    with _complete_or_nothing(path) as file:
+        file.attrs["minicnn"] = json.dumps(metadata)
+        file.attrs["model_config"] = json.dumps(config)
+        weights = file.create_group("model_weights")
+        for group in (file, weights):
+            group.attrs["keras_version"] = KERAS_VERSION
+            group.attrs["backend"] = "numpy"
+        names = [entry["config"]["name"] for entry in config["config"]["layers"]]
+        weights.attrs["layer_names"] = names
+        arrays = {layer.name: _arrays(layer) for layer in layers}
+        for layer_name in names:
+            group = weights.create_group(layer_name)
+            values = {f"{layer_name}/{KERAS_NAMES[key]}": value
+                      for key, value in arrays.get(layer_name, {}).items()}
+            group.attrs["weight_names"] = list(values)
+            for key, value in values.items():
+                group[key] = value
+
+
+def write_weights(path: str | PathLike, layers: Sequence[Layer]) -> None:
+    """Weights alone as Keras 3's .weights.h5 (layout F), for load_weights of the same network.
+
+    An older file at path stays until the new one is complete. Raises FileError.
+    """
+    with _complete_or_nothing(path) as file:
+        home = file.create_group("layers")
+        counts: dict[str, int] = {}
+        for layer in layers:
+            kind = _snake_case(type(layer).__name__)
+            number = counts[kind] = counts.get(kind, -1) + 1
+            arrays = _arrays(layer)
+            if arrays:
+                group = home.create_group(f"{kind}_{number}/vars" if number else f"{kind}/vars")
+                group.attrs["name"] = layer.name
+                for k, value in enumerate(arrays.values()):
+                    group[str(k)] = value
+
+
+def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
+               ) -> tuple[list[Layer], tuple[int, ...], str, dict, str]:
+    """-> (layers with their weights, input shape, name, metadata, what was set).
+
+    path: a whole model, Keras' .h5 or .keras, or one of write_model.
+    input_shape: (H, Wd, C) where the file leaves the size open, or for another size.
+    Raises FileError.
+    """
+    with opened(path) as (file, architecture):
+        if architecture is None:
+            raise FileError(f"{path}: holds weights but no architecture; build the network and "
+                            f"call load_weights.")
+        config = json.loads(architecture)
+        metadata = json.loads(text(file.attrs.get("minicnn")) or "{}")
+        entries = weights_in(file, path)
+    layers, shape = layers_from_config(config, path)
+    shape = tuple(input_shape or shape or ())
+    if not shape or None in shape:
+        raise FileError(f"{path}: leaves the input's size open ({shape or 'no shape'}); give "
+                        f"input_shape=(height, width, channels).")
+    if not isinstance(metadata, dict):
+        raise FileError(f"{path}: expected a JSON object in the attribute minicnn, received "
+                        f"a {type(metadata).__name__}.")
+    sentence = assign(layers, shape, entries, path)
+    inner = config["config"]
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return layers, shape, name or "model", metadata, sentence
+
+
+@contextmanager
+def _complete_or_nothing(path: str | PathLike) -> Iterator:
+    """-> an h5py.File beside path that takes its place when the with ends without an error."""
+    import h5py
+
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with h5py.File(part, "w") as file:
+            yield file
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        raise FileError(f"{path}: could not be written ({error}); check the folder, its rights and "
+                        f"the free space.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _arrays(layer: Layer) -> dict[str, np.ndarray]:
+    """A layer's params as float32, which is what the config says."""
+    return {key: np.asarray(value, np.float32) for key, value in layer.params.items()}
+
+
+def _snake_case(name: str) -> str:
+    """Conv2D -> conv2d, MyLayer -> my_layer: as Keras names the groups of layout F."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

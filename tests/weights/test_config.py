@@ -1,0 +1,255 @@
+"""Keras' descriptions of networks: what is read, what is refused and in which words."""
+
+import copy
+import json
+
+import keras
+import pytest
+
+from minicnn.errors import FileError
+from minicnn.layers import AveragePool2D, Conv2D, Dense, Layer, MaxPool2D, Sigmoid, Softmax
+from minicnn.weights.config import config_from_layers, layers_from_config
+
+L = keras.layers
+
+
+def read(model):
+    """A Keras model's description, as it stands in its file."""
+    config = {"class_name": type(model).__name__, "config": json.loads(model.to_json())["config"]}
+    return layers_from_config(config, "m.h5")
+
+
+def every_layer():
+    return [L.Conv2D(4, (3, 2), strides=(2, 1), padding="same", activation="relu", name="a"),
+            L.ZeroPadding2D((1, 2)), L.Conv2D(5, 3, name="b", trainable=False), L.ReLU(name="r"),
+            L.MaxPooling2D((2, 1), name="m"), L.AveragePooling2D(2, 1, "same", name="v"),
+            L.Activation("linear"), L.Activation("sigmoid", name="s"), L.Flatten(name="f"),
+            L.Dropout(0.25, name="d"), L.Dense(3, activation="softmax", name="e"),
+            L.Softmax(name="x")]
+
+
+EXPECTED = ("[Conv2D(filters=4, kernel_size=(3, 2), strides=(2, 1), padding='same', "
+            "activation='relu', kernel_initializer='glorot_uniform', name='a'), "
+            "Conv2D(filters=5, kernel_size=(3, 3), strides=(1, 1), padding=(1, 2), "
+            "activation=None, kernel_initializer='glorot_uniform', name='b'), ReLU(name='r'), "
+            "MaxPool2D(pool_size=(2, 1), strides=(2, 1), padding='valid', name='m'), "
+            "AveragePool2D(pool_size=(2, 2), strides=(1, 1), padding='same', name='v'), "
+            "Sigmoid(name='s'), Flatten(name='f'), Dropout(rate=0.25, seed=0, name='d'), "
+            "Dense(units=3, activation='softmax', kernel_initializer='glorot_uniform', name='e'), "
+            "Softmax(name='x')]")
+
+
+def test_every_layer_of_a_sequential_is_read():
+    layers, shape = read(keras.Sequential([keras.Input((9, 8, 3)), *every_layer()]))
+    assert repr(layers) == EXPECTED and shape == (9, 8, 3)
+    assert [layer.name for layer in layers if not layer.trainable] == ["b"]
+
+
+def test_every_layer_of_a_functional_network_is_read():
+    x = y = keras.Input((9, 8, 3))
+    for layer in every_layer():
+        y = layer(y)
+    layers, shape = read(keras.Model(x, y))
+    assert repr(layers) == EXPECTED and shape == (9, 8, 3)
+
+
+def test_a_model_inside_a_model_is_flattened_and_frozen_with_it():
+    x = keras.Input((9, 8, 3))
+    base = keras.Model(x, L.MaxPooling2D(name="p")(L.Conv2D(4, 3, name="c")(x)), name="base")
+    base.trainable = False
+    layers, shape = read(keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(1, name="h")]))
+    assert [(layer.name, layer.trainable) for layer in layers] == [
+        ("c", False), ("p", False), ("global_average_pooling2d", True), ("h", True)]
+    assert shape == (9, 8, 3)
+
+
+def test_a_frozen_model_inside_freezes_even_what_its_layers_say_is_trainable():
+    base = keras.Sequential([keras.Input((4,)), L.Dense(2, name="in")], name="base")
+    base.trainable = False
+    base.layers[0].trainable = True
+    layers, _ = read(keras.Sequential([base, L.Dense(1, name="head")]))
+    assert [layer.trainable for layer in layers] == [False, True]
+
+
+def test_open_sizes_and_missing_shapes_come_out_as_none():
+    model = keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(2, 3)])
+    assert read(model)[1] == (None, None, 3)
+    assert read(keras.Sequential([L.Conv2D(2, 3)]))[1] is None
+    built = keras.Sequential([L.Conv2D(2, 3)])
+    built.build((None, 5, 6, 3))
+    assert read(built)[1] == (5, 6, 3)
+
+
+# Keras 2, written by hand
+
+def conv2(name, **changes):
+    return {"class_name": "Conv2D", "name": name, "config": {
+        "name": name, "trainable": True, "filters": 2, "kernel_size": [3, 3], "strides": [1, 1],
+        "padding": "valid", "data_format": "channels_last", "dilation_rate": [1, 1],
+        "activation": "linear", "use_bias": True, "kernel_regularizer": None} | changes}
+
+
+def entry(kind, name, **config):
+    return {"class_name": kind, "name": name, "config": {"name": name} | config}
+
+
+def functional2(**links):
+    """Keras 2's Functional: in, a, b and whatever links says they take; the last is the output."""
+    layers = [entry("InputLayer", "in", batch_input_shape=[None, 9, 8, 3]) | {"inbound_nodes": []}]
+    for name, nodes in links.items():
+        calls = [[[source, 0, 0, {}] for source in node] for node in nodes]
+        layers.append(conv2(name) | {"inbound_nodes": calls})
+    return {"class_name": "Model", "config": {
+        "name": "old", "layers": layers, "input_layers": [["in", 0, 0]],
+        "output_layers": [[list(links)[-1], 0, 0]]}}
+
+
+def names(config):
+    return [layer.name for layer in layers_from_config(config, "m.h5")[0]]
+
+
+def test_keras_2_sequential_of_both_ages_is_read():
+    entries = [conv2("a", batch_input_shape=[None, 9, 8, 3]), conv2("b")]
+    for config in (entries, {"name": "s", "layers": entries}):
+        layers, shape = layers_from_config({"class_name": "Sequential", "config": config}, "m.h5")
+        assert [layer.name for layer in layers] == ["a", "b"] and shape == (9, 8, 3)
+
+
+def test_keras_2_functional_is_read_in_the_order_of_its_links():
+    assert names(functional2(a=[["in"]], b=[["a"]])) == ["a", "b"]
+    config = functional2(b=[["a"]], a=[["in"]])
+    config["config"]["output_layers"] = [["b", 0, 0]]
+    assert names(config) == ["a", "b"]
+
+
+@pytest.mark.parametrize("links, sentence", [
+    ({"a": [["in"]], "b": [["in"]]}, "layer 'b' stands at a branch"),
+    ({"a": [["in"]], "b": [["a", "in"]]}, r"layer 'b' stands at a branch \(inputs: a, in\)"),
+    ({"a": [["in"], ["b"]], "b": [["a"]]}, "layer 'a' stands at a branch .* used more than once"),
+    ({"a": [["in"]], "b": [["c"]], "c": [["b"]]}, "one line of layers from the input to one out"),
+    ({"b": [["c"]], "c": [["b"]], "a": [["in"]]}, "one line of layers from the input to one out"),
+    ({"a": [["in"]], "b": [[]]}, r"layer 'b' stands at a branch \(inputs: none\)")])
+def test_anything_but_one_line_is_refused(links, sentence):
+    with pytest.raises(FileError, match=sentence):
+        layers_from_config(functional2(**links), "m.h5")
+
+
+def test_several_inputs_or_outputs_are_refused():
+    config = functional2(a=[["in"]], b=[["a"]])
+    config["config"]["output_layers"] = [["a", 0, 0], ["b", 0, 0]]
+    with pytest.raises(FileError, match="received outputs a, b"):
+        layers_from_config(config, "m.h5")
+    config = functional2(a=[["in"]])
+    config["config"]["layers"].append(entry("InputLayer", "in2") | {"inbound_nodes": []})
+    with pytest.raises(FileError, match="expected one input, received 2"):
+        layers_from_config(config, "m.h5")
+    x, z = keras.Input((4,)), keras.Input((4,))
+    with pytest.raises(FileError, match="branch|one input"):
+        read(keras.Model([x, z], L.Dense(2)(L.Add()([x, z]))))
+
+
+def test_a_shared_layer_of_keras_3_is_refused():
+    x = keras.Input((4,))
+    shared = L.Dense(4, name="shared")
+    with pytest.raises(FileError, match="layer 'shared' .* used more than once"):
+        read(keras.Model(x, shared(shared(x))))
+
+
+# Refused by name
+
+REFUSED = [
+    (conv2("c", dilation_rate=[2, 2]),
+     r"'c' \(Conv2D\): expected dilation_rate 1 .* received \[2, 2\]"),
+    (conv2("c", groups=2), "'c' .*groups 1, received 2"),
+    (conv2("c", data_format="channels_first"), "'c' .*data_format channels_last .* channels_fir"),
+    (conv2("c", use_bias=False), "'c' .*use_bias True, received False"),
+    (conv2("c", activation="tanh"),
+     "'c' .*activation linear or relu or sigmoid or softmax, received tanh"),
+    (conv2("c", activation={"class_name": "function", "config": "f"}), "'c' .*activation linear"),
+    (entry("Dense", "d", units=2, use_bias=False, activation="relu"), "'d' .*use_bias"),
+    (entry("Activation", "s", activation="swish"), "'s' .*activation .* swish"),
+    (entry("ReLU", "r", max_value=6.0, negative_slope=0.0, threshold=0.0), "'r' .*max_value Non"),
+    (entry("ReLU", "r", max_value=None, negative_slope=0.1), "'r' .*negative_slope 0, .* 0.1"),
+    (entry("ReLU", "r", threshold=1.0), "'r' .*threshold"),
+    (entry("Softmax", "x", axis=1), "'x' .*axis -1, received 1"),
+    (entry("GlobalAveragePooling2D", "g", keepdims=True), "'g' .*keepdims False"),
+    (entry("Dropout", "o", rate=0.5, noise_shape=[1, 2]), "'o' .*noise_shape"),
+    (entry("Flatten", "f", data_format="channels_first"), "'f' .*data_format"),
+    (entry("BatchNormalization", "bn1"), "'bn1' is a BatchNormalization, which minicnn lacks"),
+    (entry("Conv2DTranspose", "t"), "'t' is a Conv2DTranspose, which minicnn lacks"),
+    (entry("TFOpLambda", "op"), "'op' is a TFOpLambda, which minicnn lacks"),
+    (entry("Lambda", "code", function=["4wEA", None, None]), "'code' is a Lambda, which holds"),
+    (entry("Lambda", "code") | {"module": "keras.layers"}, "'code' is a Lambda, which holds"),
+    (entry("My>Conv2D", "own"), "'own' is of somebody's own class"),
+    (conv2("own") | {"module": "evil", "registered_name": "Conv2D"}, "own class evil.Conv2D"),
+    (conv2("own") | {"registered_name": "pack>Conv2D"}, "'own' is of somebody's own class"),
+    (conv2("own") | {"module": "kerasevil.layers"}, "'own' is of somebody's own class"),
+    (entry("ZeroPadding2D", "z", padding=[[0, 1], [0, 1]]), "'z' .*as much on both"),
+    (entry("ZeroPadding2D", "z", padding=[[1, 1], [1, 1]]), "expected a Conv2D after the last"),
+    (conv2("c", filters=-1), "reading stopped at ArgumentError: c, filters"),
+    (conv2("c", filters="4"), "reading stopped at ArgumentError"),
+    (conv2("c", padding="causal"), "reading stopped at ArgumentError"),
+    (entry("Conv2D", "c"), "reading stopped at KeyError"),
+    ({"class_name": "Conv2D", "config": None}, "reading stopped at"),
+    ("Conv2D", "reading stopped at"),
+]
+
+
+@pytest.mark.parametrize("layer, sentence", REFUSED)
+def test_what_minicnn_lacks_is_refused_by_name(layer, sentence):
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [
+        conv2("first", batch_input_shape=[None, 9, 8, 3]), layer]}}
+    before = copy.deepcopy(config)
+    with pytest.raises(FileError, match=rf"^m\.h5: .*{sentence}"):
+        layers_from_config(config, "m.h5")
+    assert config == before
+
+
+@pytest.mark.parametrize("after", [
+    conv2("c", padding="same"), entry("Flatten", "c"),
+    entry("MaxPooling2D", "c", pool_size=2, strides=2, padding="valid"),
+    entry("ZeroPadding2D", "c", padding=[[1, 1], [1, 1]])])
+def test_zero_padding_before_anything_but_a_valid_convolution_is_refused(after):
+    layers = [entry("ZeroPadding2D", "z", padding=[[1, 1], [1, 1]]), after]
+    with pytest.raises(FileError, match="'c' .*expected class a valid Conv2D, .* after a Zero"):
+        layers_from_config({"class_name": "Sequential", "config": {"layers": layers}}, "m.h5")
+
+
+@pytest.mark.parametrize("config", [5, None, [], {}, {"class_name": "Sequential"},
+                                    {"class_name": "Functional", "config": {}},
+                                    {"class_name": "Sequential", "config": {"layers": 3}}])
+def test_what_is_no_description_is_refused(config):
+    with pytest.raises(FileError, match="m.h5: expected Keras' description of a network"):
+        layers_from_config(config, "m.h5")
+
+
+def test_a_model_class_of_somebodys_own_is_refused():
+    with pytest.raises(FileError, match="a Sequential or Functional network, received a MyNet"):
+        layers_from_config({"class_name": "MyNet", "config": {}}, "m.h5")
+
+
+# And back
+
+def test_our_description_read_again_gives_the_same_layers():
+    layers = [Conv2D(4, 3, padding=(1, 2), name="a"), Conv2D(4, 3, padding=0, name="b"),
+              MaxPool2D((2, 1), padding="same", name="c"), AveragePool2D(2, padding=0, name="d"),
+              Sigmoid("e"), Dense(3, name="f"), Softmax("g")]
+    layers[1].trainable = False
+    config = json.loads(json.dumps(config_from_layers(layers, (9, 8, 3), "net")))
+    again, shape = layers_from_config(config, "m.h5")
+    assert repr(again) == repr(layers).replace("(0, 0)", "'valid'") and shape == (9, 8, 3)
+    assert [layer.trainable for layer in again] == [True, False, True, True, True, True, True]
+
+
+class Own(Layer):
+    pass
+
+
+@pytest.mark.parametrize("layers, sentence", [
+    ([Own(name="own")], "layer 'own' is a Own, which Keras lacks"),
+    ([MaxPool2D(3, padding=1, name="p")], r"layer 'p': Keras' pooling .* not \(1, 1\)"),
+    ([Dense(2, name="a/b")], "a name of its own, without /, .* received 'a/b'"),
+    ([Dense(2, name="a"), Dense(2, name="a")], "received 'a'")])
+def test_what_keras_lacks_is_refused_on_the_way_out(layers, sentence):
+    with pytest.raises(FileError, match=sentence):
+        config_from_layers(layers, (4, 4, 3), "net")
