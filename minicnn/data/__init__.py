@@ -1,0 +1,14 @@
+"""Photos in: from disk or from arrays, with their labels, cut to one size, in batches.
+
+Reading order: images.py (one file becomes RGB pixels, one function cuts them to size),
+datasets.py (photos with labels, split by class), batches.py (decoding ahead of need),
+sample.py (the 2,000 photos that ship with the package).
+"""
+
+from .batches import batches
+from .datasets import Dataset, ImageFolder
+from .images import read_image, resize_and_crop, was_turned
+from .sample import sample
+
+__all__ = ["Dataset", "ImageFolder", "batches", "read_image", "resize_and_crop", "sample",
+           "was_turned"]

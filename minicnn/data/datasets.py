@@ -1,0 +1,239 @@
+"""Photos with labels: from a folder of classes or from arrays; split, sampled, read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ArgumentError, FileError, ShapeError
+from .images import check_size, read_image, resize_and_crop, was_turned
+
+
+class Dataset:
+    """N photos with their labels. Files are read when asked for; arrays are kept as they are.
+
+    items:   N paths, or uint8 arrays (H, W) or (H, W, 3).
+    labels:  (N,) whole numbers, places in classes.
+    classes: the names of the classes.
+    names:   N names for people: file names, places in a sample.
+    Raises ArgumentError where lengths, labels or class names do not fit.
+    """
+
+    def __init__(self, items: Sequence, labels: Sequence[int], classes: Sequence[str],
+                 names: Sequence[str]) -> None:
+        labels = _whole(labels)
+        if labels.shape != (len(items),) or len(names) != len(items):
+            raise ShapeError(f"Dataset: expected one label and one name for each of {len(items)} "
+                             f"photos, received labels of shape {labels.shape} and {len(names)} "
+                             f"names; give all three the same length.")
+        if isinstance(classes, str) or len(set(classes)) != len(classes):
+            raise ArgumentError(f"Dataset: expected a list of different class names, received "
+                                f"{classes!r}; name each class once.")
+        if labels.size and not 0 <= labels.min() <= labels.max() < len(classes):
+            raise ArgumentError(f"Dataset: expected labels from 0 to {len(classes) - 1} for "
+                                f"{len(classes)} classes, received {labels.min()} to "
+                                f"{labels.max()}; labels are places in the list of classes.")
+        self.items = list(items)
+        self.labels = labels
+        self.classes = list(classes)
+        self.names = list(names)
+
+    @staticmethod
+    def from_arrays(images: np.ndarray, labels: Sequence[int],
+                    classes: Sequence[str] | None = None,
+                    names: Sequence[str] | None = None) -> Dataset:
+        """A dataset of images (N, H, W) or (N, H, W, 3) uint8; they are not copied.
+
+        Without classes they are called "0", "1", … up to the highest label; without names the
+        photos are called "image 0", "image 1", …
+        """
+        images = np.asarray(images)
+        if images.dtype != np.uint8:
+            raise ArgumentError(f"from_arrays: expected uint8 pixels 0…255, received "
+                                f"{images.dtype}; preprocessing belongs to the model.")
+        if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
+            raise ShapeError(f"from_arrays: expected images of shape (N, H, W) or (N, H, W, 3), "
+                             f"received {images.shape}; put the channels last.")
+        if classes is None:
+            classes = [str(c) for c in range(_whole(labels).max(initial=-1) + 1)]
+        if names is None:
+            names = [f"image {i}" for i in range(len(images))]
+        return Dataset(images, labels, classes, names)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        return f"{type(self).__name__}: {len(self)} photos, {len(self.classes)} classes ({counts})"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of photos of each class, in the order of classes."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
+
+    def read(self, i: int) -> np.ndarray:
+        """Photo i as a new (H, W, 3) uint8 array, in its own size. Raises FileError."""
+        item = self.items[i]
+        if not isinstance(item, np.ndarray):
+            return read_image(item)
+        return np.repeat(item[..., None], 3, axis=-1) if item.ndim == 2 else item.copy()
+
+    def images(self, indices: Sequence[int], size: tuple[int, int],
+               crop_fraction: float = 1.0) -> np.ndarray:
+        """The photos of these indices, cut by resize_and_crop to size = (h, w): (n, h, w, 3) uint8.
+
+        Reads them in this thread; `batches` reads ahead with several.
+        """
+        indices = self.positions(indices)
+        pixels = np.empty((len(indices), *check_size(size, crop_fraction), 3), np.uint8)
+        for k, i in enumerate(indices):
+            pixels[k] = resize_and_crop(self.read(i), size, crop_fraction)
+        return pixels
+
+    def positions(self, indices: Sequence[int]) -> np.ndarray:
+        """Indices as NumPy takes them (negative ones, masks too) -> (n,) int64 from 0 to N − 1.
+
+        Raises ArgumentError where they do not fit.
+        """
+        try:
+            picked = np.arange(len(self))[list(indices)]
+            if picked.ndim != 1:
+                raise IndexError(f"{picked.ndim} dimensions")
+            return picked
+        except (IndexError, TypeError) as problem:
+            raise ArgumentError(f"Dataset: expected indices of {len(self)} photos, received others "
+                                f"({problem}); count from 0.") from problem
+
+    def subset(self, indices: Sequence[int]) -> Dataset:
+        """The photos of these indices, in this order, with all classes kept."""
+        picked = self.positions(indices)
+        return Dataset([self.items[i] for i in picked], self.labels[picked], self.classes,
+                       [self.names[i] for i in picked])
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """Two datasets without a photo in common; the first holds `fraction` of each class.
+
+        Counts are rounded, and each part gets at least one photo of each class. Both keep the
+        order of the photos. The same seed gives the same split on every machine.
+        Raises ArgumentError for a fraction outside (0, 1) or a class of fewer than two photos.
+        """
+        if not 0 < fraction < 1:
+            raise ArgumentError(f"split: expected a fraction between 0 and 1, received {fraction}; "
+                                f"0.8 puts 80 % of each class in the first part.")
+        first = np.zeros(len(self), bool)
+        for name, members in self._shuffled(seed).items():
+            n = len(members)
+            if n < 2:
+                raise ArgumentError(f"split: expected at least two photos of each class, received "
+                                    f"{n} of {name!r}; add photos or leave the class out.")
+            first[members[:min(max(int(fraction * n + 0.5), 1), n - 1)]] = True
+        return self.subset(np.flatnonzero(first)), self.subset(np.flatnonzero(~first))
+
+    def take(self, per_class: int, seed: int = 0) -> Dataset:
+        """`per_class` photos of each class, drawn at random, in the order of this dataset.
+
+        Raises ArgumentError where a class has fewer.
+        """
+        if not isinstance(per_class, (int, np.integer)) or per_class < 1:
+            raise ArgumentError(f"take: expected at least one photo of each class, received "
+                                f"per_class={per_class!r}; give a whole number from 1.")
+        chosen = []
+        for name, members in self._shuffled(seed).items():
+            if len(members) < per_class:
+                raise ArgumentError(f"take: expected {per_class} photos of each class, received "
+                                    f"{len(members)} of {name!r}; take fewer.")
+            chosen.extend(members[:per_class])
+        return self.subset(sorted(chosen))
+
+    def _shuffled(self, seed: int) -> dict[str, np.ndarray]:
+        """The indices of each class in an order drawn for that class alone: photos added to one
+        class leave the draw of the others as it was."""
+        if not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ArgumentError(f"Dataset: expected a seed that is a whole number from 0, received "
+                                f"{seed!r}; any such number will do.")
+        drawn = {}
+        for label, name in enumerate(self.classes):
+            members = np.flatnonzero(self.labels == label)
+            # Raw bits: their stream never changes, that of Generator.permutation may (NEP 19).
+            keys = np.random.PCG64([seed, label]).random_raw(len(members))
+            drawn[name] = members[np.argsort(keys, kind="stable")]
+        return drawn
+
+
+class ImageFolder(Dataset):
+    """A folder with one sub-folder a class; the names of the sub-folders are the classes.
+
+    Classes and files stand in natural order (img2 before img10); hidden ones are passed over.
+    Only the headers of the files are read here.
+
+    skipped: what was found among the photos but is no image, each as path and reason.
+    turned:  the number of photos that read_image turns because their EXIF says so.
+    Raises FileError where there is no folder, fewer than two classes, or a class without a photo.
+    """
+
+    def __init__(self, path: str | PathLike) -> None:
+        root = Path(path)
+        if not root.is_dir():
+            raise FileError(f"{root}: expected a folder with one sub-folder a class, found "
+                            f"{'a file' if root.exists() else 'nothing'}; check the path.")
+        folders = [entry for entry in _visible(root) if entry.is_dir()]
+        if len(folders) < 2:
+            found = f"only {folders[0].name!r}" if folders else "none"
+            raise FileError(f"{root}: expected one sub-folder a class, at least two, found "
+                            f"{found}; sort the photos into folders named after their classes.")
+        self.skipped: list[str] = []
+        self.turned = 0
+        items, labels = [], []
+        for label, folder in enumerate(folders):
+            for file in _visible(folder):
+                if file.is_dir():
+                    self.skipped.append(f"{file}: a folder inside that of a class is not read.")
+                    continue
+                try:
+                    self.turned += was_turned(file)
+                except FileError as problem:
+                    self.skipped.append(str(problem))
+                else:
+                    items.append(file)
+                    labels.append(label)
+            if label not in labels[-1:]:
+                raise FileError(f"{folder}: expected photos of the class {folder.name!r}, found "
+                                f"none that can be read; put photos in it, remove it, or choose "
+                                f"the folder whose sub-folders hold the photos.")
+        # two classes may hold files of the same name, so the class is part of the name
+        names = [file.relative_to(root).as_posix() for file in items]
+        super().__init__(items, labels, [folder.name for folder in folders], names)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}, {self.turned} turned by EXIF, {len(self.skipped)} skipped"
+
+
+def _whole(labels: Sequence[int]) -> np.ndarray:
+    """Labels as an array of whole numbers; an empty one may have any dtype."""
+    labels = np.asarray(labels)
+    if labels.size and labels.dtype.kind not in "iu":
+        raise ArgumentError(f"Dataset: expected whole numbers as labels, received {labels.dtype}; "
+                            f"give each photo the place of its class in the list of classes.")
+    return labels.astype(np.int64)
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What a folder holds, hidden entries left out, in natural order."""
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as problem:
+        raise FileError(f"{folder}: expected a folder that can be read, received "
+                        f"{problem.strerror}; check its permissions.") from problem
+    return sorted(entries, key=lambda entry: _natural(entry.name))
+
+
+def _natural(name: str) -> tuple:
+    """img2 before img10: the runs of digits compare as numbers, the rest without case."""
+    parts = re.split("([0-9]+)", name)  # text, digits, text, digits, …, text
+    return [int(p) if k % 2 else p.casefold() for k, p in enumerate(parts)], name

@@ -1,0 +1,158 @@
+"""One photo: from a file to upright RGB pixels, and from there to the size a network wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ArgumentError, FileError, ShapeError
+
+if TYPE_CHECKING:  # Pillow is imported where it is used: `import minicnn` stays fast
+    from PIL.Image import Image as Photo
+
+ORIENTATION = 0x0112  # the EXIF tag that says how the camera was held (EXIF 2.32, section 4.6.4)
+UPRIGHT = {  # its values, and what stands the pixels (H, W, 3) up again; 1 is upright already
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+@contextmanager
+def _opened(path: str | PathLike) -> Iterator[Photo]:
+    """The photo with its header read; whatever goes wrong with it becomes one FileError."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        # Opened here, not by Pillow: given a path it maps grey TIFFs into memory, and gets the rows
+        # of those that lie on their side wrong.
+        with Path(path).open("rb") as file, Image.open(file) as photo:
+            # Up to twice its limit Pillow only warns, and warnings cannot be caught in threads.
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and photo.width * photo.height > limit:
+                raise Image.DecompressionBombError(
+                    f"{photo.width} × {photo.height} pixels are more than the limit of {limit}")
+            yield photo
+    except FileNotFoundError as problem:
+        raise FileError(f"{path}: expected a photo, found no such file; "
+                        f"check the path.") from problem
+    except UnidentifiedImageError as problem:
+        raise FileError(f"{path}: expected an image file, received something that Pillow does not "
+                        f"know; save the photo as JPEG or PNG.") from problem
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
+        raise FileError(f"{path}: expected a photo of at most {Image.MAX_IMAGE_PIXELS} pixels, "
+                        f"received a larger one ({problem}); scale it down.") from problem
+    except Exception as problem:  # a damaged file raises almost anything inside Pillow's decoders
+        raise FileError(f"{path}: expected a readable photo, received {type(problem).__name__} "
+                        f"({problem}); save it again as JPEG or PNG.") from problem
+
+
+def _orientation(photo: Photo) -> int:
+    from PIL import Image
+
+    try:
+        # The base class's method: the one of PNG would decode all pixels to look for late EXIF.
+        return Image.Image.getexif(photo).get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF: the pixels are still good
+        return 1
+
+
+def _rgb(photo: Photo) -> np.ndarray:
+    """A loaded photo of any mode -> (H, W, 3) uint8, transparent parts on white."""
+    from PIL import Image
+
+    if photo.mode[0] in "IF":  # wide greys: Pillow's own conversion clips them at 255
+        grey = np.asarray(photo)
+        if photo.mode == "F" or grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"greys of mode {photo.mode} from {grey.min()} to {grey.max()}, "
+                             f"whose white is unknown")
+        grey = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255
+        return np.repeat(grey[..., None], 3, axis=-1)  # (H, W) -> (H, W, 3)
+    if photo.has_transparency_data:
+        white = Image.new("RGBA", photo.size, "white")
+        white.alpha_composite(photo.convert("RGBA"))
+        photo = white
+    return np.array(photo.convert("RGB"))
+
+
+def read_image(path: str | PathLike) -> np.ndarray:
+    """The photo in a file, as a person sees it: turned upright by its EXIF, on white, in RGB.
+
+    Returns a new (H, W, 3) uint8 array. Of an animation or a document: the first frame or page.
+    Grey of 16 bits keeps its full range (value / 257).
+    Raises FileError where there is no file, no image, a damaged one, one of more pixels than
+    Pillow's limit against decompression bombs, or greys whose white is unknown (32 bits, float).
+    """
+    with _opened(path) as photo:
+        photo.load()
+        pixels = _rgb(photo)
+        # read after load: Pillow turns TIFF while loading, and then drops the tag
+        turn = UPRIGHT.get(_orientation(photo))
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def was_turned(path: str | PathLike) -> bool:
+    """True where read_image turns or mirrors the photo because its EXIF says so.
+
+    Reads the header only, so it is also the cheap test whether a file is an image at all.
+    Raises FileError as read_image does, but sees neither damage further down in the file nor the
+    EXIF that a PNG may hold after its pixels (read_image does).
+    """
+    with _opened(path) as photo:
+        return _orientation(photo) in UPRIGHT
+
+
+def check_size(size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
+    """(h, w) as two ints, where size and crop_fraction are what resize_and_crop expects.
+
+    Raises ArgumentError where they are not.
+    """
+    if (not isinstance(size, (tuple, list)) or len(size) != 2
+            or not all(isinstance(s, (int, np.integer)) and s >= 1 for s in size)):
+        raise ArgumentError(f"resize_and_crop: expected size=(height, width) of at least one pixel "
+                            f"each, received {size!r}; write for example (224, 224).")
+    if not 0 < crop_fraction <= 1:
+        raise ArgumentError(f"resize_and_crop: expected a crop_fraction above 0 and at most 1, "
+                            f"received {crop_fraction}; 1 keeps the whole shortest side.")
+    return int(size[0]), int(size[1])
+
+
+def resize_and_crop(image: np.ndarray, size: tuple[int, int],
+                    crop_fraction: float = 1.0) -> np.ndarray:
+    """Scale a photo with its proportions kept and cut out the centre; nothing is ever squashed.
+
+    Shapes: image (H, W) or (H, W, 3) uint8, size = (h, w) -> new (h, w, 3) uint8.
+    The photo is scaled until it just covers (h, w) / crop_fraction; then the centre (h, w) is cut.
+    With (224, 224) and 224/256: shortest side to 256, centre 224 × 224, as VGG16 was tested
+    (Simonyan & Zisserman 2015, section 3.2). Bilinear, with antialiasing where it shrinks.
+
+    The one function of training, evaluation, prediction and explanation alike.
+    Raises ShapeError or ArgumentError where image, size or crop_fraction do not fit.
+    """
+    from PIL import Image
+
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise ArgumentError(f"resize_and_crop: expected uint8 pixels, received {image.dtype}; "
+                            f"give the photo as read, 0…255, before any preprocessing.")
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or 0 in image.shape:
+        raise ShapeError(f"resize_and_crop: expected one photo of shape (H, W) or (H, W, 3), "
+                         f"received {image.shape}; read files with read_image.")
+    h, w = check_size(size, crop_fraction)
+    H, W = image.shape[:2]
+    scale = max(round(h / crop_fraction) / H, round(w / crop_fraction) / W)
+    # The region that becomes (h, w), in pixels of the photo: only this is resampled, so that a
+    # photo of 1 × 60000 costs no more than another. Rounding may put it a hair outside: min.
+    box_h, box_w = min(h / scale, H), min(w / scale, W)
+    box = ((W - box_w) / 2, (H - box_h) / 2, (W + box_w) / 2, (H + box_h) / 2)
+    photo = Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR, box=box)
+    return np.array(photo.convert("RGB"))
