@@ -68,19 +68,20 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
         again = copy.deepcopy(layer)  # a fresh copy, so that Dropout draws the same mask each time
         return again, again.forward(x, training=True)
 
-    work, before = np.array(x), np.array(x)
-    ran, y = run(work)
+    given_x = np.array(x)
+    ran, y = run(given_x)
     dy = rng.normal(size=np.shape(y))
-    found = {"dx": (x, ran.backward(dy))}
+    given_dy = np.array(dy)
+    found = {"dx": (x, ran.backward(given_dy))}
     for part, done in zip(parts, getattr(ran, "layers", [ran]), strict=True):
         label = f"{part.name}." if len(parts) > 1 else ""
         if getattr(part, "trainable", True):
             for key, p in part.params.items():
                 found[f"{label}d{key}"] = p, done.grads.get(key)
 
-    rows = []
-    if not np.array_equal(work, before):
-        rows.append(Row("x", x.shape, "", np.inf, "forward or backward changed its input"))
+    rows = [Row(name, before.shape, "", np.inf, "changed in place: work on a copy")
+            for name, given, before in (("x", given_x, x), ("dy", given_dy, dy))
+            if not np.array_equal(given, before)]
     for name, (value, analytic) in found.items():
         if np.shape(analytic) != value.shape:
             got = "nothing" if analytic is None else f"shape {np.shape(analytic)}"

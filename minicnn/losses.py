@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .errors import ArgumentError, ShapeError
-from .layers import Layer, Sigmoid, Softmax
+from .layers import Conv2D, Dense, Layer, Sigmoid, Softmax
 from .layers.activations import sigmoid, softmax
 
 SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
@@ -34,14 +34,19 @@ class Loss:
 
     def targets(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
         """t checked against y, in y's shape and dtype."""
-        if np.shape(t) != y.shape:
+        t = np.asarray(t)
+        if t.dtype.kind not in "biuf":
+            raise ArgumentError(f"{type(self).__name__}: expected numbers as targets, received "
+                                f"{t.dtype}: {t.ravel()[:3]}. Give each class its number.")
+        if t.shape != y.shape:
             raise ShapeError(f"{type(self).__name__}: expected targets of shape {y.shape}, as the "
-                             f"outputs, received {np.shape(t)}.")
-        return np.asarray(t, y.dtype)
+                             f"outputs, received {t.shape}.")
+        return t.astype(y.dtype)
 
     def class_weights(self, t: np.ndarray) -> np.ndarray:
         """The factor of each term of l from class_weight, in a shape that broadcasts against l."""
-        raise ArgumentError(f"{type(self).__name__}: expected no class_weight; it has no classes.")
+        raise ArgumentError(f"{type(self).__name__}: expected no class_weight, received one; "
+                            f"this loss has no classes.")
 
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(l, dl/dy): the terms that the mean is taken over, and the gradient of y's shape."""
@@ -213,6 +218,12 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
             f"{last.name}: expected CategoricalCrossEntropy after Softmax, received "
             f"BinaryCrossEntropy, which takes every output for a question of its own. For two "
             f"classes Dense(1) with Sigmoid will do.")
+    if (loss.fused_activation and not loss.from_logits and isinstance(last, (Conv2D, Dense))
+            and inner is None):
+        raise ArgumentError(
+            f"{last.name}: expected probabilities for {type(loss).__name__}, received a layer "
+            f"without activation. End with {loss.fused_activation.__name__}(), or say "
+            f"{type(loss).__name__}(from_logits=True).")
     if loss.from_logits or activation is not loss.fused_activation:
         return layers, loss
     fused_loss = copy.copy(loss)

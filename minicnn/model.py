@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 import numpy as np
 
 from . import weights
 from .errors import ArgumentError, ShapeError
 from .layers import Dense, Flatten, Layer, ReLU, Sigmoid, Softmax
+from .layers.base import whole
 from .preprocessing import Preprocessing
 
 
@@ -26,35 +28,26 @@ class Sequential:
     def __init__(self, layers: Iterable[Layer], input_shape: tuple[int, ...], seed: int | None = 0,
                  name: str = "sequential", preprocessing: Preprocessing | None = None,
                  classes: Sequence[str] | None = None) -> None:
-        self.input_shape = tuple(input_shape)
+        if not isinstance(input_shape, (tuple, list)) or not input_shape:
+            raise ArgumentError(f"Sequential: expected input_shape (H, W, C) or (D,), without N, "
+                                f"received {input_shape!r}.")
+        self.input_shape = tuple(whole(n, "Sequential, input_shape") for n in input_shape)
         self.name, self.preprocessing = name, preprocessing
         self.classes = None if classes is None else list(classes)
         self.weights_note = ""  # what the last loading of weights has set, for summary
-        self.layers = self._named(list(layers))
-        self._build(self.layers, 0, seed)
+        self.output: tuple[int, ...] | None = None  # shape of the last y, where forward kept
+        self.layers = self._build(list(layers), 0, seed)
 
-    def _named(self, layers: list[Layer]) -> list[Layer]:
-        taken = {layer.name for layer in layers if not layer.auto_named}
-        explicit = [layer.name for layer in layers if not layer.auto_named]
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                raise ArgumentError(f"Sequential: expected layers, received {layer!r} as number "
-                                    f"{i}.")
-            if not layer.auto_named and explicit.count(layer.name) > 1:
-                raise ArgumentError(f"Sequential: expected a different name for each layer, "
-                                    f"received {layer.name!r} twice. Rename one.")
-            if layer.auto_named:
-                base, number = type(layer).__name__.lower(), 0
-                while layer.name in taken:
-                    number += 1
-                    layer.name = f"{base}_{number}"
-                taken.add(layer.name)
-        return layers
-
-    def _build(self, layers: list[Layer], start: int, seed: int | None) -> None:
-        shapes = self.shapes(layers)  # raises before anything is drawn
+    def _build(self, layers: list[Layer], start: int, seed: int | None) -> list[Layer]:
+        """Names and builds layers[start:] behind the built ones; changes nothing before it is sure
+        that all fit."""
+        for layer, name in zip(layers, _names(layers), strict=True):
+            layer.name = name  # changes new layers only
+        shapes = self.shapes(layers)
         for i, layer in enumerate(layers[start:], start):
             layer.build(shapes[i], None if seed is None else np.random.default_rng([seed, i]))
+            layer.auto_named = False
+        return layers
 
     def shapes(self, layers: list[Layer] | None = None) -> list[tuple[int, ...]]:
         """Shapes without N: of the input, then of every layer's output."""
@@ -76,6 +69,7 @@ class Sequential:
         self.check(x)
         for layer in self.layers:
             x = layer.forward(x, training, keep)
+        self.output = x.shape if keep else None
         return x
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
@@ -84,6 +78,9 @@ class Sequential:
         input_gradient=False is a training step: it stops below the lowest trainable layer and
         returns None.
         """
+        if self.output is not None and np.shape(dy) != self.output:
+            raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.output}, received "
+                             f"{np.shape(dy)}. Is it the gradient of another loss or batch?")
         if input_gradient:
             for layer in reversed(self.layers):
                 dy = layer.backward(dy)
@@ -112,14 +109,16 @@ class Sequential:
         """
         images = np.asarray(images)
         self.check(images)
+        batch_size = whole(batch_size, f"{self.name}, batch_size")
         y = [self.forward(self.to_input(images[i:i + batch_size]), keep=False)
              for i in range(0, len(images), batch_size)]
         return np.concatenate(y) if y else np.zeros((0, *self.shapes()[-1]), np.float32)
 
     def activations(self, x: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Outputs of the named layers for x; stops after the deepest."""
+        x, found = np.asarray(x), {}
         self.check(x)
-        x, found = self.to_input(x), {}
+        x = self.to_input(x)
         for layer in self.layers[:max((self.index(name) for name in names), default=-1) + 1]:
             x = layer.forward(x, keep=False)
             if layer.name in names:
@@ -178,9 +177,8 @@ class Sequential:
         kept, layers = self.layers[:stop], list(layers)
         if layers and isinstance(layers[0], Dense) and len(self.shapes(kept)[-1]) == 3:
             layers = [Flatten(), *layers]
-        new = self._named([*kept, *layers])
-        self._build(new, stop, seed)
-        self.layers, self.classes = new, None if classes is None else list(classes)
+        self.layers = self._build([*kept, *layers], stop, seed)
+        self.classes = None if classes is None else list(classes)
         return self
 
     # Reading and writing
@@ -242,6 +240,26 @@ class Sequential:
         recipe = self.preprocessing and self.preprocessing.to_dict()
         metadata = {"classes": self.classes, "preprocessing": recipe}
         return weights.write_model(path, self.layers, self.input_shape, self.name, metadata)
+
+
+def _names(layers: list[Layer]) -> list[str]:
+    """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …"""
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise ArgumentError(f"Sequential: expected layers, received {layer!r} as number {i}.")
+        if any(layer is other for other in layers[:i]):
+            raise ArgumentError(f"Sequential: expected each layer once, received {layer!r} twice. "
+                                f"It keeps what its backward needs: make a second one.")
+    names = [None if layer.auto_named else layer.name for layer in layers]
+    for i, layer in enumerate(layers):
+        if names[i] is None:
+            kind = type(layer).__name__.lower()
+            numbered = (f"{kind}_{k}" if k else kind for k in count())
+            names[i] = next(name for name in numbered if name not in names)
+        elif names.count(names[i]) > 1:
+            raise ArgumentError(f"Sequential: expected a different name for each layer, received "
+                                f"{names[i]!r} twice. Rename one.")
+    return names
 
 
 def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) -> Sequential:

@@ -25,16 +25,26 @@ class Optimizer:
         self.state: dict[str, dict] = {}
 
     def step(self, model: Any) -> None:
-        """model: anything with .layers whose backward has run. Frozen layers stay bit-identical."""
+        """model: anything with .layers whose backward has run. Frozen layers stay bit-identical.
+
+        Raises ArgumentError, before anything has moved, where a gradient is missing or the state
+        is that of another layer of the same name.
+        """
+        moves = []
         for layer in model.layers:
             for key, p in layer.params.items() if layer.trainable else ():
-                if key not in layer.grads:
+                name, g = f"{layer.name}/{key}", layer.grads.get(key)
+                state = self.state.setdefault(name, {})
+                if g is None:
                     raise ArgumentError(f"{layer.name}: expected a gradient of {key}, found none. "
                                         f"Call model.backward(dy) before optimizer.step(model).")
-                g = layer.grads[key]
-                if self.weight_decay:
-                    g = g + self.weight_decay * p
-                self.update(p, g, self.state.setdefault(f"{layer.name}/{key}", {}))
+                if any(np.ndim(value) and value.shape != p.shape for value in state.values()):
+                    raise ArgumentError(f"{type(self).__name__}: expected {name} of the shape it "
+                                        f"had before, received {p.shape}. Make a new optimizer "
+                                        f"when a layer is replaced.")
+                moves.append((p, g, state))
+        for p, g, state in moves:
+            self.update(p, g + self.weight_decay * p if self.weight_decay else g, state)
 
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """Changes p and state in place."""

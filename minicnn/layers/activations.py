@@ -62,10 +62,10 @@ class Softmax(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""
-        if input_shape[-1] < 2:
+        if not input_shape or input_shape[-1] < 2:
             raise ArgumentError(
-                f"{self.name}: expected at least 2 units, received {input_shape[-1]}. The softmax "
-                f"of one unit is always 1, so it cannot learn; use Dense(1) with Sigmoid instead.")
+                f"{self.name}: expected at least 2 units, received {('N', *input_shape)}. The "
+                f"softmax of one unit is always 1, so it cannot learn; use Dense(1) with Sigmoid.")
         return input_shape
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import initializers
 from ..errors import ArgumentError
 from .activations import ACTIVATIONS
 from .base import Layer
@@ -20,9 +21,16 @@ class Affine(Layer):
         if activation is not None and activation not in ACTIVATIONS:
             raise ArgumentError(f"{self.name}: expected activation None or one of "
                                 f"{', '.join(ACTIVATIONS)}, received {activation!r}.")
+        if kernel_initializer not in initializers.NAMES:
+            raise ArgumentError(f"{self.name}: expected a kernel_initializer of "
+                                f"{initializers.NAMES}, received {kernel_initializer!r}.")
         self.activation = ACTIVATIONS[activation](self.name) if activation else None
         self.activation_name = activation
         self.kernel_initializer = kernel_initializer
+
+    def linear_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of z without N, for x of input_shape without N."""
+        raise ArgumentError(f"{self.name}: expected a linear_shape(input_shape); define it.")
 
     def linear(self, x: np.ndarray) -> np.ndarray:
         """x -> z."""
@@ -35,6 +43,11 @@ class Affine(Layer):
     def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
         """dz -> dx."""
         raise ArgumentError(f"{self.name}: expected an input_gradient(x, dz); define it.")
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """That of z, which the activation keeps (and a softmax of one unit refuses)."""
+        shape = self.linear_shape(input_shape)
+        return self.activation.output_shape(shape) if self.activation else shape
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y = activation(linear(x)); keeps x, from which backward rebuilds what it needs."""

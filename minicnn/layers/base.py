@@ -72,13 +72,16 @@ class Layer:
             for key, shape in shapes.items()}
 
     def check(self, x: np.ndarray) -> None:
-        """Raises unless x is a float array with N and a shape that fits."""
+        """Raises unless x is a float array of a shape that fits and the parameters exist."""
         if getattr(x, "dtype", None) not in (np.float32, np.float64):
             raise ArgumentError(
                 f"{self.name}: expected float32 or float64, received "
                 f"{getattr(x, 'dtype', type(x).__name__)}. Pixels become floats by the model's "
                 f"preprocessing, other numbers by x.astype('float32').")
         self.output_shape(x.shape[1:])
+        if not self.params and self.param_shapes(x.shape[1:]):
+            raise ArgumentError(f"{self.name}: expected parameters, found none yet. Put the layer "
+                                f"into a Sequential, or call build(x.shape[1:], rng).")
 
     def kept(self) -> Any:
         """self.cache, or a sentence where forward has kept nothing."""
@@ -96,11 +99,23 @@ class Layer:
         return f"{type(self).__name__}({', '.join([*args, f'name={self.name!r}'])})"
 
 
+def is_whole(value: Any, least: int) -> bool:
+    """Is it an int (NumPy's too, but not a bool) of at least `least`?"""
+    return (isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            and value >= least)
+
+
+def whole(value: int, what: str, least: int = 1) -> int:
+    """value as an int of at least `least`; anything else is refused."""
+    if not is_whole(value, least):
+        raise ArgumentError(f"{what}: expected an int of at least {least}, received {value!r}.")
+    return int(value)
+
+
 def pair(value: int | tuple[int, int], what: str, least: int = 1) -> tuple[int, int]:
     """3 -> (3, 3); (3, 5) -> (3, 5); anything else is refused."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool)
-                                   and v >= least for v in values):
+    values = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or not all(is_whole(v, least) for v in values):
         raise ArgumentError(f"{what}: expected an int of at least {least}, or two of them, "
                             f"received {value!r}.")
     return int(values[0]), int(values[1])

@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..errors import ArgumentError, ShapeError
 from .affine import Affine
-from .base import pair
+from .base import pair, whole
 
 
 def check_padding(padding: str | int | tuple[int, int], name: str) -> str | tuple[int, int]:
@@ -43,7 +43,7 @@ class Conv2D(Affine):
             raise ArgumentError(f"{self.name}: expected dilation_rate 1 and groups 1, received "
                                 f"{dilation_rate} and {groups}. minicnn has neither dilated nor "
                                 f"grouped convolution.")
-        self.filters = pair(filters, f"{self.name}, filters")[0]
+        self.filters = whole(filters, f"{self.name}, filters")
         self.kernel_size = pair(kernel_size, f"{self.name}, kernel_size")
         self.strides = pair(strides, f"{self.name}, strides")
         self.padding = check_padding(padding, self.name)
@@ -52,7 +52,7 @@ class Conv2D(Affine):
         """((top, bottom), (left, right)) for x of `shape`."""
         return ops.padding_amounts(self.padding, shape[-3:-1], self.kernel_size, self.strides)
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def linear_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, F)."""
         if len(input_shape) != 3:
             raise ShapeError(f"{self.name}: expected x of shape (N, H, W, C), received "
@@ -76,7 +76,7 @@ class Conv2D(Affine):
     def linear(self, x: np.ndarray) -> np.ndarray:
         """x (N, H, Wd, C) -> z (N, OH, OW, F): Z = X_col @ W2d + b, a block of rows at a time."""
         W2d = self.matrix(x.dtype)  # (KH·KW·C, F)
-        z = np.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
+        z = np.empty((len(x), *self.linear_shape(x.shape[1:])), x.dtype)
         for block, _, cols in self._blocks(x):
             np.matmul(cols, W2d, out=z[block].reshape(-1, self.filters))  # (M, KH·KW·C)·(…, F)
         z += self.params["b"].astype(x.dtype, copy=False)

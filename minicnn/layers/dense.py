@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from .affine import Affine
-from .base import pair
+from .base import whole
 
 
 class Dense(Affine):
@@ -21,9 +21,9 @@ class Dense(Affine):
     def __init__(self, units: int, activation: str | None = None,
                  kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
         super().__init__(activation, kernel_initializer, name)
-        self.units = pair(units, f"{self.name}, units")[0]
+        self.units = whole(units, f"{self.name}, units")
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def linear_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(D,) -> (units,)."""
         if len(input_shape) != 1:
             raise ShapeError(f"{self.name}: expected x of shape (N, D), received "

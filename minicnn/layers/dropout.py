@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import numpy as np
 
 from ..errors import ArgumentError
-from .base import Layer
+from .base import Layer, whole
 
 
 class Dropout(Layer):
     """In training each entry is 0 with probability `rate`, else divided by 1 − rate, so that the
     expected value stays; otherwise, and when frozen, y = x.
 
-    The layer draws from its own generator: the same seed gives the same masks.
+    The layer draws from a generator of its own, started by seed and name: two of them in a network
+    never throw the same dice, and a run can be repeated.
     Source: Srivastava et al. 2014 ("inverted", as everybody computes it).
     """
 
@@ -23,14 +26,16 @@ class Dropout(Layer):
         if not 0 <= rate < 1:
             raise ArgumentError(f"{self.name}: expected a rate from 0 to below 1, "
                                 f"received {rate!r}.")
-        self.rate, self.seed = float(rate), seed
-        self.generator = np.random.default_rng(seed)
+        self.rate, self.seed = float(rate), whole(seed, f"{self.name}, seed", least=0)
+        self.generator: np.random.Generator | None = None  # made when the name is final
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         self.check(x)
         factor = np.ones((), x.dtype)
         if training and self.trainable:
+            if self.generator is None:
+                self.generator = np.random.default_rng([self.seed, crc32(self.name.encode())])
             kept = self.generator.random(x.shape, np.float32) >= self.rate
             factor = kept.astype(x.dtype) / x.dtype.type(1 - self.rate)
         self.cache = factor if keep else None

@@ -61,7 +61,8 @@ class Pool2D(Layer):
 class MaxPool2D(Pool2D):
     """y = the largest of each window; padding counts as −∞, the first of equal maxima wins.
 
-    The cache is (shape of x, switches): a switch is the place of the maximum in its window.
+    The cache is (shape of x, switches): a switch is the place of the maximum in its window. A
+    window of nothing but −∞ has no maximum; its switch is 0.
     Source: Zhou & Chellappa 1988; switches: Zeiler & Fergus 2014, section 2.1.
     """
 

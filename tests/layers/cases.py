@@ -1,0 +1,52 @@
+"""Every layer of minicnn once or more, ready for the claims that hold for all of them."""
+
+import numpy as np
+from reference import array
+
+from minicnn.layers import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
+
+IMAGES, ROWS = (2, 5, 6, 3), (4, 5)
+LAYERS = {  # name: (a new layer, shape of x)
+    "Conv2D": (lambda: Conv2D(4, (3, 2)), IMAGES),
+    "Conv2D same, strided": (lambda: Conv2D(2, (2, 3), strides=(2, 1), padding="same"), IMAGES),
+    "Conv2D padded + relu": (lambda: Conv2D(4, 3, padding=(2, 1), activation="relu"), IMAGES),
+    "Conv2D + softmax": (lambda: Conv2D(3, (1, 2), strides=2, activation="softmax"), IMAGES),
+    "Dense": (lambda: Dense(3), ROWS),
+    "Dense + sigmoid": (lambda: Dense(1, activation="sigmoid"), ROWS),
+    "MaxPool2D": (lambda: MaxPool2D(2), IMAGES),
+    "MaxPool2D same, overlapping": (lambda: MaxPool2D(3, strides=2, padding="same"), IMAGES),
+    "AveragePool2D": (lambda: AveragePool2D((2, 3), strides=1, padding=1), IMAGES),
+    "AveragePool2D same": (lambda: AveragePool2D(3, strides=(1, 2), padding="same"), IMAGES),
+    "GlobalAveragePool2D": (GlobalAveragePool2D, IMAGES),
+    "Flatten": (Flatten, IMAGES),
+    "ReLU": (ReLU, IMAGES),
+    "Sigmoid": (Sigmoid, IMAGES),
+    "Softmax": (Softmax, ROWS),
+    "Softmax of images": (Softmax, IMAGES),
+    "Dropout": (lambda: Dropout(0.4), IMAGES),
+}
+
+
+def built(layer, x_shape, rng, dtype=np.float64):
+    """The layer with random parameters, biases too, of that dtype."""
+    for key, shape in layer.param_shapes(x_shape[1:]).items():
+        layer.params[key] = array(rng, *shape, dtype=dtype)
+    return layer
+
+
+def run(layer, x, dy):
+    """y, dx, and dW, db where there are any: one forward and one backward."""
+    y = layer.forward(x, training=True)
+    dx = layer.backward(dy)
+    return [y, dx, *(layer.grads[key] for key in layer.params)]

@@ -1,0 +1,189 @@
+"""What holds for every layer, whatever it computes."""
+
+import copy
+
+import numpy as np
+import pytest
+from reference import LAYOUTS, array, assert_close, laid_out, numeric_gradient, refused
+
+from minicnn.layers import Layer
+
+from .cases import IMAGES, LAYERS, ROWS, built, run
+
+every_layer = pytest.mark.parametrize("make, shape", LAYERS.values(), ids=LAYERS)
+AFFINE = [name for name in LAYERS if name.startswith(("Conv2D", "Dense"))]
+with_parameters = pytest.mark.parametrize("make, shape", [LAYERS[k] for k in AFFINE], ids=AFFINE)
+
+
+def ready(make, shape, rng, dtype=np.float64):
+    """(layer, x, dy), all random."""
+    layer = built(make(), shape, rng, dtype)
+    return (layer, array(rng, *shape, dtype=dtype),
+            array(rng, shape[0], *layer.output_shape(shape[1:]), dtype=dtype))
+
+
+@every_layer
+def test_every_gradient_matches_finite_differences(make, shape, rng):
+    layer, x, dy = ready(make, shape, rng)
+    fresh = copy.deepcopy(layer)  # Dropout draws the same mask from each copy
+
+    def L():
+        return float((copy.deepcopy(fresh).forward(x, training=True) * dy).sum())
+
+    _, dx, *grads = run(layer, x, dy)
+    assert_close(dx, numeric_gradient(L, x), rtol=1e-8)
+    for key, grad in zip(layer.params, grads, strict=True):
+        assert_close(grad, numeric_gradient(L, fresh.params[key]), rtol=1e-8)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_in_is_dtype_out(make, shape, dtype, rng):
+    layer, x, dy = ready(make, shape, rng, dtype)
+    assert {array.dtype for array in run(layer, x, dy)} == {np.dtype(dtype)}
+    assert layer.forward(x, training=False).dtype == dtype
+    layer.params = {key: p.astype(np.float32) for key, p in layer.params.items()}
+    assert layer.forward(x).dtype == dtype  # also over float32 parameters
+    assert layer.backward(dy).dtype == dtype
+
+
+@every_layer
+def test_inputs_are_never_changed(make, shape, rng):
+    layer, x, dy = ready(make, shape, rng)
+    kept = [a.copy() for a in (x, dy, *layer.params.values())]
+    for a in (x, dy, *layer.params.values()):
+        a.flags.writeable = False  # so that even a change taken back would raise
+    y = layer.forward(x, training=True)
+    before = y.copy()
+    layer.backward(dy)
+    layer.forward(x, training=False)
+    for a, b in zip((x, dy, *layer.params.values(), y), (*kept, before), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_layer
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+def test_memory_layout_does_not_matter(make, shape, layout, rng):
+    layer, x, dy = ready(make, shape, rng)
+    if len(shape) == 2:  # rows as one-row images
+        x, shaped = laid_out(x[:, None, :, None], layout)[:, 0, :, 0], dy
+    else:
+        x, shaped = laid_out(x, layout), dy
+    if shaped.ndim == 4:
+        shaped = laid_out(shaped, layout)
+    expected = run(copy.deepcopy(layer), np.ascontiguousarray(x), np.ascontiguousarray(shaped))
+    for a, b in zip(run(layer, x, shaped), expected, strict=True):
+        assert_close(a, b, rtol=1e-13)
+
+
+@every_layer
+def test_one_image_is_computed_as_in_the_batch(make, shape, rng):
+    layer, x, _ = ready(make, shape, rng)
+    y = layer.forward(x)
+    for n in range(len(x)):
+        assert_close(layer.forward(x[n:n + 1])[0], y[n], rtol=1e-13)
+
+
+@every_layer
+def test_keep_false_keeps_nothing_and_changes_no_number(make, shape, rng):
+    layer, x, dy = ready(make, shape, rng)
+    y = layer.forward(x)
+    np.testing.assert_array_equal(layer.forward(x, keep=False), y)
+    inner = getattr(layer, "activation", None)
+    assert layer.cache is None and (inner is None or inner.cache is None)
+    with refused(layer.name, "forward", "keep=True"):
+        layer.backward(dy)
+
+
+@every_layer
+def test_backward_needs_a_forward(make, shape, rng):
+    layer, _, dy = ready(make, shape, rng)
+    with refused(layer.name, "forward"):
+        layer.backward(dy)
+
+
+@every_layer
+@pytest.mark.parametrize("wrong", [
+    lambda x: x.astype(np.int64), lambda x: x.astype(np.uint8), lambda x: x.astype(np.float16),
+    lambda x: x.astype(complex), lambda x: x.astype(">f4"), lambda x: x.tolist(), lambda x: None],
+    ids=["int64", "uint8", "float16", "complex", "other byte order", "list", "None"])
+def test_anything_but_float32_and_float64_is_refused(make, shape, wrong, rng):
+    layer, x, _ = ready(make, shape, rng)
+    layer.forward(x)
+    cache = layer.cache
+    with refused(layer.name, "expected float32 or float64"):
+        layer.forward(wrong(x))
+    assert layer.cache is cache
+
+
+@every_layer
+def test_output_shape_says_what_forward_gives(make, shape, rng):
+    layer, x, dy = ready(make, shape, rng)
+    assert layer.forward(x).shape == (shape[0], *layer.output_shape(shape[1:]))
+    assert layer.backward(dy).shape == x.shape
+
+
+@with_parameters
+def test_gradients_are_assigned_not_accumulated(make, shape, rng):
+    layer, x, dy = ready(make, shape, rng)
+    first = run(layer, x, dy)
+    second = run(layer, x, dy)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@with_parameters
+def test_a_frozen_layer_passes_dx_but_computes_no_gradient(make, shape, rng, monkeypatch):
+    layer, x, dy = ready(make, shape, rng)
+    expected = run(layer, x, dy)[1]
+    layer.grads, layer.trainable = {}, False
+    monkeypatch.setattr(layer, "param_gradients", None)  # calling it would raise
+    layer.forward(x)
+    np.testing.assert_array_equal(layer.backward(dy), expected)
+    layer.backward_params(dy)
+    assert layer.grads == {}
+
+
+@with_parameters
+def test_backward_params_gives_the_same_gradients_without_dx(make, shape, rng, monkeypatch):
+    layer, x, dy = ready(make, shape, rng)
+    _, _, *expected = run(layer, x, dy)
+    layer.grads = {}
+    monkeypatch.setattr(layer, "input_gradient", None)  # calling it would raise
+    layer.forward(x)
+    layer.backward_params(dy)
+    for key, grad in zip(layer.params, expected, strict=True):
+        np.testing.assert_array_equal(layer.grads[key], grad)
+
+
+@with_parameters
+def test_a_layer_that_was_not_built_says_so(make, shape, rng):
+    layer = make()
+    with refused(layer.name):
+        layer.forward(array(rng, *shape))
+
+
+@every_layer
+def test_repr_is_the_call_that_makes_the_layer(make, shape, rng):
+    layer = make()
+    again = eval(repr(layer), {type(layer).__name__: type(layer)})
+    assert again.config() == layer.config() and again.name == layer.name
+
+
+@pytest.mark.parametrize("name", [k for k, (_, shape) in LAYERS.items() if shape == IMAGES
+                                  and k not in ("Flatten", "ReLU", "Sigmoid", "Dropout",
+                                                "Softmax of images")])
+def test_layers_for_images_refuse_rows(name, rng):
+    layer = built(LAYERS[name][0](), IMAGES, rng)
+    for shape in (ROWS, IMAGES[1:], (2, *IMAGES)):
+        with refused(layer.name, "(N, H, W, C)"):
+            layer.forward(array(rng, *shape))
+
+
+def test_a_layer_of_ones_own_is_told_what_is_missing(rng):
+    class Half(Layer):
+        pass
+
+    for call in (Half().forward, Half().backward):
+        with refused("half", "Half"):
+            call(array(rng, 2, 3))

@@ -1,0 +1,46 @@
+"""Geometry: padding and the number of windows, against Keras' rule and counting by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from reference import array, count, geometries, pads_of, same_pads
+
+from minicnn import ops
+
+
+@pytest.mark.parametrize("H, K, s, pads", [
+    (224, 3, 1, (1, 1)), (224, 3, 2, (0, 1)), (5, 2, 1, (0, 1)), (5, 2, 2, (0, 1)),
+    (6, 4, 1, (1, 2)), (7, 3, 2, (1, 1)), (7, 1, 3, (0, 0)), (1, 4, 3, (1, 2)), (10, 2, 5, (0, 0))])
+def test_same_padding_is_keras_by_hand(H, K, s, pads):
+    assert ops.padding_amounts("same", (H, H), (K, K), (s, s)) == (pads, pads)
+
+
+@given(geometries())
+def test_padding_and_output_size_match_counting_windows(geometry):
+    (_, H, Wd, _), kernel, strides, padding = geometry
+    pair = (padding, padding) if isinstance(padding, int) else padding
+    pads = ops.padding_amounts(pair, (H, Wd), kernel, strides)
+    assert pads == pads_of(padding, (H, Wd), kernel, strides)
+    assert ops.output_size((H, Wd), kernel, strides, pads) == (
+        count(H, kernel[0], strides[0], *pads[0]), count(Wd, kernel[1], strides[1], *pads[1]))
+    if padding == "same":
+        assert pads == same_pads((H, Wd), kernel, strides)
+        assert ops.output_size((H, Wd), kernel, strides, pads) == (
+            -(-H // strides[0]), -(-Wd // strides[1]))
+
+
+def test_crop_is_the_adjoint_of_zero_padding(rng):
+    x, pads = array(rng, 2, 3, 4, 2), ((1, 2), (0, 3))
+    padded = ops.pad(x, pads)
+    z = array(rng, *ops.padded_shape(x.shape, pads))
+    assert padded.shape == z.shape == (2, 6, 7, 2)
+    np.testing.assert_allclose((padded * z).sum(), (x * ops.crop(z, pads)).sum(), rtol=1e-12)
+    np.testing.assert_array_equal(ops.crop(padded, pads), x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pad_fills_with_the_value_and_keeps_the_dtype(rng, dtype):
+    x = array(rng, 1, 2, 2, 1, dtype=dtype)
+    padded = ops.pad(x, ((0, 1), (2, 0)), -np.inf)
+    assert padded.dtype == dtype
+    assert np.isinf(padded).sum() == 3 * 4 - 4 and np.isinf(padded[0, 2]).all()

@@ -1,0 +1,242 @@
+"""The oracles: every formula once more, in plain Python loops, slow and obvious.
+
+No formula here comes from minicnn. Images are NHWC, kernels
+(KH, KW, C, F), gradients are called d + name, as in the engine; `pads` is ((top, bottom),
+(left, right)).
+"""
+
+import contextlib
+import importlib
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from minicnn.errors import MiniCNNError
+
+# Making, comparing, refusing
+
+
+def array(rng, *shape, dtype=np.float64):
+    """Random numbers. Test data is made here and compared below: a device goes into these two."""
+    return rng.normal(size=shape).astype(dtype)
+
+
+def assert_close(actual, expected, rtol=1e-10):
+    """Same shape, and |actual − expected| ≤ rtol · max |expected| everywhere; NaN never passes."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    error, bound = np.abs(actual - expected), rtol * np.abs(expected).max(initial=0)
+    assert (error <= bound).all(), f"off by {error.max()}, allowed {bound}"
+
+
+@contextlib.contextmanager
+def refused(*words):
+    """The block must raise a MiniCNNError: one line, where, what was expected, and these words."""
+    with pytest.raises(MiniCNNError) as caught:
+        yield
+    sentence = str(caught.value)
+    assert re.match(r"\w.*: expected .*[.?]$", sentence), sentence
+    for word in words:
+        assert word in sentence, sentence
+
+
+@contextlib.contextmanager
+def blocks_of(elements):
+    """Convolutions cut their column matrix into blocks of about that many elements."""
+    module = importlib.import_module("minicnn.ops.im2col")  # ops.im2col is the function
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK_ELEMENTS", elements)
+        yield
+
+
+def numeric_gradient(f, x, eps=1e-6):
+    """df/dx by central differences; f() reads x, which is moved in place and put back."""
+    dx = np.zeros(x.shape)
+    for k in np.ndindex(x.shape):
+        value = x[k]
+        x[k] = value + eps
+        above = f()
+        x[k] = value - eps
+        below = f()
+        x[k] = value
+        dx[k] = (above - below) / (2 * eps)
+    return dx
+
+
+# Drawing shapes and memory layouts
+
+
+@st.composite
+def geometries(draw, pooling=False):
+    """x of shape (N, H, Wd, C), a window, strides and a padding for it, odd ones too."""
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    most = (kernel[0] - 1, kernel[1] - 1) if pooling else (3, 3)
+    amounts = st.tuples(st.integers(0, most[0]), st.integers(0, most[1]))
+    padding = draw(st.one_of(st.sampled_from(["same", "valid"]), amounts,
+                             st.integers(0, min(most))))
+    least = (1, 1) if padding == "same" else kernel  # kernel also with padding: room to spare
+    H, Wd = (draw(st.integers(size, size + 5)) for size in least)
+    N, C = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return (N, H, Wd, C), kernel, strides, padding
+
+
+LAYOUTS = ["contiguous", "Fortran", "channels first", "every other pixel", "backwards", "broadcast"]
+
+
+def laid_out(x, layout):
+    """x (N, H, Wd, C) arranged otherwise in memory; same numbers, but for "broadcast"."""
+    if layout == "Fortran":
+        return np.asfortranarray(x)
+    if layout == "channels first":
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    if layout == "every other pixel":
+        return np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)[:, ::2, ::2]
+    if layout == "backwards":
+        return np.ascontiguousarray(x[:, ::-1, ::-1])[:, ::-1, ::-1]
+    if layout == "broadcast":
+        return np.broadcast_to(x[:, :1], x.shape)  # stride 0, and read-only
+    return x
+
+
+# Windows
+
+
+def same_pads(size, kernel, strides):
+    """What Keras adds for "same": OH = ceil(H / s), and an odd pixel below and to the right."""
+    pads = []
+    for H, K, s in zip(size, kernel, strides, strict=True):
+        OH = math.ceil(H / s)
+        missing = max((OH - 1) * s + K - H, 0)  # the last window ends at (OH − 1)·s + K
+        pads.append((missing // 2, missing - missing // 2))
+    return tuple(pads)
+
+
+def pads_of(padding, size, kernel, strides):
+    """((top, bottom), (left, right)) for each way to write a padding."""
+    if padding == "same":
+        return same_pads(size, kernel, strides)
+    if padding == "valid":
+        padding = 0
+    above, left = (padding, padding) if isinstance(padding, int) else padding
+    return (above, above), (left, left)
+
+
+def count(H, K, s, before, after):
+    """How many windows fit: tried one by one."""
+    places = 0
+    while places * s + K <= before + H + after:
+        places += 1
+    return places
+
+
+def output_shape(shape, kernel, strides, pads):
+    """(N, OH, OW, C) for x of shape (N, H, Wd, C)."""
+    OH, OW = (count(shape[axis], kernel[axis - 1], strides[axis - 1], *pads[axis - 1])
+              for axis in (1, 2))
+    return shape[0], OH, OW, shape[3]
+
+
+def seen(i, j, p, q, strides, pads):
+    """The pixel that place (p, q) of window (i, j) looks at; outside the image where padded."""
+    return i * strides[0] + p - pads[0][0], j * strides[1] + q - pads[1][0]
+
+
+def conv2d(x, W, b, dy, strides, pads):
+    """y, dx, dW, db: z[n,i,j,f] = b[f] + Σ x[n, i·s+p−P, j·s+q−P, c] · W[p,q,c,f]."""
+    y, dx, dW, db = np.zeros(dy.shape), np.zeros(x.shape), np.zeros(W.shape), np.zeros(b.shape)
+    for n, i, j, f in np.ndindex(dy.shape):
+        y[n, i, j, f] += b[f]
+        db[f] += dy[n, i, j, f]
+        for p, q, c in np.ndindex(W.shape[:3]):
+            h, w = seen(i, j, p, q, strides, pads)
+            if 0 <= h < x.shape[1] and 0 <= w < x.shape[2]:
+                y[n, i, j, f] += x[n, h, w, c] * W[p, q, c, f]
+                dx[n, h, w, c] += dy[n, i, j, f] * W[p, q, c, f]
+                dW[p, q, c, f] += dy[n, i, j, f] * x[n, h, w, c]
+    return y, dx, dW, db
+
+
+def pool2d(kind, x, dy, kernel, strides, pads):
+    """y, dx for kind "max" (the first maximum gets dy) or "average" (all real pixels share it)."""
+    y, dx = np.zeros(dy.shape), np.zeros(x.shape)
+    for n, i, j, c in np.ndindex(dy.shape):
+        places = [seen(i, j, p, q, strides, pads) for p, q in np.ndindex(kernel)]
+        places = [(h, w) for h, w in places if 0 <= h < x.shape[1] and 0 <= w < x.shape[2]]
+        if kind == "max":
+            winner = max(places, key=lambda hw: x[n, hw[0], hw[1], c])  # max() keeps the first
+            places = [winner]
+        for h, w in places:
+            y[n, i, j, c] += x[n, h, w, c] / len(places)
+            dx[n, h, w, c] += dy[n, i, j, c] / len(places)
+    return y, dx
+
+
+# Rows
+
+
+def dense(x, W, b, dy):
+    """y, dx, dW, db of y = x·W + b."""
+    y, dx, dW, db = np.zeros(dy.shape), np.zeros(x.shape), np.zeros(W.shape), np.zeros(b.shape)
+    for n, u in np.ndindex(dy.shape):
+        y[n, u] = b[u] + sum(x[n, d] * W[d, u] for d in range(x.shape[1]))
+        db[u] += dy[n, u]
+        for d in range(x.shape[1]):
+            dx[n, d] += dy[n, u] * W[d, u]
+            dW[d, u] += dy[n, u] * x[n, d]
+    return y, dx, dW, db
+
+
+def relu(x, dy):
+    """y, dx; the derivative at 0 is 0."""
+    y, dx = np.zeros(x.shape), np.zeros(x.shape)
+    for k in np.ndindex(x.shape):
+        y[k], dx[k] = (x[k], dy[k]) if x[k] > 0 else (0, 0)
+    return y, dx
+
+
+def sigmoid(x, dy):
+    """y, dx, the derivative in its other form 1 / (2 cosh(x/2))²."""
+    y, dx = np.zeros(x.shape), np.zeros(x.shape)
+    for k in np.ndindex(x.shape):
+        y[k] = 1 / (1 + math.exp(-x[k]))
+        dx[k] = dy[k] / (2 * math.cosh(x[k] / 2)) ** 2
+    return y, dx
+
+
+def softmax(x, dy):
+    """y, dx over the last axis, by the whole Jacobian ∂y_j/∂x_k = y_j (δ_jk − y_k)."""
+    y, dx = np.zeros(x.shape), np.zeros(x.shape)
+    for row in np.ndindex(x.shape[:-1]):
+        total = math.fsum(math.exp(v) for v in x[row])
+        for k in range(x.shape[-1]):
+            y[row][k] = math.exp(x[row][k]) / total
+        for j, k in np.ndindex(x.shape[-1], x.shape[-1]):
+            dx[row][k] += dy[row][j] * y[row][j] * ((j == k) - y[row][k])
+    return y, dx
+
+
+# Losses: the mean over all terms of weight · l
+
+
+def binary_cross_entropy(p, t, sample_weight, class_weight):
+    """From probabilities and targets of shape (N, K)."""
+    terms = [sample_weight[n] * class_weight[int(t[n, k])] *
+             -math.log(p[n, k] if t[n, k] == 1 else 1 - p[n, k]) for n, k in np.ndindex(p.shape)]
+    return math.fsum(terms) / len(terms)
+
+
+def categorical_cross_entropy(p, labels, sample_weight, class_weight):
+    """From probabilities (N, K) and class numbers (N,)."""
+    terms = [sample_weight[n] * class_weight[label] * -math.log(p[n, label])
+             for n, label in enumerate(labels)]
+    return math.fsum(terms) / len(terms)
+
+
+def mean_squared_error(y, t, sample_weight):
+    """Of two arrays of shape (N, K)."""
+    terms = [sample_weight[n] * (y[n, k] - t[n, k]) ** 2 for n, k in np.ndindex(y.shape)]
+    return math.fsum(terms) / len(terms)

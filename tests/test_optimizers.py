@@ -1,0 +1,141 @@
+"""Optimizers: PyTorch's, step for step; frozen layers stay bit-identical."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from reference import array, assert_close, refused
+
+from minicnn.layers import Dense
+from minicnn.optimizers import SGD, Adam, Optimizer, RMSprop
+
+OPTIMIZERS = [
+    (SGD(0.1), torch.optim.SGD, dict(lr=0.1)),
+    (SGD(0.1, weight_decay=0.02), torch.optim.SGD, dict(lr=0.1, weight_decay=0.02)),
+    (SGD(0.05, momentum=0.9), torch.optim.SGD, dict(lr=0.05, momentum=0.9)),
+    (SGD(0.05, 0.8, nesterov=True, weight_decay=0.01), torch.optim.SGD,
+     dict(lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.01)),
+    (RMSprop(), torch.optim.RMSprop, {}),  # the defaults are PyTorch's too
+    (RMSprop(0.02, alpha=0.9, eps=1e-3), torch.optim.RMSprop, dict(lr=0.02, alpha=0.9, eps=1e-3)),
+    (RMSprop(0.01, momentum=0.7, weight_decay=0.05), torch.optim.RMSprop,
+     dict(lr=0.01, momentum=0.7, weight_decay=0.05)),
+    (Adam(), torch.optim.Adam, {}),
+    (Adam(0.02, 0.8, 0.9, 1e-3, 0.05), torch.optim.Adam,
+     dict(lr=0.02, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.05)),
+]
+
+
+def network(rng, dtype=np.float64, layers=1):
+    """Something with .layers: Dense layers with parameters and gradients."""
+    model = SimpleNamespace(layers=[Dense(3, name=f"fc{k}") for k in range(layers)])
+    for layer in model.layers:
+        layer.params = {"W": array(rng, 4, 3, dtype=dtype), "b": array(rng, 3, dtype=dtype)}
+        layer.grads = {"W": array(rng, 4, 3, dtype=dtype), "b": array(rng, 3, dtype=dtype)}
+    return model
+
+
+@pytest.mark.parametrize("ours, theirs, options", OPTIMIZERS, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-10), (np.float32, 1e-4)])
+def test_100_steps_are_pytorchs_at_every_step(ours, theirs, options, dtype, rtol, rng):
+    model = network(rng, dtype)
+    layer, ours.state = model.layers[0], {}
+    arrays = [layer.params["W"], layer.params["b"]]
+    tensors = [torch.tensor(p.copy(), requires_grad=True) for p in arrays]
+    optimizer = theirs(tensors, **{"lr": ours.lr, **options})
+    for _ in range(100):
+        for key, tensor in zip("Wb", tensors, strict=True):
+            scale = dtype(10 ** rng.uniform(-4, 2))  # from nothing to far too much
+            layer.grads[key] = scale * array(rng, *tensor.shape, dtype=dtype)
+            tensor.grad = torch.tensor(layer.grads[key].copy())
+        ours.step(model)
+        optimizer.step()
+        for key, p, tensor in zip("Wb", arrays, tensors, strict=True):
+            assert layer.params[key] is p and p.dtype == dtype  # changed in place
+            assert_close(p, tensor.detach().numpy(), rtol)
+
+
+@pytest.mark.parametrize("ours, theirs, options", OPTIMIZERS[4:5] + OPTIMIZERS[7:8])
+def test_default_arguments_are_pytorchs(ours, theirs, options):
+    defaults = theirs([torch.zeros(1, requires_grad=True)]).defaults
+    assert (ours.lr, ours.eps, ours.weight_decay) == tuple(
+        defaults[key] for key in ("lr", "eps", "weight_decay"))
+
+
+def test_one_step_of_each_by_hand():
+    def stepped(optimizer, steps):
+        p = np.array([1.0])
+        state = {}
+        for g in steps:
+            optimizer.update(p, np.array([g]), state)
+        return p.item()
+
+    assert stepped(SGD(0.1), [2.0]) == pytest.approx(1 - 0.1 * 2)
+    assert stepped(SGD(0.1, 0.5), [2.0, 4.0]) == pytest.approx(1 - 0.1 * 2 - 0.1 * (0.5 * 2 + 4))
+    assert stepped(SGD(0.1, 0.5, True), [2.0]) == pytest.approx(1 - 0.1 * (2 + 0.5 * 2))
+    assert stepped(RMSprop(0.1, 0.75, 0), [2.0]) == pytest.approx(1 - 0.1 * 2 / (0.5 * 2))
+    assert stepped(Adam(0.1, eps=0), [-3.0]) == pytest.approx(1 + 0.1)  # first step: lr, any g
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9), RMSprop(0.1), Adam(0.1, weight_decay=0.1)],
+                         ids=lambda o: type(o).__name__)
+def test_gradients_stay_and_frozen_layers_stay_bit_identical(optimizer, rng):
+    model = network(rng, layers=3)
+    model.layers[1].trainable = False
+    before = [layer.params["W"].copy() for layer in model.layers]
+    grads = [layer.grads["W"].copy() for layer in model.layers]
+    for _ in range(3):
+        optimizer.step(model)
+    for k, layer in enumerate(model.layers):
+        assert (layer.params["W"] == before[k]).all() == (k == 1)
+        np.testing.assert_array_equal(layer.grads["W"], grads[k])
+
+
+def test_a_frozen_layer_needs_no_gradients(rng):
+    model = network(rng, layers=2)
+    model.layers[0].trainable, model.layers[0].grads = False, {}
+    SGD(0.1).step(model)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_step_without_gradients_is_refused_and_moves_nothing(which, rng):
+    model = network(rng, layers=2)
+    model.layers[which].grads = {}
+    before = [layer.params["W"].copy() for layer in model.layers]
+    with refused(f"fc{which}", "W", "backward"):
+        SGD(0.1).step(model)
+    for layer, W in zip(model.layers, before, strict=True):
+        np.testing.assert_array_equal(layer.params["W"], W)
+
+
+def test_a_layer_replaced_by_one_of_another_shape_wants_a_new_optimizer(rng):
+    """model.replace_head gives the new Dense the name of the old one; its momentum is not ours."""
+    model, optimizer = network(rng), Adam(0.1)
+    optimizer.step(model)
+    fresh = Dense(5, name=model.layers[0].name)
+    fresh.params = {"W": array(rng, 4, 5), "b": array(rng, 5)}
+    fresh.grads = {"W": array(rng, 4, 5), "b": array(rng, 5)}
+    before = fresh.params["W"].copy()
+    with refused("Adam", "fc0/W", "(4, 5)", "new optimizer"):
+        optimizer.step(SimpleNamespace(layers=[fresh]))
+    np.testing.assert_array_equal(fresh.params["W"], before)
+
+
+@pytest.mark.parametrize("kind, options, words", [
+    (SGD, dict(lr=-0.1), ["lr", "-0.1"]), (SGD, dict(lr=np.nan), ["lr", "nan"]),
+    (Adam, dict(lr=np.inf), ["lr", "inf"]), (SGD, dict(momentum=-1), ["momentum", "-1"]),
+    (RMSprop, dict(weight_decay=-1), ["weight_decay", "-1"]),
+    (RMSprop, dict(eps=-1), ["eps", "-1"]),
+    (SGD, dict(nesterov=True), ["momentum", "nesterov"]), (Adam, dict(beta1=1), ["beta1", "1"]),
+    (Adam, dict(beta2=1.5), ["beta2", "1.5"])])
+def test_arguments_that_do_not_fit_are_refused(kind, options, words):
+    with refused(kind.__name__, *words):
+        kind(**options)
+
+
+def test_an_optimizer_of_ones_own_is_told_what_is_missing(rng):
+    class Mine(Optimizer):
+        pass
+
+    with pytest.raises(ValueError, match="Mine: expected update"):
+        Mine(0.1).step(network(rng))
