@@ -1,0 +1,39 @@
+"""The small networks of the course, and the head that fits a number of classes."""
+
+from __future__ import annotations
+
+from ..errors import ArgumentError
+from ..layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, Sigmoid, Softmax
+from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
+from ..model import Sequential
+from ..preprocessing import Preprocessing
+
+
+def head(classes: int, kernel_initializer: str = "glorot_uniform") -> list[Layer]:
+    """Two classes: FC_1 + sigmoid, p(second class). More: FC_n + softmax."""
+    if classes < 2:
+        raise ArgumentError(f"head: expected 2 classes or more, received {classes}.")
+    if classes == 2:
+        return [Dense(1, kernel_initializer=kernel_initializer), Sigmoid()]
+    return [Dense(classes, kernel_initializer=kernel_initializer), Softmax()]
+
+
+def loss_for(classes: int) -> Loss:
+    """The loss that belongs to head(classes)."""
+    return BinaryCrossEntropy() if classes == 2 else CategoricalCrossEntropy()
+
+
+def SmallCNN(classes: int, input_shape: tuple[int, int, int] = (28, 28, 3),
+             seed: int = 0) -> Sequential:
+    """Two convolutions, two poolings, two dense layers: enough to learn from scratch in seconds.
+
+    After LeNet-5 (LeCun et al. 1998), with ReLU and max pooling. Pixels are scaled to −1 … 1.
+    """
+    layers = [Conv2D(16, 3, padding="same", activation="relu", kernel_initializer="he_normal"),
+              MaxPool2D(2),
+              Conv2D(32, 3, padding="same", activation="relu", kernel_initializer="he_normal"),
+              MaxPool2D(2),
+              Flatten(),
+              Dense(64, activation="relu", kernel_initializer="he_normal"),
+              *head(classes)]
+    return Sequential(layers, input_shape, seed, "small_cnn", Preprocessing())

@@ -1,0 +1,65 @@
+"""VGG16 (configuration D of Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale
+Image Recognition", ICLR 2015), with Keras' layer names and its recipe for pixels.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import ArgumentError
+from ..layers import Conv2D, Dense, Flatten, Layer, MaxPool2D
+from ..model import Sequential
+from ..preprocessing import Preprocessing
+from ..weights import vgg16_base, vgg16_full
+
+# The means of ImageNet's blue, green and red. The base takes the whole photo; for the published
+# accuracy of the whole network the shortest side becomes 256, then the centre 224 × 224 is cut.
+PREPROCESSING = Preprocessing("BGR", (103.939, 116.779, 123.68), scale=1.0)
+PREPROCESSING_TOP = replace(PREPROCESSING, crop_fraction=224 / 256)
+
+BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, filters
+
+
+def imagenet_classes() -> list[str]:
+    """The 1,000 class names, in the order of the outputs."""
+    with open(Path(__file__).with_name("imagenet_classes.csv"), encoding="utf-8") as f:
+        return [row["name"] for row in csv.DictReader(f)]
+
+
+def VGG16(include_top: bool = True, weights: str | os.PathLike | None = "imagenet",
+          input_shape: tuple[int, int, int] = (224, 224, 3), seed: int = 0,
+          progressbar: bool = False) -> Sequential:
+    """The network: 13 convolutions in five blocks, then three dense layers.
+
+    include_top: with fc1, fc2 and the 1,000 classes; needs input_shape (224, 224, 3).
+    weights:     "imagenet" (the base ships with minicnn; the whole network is downloaded once,
+                 with a bar if progressbar), the path of a Keras weight file, or None for random.
+    Raises:      ShapeError where five poolings leave nothing of the image (less than 32 pixels),
+                 FileError where weights cannot be had.
+    """
+    if include_top and tuple(input_shape) != (224, 224, 3):
+        raise ArgumentError(f"VGG16: expected input_shape (224, 224, 3) with include_top, received "
+                            f"{tuple(input_shape)}: fc1 counts on 7 × 7 × 512 inputs. For other "
+                            f"sizes use include_top=False.")
+    layers: list[Layer] = []
+    for block, (convolutions, filters) in enumerate(BLOCKS, 1):
+        layers += [Conv2D(filters, 3, padding="same", activation="relu",
+                          kernel_initializer="he_normal", name=f"block{block}_conv{i}")
+                   for i in range(1, convolutions + 1)]
+        layers += [MaxPool2D(2, name=f"block{block}_pool")]
+    if include_top:
+        layers += [Flatten(name="flatten"),
+                   Dense(4096, activation="relu", name="fc1"),
+                   Dense(4096, activation="relu", name="fc2"),
+                   Dense(1000, activation="softmax", name="predictions")]
+    model = Sequential(layers, input_shape, seed if weights is None else None, "vgg16",
+                       PREPROCESSING_TOP if include_top else PREPROCESSING,
+                       imagenet_classes() if include_top else None)
+    if weights == "imagenet":
+        weights = vgg16_full(progressbar) if include_top else vgg16_base()
+    if weights is not None:
+        model.load_weights(weights)
+    return model

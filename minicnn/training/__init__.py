@@ -1,0 +1,8 @@
+"""The loop, where its batches come from, and how the result is measured."""
+
+from .loop import Callback, History, fit
+from .metrics import Evaluation, class_probabilities, evaluate_photos, wilson_interval
+from .transfer import from_scratch, step_size, transfer
+
+__all__ = ["Callback", "Evaluation", "History", "class_probabilities", "evaluate_photos", "fit",
+           "from_scratch", "step_size", "transfer", "wilson_interval"]

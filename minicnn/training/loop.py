@@ -1,0 +1,107 @@
+"""The training loop, to be read aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..losses import Loss, fuse
+from ..model import Sequential
+from ..optimizers import Optimizer
+from .sources import Data, Source
+
+History = dict[str, list[float]]
+
+
+class Callback:
+    """Told what happens during fit; override what you need."""
+
+    def on_batch_end(self, stage: str, done: int, total: int) -> None:
+        """stage: "features", "epoch 3", …; done of total photos."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> bool | None:
+        """epoch counts from 1; logs: loss, accuracy, val_loss, val_accuracy. True ends training."""
+
+
+def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *, epochs: int = 10,
+        batch_size: int = 32, validation_data: Data | None = None,
+        callbacks: Sequence[Callback] = (), seed: int = 0, cache_features: bool = True,
+        memory_budget: int = 1 << 30) -> History:
+    """Trains the trainable layers of `model` in place.
+
+    train_data:     a Dataset, or (images, targets): uint8 pixels or floats (N, *input_shape).
+    cache_features: compute the frozen prefix once per photo instead of once per epoch; the weights
+                    come out the same. Above memory_budget bytes features lie in a temporary file.
+    seed:           of the order of the photos; each epoch sees every photo once.
+    Returns {"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch;
+    accuracy where the loss has classes, val_ where there is validation_data.
+    Raises ArgumentError for a frozen network, a loss that does not fit the last layer, and labels
+    that do not fit the outputs.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ArgumentError(f"fit: expected {name} of 1 or more, received {value!r}.")
+    frozen, rest = model.split()
+    if not rest.layers or not any(layer.trainable and layer.params for layer in rest.layers):
+        raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
+                            f"Use model.unfreeze(since=…) or model.replace_head(…).")
+    layers, loss = fuse(rest.layers, loss)
+    network = Sequential(layers, rest.input_shape)
+
+    def source(data: Data, stage: str) -> Source:
+        source = Source(model, frozen, data)
+        if not (cache_features and frozen.layers):
+            return source
+        return source.computed_once(batch_size, memory_budget, lambda done, total: [
+            callback.on_batch_end(stage, done, total) for callback in callbacks])
+
+    train = source(train_data, "features")
+    validation = validation_data and source(validation_data, "validation features")
+    rng, history = np.random.default_rng(seed), {}
+    for epoch in range(1, epochs + 1):
+        tally = Tally()
+        for x, t in train.batches(rng.permutation(train.size), batch_size):
+            y = network.forward(x, training=True)
+            tally.add(loss.forward(y, t), loss.correct(y, t), len(x))
+            network.backward(loss.backward(), input_gradient=False)
+            optimizer.step(network)
+            for callback in callbacks:
+                callback.on_batch_end(f"epoch {epoch}", tally.count, train.size)
+        logs = tally.means()
+        if validation:
+            seen = evaluate(network, validation, loss, batch_size)
+            logs |= {f"val_{key}": value for key, value in seen.items()}
+        for key, value in logs.items():
+            history.setdefault(key, []).append(value)
+        if any([callback.on_epoch_end(epoch, logs) for callback in callbacks]):
+            break
+    return history
+
+
+def evaluate(network: Sequential, source: Source, loss: Loss, batch_size: int) -> dict[str, float]:
+    """{"loss": …, "accuracy": …} without training: nothing random, nothing shuffled."""
+    tally = Tally()
+    for x, t in source.batches(np.arange(source.size), batch_size):
+        y = network.forward(x, keep=False)
+        tally.add(loss.forward(y, t), loss.correct(y, t), len(x))
+    return tally.means()
+
+
+class Tally:
+    """Means over batches of different size."""
+
+    def __init__(self) -> None:
+        self.count, self.loss, self.right = 0, 0.0, 0.0
+
+    def add(self, loss: float, correct: np.ndarray | None, n: int) -> None:
+        """One batch of n: its mean loss, and which samples are right."""
+        self.count += n
+        self.loss += loss * n
+        self.right += np.nan if correct is None else int(correct.sum())
+
+    def means(self) -> dict[str, float]:
+        """loss, and accuracy where there is one."""
+        means = {"loss": self.loss / self.count, "accuracy": self.right / self.count}
+        return {key: value for key, value in means.items() if key == "loss" or not np.isnan(value)}

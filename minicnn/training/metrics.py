@@ -1,0 +1,72 @@
+"""How good is it, and how sure can we be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..data import Dataset
+from ..errors import ArgumentError
+from ..model import Sequential
+from .sources import network_batches
+
+
+def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share right / n that was measured on n photos.
+
+    All shares p whose distance to right / n is at most z standard errors √(p (1 − p) / n); unlike
+    p ± z·se it stays within 0 … 1. Source: Wilson 1927.
+    """
+    if not 0 <= right <= n or n < 1:
+        raise ArgumentError(f"wilson_interval: expected 0 ≤ right ≤ n and n ≥ 1, "
+                            f"received {right} and {n}.")
+    centre = (right + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * np.sqrt(right * (n - right) / n + z * z / 4)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def class_probabilities(y: np.ndarray) -> np.ndarray:
+    """Outputs of a head -> (N, K) probabilities: one sigmoid output p becomes 1 − p, p."""
+    return np.concatenate([1 - y, y], axis=1) if y.shape[1] == 1 else y
+
+
+@dataclass
+class Evaluation:
+    """What a model says of a data set: probabilities (N, K), predicted (N,), labels (N,)."""
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+    predicted: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.predicted = self.probabilities.argmax(axis=1)
+
+    @property
+    def right(self) -> int:
+        """Number of photos classified right."""
+        return int((self.predicted == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of photos classified right."""
+        return self.right / len(self.labels)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy."""
+        return wilson_interval(self.right, len(self.labels))
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(K, K) counts: row = true class, column = predicted class."""
+        K = len(self.classes)
+        return np.bincount(self.labels * K + self.predicted, minlength=K * K).reshape(K, K)
+
+
+def evaluate_photos(model: Sequential, data: Dataset, batch_size: int = 32) -> Evaluation:
+    """Predicts every photo of `data`, in its order, none augmented or shuffled."""
+    order = np.arange(len(data))
+    y = [model.forward(x, keep=False) for x, _ in network_batches(model, data, order, batch_size)]
+    return Evaluation(class_probabilities(np.concatenate(y)), data.labels, data.classes)

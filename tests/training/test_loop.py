@@ -1,0 +1,259 @@
+"""The loop: what it computes, what it leaves alone, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.errors import ArgumentError, ShapeError
+from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
+from minicnn.optimizers import SGD, Adam
+from minicnn.training import sources
+
+CLASSES = ["sandal", "sneaker", "bag"]
+
+
+def network(head=(mc.Dense, 3, mc.Softmax), dropout=0.0, seed=0):
+    dense, units, activation = head
+    return mc.Sequential([
+        mc.Conv2D(4, 3, padding="same", activation="relu", name="conv1"),
+        mc.MaxPool2D(2, name="pool1"),
+        mc.Conv2D(6, 3, padding="same", activation="relu", name="conv2"),
+        mc.MaxPool2D(2, name="pool2"),
+        mc.Flatten(), mc.Dropout(dropout), dense(units, name="fc"), activation()],
+        (28, 28, 3), seed, preprocessing=mc.Preprocessing())
+
+
+def photos(split="train", per_class=10):
+    return mc.data.sample(split, CLASSES, per_class, seed=1)
+
+
+def arrays(data):
+    return data.images(range(len(data)), (28, 28)), data.labels
+
+
+def weights(model):
+    return {f"{layer.name}/{key}": p.copy()
+            for layer in model.layers for key, p in layer.params.items()}
+
+
+def train(model, data=None, **options):
+    options = {"epochs": 3, "batch_size": 7, "seed": 5} | options
+    return mc.fit(model, data or photos(), CategoricalCrossEntropy(), Adam(0.01), **options)
+
+
+def test_fit_takes_the_steps_of_a_loop_written_out():
+    by_fit, by_hand, data = network(), network(), photos()
+    train(by_fit, data)
+    x, t = by_hand.preprocessing(arrays(data)[0]), data.labels
+    loss, optimizer = CategoricalCrossEntropy(from_logits=True), Adam(0.01)
+    rng = np.random.default_rng(5)
+    for _ in range(3):
+        order = rng.permutation(len(x))
+        for start in range(0, len(x), 7):
+            batch = order[start:start + 7]
+            z = x[batch]
+            for layer in by_hand.layers[:-1]:
+                z = layer.forward(z, training=True)
+            loss.forward(z, t[batch])
+            dz = loss.backward()
+            for layer in reversed(by_hand.layers[:-1]):
+                dz = layer.backward(dz)
+            optimizer.step(by_hand)
+    expected = weights(by_hand)
+    for key, value in weights(by_fit).items():
+        np.testing.assert_allclose(value, expected[key], rtol=1e-4, atol=1e-6, err_msg=key)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_same_seed_same_history_and_weights_bit_for_bit(dropout):
+    a, b, c = network(dropout=dropout), network(dropout=dropout), network(dropout=dropout)
+    data, held_out = photos(), photos("test")
+    first = train(a, data, validation_data=held_out)
+    assert first == train(b, data, validation_data=held_out)
+    assert all(np.array_equal(p, weights(b)[key]) for key, p in weights(a).items())
+    assert first != train(c, data, validation_data=held_out, seed=6)
+
+
+def test_twenty_photos_are_learnt_by_heart():
+    data = mc.data.sample("train", per_class=2)
+    model = network((mc.Dense, 10, mc.Softmax))
+    history = mc.fit(model, data, CategoricalCrossEntropy(), Adam(0.01), epochs=60, batch_size=20)
+    assert history["accuracy"][-1] == 1
+    assert history["loss"][-1] < 0.05
+
+
+@pytest.mark.parametrize("head, loss, labels, expected", [
+    ((mc.Dense, 10, mc.Softmax), CategoricalCrossEntropy(), 10, np.log(10)),
+    ((mc.Dense, 1, mc.Sigmoid), BinaryCrossEntropy(), 2, np.log(2))])
+def test_the_first_loss_of_a_head_at_zero_is_log_of_the_classes(head, loss, labels, expected):
+    model = network(head)
+    model["fc"].params["W"][:] = 0
+    x = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 3), dtype=np.uint8)
+    t = np.arange(40) % labels
+    history = mc.fit(model, (x, t), loss, SGD(0.0), epochs=1)
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+# The frozen part ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 0], ids=["memory", "disk"])
+def test_with_and_without_cached_features_the_weights_are_the_same(budget):
+    a, b = network(dropout=0.3), network(dropout=0.3)
+    for model in (a, b):
+        model.freeze(until="pool1")
+    start = weights(a)
+    cached = train(a, validation_data=photos("test"), memory_budget=budget)
+    direct = train(b, validation_data=photos("test"), cache_features=False)
+    for key, value in weights(b).items():
+        np.testing.assert_allclose(weights(a)[key], value, rtol=1e-4, atol=1e-6, err_msg=key)
+        assert np.array_equal(value, start[key]) == key.startswith("conv1")
+    for key, values in direct.items():
+        np.testing.assert_allclose(cached[key], values, rtol=1e-4, err_msg=key)
+
+
+def test_frozen_layers_stay_bit_identical_and_see_each_photo_once(monkeypatch):
+    model, seen = network(), []
+    model.freeze(until="pool1")
+    forward = mc.Conv2D.forward
+
+    def counting(self, x, *rest, **named):
+        seen.extend([len(x)] * (self.name == "conv1"))
+        return forward(self, x, *rest, **named)
+
+    monkeypatch.setattr(mc.Conv2D, "forward", counting)
+    before = weights(model)
+    train(model, epochs=4)
+    assert sum(seen) == len(photos())
+    after = weights(model)
+    assert all(np.array_equal(before[key], after[key]) for key in before if "conv1" in key)
+    assert not np.array_equal(before["conv2/W"], after["conv2/W"])
+
+
+def test_features_above_the_budget_lie_in_a_temporary_file_that_vanishes(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources.tempfile, "tempdir", str(tmp_path))
+    assert isinstance(sources._storage((10, 100), np.dtype("f4"), 3999), np.memmap)
+    assert not isinstance(sources._storage((10, 100), np.dtype("f4"), 4000), np.memmap)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dropout_before_the_head_is_not_computed_once():
+    model = network(dropout=0.5)
+    model.freeze(until="flatten")
+    frozen, rest = model.split()
+    assert [layer.name for layer in rest.layers] == ["dropout", "fc", "softmax"]
+    model.freeze(until="dropout")
+    frozen, rest = model.split()
+    assert frozen.layers[-1].name == "dropout"
+
+
+# What the history says --------------------------------------------------------------------------
+
+
+def test_history_is_that_of_the_model_on_the_photos():
+    model, held_out = network(), photos("test")
+    history = train(model, validation_data=held_out)
+    p = model.predict(arrays(held_out)[0])
+    right = (p.argmax(axis=1) == held_out.labels).mean()
+    cross_entropy = -np.log(p[np.arange(len(p)), held_out.labels]).mean()
+    assert history["val_accuracy"][-1] == pytest.approx(right)
+    assert history["val_loss"][-1] == pytest.approx(cross_entropy, rel=1e-4)
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert {len(values) for values in history.values()} == {3}
+
+
+def test_validation_changes_nothing():
+    a, b = network(dropout=0.4), network(dropout=0.4)
+    train(a)
+    train(b, validation_data=photos("test"))
+    assert all(np.array_equal(p, weights(b)[key]) for key, p in weights(a).items())
+
+
+def test_photos_and_the_same_photos_as_arrays_train_alike():
+    a, b, c, data = network(), network(), network(), photos()
+    first, second = train(a, data), train(b, arrays(data))
+    pixels, t = arrays(data)
+    assert first == second == train(c, (c.preprocessing(pixels), t))
+
+
+def test_a_regression_has_no_accuracy():
+    model = mc.Sequential([mc.Dense(2)], (3,))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 3)).astype(np.float32)
+    A = rng.normal(size=(3, 2)).astype(np.float32)
+    history = mc.fit(model, (x, x @ A), MeanSquaredError(), Adam(0.05), epochs=200)
+    assert list(history) == ["loss"]
+    np.testing.assert_allclose(model["dense"].params["W"], A, atol=1e-3)
+
+
+def test_one_hot_labels_train_like_class_numbers():
+    a, b, data = network(), network(), photos()
+    pixels, t = arrays(data)
+    assert train(a, (pixels, t)) == train(b, (pixels, np.eye(3)[t]))
+
+
+class Recorder(mc.Callback):
+    def __init__(self, stop_after=None):
+        self.batches, self.epochs, self.stop_after = [], [], stop_after
+
+    def on_batch_end(self, stage, done, total):
+        self.batches.append((stage, done, total))
+
+    def on_epoch_end(self, epoch, logs):
+        self.epochs.append((epoch, logs))
+        return epoch == self.stop_after
+
+
+def test_callbacks_see_features_batches_and_epochs_and_may_stop():
+    model, recorder = network(), Recorder(stop_after=2)
+    model.freeze(until="pool1")
+    history = train(model, epochs=9, batch_size=16, callbacks=[recorder, mc.Callback()])
+    assert recorder.batches == [(stage, done, 30) for stage in ("features", "epoch 1", "epoch 2")
+                                for done in (16, 30)]
+    assert [epoch for epoch, _ in recorder.epochs] == [1, 2]
+    assert recorder.epochs[1][1]["loss"] == history["loss"][1] and len(history["loss"]) == 2
+
+
+# What is refused --------------------------------------------------------------------------------
+
+
+def small(layers, shape=(4,)):
+    return mc.Sequential(layers, shape)
+
+
+X, T = np.zeros((6, 4), np.float32), np.array([0, 1, 0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("model, data, loss, words", [
+    (small([mc.Dense(1), mc.Sigmoid()]), (X, T), CategoricalCrossEntropy(),
+     ["BinaryCrossEntropy", "single"]),
+    (small([mc.Dense(1)]), (X, T), CategoricalCrossEntropy(True), ["K ≥ 2", "Sigmoid"]),
+    (small([mc.Dense(3)]), (X, T), CategoricalCrossEntropy(), ["Softmax()", "from_logits=True"]),
+    (small([mc.Dense(2), mc.Softmax()]), (X, T), BinaryCrossEntropy(), ["CategoricalCrossEntropy"]),
+    (small([mc.Dense(2, activation="softmax")]), (X, T), CategoricalCrossEntropy(True), ["logits"]),
+    (small([mc.Dense(2), mc.Softmax()]), (X, T + 1), CategoricalCrossEntropy(),
+     ["0…1", "received 2"]),
+    (small([mc.Dense(1), mc.Sigmoid()]), (X, 2 * T), BinaryCrossEntropy(), ["from 0 to 1"]),
+    (small([mc.Dense(2), mc.Softmax()]), (X, T[:5]), CategoricalCrossEntropy(), ["6", "5"]),
+    (small([mc.Dense(2), mc.Softmax()]), (X[:, :3], T), CategoricalCrossEntropy(), ["(6, 3)"]),
+    (small([mc.Dense(2), mc.Softmax()]), (X[:0], T[:0]), CategoricalCrossEntropy(), ["none"]),
+    (small([mc.ReLU()]), (X, T), CategoricalCrossEntropy(), ["trainable"]),
+])
+def test_what_cannot_train_is_refused_with_a_reason_and_changes_nothing(model, data, loss, words):
+    before = weights(model)
+    with pytest.raises((ArgumentError, ShapeError)) as caught:
+        mc.fit(model, data, loss, SGD(0.1), epochs=1)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert all(np.array_equal(before[key], p) for key, p in weights(model).items())
+
+
+def test_softmax_of_one_unit_is_refused():
+    with pytest.raises(ArgumentError, match="always 1"):
+        small([mc.Dense(1), mc.Softmax()])
+
+
+def test_an_all_frozen_network_is_refused():
+    model = network()
+    model.freeze()
+    with pytest.raises(ArgumentError, match="unfreeze"):
+        train(model)

@@ -1,0 +1,68 @@
+"""Accuracy, its interval, the confusion matrix; the step size; transfer learning on the sample."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.errors import ArgumentError
+from minicnn.losses import BinaryCrossEntropy
+from minicnn.training import (
+    Evaluation,
+    class_probabilities,
+    evaluate_photos,
+    step_size,
+    transfer,
+    wilson_interval,
+)
+
+
+@pytest.mark.parametrize("right, n, interval", [
+    (10, 20, (0.2993, 0.7007)), (0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0)),
+    (81, 263, (0.2553, 0.3662))])  # the last: Newcombe 1998, table I
+def test_wilson_interval_equals_published_values(right, n, interval):
+    assert wilson_interval(right, n) == pytest.approx(interval, abs=1e-4)
+
+
+@pytest.mark.parametrize("right, n", [(-1, 5), (6, 5), (0, 0)])
+def test_wilson_interval_refuses_impossible_counts(right, n):
+    with pytest.raises(ArgumentError, match="0 ≤ right ≤ n"):
+        wilson_interval(right, n)
+
+
+def test_one_sigmoid_output_is_the_probability_of_the_second_class():
+    p = class_probabilities(np.array([[0.25], [1.0]]))
+    np.testing.assert_allclose(p, [[0.75, 0.25], [0, 1]])
+
+
+def test_confusion_has_true_classes_in_rows():
+    p = np.eye(3)[[0, 0, 1, 2, 2, 2]]
+    result = Evaluation(p, np.array([0, 1, 1, 2, 0, 2]), ["a", "b", "c"])
+    assert result.confusion.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 2]]
+    assert (result.right, result.accuracy) == (4, pytest.approx(4 / 6))
+    assert result.interval == wilson_interval(4, 6)
+
+
+def test_the_first_step_of_step_size_moves_a_logit_by_about_one():
+    train = mc.data.sample("train", ["sandal", "sneaker"], 8)
+    model = mc.VGG16(include_top=False, input_shape=(32, 32, 3))
+    model.freeze()
+    model.replace_head([mc.Dense(1, kernel_initializer="zeros")], after="block3_pool")
+    lr = step_size(model, train)
+    mc.fit(model, train, BinaryCrossEntropy(from_logits=True), mc.optimizers.Adam(lr), epochs=1)
+    moved = np.abs(model["dense"].params["W"]).max()
+    assert moved == pytest.approx(lr, rel=0.01)  # Adam's first step: lr for every weight
+    features = model.activations(train.images(range(16), (32, 32)), ["flatten"])["flatten"]
+    assert (lr * np.abs(features).sum(axis=1)).mean() == pytest.approx(1, rel=1e-4)
+
+
+def test_transfer_learns_with_a_frozen_base_and_says_what_the_model_says():
+    train, test = (mc.data.sample(part, ["sandal", "bag"], 10) for part in ("train", "test"))
+    model, history = transfer(train, size=32, epochs=8, cut="block3_pool", validation_data=test)
+    assert history["accuracy"][-1] == 1
+    assert [layer.trainable for layer in model.layers if layer.params] == [False] * 7 + [True]
+    assert model.classes == ["sandal", "bag"]
+    result = evaluate_photos(model, test)
+    assert result.accuracy == pytest.approx(history["val_accuracy"][-1])
+    assert result.accuracy > 0.85
+    p = model.predict(test.images(range(len(test)), (32, 32)))[:, 0]
+    np.testing.assert_allclose(result.probabilities[:, 1], p, rtol=1e-4)
