@@ -1,0 +1,86 @@
+"""The folder that a training run leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from ..data import Dataset
+from ..errors import FileError
+from ..model import Sequential
+from ..training import Evaluation, History
+from .figures import confusion, curves
+
+FILES = ("model.h5", "history.csv", "curves.png", "confusion.png", "predictions.csv")
+
+
+@contextmanager
+def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> Iterator[Path]:
+    """Makes `path`, or the first of runs/<stem>-1, -2, … that is free, before the work begins.
+
+    Where the work ends in an error and has written nothing, folders made here are removed again.
+    Raises FileError where `path` holds something already, or cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        folder = _make(Path(path), made) if path is not None else _make_next(stem, made)
+    except OSError as problem:
+        raise FileError(f"{path or 'runs'}: expected a folder that can be written, received: "
+                        f"{problem.strerror}. Choose another --output.") from problem
+    if any(folder.iterdir()):
+        raise FileError(f"{folder}: expected a new or empty folder for this run, found one in use. "
+                        f"Nothing is overwritten: choose another --output.")
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):  # rmdir refuses a folder that is not empty
+            for one in reversed(made):
+                one.rmdir()
+        raise
+
+
+def _make(folder: Path, made: list[Path]) -> Path:
+    """Makes folder and its parents; adds those that were not there to `made`, outermost first."""
+    made += [one for one in reversed([folder, *folder.parents]) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _make_next(stem: str, made: list[Path]) -> Path:
+    home = _make(Path("runs"), made)
+    for number in count(1):
+        with suppress(FileExistsError):  # mkdir decides: two runs at once never share a folder
+            (home / f"{stem}-{number}").mkdir()
+            made.append(home / f"{stem}-{number}")
+            return made[-1]
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """One table as CSV."""
+    with open(path, "w", newline="", encoding="utf-8") as f:
+        writer = csv.writer(f)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_run(folder: Path, model: Sequential, history: History, evaluation: Evaluation,
+              data: Dataset, held_out: str) -> None:
+    """Writes FILES: the model, its history and curves, and what it says of the held-out photos."""
+    model.save(folder / "model.h5")
+    epochs = range(1, len(history["loss"]) + 1)
+    write_csv(folder / "history.csv", ["epoch", *history],
+              zip(epochs, *history.values(), strict=True))
+    curves(history, folder / "curves.png", held_out)
+    low, high = evaluation.interval
+    confusion(evaluation.confusion, data.classes, folder / "confusion.png",
+              f"{evaluation.right} of {len(data)} {held_out} photos right\n"
+              f"{100 * evaluation.accuracy:.1f} % "
+              f"(95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+    write_csv(folder / "predictions.csv", ["photo", "true", "predicted", *data.classes],
+              ([name, data.classes[t], data.classes[p], *(f"{value:.6f}" for value in row)]
+               for name, t, p, row in zip(data.names, data.labels, evaluation.predicted,
+                                          evaluation.probabilities, strict=True)))

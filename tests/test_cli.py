@@ -1,0 +1,257 @@
+"""The command line: what it writes, what it prints, and one sentence where it cannot."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minicnn as mc
+from minicnn.cli import main
+from minicnn.data import read_image, resize_and_crop
+from minicnn.report import FILES
+
+FAST = ["--epochs", "3", "--size", "32", "--cut", "block3_pool", "--no-scratch"]
+
+
+def photo_folder(root, classes=("left", "right"), photos=8, size=(40, 48)):
+    """Photos whose left or right half is bright: <root>/left/0.png, …"""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for i in range(photos):
+            pixels = rng.integers(0, 90, (*size, 3), dtype=np.uint8)
+            third = size[1] // len(classes)
+            pixels[:, k * third:(k + 1) * third] += 160
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+def rows(path):
+    with open(path, encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One run on a folder of photos, done by the command line."""
+    root = tmp_path_factory.mktemp("run")
+    folder = photo_folder(root / "photos")
+    (folder / "left" / "notes.txt").write_text("not a photo")
+    code = main(["train", str(folder), *FAST, "--output", str(root / "out"), "--epochs", "20"])
+    assert code == 0
+    return root
+
+
+def test_train_writes_the_run_folder(run):
+    assert sorted(p.name for p in (run / "out").iterdir()) == sorted(FILES)
+    history = rows(run / "out" / "history.csv")
+    assert [row["epoch"] for row in history] == [str(epoch) for epoch in range(1, 21)]
+    assert float(history[-1]["loss"]) < float(history[0]["loss"])
+    for picture in ("curves.png", "confusion.png"):
+        with Image.open(run / "out" / picture) as image:
+            pixels = np.asarray(image.convert("L"))
+        assert min(pixels.shape) > 300 and pixels.std() > 10
+
+
+def test_predictions_are_those_of_the_saved_model_on_the_named_photos(run):
+    model = mc.load(run / "out" / "model.h5")
+    found = rows(run / "out" / "predictions.csv")
+    assert len(found) == 4 and {row["true"] for row in found} == {"left", "right"}
+    for row in found:
+        pixels = resize_and_crop(read_image(run / "photos" / row["photo"]), (32, 32))
+        p = model.predict(pixels[None])[0, 0]
+        assert float(row["right"]) == pytest.approx(p, abs=2e-6)
+        assert float(row["left"]) == pytest.approx(1 - p, abs=2e-6)
+        assert row["predicted"] == ("right" if p > 0.5 else "left")
+        assert row["true"] == row["photo"].split("/")[0]
+
+
+def test_predict_prints_classes_and_probabilities_that_the_file_carries(run, capsys):
+    paths = [str(run / "photos" / name / "0.png") for name in ("left", "right")]
+    assert main(["predict", str(run / "out" / "model.h5"), *paths]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == paths
+    assert [line.split(" % ")[1].split(",")[0] for line in lines] == ["left", "right"]
+    shares = [float(part.split(" %")[0]) for part in lines[0].split(": ")[1].split(", ")]
+    assert sum(shares) == pytest.approx(100, abs=0.11)
+
+
+def test_predict_takes_a_folder_and_goes_on_after_an_unreadable_photo(run, capsys, tmp_path):
+    photo_folder(tmp_path, ("some",), 2)
+    (tmp_path / "some" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
+    assert main(["predict", str(run / "out" / "model.h5"), str(tmp_path / "some")]) == 2
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert "broken.jpg" in err and "Traceback" not in err and len(err.splitlines()) == 1
+
+
+def test_three_classes_end_in_softmax(tmp_path, capsys):
+    folder = photo_folder(tmp_path / "photos", ("a", "b", "c"), 4)
+    assert main(["train", str(folder), *FAST, "--output", str(tmp_path / "out")]) == 0
+    model = mc.load(tmp_path / "out" / "model.h5")
+    assert type(model.layers[-1]).__name__ == "Softmax" and model.classes == ["a", "b", "c"]
+    assert "3 + 3 + 3" in capsys.readouterr().out
+
+
+def test_without_arguments_the_sample_is_learnt_and_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--epochs", "8", "--per-class", "5", "--size", "32"]
+    assert main(["train", *options]) == 0
+    assert main(["train", *options, "--classes", "trouser", "bag", "--no-scratch"]) == 0
+    out = capsys.readouterr().out
+    assert "sandal or sneaker? 5 + 5 photos to learn from, 200 test photos" in out
+    assert out.count("small network from scratch") == 1 and "95 % interval" in out
+    runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert runs == ["sandal-sneaker-1", "trouser-bag-1"]
+    assert main(["train", *options, "--no-scratch"]) == 0
+    assert (tmp_path / "runs" / "sandal-sneaker-2" / "model.h5").exists()
+
+
+def test_a_text_file_among_the_photos_is_named_and_counted(tmp_path, capsys):
+    folder = photo_folder(tmp_path / "photos", photos=3)
+    (folder / "left" / "notes.txt").write_text("not a photo")
+    main(["train", str(folder), *FAST, "--output", str(tmp_path / "out")])
+    out = capsys.readouterr().out
+    assert "1 skipped" in out and "notes.txt" in out
+
+
+# Bad input: exit code 2, one sentence, nothing written -----------------------------------------
+
+
+def empty_folder(tmp_path):
+    (tmp_path / "photos").mkdir()
+    return ["train", str(tmp_path / "photos")]
+
+
+def one_class(tmp_path):
+    return ["train", str(photo_folder(tmp_path / "photos", ("only",)))]
+
+
+def one_photo(tmp_path):
+    folder = photo_folder(tmp_path / "photos")
+    for i in range(1, 8):
+        (folder / "left" / f"{i}.png").unlink()
+    return ["train", str(folder)]
+
+
+def not_hdf5(tmp_path):
+    (tmp_path / "m.h5").write_text("<html>")
+    return ["predict", str(tmp_path / "m.h5"), str(photo_folder(tmp_path / "p", ("a",)) / "a")]
+
+
+def no_photo(tmp_path):
+    return ["predict", "vgg16", str(tmp_path / "nothing.jpg")]
+
+
+def used_output(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("precious")
+    return ["train", *FAST, "--output", str(tmp_path / "out")]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (empty_folder, ["photos", "one sub-folder a class"]),
+    (one_class, ["at least two", "only"]),
+    (one_photo, ["left", "at least two"]),
+    (not_hdf5, ["m.h5", "HDF5"]),
+    (no_photo, ["nothing.jpg", "found nothing"]),
+    (used_output, ["out", "Nothing is overwritten"]),
+    (lambda _: ["train", "--cut", "block6_pool"], ["block6_pool", "block4_pool"]),
+    (lambda _: ["train", "--classes", "sandal", "shoe"], ["shoe", "sneaker"]),
+    (lambda _: ["train", "--classes", "sandal"], ["2 classes"]),
+    (lambda _: ["train", "--per-class", "500"], ["500", "100"]),
+    (lambda _: ["train", "--size", "4"], ["block3_pool", "pixels"]),
+    (lambda _: ["train", "--lr", "-1"], ["lr", "-1"]),
+    (lambda _: ["train", "--epochs", "0"], ["epochs", "0"]),
+    (lambda _: ["train", "--batch-size", "0"], ["batch_size", "0"]),
+    (lambda _: ["train", "--seed", "-3"], ["seed", "-3"]),
+    (lambda _: ["gradcheck", "nowhere.py:Layer"], ["nowhere.py:Layer", "FILE.py:ClassName"]),
+])
+def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, words, tmp_path, monkeypatch,
+                                                      capsys):
+    arguments = arguments(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("minicnn: ") and len(err.splitlines()) == 1, err
+    assert all(word in err for word in words), err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unknown_commands_and_help_are_argparse_s(capsys):
+    for arguments, code in ((["teach"], 2), (["--help"], 0), (["train", "--help"], 0)):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == code
+    assert "block4_pool" in capsys.readouterr().out
+
+
+# gradcheck --------------------------------------------------------------------------------------
+
+
+def test_gradcheck_prints_a_table_over_all_layers_and_losses(capsys):
+    assert main(["gradcheck"]) == 0
+    out = capsys.readouterr().out
+    kinds = ["Conv2D", "MaxPool2D", "AveragePool2D", "GlobalAveragePool2D", "Flatten", "Dense",
+             "ReLU", "Sigmoid", "Softmax", "Dropout", "BinaryCrossEntropy",
+             "CategoricalCrossEntropy", "MeanSquaredError"]
+    for kind in kinds:
+        assert any(line.startswith(kind) for line in out.splitlines()), kind
+    assert "wrong" not in out
+
+
+LAYER = """
+import numpy as np
+class Square:
+    def forward(self, x, training=False):
+        self.x = x
+        return x**2
+    def backward(self, dy):
+        return {factor} * self.x * dy
+class Scale:
+    def __init__(self):
+        self.params, self.grads = {{"a": np.array([3.0])}}, {{}}
+    def forward(self, x, training=False):
+        self.x = x
+        return self.params["a"] * x
+    def backward(self, dy):
+        self.grads["a"] = np.array([{factor} / 2 * (dy * self.x).sum()])
+        return self.params["a"] * dy
+"""
+
+
+@pytest.mark.parametrize("name, factor, code", [("Square", 2, 0), ("Square", 3, 1), ("Scale", 2, 0),
+                                                ("Scale", 3, 1)])
+def test_gradcheck_judges_a_student_s_own_layer(name, factor, code, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(LAYER.format(factor=factor))
+    assert main(["gradcheck", f"{file}:{name}", "--shape", "3,4"]) == code
+    out = capsys.readouterr().out
+    assert "(3, 4)" in out and ("wrong" in out) == bool(code)
+
+
+def test_gradcheck_of_a_class_that_is_not_there_names_those_that_are(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(LAYER.format(factor=2))
+    assert main(["gradcheck", f"{file}:Cube"]) == 2
+    assert "Square, Scale" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_without_a_traceback_and_leaves_no_empty_folder(tmp_path):
+    code = "import sys; from minicnn.cli import main; sys.exit(main(sys.argv[1:]))"
+    with subprocess.Popen([sys.executable, "-u", "-c", code, "train", "--epochs", "100000",
+                           "--output", str(tmp_path / "out")], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()  # "sandal or sneaker? …": it is at work
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert error.splitlines() == ["minicnn: stopped."]
+    assert list(tmp_path.iterdir()) == []
