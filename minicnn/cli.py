@@ -21,7 +21,6 @@ from .training import (
     Callback,
     Evaluation,
     class_probabilities,
-    evaluate_photos,
     from_scratch,
     transfer,
 )
@@ -91,19 +90,18 @@ def learn_and_report(args: argparse.Namespace, train: Dataset, test: Dataset, he
     """Trains, measures, writes the run folder, prints the table."""
     common = {"epochs": args.epochs, "batch_size": args.batch_size, "seed": args.seed}
     with Bars(args.epochs, "VGG16") as bars:
-        model, history = transfer(train, size=args.size, cut=args.cut, lr=args.lr,
-                                  validation_data=test, callbacks=[bars], **common)
-    result = evaluate_photos(model, test)
-    write_run(output, model, history, result, test, held_out)
+        best = transfer(train, test, size=args.size, cut=args.cut, lr=args.lr, callbacks=[bars],
+                        **common)
+    write_run(output, best, test, held_out)
 
     title = f"accuracy on the {held_out} photos"
     print(f"\n{title:<46} {'right':>9} {'accuracy':>9}   95 % interval")
-    print_result(f"VGG16 frozen up to {args.cut}, new head", result)
+    print_result(f"VGG16 frozen up to {args.cut}, new head", best.evaluation)
     if not args.no_scratch:
         with Bars(args.epochs, "from scratch") as bars:
             size = 28 if args.folder is None else args.size
-            small, _ = from_scratch(train, size=size, callbacks=[bars], **common)
-        print_result("small network from scratch, same photos", evaluate_photos(small, test))
+            small = from_scratch(train, test, size=size, callbacks=[bars], **common)
+        print_result("small network from scratch, same photos", small.evaluation)
 
 
 def per_class(data: Dataset) -> str:

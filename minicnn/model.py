@@ -156,7 +156,8 @@ class Sequential:
         """
         cut = next((i for i, layer in enumerate(self.layers)
                     if layer.trainable and (layer.params or layer.random)), len(self.layers))
-        return (Sequential(self.layers[:cut], self.input_shape, name=f"{self.name}, frozen part"),
+        return (Sequential(self.layers[:cut], self.input_shape, name=f"{self.name}, frozen part",
+                           preprocessing=self.preprocessing),
                 Sequential(self.layers[cut:], self.shapes()[cut], name=self.name))
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,

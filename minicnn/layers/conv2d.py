@@ -8,19 +8,10 @@ from .. import ops
 from ..errors import ArgumentError, ShapeError
 from .affine import Affine
 from .base import pair, whole
+from .windowed import Windowed
 
 
-def check_padding(padding: str | int | tuple[int, int], name: str) -> str | tuple[int, int]:
-    """"same", "valid" or a pair of ints; anything else is refused."""
-    if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ArgumentError(f'{name}: expected padding "same", "valid" or an int, '
-                                f"received {padding!r}.")
-        return padding
-    return pair(padding, f"{name}, padding", least=0)
-
-
-class Conv2D(Affine):
+class Conv2D(Windowed, Affine):
     """Convolution (in truth cross-correlation, as in every network library) over an image.
 
     Shapes:      x (N, H, Wd, C) -> y (N, OH, OW, F), W (KH, KW, C, F), b (F,)
@@ -46,28 +37,16 @@ class Conv2D(Affine):
         self.filters = whole(filters, f"{self.name}, filters")
         self.kernel_size = pair(kernel_size, f"{self.name}, kernel_size")
         self.strides = pair(strides, f"{self.name}, strides")
-        self.padding = check_padding(padding, self.name)
-
-    def pads(self, shape: tuple[int, ...]) -> ops.windows.Pads:
-        """((top, bottom), (left, right)) for x of `shape`."""
-        return ops.padding_amounts(self.padding, shape[-3:-1], self.kernel_size, self.strides)
+        self.set_padding(padding)
 
     def linear_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, F)."""
-        if len(input_shape) != 3:
-            raise ShapeError(f"{self.name}: expected x of shape (N, H, W, C), received "
-                             f"{('N', *input_shape)}. Is a Flatten before it?")
+        OH, OW = self.windows_shape(input_shape)
         W = self.params.get("W")
         if W is not None and input_shape[2] != W.shape[2]:
             raise ShapeError(f"{self.name}: expected {W.shape[2]} input channels (W is {W.shape}), "
                              f"received x of shape {('N', *input_shape)}. Did you skip a layer?")
-        size = ops.output_size(input_shape[:2], self.kernel_size, self.strides,
-                               self.pads(input_shape))
-        if min(size) < 1:
-            raise ShapeError(f"{self.name}: expected x of at least {self.kernel_size} pixels (the "
-                             f"kernel, less the padding {self.padding!r}), received "
-                             f"{('N', *input_shape)}. Use a larger image or fewer poolings.")
-        return (*size, self.filters)
+        return OH, OW, self.filters
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """W (KH, KW, C, F), b (F,)."""

@@ -7,10 +7,10 @@ import numpy as np
 from .. import ops
 from ..errors import ArgumentError, ShapeError
 from .base import Layer, pair
-from .conv2d import check_padding
+from .windowed import Windowed
 
 
-class Pool2D(Layer):
+class Pool2D(Windowed, Layer):
     """What MaxPool2D and AveragePool2D share: the windows.
 
     Shapes:  x (N, H, Wd, C) -> y (N, OH, OW, C)
@@ -25,29 +25,16 @@ class Pool2D(Layer):
         super().__init__(name)
         self.pool_size = pair(pool_size, f"{self.name}, pool_size")
         self.strides = self.pool_size if strides is None else pair(strides, f"{self.name}, strides")
-        self.padding = check_padding(padding, self.name)
+        self.set_padding(padding)
         if not isinstance(self.padding, str) and not (
                 self.padding[0] < self.pool_size[0] and self.padding[1] < self.pool_size[1]):
             raise ArgumentError(f"{self.name}: expected padding smaller than the window "
                                 f"{self.pool_size}, received {padding}: a window of padding only "
                                 f"has nothing to pool.")
 
-    def pads(self, shape: tuple[int, ...]) -> ops.windows.Pads:
-        """((top, bottom), (left, right)) for x of `shape`."""
-        return ops.padding_amounts(self.padding, shape[-3:-1], self.pool_size, self.strides)
-
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, C)."""
-        if len(input_shape) != 3:
-            raise ShapeError(f"{self.name}: expected x of shape (N, H, W, C), received "
-                             f"{('N', *input_shape)}. Is a Flatten before it?")
-        size = ops.output_size(input_shape[:2], self.pool_size, self.strides,
-                               self.pads(input_shape))
-        if min(size) < 1:
-            raise ShapeError(f"{self.name}: expected x of at least {self.pool_size} pixels, "
-                             f"received {('N', *input_shape)}. Use a larger image or fewer "
-                             f"poolings.")
-        return (*size, input_shape[2])
+        return (*self.windows_shape(input_shape), input_shape[2])
 
     def window(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """(window, strides)."""

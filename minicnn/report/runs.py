@@ -11,8 +11,7 @@ from pathlib import Path
 
 from ..data import Dataset
 from ..errors import FileError
-from ..model import Sequential
-from ..training import Evaluation, History
+from ..training import Trained
 from .figures import confusion, curves
 
 FILES = ("model.h5", "history.csv", "curves.png", "confusion.png", "predictions.csv")
@@ -67,20 +66,19 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> No
         writer.writerows(rows)
 
 
-def write_run(folder: Path, model: Sequential, history: History, evaluation: Evaluation,
-              data: Dataset, held_out: str) -> None:
+def write_run(folder: Path, run: Trained, data: Dataset, held_out: str) -> None:
     """Writes FILES: the model, its history and curves, and what it says of the held-out photos."""
-    model.save(folder / "model.h5")
+    history, result = run.history, run.evaluation
+    run.model.save(folder / "model.h5")
     epochs = range(1, len(history["loss"]) + 1)
     write_csv(folder / "history.csv", ["epoch", *history],
               zip(epochs, *history.values(), strict=True))
     curves(history, folder / "curves.png", held_out)
-    low, high = evaluation.interval
-    confusion(evaluation.confusion, data.classes, folder / "confusion.png",
-              f"{evaluation.right} of {len(data)} {held_out} photos right\n"
-              f"{100 * evaluation.accuracy:.1f} % "
-              f"(95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+    low, high = result.interval
+    confusion(result.confusion, data.classes, folder / "confusion.png",
+              f"{result.right} of {len(data)} {held_out} photos right\n"
+              f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
     write_csv(folder / "predictions.csv", ["photo", "true", "predicted", *data.classes],
               ([name, data.classes[t], data.classes[p], *(f"{value:.6f}" for value in row)]
-               for name, t, p, row in zip(data.names, data.labels, evaluation.predicted,
-                                          evaluation.probabilities, strict=True)))
+               for name, t, p, row in zip(data.names, data.labels, result.predicted,
+                                          result.probabilities, strict=True)))

@@ -2,7 +2,8 @@
 
 from .loop import Callback, History, fit
 from .metrics import Evaluation, class_probabilities, evaluate_photos, wilson_interval
-from .transfer import from_scratch, step_size, transfer
+from .sources import features
+from .transfer import Trained, from_scratch, step_size, transfer
 
-__all__ = ["Callback", "Evaluation", "History", "class_probabilities", "evaluate_photos", "fit",
-           "from_scratch", "step_size", "transfer", "wilson_interval"]
+__all__ = ["Callback", "Evaluation", "History", "Trained", "class_probabilities", "evaluate_photos",
+           "features", "fit", "from_scratch", "step_size", "transfer", "wilson_interval"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..errors import ArgumentError
 from ..losses import Loss, fuse
 from ..model import Sequential
 from ..optimizers import Optimizer
-from .sources import Data, Source
+from .sources import Data, checked, features, outputs
 
 History = dict[str, list[float]]
 
@@ -23,6 +23,14 @@ class Callback:
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> bool | None:
         """epoch counts from 1; logs: loss, accuracy, val_loss, val_accuracy. True ends training."""
+
+
+def teller(callbacks: Sequence[Callback], stage: str) -> Callable[[int, int], None]:
+    """progress(done, total) of one stage, passed on to every callback."""
+    def progress(done: int, total: int) -> None:
+        for callback in callbacks:
+            callback.on_batch_end(stage, done, total)
+    return progress
 
 
 def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *, epochs: int = 10,
@@ -49,29 +57,31 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(rest.layers, loss)
     network = Sequential(layers, rest.input_shape)
+    train_data, size = checked(frozen, train_data)
 
-    def source(data: Data, stage: str) -> Source:
-        source = Source(model, frozen, data)
+    def prepared(data: Data, stage: str) -> tuple[Sequential, Data]:
+        """The network that batches of data still have to pass, and the data."""
         if not (cache_features and frozen.layers):
-            return source
-        return source.computed_once(batch_size, memory_budget, lambda done, total: [
-            callback.on_batch_end(stage, done, total) for callback in callbacks])
+            return frozen, data
+        return Sequential([], network.input_shape), features(
+            frozen, data, batch_size=batch_size, memory_budget=memory_budget,
+            progress=teller(callbacks, stage))
 
-    train = source(train_data, "features")
-    validation = validation_data and source(validation_data, "validation features")
+    before, train_data = prepared(train_data, "features")
+    if validation_data is not None:
+        _, validation_data = prepared(validation_data, "validation features")
     rng, history = np.random.default_rng(seed), {}
     for epoch in range(1, epochs + 1):
         tally = Tally()
-        for x, t in train.batches(rng.permutation(train.size), batch_size):
+        for x, t in outputs(before, train_data, rng.permutation(size), batch_size):
             y = network.forward(x, training=True)
             tally.add(loss.forward(y, t), loss.correct(y, t), len(x))
             network.backward(loss.backward(), input_gradient=False)
             optimizer.step(network)
-            for callback in callbacks:
-                callback.on_batch_end(f"epoch {epoch}", tally.count, train.size)
+            teller(callbacks, f"epoch {epoch}")(tally.count, size)
         logs = tally.means()
-        if validation:
-            seen = evaluate(network, validation, loss, batch_size)
+        if validation_data is not None:
+            seen = evaluate(before, network, validation_data, loss, batch_size)
             logs |= {f"val_{key}": value for key, value in seen.items()}
         for key, value in logs.items():
             history.setdefault(key, []).append(value)
@@ -80,10 +90,12 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
     return history
 
 
-def evaluate(network: Sequential, source: Source, loss: Loss, batch_size: int) -> dict[str, float]:
-    """{"loss": …, "accuracy": …} without training: nothing random, nothing shuffled."""
+def evaluate(before: Sequential, network: Sequential, data: Data, loss: Loss,
+             batch_size: int) -> dict[str, float]:
+    """{"loss": …, "accuracy": …} of network(before(x)): nothing random, nothing shuffled."""
+    data, size = checked(before, data)
     tally = Tally()
-    for x, t in source.batches(np.arange(source.size), batch_size):
+    for x, t in outputs(before, data, np.arange(size), batch_size):
         y = network.forward(x, keep=False)
         tally.add(loss.forward(y, t), loss.correct(y, t), len(x))
     return tally.means()

@@ -9,7 +9,7 @@ import numpy as np
 from ..data import Dataset
 from ..errors import ArgumentError
 from ..model import Sequential
-from .sources import network_batches
+from .sources import features
 
 
 def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -67,6 +67,5 @@ class Evaluation:
 
 def evaluate_photos(model: Sequential, data: Dataset, batch_size: int = 32) -> Evaluation:
     """Predicts every photo of `data`, in its order, none augmented or shuffled."""
-    order = np.arange(len(data))
-    y = [model.forward(x, keep=False) for x, _ in network_batches(model, data, order, batch_size)]
-    return Evaluation(class_probabilities(np.concatenate(y)), data.labels, data.classes)
+    y, labels = features(model, data, batch_size=batch_size)
+    return Evaluation(class_probabilities(y), labels, data.classes)

@@ -1,0 +1,45 @@
+"""The README's accuracies: transfer learning against a small network from scratch.
+
+    python -m benchmarks.accuracy              about ten minutes on two cores
+    python -m benchmarks.accuracy --seeds 1    a first look
+
+Each seed draws other training photos and another order; the test photos are always the same. Every
+run is the one that `minicnn train` does, with its own settings.
+"""
+
+import argparse
+
+import numpy as np
+from tqdm import tqdm
+
+from minicnn.data import sample
+from minicnn.training import from_scratch, transfer
+
+
+def accuracies(classes, per_class, seeds, learn):
+    """Test accuracy for each seed (len(seeds),)."""
+    test = sample("test", classes)
+    return np.array([learn(sample("train", classes, per_class, seed), test,
+                           seed=seed).evaluation.accuracy for seed in seeds])
+
+
+def main():
+    """Prints one table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5, help="runs per row (default: 5)")
+    seeds = range(parser.parse_args().seeds)
+    tasks = [(["sandal", "sneaker"], n) for n in (5, 10, 20, 50, 100)] + [(None, 100)]
+    print("| task | photos a class | VGG16 to block4_pool + new head | from scratch |")
+    print("| --- | --- | --- | --- |")
+    for classes, per_class in tqdm(tasks, unit=" rows", disable=None, leave=False):
+        cells = []
+        for learn in (transfer, from_scratch):
+            values = accuracies(classes, per_class, seeds, learn)
+            cells.append(f"{values.mean():.3f} ± {values.std(ddof=min(1, len(values) - 1)):.3f}")
+        task = " / ".join(classes) if classes else "all ten classes"
+        print(f"| {task} | {per_class} | {' | '.join(cells)} |", flush=True)
+    print(f"\nMean ± standard deviation of {len(seeds)} seeds.")
+
+
+if __name__ == "__main__":
+    main()
