@@ -18,7 +18,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE", "NOTICE"],
     packages=find_packages(include=["minicnn", "minicnn.*"]),
-    package_data={"minicnn": ["data/*.h5", "data/*.txt", "models/*.csv", "weights/*.h5"]},
+    package_data={"minicnn": ["data/*.h5", "data/*.txt", "models/*.csv", "models/*.txt",
+                              "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=2",     # the arrays; everything is computed with it

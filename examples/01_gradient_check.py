@@ -77,8 +77,9 @@ print(f"picture: {picture}")
 print("""
 What to notice
   - The right layer agrees to nine digits, the wrong one not even to one.
-  - On the left the error falls with ε²: two digits gained for each digit of ε.
-  - float32 never gets far below 1e-5, which is why gradients are checked in float64.
+  - On the right ε is large: the error falls with ε², two digits for each digit of ε.
+  - On the left ε is tiny: rounding takes the digits back, one for each digit of ε.
+  - float32 has five good digits at best, which is why gradients are checked in float64.
 
 Exercises
   1. Write Tanh with its backward, and check it with `minicnn gradcheck YOUR_FILE.py:Tanh`.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import runpy
+import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +14,16 @@ import numpy as np
 
 from . import __version__
 from .data import Dataset, ImageFolder, read_image, resize_and_crop, sample
+from .data.datasets import visible
 from .errors import ArgumentError, FileError, MiniCNNError
-from .gradcheck import check_all, check_user_layer
+from .gradcheck import Gradcheck, check_all, check_user_layer
+from .layers import Sigmoid, Softmax
+from .layers.base import whole
 from .model import Sequential, load
 from .models import VGG16
+from .progress import Bars
 from .report import FILES, run_folder, write_run
 from .training import (
-    Callback,
     Evaluation,
     class_probabilities,
     from_scratch,
@@ -28,61 +33,41 @@ from .training import (
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
-class Bars(Callback):
-    """tqdm bars on stderr: for the features, then for the epochs; none where it is no terminal."""
-
-    def __init__(self, epochs: int, title: str) -> None:
-        from tqdm import tqdm
-
-        self.epochs, self.title, self.bar, self.stage, self.tqdm = epochs, title, None, "", tqdm
-
-    def _show(self, stage: str, total: int, unit: str) -> None:
-        if stage != self.stage:
-            self._close()
-            self.stage = stage
-            self.bar = self.tqdm(total=total, desc=f"{self.title}: {stage}", unit=unit,
-                                 disable=None, leave=False)
-
-    def on_batch_end(self, stage: str, done: int, total: int) -> None:
-        """Photos whose features are done."""
-        if "features" in stage:
-            self._show(stage, total, " photos")
-            self.bar.update(done - self.bar.n)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Epochs done, with the latest figures."""
-        self._show("training", self.epochs, " epochs")
-        self.bar.set_postfix({key: f"{value:.3f}" for key, value in logs.items()}, refresh=False)
-        self.bar.update(epoch - self.bar.n)
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._close()
-
-
 def train_command(args: argparse.Namespace) -> None:
     """The main job: transfer learning, and the same photos for a small network from scratch."""
+    refuse_strays(args)
     if args.folder is None:
-        train = sample("train", args.classes, args.per_class, args.seed)
-        held_out, test = "test", sample("test", args.classes)
-        stem = "-".join(train.classes if len(train.classes) < 4 else ["fashion"]).replace(" ", "_")
+        names = args.classes or ["sandal", "sneaker"]
+        names = None if names == ["all"] else names
+        train = sample("train", names, args.per_class or 20, args.seed)
+        held_out, test = "test", sample("test", names)
+        stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
     else:
         folder = ImageFolder(args.folder)
         describe_folder(folder)
-        held_out, (train, test) = "held-out", folder.split(1 - args.test_fraction, args.seed)
+        held_out, fraction = "held-out", args.test_fraction or 0.25
+        train, test = folder.split(1 - fraction, args.seed)
         stem = Path(args.folder).resolve().name
-    print(f"{' or '.join(train.classes)}? {per_class(train)} photos to learn from, "
+    names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
+    print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, "
           f"{len(test)} {held_out} photos.")
     with run_folder(args.output, stem) as output:
         learn_and_report(args, train, test, held_out, output)
     print(f"\n{output}/: {', '.join(FILES)}")
-    print(f"Next: minicnn predict {output / 'model.h5'} PHOTO.jpg")
+    print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
+
+
+def refuse_strays(args: argparse.Namespace) -> None:
+    """Options that would be ignored, or ask for nothing, are refused."""
+    for option, value, only in (("--classes", args.classes, "the built-in sample"),
+                                ("--per-class", args.per_class, "the built-in sample"),
+                                ("--test-fraction", args.test_fraction, "a folder of photos")):
+        if value is not None and (args.folder is None) == (only == "a folder of photos"):
+            raise ArgumentError(f"{option}: expected only with {only}, received {value}. Leave it "
+                                f"out.")
+    if args.test_fraction is not None and not 0 < args.test_fraction < 1:
+        raise ArgumentError(f"--test-fraction: expected a share between 0 and 1, "
+                            f"received {args.test_fraction}.")
 
 
 def learn_and_report(args: argparse.Namespace, train: Dataset, test: Dataset, held_out: str,
@@ -93,6 +78,10 @@ def learn_and_report(args: argparse.Namespace, train: Dataset, test: Dataset, he
         best = transfer(train, test, size=args.size, cut=args.cut, lr=args.lr, callbacks=[bars],
                         **common)
     write_run(output, best, test, held_out)
+    first, last = best.history["loss"][0], best.history["loss"][-1]
+    if args.epochs > 1 and not last < first:
+        print(f"It has not learnt: the loss went from {first:.3g} to {last:.3g}. Try another --lr; "
+              f"without it, a fitting one is chosen.")
 
     title = f"accuracy on the {held_out} photos"
     print(f"\n{title:<46} {'right':>9} {'accuracy':>9}   95 % interval")
@@ -133,7 +122,7 @@ def photo_paths(arguments: Sequence[str]) -> list[Path]:
             raise FileError(f"{path}: expected a photo or a folder of photos, found nothing.")
         inside = [path]
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            inside = [entry for entry in visible(path) if entry.suffix.lower() in SUFFIXES]
         if not inside:
             raise FileError(f"{path}: expected photos in this folder ({', '.join(SUFFIXES)}), "
                             f"found none.")
@@ -143,12 +132,18 @@ def photo_paths(arguments: Sequence[str]) -> list[Path]:
 
 def predict_command(args: argparse.Namespace) -> int:
     """The most probable classes of each photo; 2 where one could not be read."""
+    if args.top < 1:
+        raise ArgumentError(f"--top: expected 1 class or more, received {args.top}.")
     paths, unread = photo_paths(args.photos), 0
     model = VGG16(progressbar=True) if args.model == "vgg16" else load(args.model)
     if model.classes is None or model.preprocessing is None:
         raise FileError(f"{args.model}: expected a model that carries its classes and its "
                         f"preprocessing, found none. Set model.classes and model.preprocessing "
                         f"and save it again.")
+    last = getattr(model.layers[-1], "activation", None) or model.layers[-1]
+    if not isinstance(last, (Sigmoid, Softmax)):
+        raise FileError(f"{args.model}: expected a model that ends in Sigmoid or Softmax, whose "
+                        f"outputs are probabilities, found {last!r} at its end.")
     for path in paths:
         try:
             print(prediction(model, read_image(path), path, args.top))
@@ -168,30 +163,44 @@ def prediction(model: Sequential, photo: np.ndarray, path: Path, top: int) -> st
 
 def gradcheck_command(args: argparse.Namespace) -> int:
     """A table of analytic against numeric gradients; 1 where one is wrong."""
-    results = ([check_user_layer(user_class(args.layer)(), args.shape, args.seed)] if args.layer
-               else check_all(args.seed))
+    if args.shape and not args.layer:
+        raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
+                            "minicnn's layers are checked on shapes of their own.")
+    whole(args.seed, "--seed", least=0)
+    results = [check_user_class(args)] if args.layer else check_all(args.seed)
     print(f"{'layer':<34} {'gradient':<16} {'shape':<16} {'checked':<14} {'error':>8}")
     for result in results:
         print(result)
     wrong = sum(row.note != "ok" for result in results for row in result.rows)
+    if args.layer and len(results[0].rows) == 1:
+        print("No parameters were found in .params, so only dx was checked.")
     print(f"{wrong} wrong" if wrong else
           "All gradients agree with central differences (relative error, float64).")
     return 1 if wrong else 0
 
 
-def user_class(where: str) -> type:
-    """FILE.py:ClassName -> the class. Runs that file, which is the user's own."""
-    file, _, name = where.rpartition(":")
+def check_user_class(args: argparse.Namespace) -> Gradcheck:
+    """gradcheck of FILE.py:ClassName. Runs that file, which is the user's own."""
+    file, _, name = args.layer.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
-        raise FileError(f"{where}: expected FILE.py:ClassName with a Python file that exists.")
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not isinstance(getattr(module, name, None), type):
-        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
-        raise ArgumentError(f"{file}: expected a class {name!r}, "
-                            f"found {', '.join(classes) or 'none'}.")
-    return getattr(module, name)
+        raise FileError(f"{args.layer}: expected FILE.py:ClassName with a Python file that exists.")
+    try:
+        found = runpy.run_path(file)
+        if not isinstance(found.get(name), type):
+            classes = [key for key, value in found.items()
+                       if isinstance(value, type) and value.__module__ == "<run_path>"]
+            raise ArgumentError(f"{file}: expected a class {name!r}, "
+                                f"found {', '.join(classes) or 'none'}.")
+        return check_user_layer(found[name](), args.shape or (2, 6, 7, 3), args.seed)
+    except MiniCNNError:
+        raise
+    except Exception as error:  # whatever the user's code raises becomes a sentence with its line
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                 if frame.filename == file]
+        raise ArgumentError(
+            f"{file}, line {(lines or [getattr(error, 'lineno', '?')])[-1]}: expected a {name} "
+            f"made without arguments, with forward(x, training=False, keep=True) and "
+            f"backward(dy), received {type(error).__name__}: {error}.") from error
 
 
 def shape(text: str) -> tuple[int, ...]:
@@ -209,33 +218,47 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--version", action="version", version=f"minicnn {__version__}")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
-    p = commands.add_parser("train", help="train a classifier on your photos, or on the sample",
-                            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument("folder", nargs="?", help="one sub-folder a class; none: the built-in sample")
-    p.add_argument("--classes", nargs="+", default=["sandal", "sneaker"], help="of the sample")
-    p.add_argument("--per-class", type=int, default=20, help="training photos, of the sample")
-    p.add_argument("--test-fraction", type=float, default=0.25, help="held out, of a folder")
-    p.add_argument("--cut", default="block4_pool", help="last layer of VGG16 that is kept, frozen")
-    p.add_argument("--size", type=int, default=64, help="side of the images, in pixels")
-    p.add_argument("--epochs", type=int, default=60, help="times that each photo is seen")
-    p.add_argument("--batch-size", type=int, default=32, help="photos a step")
-    p.add_argument("--lr", type=float, help="Adam's step; None: the first moves a logit by 1")
-    p.add_argument("--seed", type=int, default=0, help="of the choice and order of the photos")
-    p.add_argument("--no-scratch", action="store_true", help="without the network from scratch")
-    p.add_argument("--output", help="folder for the run; None: a new one in runs/")
-    p.set_defaults(run=train_command)
+    def command(name: str, run, text: str):
+        p = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        p.set_defaults(run=run)
 
-    p = commands.add_parser("predict", help="classify photos")
+        def option(flag: str, kind, default, unit: str, text: str) -> None:
+            shown = "" if default is None else f" (default: {default})"
+            p.add_argument(flag, type=kind, default=default, metavar=unit, help=text + shown)
+        return p, option
+
+    p, option = command("train", train_command, "train a classifier on photos")
+    p.add_argument("folder", nargs="?", help="your photos, one sub-folder a class; without it, the "
+                                             "built-in photos of clothes")
+    p.add_argument("--classes", nargs="+", metavar="NAME",
+                   help="built-in classes: t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
+                        "sneaker, bag, 'ankle boot', or all (default: sandal sneaker)")
+    option("--per-class", int, None, "N", "built-in photos of each class to learn from, up to 100 "
+                                          "(default: 20)")
+    option("--test-fraction", float, None, "SHARE", "share of your photos that is held out for the "
+                                                    "test (default: 0.25)")
+    option("--cut", str, "block4_pool", "LAYER", "last layer of VGG16 that is kept, frozen")
+    option("--size", int, 64, "PIXELS", "side of the square that photos are cut to")
+    option("--epochs", int, 60, "N", "how often each photo is seen")
+    option("--batch-size", int, 32, "N", "photos a step")
+    option("--lr", float, None, "STEP", "Adam's step size (default: measured, so that the first "
+                                        "step moves an output by about 1)")
+    option("--seed", int, 0, "N", "decides which photos are drawn, and their order")
+    p.add_argument("--no-scratch", action="store_true",
+                   help="leave out the comparison with a small network from scratch")
+    option("--output", str, None, "FOLDER", "where the run is written (default: a new folder in "
+                                            "runs/)")
+
+    p, option = command("predict", predict_command, "name the most probable classes of photos")
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
     p.add_argument("photos", nargs="+", help="photos, or folders of photos")
-    p.add_argument("--top", type=int, default=5, help="classes to print (default: 5)")
-    p.set_defaults(run=predict_command)
+    option("--top", int, 5, "N", "how many classes to print")
 
-    p = commands.add_parser("gradcheck", help="check every gradient, or those of your own layer")
-    p.add_argument("layer", nargs="?", metavar="FILE.py:ClassName")
-    p.add_argument("--shape", type=shape, default=(2, 6, 7, 3), help="of x (default: 2,6,7,3)")
-    p.add_argument("--seed", type=int, default=0)
-    p.set_defaults(run=gradcheck_command)
+    p, option = command("gradcheck", gradcheck_command, "check gradients by central differences")
+    p.add_argument("layer", nargs="?", metavar="FILE.py:ClassName",
+                   help="a layer of your own; without it, all of minicnn's are checked")
+    option("--shape", shape, None, "N,H,W,C", "of the random x for your layer (default: 2,6,7,3)")
+    option("--seed", int, 0, "N", "of the random numbers")
     return main
 
 

@@ -53,7 +53,8 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
     layer: anything with forward(x, training=True), backward(dy) and, where it has parameters,
            dicts params and grads. It works on copies; `layer` and `x` stay as they are.
     x:     (N, …). Each element is checked up to max_elements, beyond that 20 random directions.
-    error: max |analytic − numeric| / max |numeric|; above tolerance the row says so.
+    error: max |analytic − numeric| / max |numeric|, above tolerance wrong; differences within the
+           rounding of the numeric slope, 4·u·Σ|y·dy| / ε, are not.
     """
     rng = np.random.default_rng(seed)
     layer, x = copy.deepcopy(layer), np.array(x, np.float64)
@@ -79,6 +80,7 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
             for key, p in part.params.items():
                 found[f"{label}d{key}"] = p, done.grads.get(key)
 
+    noise = 4 * np.finfo(float).eps * np.abs(y * dy).sum() / eps  # rounding of a slope
     rows = [Row(name, before.shape, "", np.inf, "changed in place: work on a copy")
             for name, given, before in (("x", given_x, x), ("dy", given_dy, dy))
             if not np.array_equal(given, before)]
@@ -90,7 +92,7 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
             continue
         numeric, projected, method = _differences(lambda: float((run(x)[1] * dy).sum()), value,
                                                   np.asarray(analytic), eps, max_elements, rng)
-        scale = max(np.abs(numeric).max(), 1e-8)
+        scale = max(np.abs(numeric).max(), noise / tolerance)
         error = float(np.abs(projected - numeric).max() / scale)
         note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # NaN is wrong too
         rows.append(Row(name, value.shape, method, error, note))
@@ -164,6 +166,6 @@ def check_all(seed: int = 0) -> list[Gradcheck]:
 def check_user_layer(layer: Any, shape: tuple[int, ...], seed: int = 0) -> Gradcheck:
     """gradcheck of a student's layer on random numbers of `shape`."""
     if not all(hasattr(layer, method) for method in ("forward", "backward")):
-        raise ArgumentError(f"{type(layer).__name__}: expected the methods forward(x, training) "
-                            f"and backward(dy), found {[m for m in dir(layer) if m[0] != '_']}.")
+        raise ArgumentError(f"{type(layer).__name__}: expected forward(x, training, keep) and "
+                            f"backward(dy), found {[m for m in dir(layer) if m[0] != '_']}.")
     return gradcheck(layer, np.random.default_rng(seed).normal(size=shape), seed=seed)

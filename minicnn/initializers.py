@@ -1,8 +1,8 @@
 """Starting values: wide enough for signals to pass, narrow enough not to explode.
 
-With Var(W) = g / fan, the variance of y = x·W is that of x. Glorot & Bengio 2010 take
-fan = (fan_in + fan_out) / 2 and g = 1, for signals and gradients alike; He et al. 2015 take
-fan = fan_in and g = 2, because a ReLU lets half of the variance through.
+For y = x·W, Var(y) = fan_in · Var(W) · E[x²]. Signals keep their size with Var(W) = 1 / fan_in,
+gradients with 1 / fan_out; Glorot & Bengio 2010 take 2 / (fan_in + fan_out) between the two. Behind
+a ReLU only half is left, E[relu(z)²] = Var(z) / 2, so He et al. 2015 take 2 / fan_in.
 """
 
 from __future__ import annotations

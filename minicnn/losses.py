@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .errors import ArgumentError, ShapeError
-from .layers import Conv2D, Dense, Layer, Sigmoid, Softmax
+from .layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
 from .layers.activations import sigmoid, softmax
 
 SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
@@ -198,7 +198,7 @@ class MeanSquaredError(Loss):
 
 def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
     """(layers without the last activation, the loss from logits) where the two are a pair; both
-    unchanged where they are not. Layers stay shared: training the result trains the originals.
+    unchanged where they are not. Parameters and gradients stay shared with the originals.
 
     Raises ArgumentError for pairs that cannot learn, and says why.
     """
@@ -218,11 +218,10 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
             f"{last.name}: expected CategoricalCrossEntropy after Softmax, received "
             f"BinaryCrossEntropy, which takes every output for a question of its own. For two "
             f"classes Dense(1) with Sigmoid will do.")
-    if (loss.fused_activation and not loss.from_logits and isinstance(last, (Conv2D, Dense))
-            and inner is None):
+    if loss.fused_activation and not loss.from_logits and activation in (Conv2D, Dense, ReLU):
         raise ArgumentError(
-            f"{last.name}: expected probabilities for {type(loss).__name__}, received a layer "
-            f"without activation. End with {loss.fused_activation.__name__}(), or say "
+            f"{last.name}: expected probabilities for {type(loss).__name__}, received the output "
+            f"of {activation.__name__}. End with {loss.fused_activation.__name__}(), or say "
             f"{type(loss).__name__}(from_logits=True).")
     if loss.from_logits or activation is not loss.fused_activation:
         return layers, loss
@@ -230,6 +229,6 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
     fused_loss.from_logits = True
     if inner is None:
         return layers[:-1], fused_loss
-    linear = copy.copy(last)  # shares the dict of parameters
+    linear = copy.copy(last)  # shares the dicts of parameters and gradients
     linear.activation = None
     return [*layers[:-1], linear], fused_loss

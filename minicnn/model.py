@@ -9,8 +9,8 @@ from itertools import count
 import numpy as np
 
 from . import weights
-from .errors import ArgumentError, ShapeError
-from .layers import Dense, Flatten, Layer, ReLU, Sigmoid, Softmax
+from .errors import ArgumentError, FileError, ShapeError
+from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .layers.base import whole
 from .preprocessing import Preprocessing
 
@@ -35,15 +35,19 @@ class Sequential:
         self.name, self.preprocessing = name, preprocessing
         self.classes = None if classes is None else list(classes)
         self.weights_note = ""  # what the last loading of weights has set, for summary
-        self.output: tuple[int, ...] | None = None  # shape of the last y, where forward kept
-        self.layers = self._build(list(layers), 0, seed)
+        self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
+        self.layers = self._build(list(layers), 0, seed, classes)
 
-    def _build(self, layers: list[Layer], start: int, seed: int | None) -> list[Layer]:
-        """Names and builds layers[start:] behind the built ones; changes nothing before it is sure
-        that all fit."""
+    def _build(self, layers: list[Layer], start: int, seed: int | None,
+               classes: Sequence[str] | None) -> list[Layer]:
+        """Names and builds layers[start:] behind the built ones; raises before drawing anything."""
         for layer, name in zip(layers, _names(layers), strict=True):
             layer.name = name  # changes new layers only
         shapes = self.shapes(layers)
+        expected = (2,) if shapes[-1] == (1,) else shapes[-1]
+        if classes is not None and (len(classes),) != expected:
+            raise ArgumentError(f"{self.name}: expected a class for each output {shapes[-1]}, two "
+                                f"for a single one, received {len(classes)}: {list(classes)}.")
         for i, layer in enumerate(layers[start:], start):
             layer.build(shapes[i], None if seed is None else np.random.default_rng([seed, i]))
             layer.auto_named = False
@@ -61,15 +65,16 @@ class Sequential:
     def check(self, x: np.ndarray) -> None:
         """Raises unless x is (N, *input_shape)."""
         if np.shape(x)[1:] != self.input_shape:
+            hint = "data.resize_and_crop brings photos to size." * (len(self.input_shape) == 3)
             raise ShapeError(f"{self.name}: expected x of shape {('N', *self.input_shape)}, "
-                             f"received {np.shape(x)}. data.resize_and_crop brings photos to size.")
+                             f"received {np.shape(x)}. {hint}".strip())
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, *input_shape), float -> y. keep: keep what backward needs; predict does not."""
         self.check(x)
         for layer in self.layers:
             x = layer.forward(x, training, keep)
-        self.output = x.shape if keep else None
+        self.kept_shape = x.shape if keep else None
         return x
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
@@ -78,9 +83,9 @@ class Sequential:
         input_gradient=False is a training step: it stops below the lowest trainable layer and
         returns None.
         """
-        if self.output is not None and np.shape(dy) != self.output:
-            raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.output}, received "
-                             f"{np.shape(dy)}. Is it the gradient of another loss or batch?")
+        if self.kept_shape is not None and np.shape(dy) != self.kept_shape:
+            raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.kept_shape}, "
+                             f"received {np.shape(dy)}. Is it the gradient of another batch?")
         if input_gradient:
             for layer in reversed(self.layers):
                 dy = layer.backward(dy)
@@ -156,29 +161,36 @@ class Sequential:
         """
         cut = next((i for i, layer in enumerate(self.layers)
                     if layer.trainable and (layer.params or layer.random)), len(self.layers))
-        return (Sequential(self.layers[:cut], self.input_shape, name=f"{self.name}, frozen part",
-                           preprocessing=self.preprocessing),
-                Sequential(self.layers[cut:], self.shapes()[cut], name=self.name))
+        return (self.view(self.layers[:cut], self.input_shape, self.preprocessing),
+                self.view(self.layers[cut:], self.shapes()[cut]))
+
+    def view(self, layers: list[Layer], input_shape: tuple[int, ...],
+             preprocessing: Preprocessing | None = None) -> Sequential:
+        """A network of some of these layers, shared and not built again; with none, y = x."""
+        view = Sequential([], input_shape, name=self.name, preprocessing=preprocessing)
+        view.layers = layers
+        return view
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,
                      classes: Sequence[str] | None = None) -> Sequential:
         """Puts `layers` in the place of the head; returns self.
 
-        The head is the last Dense with what follows it, if that is activations only; with `after`,
-        all that follows that layer; a network without a head just gets one. Where images meet a
-        Dense, a Flatten comes first. A head that does not fit raises, and nothing is changed.
+        The head is the last Dense with what follows it, if only activations and Dropout do; with
+        `after`, all that follows that layer; a network without a head just gets one. Where images
+        meet a Dense, a Flatten comes first. classes: names of the new outputs. A head that does not
+        fit raises, and nothing is changed.
         """
         stop = len(self.layers) if after is None else self.index(after) + 1
         if after is None:
             body = stop
-            while body and isinstance(self.layers[body - 1], (ReLU, Sigmoid, Softmax)):
+            while body and isinstance(self.layers[body - 1], (ReLU, Sigmoid, Softmax, Dropout)):
                 body -= 1
             if body and isinstance(self.layers[body - 1], Dense):
                 stop = body - 1
         kept, layers = self.layers[:stop], list(layers)
         if layers and isinstance(layers[0], Dense) and len(self.shapes(kept)[-1]) == 3:
             layers = [Flatten(), *layers]
-        self.layers = self._build([*kept, *layers], stop, seed)
+        self.layers = self._build([*kept, *layers], stop, seed, classes)
         self.classes = None if classes is None else list(classes)
         return self
 
@@ -191,7 +203,7 @@ class Sequential:
         """
         field, step, fields = [1, 1], [1, 1], []
         for layer in self.layers:
-            window = layer.window() if field and len(self.input_shape) == 3 else None
+            window = layer.window if field and len(self.input_shape) == 3 else None
             if window is None:
                 field = None
             else:
@@ -270,7 +282,11 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) ->
     """
     layers, shape, name, metadata, note = weights.read_model(path, input_shape)
     recipe = metadata.get("preprocessing")
-    model = Sequential(layers, shape, None, name, recipe and Preprocessing(**recipe),
-                       metadata.get("classes"))
+    try:
+        model = Sequential(layers, shape, None, name, recipe and Preprocessing(**recipe),
+                           metadata.get("classes"))
+    except (TypeError, ValueError) as error:  # ArgumentErrors are ValueErrors
+        raise FileError(f"{path}: expected classes and preprocessing that fit the network, "
+                        f"received others ({error}).") from error
     model.weights_note = note
     return model

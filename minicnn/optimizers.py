@@ -28,7 +28,7 @@ class Optimizer:
         """model: anything with .layers whose backward has run. Frozen layers stay bit-identical.
 
         Raises ArgumentError, before anything has moved, where a gradient is missing or the state
-        is that of another layer of the same name.
+        has another shape. After replace_head make a new optimizer: the state goes by name.
         """
         moves = []
         for layer in model.layers:
@@ -44,6 +44,7 @@ class Optimizer:
                                         f"when a layer is replaced.")
                 moves.append((p, g, state))
         for p, g, state in moves:
+            g = g.astype(p.dtype, copy=False)
             self.update(p, g + self.weight_decay * p if self.weight_decay else g, state)
 
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:

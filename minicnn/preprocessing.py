@@ -31,7 +31,11 @@ class Preprocessing:
         if not 0 < self.crop_fraction <= 1:
             raise ArgumentError(f"Preprocessing: expected a crop_fraction above 0 and at most 1, "
                                 f"received {self.crop_fraction}.")
-        object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
+        mean = np.asarray(self.mean, np.float64)
+        if mean.shape != (3,) or not np.isfinite([*mean, self.scale]).all():
+            raise ArgumentError(f"Preprocessing: expected three numbers as mean and one as scale, "
+                                f"received {self.mean!r} and {self.scale!r}.")
+        object.__setattr__(self, "mean", tuple(mean.tolist()))
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """RGB pixels (N, H, Wd, 3), 0…255 -> a new float32 array; the pixels stay as they are."""
@@ -39,9 +43,7 @@ class Preprocessing:
             raise ArgumentError(f"Preprocessing: expected RGB pixels of shape (N, H, W, 3), "
                                 f"received {pixels.shape}.")
         step = -1 if self.channel_order == "BGR" else 1
-        x = np.ascontiguousarray(pixels[..., ::step], dtype=np.float32)
-        if x is pixels or np.shares_memory(x, pixels):
-            x = x.copy()
+        x = np.array(pixels[..., ::step], np.float32, order="C")  # a copy, always
         x -= np.array(self.mean, np.float32)
         if self.scale != 1:
             x *= np.float32(self.scale)

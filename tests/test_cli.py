@@ -1,11 +1,13 @@
 """The command line: what it writes, what it prints, and one sentence where it cannot."""
 
 import csv
+import json
 import signal
 import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +15,7 @@ from PIL import Image
 import minicnn as mc
 from minicnn.cli import main
 from minicnn.data import read_image, resize_and_crop
+from minicnn.errors import FileError
 from minicnn.report import FILES
 
 FAST = ["--epochs", "3", "--size", "32", "--cut", "block3_pool", "--no-scratch"]
@@ -170,7 +173,14 @@ def used_output(tmp_path):
     (lambda _: ["train", "--epochs", "0"], ["epochs", "0"]),
     (lambda _: ["train", "--batch-size", "0"], ["batch_size", "0"]),
     (lambda _: ["train", "--seed", "-3"], ["seed", "-3"]),
+    (lambda _: ["train", "photos", "--classes", "bag"], ["--classes", "built-in sample"]),
+    (lambda _: ["train", "photos", "--per-class", "5"], ["--per-class", "built-in sample"]),
+    (lambda _: ["train", "--test-fraction", "0.5"], ["--test-fraction", "folder of photos"]),
+    (lambda _: ["train", "photos", "--test-fraction", "1.5"], ["--test-fraction", "1.5"]),
+    (lambda _: ["predict", "m.h5", "a.jpg", "--top", "0"], ["--top", "0"]),
     (lambda _: ["gradcheck", "nowhere.py:Layer"], ["nowhere.py:Layer", "FILE.py:ClassName"]),
+    (lambda _: ["gradcheck", "--shape", "2,5"], ["--shape", "FILE.py:ClassName"]),
+    (lambda _: ["gradcheck", "--seed", "-1"], ["--seed", "-1"]),
 ])
 def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, words, tmp_path, monkeypatch,
                                                       capsys):
@@ -241,6 +251,72 @@ def test_gradcheck_of_a_class_that_is_not_there_names_those_that_are(tmp_path, c
     file.write_text(LAYER.format(factor=2))
     assert main(["gradcheck", f"{file}:Cube"]) == 2
     assert "Square, Scale" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("body, words", [
+    ("    def __init__(self, units): pass", ["line", "without arguments", "units"]),
+    ("    def forward(self, x): return x\n    def backward(self, dy): return dy",
+     ["forward(x, training=False, keep=True)", "training"]),
+    ("    def forward(self, x, training): return x @ x\n    def backward(self, dy): return dy",
+     ["mine.py, line 2", "matmul"]),
+    ("    pass", ["forward", "backward"]),
+    ("    def forward(self:", ["mine.py, line 2", "SyntaxError"])])
+def test_gradcheck_of_code_that_stops_says_where_and_why(body, words, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(f"class Mine:\n{body}\n")
+    assert main(["gradcheck", f"{file}:Mine"]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and all(word in err for word in words), err
+
+
+def test_gradcheck_says_when_it_saw_no_parameters(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(LAYER.format(factor=2))
+    main(["gradcheck", f"{file}:Square"])
+    assert "only dx was checked" in capsys.readouterr().out
+    main(["gradcheck", f"{file}:Scale"])
+    assert "only dx was checked" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layers, classes, words", [
+    ([mc.Dense(2)], ["a", "b"], ["ends in Sigmoid or Softmax"]),
+    ([mc.Dense(2), mc.Softmax()], None, ["classes"])])
+def test_predict_refuses_models_without_probabilities_or_names(layers, classes, words, tmp_path,
+                                                              capsys):
+    photo_folder(tmp_path / "p", ("a",), 1)
+    model = mc.Sequential([mc.Flatten(), *layers], (8, 8, 3), preprocessing=mc.Preprocessing())
+    model.classes = classes
+    model.save(tmp_path / "m.h5")
+    assert main(["predict", str(tmp_path / "m.h5"), str(tmp_path / "p" / "a" / "0.png")]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and all(word in err for word in words), err
+
+
+@pytest.mark.parametrize("metadata", [
+    {"preprocessing": 5}, {"preprocessing": {"foo": 1}}, {"preprocessing": {"mean": 3}},
+    {"classes": 7}, {"classes": ["a"]}, {"preprocessing": {"scale": "x"}}])
+def test_a_model_file_with_a_nonsensical_recipe_is_refused(metadata, tmp_path):
+    model = mc.Sequential([mc.Dense(2), mc.Softmax()], (4,))
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["minicnn"] = json.dumps(metadata)
+    with pytest.raises(FileError, match="m.h5: expected classes and preprocessing"):
+        mc.load(tmp_path / "m.h5")
+
+
+def test_predict_of_a_folder_takes_photos_in_natural_order_and_no_hidden_files(run, tmp_path,
+                                                                              capsys):
+    photo_folder(tmp_path, ("some",), 11)
+    (tmp_path / "some" / "._0.png").write_bytes(b"left by an archive")
+    assert main(["predict", str(run / "out" / "model.h5"), str(tmp_path / "some")]) == 0
+    names = [line.split(".png")[0].split("/")[-1] for line in capsys.readouterr().out.splitlines()]
+    assert names == [str(i) for i in range(11)]
+
+
+def test_training_that_diverges_says_so(tmp_path, capsys):
+    options = ["--per-class", "5", "--output", str(tmp_path / "out"), "--lr", "1e9"]
+    assert main(["train", *FAST, *options]) == 0
+    assert "has not learnt" in capsys.readouterr().out
 
 
 def test_ctrl_c_ends_without_a_traceback_and_leaves_no_empty_folder(tmp_path):

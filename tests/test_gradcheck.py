@@ -7,7 +7,7 @@ import pytest
 from reference import array, refused
 
 from minicnn.gradcheck import check_all, check_user_layer, gradcheck
-from minicnn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sigmoid, Softmax
+from minicnn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sigmoid, Softmax
 from minicnn.model import Sequential
 
 IMAGES, ROWS = (2, 4, 4, 3), (3, 5)  # square images, so that exchanging H and W fits
@@ -194,3 +194,37 @@ def test_a_students_layer_without_backward_is_refused():
 
     with refused("Half", "backward", "forward"):
         check_user_layer(Half(), (3, 4))
+
+
+class MinusTheMean:
+    """y = x − mean over the batch, so nothing depends on a bias before it: db is truly zero."""
+
+    def forward(self, x, training=False, keep=True):
+        return x - x.mean(axis=0)
+
+    def backward(self, dy):
+        return dy - dy.mean(axis=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_gradient_that_is_truly_zero_raises_no_false_alarm(seed):
+    class Both(Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.centre = Dense(4), MinusTheMean()
+
+        def build(self, input_shape, rng):
+            self.dense.build(input_shape, rng)
+            self.params, self.grads = self.dense.params, self.dense.grads
+
+        def forward(self, x, training=False, keep=True):
+            self.dense.params = self.params
+            return self.centre.forward(self.dense.forward(x))
+
+        def backward(self, dy):
+            dx = self.dense.backward(self.centre.backward(dy))
+            self.grads = self.dense.grads
+            return dx
+
+    result = gradcheck(Both(), array(np.random.default_rng(seed), 6, 5), seed=seed)
+    assert result.ok, str(result)

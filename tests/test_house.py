@@ -7,15 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from minicnn import cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
 ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializers.py",
           "model.py", "gradcheck.py")
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
-HOUSE = ["cli", "report", "visualize", "training", "data", "models", "gradcheck", "model",
-         "weights", "losses", "optimizers", "layers", "initializers", "ops", "preprocessing",
-         "arrays", "errors"]
+HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models", "gradcheck",
+         "model", "weights", "losses", "optimizers", "layers", "initializers", "ops",
+         "preprocessing", "arrays", "errors"]
 
 
 def house_part(file):
@@ -51,9 +54,8 @@ def test_imports_point_downward(file):
             continue
         target = package[:len(package) - node.level + 1] + (node.module or "").split(".")
         names = [target[1]] if len(target) > 1 and target[1] else [a.name for a in node.names]
-        for name in names:
-            if name in HOUSE and name != part:
-                assert HOUSE.index(name) > HOUSE.index(part), f"{file}: imports {name}"
+        for name in set(names) - {part, "__version__"}:
+            assert HOUSE.index(name) > HOUSE.index(part), f"{file}: imports {name}"
 
 
 def public_functions():
@@ -89,7 +91,7 @@ def test_readme_lists_two_set_up_lines_for_the_ci_script():
     assert found[1].endswith("-m pytest")
 
 
-def test_readme_python_runs_and_learns(monkeypatch, tmp_path):
+def test_readme_python_runs_learns_and_its_model_predicts(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
     assert len(blocks) == 1
@@ -97,11 +99,15 @@ def test_readme_python_runs_and_learns(monkeypatch, tmp_path):
     exec(blocks[0].replace("epochs=20", "epochs=3"), names)
     assert names["history"]["loss"][0] > names["history"]["loss"][-1]
     assert names["history"]["val_accuracy"][-1] > 0.8
+    names["model"].save("m.h5")  # and `minicnn predict m.h5 PHOTO` needs nothing else
+    Image.fromarray(names["test"].read(0)).save("photo.png")
+    assert cli.main(["predict", "m.h5", "photo.png"]) == 0
+    assert re.match(r"photo.png: [\d.]+ % (sandal|sneaker), ", capsys.readouterr().out)
 
 
 def test_readme_names_files_and_commands_that_exist():
     text = (ROOT / "README.md").read_text("utf-8")
     for path in re.findall(r"`(examples/[\w.]+|minicnn/[\w./]+)`", text):
         assert (ROOT / path).exists(), path
-    commands = re.findall(r"(?:`|bin/)minicnn (\w+)", text)
+    commands = re.findall(r"(?:`|bin/|^)minicnn (\w+)", text, re.M)
     assert set(commands) == {"train", "predict", "gradcheck"}

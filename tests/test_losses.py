@@ -273,3 +273,23 @@ def test_sample_weights_that_do_not_fit_are_refused(shape):
 def test_backward_before_forward_is_refused():
     with refused("MeanSquaredError", "forward"):
         MSE().backward()
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_a_sample_of_several_yes_or_no_questions_is_right_when_all_are(from_logits):
+    p = np.array([[0.9, 0.2], [0.9, 0.8], [0.1, 0.2]])
+    y = np.log(p / (1 - p)) if from_logits else p
+    right = BCE(from_logits).correct(y, np.array([[1, 0], [1, 0], [1, 1]]))
+    assert right.tolist() == [True, False, False]
+
+
+def test_probabilities_of_zero_cost_what_the_smallest_one_does():
+    """Documented: below 1e-12 a probability counts as 1e-12."""
+    assert BCE().forward(np.array([0.0]), np.array([1])) == pytest.approx(12 * np.log(10))
+    assert CCE().forward(np.array([[0.0, 1.0]]), np.array([0])) == pytest.approx(12 * np.log(10))
+
+
+def test_a_cross_entropy_behind_relu_or_nothing_is_refused():
+    for last in (Dense(3), Dense(3, activation="relu"), ReLU()):
+        with refused(last.name, "Softmax()", "from_logits=True"):
+            fuse([last], CCE())

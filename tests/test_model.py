@@ -500,3 +500,50 @@ def test_two_classes_learn_with_one_sigmoid_unit():
         trained.backward(loss.backward(), input_gradient=False)
         optimizer.step(trained)
     assert ((model.predict(x)[:, 0] > 0.5) == t).all()
+
+
+def test_views_of_a_network_are_never_built_again():
+    class Counting(Dense):
+        built = 0
+
+        def build(self, input_shape, rng):
+            self.built += 1
+            super().build(input_shape, rng)
+
+    layer = Counting(3)
+    model = Sequential([Dense(4), layer], (5,))
+    model.split()
+    model.view(model.layers[1:], (4,))
+    assert layer.built == 1
+
+
+@pytest.mark.parametrize("units, classes", [(3, ["a", "b"]), (1, ["a"]), (1, ["a", "b", "c"]),
+                                            (2, ["a"])])
+def test_names_for_other_than_the_outputs_are_refused(units, classes, unchanged):
+    with refused(str(len(classes)), f"({units},)"):
+        Sequential([Dense(units)], (4,), classes=classes)
+    with refused(str(len(classes))):
+        unchanged.replace_head([Dense(units)], classes=classes)
+
+
+def test_a_new_head_forgets_the_old_classes_and_is_drawn_by_its_seed():
+    a, b, c = (small() for _ in range(3))
+    a.classes = list("abcd")
+    for model, seed in ((a, 0), (b, 0), (c, 1)):
+        model.replace_head([Dense(4, name="new")], seed=seed)
+    assert a.classes is None
+    np.testing.assert_array_equal(a["new"].params["W"], b["new"].params["W"])
+    assert not np.array_equal(a["new"].params["W"], c["new"].params["W"])
+
+
+def test_a_dropout_behind_the_old_head_goes_with_it():
+    model = Sequential([Dense(5), ReLU(), Dense(3), Softmax(), Dropout(0.1)], (4,))
+    model.replace_head([Dense(2)])
+    assert [type(layer).__name__ for layer in model.layers] == ["Dense", "ReLU", "Dense"]
+
+
+def test_summary_says_what_was_loaded():
+    model = small()
+    assert "weights:" not in model.summary()
+    model.weights_note = "m.h5: set 2 arrays"
+    assert "weights: m.h5: set 2 arrays" in model.summary()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
@@ -41,6 +40,8 @@ def batches(data: Dataset, order: Sequence[int], batch_size: int, size: tuple[in
 
 
 def _decoded_ahead(data, order, batch_size, size, crop_fraction, workers):
+    from concurrent.futures import ThreadPoolExecutor  # here: `import minicnn` stays fast
+
     # A function of its own: a generator's body, checks included, starts only at the first next().
     pool = ThreadPoolExecutor(workers, thread_name_prefix="minicnn-decode")
 

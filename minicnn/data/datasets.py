@@ -182,16 +182,17 @@ class ImageFolder(Dataset):
         if not root.is_dir():
             raise FileError(f"{root}: expected a folder with one sub-folder a class, found "
                             f"{'a file' if root.exists() else 'nothing'}; check the path.")
-        folders = [entry for entry in _visible(root) if entry.is_dir()]
+        folders = [entry for entry in visible(root) if entry.is_dir()]
         if len(folders) < 2:
             found = f"only {folders[0].name!r}" if folders else "none"
             raise FileError(f"{root}: expected one sub-folder a class, at least two, found "
                             f"{found}; sort the photos into folders named after their classes.")
-        self.skipped: list[str] = []
+        self.skipped = [f"{entry}: lies in no class folder, so it has no label."
+                        for entry in visible(root) if not entry.is_dir()]
         self.turned = 0
         items, labels = [], []
         for label, folder in enumerate(folders):
-            for file in _visible(folder):
+            for file in visible(folder):
                 if file.is_dir():
                     self.skipped.append(f"{file}: a folder inside that of a class is not read.")
                     continue
@@ -223,7 +224,7 @@ def _whole(labels: Sequence[int]) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
     """What a folder holds, hidden entries left out, in natural order."""
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]

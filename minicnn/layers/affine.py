@@ -11,7 +11,12 @@ from .base import Layer
 
 
 class Affine(Layer):
-    """y = activation(z), z linear in x, W and b. Subclasses give the linear part and its gradients.
+    """y = activation(z), z linear in x, W and b. Subclasses give the linear part:
+
+    linear_shape(input_shape) -> shape of z without N
+    linear(x) -> z
+    param_gradients(x, dz) -> {"W": dW, "b": db}
+    input_gradient(x, dz) -> dx
 
     activation: None, "relu", "sigmoid" or "softmax"; the layer then computes both, as in Keras.
     """
@@ -27,22 +32,6 @@ class Affine(Layer):
         self.activation = ACTIVATIONS[activation](self.name) if activation else None
         self.activation_name = activation
         self.kernel_initializer = kernel_initializer
-
-    def linear_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of z without N, for x of input_shape without N."""
-        raise ArgumentError(f"{self.name}: expected a linear_shape(input_shape); define it.")
-
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        """x -> z."""
-        raise ArgumentError(f"{self.name}: expected a linear(x); define it.")
-
-    def param_gradients(self, x: np.ndarray, dz: np.ndarray) -> dict[str, np.ndarray]:
-        """dz -> {"W": dW, "b": db}."""
-        raise ArgumentError(f"{self.name}: expected a param_gradients(x, dz); define it.")
-
-    def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
-        """dz -> dx."""
-        raise ArgumentError(f"{self.name}: expected an input_gradient(x, dz); define it.")
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """That of z, which the activation keeps (and a softmax of one unit refuses)."""
@@ -67,7 +56,7 @@ class Affine(Layer):
     def _dz_with_grads(self, dy: np.ndarray) -> np.ndarray:
         dz = self.activation.backward(dy) if self.activation else dy
         if self.trainable:
-            self.grads = self.param_gradients(self.kept(), dz)
+            self.grads.update(self.param_gradients(self.kept(), dz))
         return dz
 
     def matrix(self, dtype: np.dtype) -> np.ndarray:

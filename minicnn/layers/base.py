@@ -20,9 +20,11 @@ class Layer:
     grads:     {"W": dW, "b": db}, assigned (not accumulated) by backward
     trainable: False freezes the layer: backward computes no dW, Dropout lets everything through
     cache:     what forward keeps for backward
+    window:    (kernel, strides), what one output looks at; None where it looks at all of x
     """
 
     random = False  # True where forward(training=True) draws random numbers
+    window: tuple[tuple[int, int], tuple[int, int]] | None = ((1, 1), (1, 1))
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or type(self).__name__.lower()
@@ -53,10 +55,6 @@ class Layer:
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """Shapes of the parameters, for x of input_shape (without N)."""
         return {}
-
-    def window(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
-        """(kernel, strides): what one output looks at; None where it looks at all of x."""
-        return (1, 1), (1, 1)
 
     def build(self, input_shape: tuple[int, ...], rng: np.random.Generator | None) -> None:
         """Draws the parameters that are not there yet (zeros where rng is None)."""

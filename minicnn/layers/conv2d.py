@@ -37,7 +37,7 @@ class Conv2D(Windowed, Affine):
         self.filters = whole(filters, f"{self.name}, filters")
         self.kernel_size = pair(kernel_size, f"{self.name}, kernel_size")
         self.strides = pair(strides, f"{self.name}, strides")
-        self.set_padding(padding)
+        self.set_windows(self.kernel_size, self.strides, padding)
 
     def linear_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, F)."""
@@ -56,7 +56,7 @@ class Conv2D(Windowed, Affine):
         """x (N, H, Wd, C) -> z (N, OH, OW, F): Z = X_col @ W2d + b, a block of rows at a time."""
         W2d = self.matrix(x.dtype)  # (KH·KW·C, F)
         z = np.empty((len(x), *self.linear_shape(x.shape[1:])), x.dtype)
-        for block, _, cols in self._blocks(x):
+        for block, cols in self._blocks(x):
             np.matmul(cols, W2d, out=z[block].reshape(-1, self.filters))  # (M, KH·KW·C)·(…, F)
         z += self.params["b"].astype(x.dtype, copy=False)
         return z
@@ -69,7 +69,7 @@ class Conv2D(Windowed, Affine):
         Cost:       2·N·OH·OW·KH·KW·C·F flops
         """
         dW2d = np.zeros_like(self.matrix(x.dtype))  # (KH·KW·C, F)
-        for block, _, cols in self._blocks(x):
+        for block, cols in self._blocks(x):
             dW2d += cols.T @ dz[block].reshape(-1, self.filters)  # (KH·KW·C, M)·(M, F)
         return {"W": dW2d.reshape(self.params["W"].shape), "b": dz.sum(axis=(0, 1, 2))}
 
@@ -96,10 +96,6 @@ class Conv2D(Windowed, Affine):
     def _blocks(self, x: np.ndarray):
         x_padded = ops.pad(x, self.pads(x.shape))
         return ops.column_blocks(x_padded, self.kernel_size, self.strides)
-
-    def window(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(kernel, strides)."""
-        return self.kernel_size, self.strides
 
     def config(self) -> dict:
         """The constructor's arguments but the name."""

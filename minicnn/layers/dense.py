@@ -18,6 +18,8 @@ class Dense(Affine):
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     """
 
+    window = None  # sees all of x
+
     def __init__(self, units: int, activation: str | None = None,
                  kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
         super().__init__(activation, kernel_initializer, name)
@@ -53,10 +55,6 @@ class Dense(Affine):
     def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
         """Derivation: dL = <dZ, dX @ W>, hence dX = dZ @ Wᵀ (N, D)."""
         return dz @ self.matrix(x.dtype).T
-
-    def window(self) -> None:
-        """Sees all of x."""
-        return None
 
     def config(self) -> dict:
         """The constructor's arguments but the name."""

@@ -32,12 +32,13 @@ class Dropout(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         self.check(x)
-        factor = np.ones((), x.dtype)
-        if training and self.trainable:
-            if self.generator is None:
-                self.generator = np.random.default_rng([self.seed, crc32(self.name.encode())])
-            kept = self.generator.random(x.shape, np.float32) >= self.rate
-            factor = kept.astype(x.dtype) / x.dtype.type(1 - self.rate)
+        if not (training and self.trainable):
+            self.cache = np.ones((), x.dtype) if keep else None
+            return x
+        if self.generator is None:
+            self.generator = np.random.default_rng([self.seed, crc32(self.name.encode())])
+        kept = self.generator.random(x.shape, np.float32) >= self.rate
+        factor = kept.astype(x.dtype) / x.dtype.type(1 - self.rate)
         self.cache = factor if keep else None
         return x * factor
 

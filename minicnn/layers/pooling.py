@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import ops
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError
 from .base import Layer, pair
-from .windowed import Windowed
+from .windowed import Windowed, check_images
 
 
 class Pool2D(Windowed, Layer):
@@ -25,7 +25,7 @@ class Pool2D(Windowed, Layer):
         super().__init__(name)
         self.pool_size = pair(pool_size, f"{self.name}, pool_size")
         self.strides = self.pool_size if strides is None else pair(strides, f"{self.name}, strides")
-        self.set_padding(padding)
+        self.set_windows(self.pool_size, self.strides, padding)
         if not isinstance(self.padding, str) and not (
                 self.padding[0] < self.pool_size[0] and self.padding[1] < self.pool_size[1]):
             raise ArgumentError(f"{self.name}: expected padding smaller than the window "
@@ -35,10 +35,6 @@ class Pool2D(Windowed, Layer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, C)."""
         return (*self.windows_shape(input_shape), input_shape[2])
-
-    def window(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(window, strides)."""
-        return self.pool_size, self.strides
 
     def config(self) -> dict:
         """The constructor's arguments but the name."""
@@ -71,7 +67,7 @@ class MaxPool2D(Pool2D):
 
 
 class AveragePool2D(Pool2D):
-    """y = the mean of each window; padding does not count (as in TensorFlow and Keras)."""
+    """y = the mean of each window; padding does not count, as in TensorFlow and in Keras on it."""
 
     def _counts(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """How many real pixels each window holds: (OH, OW, 1)."""
@@ -99,11 +95,11 @@ class AveragePool2D(Pool2D):
 class GlobalAveragePool2D(Layer):
     """y = the mean of each channel: x (N, H, Wd, C) -> y (N, C). Source: Lin et al. 2014."""
 
+    window = None  # sees all of x
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (C,)."""
-        if len(input_shape) != 3:
-            raise ShapeError(f"{self.name}: expected x of shape (N, H, W, C), received "
-                             f"{('N', *input_shape)}. Is a Flatten before it?")
+        check_images(self.name, input_shape)
         return (input_shape[2],)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
@@ -118,7 +114,3 @@ class GlobalAveragePool2D(Layer):
         dx = np.empty((N, H, Wd, C), dy.dtype)
         dx[...] = (dy / (H * Wd))[:, None, None, :]  # (N, 1, 1, C)
         return dx
-
-    def window(self) -> None:
-        """Sees all of x."""
-        return None

@@ -23,17 +23,11 @@ from .windows import output_size
 BLOCK_ELEMENTS = 1 << 19  # of the column matrix at a time: 2 MB in float32, stays in the cache
 
 
-def windows(x: np.ndarray, kernel: tuple[int, int], strides: tuple[int, int]) -> np.ndarray:
-    """All windows of x as a read-only view (N, OH, OW, KH, KW, C); nothing is copied."""
-    view = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))
-    view = view[:, ::strides[0], ::strides[1]]  # (N, OH, OW, C, KH, KW)
-    return view.transpose(0, 1, 2, 4, 5, 3)  # (N, OH, OW, KH, KW, C)
-
-
 def im2col(x: np.ndarray, kernel: tuple[int, int], strides: tuple[int, int],
            out: np.ndarray | None = None) -> np.ndarray:
     """x (N, H, Wd, C) -> cols (N, OH, OW, KH, KW, C), contiguous; into `out` where given."""
-    view = windows(x, kernel, strides)
+    view = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))  # copies nothing
+    view = view[:, ::strides[0], ::strides[1]].transpose(0, 1, 2, 4, 5, 3)  # (N, OH, OW, KH, KW, C)
     if out is None:
         out = np.empty(view.shape, x.dtype)
     np.copyto(out, view)
@@ -67,20 +61,20 @@ def row_blocks(N: int, OH: int, row_elements: int) -> Iterator[tuple[slice, slic
 
 
 def column_blocks(x: np.ndarray, kernel: tuple[int, int], strides: tuple[int, int]
-                  ) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice], np.ndarray]]:
+                  ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
     """im2col of x (N, H, Wd, C), block by block, so the whole column matrix never exists.
 
-    Yields (block, source, cols): y[block] are the block's outputs, x[source] the rows that they
-    look at, cols (M, KH·KW·C) its piece of the column matrix, overwritten by the next block.
+    Yields (block, cols): y[block] are the block's outputs, cols (M, KH·KW·C) its piece of the
+    column matrix, overwritten by the next block.
     """
     (KH, KW), SH = kernel, strides[0]
     N, C = x.shape[0], x.shape[3]
     OH, OW = output_size(x.shape[1:3], kernel, strides)
     buffer = np.empty(0, x.dtype)
     for images, rows in row_blocks(N, OH, OW * KH * KW * C):
-        source = images, slice(rows.start * SH, (rows.stop - 1) * SH + KH)
+        source = images, slice(rows.start * SH, (rows.stop - 1) * SH + KH)  # rows the block sees
         shape = (images.stop - images.start, rows.stop - rows.start, OW, KH, KW, C)
         if buffer.size < np.prod(shape):
             buffer = np.empty(np.prod(shape), x.dtype)
         cols = im2col(x[source], kernel, strides, buffer[:np.prod(shape)].reshape(shape))
-        yield (images, rows), source, cols.reshape(-1, KH * KW * C)
+        yield (images, rows), cols.reshape(-1, KH * KW * C)

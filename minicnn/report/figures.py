@@ -24,6 +24,11 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
+def shortened(name: str, longest: int = 20) -> str:
+    """The name, or its beginning with … where it is longer; $ is no formula here."""
+    return (name if len(name) <= longest else name[:longest - 1] + "…").replace("$", r"\$")
+
+
 def curves(history: dict[str, Sequence[float]], path: Path, held_out: str = "validation") -> None:
     """Loss and accuracy by epoch, training and held-out photos, as a PNG."""
     kinds = [kind for kind in ("loss", "accuracy") if kind in history]
@@ -37,7 +42,7 @@ def curves(history: dict[str, Sequence[float]], path: Path, held_out: str = "val
                         marker="o" if len(epochs) == 1 else None)
         ax.set(xlabel="epoch", title="loss (cross-entropy)" if kind == "loss" else "accuracy")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_xlim(left=1 if len(history[kind]) > 1 else None)
+        ax.set_xlim(left=0.5)
         ax.grid(alpha=0.3)
         if kind == "loss":
             ax.set_ylim(bottom=0)
@@ -50,19 +55,21 @@ def curves(history: dict[str, Sequence[float]], path: Path, held_out: str = "val
 
 def confusion(counts: np.ndarray, classes: Sequence[str], path: Path, title: str) -> None:
     """Counts (K, K), rows true and columns predicted, as a PNG; colour is the share of the row."""
-    K = len(classes)
-    side = max(4.5, 2.2 + 0.62 * K)
-    figure = new_figure(side + 0.9, side)
+    K, names = len(classes), [shortened(name) for name in classes]
+    longest = max(map(len, names))
+    turned = longest * K > 26  # would they touch, side by side?
+    side = max(4.2, 0.62 * K)
+    figure = new_figure(side + 1.9 + 0.11 * longest, side + 0.3 + 0.07 * longest * turned)
     ax = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(counts) if K <= 25 else ():
         ax.text(j, i, str(count), ha="center", va="center",
-                color="white" if shares[i, j] > 0.55 else "black", fontsize=18 if K < 5 else 11)
-    ax.set_xticks(range(K), classes, rotation=0 if K < 5 else 45, ha="center" if K < 5 else "right")
-    ax.set_yticks(range(K), classes)
+                color="white" if shares[i, j] > 0.55 else "black", fontsize=18 if K < 5 else 13)
+    ax.set_xticks(range(K), names, rotation=40 * turned, ha="right" if turned else "center")
+    ax.set_yticks(range(K), names)
     ax.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(title, fontsize=13)
+    ax.set_title(title, fontsize=13, pad=12)
     ax.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")

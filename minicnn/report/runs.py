@@ -33,10 +33,14 @@ def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> It
     if any(folder.iterdir()):
         raise FileError(f"{folder}: expected a new or empty folder for this run, found one in use. "
                         f"Nothing is overwritten: choose another --output.")
+    claim = folder / "history.csv"  # made now, so that a second run sees the folder in use
     try:
+        claim.touch(exist_ok=False)
         yield folder
     except BaseException:
         with suppress(OSError):  # rmdir refuses a folder that is not empty
+            if claim.stat().st_size == 0:
+                claim.unlink()
             for one in reversed(made):
                 one.rmdir()
         raise

@@ -10,7 +10,7 @@ from ..errors import ArgumentError
 from ..losses import Loss, fuse
 from ..model import Sequential
 from ..optimizers import Optimizer
-from .sources import Data, checked, features, outputs
+from .sources import Data, checked, features, outputs, targets_of
 
 History = dict[str, list[float]]
 
@@ -45,8 +45,9 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
     seed:           of the order of the photos; each epoch sees every photo once.
     Returns {"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch;
     accuracy where the loss has classes, val_ where there is validation_data.
-    Raises ArgumentError for a frozen network, a loss that does not fit the last layer, and labels
-    that do not fit the outputs.
+    A model without classes takes those of a Dataset. Raises, before anything is changed, for a
+    frozen network, a loss that does not fit the last layer, and photos, labels or classes that do
+    not fit the network.
     """
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, (int, np.integer)) or value < 1:
@@ -56,14 +57,18 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
         raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(rest.layers, loss)
-    network = Sequential(layers, rest.input_shape)
-    train_data, size = checked(frozen, train_data)
+    network = model.view(layers, rest.input_shape)
+    train_data, size = checked(model, train_data, loss)
+    classes = model.classes or getattr(train_data, "classes", None)
+    if validation_data is not None:
+        validation_data, _ = checked(model, validation_data, loss, classes)
+    model.classes = classes
 
     def prepared(data: Data, stage: str) -> tuple[Sequential, Data]:
         """The network that batches of data still have to pass, and the data."""
         if not (cache_features and frozen.layers):
             return frozen, data
-        return Sequential([], network.input_shape), features(
+        return model.view([], network.input_shape), features(
             frozen, data, batch_size=batch_size, memory_budget=memory_budget,
             progress=teller(callbacks, stage))
 
@@ -93,9 +98,8 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
 def evaluate(before: Sequential, network: Sequential, data: Data, loss: Loss,
              batch_size: int) -> dict[str, float]:
     """{"loss": …, "accuracy": …} of network(before(x)): nothing random, nothing shuffled."""
-    data, size = checked(before, data)
     tally = Tally()
-    for x, t in outputs(before, data, np.arange(size), batch_size):
+    for x, t in outputs(before, data, np.arange(len(targets_of(data))), batch_size):
         y = network.forward(x, keep=False)
         tally.add(loss.forward(y, t), loss.correct(y, t), len(x))
     return tally.means()

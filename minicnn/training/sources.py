@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..data import Dataset, batches
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
+from ..losses import Loss
 from ..model import Sequential
 
 Data = Dataset | tuple[np.ndarray, np.ndarray]  # photos with labels, or (x, targets)
@@ -34,17 +35,36 @@ def outputs(network: Sequential, data: Data, order: Sequence[int],
         yield network.forward(network.to_input(images[picked]), keep=False), targets[picked]
 
 
-def checked(network: Sequential, data: Data) -> tuple[Data, int]:
-    """(data with its arrays as NumPy's, number of photos); ShapeError where they do not fit."""
-    size = len(data) if isinstance(data, Dataset) else len(data[0])
+def targets_of(data: Data) -> np.ndarray:
+    """The labels of a Dataset, the targets of (images, targets)."""
+    return data.labels if isinstance(data, Dataset) else data[1]
+
+
+def checked(network: Sequential, data: Data, loss: Loss | None = None,
+            classes: list[str] | None = None) -> tuple[Data, int]:
+    """(data with its arrays as NumPy's, number of photos).
+
+    Raises ShapeError or ArgumentError where data does not fit the network, the loss, or the order
+    of the classes: those given, else the network's.
+    """
     if not isinstance(data, Dataset):
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise ArgumentError(f"fit: expected a Dataset or (images, targets), received a "
+                                f"{type(data).__name__}. Weights belong to the loss.")
         data = np.asarray(data[0]), np.asarray(data[1])
         network.check(data[0])
-        if len(data[1]) != size:
-            raise ShapeError(f"fit: expected one target for each of {size} images, received "
-                             f"{len(data[1])}.")
+        if len(data[1]) != len(data[0]):
+            raise ShapeError(f"fit: expected one target for each of {len(data[0])} images, "
+                             f"received {len(data[1])}.")
+    elif (classes or network.classes or data.classes) != data.classes:
+        raise ArgumentError(f"{network.name}: expected photos of {classes or network.classes}, in "
+                            f"this order, received {data.classes}. Labels are places in that list.")
+    size = len(targets_of(data))
     if size == 0:
         raise ShapeError("fit: expected at least one photo, received none.")
+    if loss is not None:
+        outputs_like = np.broadcast_to(np.float32(0), (size, *network.shapes()[-1]))
+        loss.targets(outputs_like, targets_of(data))
     return data, size
 
 

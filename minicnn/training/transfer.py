@@ -16,7 +16,7 @@ from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam
 from .loop import Callback, History, fit, teller
 from .metrics import Evaluation, class_probabilities, evaluate_photos
-from .sources import features
+from .sources import checked, features
 
 
 @dataclass
@@ -50,6 +50,7 @@ def transfer(train: Dataset, test: Dataset, *, size: int = 64, cut: str = "block
     model.freeze()
     model.replace_head(head(len(train.classes), kernel_initializer="zeros"), after=cut,
                        classes=train.classes)
+    checked(model, test)
     frozen, top = model.split()
 
     def seen(data: Dataset, stage: str) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +71,6 @@ def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0
                  callbacks: Sequence[Callback] = ()) -> Trained:
     """The same photos given to a small network that knows nothing yet."""
     model = SmallCNN(len(train.classes), (size, size, 3), seed)
-    model.classes = train.classes
     history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
                   batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed)
     return Trained(model, history, evaluate_photos(model, test))

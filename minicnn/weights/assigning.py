@@ -43,7 +43,7 @@ def assign(layers: Sequence[Layer], input_shape: tuple[int, ...],
     ready = [(place.layer, _checked(place, arrays, convert, path)) for place, arrays in pairs]
 
     for layer, params in ready:
-        layer.params = params
+        layer.params.update(params)  # the same dict: views of the network see the new arrays
     arrays = [array for _, params in ready for array in params.values()]
     return "; ".join([f"{Path(path).name}: set {len(arrays)} arrays, "
                       f"{sum(array.size for array in arrays):,} parameters",

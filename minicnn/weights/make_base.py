@@ -2,9 +2,9 @@
 
     python -m minicnn.weights.make_base SOURCE.h5
 
-float16 halves the file and moves block5_pool of a photo by 0.05 % (photos/chelsea.jpg, Euclidean
-norm); shuffle and gzip take another seventh. The same source gives the same bytes with the same
-zlib, so anybody can check the SHA-256 in pretrained.py.
+float16 halves the file and moves block5_pool of a photo by 0.05 % (examples/photos/chelsea.jpg,
+Euclidean norm); shuffle and gzip take another seventh. The same source gives the same bytes with
+the same zlib, so anybody can check the SHA-256 in pretrained.py.
 """
 
 from __future__ import annotations

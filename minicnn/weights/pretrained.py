@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
 from pathlib import Path
 
@@ -25,6 +23,8 @@ def vgg16_base() -> Path:
 
     Raises FileError where the file is missing or not the one that was shipped.
     """
+    import hashlib
+
     expected, received = BASE_SHA256, "no file"
     if BASE.is_file():
         received = hashlib.sha256(BASE.read_bytes()).hexdigest()
@@ -50,6 +50,8 @@ def fetch(url: str, known_hash: str, filename: str, size: int, progressbar: bool
     The download goes to a temporary file that takes its place only once its hash is right.
     Raises FileError.
     """
+    import logging
+
     import pooch
 
     folder = cache_folder()

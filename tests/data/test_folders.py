@@ -63,11 +63,13 @@ def test_what_is_no_photo_is_skipped_and_named(tmp_path):
     (tmp_path / "a" / "empty.jpg").write_bytes(b"")
     data = ImageFolder(str(tmp_path))
     assert data.names == ["a/1.png", "b/1.png"]
-    assert len(data.skipped) == 3
-    for line, name in zip(data.skipped, ("empty.jpg", "notes.txt", "more"), strict=True):
+    assert len(data.skipped) == 4
+    names = ("notes.txt", "empty.jpg", "notes.txt", "more")
+    for line, name in zip(data.skipped, names, strict=True):
         assert f"{name}: " in line
+    assert "no class folder" in data.skipped[0]
     assert "a folder inside that of a class is not read" in data.skipped[-1]
-    assert repr(data).endswith(", 3 skipped")
+    assert repr(data).endswith(", 4 skipped")
 
 
 def test_broken_link_is_skipped_and_named(tmp_path):

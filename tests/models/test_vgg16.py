@@ -161,3 +161,27 @@ def test_head_and_loss_follow_the_number_of_classes(classes, units, last, loss):
 def test_a_head_for_one_class_is_refused():
     with pytest.raises(ArgumentError, match="2 classes or more"):
         head(1)
+
+
+def test_random_weights_follow_the_seed_and_he():
+    """He et al. 2015: the variance of a kernel is 2 / fan_in."""
+    a, b, c = (mc.VGG16(False, None, (32, 32, 3), seed)["block5_conv3"].params["W"]
+               for seed in (0, 0, 1))
+    assert np.array_equal(a, b) and not np.array_equal(a, c)
+    assert a.var() == pytest.approx(2 / (3 * 3 * 512), rel=0.02)
+
+
+def test_the_small_network_is_the_one_its_docstring_says():
+    found = [(type(layer).__name__, getattr(layer, "activation_name", None))
+             for layer in SmallCNN(10).layers]
+    assert found == [("Conv2D", "relu"), ("MaxPool2D", None), ("Conv2D", "relu"),
+                     ("MaxPool2D", None), ("Flatten", None), ("Dense", "relu"), ("Dense", None),
+                     ("Softmax", None)]
+
+
+@pytest.mark.parametrize("options", [
+    dict(crop_fraction=0), dict(crop_fraction=1.5), dict(channel_order="GBR"), dict(mean=(1, 2)),
+    dict(mean=(1, 2, np.nan)), dict(scale=np.inf)])
+def test_recipes_that_make_no_sense_are_refused(options):
+    with pytest.raises(ArgumentError, match="Preprocessing: expected"):
+        mc.Preprocessing(**options)

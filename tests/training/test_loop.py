@@ -7,7 +7,7 @@ import minicnn as mc
 from minicnn.errors import ArgumentError, ShapeError
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
 from minicnn.optimizers import SGD, Adam
-from minicnn.training import sources
+from minicnn.training import evaluate_photos, sources
 
 CLASSES = ["sandal", "sneaker", "bag"]
 
@@ -137,6 +137,17 @@ def test_features_above_the_budget_lie_in_a_temporary_file_that_vanishes(monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("budget, kind", [(1 << 30, np.ndarray), (0, np.memmap)])
+def test_fit_keeps_features_within_the_memory_budget(budget, kind, monkeypatch):
+    kinds, storage = [], sources._storage
+    monkeypatch.setattr(sources, "_storage", lambda *args: kinds.append(
+        type(storage(*args))) or storage(*args))
+    model = network()
+    model.freeze(until="pool1")
+    train(model, epochs=1, validation_data=photos("test"), memory_budget=budget)
+    assert kinds == [kind, kind]
+
+
 def test_a_dropout_before_the_head_is_not_computed_once():
     model = network(dropout=0.5)
     model.freeze(until="flatten")
@@ -204,6 +215,54 @@ class Recorder(mc.Callback):
         return epoch == self.stop_after
 
 
+def test_every_callback_hears_of_an_epoch_even_when_the_first_stops_training():
+    first, second = Recorder(stop_after=1), Recorder()
+    train(network(), callbacks=[first, second])
+    assert len(first.epochs) == len(second.epochs) == 1
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["activation inside", "activation layer"])
+def test_weights_loaded_by_a_callback_are_those_that_training_goes_on_with(inside, tmp_path):
+    """The logits that are trained belong to a copy of the last layer; it must not come loose."""
+    last = [mc.Dense(3, activation="softmax")] if inside else [mc.Dense(3), mc.Softmax()]
+    model, data = mc.Sequential([mc.Flatten(), *last], (28, 28, 3),
+                                preprocessing=mc.Preprocessing()), photos()
+
+    class Rewind(mc.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 1:
+                model.save(tmp_path / "best.weights.h5")
+            if epoch == 3:
+                model.load_weights(tmp_path / "best.weights.h5")
+
+    history = train(model, data, epochs=4, callbacks=[Rewind()], validation_data=data)
+    p = model.predict(arrays(data)[0])
+    loss = -np.log(p[np.arange(len(p)), data.labels]).mean()
+    assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-3)
+    assert model["dense"].grads["W"].shape == (28 * 28 * 3, 3)
+
+
+def test_photos_are_cut_by_the_model_s_own_recipe_and_size():
+    """A frame around the photo, cut away by crop_fraction, must not reach the network."""
+    images = np.full((8, 40, 60, 3), 100, np.uint8)
+    images[:, 10:30, 15:45] = 200
+    data = mc.data.Dataset.from_arrays(images, np.arange(8) % 2, ["a", "b"])
+    recipe = mc.Preprocessing(mean=(0, 0, 0), scale=1, crop_fraction=0.5)
+    model = mc.Sequential([mc.Conv2D(1, 1, name="c"), mc.Flatten(), mc.Dense(1), mc.Sigmoid()],
+                          (16, 24, 3), preprocessing=recipe)
+    x = np.concatenate([x for x, _ in sources.outputs(
+        model.view([], (16, 24, 3), recipe), data, np.arange(8), 3)])
+    assert x.shape == (8, 16, 24, 3) and x.min() > 150
+    mc.fit(model, data, BinaryCrossEntropy(), SGD(1e-9), epochs=1)
+    assert sources.features(model, data)[0].shape == (8, 1)
+
+
+def test_a_model_without_classes_takes_those_of_the_photos():
+    model = network()
+    train(model)
+    assert model.classes == CLASSES
+
+
 def test_callbacks_see_features_batches_and_epochs_and_may_stop():
     model, recorder = network(), Recorder(stop_after=2)
     model.freeze(until="pool1")
@@ -245,6 +304,45 @@ def test_what_cannot_train_is_refused_with_a_reason_and_changes_nothing(model, d
         mc.fit(model, data, loss, SGD(0.1), epochs=1)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert all(np.array_equal(before[key], p) for key, p in weights(model).items())
+
+
+LATE = np.array([0, 1, 0, 1, 0, 7])  # the wrong label lies in the last batch
+
+
+@pytest.mark.parametrize("data, validation, words", [
+    ((X, LATE), None, ["0…1", "received 7 at place 5"]),
+    ((X, T), (X, LATE), ["0…1", "received 7"]),
+    ((X, T), (X[:, :3], T), ["(6, 3)"]),
+    ((X, T), (X[:0], T[:0]), ["none"]),
+    ((X, T, np.zeros(6)), None, ["(images, targets)", "tuple"]),
+    ("photos/", None, ["Dataset", "str"])])
+def test_wrong_data_is_refused_before_the_first_step(data, validation, words):
+    model = small([mc.Dense(2), mc.Softmax()])
+    before = weights(model)
+    with pytest.raises((ArgumentError, ShapeError)) as caught:
+        mc.fit(model, data, CategoricalCrossEntropy(), SGD(0.1), epochs=1, batch_size=2,
+               validation_data=validation)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert all(np.array_equal(before[key], p) for key, p in weights(model).items())
+
+
+@pytest.mark.parametrize("options", [{"epochs": 0}, {"batch_size": 0}, {"epochs": 2.5}])
+def test_epochs_and_batch_size_below_1_are_refused(options):
+    with pytest.raises(ArgumentError, match=list(options)[0]):
+        train(network(), **options)
+
+
+def test_photos_whose_classes_stand_in_another_order_are_refused():
+    turned = mc.data.sample("test", CLASSES[::-1], 5)
+    model = network()
+    with pytest.raises(ArgumentError, match="in this order"):
+        train(model, validation_data=turned)
+    assert model.classes is None
+    train(model)
+    with pytest.raises(ArgumentError, match="in this order"):
+        evaluate_photos(model, turned)
+    with pytest.raises(ArgumentError, match="in this order"):
+        train(model, turned)
 
 
 def test_softmax_of_one_unit_is_refused():

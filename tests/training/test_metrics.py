@@ -1,5 +1,7 @@
 """Accuracy, its interval, the confusion matrix; the step size; transfer learning on the sample."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from minicnn.training import (
     Evaluation,
     class_probabilities,
     evaluate_photos,
+    from_scratch,
     step_size,
     transfer,
     wilson_interval,
@@ -66,3 +69,32 @@ def test_transfer_learns_with_a_frozen_base_and_says_what_the_model_says():
     again = evaluate_photos(model, test)
     np.testing.assert_allclose(again.probabilities, result.probabilities, rtol=1e-4)
     assert again.labels.tolist() == test.labels.tolist()
+
+
+def test_the_order_of_the_classes_of_train_and_test_must_agree():
+    with pytest.raises(ArgumentError, match="in this order"):
+        transfer(mc.data.sample("train", ["sandal", "bag"], 2),
+                 mc.data.sample("test", ["bag", "sandal"], 2), size=32)
+
+
+PHOTOS = [mc.data.sample(part, ["sandal", "bag"], 6) for part in ("train", "test")]
+
+
+@pytest.mark.parametrize("learn", [
+    from_scratch, functools.partial(transfer, size=32, cut="block1_pool")])
+def test_seed_batch_size_and_step_reach_the_training(learn):
+    history = learn(*PHOTOS, epochs=2, batch_size=4).history
+    assert history == learn(*PHOTOS, epochs=2, batch_size=4).history
+    for other in ({"seed": 1}, {"batch_size": 6}, {"lr": 1e-9}):
+        assert history != learn(*PHOTOS, **({"epochs": 2, "batch_size": 4} | other)).history, other
+
+
+def test_from_scratch_draws_its_start_by_the_seed_and_names_its_classes():
+    a, b, c = (from_scratch(*PHOTOS, epochs=1, lr=0.0, seed=seed).model for seed in (0, 0, 1))
+    W = [model["conv2d"].params["W"] for model in (a, b, c)]
+    assert np.array_equal(W[0], W[1]) and not np.array_equal(W[0], W[2])
+    assert a.classes == ["sandal", "bag"]
+
+
+def test_step_size_of_features_that_are_all_zero_is_finite():
+    assert np.isfinite(step_size(np.zeros((4, 3), np.float32)))
