@@ -33,7 +33,7 @@ def assert_close(actual, expected, rtol=1e-10):
 
 
 @contextlib.contextmanager
-def refused(*words):
+def assert_refused(*words):
     """The block must raise a MiniCNNError: one line, where, what was expected, and these words."""
     with pytest.raises(MiniCNNError) as caught:
         yield

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from reference import array, refused
+from reference import array, assert_refused
 
 from minicnn.gradcheck import check_all, check_user_layer, gradcheck
 from minicnn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sigmoid, Softmax
@@ -192,7 +192,7 @@ def test_a_students_layer_without_backward_is_refused():
         def forward(self, x, training):
             return x
 
-    with refused("Half", "backward", "forward"):
+    with assert_refused("Half", "backward", "forward"):
         check_user_layer(Half(), (3, 4))
 
 

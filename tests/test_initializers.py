@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from reference import array, refused
+from reference import array, assert_refused
 
 from minicnn.initializers import fans, initialize
 from minicnn.layers import Conv2D, Dense
@@ -56,7 +56,7 @@ def test_without_a_generator_all_is_zero(rng):
 
 
 def test_an_unknown_name_is_refused(rng):
-    with refused("initializer", "'he'", "he_normal"):
+    with assert_refused("initializer", "'he'", "he_normal"):
         initialize("he", (3, 4), rng)
-    with refused("'xavier'", "glorot_uniform"):
+    with assert_refused("'xavier'", "glorot_uniform"):
         Dense(3, kernel_initializer="xavier").build((4,), rng)

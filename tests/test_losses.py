@@ -6,7 +6,7 @@ import reference
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import array, assert_close, numeric_gradient, refused
+from reference import array, assert_close, assert_refused, numeric_gradient
 from torch.nn import functional as F
 
 from minicnn.layers import Conv2D, Dense, Flatten, ReLU, Sigmoid, Softmax
@@ -222,14 +222,14 @@ def test_what_is_no_pair_is_left_alone(last, loss):
 def test_impossible_pairs_are_refused_with_the_reason(last, loss, words):
     layers = [Flatten(), last]
     before = loss.from_logits
-    with refused(last.name, *words):
+    with assert_refused(last.name, *words):
         fuse(layers, loss)
     assert layers[1] is last and loss.from_logits is before
 
 
 @pytest.mark.parametrize("from_logits", [False, True])
 def test_one_unit_and_categorical_cross_entropy_are_refused_with_the_reason(from_logits):
-    with refused("K ≥ 2", "(3, 1)", "BinaryCrossEntropy"):
+    with assert_refused("K ≥ 2", "(3, 1)", "BinaryCrossEntropy"):
         CCE(from_logits).forward(np.ones((3, 1)), np.zeros(3, int))
 
 
@@ -259,19 +259,19 @@ THREE = np.full((4, 3), 1 / 3)  # outputs of four samples, three classes
     (MSE(class_weight=[1, 2]), np.ones(2), np.ones(2), ["class_weight"])])
 def test_targets_that_do_not_fit_are_refused(loss, y, t, words):
     loss.dy = before = array(np.random.default_rng(0), 2)  # what an earlier forward left
-    with refused(type(loss).__name__, *words):
+    with assert_refused(type(loss).__name__, *words):
         loss.forward(y, np.asarray(t))
     assert loss.dy is before
 
 
 @pytest.mark.parametrize("shape", [(3,), (4, 1), ()])
 def test_sample_weights_that_do_not_fit_are_refused(shape):
-    with refused("sample_weight", "(4,)", str(shape)):
+    with assert_refused("sample_weight", "(4,)", str(shape)):
         CCE().forward(THREE, np.zeros(4, int), np.ones(shape))
 
 
 def test_backward_before_forward_is_refused():
-    with refused("MeanSquaredError", "forward"):
+    with assert_refused("MeanSquaredError", "forward"):
         MSE().backward()
 
 
@@ -291,5 +291,5 @@ def test_probabilities_of_zero_cost_what_the_smallest_one_does():
 
 def test_a_cross_entropy_behind_relu_or_nothing_is_refused():
     for last in (Dense(3), Dense(3, activation="relu"), ReLU()):
-        with refused(last.name, "Softmax()", "from_logits=True"):
+        with assert_refused(last.name, "Softmax()", "from_logits=True"):
             fuse([last], CCE())

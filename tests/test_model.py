@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from reference import array, assert_close, refused
+from reference import array, assert_close, assert_refused
 
 from minicnn.errors import MiniCNNError
 from minicnn.layers import (
@@ -176,7 +176,7 @@ def test_keep_false_keeps_nothing_anywhere(rng):
     np.testing.assert_array_equal(model.forward(x, keep=False), y)
     assert all(layer.cache is None for layer in model.layers)
     assert model["conv1"].activation.cache is None
-    with refused("softmax", "keep=True"):
+    with assert_refused("softmax", "keep=True"):
         model.backward(y)
 
 
@@ -189,7 +189,7 @@ def test_an_upstream_gradient_that_does_not_fit_is_refused(layer, shape, wrong, 
     model = Sequential([layer], shape)
     layer.grads = {}
     model.forward(array(rng, 3, *shape))  # y is (3, 4)
-    with refused("(3, 4)", str(wrong)):
+    with assert_refused("(3, 4)", str(wrong)):
         model.backward(array(rng, *wrong))
     assert layer.grads == {}
 
@@ -215,7 +215,7 @@ def test_predict_of_no_photos_is_an_empty_array():
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5])
 def test_a_batch_size_that_is_no_count_is_refused(batch_size, unchanged):
-    with refused("batch_size", str(batch_size)):
+    with assert_refused("batch_size", str(batch_size)):
         unchanged.predict(photos()[0], batch_size)
 
 
@@ -231,7 +231,7 @@ def test_uint8_pixels_pass_through_the_models_preprocessing(rng):
 
 
 def test_uint8_pixels_without_a_preprocessing_are_refused(unchanged):
-    with refused("uint8", "preprocessing"):
+    with assert_refused("uint8", "preprocessing"):
         unchanged.predict(np.zeros((2, *INPUT), np.uint8))
 
 
@@ -357,14 +357,14 @@ def test_replacing_the_head_twice_gives_the_second_head_and_the_same_start():
     ([Dense(2), "softmax"], {}, ["layers", "'softmax'"]),
     ([Dense(2)], dict(after="block4_pool"), ["'block4_pool'", "pool1"])])
 def test_a_head_that_does_not_fit_is_refused(head, options, words, unchanged):
-    with refused(*words):
+    with assert_refused(*words):
         unchanged.replace_head(head, **options)
 
 
 def test_a_layer_built_for_another_size_is_refused_as_head(unchanged):
     other = Dense(3, name="other")
     other.build((77,), np.random.default_rng(0))
-    with refused("other", "77"):
+    with assert_refused("other", "77"):
         unchanged.replace_head([other])
 
 
@@ -448,7 +448,7 @@ def test_summary_tells_shape_parameters_state_and_receptive_field_of_every_layer
          "list", "complex", "predict no batch", "activations shape",
          "backward first"])
 def test_bad_input_is_refused_and_changes_nothing(call, words, unchanged):
-    with refused(*words):
+    with assert_refused(*words):
         call(unchanged)
 
 
@@ -463,14 +463,14 @@ def test_bad_input_is_refused_and_changes_nothing(call, words, unchanged):
     ([Dense(3), 7], (4,), ["layers", "7"]),
     ([Dense(3)], 4, ["input_shape", "4"])])
 def test_networks_that_do_not_fit_are_refused_when_made(layers, shape, words):
-    with refused(*words):
+    with assert_refused(*words):
         Sequential(layers, shape)
 
 
 def test_one_layer_in_two_places_is_refused():
     """Its second forward would overwrite what the first backward needs, and shapes would agree."""
     relu = ReLU()
-    with refused("relu", "twice"):
+    with assert_refused("relu", "twice"):
         Sequential([Dense(3), relu, Dense(3), relu], (4,))
 
 
@@ -485,7 +485,7 @@ def test_labels_out_of_range_change_nothing():
     model, loss = small(classes=4), CategoricalCrossEntropy()
     p = model.forward(photos()[0])
     before = state(model)
-    with refused("0…3", "4 at place 2"):
+    with assert_refused("0…3", "4 at place 2"):
         loss.forward(p, np.r_[0, 1, 4, np.zeros(17, int)])
     assert loss.dy is None and state(model) == before
 
@@ -520,9 +520,9 @@ def test_views_of_a_network_are_never_built_again():
 @pytest.mark.parametrize("units, classes", [(3, ["a", "b"]), (1, ["a"]), (1, ["a", "b", "c"]),
                                             (2, ["a"])])
 def test_names_for_other_than_the_outputs_are_refused(units, classes, unchanged):
-    with refused(str(len(classes)), f"({units},)"):
+    with assert_refused(str(len(classes)), f"({units},)"):
         Sequential([Dense(units)], (4,), classes=classes)
-    with refused(str(len(classes))):
+    with assert_refused(str(len(classes))):
         unchanged.replace_head([Dense(units)], classes=classes)
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from reference import array, assert_close, refused
+from reference import array, assert_close, assert_refused
 
 from minicnn.layers import Dense
 from minicnn.optimizers import SGD, Adam, Optimizer, RMSprop
@@ -94,7 +94,10 @@ def test_gradients_stay_and_frozen_layers_stay_bit_identical(optimizer, rng):
 def test_a_frozen_layer_needs_no_gradients(rng):
     model = network(rng, layers=2)
     model.layers[0].trainable, model.layers[0].grads = False, {}
+    before = [layer.params["W"].copy() for layer in model.layers]
     SGD(0.1).step(model)
+    assert [np.array_equal(W, layer.params["W"])
+            for W, layer in zip(before, model.layers, strict=True)] == [True, False]
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -102,7 +105,7 @@ def test_a_step_without_gradients_is_refused_and_moves_nothing(which, rng):
     model = network(rng, layers=2)
     model.layers[which].grads = {}
     before = [layer.params["W"].copy() for layer in model.layers]
-    with refused(f"fc{which}", "W", "backward"):
+    with assert_refused(f"fc{which}", "W", "backward"):
         SGD(0.1).step(model)
     for layer, W in zip(model.layers, before, strict=True):
         np.testing.assert_array_equal(layer.params["W"], W)
@@ -116,7 +119,7 @@ def test_a_layer_replaced_by_one_of_another_shape_wants_a_new_optimizer(rng):
     fresh.params = {"W": array(rng, 4, 5), "b": array(rng, 5)}
     fresh.grads = {"W": array(rng, 4, 5), "b": array(rng, 5)}
     before = fresh.params["W"].copy()
-    with refused("Adam", "fc0/W", "(4, 5)", "new optimizer"):
+    with assert_refused("Adam", "fc0/W", "(4, 5)", "new optimizer"):
         optimizer.step(SimpleNamespace(layers=[fresh]))
     np.testing.assert_array_equal(fresh.params["W"], before)
 
@@ -129,7 +132,7 @@ def test_a_layer_replaced_by_one_of_another_shape_wants_a_new_optimizer(rng):
     (SGD, dict(nesterov=True), ["momentum", "nesterov"]), (Adam, dict(beta1=1), ["beta1", "1"]),
     (Adam, dict(beta2=1.5), ["beta2", "1.5"])])
 def test_arguments_that_do_not_fit_are_refused(kind, options, words):
-    with refused(kind.__name__, *words):
+    with assert_refused(kind.__name__, *words):
         kind(**options)
 
 

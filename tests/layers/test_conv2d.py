@@ -9,13 +9,13 @@ from reference import (
     LAYOUTS,
     array,
     assert_close,
+    assert_refused,
     blocks_of,
     conv2d,
     geometries,
     laid_out,
     output_shape,
     pads_of,
-    refused,
 )
 
 from minicnn.layers import Conv2D
@@ -135,7 +135,7 @@ def test_an_empty_batch_comes_through(rng):
     (dict(filters=(3, 4)), ["filters", "(3, 4)"]),
     (dict(activation="gelu"), ["activation", "'gelu'", "relu"])], ids=str)
 def test_arguments_that_do_not_fit_are_refused(arguments, words):
-    with refused("conv1", *words):
+    with assert_refused("conv1", *words):
         Conv2D(**{"filters": 2, "kernel_size": 3, "name": "conv1", **arguments})
 
 
@@ -145,6 +145,6 @@ def test_arguments_that_do_not_fit_are_refused(arguments, words):
     ((8, 9, 64), ["(N, H, W, C)"])])
 def test_inputs_that_do_not_fit_are_refused(shape, words, rng):
     layer = built(Conv2D(2, 3, name="block2_conv1"), (1, 9, 9, 64), rng)
-    with refused("block2_conv1", *words):
+    with assert_refused("block2_conv1", *words):
         layer.forward(array(rng, *shape))
     assert layer.cache is None and layer.grads == {}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reference import array, assert_close, refused
+from reference import array, assert_close, assert_refused
 
 from minicnn.layers import Dropout
 
@@ -58,5 +58,5 @@ def test_dropout_is_off_in_inference_when_frozen_and_at_rate_0(training, trainab
 
 @pytest.mark.parametrize("rate", [1, 1.5, -0.1, np.nan])
 def test_rates_outside_0_to_1_are_refused(rate):
-    with refused("drop1", repr(rate)):
+    with assert_refused("drop1", repr(rate)):
         Dropout(rate, name="drop1")

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from reference import LAYOUTS, array, assert_close, laid_out, numeric_gradient, refused
+from reference import LAYOUTS, array, assert_close, assert_refused, laid_out, numeric_gradient
 
 from minicnn.layers import Layer
 
@@ -91,14 +91,14 @@ def test_keep_false_keeps_nothing_and_changes_no_number(make, shape, rng):
     np.testing.assert_array_equal(layer.forward(x, keep=False), y)
     inner = getattr(layer, "activation", None)
     assert layer.cache is None and (inner is None or inner.cache is None)
-    with refused(layer.name, "forward", "keep=True"):
+    with assert_refused(layer.name, "forward", "keep=True"):
         layer.backward(dy)
 
 
 @every_layer
 def test_backward_needs_a_forward(make, shape, rng):
     layer, _, dy = ready(make, shape, rng)
-    with refused(layer.name, "forward"):
+    with assert_refused(layer.name, "forward"):
         layer.backward(dy)
 
 
@@ -111,7 +111,7 @@ def test_anything_but_float32_and_float64_is_refused(make, shape, wrong, rng):
     layer, x, _ = ready(make, shape, rng)
     layer.forward(x)
     cache = layer.cache
-    with refused(layer.name, "expected float32 or float64"):
+    with assert_refused(layer.name, "expected float32 or float64"):
         layer.forward(wrong(x))
     assert layer.cache is cache
 
@@ -159,7 +159,7 @@ def test_backward_params_gives_the_same_gradients_without_dx(make, shape, rng, m
 @with_parameters
 def test_a_layer_that_was_not_built_says_so(make, shape, rng):
     layer = make()
-    with refused(layer.name):
+    with assert_refused(layer.name):
         layer.forward(array(rng, *shape))
 
 
@@ -176,7 +176,7 @@ def test_repr_is_the_call_that_makes_the_layer(make, shape, rng):
 def test_layers_for_images_refuse_rows(name, rng):
     layer = built(LAYERS[name][0](), IMAGES, rng)
     for shape in (ROWS, IMAGES[1:], (2, *IMAGES)):
-        with refused(layer.name, "(N, H, W, C)"):
+        with assert_refused(layer.name, "(N, H, W, C)"):
             layer.forward(array(rng, *shape))
 
 
@@ -185,5 +185,5 @@ def test_a_layer_of_ones_own_is_told_what_is_missing(rng):
         pass
 
     for call in (Half().forward, Half().backward):
-        with refused("half", "Half"):
+        with assert_refused("half", "Half"):
             call(array(rng, 2, 3))

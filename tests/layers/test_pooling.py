@@ -9,12 +9,12 @@ from reference import (
     LAYOUTS,
     array,
     assert_close,
+    assert_refused,
     geometries,
     laid_out,
     output_shape,
     pads_of,
     pool2d,
-    refused,
 )
 
 from minicnn.layers import AveragePool2D, GlobalAveragePool2D, MaxPool2D
@@ -131,13 +131,13 @@ def test_global_average_pool_is_the_mean_of_each_channel(rng):
     (dict(strides=0), ["strides", "0"])], ids=str)
 @every_kind
 def test_arguments_that_do_not_fit_are_refused(kind, arguments, words):
-    with refused("pool1", *words):
+    with assert_refused("pool1", *words):
         KINDS[kind](name="pool1", **arguments)
 
 
 @every_kind
 def test_an_image_smaller_than_the_window_is_refused(kind, rng):
     layer = KINDS[kind](3, name="pool1")
-    with refused("pool1", "(3, 3)", "2, 9"):
+    with assert_refused("pool1", "(3, 3)", "2, 9"):
         layer.forward(array(rng, 1, 2, 9, 1))
     assert layer.cache is None

@@ -5,7 +5,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import array, assert_close, refused
+from reference import array, assert_close, assert_refused
 
 from minicnn.layers import Dense, Flatten, ReLU, Sigmoid, Softmax
 
@@ -80,12 +80,12 @@ def test_softmax_does_not_feel_a_shift(rng):
 
 @pytest.mark.parametrize("x", [np.zeros((3, 1)), np.zeros((2, 4, 4, 1))])
 def test_softmax_of_one_unit_is_refused_with_the_reason(x):
-    with refused("always 1", "Sigmoid"):
+    with assert_refused("always 1", "Sigmoid"):
         Softmax().forward(x)
 
 
 def test_softmax_of_an_array_without_N_is_refused():
-    with refused("softmax"):
+    with assert_refused("softmax"):
         Softmax().forward(np.zeros(3))
 
 
@@ -94,12 +94,12 @@ def test_softmax_of_an_array_without_N_is_refused():
     ((5,), ["(N, D)"])])
 def test_dense_refuses_inputs_that_do_not_fit(shape, words, rng):
     layer = built(Dense(3, name="fc1"), (1, 5), rng)
-    with refused("fc1", *words):
+    with assert_refused("fc1", *words):
         layer.forward(array(rng, *shape))
     assert layer.cache is None
 
 
 @pytest.mark.parametrize("units", [0, -1, 2.5, "3", True, (3, 4)])
 def test_dense_refuses_units_that_are_no_count(units):
-    with refused("fc1", "units", repr(units)):
+    with assert_refused("fc1", "units", repr(units)):
         Dense(units, name="fc1")

@@ -143,7 +143,7 @@ def test_a_progress_bar_is_shown_only_when_asked_for(server, cache, capfd):
     assert "300k" in capfd.readouterr().err
 
 
-def refused(url, cache, known_hash=MD5):
+def assert_refused(url, cache, known_hash=MD5):
     with pytest.raises(FileError) as caught:
         fetch(url, known_hash, "x.h5", 300_000)
     sentence = str(caught.value)
@@ -153,19 +153,19 @@ def refused(url, cache, known_hash=MD5):
 
 
 def test_a_file_with_a_wrong_hash_is_refused_and_not_kept(server, cache):
-    refused(f"{server.url}/good", cache, "md5:" + "0" * 32)
+    assert_refused(f"{server.url}/good", cache, "md5:" + "0" * 32)
     assert contents(cache) == {}
 
 
 @pytest.mark.parametrize("path", ["cut", "absent"])
 def test_a_cut_connection_or_an_error_leaves_nothing(server, cache, path):
-    refused(f"{server.url}/{path}", cache)
+    assert_refused(f"{server.url}/{path}", cache)
     assert contents(cache) == {}
 
 
 def test_offline_says_what_to_fetch_and_where_to_put_it(server, cache):
     server.server_close()  # nobody listens there any more
-    refused(f"{server.url}/good", cache)
+    assert_refused(f"{server.url}/good", cache)
     assert contents(cache) == {}
 
 
@@ -175,14 +175,14 @@ def test_a_file_put_there_by_hand_is_checked_and_used(server, cache):
     assert fetch(f"{server.url}/good", MD5, "x.h5", 300_000).read_bytes() == CONTENT
     assert server.requests == 0
     (cache / "x.h5").write_bytes(CONTENT[:1000])  # half a file: fetched again
-    refused(f"{server.url}/cut", cache)
+    assert_refused(f"{server.url}/cut", cache)
     assert fetch(f"{server.url}/good", MD5, "x.h5", 300_000).read_bytes() == CONTENT
     assert server.requests == 2 and contents(cache) == {"x.h5": CONTENT}
 
 
 def test_a_cache_that_is_no_folder_is_refused(server, cache):
     cache.write_bytes(b"")
-    refused(f"{server.url}/good", cache)
+    assert_refused(f"{server.url}/good", cache)
 
 
 def test_the_cache_is_the_systems_unless_moved(cache, monkeypatch):
