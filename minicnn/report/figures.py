@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,13 @@ def new_figure(width: float, height: float) -> Figure:
     matplotlib.rcParams.update({"font.size": 13, "axes.spines.top": False,
                                 "axes.spines.right": False})
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure; class names in a script that the font lacks become boxes, in silence."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(path)
 
 
 def shortened(name: str, longest: int = 20) -> str:
@@ -50,7 +58,7 @@ def curves(history: dict[str, Sequence[float]], path: Path, held_out: str = "val
             ax.set_ylim(top=1.005)
             ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         ax.legend()
-    figure.savefig(path)
+    save(figure, path)
 
 
 def confusion(counts: np.ndarray, classes: Sequence[str], path: Path, title: str) -> None:
@@ -73,4 +81,4 @@ def confusion(counts: np.ndarray, classes: Sequence[str], path: Path, title: str
     ax.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    figure.savefig(path)
+    save(figure, path)

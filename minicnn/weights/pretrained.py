@@ -62,7 +62,9 @@ def fetch(url: str, known_hash: str, filename: str, size: int, progressbar: bool
         return Path(pooch.retrieve(url, known_hash, fname=filename, path=folder,
                                    progressbar=progressbar))
     except (OSError, ValueError) as error:  # requests' are OSErrors, a wrong hash is a ValueError
-        raise FileError(f"{filename}: could not be fetched ({error}); it needs {url}, {size:,} "
+        reason = getattr(error, "strerror", None) or (
+            error if isinstance(error, ValueError) else type(error).__name__)
+        raise FileError(f"{filename}: could not be fetched ({reason}); it needs {url}, {size:,} "
                         f"bytes, {known_hash}. Without a connection, put that file into {folder} "
                         f"by hand.") from error
     finally:

@@ -53,11 +53,10 @@ def test_confusion_has_true_classes_in_rows_and_counts_in_cells(drawn, tmp_path)
 @pytest.mark.parametrize("names", [
     ["cat", "dog"], ["stratocumulus", "cirrocumulus", "altocumulus", "cumulonimbus"],
     ["a very long name of a class of clouds, seen from below", "b"],
-    [f"class number {k}" for k in range(12)], ["$x$", "_y"]])
+    [f"class number {k}" for k in range(12)], ["$x$", "_y"], ["積雲", "層雲"]])
 def test_class_names_neither_touch_nor_leave_the_figure(names, drawn, tmp_path):
     confusion(np.eye(len(names), dtype=int), names, tmp_path / "confusion.png", "title")
     figure = drawn[0]
-    figure.draw_without_rendering()
     ax = figure.axes[0]
     turned = ax.get_xticklabels()[0].get_rotation() > 0
     boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
