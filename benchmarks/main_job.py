@@ -2,7 +2,8 @@
 
     python -m benchmarks.main_job
 
-Prints medians over the runs; they are of this machine, at this moment, and no promise.
+Prints medians over the runs; they are of this machine, at this moment, and no promise. Unix only
+(os.wait4 tells the peak memory).
 """
 
 import os

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..errors import ArgumentError
+from ..layers.base import whole
 from ..losses import Loss, fuse
 from ..model import Sequential
 from ..optimizers import Optimizer
@@ -49,9 +50,8 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
     frozen network, a loss that does not fit the last layer, and photos, labels or classes that do
     not fit the network.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ArgumentError(f"fit: expected {name} of 1 or more, received {value!r}.")
+    whole(epochs, "fit, epochs")
+    whole(batch_size, "fit, batch_size")
     frozen, rest = model.split()
     if not rest.layers or not any(layer.trainable and layer.params for layer in rest.layers):
         raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
