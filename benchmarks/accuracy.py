@@ -1,6 +1,6 @@
 """The README's accuracies: transfer learning against a small network from scratch.
 
-    python -m benchmarks.accuracy              about ten minutes on two cores
+    python -m benchmarks.accuracy              about twenty minutes on two cores
     python -m benchmarks.accuracy --seeds 1    a first look
 
 Each seed draws other training photos and another order; the test photos are always the same. Every
