@@ -23,12 +23,7 @@ from .model import Sequential, load
 from .models import VGG16
 from .progress import Bars
 from .report import FILES, run_folder, write_run
-from .training import (
-    Evaluation,
-    class_probabilities,
-    from_scratch,
-    transfer,
-)
+from .training import Evaluation, class_probabilities, from_scratch, transfer
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -39,7 +34,7 @@ def train_command(args: argparse.Namespace) -> None:
     if args.folder is None:
         names = args.classes or ["sandal", "sneaker"]
         names = None if names == ["all"] else names
-        train = sample("train", names, args.per_class or 20, args.seed)
+        train = sample("train", names, 20 if args.per_class is None else args.per_class, args.seed)
         held_out, test = "test", sample("test", names)
         stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
     else:

@@ -92,7 +92,7 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
             continue
         numeric, projected, method = _differences(lambda: float((run(x)[1] * dy).sum()), value,
                                                   np.asarray(analytic), eps, max_elements, rng)
-        scale = max(np.abs(numeric).max(), noise / tolerance)
+        scale = max(np.abs(numeric).max(), noise / tolerance, 1e-8)  # never 0 / 0
         error = float(np.abs(projected - numeric).max() / scale)
         note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # NaN is wrong too
         rows.append(Row(name, value.shape, method, error, note))

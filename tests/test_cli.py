@@ -168,6 +168,7 @@ def used_output(tmp_path):
     (lambda _: ["train", "--classes", "sandal", "shoe"], ["shoe", "sneaker"]),
     (lambda _: ["train", "--classes", "sandal"], ["2 classes"]),
     (lambda _: ["train", "--per-class", "500"], ["500", "100"]),
+    (lambda _: ["train", "--per-class", "0"], ["at least one photo", "per_class=0"]),
     (lambda _: ["train", "--size", "4"], ["block3_pool", "pixels"]),
     (lambda _: ["train", "--lr", "-1"], ["lr", "-1"]),
     (lambda _: ["train", "--epochs", "0"], ["epochs", "0"]),

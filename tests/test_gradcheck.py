@@ -228,3 +228,7 @@ def test_a_gradient_that_is_truly_zero_raises_no_false_alarm(seed):
 
     result = gradcheck(Both(), array(np.random.default_rng(seed), 6, 5), seed=seed)
     assert result.ok, str(result)
+
+
+def test_a_layer_that_lets_nothing_through_has_the_gradient_zero(rng):
+    assert gradcheck(ReLU(), -1 - rng.random((3, 4))).ok
