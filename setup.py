@@ -17,8 +17,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE", "NOTICE"],
-    packages=find_packages(include=["minicnn", "minicnn.*"]),
-    package_data={"minicnn": ["data/*.h5", "data/*.txt", "models/*.csv", "models/*.txt",
+    packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels"],
+    package_dir={"minicnn.kernels": "kernels"},  # the CUDA sources, beside minicnn/ in the sources
+    package_data={"minicnn.kernels": ["*.cu", "*.h"],
+                  "minicnn": ["data/*.h5", "data/*.txt", "models/*.csv", "models/*.txt",
                               "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[

@@ -3,10 +3,12 @@
 Reading order: layers/dense.py and activations.py (one layer, forward and backward), losses.py,
 optimizers.py, ops/im2col.py and layers/conv2d.py (convolution as a matrix product),
 layers/pooling.py, gradcheck.py (is it right?), model.py (layers in a row), training/loop.py
-(learning), models/vgg16.py (the true network), training/transfer.py (a new head on it).
+(learning), models/vgg16.py (the true network), training/transfer.py (a new head on it),
+arrays.py, launch.py, kernels/*.cu (the same on a GPU), simulator.py (and without one).
 """
 
 from . import data, losses, optimizers
+from .arrays import to_cpu, to_device
 from .errors import MiniCNNError
 from .gradcheck import gradcheck
 from .layers import (
@@ -32,4 +34,4 @@ __version__ = "0.1.0"
 __all__ = ["AveragePool2D", "Callback", "Conv2D", "Dense", "Dropout", "Flatten",
            "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing", "ReLU",
            "Sequential", "Sigmoid", "SmallCNN", "Softmax", "VGG16", "data", "fit", "gradcheck",
-           "load", "losses", "optimizers"]
+           "load", "losses", "optimizers", "to_cpu", "to_device"]

@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from . import __version__
+from .arrays import DEVICES
 from .data import Dataset, ImageFolder, read_image, resize_and_crop, sample
 from .data.datasets import visible
-from .errors import ArgumentError, FileError, MiniCNNError
-from .gradcheck import Gradcheck, check_all, check_user_layer
+from .errors import ArgumentError, FileError, MiniCNNError, whole
+from .gradcheck import Gradcheck
 from .layers import Sigmoid, Softmax
-from .layers.base import whole
 from .model import Sequential, load
 from .models import VGG16
 from .progress import Bars
 from .report import FILES, run_folder, write_run
+from .selfcheck import check_all, check_user_layer
 from .training import Evaluation, class_probabilities, from_scratch, transfer
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -68,7 +69,8 @@ def refuse_strays(args: argparse.Namespace) -> None:
 def learn_and_report(args: argparse.Namespace, train: Dataset, test: Dataset, held_out: str,
                      output: Path) -> None:
     """Trains, measures, writes the run folder, prints the table."""
-    common = {"epochs": args.epochs, "batch_size": args.batch_size, "seed": args.seed}
+    common = {"epochs": args.epochs, "batch_size": args.batch_size, "seed": args.seed,
+              "device": args.device}
     with Bars(args.epochs, "VGG16") as bars:
         best = transfer(train, test, size=args.size, cut=args.cut, lr=args.lr, callbacks=[bars],
                         **common)
@@ -131,6 +133,7 @@ def predict_command(args: argparse.Namespace) -> int:
         raise ArgumentError(f"--top: expected 1 class or more, received {args.top}.")
     paths, unread = photo_paths(args.photos), 0
     model = VGG16(progressbar=True) if args.model == "vgg16" else load(args.model)
+    model.to(args.device)
     if model.classes is None or model.preprocessing is None:
         raise FileError(f"{args.model}: expected a model that carries its classes and its "
                         f"preprocessing, found none. Set model.classes and model.preprocessing "
@@ -162,7 +165,7 @@ def gradcheck_command(args: argparse.Namespace) -> int:
         raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
                             "minicnn's layers are checked on shapes of their own.")
     whole(args.seed, "--seed", least=0)
-    results = [check_user_class(args)] if args.layer else check_all(args.seed)
+    results = [check_user_class(args)] if args.layer else check_all(args.seed, args.device)
     print(f"{'layer':<34} {'gradient':<16} {'shape':<16} {'checked':<14} {'error':>8}")
     for result in results:
         print(result)
@@ -186,7 +189,8 @@ def check_user_class(args: argparse.Namespace) -> Gradcheck:
                        if isinstance(value, type) and value.__module__ == "<run_path>"]
             raise ArgumentError(f"{file}: expected a class {name!r}, "
                                 f"found {', '.join(classes) or 'none'}.")
-        return check_user_layer(found[name](), args.shape or (2, 6, 7, 3), args.seed)
+        return check_user_layer(found[name](), args.shape or (2, 6, 7, 3), args.seed,
+                                args.device)
     except MiniCNNError:
         raise
     except Exception as error:  # whatever the user's code raises becomes a sentence with its line
@@ -220,6 +224,9 @@ def parser() -> argparse.ArgumentParser:
         def option(flag: str, kind, default, unit: str, text: str) -> None:
             shown = "" if default is None else f" (default: {default})"
             p.add_argument(flag, type=kind, default=default, metavar=unit, help=text + shown)
+        p.add_argument("--device", choices=DEVICES, default="cpu",
+                       help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13), "
+                            "cuda-sim its kernels on the processor, slowly (needs a C++ compiler)")
         return p, option
 
     p, option = command("train", train_command, "train a classifier on photos")

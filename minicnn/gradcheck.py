@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import layers as L
-from . import losses
-from .errors import ArgumentError
+from .arrays import to_cpu, to_device
 
 
 @dataclass
@@ -47,12 +45,13 @@ class Gradcheck:
 
 
 def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float = 1e-6,
-              max_elements: int = 600, seed: int = 0) -> Gradcheck:
+              max_elements: int = 600, seed: int = 0, device: str = "cpu") -> Gradcheck:
     """Checks dx and the gradient of every parameter of a layer or Sequential, in float64.
 
     layer: anything with forward(x, training=True), backward(dy) and, where it has parameters,
            dicts params and grads. It works on copies; `layer` and `x` stay as they are.
     x:     (N, …). Each element is checked up to max_elements, beyond that 20 random directions.
+    device: where the layer computes; a layer that is moved needs a method to(device).
     error: max |analytic − numeric| / max |numeric|, above tolerance wrong; differences within the
            rounding of the numeric slope, 4·u·Σ|y·dy| / ε, are not.
     """
@@ -63,16 +62,19 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
         layer.build(x.shape[1:], rng)
     for part in parts:
         params = getattr(part, "params", {})
-        part.params = {key: np.array(p, np.float64) for key, p in params.items()}
+        part.params = {key: np.array(to_cpu(p), np.float64) for key, p in params.items()}
 
     def run(x: np.ndarray):
         again = copy.deepcopy(layer)  # a fresh copy, so that Dropout draws the same mask each time
-        return again, again.forward(x, training=True)
+        if hasattr(again, "to"):
+            again.to(device)
+        return again, again.forward(to_device(x, device), training=True)
 
-    given_x = np.array(x)
+    given_x = to_device(np.array(x), device)
     ran, y = run(given_x)
+    y = to_cpu(y)
     dy = rng.normal(size=np.shape(y))
-    given_dy = np.array(dy)
+    given_dy = to_device(np.array(dy), device)
     found = {"dx": (x, ran.backward(given_dy))}
     for part, done in zip(parts, getattr(ran, "layers", [ran]), strict=True):
         label = f"{part.name}." if len(parts) > 1 else ""
@@ -83,15 +85,15 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
     noise = 4 * np.finfo(float).eps * np.abs(y * dy).sum() / eps  # rounding of a slope
     rows = [Row(name, before.shape, "", np.inf, "changed in place: work on a copy")
             for name, given, before in (("x", given_x, x), ("dy", given_dy, dy))
-            if not np.array_equal(given, before)]
+            if not np.array_equal(to_cpu(given), before)]
     for name, (value, analytic) in found.items():
         if np.shape(analytic) != value.shape:
             got = "nothing" if analytic is None else f"shape {np.shape(analytic)}"
             note = f"expected {value.shape}, received {got}"
             rows.append(Row(name, value.shape, "", np.inf, note))
             continue
-        numeric, projected, method = _differences(lambda: float((run(x)[1] * dy).sum()), value,
-                                                  np.asarray(analytic), eps, max_elements, rng)
+        numeric, projected, method = _differences(lambda: float((to_cpu(run(x)[1]) * dy).sum()),
+                                                  value, to_cpu(analytic), eps, max_elements, rng)
         scale = max(np.abs(numeric).max(), noise / tolerance, 1e-8)  # never 0 / 0
         error = float(np.abs(projected - numeric).max() / scale)
         note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # NaN is wrong too
@@ -118,54 +120,3 @@ def _differences(L, value: np.ndarray, analytic: np.ndarray, eps: float, max_ele
         numeric.append((slopes[0] - slopes[1]) / (2 * eps))
         projected.append((analytic * direction).sum())
     return (np.array(numeric), np.array(projected), "every element" if every else "20 directions")
-
-
-class _LossLayer:
-    """A loss seen as a layer: x are its outputs, the target is fixed."""
-
-    def __init__(self, loss: losses.Loss, t: np.ndarray) -> None:
-        self.loss, self.t = loss, t
-        self.name = type(loss).__name__ + (" from logits" if loss.from_logits else "")
-
-    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        return np.array(self.loss.forward(x, self.t))
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        return self.loss.backward() * dy
-
-
-def check_all(seed: int = 0) -> list[Gradcheck]:
-    """Checks every layer and loss of minicnn, on odd sizes, strides and paddings."""
-    rng = np.random.default_rng(seed)
-    images, rows = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(4, 5))
-    probabilities = L.activations.softmax(rows)
-    cases = [
-        (L.Conv2D(4, (3, 2), name="Conv2D valid"), images),
-        (L.Conv2D(4, 3, (2, 1), "same", name="Conv2D same, strides (2, 1)"), images),
-        (L.Conv2D(2, 3, 1, (2, 1), "relu", name="Conv2D padding (2, 1) + ReLU"), images),
-        (L.Dense(3, name="Dense"), rows),
-        (L.Dense(3, activation="softmax", name="Dense + softmax"), rows),
-        (L.MaxPool2D(2, name="MaxPool2D"), images),
-        (L.MaxPool2D(3, strides=2, padding="same", name="MaxPool2D same, overlapping"), images),
-        (L.AveragePool2D(3, strides=2, padding="same", name="AveragePool2D same"), images),
-        (L.GlobalAveragePool2D(name="GlobalAveragePool2D"), images),
-        (L.Flatten(name="Flatten"), images),
-        (L.ReLU(name="ReLU"), images),
-        (L.Sigmoid(name="Sigmoid"), images),
-        (L.Softmax(name="Softmax"), rows),
-        (L.Dropout(0.4, name="Dropout"), images),
-        (_LossLayer(losses.BinaryCrossEntropy(), np.array([0, 1, 1, 0])), probabilities[:, :1]),
-        (_LossLayer(losses.BinaryCrossEntropy(True), np.array([0, 1, 1, 0])), rows[:, :1]),
-        (_LossLayer(losses.CategoricalCrossEntropy(), np.array([0, 4, 1, 1])), probabilities),
-        (_LossLayer(losses.CategoricalCrossEntropy(True), np.array([0, 4, 1, 1])), rows),
-        (_LossLayer(losses.MeanSquaredError(), rng.normal(size=(4, 5))), rows),
-    ]
-    return [gradcheck(layer, x, seed=seed) for layer, x in cases]
-
-
-def check_user_layer(layer: Any, shape: tuple[int, ...], seed: int = 0) -> Gradcheck:
-    """gradcheck of a student's layer on random numbers of `shape`."""
-    if not all(hasattr(layer, method) for method in ("forward", "backward")):
-        raise ArgumentError(f"{type(layer).__name__}: expected forward(x, training, keep) and "
-                            f"backward(dy), found {[m for m in dir(layer) if m[0] != '_']}.")
-    return gradcheck(layer, np.random.default_rng(seed).normal(size=shape), seed=seed)

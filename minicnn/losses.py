@@ -4,19 +4,19 @@ Each loss is the mean over the batch of w · l, where w = sample_weight · class
 where neither is given; as in Keras the sum is divided by the number of terms, not by the sum of w.
 
 The last activation and its loss belong together: in dL/dz the two derivatives cancel to p − t,
-exact where exp would overflow or log(0) appear. `fuse` makes that pair for the training loop.
+exact where exp would overflow or log(0) appear. training.fuse makes that pair for the loop.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
 
+from . import ops
+from .arrays import device_of, to_cpu, to_device, xp_of
 from .errors import ArgumentError, ShapeError
-from .layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
-from .layers.activations import sigmoid, softmax
+from .layers import Layer, Sigmoid, Softmax
 
 SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
 
@@ -33,15 +33,15 @@ class Loss:
         self.dy: np.ndarray | None = None
 
     def targets(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """t checked against y, in y's shape and dtype."""
-        t = np.asarray(t)
+        """t checked against y (on the processor), in y's shape and dtype and on its device."""
+        t = to_cpu(t)
         if t.dtype.kind not in "biuf":
             raise ArgumentError(f"{type(self).__name__}: expected numbers as targets, received "
                                 f"{t.dtype}: {t.ravel()[:3]}. Give each class its number.")
         if t.shape != y.shape:
             raise ShapeError(f"{type(self).__name__}: expected targets of shape {y.shape}, as the "
                              f"outputs, received {t.shape}.")
-        return t.astype(y.dtype)
+        return to_device(t.astype(y.dtype), device_of(y))
 
     def class_weights(self, t: np.ndarray) -> np.ndarray:
         """The factor of each term of l from class_weight, in a shape that broadcasts against l."""
@@ -57,19 +57,19 @@ class Loss:
         """y (N, …), t as the loss says, sample_weight (N,) -> L."""
         t = self.targets(y, t)
         terms, dterms = self.terms(y, t)
-        w = np.ones((), y.dtype)
+        xp, w = xp_of(y), xp_of(y).ones((), y.dtype)
         if self.class_weight is not None:
             w = self.class_weights(t).astype(y.dtype)
         if sample_weight is not None:
             if np.shape(sample_weight) != (len(y),):
                 raise ShapeError(f"{type(self).__name__}: expected a sample_weight of shape "
                                  f"({len(y)},), one a sample, received {np.shape(sample_weight)}.")
-            rows = np.asarray(sample_weight, y.dtype).reshape(-1, *[1] * (terms.ndim - 1))
-            w = w * rows
+            rows = to_cpu(sample_weight).astype(y.dtype).reshape(-1, *[1] * (terms.ndim - 1))
+            w = w * to_device(rows, device_of(y))
         if terms.size == 0:
             raise ShapeError(f"{type(self).__name__}: expected at least one sample, "
                              f"received outputs of shape {y.shape}.")
-        w = np.broadcast_to(w, terms.shape) / terms.size
+        w = xp.broadcast_to(w, terms.shape) / terms.size
         self.dy = dterms * w.reshape(*w.shape, *[1] * (dterms.ndim - w.ndim))  # (N, 1) or (N, K)
         return float((w * terms).sum())
 
@@ -102,15 +102,15 @@ class BinaryCrossEntropy(Loss):
 
     def targets(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
         """t in y's shape, checked to lie in 0 … 1."""
-        t = np.asarray(t)
-        t = super().targets(y, t.reshape(y.shape) if y.shape == (*t.shape, 1) else t)
+        t = to_cpu(t)
+        on_y = super().targets(y, t.reshape(y.shape) if y.shape == (*t.shape, 1) else t)
         wrong = ~((t >= 0) & (t <= 1))
         if wrong.any():
             place = np.unravel_index(wrong.argmax(), t.shape)
             raise ArgumentError(f"BinaryCrossEntropy: expected labels from 0 to 1, received "
                                 f"{t[place]:g} at place {int(place[0])}. For several classes use "
                                 f"CategoricalCrossEntropy.")
-        return t
+        return on_y
 
     def class_weights(self, t: np.ndarray) -> np.ndarray:
         """Interpolated between the two weights where t is not 0 or 1."""
@@ -122,9 +122,10 @@ class BinaryCrossEntropy(Loss):
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l and dl/dy, both of y's shape."""
         if self.from_logits:
-            return np.maximum(y, 0) - y * t + np.log1p(np.exp(-np.abs(y))), sigmoid(y) - t
-        log_p, log_q = np.log(np.maximum(y, SMALLEST)), np.log(np.maximum(1 - y, SMALLEST))
-        return -t * log_p - (1 - t) * log_q, (y - t) / np.maximum(y * (1 - y), SMALLEST)
+            return ops.sigmoid_cross_entropy(y, t)
+        xp = xp_of(y)
+        log_p, log_q = xp.log(xp.maximum(y, SMALLEST)), xp.log(xp.maximum(1 - y, SMALLEST))
+        return -t * log_p - (1 - t) * log_q, (y - t) / xp.maximum(y * (1 - y), SMALLEST)
 
     def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
         """p and t on the same side of ½, for all of the K outputs."""
@@ -151,7 +152,7 @@ class CategoricalCrossEntropy(Loss):
                 f"CategoricalCrossEntropy: expected outputs of shape (N, K) with K ≥ 2, received "
                 f"{y.shape}. With a single output there is nothing to choose from and the loss "
                 f"is always 0; use Dense(1), Sigmoid and BinaryCrossEntropy.")
-        t, K = np.asarray(t), y.shape[1]
+        t, K = to_cpu(t), y.shape[1]
         if t.ndim == 1 and len(t) == len(y):
             if t.dtype.kind not in "iu":
                 raise ArgumentError(f"CategoricalCrossEntropy: expected integer class numbers or "
@@ -161,27 +162,26 @@ class CategoricalCrossEntropy(Loss):
                 raise ArgumentError(f"CategoricalCrossEntropy: expected labels 0…{K - 1} ({K} "
                                     f"outputs), received {t[wrong.argmax()]} at place "
                                     f"{wrong.argmax()}.")
-            return np.eye(K, dtype=y.dtype)[t]  # (N, K)
-        t = super().targets(y, t)
+            return to_device(np.eye(K, dtype=y.dtype)[t], device_of(y))  # (N, K)
+        on_y = super().targets(y, t)
         if not np.allclose(t.sum(axis=1), 1, atol=1e-3) or (t < 0).any():
             raise ArgumentError("CategoricalCrossEntropy: expected rows of targets that are not "
                                 "negative and sum to 1, received others. Are they one-hot?")
-        return t
+        return on_y
 
     def class_weights(self, t: np.ndarray) -> np.ndarray:
         """The weight of each row's class (N,)."""
         if self.class_weight.shape != (t.shape[1],):
             raise ArgumentError(f"CategoricalCrossEntropy: expected {t.shape[1]} class weights, "
                                 f"received {self.class_weight.shape}.")
-        return t @ self.class_weight
+        return t @ to_device(self.class_weight, device_of(t))
 
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l (N,) and dl/dy (N, K)."""
         if self.from_logits:
-            z = y - y.max(axis=1, keepdims=True)
-            return np.log(np.exp(z).sum(axis=1)) - (t * z).sum(axis=1), softmax(y) - t
-        p = np.maximum(y, SMALLEST)
-        return -(t * np.log(p)).sum(axis=1), -t / p
+            return ops.softmax_cross_entropy(y, t)
+        p = xp_of(y).maximum(y, SMALLEST)
+        return -(t * xp_of(y).log(p)).sum(axis=1), -t / p
 
     def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
         """The largest output is that of the right class."""
@@ -194,41 +194,3 @@ class MeanSquaredError(Loss):
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l and dl/dy, both of y's shape."""
         return (y - t) ** 2, 2 * (y - t)
-
-
-def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
-    """(layers without the last activation, the loss from logits) where the two are a pair; both
-    unchanged where they are not. Parameters and gradients stay shared with the originals.
-
-    Raises ArgumentError for pairs that cannot learn, and says why.
-    """
-    last = layers[-1]
-    inner = getattr(last, "activation", None)  # Dense(1, activation="sigmoid")
-    activation = type(inner or last)
-    if loss.from_logits and activation in (Sigmoid, Softmax):
-        raise ArgumentError(f"{last.name}: expected logits for {loss!r}, received the output of "
-                            f"{activation.__name__}. Leave from_logits out; training fuses them.")
-    if activation is Sigmoid and isinstance(loss, CategoricalCrossEntropy):
-        raise ArgumentError(
-            f"{last.name}: expected BinaryCrossEntropy after Sigmoid, received "
-            f"CategoricalCrossEntropy, which chooses among outputs that sum to 1: of a single one "
-            f"it learns nothing. For several classes end with Softmax.")
-    if activation is Softmax and isinstance(loss, BinaryCrossEntropy):
-        raise ArgumentError(
-            f"{last.name}: expected CategoricalCrossEntropy after Softmax, received "
-            f"BinaryCrossEntropy, which takes every output for a question of its own. For two "
-            f"classes Dense(1) with Sigmoid will do.")
-    if loss.fused_activation and not loss.from_logits and activation in (Conv2D, Dense, ReLU):
-        raise ArgumentError(
-            f"{last.name}: expected probabilities for {type(loss).__name__}, received the output "
-            f"of {activation.__name__}. End with {loss.fused_activation.__name__}(), or say "
-            f"{type(loss).__name__}(from_logits=True).")
-    if loss.from_logits or activation is not loss.fused_activation:
-        return layers, loss
-    fused_loss = copy.copy(loss)
-    fused_loss.from_logits = True
-    if inner is None:
-        return layers[:-1], fused_loss
-    linear = copy.copy(last)  # shares the dicts of parameters and gradients
-    linear.activation = None
-    return [*layers[:-1], linear], fused_loss

@@ -8,10 +8,10 @@ from itertools import count
 
 import numpy as np
 
-from . import weights
-from .errors import ArgumentError, FileError, ShapeError
+from . import summary, weights
+from .arrays import device_of, module_of, to_cpu, to_device
+from .errors import ArgumentError, FileError, ShapeError, whole
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
-from .layers.base import whole
 from .preprocessing import Preprocessing
 
 
@@ -35,6 +35,7 @@ class Sequential:
         self.name, self.preprocessing = name, preprocessing
         self.classes = None if classes is None else list(classes)
         self.weights_note = ""  # what the last loading of weights has set, for summary
+        self.device = "cpu"
         self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
         self.layers = self._build(list(layers), 0, seed, classes)
 
@@ -51,6 +52,7 @@ class Sequential:
         for i, layer in enumerate(layers[start:], start):
             layer.build(shapes[i], None if seed is None else np.random.default_rng([seed, i]))
             layer.auto_named = False
+            layer.to(self.device)
         return layers
 
     def shapes(self, layers: list[Layer] | None = None) -> list[tuple[int, ...]]:
@@ -72,6 +74,10 @@ class Sequential:
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, *input_shape), float -> y. keep: keep what backward needs; predict does not."""
         self.check(x)
+        if device_of(x) != self.device:
+            raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
+                                f"received x on {device_of(x)}. Move one: model.to(…), or "
+                                f"arrays.to_device(x, …).")
         for layer in self.layers:
             x = layer.forward(x, training, keep)
         self.kept_shape = x.shape if keep else None
@@ -98,7 +104,9 @@ class Sequential:
         return None
 
     def to_input(self, images: np.ndarray) -> np.ndarray:
-        """uint8 pixels (N, H, Wd, 3) -> x by the model's preprocessing; floats are x already."""
+        """uint8 pixels (N, H, Wd, 3) -> x by the model's preprocessing; floats are x already.
+        Both are moved to the model's device."""
+        images = to_device(images, self.device)
         if images.dtype != np.uint8:
             return images
         if self.preprocessing is None:
@@ -111,26 +119,36 @@ class Sequential:
         """images (N, *input_shape) -> y, in batches, keeping nothing.
 
         uint8 images are pixels and are preprocessed here; floats are network input already.
+        NumPy in, NumPy out, whatever the device.
         """
-        images = np.asarray(images)
+        images = to_cpu(images)
         self.check(images)
         batch_size = whole(batch_size, f"{self.name}, batch_size")
-        y = [self.forward(self.to_input(images[i:i + batch_size]), keep=False)
+        y = [to_cpu(self.forward(self.to_input(images[i:i + batch_size]), keep=False))
              for i in range(0, len(images), batch_size)]
         return np.concatenate(y) if y else np.zeros((0, *self.shapes()[-1]), np.float32)
 
     def activations(self, x: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Outputs of the named layers for x; stops after the deepest."""
-        x, found = np.asarray(x), {}
+        """Outputs of the named layers for x, NumPy's; stops after the deepest."""
+        x, found = to_cpu(x), {}
         self.check(x)
         x = self.to_input(x)
         for layer in self.layers[:max((self.index(name) for name in names), default=-1) + 1]:
             x = layer.forward(x, keep=False)
             if layer.name in names:
-                found[layer.name] = x
+                found[layer.name] = to_cpu(x)
         return found
 
     # Layers
+
+    def to(self, device: str) -> Sequential:
+        """Moves the parameters to "cpu", "cuda" (needs CuPy and a GPU) or "cuda-sim" (needs a C++
+        compiler); what forward has kept is forgotten. An optimizer moves by its own `to`."""
+        module_of(device)  # or a sentence, before anything has moved
+        for layer in self.layers:
+            layer.to(device)
+        self.device, self.kept_shape = device, None
+        return self
 
     def index(self, name: str) -> int:
         """Place of the layer of that name."""
@@ -168,7 +186,7 @@ class Sequential:
              preprocessing: Preprocessing | None = None) -> Sequential:
         """A network of some of these layers, shared and not built again; with none, y = x."""
         view = Sequential([], input_shape, name=self.name, preprocessing=preprocessing)
-        view.layers = layers
+        view.layers, view.device = layers, self.device
         return view
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,
@@ -197,41 +215,12 @@ class Sequential:
     # Reading and writing
 
     def receptive_fields(self) -> list[tuple[int, int] | None]:
-        """Per layer the patch (height, width) of the input that one output sees; None means all.
-
-        One step of an output is j input pixels: a kernel K adds (K − 1)·j, then j grows by s.
-        """
-        field, step, fields = [1, 1], [1, 1], []
-        for layer in self.layers:
-            window = layer.window if field and len(self.input_shape) == 3 else None
-            if window is None:
-                field = None
-            else:
-                field = [r + (K - 1) * j for r, K, j in zip(field, window[0], step, strict=True)]
-                step = [j * s for j, s in zip(step, window[1], strict=True)]
-            fields.append(field and tuple(field))
-        return fields
+        """Per layer the patch (height, width) of the input that one output sees; None means all."""
+        return summary.receptive_fields(self.layers, self.input_shape)
 
     def summary(self) -> str:
         """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""
-        shapes, fields = self.shapes()[1:], self.receptive_fields()
-        lines = [f"{self.name}: input {self.input_shape}",
-                 f"{'layer':<22} {'kind':<20} {'output':<18} {'parameters':>12}  {'':<9} sees"]
-        counts = {True: 0, False: 0}
-        for layer, shape, field in zip(self.layers, shapes, fields, strict=True):
-            count = sum(p.size for p in layer.params.values())
-            counts[layer.trainable] += count
-            kind = type(layer).__name__ + (f" + {layer.activation_name}"
-                                           if getattr(layer, "activation", None) else "")
-            number, state = f"{count:,}", "trainable" if layer.trainable else "frozen"
-            sees = "the whole input" if field is None else f"{field[0]} × {field[1]}"
-            lines.append(f"{layer.name:<22} {kind:<20} {str(shape):<18} "
-                         f"{number if count else '':>12}  {state if count else '':<9} {sees}")
-        lines.append(f"{sum(counts.values()):,} parameters: {counts[True]:,} trainable, "
-                     f"{counts[False]:,} frozen")
-        extras = {"preprocessing": self.preprocessing, "classes": ", ".join(self.classes or []),
-                  "weights": self.weights_note}
-        return "\n".join(lines + [f"{key}: {value}" for key, value in extras.items() if value])
+        return summary.table(self)
 
     def __repr__(self) -> str:
         return f"Sequential({self.name!r}, {len(self.layers)} layers, input {self.input_shape})"
@@ -240,6 +229,7 @@ class Sequential:
         """Sets the parameters from any Keras weight file, all or nothing; returns what was set."""
         entries = weights.read_weights(path)
         self.weights_note = weights.assign(self.layers, self.input_shape, entries, path)
+        self.to(self.device)
         return self.weights_note
 
     def save(self, path: str | os.PathLike) -> None:

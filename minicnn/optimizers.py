@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from . import ops
+from .arrays import device_of, to_device, xp_of
 from .errors import ArgumentError
 
 
@@ -42,10 +44,22 @@ class Optimizer:
                     raise ArgumentError(f"{type(self).__name__}: expected {name} of the shape it "
                                         f"had before, received {p.shape}. Make a new optimizer "
                                         f"when a layer is replaced.")
+                found = {device_of(value) for value in (g, *state.values()) if np.ndim(value)}
+                if found != {device_of(p)}:
+                    raise ArgumentError(f"{type(self).__name__}: expected gradient and state of "
+                                        f"{name} on {device_of(p)}, as {key}, found them on "
+                                        f"{', '.join(sorted(found))}. Use optimizer.to(…).")
                 moves.append((p, g, state))
         for p, g, state in moves:
             g = g.astype(p.dtype, copy=False)
             self.update(p, g + self.weight_decay * p if self.weight_decay else g, state)
+
+    def to(self, device: str) -> Optimizer:
+        """Moves the state to "cpu", "cuda" or "cuda-sim"."""
+        for state in self.state.values():
+            state.update({key: to_device(value, device) if np.ndim(value) else value
+                          for key, value in state.items()})
+        return self
 
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """Changes p and state in place."""
@@ -68,9 +82,10 @@ class SGD(Optimizer):
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """One step; state holds v."""
         if self.momentum:
-            v = state["v"] = self.momentum * state["v"] + g if "v" in state else g.copy()
-            g = g + self.momentum * v if self.nesterov else v
-        p -= self.lr * g
+            v = state.setdefault("v", xp_of(p).zeros_like(p))  # μ · 0 + g = g at first
+            ops.momentum(p, g, v, self.lr, self.momentum, self.nesterov)
+        else:
+            ops.sgd(p, g, self.lr)
 
 
 class RMSprop(Optimizer):
@@ -86,11 +101,13 @@ class RMSprop(Optimizer):
 
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """One step; state holds s, and v with momentum."""
-        s = state["s"] = self.alpha * state.get("s", np.zeros_like(p)) + (1 - self.alpha) * g * g
-        step = g / (np.sqrt(s) + self.eps)
+        s = state.setdefault("s", xp_of(p).zeros_like(p))
+        step = ops.rmsprop(g, s, self.alpha, self.eps)
         if self.momentum:
-            step = state["v"] = self.momentum * state.get("v", np.zeros_like(p)) + step
-        p -= self.lr * step
+            v = state.setdefault("v", xp_of(p).zeros_like(p))
+            ops.momentum(p, step, v, self.lr, self.momentum, nesterov=False)
+        else:
+            ops.sgd(p, step, self.lr)
 
 
 class Adam(Optimizer):
@@ -111,7 +128,5 @@ class Adam(Optimizer):
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """One step; state holds t, m, s."""
         t = state["t"] = state.get("t", 0) + 1
-        m = state["m"] = self.beta1 * state.get("m", np.zeros_like(p)) + (1 - self.beta1) * g
-        s = state["s"] = self.beta2 * state.get("s", np.zeros_like(p)) + (1 - self.beta2) * g * g
-        denominator = np.sqrt(s) / (1 - self.beta2**t) ** 0.5 + self.eps
-        p -= self.lr / (1 - self.beta1**t) * m / denominator
+        m, s = (state.setdefault(key, xp_of(p).zeros_like(p)) for key in "ms")
+        ops.adam(p, g, m, s, t, self.lr, self.beta1, self.beta2, self.eps)

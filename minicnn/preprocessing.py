@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from .arrays import xp_of
 from .errors import ArgumentError
 
 
@@ -43,8 +44,9 @@ class Preprocessing:
             raise ArgumentError(f"Preprocessing: expected RGB pixels of shape (N, H, W, 3), "
                                 f"received {pixels.shape}.")
         step = -1 if self.channel_order == "BGR" else 1
-        x = np.array(pixels[..., ::step], np.float32, order="C")  # a copy, always
-        x -= np.array(self.mean, np.float32)
+        xp = xp_of(pixels)
+        x = xp.array(pixels[..., ::step], np.float32, order="C")  # a copy, always
+        x -= xp.array(self.mean, np.float32)
         if self.scale != 1:
             x *= np.float32(self.scale)
         return x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import ops
 from ..errors import ArgumentError
 from .base import Layer
 
@@ -17,19 +18,13 @@ class ReLU(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         self.check(x)
-        y = np.maximum(x, 0)
+        y = ops.relu(x)
         self.cache = y if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: dy/dx is 1 where x > 0, and that is where y > 0; hence dx = dy · [y > 0]."""
-        return dy * (self.kept() > 0)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + e⁻ˣ), never overflowing: only e^(−|x|) ≤ 1 is computed."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+        return ops.relu_backward(dy, self.kept())
 
 
 class Sigmoid(Layer):
@@ -38,20 +33,13 @@ class Sigmoid(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape, in 0…1."""
         self.check(x)
-        y = sigmoid(x)
+        y = ops.sigmoid(x)
         self.cache = y if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 − σ); hence dx = dy · y · (1 − y)."""
-        y = self.kept()
-        return dy * y * (1 - y)
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    """eˣ / Σ eˣ over the last axis; subtracting the maximum changes nothing and never overflows."""
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+        return ops.sigmoid_backward(dy, self.kept())
 
 
 class Softmax(Layer):
@@ -71,15 +59,14 @@ class Softmax(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, …, K) -> y of the same shape, its last axis summing to 1."""
         self.check(x)
-        y = softmax(x)
+        y = ops.softmax(x)
         self.cache = y if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: ∂y_j/∂x_k = y_j (δ_jk − y_k); hence dx_k = Σ_j dy_j ∂y_j/∂x_k
         = y_k (dy_k − Σ_j dy_j y_j)."""
-        y = self.kept()
-        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+        return ops.softmax_backward(dy, self.kept())
 
 
 ACTIVATIONS = {"relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import initializers
+from .. import initializers, ops
 from ..errors import ArgumentError
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, ReLU
 from .base import Layer
 
 
@@ -14,8 +14,8 @@ class Affine(Layer):
     """y = activation(z), z linear in x, W and b. Subclasses give the linear part:
 
     linear_shape(input_shape) -> shape of z without N
-    linear(x) -> z
-    param_gradients(x, dz) -> {"W": dW, "b": db}
+    linear(x) -> z without b
+    weight_gradient(x, dz) -> dW, or the same as a matrix
     input_gradient(x, dz) -> dx
 
     activation: None, "relu", "sigmoid" or "softmax"; the layer then computes both, as in Keras.
@@ -39,10 +39,15 @@ class Affine(Layer):
         return self.activation.output_shape(shape) if self.activation else shape
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
-        """x -> y = activation(linear(x)); keeps x, from which backward rebuilds what it needs."""
+        """x -> y = activation(z); keeps x, from which backward rebuilds what it needs."""
         self.check(x)
         self.cache = x if keep else None
-        z = self.linear(x)
+        z, b = self.linear(x), self.params["b"].astype(x.dtype, copy=False)
+        if isinstance(self.activation, ReLU):  # b and ReLU in one pass over z
+            y = ops.bias_relu(z, b)
+            self.activation.cache = y if keep else None
+            return y
+        z += b
         return self.activation.forward(z, training, keep) if self.activation else z
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
@@ -56,8 +61,13 @@ class Affine(Layer):
     def _dz_with_grads(self, dy: np.ndarray) -> np.ndarray:
         dz = self.activation.backward(dy) if self.activation else dy
         if self.trainable:
-            self.grads.update(self.param_gradients(self.kept(), dz))
+            dW = self.weight_gradient(self.kept(), dz).reshape(self.params["W"].shape)
+            self.grads.update(W=dW, b=ops.column_sums(dz))  # b is added to every row: db = Σ dz
         return dz
+
+    def config(self) -> dict:
+        """As Layer.config, the activation by its name."""
+        return {**super().config(), "activation": self.activation_name}
 
     def matrix(self, dtype: np.dtype) -> np.ndarray:
         """W as a matrix (inputs, outputs), in the dtype of the data."""

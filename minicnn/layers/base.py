@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import device_of, to_device
 from ..errors import ArgumentError, ShapeError
 from ..initializers import initialize
 
@@ -23,6 +24,7 @@ class Layer:
     window:    (kernel, strides), what one output looks at; None where it looks at all of x
     """
 
+    arguments: tuple[str, ...] = ()  # the constructor's, kept under the same names
     random = False  # True where forward(training=True) draws random numbers
     window: tuple[tuple[int, int], tuple[int, int]] | None = ((1, 1), (1, 1))
 
@@ -77,9 +79,22 @@ class Layer:
                 f"{getattr(x, 'dtype', type(x).__name__)}. Pixels become floats by the model's "
                 f"preprocessing, other numbers by x.astype('float32').")
         self.output_shape(x.shape[1:])
+        for key, p in self.params.items():
+            if device_of(p) != device_of(x):
+                raise ArgumentError(f"{self.name}: expected x on {device_of(p)}, as {key}, "
+                                    f"received x on {device_of(x)}. Move one: layer.to(…), "
+                                    f"model.to(…), arrays.to_device(x, …).")
         if not self.params and self.param_shapes(x.shape[1:]):
             raise ArgumentError(f"{self.name}: expected parameters, found none yet. Put the layer "
                                 f"into a Sequential, or call build(x.shape[1:], rng).")
+
+    def to(self, device: str) -> Layer:
+        """Moves parameters and gradients to "cpu", "cuda" or "cuda-sim"; forgets the cache."""
+        for arrays in (self.params, self.grads):  # the same dicts: views see the moved arrays
+            arrays.update({key: to_device(value, device) for key, value in arrays.items()})
+        for layer in (self, getattr(self, "activation", None) or self):
+            layer.cache = None
+        return self
 
     def kept(self) -> Any:
         """self.cache, or a sentence where forward has kept nothing."""
@@ -90,30 +105,8 @@ class Layer:
 
     def config(self) -> dict:
         """The constructor's arguments but the name, for files and repr."""
-        return {}
+        return {key: getattr(self, key) for key in self.arguments}
 
     def __repr__(self) -> str:
         args = [f"{key}={value!r}" for key, value in self.config().items()]
         return f"{type(self).__name__}({', '.join([*args, f'name={self.name!r}'])})"
-
-
-def is_whole(value: Any, least: int) -> bool:
-    """Is it an int (NumPy's too, but not a bool) of at least `least`?"""
-    return (isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            and value >= least)
-
-
-def whole(value: int, what: str, least: int = 1) -> int:
-    """value as an int of at least `least`; anything else is refused."""
-    if not is_whole(value, least):
-        raise ArgumentError(f"{what}: expected an int of at least {least}, received {value!r}.")
-    return int(value)
-
-
-def pair(value: int | tuple[int, int], what: str, least: int = 1) -> tuple[int, int]:
-    """3 -> (3, 3); (3, 5) -> (3, 5); anything else is refused."""
-    values = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or not all(is_whole(v, least) for v in values):
-        raise ArgumentError(f"{what}: expected an int of at least {least}, or two of them, "
-                            f"received {value!r}.")
-    return int(values[0]), int(values[1])

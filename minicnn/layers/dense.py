@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ShapeError, whole
 from .affine import Affine
-from .base import whole
 
 
 class Dense(Affine):
@@ -18,6 +17,7 @@ class Dense(Affine):
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     """
 
+    arguments = ("units", "activation", "kernel_initializer")
     window = None  # sees all of x
 
     def __init__(self, units: int, activation: str | None = None,
@@ -43,20 +43,14 @@ class Dense(Affine):
         return {"W": (input_shape[0], self.units), "b": (self.units,)}
 
     def linear(self, x: np.ndarray) -> np.ndarray:
-        """x (N, D) -> z (N, units)."""
-        z = x @ self.matrix(x.dtype)  # (N, D)·(D, units)
-        z += self.params["b"].astype(x.dtype, copy=False)
-        return z
+        """x (N, D) -> x @ W (N, units)."""
+        return x @ self.matrix(x.dtype)  # (N, D)·(D, units)
 
-    def param_gradients(self, x: np.ndarray, dz: np.ndarray) -> dict[str, np.ndarray]:
-        """Derivation: dL = <dZ, X @ dW + db>, hence dW = Xᵀ @ dZ (D, units) and db = Σ_n dZ."""
-        return {"W": x.T @ dz, "b": dz.sum(axis=0)}
+    def weight_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
+        """Derivation: dL = <dZ, X @ dW + db>, hence dW = Xᵀ @ dZ (D, units)."""
+        return x.T @ dz
 
     def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
         """Derivation: dL = <dZ, dX @ W>, hence dX = dZ @ Wᵀ (N, D)."""
         return dz @ self.matrix(x.dtype).T
 
-    def config(self) -> dict:
-        """The constructor's arguments but the name."""
-        return {"units": self.units, "activation": self.activation_name,
-                "kernel_initializer": self.kernel_initializer}

@@ -6,8 +6,9 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import ArgumentError
-from .base import Layer, whole
+from ..arrays import device_of, to_device, xp_of
+from ..errors import ArgumentError, whole
+from .base import Layer
 
 
 class Dropout(Layer):
@@ -15,10 +16,11 @@ class Dropout(Layer):
     expected value stays; otherwise, and when frozen, y = x.
 
     The layer draws from a generator of its own, started by seed and name: two of them in a network
-    never throw the same dice, and a run can be repeated.
+    never throw the same dice, and a run can be repeated, on any device: NumPy draws for all.
     Source: Srivastava et al. 2014 ("inverted", as everybody computes it).
     """
 
+    arguments = ("rate", "seed")
     random = True
 
     def __init__(self, rate: float, seed: int = 0, name: str | None = None) -> None:
@@ -33,12 +35,13 @@ class Dropout(Layer):
         """x -> y of the same shape."""
         self.check(x)
         if not (training and self.trainable):
-            self.cache = np.ones((), x.dtype) if keep else None
+            self.cache = xp_of(x).ones((), x.dtype) if keep else None
             return x
         if self.generator is None:
             self.generator = np.random.default_rng([self.seed, crc32(self.name.encode())])
         kept = self.generator.random(x.shape, np.float32) >= self.rate
         factor = kept.astype(x.dtype) / x.dtype.type(1 - self.rate)
+        factor = to_device(factor, device_of(x))
         self.cache = factor if keep else None
         return x * factor
 
@@ -46,6 +49,3 @@ class Dropout(Layer):
         """Derivation: y = factor · x entry by entry, hence dx = factor · dy."""
         return dy * self.kept()
 
-    def config(self) -> dict:
-        """The constructor's arguments but the name."""
-        return {"rate": self.rate, "seed": self.seed}

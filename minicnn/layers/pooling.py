@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import ops
-from ..errors import ArgumentError
-from .base import Layer, pair
+from ..arrays import xp_of
+from ..errors import ArgumentError, pair
+from .base import Layer
 from .windowed import Windowed, check_images
 
 
@@ -18,6 +19,7 @@ class Pool2D(Windowed, Layer):
              smaller than the window.
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     """
+    arguments = ("pool_size", "strides", "padding")
 
     def __init__(self, pool_size: int | tuple[int, int] = 2,
                  strides: int | tuple[int, int] | None = None,
@@ -36,9 +38,6 @@ class Pool2D(Windowed, Layer):
         """(H, Wd, C) -> (OH, OW, C)."""
         return (*self.windows_shape(input_shape), input_shape[2])
 
-    def config(self) -> dict:
-        """The constructor's arguments but the name."""
-        return {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
 
 
 class MaxPool2D(Pool2D):
@@ -52,8 +51,7 @@ class MaxPool2D(Pool2D):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
         self.check(x)
-        x_padded = ops.pad(x, self.pads(x.shape), -np.inf)
-        y, switches = ops.max_pool(x_padded, self.pool_size, self.strides, with_switches=keep)
+        y, switches = ops.max_pool(x, self.windows(x.shape), with_switches=keep)
         self.cache = (x.shape, switches) if keep else None
         return y
 
@@ -61,35 +59,22 @@ class MaxPool2D(Pool2D):
         """Derivation: y = x at the switch, so ∂y/∂x is 1 there and 0 elsewhere; dx collects dy at
         the switches, summed where windows overlap."""
         shape, switches = self.kept()
-        pads = self.pads(shape)
-        dx = np.zeros(ops.padded_shape(shape, pads), dy.dtype)
-        return ops.crop(ops.max_pool_backward(dy, switches, dx, self.pool_size, self.strides), pads)
+        return ops.unpool(dy, switches, shape, self.windows(shape))
 
 
 class AveragePool2D(Pool2D):
     """y = the mean of each window; padding does not count, as in TensorFlow and in Keras on it."""
 
-    def _counts(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """How many real pixels each window holds: (OH, OW, 1)."""
-        ones = ops.pad(np.ones((1, *shape[1:3], 1), dtype), self.pads(shape))
-        return ops.average_pool(ones, np.ones((), dtype), self.pool_size, self.strides)[0]
-
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
         self.check(x)
         self.cache = x.shape if keep else None
-        x_padded = ops.pad(x, self.pads(x.shape))
-        return ops.average_pool(x_padded, self._counts(x.shape, x.dtype), self.pool_size,
-                                self.strides)
+        return ops.average_pool(x, self.windows(x.shape))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: y = Σ_window x / count, so every pixel of the window receives dy / count."""
         shape = self.kept()
-        pads = self.pads(shape)
-        dx = np.zeros(ops.padded_shape(shape, pads), dy.dtype)
-        counts = self._counts(shape, dy.dtype)
-        ops.average_pool_backward(dy, counts, dx, self.pool_size, self.strides)
-        return ops.crop(dx, pads)
+        return ops.average_pool_backward(dy, shape, self.windows(shape))
 
 
 class GlobalAveragePool2D(Layer):
@@ -111,6 +96,6 @@ class GlobalAveragePool2D(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: y = Σ_{i,j} x / (H·Wd), so every pixel receives dy / (H·Wd)."""
         N, H, Wd, C = self.kept()
-        dx = np.empty((N, H, Wd, C), dy.dtype)
+        dx = xp_of(dy).empty((N, H, Wd, C), dy.dtype)
         dx[...] = (dy / (H * Wd))[:, None, None, :]  # (N, 1, 1, C)
         return dx

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from .. import ops
-from ..errors import ArgumentError, ShapeError
-from .base import pair
+from ..errors import ArgumentError, ShapeError, pair
 
 
 def check_images(name: str, input_shape: tuple[int, ...]) -> None:
@@ -27,17 +26,17 @@ class Windowed:
         self.padding = padding if isinstance(padding, str) else pair(
             padding, f"{self.name}, padding", least=0)
 
-    def pads(self, shape: tuple[int, ...]) -> ops.windows.Pads:
-        """((top, bottom), (left, right)) for x of `shape`, with or without N."""
-        return ops.padding_amounts(self.padding, shape[-3:-1], *self.window)
+    def windows(self, shape: tuple[int, ...]) -> ops.Window:
+        """Where they lie on an x of `shape`, with or without N."""
+        pads = ops.padding_amounts(self.padding, shape[-3:-1], *self.window)
+        return ops.Window(*self.window, pads)
 
     def windows_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
         """(H, Wd, C) -> (OH, OW); ShapeError where not one window fits."""
         check_images(self.name, input_shape)
-        kernel, strides = self.window
-        OH, OW = ops.output_size(input_shape[:2], kernel, strides, self.pads(input_shape))
+        OH, OW = self.windows(input_shape).output_size(input_shape[:2])
         if min(OH, OW) < 1:
-            raise ShapeError(f"{self.name}: expected x of at least {kernel} pixels, less padding "
-                             f"{self.padding!r}, received {('N', *input_shape)}. Use a larger "
-                             f"image or fewer poolings.")
+            raise ShapeError(f"{self.name}: expected x of at least {self.window[0]} pixels, less "
+                             f"padding {self.padding!r}, received {('N', *input_shape)}. Use a "
+                             f"larger image or fewer poolings.")
         return OH, OW

@@ -2,14 +2,16 @@
 
 Row (n, i, j) of the column matrix holds the window that output pixel (i, j) of image n looks at:
 
-    x (N, H, Wd, C), already padded        cols (N, OH, OW, KH, KW, C)
+    x (N, H, Wd, C)                        cols (N, OH, OW, KH, KW, C)
     +---------------+
     | a b c d       |   3×3 windows, stride 1:  row 0 = a b c, e f g, i j k
     | e f g h       |                           row 1 = b c d, f g h, j k l
     | i j k l       |
-    +---------------+   cols[n, i, j, p, q, c] = x[n, i·SH + p, j·SW + q, c]
+    +---------------+   cols[n, i, j, p, q, c] = x[n, i·SH + p − top, j·SW + q − left, c]
 
+The whole matrix is KH·KW times as big as x, so it is made a block of output rows at a time.
 Source: Chellapilla, Puri, Simard, "High performance convolutional neural networks", 2006.
+On a GPU: kernels/im2col.cu.
 """
 
 from __future__ import annotations
@@ -18,63 +20,130 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .windows import output_size
+from ..arrays import device_of, xp_of
+from ..launch import by_rows, launch
+from .pooling import taps
+from .windows import Pads, Window, crop, pad
 
-BLOCK_ELEMENTS = 1 << 19  # of the column matrix at a time: 2 MB in float32, stays in the cache
+# Elements of the column matrix at a time: on a processor 2 MB in float32, which stay in the cache;
+# on a GPU 256 MB, enough to keep it busy.
+BLOCK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26, "cuda-sim": 1 << 26}
+TILE = 64  # pixels, and filters, of a block's tile of y
 
 
-def im2col(x: np.ndarray, kernel: tuple[int, int], strides: tuple[int, int],
+def im2col(x: np.ndarray, window: Window, rows: slice | None = None,
            out: np.ndarray | None = None) -> np.ndarray:
-    """x (N, H, Wd, C) -> cols (N, OH, OW, KH, KW, C), contiguous; into `out` where given."""
-    view = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))  # copies nothing
-    view = view[:, ::strides[0], ::strides[1]].transpose(0, 1, 2, 4, 5, 3)  # (N, OH, OW, KH, KW, C)
-    if out is None:
-        out = np.empty(view.shape, x.dtype)
-    np.copyto(out, view)
-    return out
+    """x (N, H, Wd, C) -> cols (R, OW, KH, KW, C), contiguous; into `out` where given.
+
+    rows: which of the N·OH output rows, whole images or rows of one image (row_blocks); all R.
+    """
+    OH, OW = window.output_size(x.shape[1:3])
+    rows = slice(0, len(x) * OH) if rows is None else rows
+    shape = rows.stop - rows.start, OW, *window.kernel, x.shape[3]
+    cols = xp_of(x).empty(shape, x.dtype) if out is None else out.reshape(shape)
+    if device_of(x) != "cpu":
+        launch("im2col", by_rows(shape[0], int(np.prod(shape[1:]))), x, cols, rows.start, shape[0],
+               *window.geometry(x.shape))
+        return cols
+    (images, source), pads = _sources(x.shape, window, rows)
+    view = np.lib.stride_tricks.sliding_window_view(pad(x[images, source], pads), window.kernel,
+                                                    axis=(1, 2))  # copies nothing
+    view = view[:, ::window.strides[0], ::window.strides[1]].transpose(0, 1, 2, 4, 5, 3)
+    np.copyto(cols.reshape(view.shape), view)  # (n, rows of each, OW, KH, KW, C)
+    return cols
 
 
-def col2im(cols: np.ndarray, out: np.ndarray, strides: tuple[int, int]) -> np.ndarray:
-    """Adds each window of cols (N, OH, OW, KH, KW, C) to its place in out (N, H, Wd, C).
+def col2im(cols: np.ndarray, dx: np.ndarray, window: Window, rows: slice | None = None
+           ) -> np.ndarray:
+    """Adds each window of cols (R, OW, KH, KW, C) to its place in dx (N, H, Wd, C); returns dx.
 
     The adjoint of im2col: <im2col(x), c> = <x, col2im(c)>. A pixel seen by several windows
-    receives the sum of their gradients.
+    receives the sum of their gradients, padding none. rows: as in im2col.
     """
-    _, OH, OW, KH, KW, _ = cols.shape
-    SH, SW = strides
+    _, OW, KH, KW, C = cols.shape
+    OH = window.output_size(dx.shape[1:3])[0]
+    rows = slice(0, len(dx) * OH) if rows is None else rows
+    if device_of(cols) != "cpu":
+        some = dx[rows.start // OH:-(-rows.stop // OH)]  # the images of these rows
+        launch("col2im", by_rows(len(some) * dx.shape[1], dx.shape[2] * C), cols, some,
+               rows.start % OH, len(cols), len(some) * dx.shape[1], *window.geometry(dx.shape))
+        return dx
+    (images, source), pads = _sources(dx.shape, window, rows)
+    part = dx[images, source]
+    N, H, Wd, _ = part.shape
+    (top, bottom), (left, right) = pads
+    padded = np.zeros((N, H + top + bottom, Wd + left + right, C), dx.dtype)
+    cols = cols.reshape(N, -1, OW, KH, KW, C)
+    SH, SW = window.strides
     for p in range(KH):
         for q in range(KW):
-            out[:, p:p + SH * (OH - 1) + 1:SH, q:q + SW * (OW - 1) + 1:SW] += cols[:, :, :, p, q]
-    return out
+            padded[:, p:p + SH * (cols.shape[1] - 1) + 1:SH,
+                   q:q + SW * (OW - 1) + 1:SW] += cols[:, :, :, p, q]
+    part += crop(padded, pads)
+    return dx
 
 
-def row_blocks(N: int, OH: int, row_elements: int) -> Iterator[tuple[slice, slice]]:
-    """Cuts (N, OH) output rows of row_elements columns each into blocks of about BLOCK_ELEMENTS.
+def _sources(shape: tuple[int, ...], window: Window, rows: slice
+             ) -> tuple[tuple[slice, slice], Pads]:
+    """((images, image rows) that these output rows see, the padding around that part)."""
+    H, OH = shape[1], window.output_size(shape[1:3])[0]
+    (KH, _), (SH, _), ((top, _), sides) = window
+    images = slice(rows.start // OH, -(-rows.stop // OH)) if OH else slice(0, 0)
+    i = rows.start % OH if OH else 0
+    count = min(rows.stop - rows.start, OH)
+    first, last = i * SH - top, (i + count - 1) * SH + KH - top  # in an image, or in its padding
+    start, stop = min(max(first, 0), H), min(max(last, 0), H)
+    above = min(max(-first, 0), last - first)
+    return (images, slice(start, stop)), ((above, last - first - above - (stop - start)), sides)
 
-    A block is whole images or rows of one image, so y[block] is one piece of memory.
+
+def row_blocks(N: int, OH: int, row_elements: int, most: int) -> Iterator[slice]:
+    """Cuts N·OH output rows of row_elements columns each into blocks of about `most` elements.
+
+    A block is whole images or rows of one image.
     """
-    rows = max(1, BLOCK_ELEMENTS // max(1, row_elements))
-    images = max(1, rows // OH)
-    for n in range(0, N, images):
-        for i in range(0, OH, rows):
-            yield slice(n, min(n + images, N)), slice(i, min(i + rows, OH))
+    rows = max(1, most // max(1, row_elements))
+    if rows >= OH:
+        step = rows // OH * OH
+        yield from (slice(k, min(k + step, N * OH)) for k in range(0, N * OH, step))
+    else:
+        for n in range(N):
+            yield from (slice(n * OH + i, n * OH + min(i + rows, OH)) for i in range(0, OH, rows))
 
 
-def column_blocks(x: np.ndarray, kernel: tuple[int, int], strides: tuple[int, int]
-                  ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+def column_blocks(x: np.ndarray, window: Window) -> Iterator[tuple[slice, np.ndarray]]:
     """im2col of x (N, H, Wd, C), block by block, so the whole column matrix never exists.
 
-    Yields (block, cols): y[block] are the block's outputs, cols (M, KH·KW·C) its piece of the
-    column matrix, overwritten by the next block.
+    Yields (rows, cols): which of the N·OH output rows, and their piece (M, KH·KW·C) of the column
+    matrix, overwritten by the next block.
     """
-    (KH, KW), SH = kernel, strides[0]
-    N, C = x.shape[0], x.shape[3]
-    OH, OW = output_size(x.shape[1:3], kernel, strides)
-    buffer = np.empty(0, x.dtype)
-    for images, rows in row_blocks(N, OH, OW * KH * KW * C):
-        source = images, slice(rows.start * SH, (rows.stop - 1) * SH + KH)  # rows the block sees
-        shape = (images.stop - images.start, rows.stop - rows.start, OW, KH, KW, C)
-        if buffer.size < np.prod(shape):
-            buffer = np.empty(np.prod(shape), x.dtype)
-        cols = im2col(x[source], kernel, strides, buffer[:np.prod(shape)].reshape(shape))
-        yield (images, rows), cols.reshape(-1, KH * KW * C)
+    OH, OW = window.output_size(x.shape[1:3])
+    row_elements = OW * window.kernel[0] * window.kernel[1] * x.shape[3]
+    buffer = None
+    for rows in row_blocks(len(x), OH, row_elements, BLOCK_ELEMENTS[device_of(x)]):
+        size = (rows.stop - rows.start) * row_elements
+        if buffer is None or buffer.size < size:
+            buffer = xp_of(x).empty(size, x.dtype)
+        cols = im2col(x, window, rows, buffer[:size])
+        yield rows, cols.reshape(-1, row_elements // OW)
+
+
+def implicit_gemm(x: np.ndarray, W: np.ndarray, window: Window) -> np.ndarray:
+    """x (N, H, Wd, C), W (KH, KW, C, F) -> z (N, OH, OW, F), the product without its columns.
+
+    z = Σ_{p,q} x[:, p::SH, q::SW] @ W[p, q]: each place of the window is a product of its own, of
+    pixels as they lie in x. On a GPU kernels/implicit_gemm.cu finds each element of the column
+    matrix when it needs it and keeps tiles of it in shared memory.
+    Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3.
+    """
+    N, (OH, OW), F = len(x), window.output_size(x.shape[1:3]), W.shape[3]
+    z = xp_of(x, W).empty((N, OH, OW, F), x.dtype)
+    if device_of(x) != "cpu":
+        M = N * OH * OW
+        launch("implicit_gemm", (-(-M // TILE), -(-F // TILE), 1), x, W, z, M, F,
+               *window.geometry(x.shape), block=(16, 16, 1))
+        return z
+    z[...] = 0
+    for k, tap in taps(pad(x, window.pads), window):
+        z += tap @ W[divmod(k, window.kernel[1])]  # (N, OH, OW, C)·(C, F)
+    return z

@@ -1,14 +1,36 @@
 """Geometry of sliding windows: how much to pad, and how many windows fit.
 
-Along one axis of size H with kernel K and stride s, window i covers the padded positions
-i·s … i·s + K − 1, so OH = (H + before + after − K) // s + 1.
+Along one axis of size H with kernel K and stride s, window i covers the positions
+i·s − before … i·s − before + K − 1 of the image; outside there is padding. Hence
+OH = (H + before + after − K) // s + 1.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
+
+
+class Window(NamedTuple):
+    """Where the windows lie: kernel (KH, KW), strides (SH, SW), padding on each side."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: Pads = ((0, 0), (0, 0))
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(OH, OW) for images of `size`; not positive where no window fits."""
+        OH, OW = ((H + before + after - K) // s + 1 for H, K, s, (before, after)
+                  in zip(size, self.kernel, self.strides, self.pads, strict=True))
+        return OH, OW
+
+    def geometry(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """What the kernels take: H, Wd, C, OH, OW, KH, KW, SH, SW, top, left."""
+        top_left = self.pads[0][0], self.pads[1][0]
+        return (*shape[1:], *self.output_size(shape[1:3]), *self.kernel, *self.strides, *top_left)
 
 
 def padding_amounts(padding: str | tuple[int, int], size: tuple[int, int],
@@ -29,25 +51,13 @@ def padding_amounts(padding: str | tuple[int, int], size: tuple[int, int],
     return amounts[0], amounts[1]
 
 
-def output_size(size: tuple[int, int], kernel: tuple[int, int], strides: tuple[int, int],
-                pads: Pads = ((0, 0), (0, 0))) -> tuple[int, int]:
-    """(OH, OW); not positive where the window is larger than the padded image."""
-    OH, OW = ((H + before + after - K) // s + 1
-              for H, K, s, (before, after) in zip(size, kernel, strides, pads, strict=True))
-    return OH, OW
-
-
-def padded_shape(shape: tuple[int, ...], pads: Pads) -> tuple[int, ...]:
-    """Shape (N, H, Wd, C) after padding."""
-    (top, bottom), (left, right) = pads
-    return (shape[0], shape[1] + top + bottom, shape[2] + left + right, shape[3])
-
-
 def pad(x: np.ndarray, pads: Pads, value: float = 0.0) -> np.ndarray:
     """x (N, H, Wd, C) with `value` around it; x itself where nothing is to be added."""
     if pads == ((0, 0), (0, 0)):
         return x
-    out = np.full(padded_shape(x.shape, pads), value, x.dtype)
+    (top, bottom), (left, right) = pads
+    N, H, Wd, C = x.shape
+    out = np.full((N, H + top + bottom, Wd + left + right, C), value, x.dtype)
     crop(out, pads)[...] = x
     return out
 

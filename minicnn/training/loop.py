@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..errors import ArgumentError
-from ..layers.base import whole
-from ..losses import Loss, fuse
+from ..errors import ArgumentError, whole
+from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Optimizer
+from .fusing import fuse
 from .sources import Data, checked, features, outputs, targets_of
 
 History = dict[str, list[float]]

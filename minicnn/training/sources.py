@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from ..arrays import find_cupy, to_cpu, to_device
 from ..data import Dataset, batches
 from ..errors import ArgumentError, ShapeError
 from ..losses import Loss
@@ -23,16 +25,22 @@ def outputs(network: Sequential, data: Data, order: Sequence[int],
           ahead of need; or (images, targets), images being uint8 pixels or floats.
     Pixels go through the network's own preprocessing. A network without layers gives x itself.
     """
+    for pixels, targets in copy_ahead(_batches(network, data, order, batch_size), network.device):
+        yield network.forward(network.to_input(pixels), keep=False), targets
+
+
+def _batches(network: Sequential, data: Data, order: Sequence[int],
+             batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     if isinstance(data, Dataset):
         recipe = network.preprocessing
         size, crop_fraction = network.input_shape[:2], recipe.crop_fraction if recipe else 1.0
         for pixels, targets, _ in batches(data, order, batch_size, size, crop_fraction):
-            yield network.forward(network.to_input(pixels), keep=False), targets
+            yield pixels, targets
         return
     images, targets = data
     for i in range(0, len(order), batch_size):
         picked = order[i:i + batch_size]
-        yield network.forward(network.to_input(images[picked]), keep=False), targets[picked]
+        yield images[picked], targets[picked]
 
 
 def targets_of(data: Data) -> np.ndarray:
@@ -51,7 +59,7 @@ def checked(network: Sequential, data: Data, loss: Loss | None = None,
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ArgumentError(f"fit: expected a Dataset or (images, targets), received a "
                                 f"{type(data).__name__}. Weights belong to the loss.")
-        data = np.asarray(data[0]), np.asarray(data[1])
+        data = to_cpu(data[0]), to_cpu(data[1])
         network.check(data[0])
         if len(data[1]) != len(data[0]):
             raise ShapeError(f"fit: expected one target for each of {len(data[0])} images, "
@@ -81,7 +89,7 @@ def features(network: Sequential, data: Data, *, batch_size: int = 32, memory_bu
     for y, t in outputs(network, data, np.arange(size), batch_size):
         if kept is None:
             kept = _storage(shape, y.dtype, memory_budget)
-        kept[done:done + len(y)] = y
+        kept[done:done + len(y)] = to_cpu(y)
         targets.append(t)
         done += len(y)
         progress(done, size)
@@ -93,3 +101,40 @@ def _storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="minicnn-features-") as file:  # gone when the array is
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def copy_ahead(batches: Iterable[tuple], device: str) -> Iterator[tuple]:
+    """The batches (x, …) with x on `device`, each copied while the one before it is worked on.
+
+    To a GPU the copy goes from pinned memory on a stream of its own, beside the kernels. It waits
+    for work that was queued before it, which may still use the memory that x gets.
+    """
+    if device != "cuda":
+        for x, *rest in batches:
+            yield to_device(x, device), *rest
+        return
+    cupy = find_cupy()
+    import cupyx
+
+    stream = cupy.cuda.Stream(non_blocking=True)
+
+    def started(x: np.ndarray, *rest: Any) -> tuple:
+        pinned = cupyx.empty_like_pinned(x)
+        pinned[...] = x
+        y = cupy.empty(x.shape, x.dtype)
+        stream.wait_event(cupy.cuda.get_current_stream().record())
+        y.set(pinned, stream)
+        return pinned, stream.record(), y, rest
+
+    coming = None
+    for batch in batches:
+        before, coming = coming, started(*batch)
+        if before:
+            yield _arrived(*before)
+    if coming:
+        yield _arrived(*coming)
+
+
+def _arrived(pinned: np.ndarray, copied: Any, y: Any, rest: tuple) -> tuple:
+    copied.synchronize()  # on the host, so that the pinned memory may go
+    return y, *rest

@@ -39,14 +39,14 @@ def step_size(x: np.ndarray) -> float:
 
 def transfer(train: Dataset, test: Dataset, *, size: int = 64, cut: str = "block4_pool",
              lr: float | None = None, epochs: int = 60, batch_size: int = 32, seed: int = 0,
-             callbacks: Sequence[Callback] = ()) -> Trained:
+             callbacks: Sequence[Callback] = (), device: str = "cpu") -> Trained:
     """VGG16 frozen up to `cut`, and on it a head FC_1 + sigmoid (two classes) or FC_n + softmax.
 
     The head starts at zero: nothing is preferred yet, so the first loss is log(classes) exactly,
     whatever the features' scale. lr: Adam's; None lets step_size choose. The test photos are looked
     at after every epoch, for the curves, and decide nothing.
     """
-    model = VGG16(include_top=False, input_shape=(size, size, 3))
+    model = VGG16(include_top=False, input_shape=(size, size, 3)).to(device)
     model.freeze()
     model.replace_head(head(len(train.classes), kernel_initializer="zeros"), after=cut,
                        classes=train.classes)
@@ -68,9 +68,9 @@ def transfer(train: Dataset, test: Dataset, *, size: int = 64, cut: str = "block
 
 def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0.001,
                  epochs: int = 60, batch_size: int = 32, seed: int = 0,
-                 callbacks: Sequence[Callback] = ()) -> Trained:
+                 callbacks: Sequence[Callback] = (), device: str = "cpu") -> Trained:
     """The same photos given to a small network that knows nothing yet."""
-    model = SmallCNN(len(train.classes), (size, size, 3), seed)
+    model = SmallCNN(len(train.classes), (size, size, 3), seed).to(device)
     history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
                   batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed)
     return Trained(model, history, evaluate_photos(model, test))

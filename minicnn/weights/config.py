@@ -245,6 +245,7 @@ def config_from_layers(layers: Sequence[Layer], input_shape: tuple[int, ...], na
                             f"so a model file cannot hold it; save a .weights.h5 instead.")
         common = {"name": layer.name, "trainable": layer.trainable, "dtype": "float32"}
         config = common | layer.config()
+        config.pop("algorithm", None)  # of this engine, unknown to Keras
         if "activation" in config:
             config["activation"] = config["activation"] or "linear"
         if isinstance(layer, Sigmoid):

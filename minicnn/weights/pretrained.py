@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ..cache import cache_folder
 from ..errors import FileError
 
 # K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
@@ -69,10 +69,3 @@ def fetch(url: str, known_hash: str, filename: str, size: int, progressbar: bool
                         f"by hand.") from error
     finally:
         logger.setLevel(level)
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: MINICNN_CACHE, or the system's folder for caches."""
-    import pooch
-
-    return Path(os.environ.get("MINICNN_CACHE") or pooch.os_cache("minicnn"))

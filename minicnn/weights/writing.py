@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays import to_cpu
 from ..errors import FileError
 from ..layers import Layer
 from .assigning import assign
@@ -122,7 +123,7 @@ def _complete_or_nothing(path: str | PathLike) -> Iterator:
 
 def _arrays(layer: Layer) -> dict[str, np.ndarray]:
     """A layer's params as float32, which is what the config says."""
-    return {key: np.asarray(value, np.float32) for key, value in layer.params.items()}
+    return {key: np.asarray(to_cpu(value), np.float32) for key, value in layer.params.items()}
 
 
 def _snake_case(name: str) -> str:

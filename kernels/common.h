@@ -1,0 +1,24 @@
+// What every kernel file includes. One source serves float and double: the launcher defines
+//   REAL    float or double                        (-DREAL=float)
+//   SWITCH  holds a place in a pooling window     (-DSWITCH="unsigned char", or int: wide windows)
+#pragma once
+
+typedef REAL real;
+typedef SWITCH place;
+typedef long long int64;  // block1_conv2's column matrix passes 2^31 elements at batch 75
+
+// Grid-stride loops: whatever the size of the grid, each k (row) is met by exactly one thread
+// (block row), so no two threads ever write the same element and none needs an atomic.
+//
+// EACH: flat arrays. Neighbouring threads take neighbouring k, so a warp of 32 threads touches one
+// piece of 32 · sizeof(real) bytes: the access is coalesced.
+#define EACH(k, size)                                                                       \
+    for (int64 k = blockIdx.x * (int64)blockDim.x + threadIdx.x; k < (size);                \
+         k += (int64)gridDim.x * blockDim.x)
+
+// EACH_ROW, and EACH_IN_ROW inside it: arrays seen as `rows` rows of `size` elements. The row is
+// counted in 64 bits; inside a row (of fewer than 2^30 elements: the launcher sees to it) 32 bits
+// do, whose divisions are several times faster.
+#define EACH_ROW(row, rows) for (int64 row = blockIdx.y; row < (rows); row += gridDim.y)
+#define EACH_IN_ROW(k, size)                                                                \
+    for (int k = blockIdx.x * blockDim.x + threadIdx.x; k < (size); k += gridDim.x * blockDim.x)

@@ -1,0 +1,337 @@
+// CUDA's built-ins for a processor: what a .cu file of this folder needs to run without a GPU.
+//
+//     c++ -x c++ -include simulator.h -DREAL=float im2col.cu         (minicnn/simulator.py does it)
+//
+// A grid runs block after block, a block thread after thread. A thread that reaches __syncthreads()
+// is put aside on its own stack and the next one runs; when all wait there, each goes on in turn:
+//
+//     thread 0  ──────┐         ├──────┐         ├──── end
+//     thread 1        └─────┐   │      └─────┐   │
+//     thread 2              └───┤ barrier    └───┤ barrier
+//
+// Every array is copied between two fences, pages that nobody may touch, and a const one lies on
+// pages that nobody may write: the processor itself stops a wrong access, and the report names
+// block, thread, array and element. printf and debuggers work as in any C program. Linux and macOS.
+#pragma once
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#ifdef __SANITIZE_ADDRESS__  // it knows the bounds of every allocation, and reports by itself
+#include <sanitizer/common_interface_defs.h>
+const bool SANITIZED = true;
+#else
+const bool SANITIZED = false;
+inline void __sanitizer_start_switch_fiber(void**, const void*, size_t) {}
+inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
+#endif
+
+#define __global__
+#define __device__ static inline
+#define __launch_bounds__(...)
+#ifdef __APPLE__
+#define __shared__ static
+#else
+#define __shared__ static __attribute__((section("shared_memory")))
+#endif
+#define __syncthreads() simulator::wait_at(__LINE__)
+
+struct dim3 {
+    unsigned x, y, z;
+};
+static dim3 threadIdx, blockIdx, blockDim, gridDim;
+using std::exp, std::fabs, std::log, std::log1p, std::sqrt;
+
+#ifndef __APPLE__  // the linker marks where the shared memory of all kernels of the file lies
+extern char __start_shared_memory[] __attribute__((weak, visibility("hidden")));
+extern char __stop_shared_memory[] __attribute__((weak, visibility("hidden")));
+#endif
+
+namespace simulator {
+
+struct Array {  // an argument of pointer type, as minicnn/simulator.py passes it
+    char* data;
+    int64_t bytes;
+    int writable;
+    char* copy;   // where the kernel finds it
+    char *start;  // the pages around the copy
+    int64_t length;
+};
+
+struct Report {  // of what went wrong
+    char text[400];
+    int array;       // which argument was missed, −1: none
+    int64_t offset;  // by how many bytes from its beginning
+};
+
+struct Fiber {  // a stack, and the CUDA thread that stands on it
+    ucontext_t entry;
+    jmp_buf place;
+    unsigned thread;
+    int line;  // of the __syncthreads() where it waits; 0: it does not
+    bool entered;
+    void* frames;  // AddressSanitizer's own, which has to be told of every change of stack
+};
+
+const int64_t FENCE = 1 << 24, PAGE = sysconf(_SC_PAGESIZE), IN_PLACE = 1 << 30;
+const unsigned MAX_THREADS = 1024, STACK = 1 << 16;
+
+static Fiber fibers[MAX_THREADS], *running;
+static char* stacks;
+static struct {
+    void* frames;
+    const void* stack;
+    size_t size;
+} home;  // where the scheduler stands
+static jmp_buf scheduler;
+static sigjmp_buf failed;
+static Array* arrays;
+static int array_count;
+static Report* report;
+static void (*kernel)(void**);
+static void** arguments;
+static unsigned order[MAX_THREADS], threads, started;
+static uint64_t dice;  // 0: everything in order
+
+template <typename T>
+static void shuffle(T* items, uint64_t count) {  // Fisher & Yates with splitmix64
+    for (uint64_t k = count; dice && k > 1; k--) {
+        uint64_t z = dice += 0x9e3779b97f4a7c15u;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        std::swap(items[k - 1], items[(z ^ (z >> 31)) % k]);
+    }
+}
+
+static void set_thread(unsigned t) {
+    threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
+}
+
+[[noreturn]] static void fail(const char* what) {
+    snprintf(report->text, sizeof report->text, "block (%u, %u, %u), thread (%u, %u, %u) %s",
+             blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z, what);
+    siglongjmp(failed, 1);
+}
+
+static void on_signal(int signal, siginfo_t* info, void* context) {
+    if (signal != SIGSEGV && signal != SIGBUS)
+        fail("leaves a __shared__ or local array, overflows an integer or divides one by 0");
+    const char *address = (char*)info->si_addr, *act = "touches";
+#if defined(__x86_64__) && defined(__linux__)
+    act = ((ucontext_t*)context)->uc_mcontext.gregs[REG_ERR] & 2 ? "writes" : "reads";
+#endif
+    (void)context;
+    for (int k = 0; k < array_count; k++) {
+        const Array& a = arrays[k];
+        if (a.start && address >= a.start - FENCE && address < a.start + a.length + FENCE)
+            report->array = k, report->offset = address - a.copy;
+    }
+    fail(act);
+}
+
+// Threads of a block
+
+static void run_threads() {  // one after another on this stack, until one has to wait
+    __sanitizer_finish_switch_fiber(nullptr, &home.stack, &home.size);
+    for (;;) {
+        while (started < threads) {
+            set_thread(running->thread = order[started++]);
+            kernel(arguments);
+            running->line = 0;
+        }
+        __sanitizer_start_switch_fiber(nullptr, home.stack, home.size);
+        _longjmp(scheduler, 1);
+    }
+}
+
+static void resume(Fiber* fiber) {  // returns when it waits or has no thread left to run
+    if (_setjmp(scheduler))
+        return __sanitizer_finish_switch_fiber(home.frames, nullptr, nullptr);
+    running = fiber;
+    __sanitizer_start_switch_fiber(&home.frames, stacks + (fiber - fibers) * STACK, STACK);
+    if (fiber->entered) _longjmp(fiber->place, 1);
+    getcontext(&fiber->entry);
+    fiber->entry.uc_stack.ss_sp = stacks + (fiber - fibers) * STACK;
+    fiber->entry.uc_stack.ss_size = STACK;
+    fiber->entered = true;
+    makecontext(&fiber->entry, run_threads, 0);
+    setcontext(&fiber->entry);
+}
+
+[[maybe_unused]] static void wait_at(int line) {
+    running->line = line;
+    __sanitizer_start_switch_fiber(&running->frames, home.stack, home.size);
+    if (!_setjmp(running->place)) _longjmp(scheduler, 1);
+    __sanitizer_finish_switch_fiber(running->frames, &home.stack, &home.size);
+    set_thread(running->thread);
+}
+
+static void run_block() {
+#ifndef __APPLE__
+    if (__start_shared_memory)  // every block finds NaN there
+        memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
+#endif
+    for (unsigned t = 0; t < threads; t++) order[t] = t;
+    shuffle(order, threads);
+    static Fiber* waiting[MAX_THREADS];
+    unsigned count = 0;
+    for (started = 0; started < threads;) {
+        Fiber* fiber = waiting[count] = &fibers[count];
+        fiber->line = 0, fiber->entered = false;
+        resume(fiber);
+        count += fiber->line != 0;
+    }
+    while (count) {  // all that have begun stand at a barrier, or some have ended
+        for (unsigned k = 0; k < threads; k++)
+            if (count < threads || waiting[k]->line != waiting[0]->line) {
+                set_thread(waiting[0]->thread);
+                fail("is at a __syncthreads() that not every thread of its block reaches");
+            }
+        shuffle(waiting, count);
+        count = 0;
+        for (unsigned k = 0; k < threads; k++) {
+            resume(waiting[k]);
+            if (waiting[k]->line) std::swap(waiting[count++], waiting[k]);
+        }
+    }
+}
+
+static void run_grid(int64_t only) {
+    const uint64_t blocks = (uint64_t)gridDim.x * gridDim.y * gridDim.z;
+    uint64_t* turn = dice ? (uint64_t*)malloc(blocks * sizeof *turn) : nullptr;
+    for (uint64_t k = 0; turn && k < blocks; k++) turn[k] = k;
+    if (turn) shuffle(turn, blocks);
+    for (uint64_t k = 0; k < blocks; k++) {
+        const uint64_t b = only >= 0 ? (uint64_t)only : turn ? turn[k] : k;
+        blockIdx = {unsigned(b % gridDim.x), unsigned(b / gridDim.x % gridDim.y),
+                    unsigned(b / gridDim.x / gridDim.y)};
+        run_block();
+        if (only >= 0) break;
+    }
+    free(turn);
+}
+
+// Arrays
+
+// A copy of a between two fences, its end at the second one (or its beginning at the first). What
+// is left of its pages holds 0xff, NaN for whoever reads it. Arrays of 1 GiB and more stay where
+// they are.
+static void place(Array& a, bool left) {
+    a.start = nullptr;
+    for (Array* b = arrays; b < &a; b++)
+        if (b->data == a.data && b->bytes == a.bytes) {
+            a.copy = b->copy;
+            return;
+        }
+    a.copy = a.data;
+    if (a.bytes >= IN_PLACE) return;
+    if (SANITIZED) {
+        a.length = a.bytes;
+        a.start = a.copy = (char*)memcpy(malloc(a.bytes), a.data, a.bytes);
+        return;
+    }
+    a.length = (a.bytes + PAGE - 1) / PAGE * PAGE;
+    char* all = (char*)mmap(nullptr, a.length + 2 * FENCE, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) fail("finds no memory");
+    a.start = all + FENCE;
+    mprotect(a.start, a.length, PROT_READ | PROT_WRITE);
+    a.copy = left ? a.start : a.start + a.length - a.bytes;
+    memset(left ? a.copy + a.bytes : a.start, 0xff, a.length - a.bytes);
+    memcpy(a.copy, a.data, a.bytes);
+    bool writable = a.writable;
+    for (Array* b = arrays; b < arrays + array_count; b++)
+        writable |= b->writable && b->data == a.data;
+    if (!writable) mprotect(a.start, a.length, PROT_READ);
+}
+
+static bool overrun(const Array& a) {
+    for (char* c = a.start; a.start && c < a.start + a.length; c++) {
+        if (c == a.copy) c += a.bytes;
+        if (c < a.start + a.length && *c != (char)0xff) return true;
+    }
+    return false;
+}
+
+static void release(Array& a) {
+    if (SANITIZED)
+        free(a.start);
+    else if (a.start)
+        munmap(a.start - FENCE, a.length + 2 * FENCE);
+    a.start = nullptr;
+}
+
+// Runs a kernel over a grid of `size` (grid, then block), `runs` times: in order, then with blocks,
+// and threads between barriers, in orders drawn from a seed, which must change no bit. only: a
+// block's number, to run that one alone; −1: all. 0, or 1 with what went wrong in `said`; then no
+// array is changed.
+extern "C" int simulate(void (*function)(void**), void** values, Array* pointers, int count,
+                        const unsigned* size, int runs, int64_t only, Report* said) {
+    static char* results[16];
+    static struct sigaction before[5];
+    const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
+    kernel = function, arguments = values, arrays = pointers, array_count = count, report = said;
+    gridDim = {size[0], size[1], size[2]}, blockDim = {size[3], size[4], size[5]};
+    threads = blockDim.x * blockDim.y * blockDim.z;
+    if (!stacks)
+        stacks = (char*)mmap(nullptr, MAX_THREADS * STACK, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct sigaction action = {};
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO;
+    for (int k = 0; k < 5 && !SANITIZED; k++) sigaction(signals[k], &action, &before[k]);
+    memset(results, 0, sizeof results);
+    report->array = -1;
+    const int wrong = sigsetjmp(failed, 1);
+    if (!wrong) {
+        for (int run = 0; run < runs; run++) {
+            for (int k = 0; k < count; k++) place(arrays[k], run % 2);
+            dice = run;
+            run_grid(only);
+            for (int k = 0; k < count; k++) {
+                Array& a = arrays[k];
+                report->array = k;
+                if (overrun(a)) fail("or another one writes beside");
+                if (!a.writable || a.bytes >= IN_PLACE) continue;
+                if (run && memcmp(results[k], a.copy, a.bytes))
+                    fail("was the last to run; in another order of blocks and threads another "
+                         "result is found in");
+                if (!run) memcpy(results[k] = (char*)malloc(a.bytes), a.copy, a.bytes);
+            }
+            report->array = -1;
+            for (int k = 0; k < count; k++) release(arrays[k]);
+        }
+        for (int k = 0; k < count; k++)
+            if (results[k]) memcpy(arrays[k].data, results[k], arrays[k].bytes);
+    }
+    for (int k = 0; k < count; k++) release(arrays[k]), free(results[k]);
+    for (int k = 0; k < 5 && !SANITIZED; k++) sigaction(signals[k], &before[k], nullptr);
+    fflush(stdout);  // what kernels have printed
+    return wrong;
+}
+
+// A kernel's arguments from an array of pointers to their values, as cudaLaunchKernel takes them.
+template <typename... A, size_t... I>
+static void call(void (*f)(A...), void** values, std::index_sequence<I...>) {
+    f(*(A*)values[I]...);
+}
+template <typename... A>
+static void call(void (*f)(A...), void** values) {
+    call(f, values, std::index_sequence_for<A...>());
+}
+}  // namespace simulator
+
+#define SIMULATE(name) \
+    extern "C" void simulate_##name(void** values) { simulator::call(name, values); }

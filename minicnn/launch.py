@@ -1,0 +1,173 @@
+"""From Python to the kernels of kernels/*.cu: arguments checked, grid chosen, launched.
+
+CuPy compiles and launches them on a GPU; minicnn.simulator does on the processor. The kernel's own
+signature, read from its source, says what to expect: a wrong argument is a sentence, never a crash.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import simulator
+from .arrays import device_of, xp_of
+from .errors import ArgumentError, KernelError
+
+HERE = Path(__file__).resolve().parent
+KERNELS = next(p for p in (HERE / "kernels", HERE.parent / "kernels") if p.name and p.is_dir())
+THREADS = 256  # of a block
+MOST = 2**31 - 1, 65535, 65535  # blocks along x, y, z (CUDA C++ Programming Guide, table of limits)
+C_NAMES = {"float32": "float", "float64": "double", "uint8": "unsigned char", "int32": "int"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A __global__ function: its name, file, and parameters ((type, name), …)."""
+
+    name: str
+    file: Path
+    parameters: tuple[tuple[str, str], ...]
+
+
+def read_kernels(file: Path) -> dict[str, Kernel]:
+    """The kernels of a .cu file by their names."""
+    found = re.findall(r"__global__\s+void\s+(\w+)\(([^)]*)\)", file.read_text(encoding="utf-8"))
+    return {name: Kernel(name, file, tuple(
+        re.fullmatch(r"(.*[ *])(\w+)", " ".join(p.split())).groups()
+        for p in text.split(","))) for name, text in found}
+
+
+@functools.cache
+def _names(file: Path, version: str) -> tuple[str, ...]:
+    return tuple(read_kernels(file))
+
+
+@functools.cache
+def kernels(folder: Path) -> dict[str, Kernel]:
+    """All kernels of a folder by their names."""
+    return {name: kernel for file in sorted(folder.glob("*.cu"))
+            for name, kernel in read_kernels(file).items()}
+
+
+def flat(size: int) -> tuple[int, int, int]:
+    """A grid with a thread for each of `size` elements; where it ends, threads take several."""
+    return min(-(-size // THREADS), 1 << 20), 1, 1
+
+
+def by_rows(rows: int, size: int) -> tuple[int, int, int]:
+    """A grid for `rows` rows of `size` elements: EACH_ROW and EACH_IN_ROW of common.h."""
+    if size >= 2**30:
+        raise ArgumentError(f"launch: expected rows of fewer than 2**30 elements, whose places fit "
+                            f"32 bits, received {size}. Use smaller images.")
+    return -(-size // THREADS), min(rows, MOST[1]), 1
+
+
+def block_each(rows: int) -> tuple[int, int, int]:
+    """A grid with a block for each row."""
+    return min(rows, MOST[1]), 1, 1
+
+
+def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
+           block: tuple[int, int, int] = (THREADS, 1, 1)) -> None:
+    """Runs a kernel on the device of its arrays. values: as in its signature, each checked.
+
+    Const arrays are made contiguous; those that are written must be. A grid without blocks is an
+    empty batch: nothing happens. Raises ArgumentError, or KernelError where it does not compile.
+    """
+    if isinstance(kernel, str):
+        kernel = kernels(KERNELS)[kernel]
+    arguments, types = checked(kernel, values)
+    if 0 in grid:
+        return
+    if any(n > most for n, most in zip(grid, MOST, strict=True)) or np.prod(block) > 1024:
+        raise ArgumentError(f"{kernel.name}: expected a grid of at most {MOST} blocks of 1024 "
+                            f"threads, received {grid} of {block}. Launch it in parts.")
+    version = digest(kernel.file)
+    if any(device_of(value) == "cuda" for value in arguments):
+        module = _module(kernel.file, options(**types), version)
+        return module.get_function(kernel.name)(grid, block, tuple(arguments))
+    code = simulator.library(kernel.file, _names(kernel.file, version), (
+        *options(**types), "-include", str(KERNELS / "simulator.h")), version)
+    named = [(name, value, not kind.startswith("const"))
+             for (kind, name), value in zip(kernel.parameters, arguments, strict=True)]
+    simulator.run(code, kernel.name, grid, block, named)
+
+
+def checked(kernel: Kernel, values: tuple) -> tuple[list, dict[str, np.dtype]]:
+    """(values as the kernel takes them, {"real": …, "place": …} the dtypes of its arrays)."""
+    if len(values) != len(kernel.parameters):
+        raise ArgumentError(f"{kernel.name}: expected {len(kernel.parameters)} arguments "
+                            f"({', '.join(name for _, name in kernel.parameters)}), received "
+                            f"{len(values)}.")
+    types = {"real": None, "place": np.dtype(np.uint8)}
+    pairs = list(zip(kernel.parameters, values, strict=True))
+    arrays = [(kind.split()[-1].rstrip("* "), kind.startswith("const"), name, value)
+              for (kind, name), value in pairs if "*" in kind]
+    xp = xp_of(*(value for *_, value in arrays))
+    if xp is np:
+        raise ArgumentError(f"{kernel.name}: expected arrays on cuda or cuda-sim, received them on "
+                            f"cpu. Use to_device.")
+    allowed = {"real": (np.float32, np.float64), "place": (np.uint8, np.int32)}
+    for kind, const, name, value in arrays:
+        if value.dtype not in allowed[kind]:
+            raise ArgumentError(f"{kernel.name}: expected {name} as one of "
+                                f"{[np.dtype(t).name for t in allowed[kind]]}, received "
+                                f"{value.dtype}. Use .astype.")
+        if kind == "real" and types["real"] not in (None, value.dtype):
+            raise ArgumentError(f"{kernel.name}: expected all arrays as {types['real']}, received "
+                                f"{name} as {value.dtype}. Use .astype.")
+        types[kind] = value.dtype
+        if not const and not value.flags.c_contiguous:
+            raise ArgumentError(f"{kernel.name}: expected {name} contiguous, since it is written, "
+                                f"received strides {value.strides}. Use xp.ascontiguousarray.")
+    arguments = []
+    for (kind, name), value in pairs:
+        if "*" in kind:
+            arguments.append(xp.ascontiguousarray(value))
+        elif kind.strip() == "real":
+            arguments.append(types["real"].type(value))
+        else:
+            number = {"int": np.int32, "int64": np.int64}[kind.strip()]
+            if not np.iinfo(number).min <= value <= np.iinfo(number).max:
+                raise ArgumentError(f"{kernel.name}: expected {name} within {kind.strip()}, "
+                                    f"received {value}. Use smaller images or batches.")
+            arguments.append(number(value))
+    return arguments, types
+
+
+def options(real: np.dtype, place: np.dtype | type = np.uint8) -> tuple[str, ...]:
+    """What the compiler is told, on a GPU and in the simulator: types, and where common.h is."""
+    return (f"-DREAL={C_NAMES[np.dtype(real).name]}",
+            f"-DSWITCH={C_NAMES[np.dtype(place).name]}", f"-I{KERNELS}")
+
+
+def digest(file: Path) -> str:
+    """A hash of all that the kernels of a file are made of."""
+    sources = (file, *sorted(KERNELS.glob("*.h")))
+    return _hash(sources, tuple(source.stat().st_mtime_ns for source in sources))
+
+
+@functools.cache
+def _hash(sources: tuple[Path, ...], changed: tuple[int, ...]) -> str:
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+@functools.cache
+def _module(file: Path, given: tuple[str, ...], version: str) -> Any:
+    """CuPy's module of a .cu file; `version` gives a changed common.h a new place in its cache."""
+    import cupy
+
+    text = f'// {version}\n#line 1 "{file}"\n{file.read_text(encoding="utf-8")}'
+    module = cupy.RawModule(code=text, options=given)
+    try:
+        module.compile()
+    except cupy.cuda.compiler.CompileException as error:
+        raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
+                          f"{simulator.first_error(str(error))}. Mend that line.") from error
+    return module

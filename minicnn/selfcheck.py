@@ -1,0 +1,68 @@
+"""`minicnn gradcheck`: all layers and losses of minicnn, or a layer of the user's, are checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import layers as L
+from . import losses
+from .arrays import xp_of
+from .errors import ArgumentError
+from .gradcheck import Gradcheck, gradcheck
+from .ops import softmax
+
+
+class _LossLayer:
+    """A loss seen as a layer: x are its outputs, the target is fixed."""
+
+    def __init__(self, loss: losses.Loss, t: np.ndarray) -> None:
+        self.loss, self.t = loss, t
+        self.name = type(loss).__name__ + (" from logits" if loss.from_logits else "")
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        return xp_of(x).array(self.loss.forward(x, self.t))
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return self.loss.backward() * dy
+
+
+def check_all(seed: int = 0, device: str = "cpu") -> list[Gradcheck]:
+    """Checks every layer and loss of minicnn, on odd sizes, strides and paddings."""
+    rng = np.random.default_rng(seed)
+    images, rows = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(4, 5))
+    probabilities = softmax(rows)
+    cases = [
+        (L.Conv2D(4, (3, 2), name="Conv2D valid"), images),
+        (L.Conv2D(4, 3, (2, 1), "same", name="Conv2D same, strides (2, 1)"), images),
+        (L.Conv2D(2, 3, 1, (2, 1), "relu", name="Conv2D padding (2, 1) + ReLU"), images),
+        (L.Conv2D(3, 3, 1, "same", algorithm="implicit_gemm", name="Conv2D implicit_gemm"), images),
+        (L.Dense(3, name="Dense"), rows),
+        (L.Dense(3, activation="softmax", name="Dense + softmax"), rows),
+        (L.MaxPool2D(2, name="MaxPool2D"), images),
+        (L.MaxPool2D(3, strides=2, padding="same", name="MaxPool2D same, overlapping"), images),
+        (L.AveragePool2D(3, strides=2, padding="same", name="AveragePool2D same"), images),
+        (L.GlobalAveragePool2D(name="GlobalAveragePool2D"), images),
+        (L.Flatten(name="Flatten"), images),
+        (L.ReLU(name="ReLU"), images),
+        (L.Sigmoid(name="Sigmoid"), images),
+        (L.Softmax(name="Softmax"), rows),
+        (L.Dropout(0.4, name="Dropout"), images),
+        (_LossLayer(losses.BinaryCrossEntropy(), np.array([0, 1, 1, 0])), probabilities[:, :1]),
+        (_LossLayer(losses.BinaryCrossEntropy(True), np.array([0, 1, 1, 0])), rows[:, :1]),
+        (_LossLayer(losses.CategoricalCrossEntropy(), np.array([0, 4, 1, 1])), probabilities),
+        (_LossLayer(losses.CategoricalCrossEntropy(True), np.array([0, 4, 1, 1])), rows),
+        (_LossLayer(losses.MeanSquaredError(), rng.normal(size=(4, 5))), rows),
+    ]
+    return [gradcheck(layer, x, seed=seed, device=device) for layer, x in cases]
+
+
+def check_user_layer(layer: Any, shape: tuple[int, ...], seed: int = 0,
+                     device: str = "cpu") -> Gradcheck:
+    """gradcheck of a student's layer on random numbers of `shape`."""
+    if not all(hasattr(layer, method) for method in ("forward", "backward")):
+        raise ArgumentError(f"{type(layer).__name__}: expected forward(x, training, keep) and "
+                            f"backward(dy), found {[m for m in dir(layer) if m[0] != '_']}.")
+    return gradcheck(layer, np.random.default_rng(seed).normal(size=shape), seed=seed,
+                     device=device)

@@ -1,0 +1,197 @@
+"""The device "cuda-sim": the CUDA kernels of kernels/, compiled for the processor.
+
+kernels/simulator.h supplies what CUDA has built in. Arrays are NumPy's, of a class of their own
+that mixes with plain ones as little as CuPy's would; new ones hold NaN, so what a kernel forgets to
+write is seen. Slow but true: a kernel that reads or writes outside its arrays, or whose result
+depends on the order of its threads, is reported with its name, block and thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .cache import cache_folder
+from .errors import ArgumentError, KernelError
+
+FLAGS = ("-x", "c++", "-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-Wall", "-Wextra",
+         "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"
+         "integer-divide-by-zero", "-fsanitize-undefined-trap-on-error")
+runs = 1  # of every launch; from 2 on the others shuffle blocks and threads and must agree with it
+_one_at_a_time = threading.Lock()  # the simulator has one threadIdx
+
+
+# Arrays
+
+class SimArray(np.ndarray):
+    """A NumPy array that only meets its like, and numbers; as strict as CuPy's, where NumPy lets
+    a class be (np.asarray of one gives a plain array without a word)."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        refuse_plain((*inputs, *kwargs.get("out", ())), ufunc.__name__)
+        result = getattr(ufunc, method)(*plain(inputs), **plain(kwargs))
+        return kwargs["out"][0] if "out" in kwargs else wrapped(result)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        refuse_plain((*args, *kwargs.values()), function.__name__)
+        result = wrapped(function(*plain(args), **plain(kwargs)))
+        return poisoned(result) if function is np.empty_like else result
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        refuse_plain((value,), "assignment")
+        super().__setitem__(key, value)
+
+
+def refuse_plain(values: Sequence[Any], what: str) -> None:
+    """Raises where a plain NumPy array is among the values."""
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            refuse_plain(value, what)
+        elif isinstance(value, np.ndarray) and not isinstance(value, SimArray):
+            raise ArgumentError(f"{what}: expected all arrays on one device, received one on "
+                                f"cuda-sim and one on cpu. Move one of them with to_device.")
+
+
+def plain(value: Any) -> Any:
+    """The same memory seen as plain NumPy arrays, in tuples, lists and dicts too."""
+    if isinstance(value, SimArray):
+        return value.view(np.ndarray)
+    if isinstance(value, (tuple, list)):
+        return type(value)(plain(v) for v in value)
+    return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def wrapped(value: Any) -> Any:
+    """NumPy's arrays and numbers as SimArrays, as CuPy gives arrays of no dimensions."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(wrapped(v) for v in value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value).view(SimArray)
+    return value
+
+
+def poisoned(x: np.ndarray) -> np.ndarray:
+    """x with every byte 255: NaN in floats."""
+    plain(x).reshape(-1).view(np.uint8)[...] = 255
+    return x
+
+
+class _Module:
+    """NumPy as the module of this device: np.zeros makes a SimArray, np.empty one of NaN."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(np, name)
+        if not callable(function) or isinstance(function, type):
+            return function
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name not in ("array", "asarray", "ascontiguousarray"):  # these bring arrays over
+                refuse_plain((*args, *kwargs.values()), name)
+            result = wrapped(function(*plain(args), **plain(kwargs)))
+            return poisoned(result) if name in ("empty", "empty_like") else result
+        return call
+
+
+xp = _Module()
+
+
+# Compiling and launching
+
+def compiler() -> str:
+    """The C++ compiler: what CXX names, c++, g++ or clang++."""
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        if name and shutil.which(name) and os.name == "posix":
+            return shutil.which(name)
+    raise KernelError("cuda-sim: expected a C++ compiler on Linux or macOS (CXX, c++, g++ or "
+                      "clang++), found none. Install one: apt install g++, or xcode-select "
+                      "--install.")
+
+
+@functools.cache
+def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
+            digest: str) -> ctypes.CDLL:
+    """The compiled kernels `names` of a .cu file, from the cache where they have been before.
+
+    digest: a hash of the sources. Raises KernelError with the compiler's message.
+    """
+    import hashlib
+    import subprocess
+    import tempfile
+
+    flags = (*FLAGS, *os.environ.get("MINICNN_SIM_FLAGS", "").split(), *options)
+    command = [compiler(), *flags]
+    if os.uname().sysname == "Linux":
+        command += ["-Wl,-Bsymbolic"]  # a kernel's name means this file's
+    key = hashlib.sha256("\0".join([*command, str(file), *names, digest]).encode()).hexdigest()
+    path = cache_folder() / "kernels" / f"{file.stem}-{key[:24]}.so"
+    if not path.exists():
+        text = "\n".join([f'#include "{file}"', *(f"SIMULATE({name})" for name in names), ""])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            source, made = Path(folder, file.name), Path(folder, path.name)
+            source.write_text(text)
+            done = subprocess.run([*command, str(source), "-o", str(made)], capture_output=True,
+                                  text=True)
+            if done.returncode:
+                raise KernelError(f"{file}: expected a kernel that compiles, received from the "
+                                  f"compiler: {first_error(done.stderr)}. Mend that line.")
+            os.replace(made, path)
+    return ctypes.CDLL(str(path))
+
+
+def first_error(text: str) -> str:
+    """The compiler's first error (file:line:column: error: …), else all it said."""
+    errors = [line for line in text.splitlines() if "error" in line]
+    return (errors or [text.strip()])[0].rstrip(".")
+
+
+class _Array(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("bytes", ctypes.c_int64), ("writable", ctypes.c_int),
+                ("copy", ctypes.c_void_p), ("start", ctypes.c_void_p), ("length", ctypes.c_int64)]
+
+
+class _Report(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_char * 400), ("array", ctypes.c_int), ("offset", ctypes.c_int64)]
+
+
+def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
+        values: Sequence[tuple[str, Any, bool]], only: int = -1) -> None:
+    """One launch. values: (name, contiguous SimArray or NumPy number, may it be written).
+
+    only: the number of a block, to run that one alone. Raises KernelError, with every array as it
+    was, where the kernel does what it must not.
+    """
+    arrays = [(n, a, w) for n, a, w in values if isinstance(a, np.ndarray)]
+    table = (_Array * max(1, len(arrays)))(
+        *(_Array(a.ctypes.data, a.nbytes, w) for _, a, w in arrays))
+    numbers = [np.array(v) for _, v, _ in values if not isinstance(v, np.ndarray)]
+    places, pointers, k = iter(numbers), [], 0
+    for _, value, _ in values:
+        if isinstance(value, np.ndarray):
+            pointers.append(ctypes.addressof(table[k]) + _Array.copy.offset)
+            k += 1
+        else:
+            pointers.append(next(places).ctypes.data)
+    report = _Report()
+    size = (ctypes.c_uint * 6)(*grid, *block)
+    with _one_at_a_time:
+        wrong = code.simulate(getattr(code, f"simulate_{name}"),
+                              (ctypes.c_void_p * len(pointers))(*pointers), table, len(arrays),
+                              size, runs, ctypes.c_int64(only), ctypes.byref(report))
+    if wrong:
+        where = ""
+        if report.array >= 0:
+            n, a, _ = arrays[report.array]
+            where = f" {n}[{report.offset // a.itemsize}]" if report.offset else f" {n}"
+            where += f" of {a.size} elements"
+        raise KernelError(f"{name}: expected every thread to keep to its arrays; "
+                          f"{report.text.decode()}{where}. Check its indices and barriers.")
