@@ -1,13 +1,53 @@
-"""What every test shares: quick, repeatable drawing of shapes, one thread, one generator."""
+"""What every test shares: quick, repeatable drawing of shapes, one thread, one generator, and the
+devices: every test of an op, a layer, a loss or an optimizer runs on each of them."""
+
+from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+import reference
 import torch
+
+from minicnn import simulator
+from minicnn.arrays import module_of
+from minicnn.errors import ArgumentError
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.load_profile("minicnn")
+
+ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "test_against_torch.py",
+                   "test_devices.py")
+
+
+def devices():
+    """"cpu", "cuda-sim", and "cuda" where CuPy finds a GPU."""
+    try:
+        module_of("cuda")
+    except ArgumentError:
+        return ["cpu", "cuda-sim"]
+    return ["cpu", "cuda-sim", "cuda"]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "cpu_only: looks inside NumPy, or computes nothing")
+
+
+def pytest_generate_tests(metafunc):
+    part = Path(metafunc.definition.path).relative_to(Path(__file__).parent).parts[0]
+    if part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
+        metafunc.parametrize("device", devices(), indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def device(request, monkeypatch):
+    """Where reference.array puts its numbers. On cuda-sim each launch runs twice, the second time
+    with its blocks and threads shuffled: a result that depends on their order is an error."""
+    monkeypatch.setattr(reference, "DEVICE", getattr(request, "param", "cpu"))
+    if reference.DEVICE == "cuda-sim":
+        monkeypatch.setattr(simulator, "runs", 2)
+    return reference.DEVICE
 
 
 @pytest.fixture

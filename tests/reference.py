@@ -1,12 +1,12 @@
 """The oracles: every formula once more, in plain Python loops, slow and obvious.
 
-No formula here comes from minicnn. Images are NHWC, kernels
-(KH, KW, C, F), gradients are called d + name, as in the engine; `pads` is ((top, bottom),
-(left, right)).
+No formula here comes from minicnn, and every oracle computes with NumPy, wherever its arguments
+are. Images are NHWC, kernels (KH, KW, C, F), gradients are called d + name, as in the engine;
+`pads` is ((top, bottom), (left, right)).
 """
 
 import contextlib
-import importlib
+import functools
 import math
 import re
 
@@ -14,22 +14,38 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from minicnn import ops
+from minicnn.arrays import device_of, to_cpu, to_device, xp_of
 from minicnn.errors import MiniCNNError
+
+DEVICE = "cpu"  # of the running test: the fixture `device` of conftest.py sets it
 
 # Making, comparing, refusing
 
 
+def on_device(x):
+    """Numbers, or an array of NumPy's, as an array on the device of the running test."""
+    return to_device(np.asarray(x), DEVICE)
+
+
 def array(rng, *shape, dtype=np.float64):
-    """Random numbers. Test data is made here and compared below: a device goes into these two."""
-    return rng.normal(size=shape).astype(dtype)
+    """Random numbers, the same on every device."""
+    return on_device(rng.normal(size=shape).astype(dtype))
 
 
 def assert_close(actual, expected, rtol=1e-10):
     """Same shape, and |actual − expected| ≤ rtol · max |expected| everywhere; NaN never passes."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
+    actual, expected = to_cpu(actual), to_cpu(expected)
     assert actual.shape == expected.shape
     error, bound = np.abs(actual - expected), rtol * np.abs(expected).max(initial=0)
     assert (error <= bound).all(), f"off by {error.max()}, allowed {bound}"
+
+
+def assert_same(actual, expected):
+    """Same shape and the same numbers to the last bit; NaN equals NaN."""
+    actual, expected = to_cpu(actual), to_cpu(expected)
+    assert actual.shape == expected.shape
+    np.testing.assert_array_equal(actual, expected)
 
 
 @contextlib.contextmanager
@@ -38,7 +54,7 @@ def assert_refused(*words):
     with pytest.raises(MiniCNNError) as caught:
         yield
     sentence = str(caught.value)
-    assert re.match(r"\w.*: expected .*[.?]$", sentence), sentence
+    assert re.match(r"[\w/].*: expected .*[.?]$", sentence), sentence
     for word in words:
         assert word in sentence, sentence
 
@@ -46,17 +62,24 @@ def assert_refused(*words):
 @contextlib.contextmanager
 def blocks_of(elements):
     """Convolutions cut their column matrix into blocks of about that many elements."""
-    module = importlib.import_module("minicnn.ops.im2col")  # ops.im2col is the function
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK_ELEMENTS", elements)
+        patch.setitem(ops.BLOCK_ELEMENTS, DEVICE, elements)
         yield
+
+
+def oracle(formula):
+    """The formula, of NumPy's arrays whatever it is given."""
+    @functools.wraps(formula)
+    def on_cpu(*arguments):
+        return formula(*(to_cpu(a) if device_of(a) != "cpu" else a for a in arguments))
+    return on_cpu
 
 
 def numeric_gradient(f, x, eps=1e-6):
     """df/dx by central differences; f() reads x, which is moved in place and put back."""
     dx = np.zeros(x.shape)
     for k in np.ndindex(x.shape):
-        value = x[k]
+        value = float(x[k])
         x[k] = value + eps
         above = f()
         x[k] = value - eps
@@ -89,16 +112,17 @@ LAYOUTS = ["contiguous", "Fortran", "channels first", "every other pixel", "back
 
 def laid_out(x, layout):
     """x (N, H, Wd, C) arranged otherwise in memory; same numbers, but for "broadcast"."""
+    xp = xp_of(x)
     if layout == "Fortran":
-        return np.asfortranarray(x)
+        return xp.asfortranarray(x)
     if layout == "channels first":
-        return np.ascontiguousarray(x.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+        return xp.ascontiguousarray(x.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
     if layout == "every other pixel":
-        return np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)[:, ::2, ::2]
+        return xp.repeat(xp.repeat(x, 2, axis=1), 2, axis=2)[:, ::2, ::2]
     if layout == "backwards":
-        return np.ascontiguousarray(x[:, ::-1, ::-1])[:, ::-1, ::-1]
+        return xp.ascontiguousarray(x[:, ::-1, ::-1])[:, ::-1, ::-1]
     if layout == "broadcast":
-        return np.broadcast_to(x[:, :1], x.shape)  # stride 0, and read-only
+        return xp.broadcast_to(x[:, :1], x.shape)  # stride 0, and read-only
     return x
 
 
@@ -145,6 +169,25 @@ def seen(i, j, p, q, strides, pads):
     return i * strides[0] + p - pads[0][0], j * strides[1] + q - pads[1][0]
 
 
+def window_of(geometry):
+    """The engine's Window for a drawn geometry."""
+    shape, kernel, strides, padding = geometry
+    return ops.Window(kernel, strides, pads_of(padding, shape[1:3], kernel, strides))
+
+
+@oracle
+def im2col(x, kernel, strides, pads):
+    """cols (N, OH, OW, KH, KW, C): the window of each output pixel, zeros where padded."""
+    N, OH, OW, C = output_shape(x.shape, kernel, strides, pads)
+    cols = np.zeros((N, OH, OW, *kernel, C))
+    for n, i, j, p, q in np.ndindex(cols.shape[:5]):
+        h, w = seen(i, j, p, q, strides, pads)
+        if 0 <= h < x.shape[1] and 0 <= w < x.shape[2]:
+            cols[n, i, j, p, q] = x[n, h, w]
+    return cols
+
+
+@oracle
 def conv2d(x, W, b, dy, strides, pads):
     """y, dx, dW, db: z[n,i,j,f] = b[f] + Σ x[n, i·s+p−P, j·s+q−P, c] · W[p,q,c,f]."""
     y, dx, dW, db = np.zeros(dy.shape), np.zeros(x.shape), np.zeros(W.shape), np.zeros(b.shape)
@@ -160,6 +203,7 @@ def conv2d(x, W, b, dy, strides, pads):
     return y, dx, dW, db
 
 
+@oracle
 def pool2d(kind, x, dy, kernel, strides, pads):
     """y, dx for kind "max" (the first maximum gets dy) or "average" (all real pixels share it)."""
     y, dx = np.zeros(dy.shape), np.zeros(x.shape)
@@ -175,9 +219,22 @@ def pool2d(kind, x, dy, kernel, strides, pads):
     return y, dx
 
 
+@oracle
+def unpool(y, switches, shape, kernel, strides, pads):
+    """x of `shape`: each y stands where its switch p·KW + q names; where several meet, their sum.
+    What a switch sends into the padding is gone."""
+    x = np.zeros(shape)
+    for n, i, j, c in np.ndindex(y.shape):
+        h, w = seen(i, j, *divmod(int(switches[n, i, j, c]), kernel[1]), strides, pads)
+        if 0 <= h < shape[1] and 0 <= w < shape[2]:
+            x[n, h, w, c] += y[n, i, j, c]
+    return x
+
+
 # Rows
 
 
+@oracle
 def dense(x, W, b, dy):
     """y, dx, dW, db of y = x·W + b."""
     y, dx, dW, db = np.zeros(dy.shape), np.zeros(x.shape), np.zeros(W.shape), np.zeros(b.shape)
@@ -190,6 +247,7 @@ def dense(x, W, b, dy):
     return y, dx, dW, db
 
 
+@oracle
 def relu(x, dy):
     """y, dx; the derivative at 0 is 0."""
     y, dx = np.zeros(x.shape), np.zeros(x.shape)
@@ -198,6 +256,7 @@ def relu(x, dy):
     return y, dx
 
 
+@oracle
 def sigmoid(x, dy):
     """y, dx, the derivative in its other form 1 / (2 cosh(x/2))²."""
     y, dx = np.zeros(x.shape), np.zeros(x.shape)
@@ -207,6 +266,7 @@ def sigmoid(x, dy):
     return y, dx
 
 
+@oracle
 def softmax(x, dy):
     """y, dx over the last axis, by the whole Jacobian ∂y_j/∂x_k = y_j (δ_jk − y_k)."""
     y, dx = np.zeros(x.shape), np.zeros(x.shape)
@@ -222,6 +282,7 @@ def softmax(x, dy):
 # Losses: the mean over all terms of weight · l
 
 
+@oracle
 def binary_cross_entropy(p, t, sample_weight, class_weight):
     """From probabilities and targets of shape (N, K)."""
     terms = [sample_weight[n] * class_weight[int(t[n, k])] *
@@ -229,6 +290,7 @@ def binary_cross_entropy(p, t, sample_weight, class_weight):
     return math.fsum(terms) / len(terms)
 
 
+@oracle
 def categorical_cross_entropy(p, labels, sample_weight, class_weight):
     """From probabilities (N, K) and class numbers (N,)."""
     terms = [sample_weight[n] * class_weight[label] * -math.log(p[n, label])
@@ -236,6 +298,7 @@ def categorical_cross_entropy(p, labels, sample_weight, class_weight):
     return math.fsum(terms) / len(terms)
 
 
+@oracle
 def mean_squared_error(y, t, sample_weight):
     """Of two arrays of shape (N, K)."""
     terms = [sample_weight[n] * (y[n, k] - t[n, k]) ** 2 for n, k in np.ndindex(y.shape)]

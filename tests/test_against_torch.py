@@ -4,11 +4,13 @@ import copy
 
 import numpy as np
 import pytest
+import reference
 import torch
 from layers.cases import LAYERS, built, run
 from reference import array, assert_close, pads_of
 from torch.nn import functional as F
 
+from minicnn.arrays import to_cpu
 from minicnn.layers import AveragePool2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from minicnn.losses import CategoricalCrossEntropy
 from minicnn.model import Sequential
@@ -50,7 +52,7 @@ def in_torch(layer, x, params):
 
 
 def leaf(a):
-    return torch.tensor(np.ascontiguousarray(a), requires_grad=True)
+    return torch.tensor(np.ascontiguousarray(to_cpu(a)), requires_grad=True)
 
 
 @pytest.mark.parametrize("make, shape", LAYERS.values(), ids=LAYERS)
@@ -61,7 +63,7 @@ def test_forward_and_every_gradient_match_pytorch(make, shape, dtype, rtol, rng)
     dy = array(rng, shape[0], *layer.output_shape(shape[1:]), dtype=dtype)
     x_torch, params = leaf(x), {key: leaf(p) for key, p in layer.params.items()}
     y = in_torch(layer, x_torch, params)
-    y.backward(torch.tensor(dy))
+    y.backward(torch.tensor(to_cpu(dy)))
     expected = [y.detach(), x_torch.grad, *(p.grad for p in params.values())]
     for a, b in zip(run(layer, x, dy), expected, strict=True):
         assert_close(a, b.numpy(), rtol)
@@ -76,7 +78,7 @@ def network():
     for layer in model.layers:
         layer.params = {key: p.astype(np.float64) for key, p in layer.params.items()}
         layer.trainable = layer.name != "dropout"  # its dice are not PyTorch's
-    return model
+    return model.to(reference.DEVICE)
 
 
 @pytest.mark.parametrize("ours, theirs", [
@@ -102,7 +104,7 @@ def test_a_network_trained_for_50_steps_ends_with_pytorchs_weights(ours, theirs,
         model.backward(loss.backward(), input_gradient=False)
         ours.step(model)
 
-        y = torch.tensor(x)
+        y = torch.tensor(to_cpu(x))
         for layer, tensors in zip(model.layers, params, strict=True):
             y = y if layer.name == "dropout" else in_torch(layer, y, tensors)
         weights = torch.tensor([1, 2, 0.5], dtype=y.dtype)[torch.tensor(t)]
@@ -113,6 +115,7 @@ def test_a_network_trained_for_50_steps_ends_with_pytorchs_weights(ours, theirs,
         assert_close(L, L_torch.item(), rtol=1e-6)
         first = first or L
     assert L < 0.9 * first  # it did learn
+    assert model.device == reference.DEVICE
     for layer, tensors, before in zip(model.layers, params, start, strict=True):
         for key, p in layer.params.items():
             assert_close(p, tensors[key].detach().numpy(), rtol=1e-6)

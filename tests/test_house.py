@@ -16,9 +16,9 @@ PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
 ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializers.py",
           "model.py", "gradcheck.py")
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
-HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models", "gradcheck",
-         "model", "weights", "losses", "optimizers", "layers", "initializers", "ops",
-         "preprocessing", "arrays", "errors"]
+HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models", "selfcheck",
+         "gradcheck", "model", "summary", "weights", "losses", "optimizers", "layers",
+         "initializers", "ops", "preprocessing", "launch", "arrays", "simulator", "cache", "errors"]
 
 
 def house_part(file):

@@ -6,12 +6,14 @@ import reference
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import array, assert_close, assert_refused, numeric_gradient
+from reference import array, assert_close, assert_refused, assert_same, numeric_gradient, on_device
 from torch.nn import functional as F
 
+from minicnn.arrays import device_of, to_cpu
 from minicnn.layers import Conv2D, Dense, Flatten, ReLU, Sigmoid, Softmax
-from minicnn.layers.activations import sigmoid, softmax
-from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, fuse
+from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
+from minicnn.ops import sigmoid, softmax
+from minicnn.training import fuse
 
 BCE, CCE, MSE = BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
 
@@ -28,12 +30,12 @@ def torch_terms(kind, from_logits, y, t):
 
 
 def problem(kind, from_logits, N, K, dtype=np.float64):
-    """(y, t, the class of each term) for a loss."""
+    """(y on the device, t, the class of each term) for a loss."""
     rng = np.random.default_rng(0)
     y = 2 * array(rng, N, K)
     t = rng.integers(0, K, N) if kind is CCE else rng.integers(0, 2, (N, K))
     if kind is MSE:
-        return y.astype(dtype), array(rng, N, K, dtype=dtype), None
+        return y.astype(dtype), rng.normal(size=(N, K)).astype(dtype), None
     if not from_logits:
         y = sigmoid(y) if kind is BCE else softmax(y)
     return y.astype(dtype), t, t
@@ -53,7 +55,7 @@ def compare_with_torch(kind, from_logits, N, K, weigh_samples, weigh_classes, dt
     loss = kind(from_logits, class_weight if weigh_classes else None)
     L = loss.forward(y, t, sample_weight)
 
-    leaf = torch.tensor(y, requires_grad=True)
+    leaf = torch.tensor(to_cpu(y), requires_grad=True)
     terms = torch_terms(kind, from_logits, leaf, t)
     if weigh_classes:
         terms = terms * torch.tensor(class_weight[classes].astype(dtype))
@@ -63,7 +65,7 @@ def compare_with_torch(kind, from_logits, N, K, weigh_samples, weigh_classes, dt
     terms.mean().backward()
     assert isinstance(L, float)
     assert_close(L, terms.mean().item(), rtol)
-    assert loss.backward().dtype == dtype
+    assert loss.backward().dtype == dtype and device_of(loss.backward()) == device_of(y)
     assert_close(loss.backward(), leaf.grad.numpy(), rtol)
 
 
@@ -109,22 +111,36 @@ def test_loss_gradient_matches_finite_differences(kind, from_logits, rng):
 def test_losses_change_no_input(kind, from_logits, rng):
     y, t, _ = problem(kind, from_logits, 4, 3)
     weights = rng.uniform(size=4)
+    before = [to_cpu(a).copy() for a in (y, t, weights)]
     for a in (y, t, weights):
-        a.flags.writeable = False
+        if device_of(a) != "cuda":  # CuPy's arrays cannot be locked
+            a.flags.writeable = False  # so that even a change taken back would raise
     loss = kind(from_logits)
     assert loss.forward(y, t, weights) == loss.forward(y, t, weights)
     loss.backward()
+    for a, b in zip((y, t, weights), before, strict=True):
+        assert_same(a, b)
 
 
 def test_losses_by_hand():
-    assert_close(BCE().forward(np.array([0.25, 0.5]), [1, 0]), (np.log(4) + np.log(2)) / 2)
-    assert_close(CCE().forward(np.array([[0.125, 0.875]]), np.array([0])), np.log(8))
-    assert_close(CCE(True).forward(np.zeros((3, 10)), np.array([0, 9, 4])), np.log(10))
-    assert_close(MSE().forward(np.array([[1.0, 5]]), np.array([[3.0, 4]])), (4 + 1) / 2)
+    assert_close(BCE().forward(on_device([0.25, 0.5]), [1, 0]), (np.log(4) + np.log(2)) / 2)
+    assert_close(CCE().forward(on_device([[0.125, 0.875]]), np.array([0])), np.log(8))
+    assert_close(CCE(True).forward(on_device(np.zeros((3, 10))), np.array([0, 9, 4])), np.log(10))
+    assert_close(MSE().forward(on_device([[1.0, 5]]), np.array([[3.0, 4]])), (4 + 1) / 2)
     # the sum is divided by the number of terms, 2, not by the sum of the weights, 4
     loss = MSE()
-    assert_close(loss.forward(np.array([1.0, 2]), np.zeros(2), np.array([1.0, 3])), (1 + 12) / 2)
+    L = loss.forward(on_device([1.0, 2]), np.zeros(2), np.array([1.0, 3]))
+    assert_close(L, (1 + 12) / 2)
     assert_close(loss.backward(), [2 * 1 / 2, 2 * 3 * 2 / 2])
+
+
+@every_loss
+def test_targets_and_weights_may_lie_on_the_device_too(kind, from_logits, rng):
+    y, t, _ = problem(kind, from_logits, 4, 3)
+    weights, there, here = rng.uniform(size=4), kind(from_logits), kind(from_logits)
+    L = there.forward(y, on_device(t), on_device(weights))
+    assert L == here.forward(y, t, weights)
+    assert_same(there.backward(), here.backward())
 
 
 @pytest.mark.parametrize("from_logits", [False, True])
@@ -132,12 +148,12 @@ def test_one_hot_rows_and_class_numbers_are_the_same(from_logits):
     y, t, _ = problem(CCE, from_logits, 5, 4)
     a, b = CCE(from_logits, [1, 2, 3, 4]), CCE(from_logits, [1, 2, 3, 4])
     assert a.forward(y, t) == b.forward(y, np.eye(4, dtype=int)[t])
-    np.testing.assert_array_equal(a.backward(), b.backward())
+    assert_same(a.backward(), b.backward())
 
 
 def test_soft_targets_match_pytorch(rng):
-    y, t = array(rng, 5, 4), softmax(array(rng, 5, 4))
-    leaf = torch.tensor(y, requires_grad=True)
+    y, t = array(rng, 5, 4), softmax(rng.normal(size=(5, 4)))
+    leaf = torch.tensor(to_cpu(y), requires_grad=True)
     expected = F.cross_entropy(leaf, torch.tensor(t))
     expected.backward()
     loss = CCE(True)
@@ -146,11 +162,11 @@ def test_soft_targets_match_pytorch(rng):
 
 
 def test_labels_of_one_unit_may_be_a_plain_row():
-    y, t = np.array([[0.2], [0.7]]), np.array([0, 1])
+    y, t = on_device([[0.2], [0.7]]), np.array([0, 1])
     flat, column = BCE(class_weight=[1, 5]), BCE(class_weight=[1, 5])
     assert flat.forward(y, t) == column.forward(y, t[:, None])
     assert flat.backward().shape == (2, 1)
-    np.testing.assert_array_equal(flat.backward(), column.backward())
+    assert_same(flat.backward(), column.backward())
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -158,21 +174,21 @@ def test_fused_losses_are_exact_at_logits_of_100(dtype):
     tiny, least = np.exp(-100), float(np.finfo(dtype).smallest_subnormal)
     for z, t, L, dz in [(100, 1, tiny, 0), (100, 0, 100, 1),
                         (-100, 1, 100, -1), (-100, 0, tiny, tiny)]:
-        loss = BCE(True)
-        assert loss.forward(np.array([z], dtype), [t]) == pytest.approx(L, rel=1e-6, abs=least)
-        assert loss.backward()[0] == pytest.approx(dz, rel=1e-6, abs=1e-43)
+        loss, z = BCE(True), on_device(np.array([z], dtype))
+        assert loss.forward(z, [t]) == pytest.approx(L, rel=1e-6, abs=least)
+        assert loss.backward().item() == pytest.approx(dz, rel=1e-6, abs=1e-43)
     for t, L, dz in [(0, 0, [0, 0, 0]), (1, 200, [1, -1, 0]), (2, 100, [1, 0, -1])]:
         loss = CCE(True)
-        got = loss.forward(np.array([[100, -100, 0]], dtype), np.array([t]))
+        got = loss.forward(on_device(np.array([[100, -100, 0]], dtype)), np.array([t]))
         assert got == pytest.approx(L, rel=1e-12, abs=1e-40)
-        np.testing.assert_allclose(loss.backward()[0], dz, rtol=1e-12, atol=1e-40)
+        np.testing.assert_allclose(to_cpu(loss.backward())[0], dz, rtol=1e-12, atol=1e-40)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("loss, y, t", [(BCE(), [0, 1, 0, 1], [0, 0, 1, 1]),
                                         (CCE(), [[0, 1], [1, 0]], [0, 0])])
 def test_probabilities_of_0_and_1_stay_finite(loss, y, t, dtype):
-    L = loss.forward(np.array(y, dtype), np.array(t))
+    L = loss.forward(on_device(np.array(y, dtype)), np.array(t))
     assert np.isfinite(L) and L > 1 and np.isfinite(loss.backward()).all()
 
 
@@ -204,6 +220,7 @@ def test_fused_pair_is_the_same_function_as_the_two_apart(activation, kind, K, t
         assert_close(a, b, rtol=1e-9)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("last, loss", [
     (Dense(1), BCE(True)), (Dense(3), CCE(True)), (Dense(3), MSE()), (Sigmoid(), MSE()),
     (Softmax(), MSE()), (ReLU(), MSE()), (Dense(2, activation="sigmoid"), MSE())])
@@ -212,6 +229,7 @@ def test_what_is_no_pair_is_left_alone(last, loss):
     assert fuse(layers, loss) == (layers, loss)
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("last, loss, words", [
     (Sigmoid(), CCE(), ["BinaryCrossEntropy", "learns nothing", "Softmax"]),
     (Dense(1, activation="sigmoid"), CCE(), ["BinaryCrossEntropy", "learns nothing"]),
@@ -230,7 +248,7 @@ def test_impossible_pairs_are_refused_with_the_reason(last, loss, words):
 @pytest.mark.parametrize("from_logits", [False, True])
 def test_one_unit_and_categorical_cross_entropy_are_refused_with_the_reason(from_logits):
     with assert_refused("K ≥ 2", "(3, 1)", "BinaryCrossEntropy"):
-        CCE(from_logits).forward(np.ones((3, 1)), np.zeros(3, int))
+        CCE(from_logits).forward(on_device(np.ones((3, 1))), np.zeros(3, int))
 
 
 THREE = np.full((4, 3), 1 / 3)  # outputs of four samples, three classes
@@ -260,16 +278,17 @@ THREE = np.full((4, 3), 1 / 3)  # outputs of four samples, three classes
 def test_targets_that_do_not_fit_are_refused(loss, y, t, words):
     loss.dy = before = array(np.random.default_rng(0), 2)  # what an earlier forward left
     with assert_refused(type(loss).__name__, *words):
-        loss.forward(y, np.asarray(t))
+        loss.forward(on_device(y), np.asarray(t))
     assert loss.dy is before
 
 
 @pytest.mark.parametrize("shape", [(3,), (4, 1), ()])
 def test_sample_weights_that_do_not_fit_are_refused(shape):
     with assert_refused("sample_weight", "(4,)", str(shape)):
-        CCE().forward(THREE, np.zeros(4, int), np.ones(shape))
+        CCE().forward(on_device(THREE), np.zeros(4, int), np.ones(shape))
 
 
+@pytest.mark.cpu_only
 def test_backward_before_forward_is_refused():
     with assert_refused("MeanSquaredError", "forward"):
         MSE().backward()
@@ -279,16 +298,17 @@ def test_backward_before_forward_is_refused():
 def test_a_sample_of_several_yes_or_no_questions_is_right_when_all_are(from_logits):
     p = np.array([[0.9, 0.2], [0.9, 0.8], [0.1, 0.2]])
     y = np.log(p / (1 - p)) if from_logits else p
-    right = BCE(from_logits).correct(y, np.array([[1, 0], [1, 0], [1, 1]]))
+    right = BCE(from_logits).correct(on_device(y), np.array([[1, 0], [1, 0], [1, 1]]))
     assert right.tolist() == [True, False, False]
 
 
 def test_probabilities_of_zero_cost_what_the_smallest_one_does():
     """Documented: below 1e-12 a probability counts as 1e-12."""
-    assert BCE().forward(np.array([0.0]), np.array([1])) == pytest.approx(12 * np.log(10))
-    assert CCE().forward(np.array([[0.0, 1.0]]), np.array([0])) == pytest.approx(12 * np.log(10))
+    assert BCE().forward(on_device([0.0]), np.array([1])) == pytest.approx(12 * np.log(10))
+    assert CCE().forward(on_device([[0.0, 1.0]]), np.array([0])) == pytest.approx(12 * np.log(10))
 
 
+@pytest.mark.cpu_only
 def test_a_cross_entropy_behind_relu_or_nothing_is_refused():
     for last in (Dense(3), Dense(3, activation="relu"), ReLU()):
         with assert_refused(last.name, "Softmax()", "from_logits=True"):

@@ -21,7 +21,9 @@ LAYERS = {  # name: (a new layer, shape of x)
     "Conv2D": (lambda: Conv2D(4, (3, 2)), IMAGES),
     "Conv2D same, strided": (lambda: Conv2D(2, (2, 3), strides=(2, 1), padding="same"), IMAGES),
     "Conv2D padded + relu": (lambda: Conv2D(4, 3, padding=(2, 1), activation="relu"), IMAGES),
-    "Conv2D + softmax": (lambda: Conv2D(3, (1, 2), strides=2, activation="softmax"), IMAGES),
+    "Conv2D + softmax": (lambda: Conv2D(3, (1, 2), strides=4, activation="softmax"), IMAGES),
+    "Conv2D implicit_gemm": (lambda: Conv2D(4, (3, 2), (1, 2), "same", "relu",
+                                            algorithm="implicit_gemm"), IMAGES),
     "Dense": (lambda: Dense(3), ROWS),
     "Dense + sigmoid": (lambda: Dense(1, activation="sigmoid"), ROWS),
     "MaxPool2D": (lambda: MaxPool2D(2), IMAGES),
@@ -33,7 +35,7 @@ LAYERS = {  # name: (a new layer, shape of x)
     "ReLU": (ReLU, IMAGES),
     "Sigmoid": (Sigmoid, IMAGES),
     "Softmax": (Softmax, ROWS),
-    "Softmax of images": (Softmax, IMAGES),
+    "Softmax of images": (Softmax, (2, 2, 3, 3)),
     "Dropout": (lambda: Dropout(0.4), IMAGES),
 }
 

@@ -4,8 +4,17 @@ import copy
 
 import numpy as np
 import pytest
-from reference import LAYOUTS, array, assert_close, assert_refused, laid_out, numeric_gradient
+from reference import (
+    LAYOUTS,
+    array,
+    assert_close,
+    assert_refused,
+    assert_same,
+    laid_out,
+    numeric_gradient,
+)
 
+from minicnn.arrays import device_of, xp_of
 from minicnn.layers import Layer
 
 from .cases import IMAGES, LAYERS, ROWS, built, run
@@ -41,6 +50,7 @@ def test_every_gradient_matches_finite_differences(make, shape, rng):
 def test_dtype_in_is_dtype_out(make, shape, dtype, rng):
     layer, x, dy = ready(make, shape, rng, dtype)
     assert {array.dtype for array in run(layer, x, dy)} == {np.dtype(dtype)}
+    assert {device_of(array) for array in run(layer, x, dy)} == {device_of(x)}
     assert layer.forward(x, training=False).dtype == dtype
     layer.params = {key: p.astype(np.float32) for key, p in layer.params.items()}
     assert layer.forward(x).dtype == dtype  # also over float32 parameters
@@ -51,14 +61,15 @@ def test_dtype_in_is_dtype_out(make, shape, dtype, rng):
 def test_inputs_are_never_changed(make, shape, rng):
     layer, x, dy = ready(make, shape, rng)
     kept = [a.copy() for a in (x, dy, *layer.params.values())]
-    for a in (x, dy, *layer.params.values()):
-        a.flags.writeable = False  # so that even a change taken back would raise
+    if device_of(x) != "cuda":  # CuPy's arrays cannot be locked
+        for a in (x, dy, *layer.params.values()):
+            a.flags.writeable = False  # so that even a change taken back would raise
     y = layer.forward(x, training=True)
     before = y.copy()
     layer.backward(dy)
     layer.forward(x, training=False)
     for a, b in zip((x, dy, *layer.params.values(), y), (*kept, before), strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert_same(a, b)
 
 
 @every_layer
@@ -71,7 +82,8 @@ def test_memory_layout_does_not_matter(make, shape, layout, rng):
         x, shaped = laid_out(x, layout), dy
     if shaped.ndim == 4:
         shaped = laid_out(shaped, layout)
-    expected = run(copy.deepcopy(layer), np.ascontiguousarray(x), np.ascontiguousarray(shaped))
+    expected = run(copy.deepcopy(layer), xp_of(x).ascontiguousarray(x),
+                   xp_of(x).ascontiguousarray(shaped))
     for a, b in zip(run(layer, x, shaped), expected, strict=True):
         assert_close(a, b, rtol=1e-13)
 
@@ -88,7 +100,7 @@ def test_one_image_is_computed_as_in_the_batch(make, shape, rng):
 def test_keep_false_keeps_nothing_and_changes_no_number(make, shape, rng):
     layer, x, dy = ready(make, shape, rng)
     y = layer.forward(x)
-    np.testing.assert_array_equal(layer.forward(x, keep=False), y)
+    assert_same(layer.forward(x, keep=False), y)
     inner = getattr(layer, "activation", None)
     assert layer.cache is None and (inner is None or inner.cache is None)
     with assert_refused(layer.name, "forward", "keep=True"):
@@ -129,7 +141,7 @@ def test_gradients_are_assigned_not_accumulated(make, shape, rng):
     first = run(layer, x, dy)
     second = run(layer, x, dy)
     for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert_same(a, b)
 
 
 @with_parameters
@@ -137,9 +149,9 @@ def test_a_frozen_layer_passes_dx_but_computes_no_gradient(make, shape, rng, mon
     layer, x, dy = ready(make, shape, rng)
     expected = run(layer, x, dy)[1]
     layer.grads, layer.trainable = {}, False
-    monkeypatch.setattr(layer, "param_gradients", None)  # calling it would raise
+    monkeypatch.setattr(layer, "weight_gradient", None)  # calling it would raise
     layer.forward(x)
-    np.testing.assert_array_equal(layer.backward(dy), expected)
+    assert_same(layer.backward(dy), expected)
     layer.backward_params(dy)
     assert layer.grads == {}
 
@@ -153,7 +165,7 @@ def test_backward_params_gives_the_same_gradients_without_dx(make, shape, rng, m
     layer.forward(x)
     layer.backward_params(dy)
     for key, grad in zip(layer.params, expected, strict=True):
-        np.testing.assert_array_equal(layer.grads[key], grad)
+        assert_same(layer.grads[key], grad)
 
 
 @with_parameters
@@ -163,6 +175,7 @@ def test_a_layer_that_was_not_built_says_so(make, shape, rng):
         layer.forward(array(rng, *shape))
 
 
+@pytest.mark.cpu_only
 @every_layer
 def test_repr_is_the_call_that_makes_the_layer(make, shape, rng):
     layer = make()

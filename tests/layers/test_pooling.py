@@ -10,13 +10,16 @@ from reference import (
     array,
     assert_close,
     assert_refused,
+    assert_same,
     geometries,
     laid_out,
+    on_device,
     output_shape,
     pads_of,
     pool2d,
 )
 
+from minicnn.arrays import to_cpu
 from minicnn.layers import AveragePool2D, GlobalAveragePool2D, MaxPool2D
 
 from .cases import run
@@ -31,7 +34,8 @@ def prepared(kind, geometry, layout, ties=False, dtype=np.float64):
     shape, kernel, strides, padding = geometry
     rng = np.random.default_rng(0)
     pads = pads_of(padding, shape[1:3], kernel, strides)
-    x = rng.integers(-2, 2, shape).astype(dtype) if ties else array(rng, *shape, dtype=dtype)
+    x = (on_device(rng.integers(-2, 2, shape).astype(dtype)) if ties
+         else array(rng, *shape, dtype=dtype))
     dy = array(rng, *output_shape(shape, kernel, strides, pads), dtype=dtype)
     return KINDS[kind](kernel, strides, padding), laid_out(x, layout), dy, pads
 
@@ -39,7 +43,7 @@ def prepared(kind, geometry, layout, ties=False, dtype=np.float64):
 def torch_pool(kind, x, dy, kernel, strides, pads):
     """y, dx by PyTorch, padded by hand: with −inf, or with zeros that are not counted."""
     (top, bottom), (left, right) = pads
-    x = torch.tensor(np.ascontiguousarray(x)).requires_grad_()
+    x = torch.tensor(np.ascontiguousarray(to_cpu(x))).requires_grad_()
 
     def padded(a, value):
         a = a.permute(0, 3, 1, 2).contiguous()
@@ -52,7 +56,7 @@ def torch_pool(kind, x, dy, kernel, strides, pads):
         y = (torch.nn.functional.avg_pool2d(padded(x, 0), kernel, strides)
              / torch.nn.functional.avg_pool2d(real, kernel, strides))
     y = y.permute(0, 2, 3, 1)
-    y.backward(torch.tensor(dy))
+    y.backward(torch.tensor(to_cpu(dy)))
     return y.detach().numpy(), x.grad.numpy()
 
 
@@ -82,7 +86,7 @@ def test_pooling_matches_pytorch_in_float32(kind, geometry):
 
 
 def test_padding_never_wins_a_maximum_nor_counts_in_a_mean():
-    x = np.full((1, 2, 2, 1), -7.0)
+    x = on_device(np.full((1, 2, 2, 1), -7.0))
     for kind in KINDS.values():
         y = kind(2, strides=2, padding=1).forward(x)
         assert (y == -7).all() and y.shape == (1, 2, 2, 1)
@@ -90,7 +94,8 @@ def test_padding_never_wins_a_maximum_nor_counts_in_a_mean():
 
 def test_the_first_of_equal_minus_infinities_gets_the_gradient(rng):
     padding = "valid"
-    x, pads = np.full((2, 5, 5, 1), -np.inf), pads_of(padding, (5, 5), (3, 3), (2, 2))
+    x = on_device(np.full((2, 5, 5, 1), -np.inf))
+    pads = pads_of(padding, (5, 5), (3, 3), (2, 2))
     dy = array(rng, *output_shape(x.shape, (3, 3), (2, 2), pads))
     y, dx = run(MaxPool2D(3, 2, padding), x, dy)
     assert (y == -np.inf).all()
@@ -103,8 +108,7 @@ def test_nan_comes_through_pooling_as_in_pytorch(rng):
     for kind, layer in KINDS.items():
         y, dx = run(layer(3, 2, "same"), x, dy := array(rng, 2, 3, 3, 2))
         pads = pads_of("same", (5, 6), (3, 3), (2, 2))
-        np.testing.assert_array_equal(np.isnan(y), np.isnan(
-            torch_pool(kind, x, dy, (3, 3), (2, 2), pads)[0]))
+        assert_same(np.isnan(y), np.isnan(torch_pool(kind, x, dy, (3, 3), (2, 2), pads)[0]))
         assert np.isnan(y).any() and not np.isnan(dx).any()
 
 
@@ -130,6 +134,7 @@ def test_global_average_pool_is_the_mean_of_each_channel(rng):
     (dict(pool_size=0), ["pool_size", "0"]), (dict(pool_size=2.0), ["pool_size", "2.0"]),
     (dict(strides=0), ["strides", "0"])], ids=str)
 @every_kind
+@pytest.mark.cpu_only
 def test_arguments_that_do_not_fit_are_refused(kind, arguments, words):
     with assert_refused("pool1", *words):
         KINDS[kind](name="pool1", **arguments)

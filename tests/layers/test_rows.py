@@ -5,7 +5,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import array, assert_close, assert_refused
+from reference import array, assert_close, assert_refused, assert_same, on_device
 
 from minicnn.layers import Dense, Flatten, ReLU, Sigmoid, Softmax
 
@@ -52,18 +52,18 @@ def test_flatten_puts_the_channel_last(rng):
     for n, h, w, c in np.ndindex(x.shape):
         assert y[n, (h * 4 + w) * 5 + c] == x[n, h, w, c]
     dy = array(rng, 2, 60)
-    np.testing.assert_array_equal(layer.backward(dy), dy.reshape(x.shape))
+    assert_same(layer.backward(dy), dy.reshape(x.shape))
 
 
 def test_relu_at_zero_has_derivative_zero(rng):
     layer = ReLU()
-    assert layer.forward(np.array([[-1.0, -0.0, 0.0, 2.0]])).tolist() == [[0, 0, 0, 2]]
-    assert layer.backward(np.array([[3.0, 4.0, 5.0, 6.0]])).tolist() == [[0, 0, 0, 6]]
+    assert layer.forward(on_device([[-1.0, -0.0, 0.0, 2.0]])).tolist() == [[0, 0, 0, 2]]
+    assert layer.backward(on_device([[3.0, 4.0, 5.0, 6.0]])).tolist() == [[0, 0, 0, 6]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sigmoid_and_softmax_never_overflow(dtype):
-    x = np.array([[-1000, -100, 0, 100, 1000]], dtype)
+    x = on_device(np.array([[-1000, -100, 0, 100, 1000]], dtype))
     y = Sigmoid().forward(x)
     assert y[0, 0] == 0 and y[0, 2] == 0.5 and (y[0, 3:] == 1).all()
     assert_close(y[0, 1], np.exp(dtype(-100)), rtol=1e-6)  # tiny, yet all its digits are right
@@ -81,12 +81,12 @@ def test_softmax_does_not_feel_a_shift(rng):
 @pytest.mark.parametrize("x", [np.zeros((3, 1)), np.zeros((2, 4, 4, 1))])
 def test_softmax_of_one_unit_is_refused_with_the_reason(x):
     with assert_refused("always 1", "Sigmoid"):
-        Softmax().forward(x)
+        Softmax().forward(on_device(x))
 
 
 def test_softmax_of_an_array_without_N_is_refused():
     with assert_refused("softmax"):
-        Softmax().forward(np.zeros(3))
+        Softmax().forward(on_device(np.zeros(3)))
 
 
 @pytest.mark.parametrize("shape, words", [
@@ -99,6 +99,7 @@ def test_dense_refuses_inputs_that_do_not_fit(shape, words, rng):
     assert layer.cache is None
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("units", [0, -1, 2.5, "3", True, (3, 4)])
 def test_dense_refuses_units_that_are_no_count(units):
     with assert_refused("fc1", "units", repr(units)):

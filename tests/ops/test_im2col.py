@@ -2,56 +2,132 @@
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import LAYOUTS, array, assert_close, blocks_of, geometries, laid_out
+from reference import (
+    LAYOUTS,
+    array,
+    assert_close,
+    assert_same,
+    blocks_of,
+    geometries,
+    laid_out,
+    on_device,
+    window_of,
+)
 
 from minicnn import ops
+from minicnn.arrays import to_cpu, xp_of
+
+
+def some_rows(N, OH, first, count):
+    """A slice of the N·OH output rows as the engine takes them: of one image, or whole images."""
+    first = first % (N * OH)
+    if count >= OH:
+        return slice(first // OH * OH, min(N, first // OH + count // OH) * OH)
+    return slice(first, min(first + count, (first // OH + 1) * OH))
 
 
 @given(geometries(), st.sampled_from(LAYOUTS))
 def test_im2col_gathers_what_the_formula_says(geometry, layout):
-    (N, H, Wd, C), kernel, strides, _ = geometry
-    x = laid_out(array(np.random.default_rng(0), N, H + 4, Wd + 4, C), layout)
-    cols = ops.im2col(x, kernel, strides)
-    assert cols.flags.c_contiguous and not np.shares_memory(cols, x)
-    assert cols.shape[1:5] == ((H + 4 - kernel[0]) // strides[0] + 1,
-                               (Wd + 4 - kernel[1]) // strides[1] + 1, *kernel)
-    for n, i, j, p, q, c in np.ndindex(cols.shape):
-        assert cols[n, i, j, p, q, c] == x[n, i * strides[0] + p, j * strides[1] + q, c]
+    (N, *_), window = geometry[0], window_of(geometry)
+    x = laid_out(array(np.random.default_rng(0), *geometry[0]), layout)
+    cols = ops.im2col(x, window)
+    assert cols.flags.c_contiguous and not xp_of(x).shares_memory(cols, x)
+    expected = reference.im2col(x, *window)
+    assert cols.shape == (N * expected.shape[1], *expected.shape[2:])
+    assert_same(cols.reshape(expected.shape), expected)
+
+
+@given(geometries(), st.integers(0, 5), st.integers(1, 6))
+def test_im2col_of_some_rows_is_a_piece_of_the_whole_and_fills_what_it_is_given(geometry, first,
+                                                                                count):
+    x, window = array(np.random.default_rng(0), *geometry[0]), window_of(geometry)
+    whole, OH = ops.im2col(x, window), window.output_size(x.shape[1:3])[0]
+    rows = some_rows(len(x), OH, first, count)
+    out = on_device(np.full(whole[rows].size, np.nan))
+    cols = ops.im2col(x, window, rows, out)
+    assert_same(cols, whole[rows])
+    assert_same(out, cols.reshape(-1))  # out is what was filled
+
+
+@pytest.mark.parametrize("pads", [((3, 0), (0, 0)), ((0, 3), (0, 0)), ((0, 0), (3, 0)),
+                                  ((0, 0), (0, 3)), ((4, 4), (4, 4))])
+def test_a_window_wholly_in_the_padding_is_zeros_and_gives_nothing_back(pads, rng):
+    x, window = array(rng, 2, 3, 3, 2), ops.Window((2, 2), (1, 1), pads)
+    cols = ops.im2col(x, window)
+    expected = reference.im2col(x, *window)
+    beyond = (expected == 0).all(axis=(3, 4, 5))
+    assert beyond.any()
+    assert_same(cols.reshape(expected.shape), expected)
+    c = on_device(np.where(beyond[..., None, None, None], 1.0, np.zeros(expected.shape)))
+    dx = ops.col2im(c.reshape(cols.shape), on_device(np.zeros(x.shape)), window)
+    assert_same(dx, np.zeros(x.shape))
 
 
 @given(geometries())
 def test_col2im_is_the_adjoint_of_im2col(geometry):
-    (N, H, Wd, C), kernel, strides, _ = geometry
-    rng = np.random.default_rng(0)
-    x = array(rng, N, H + 4, Wd + 4, C)
-    cols = ops.im2col(x, kernel, strides)
+    rng, window = np.random.default_rng(0), window_of(geometry)
+    x = array(rng, *geometry[0])
+    cols = ops.im2col(x, window)
     c = array(rng, *cols.shape)
-    back = ops.col2im(c, np.zeros(x.shape), strides)
-    assert_close((cols * c).sum(), (x * back).sum(), rtol=1e-11)
+    back = ops.col2im(c, on_device(np.zeros(x.shape)), window)
+    scale = float(abs(cols * c).sum())  # the sums may nearly cancel
+    assert_close(((cols * c).sum() - (x * back).sum()) / scale + 1, 1.0, rtol=1e-13)
+
+
+@given(geometries())
+def test_col2im_by_blocks_is_col2im(geometry):
+    rng, window = np.random.default_rng(0), window_of(geometry)
+    shape, (OH, OW) = geometry[0], window.output_size(geometry[0][1:3])
+    cols = array(rng, shape[0] * OH, OW, *window.kernel, shape[3])
+    whole = ops.col2im(cols, on_device(np.zeros(shape)), window)
+    for most in (1, 2 * cols[0].size, 1 << 19):
+        dx = on_device(np.zeros(shape))
+        for rows in ops.row_blocks(shape[0], OH, cols[0].size, most):
+            assert ops.col2im(cols[rows], dx, window, rows) is dx
+        assert_close(dx, whole, rtol=1e-13)
 
 
 def test_col2im_adds_to_what_is_there(rng):
-    c, start = array(rng, 1, 2, 2, 2, 2, 1), array(rng, 1, 3, 3, 1)
-    added = ops.col2im(c, start.copy(), (1, 1)) - start
-    assert_close(added, ops.col2im(c, np.zeros((1, 3, 3, 1)), (1, 1)), rtol=1e-14)
-    assert_close(added[0, 1, 1, 0], c[0, 0, 0, 1, 1, 0] + c[0, 0, 1, 1, 0, 0] + c[0, 1, 0, 0, 1, 0]
-                 + c[0, 1, 1, 0, 0, 0], rtol=1e-14)  # the middle pixel is seen by all four windows
+    c, start = array(rng, 2, 2, 2, 2, 1), array(rng, 1, 3, 3, 1)
+    window = ops.Window((2, 2), (1, 1))
+    added = ops.col2im(c, start.copy(), window) - start
+    assert_close(added, ops.col2im(c, on_device(np.zeros((1, 3, 3, 1))), window), rtol=1e-14)
+    added, c = to_cpu(added), to_cpu(c)
+    assert_close(added[0, 1, 1, 0], c[0, 0, 1, 1, 0] + c[0, 1, 1, 0, 0] + c[1, 0, 0, 1, 0]
+                 + c[1, 1, 0, 0, 0], rtol=1e-14)  # the middle pixel is seen by all four windows
 
 
 @pytest.mark.parametrize("budget", [1, 7, 40, 100, 1 << 19])
 @given(geometries())
 def test_blocks_cut_the_column_matrix_without_gap_or_overlap(budget, geometry):
-    (N, H, Wd, C), kernel, strides, _ = geometry
-    x = array(np.random.default_rng(0), N, H + 4, Wd + 4, C)
-    whole = ops.im2col(x, kernel, strides)
-    joined, times = np.zeros(whole.shape), np.zeros(whole.shape[:2], int)
+    x, window = array(np.random.default_rng(0), *geometry[0]), window_of(geometry)
+    whole = to_cpu(ops.im2col(x, window))
+    joined, times = np.zeros(whole.shape), np.zeros(len(whole), int)
     with blocks_of(budget):
-        for block, cols in ops.column_blocks(x, kernel, strides):
-            times[block] += 1
-            joined[block] = cols.reshape(joined[block].shape)
-            one_row = whole[0, 0].size
-            assert cols.size <= max(budget, one_row)  # never more than asked, but for one row
+        for rows, cols in ops.column_blocks(x, window):
+            times[rows] += 1
+            joined[rows] = to_cpu(cols).reshape(joined[rows].shape)
+            assert cols.shape[1] == whole[0, 0].size
+            assert cols.size <= max(budget, whole[0].size)  # never more, but for one row
     assert (times == 1).all()
-    np.testing.assert_array_equal(joined, whole)
+    assert_same(joined, whole)
+
+
+@pytest.mark.cpu_only
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(1, 200))
+def test_a_block_is_whole_images_or_rows_of_one_image(N, OH, row_elements, most):
+    rows = list(ops.row_blocks(N, OH, row_elements, most))
+    assert [k for block in rows for k in range(N * OH)[block]] == list(range(N * OH))
+    for block in rows:
+        whole = block.start % OH == block.stop % OH == 0
+        assert whole or block.start // OH == (block.stop - 1) // OH
+        assert (block.stop - block.start) * row_elements <= max(most, row_elements)
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("most", [1, 100])
+def test_no_images_are_no_blocks(most):
+    assert list(ops.row_blocks(0, 3, 5, most)) == []

@@ -2,81 +2,112 @@
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import given
-from reference import array, assert_close, geometries
+from reference import array, assert_close, assert_same, geometries, on_device, window_of
 
 from minicnn import ops
+from minicnn.arrays import to_cpu
+from minicnn.ops import Window
 
 
 def image(rows):
     """A list of rows -> x (1, H, Wd, 1)."""
-    return np.array(rows, np.float64)[None, :, :, None]
+    return on_device(np.array(rows, np.float64)[None, :, :, None])
 
 
 def test_switches_are_the_places_of_the_maxima_by_hand():
-    x = image([[1, 5, 2, 0],
-               [3, 4, 7, 6]])
-    y, switches = ops.max_pool(x, (2, 2), (1, 1))
+    x, window = image([[1, 5, 2, 0],
+                       [3, 4, 7, 6]]), Window((2, 2), (1, 1))
+    y, switches = ops.max_pool(x, window)
     assert y.ravel().tolist() == [5, 7, 7]
     assert switches.ravel().tolist() == [1, 3, 2]  # place p·2 + q in each window
-    dx = ops.max_pool_backward(image([[10, 20, 40]]), switches, np.zeros(x.shape), (2, 2), (1, 1))
+    dx = ops.unpool(image([[10, 20, 40]]), switches, x.shape, window)
     assert dx[0, :, :, 0].tolist() == [[0, 10, 0, 0], [0, 0, 60, 0]]  # one 7 wins twice: 20 + 40
 
 
 def test_first_of_equal_maxima_wins_by_hand():
     x = image([[2, 2, 1, 3],
                [2, 2, 3, 3]])
-    y, switches = ops.max_pool(x, (2, 2), (2, 2))
+    y, switches = ops.max_pool(x, Window((2, 2), (2, 2)))
     assert y.ravel().tolist() == [2, 3]
     assert switches.ravel().tolist() == [0, 1]
 
 
 def test_no_switches_unless_asked_for(rng):
-    x = array(rng, 2, 5, 5, 3)
-    y, switches = ops.max_pool(x, (3, 2), (2, 1), with_switches=False)
+    x, window = array(rng, 2, 5, 5, 3), Window((3, 2), (2, 1))
+    y, switches = ops.max_pool(x, window, with_switches=False)
     assert switches is None
-    np.testing.assert_array_equal(y, ops.max_pool(x, (3, 2), (2, 1))[0])
+    assert_same(y, ops.max_pool(x, window)[0])
 
 
 def test_windows_of_more_than_256_places_have_switches_too(rng):
-    x = array(rng, 1, 17, 18, 2)
-    y, switches = ops.max_pool(x, (17, 18), (1, 1))
-    assert switches.ravel().tolist() == [x[0, :, :, c].argmax() for c in (0, 1)]
-    dx = ops.max_pool_backward(y, switches, np.zeros(x.shape), (17, 18), (1, 1))
-    assert np.count_nonzero(dx) == 2 and dx.max() == x.max()
+    x, window = array(rng, 1, 17, 18, 2), Window((17, 18), (1, 1))
+    x[0, 16, 16, 1] = 9
+    y, switches = ops.max_pool(x, window)
+    assert switches.ravel().tolist() == [int(x[0, :, :, 0].argmax()), 16 * 18 + 16]
+    dx = to_cpu(ops.unpool(y, switches, x.shape, window))
+    assert np.count_nonzero(dx) == 2 and dx[0, 16, 16, 1] == 9
 
 
 @pytest.mark.parametrize("place", range(4))
 def test_nan_comes_through_max_pooling(place):
-    x = image([[1, 2], [3, 4]])
-    x.flat[place] = np.nan
-    y, switches = ops.max_pool(x, (2, 2), (2, 2))
+    numbers = np.array([[1.0, 2], [3, 4]])
+    numbers.flat[place] = np.nan
+    x, window = image(numbers), Window((2, 2), (2, 2))
+    y, switches = ops.max_pool(x, window)
     assert np.isnan(y).all() and 0 <= switches.item() < 4
-    assert np.isnan(ops.max_pool(x, (2, 2), (2, 2), with_switches=False)[0]).all()
+    assert np.isnan(ops.max_pool(x, window, with_switches=False)[0]).all()
 
 
-@given(geometries())
+def test_a_window_of_padding_only_has_no_maximum_and_unpools_to_nothing(rng):
+    x, window = array(rng, 1, 2, 3, 1), Window((1, 1), (1, 1), ((2, 0), (0, 1)))
+    y, switches = ops.max_pool(x, window)
+    assert not switches.any()
+    y = to_cpu(y)
+    assert (y[0, :2] == -np.inf).all() and (y[0, :, 3] == -np.inf).all()
+    assert_same(y[0, 2:, :3], x[0])
+    assert_same(ops.unpool(on_device(y), switches, x.shape, window), x)
+
+
+@given(geometries(pooling=True))
+def test_unpooling_puts_every_maximum_back_in_its_place_and_zeros_elsewhere(geometry):
+    """Zeiler & Fergus 2014, figure 1, for any window, windows that overlap included."""
+    rng, window, shape = np.random.default_rng(0), window_of(geometry), geometry[0]
+    x = array(rng, *shape)
+    y, switches = ops.max_pool(x, window)
+    values = array(rng, *y.shape)
+    expected = reference.unpool(values, switches, shape, *window)
+    assert_close(ops.unpool(values, switches, shape, window), expected)
+    back = to_cpu(ops.unpool(y, switches, shape, window))
+    meet = reference.unpool(on_device(np.ones(y.shape)), switches, shape, *window)
+    assert_close(back, meet * to_cpu(x), rtol=1e-13)  # as often as windows chose this pixel
+    assert (back == 0).sum() == (meet == 0).sum()
+
+
+@given(geometries(pooling=True))
 def test_average_pool_backward_is_the_adjoint_of_average_pool(geometry):
-    shape, kernel, strides, _ = geometry
-    rng = np.random.default_rng(0)
-    x = array(rng, shape[0], shape[1] + 4, shape[2] + 4, shape[3])
-    OH, OW = ops.output_size(x.shape[1:3], kernel, strides)
-    counts = rng.integers(1, 9, (OH, OW, 1)).astype(float)
-    y = ops.average_pool(x, counts, kernel, strides)
+    rng, window = np.random.default_rng(0), window_of(geometry)
+    x = array(rng, *geometry[0])
+    y = ops.average_pool(x, window)
     dy = array(rng, *y.shape)
-    dx = ops.average_pool_backward(dy, counts, np.zeros(x.shape), kernel, strides)
-    assert_close((y * dy).sum(), (x * dx).sum(), rtol=1e-11)
+    dx = ops.average_pool_backward(dy, x.shape, window)
+    scale = float(abs(y * dy).sum())
+    assert_close(((y * dy).sum() - (x * dx).sum()) / scale + 1, 1.0, rtol=1e-13)
 
 
-@given(geometries())
-def test_max_pool_backward_is_the_adjoint_of_gathering_at_the_switches(geometry):
-    shape, kernel, strides, _ = geometry
-    rng = np.random.default_rng(0)
-    x = array(rng, shape[0], shape[1] + 4, shape[2] + 4, shape[3])
-    y, switches = ops.max_pool(x, kernel, strides)
+@given(geometries(pooling=True))
+def test_unpool_is_the_adjoint_of_gathering_at_the_switches(geometry):
+    rng, window = np.random.default_rng(0), window_of(geometry)
+    x = array(rng, *geometry[0])
+    y, switches = ops.max_pool(x, window)
     dy, z = array(rng, *y.shape), array(rng, *x.shape)
-    dx = ops.max_pool_backward(dy, switches, np.zeros(x.shape), kernel, strides)
-    gathered = sum(dy[k] * z[k[0], k[1] * strides[0] + switches[k] // kernel[1],
-                             k[2] * strides[1] + switches[k] % kernel[1], k[3]]
-                   for k in np.ndindex(y.shape))
-    assert_close((dx * z).sum(), gathered, rtol=1e-11)
+    dx = to_cpu(ops.unpool(dy, switches, x.shape, window))
+    dy, z, switches = to_cpu(dy), to_cpu(z), to_cpu(switches).astype(int)
+    terms = []
+    for n, i, j, c in np.ndindex(y.shape):
+        p, q = divmod(switches[n, i, j, c], window.kernel[1])
+        h, w = reference.seen(i, j, p, q, window.strides, window.pads)
+        terms.append(dy[n, i, j, c] * z[n, h, w, c])
+    scale = np.abs(terms).sum()
+    assert_close(((dx * z).sum() - sum(terms)) / scale + 1, 1.0, rtol=1e-13)

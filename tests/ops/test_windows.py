@@ -6,6 +6,9 @@ from hypothesis import given
 from reference import array, count, geometries, pads_of, same_pads
 
 from minicnn import ops
+from minicnn.ops import Window
+
+pytestmark = pytest.mark.cpu_only  # nothing but numbers and NumPy's pad and crop
 
 
 @pytest.mark.parametrize("H, K, s, pads", [
@@ -21,19 +24,27 @@ def test_padding_and_output_size_match_counting_windows(geometry):
     pair = (padding, padding) if isinstance(padding, int) else padding
     pads = ops.padding_amounts(pair, (H, Wd), kernel, strides)
     assert pads == pads_of(padding, (H, Wd), kernel, strides)
-    assert ops.output_size((H, Wd), kernel, strides, pads) == (
+    assert Window(kernel, strides, pads).output_size((H, Wd)) == (
         count(H, kernel[0], strides[0], *pads[0]), count(Wd, kernel[1], strides[1], *pads[1]))
     if padding == "same":
         assert pads == same_pads((H, Wd), kernel, strides)
-        assert ops.output_size((H, Wd), kernel, strides, pads) == (
+        assert Window(kernel, strides, pads).output_size((H, Wd)) == (
             -(-H // strides[0]), -(-Wd // strides[1]))
+
+
+def test_the_geometry_of_a_window_is_what_the_kernels_take():
+    window = Window((3, 2), (2, 1), ((4, 5), (6, 7)))
+    H, Wd, C, OH, OW, KH, KW, SH, SW, top, left = window.geometry((9, 10, 11, 12))
+    assert (H, Wd, C) == (10, 11, 12)
+    assert (OH, OW) == (count(10, 3, 2, 4, 5), count(11, 2, 1, 6, 7))
+    assert (KH, KW, SH, SW, top, left) == (3, 2, 2, 1, 4, 6)
 
 
 def test_crop_is_the_adjoint_of_zero_padding(rng):
     x, pads = array(rng, 2, 3, 4, 2), ((1, 2), (0, 3))
     padded = ops.pad(x, pads)
-    z = array(rng, *ops.padded_shape(x.shape, pads))
-    assert padded.shape == z.shape == (2, 6, 7, 2)
+    z = array(rng, *padded.shape)
+    assert padded.shape == (2, 6, 7, 2)
     np.testing.assert_allclose((padded * z).sum(), (x * ops.crop(z, pads)).sum(), rtol=1e-12)
     np.testing.assert_array_equal(ops.crop(padded, pads), x)
 

@@ -13,10 +13,11 @@ import numpy as np
 import pooch
 import pytest
 
+from minicnn.cache import cache_folder
 from minicnn.errors import FileError
 from minicnn.layers import Conv2D
 from minicnn.weights import assign, make_base, pretrained, read_weights, vgg16_base, vgg16_full
-from minicnn.weights.pretrained import cache_folder, fetch
+from minicnn.weights.pretrained import fetch
 
 # pooch leaves the socket of a failed download to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -1,0 +1,171 @@
+"""launch: what a kernel is given is checked; what it does wrong is found."""
+
+import numpy as np
+import pytest
+from reference import assert_refused, assert_same
+
+from minicnn import arrays, launch, ops, simulator
+from minicnn.arrays import to_device
+from minicnn.launch import by_rows, flat, kernels, read_kernels
+
+SAXPY = """#include "common.h"
+extern "C" __global__ void saxpy(const real* x, real* y, int64 size,
+                                 int times, real a)
+{
+    EACH(k, size) y[k] += times * a * x[k];
+}
+"""
+
+
+def sim(x, dtype=np.float64):
+    return to_device(np.asarray(x, dtype), "cuda-sim")
+
+
+def kernel(folder, body, signature="const real* x, real* y, int64 size"):
+    """A kernel with this body, from a file of its own."""
+    file = folder / "mine.cu"
+    file.write_text(f'#include "common.h"\nextern "C" __global__ void mine({signature}) {{\n'
+                    f"{body}\n}}\n", encoding="utf-8")
+    return read_kernels(file)["mine"]
+
+
+@pytest.fixture
+def saxpy(tmp_path):
+    file = tmp_path / "saxpy.cu"
+    file.write_text(SAXPY, encoding="utf-8")
+    return read_kernels(file)["saxpy"]
+
+
+def test_a_kernels_signature_is_read_from_its_source(saxpy):
+    assert saxpy.name == "saxpy" and saxpy.file.name == "saxpy.cu"
+    assert [name for _, name in saxpy.parameters] == ["x", "y", "size", "times", "a"]
+    assert [kind.replace(" ", "") for kind, _ in saxpy.parameters] == [
+        "constreal*", "real*", "int64", "int", "real"]
+
+
+def test_every_kernel_of_the_engine_is_found_with_parameters_of_known_types():
+    found = kernels(launch.KERNELS)
+    assert len(found) >= 20 and {"im2col", "col2im", "max_pool", "adam"} <= set(found)
+    types = {kind.replace(" ", "") for k in found.values() for kind, _ in k.parameters}
+    assert types == {"constreal*", "real*", "constplace*", "place*", "int", "int64", "real"}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_kernel_of_ones_own_computes_what_it_says(saxpy, dtype):
+    x, y = np.arange(1000).astype(dtype), np.ones(1000, dtype)
+    there = sim(y, dtype)
+    launch.launch(saxpy, flat(1000), sim(x, dtype), there, 1000, 3, 0.5)
+    assert_same(there, y + 3 * dtype(0.5) * x)
+
+
+def test_const_arrays_may_lie_in_memory_as_they_like(saxpy):
+    x, y = sim(np.arange(12.0).reshape(3, 4)), sim(np.zeros(12))
+    launch.launch(saxpy, flat(12), x.T, y, 12, 1, 1)
+    assert_same(y, np.arange(12.0).reshape(3, 4).T.ravel())
+
+
+def test_a_grid_without_blocks_is_an_empty_batch(saxpy):
+    y = sim([1.0, 2.0])
+    launch.launch(saxpy, flat(0), sim([]), y, 0, 1, 1)
+    assert_same(y, [1, 2])
+
+
+X, Y = sim([1.0, 2]), sim([3.0, 4])
+FIT = [X, Y, 2, 1, 0.5]  # what saxpy takes
+
+
+def without(place, value):
+    return [*FIT[:place], value, *FIT[place + 1:]]
+
+
+@pytest.mark.parametrize("values, words", [
+    (FIT[:4], ["5 arguments", "times", "received 4"]), ([*FIT, 1], ["received 6"]),
+    (without(0, X.astype(np.float16)), ["x as one of", "float32", "float16"]),
+    (without(1, sim([1, 2], int)), ["y as one of", "int64"]),
+    (without(0, X.astype(np.float32)), ["all arrays as float32", "y as float64"]),
+    (without(1, sim(np.zeros(4))[::2]), ["y contiguous", "written", "strides"]),
+    ([np.ones(2), np.ones(2), 2, 1, 0.5], ["cuda or cuda-sim", "cpu", "to_device"]),
+    (without(2, 2**63), ["size within int64", str(2**63)]),
+    (without(3, 2**31), ["times within int", str(2**31)]),
+    (without(3, -2**31 - 1), ["times within int", str(-2**31 - 1)])])
+def test_arguments_that_do_not_fit_the_signature_are_refused(saxpy, values, words):
+    with assert_refused("saxpy", *words):
+        launch.launch(saxpy, flat(2), *values)
+    assert_same(X, [1, 2])
+    assert_same(Y, [3, 4])
+
+
+@pytest.mark.parametrize("x", [np.ones(2), 3.0, [1.0, 2.0]], ids=str)
+def test_arrays_of_two_devices_are_refused(saxpy, x):
+    with assert_refused("one device", "on cpu", "on cuda-sim"):
+        launch.launch(saxpy, flat(2), *without(0, x))
+
+
+def test_a_place_is_a_byte_or_an_int():
+    x, window = sim(np.zeros((1, 2, 2, 1))), ops.Window((2, 2), (2, 2))
+    y, switches = ops.max_pool(x, window)
+    with assert_refused("unpool", "switches as one of", "uint8", "int32", "float64"):
+        ops.unpool(y, switches.astype(float), x.shape, window)
+
+
+@pytest.mark.parametrize("grid, block", [
+    ((2**31, 1, 1), (256, 1, 1)), ((1, 65536, 1), (256, 1, 1)), ((1, 1, 65536), (256, 1, 1)),
+    ((1, 1, 1), (1025, 1, 1)), ((1, 1, 1), (32, 32, 2))])
+def test_a_grid_or_block_beyond_cudas_limits_is_refused(saxpy, grid, block):
+    with assert_refused("saxpy", "grid of at most", "1024", str(grid), str(block)):
+        launch.launch(saxpy, grid, *FIT, block=block)
+
+
+def test_rows_whose_places_do_not_fit_32_bits_are_refused():
+    assert by_rows(70000, 1000) == (4, 65535, 1)
+    with assert_refused("launch", "2**30", str(2**30)):
+        by_rows(1, 2**30)
+
+
+def test_a_kernel_that_does_not_compile_is_a_sentence_with_its_line_and_can_be_mended(tmp_path):
+    y = sim(np.zeros(2))
+    with assert_refused("mine.cu", "compiles", "mine.cu:3:", "nowhere"):
+        launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = nowhere;"), flat(2), X, y, 2)
+    launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = 7 * x[k];"), flat(2), X, y, 2)
+    assert_same(y, [7, 14])
+
+
+def test_a_changed_source_is_compiled_again(tmp_path):
+    y = sim(np.zeros(2))
+    for factor in (2, 3):
+        launch.launch(kernel(tmp_path, f"EACH(k, size) y[k] = {factor} * x[k];"), flat(2), X, y, 2)
+        assert_same(y, [factor, 2 * factor])
+
+
+# The three nets under every test that runs on cuda-sim
+
+
+def test_a_kernel_that_forgets_an_element_leaves_nan(tmp_path):
+    y = arrays.module_of("cuda-sim").empty(5)
+    forgetful = kernel(tmp_path, "EACH(k, size - 1) y[k] = x[k];")
+    launch.launch(forgetful, flat(5), sim(np.ones(5)), y, 5)
+    assert_same(y, [1, 1, 1, 1, np.nan])
+
+
+@pytest.mark.parametrize("body, words", [
+    ("EACH(k, size) y[k + 1] = x[k];", ["y[5] of 5 elements", "thread (4, 0, 0)"]),
+    ("EACH(k, size) y[k - 1] = x[k];", ["writes beside y of 5 elements", "block (0, 0, 0)"]),
+    ("EACH(k, size) y[k] = x[k + 1];", ["x[5] of 5 elements", "thread (4, 0, 0)"]),
+    ("EACH(k, size) ((real*)x)[k] = y[k];", ["x", "block (0, 0, 0)"])])
+def test_a_kernel_that_leaves_its_arrays_is_named_with_thread_and_element(body, words, tmp_path,
+                                                                         monkeypatch):
+    monkeypatch.setattr(simulator, "runs", 2)
+    y = sim(np.zeros(5))
+    with assert_refused("mine", *words):
+        launch.launch(kernel(tmp_path, body), flat(5), sim(np.ones(5)), y, 5)
+    assert_same(y, np.zeros(5))
+
+
+def test_a_result_that_depends_on_the_order_of_the_threads_is_found(tmp_path, monkeypatch):
+    last_wins, y = kernel(tmp_path, "EACH(k, size) y[0] = x[k];"), sim(np.zeros(1))
+    monkeypatch.setattr(simulator, "runs", 2)
+    with assert_refused("mine", "another order", "y"):
+        launch.launch(last_wins, flat(500), sim(np.arange(500.0)), y, 500)
+    monkeypatch.setattr(simulator, "runs", 1)
+    launch.launch(last_wins, flat(500), sim(np.arange(500.0)), y, 500)  # in order nobody sees it
+    assert_same(y, [499])

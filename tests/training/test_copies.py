@@ -1,0 +1,92 @@
+"""Batches on their way to the device: in order, unchanged, to a GPU one ahead of the kernels."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from minicnn.arrays import device_of, to_cpu
+from minicnn.data import sample
+from minicnn.training import sources
+from minicnn.training.sources import copy_ahead
+
+
+def batches(log, count=3):
+    for k in range(count):
+        log.append(f"decode {k}")
+        yield np.full((2, 3), k, np.uint8), [k, k]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda-sim"])
+def test_batches_arrive_in_order_and_unchanged(device):
+    arrived = list(copy_ahead(batches([]), device))
+    assert [t for _, t in arrived] == [[0, 0], [1, 1], [2, 2]]
+    for k, (x, _) in enumerate(arrived):
+        assert device_of(x) == device and x.dtype == np.uint8
+        assert (to_cpu(x) == k).all()
+
+
+class Stream:
+    """What copy_ahead asks of a CUDA stream, written down."""
+
+    def __init__(self, log, name):
+        self.log, self.name = log, name
+
+    def record(self):
+        self.log.append(f"{self.name} record")
+        return SimpleNamespace(of=self.name, synchronize=lambda: self.log.append("copy is done"))
+
+    def wait_event(self, event):
+        assert event.of == "kernels"
+        self.log.append("copies wait for kernels")
+
+
+class Array(np.ndarray):
+    """An array in the memory of a GPU: filled from pinned memory, on a stream."""
+
+    def set(self, pinned, stream):
+        assert stream.name == "copies"
+        self[...] = pinned
+        stream.log.append(f"copy {pinned[0, 0]}")
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """The steps in their order, on a CuPy that only writes them down."""
+    log = []
+    kernels = Stream(log, "kernels")
+    cuda = SimpleNamespace(Stream=lambda non_blocking: Stream(log, "copies"),
+                           get_current_stream=lambda: kernels)
+    cupy = SimpleNamespace(cuda=cuda, empty=lambda *a: np.empty(*a).view(Array))
+    cupyx = ModuleType("cupyx")
+    cupyx.empty_like_pinned = np.empty_like
+    monkeypatch.setitem(sys.modules, "cupyx", cupyx)
+    monkeypatch.setattr(sources, "find_cupy", lambda: cupy)
+    return log
+
+
+def test_a_batch_is_copied_while_the_one_before_it_is_worked_on(log):
+    for x, targets in copy_ahead(batches(log), "cuda"):
+        assert (np.asarray(x) == targets[0]).all()
+        log.append(f"kernels of {targets[0]}")
+    steps = [step for step in log if not step.endswith("record") and "decode" not in step]
+    assert steps == ["copies wait for kernels", "copy 0", "copies wait for kernels", "copy 1",
+                     "copy is done", "kernels of 0", "copies wait for kernels", "copy 2",
+                     "copy is done", "kernels of 1", "copy is done", "kernels of 2"]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_batches_arrive_too(count, log):
+    assert len(list(copy_ahead(batches(log, count), "cuda"))) == count
+
+
+def test_photos_reach_the_simulated_gpu_as_pixels(monkeypatch):
+    """Bytes are copied, a quarter of what floats would be; the GPU makes floats of them."""
+    copied = []
+    monkeypatch.setattr(sources, "to_device", lambda x, device: copied.append(x.dtype) or x)
+    data = sample("test", ["sandal", "sneaker"])
+    network = SimpleNamespace(preprocessing=None, input_shape=(28, 28, 3), device="cpu",
+                              forward=lambda x, keep: x, to_input=lambda x: x)
+    list(sources.outputs(network, data, range(5), 2))
+    assert copied == [np.uint8] * 3
