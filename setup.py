@@ -32,8 +32,10 @@ setup(
         "pooch>=1.8",   # the one download: whole, checked, cached
     ],
     extras_require={
-        "cuda12": ["cupy-cuda12x>=13"],  # arrays on an NVIDIA GPU, CUDA 12
-        "cuda13": ["cupy-cuda13x>=13"],  # arrays on an NVIDIA GPU, CUDA 13
+        # Arrays on an NVIDIA GPU, for drivers of CUDA 12 or 13. CuPy's extra ctk brings NVIDIA's
+        # libraries, compiler and headers, so that a driver is all that a machine needs.
+        "cuda12": ["cupy-cuda12x[ctk]>=14"],
+        "cuda13": ["cupy-cuda13x[ctk]>=14"],
         "test": [
             "pytest>=8",          # runs the tests
             "hypothesis>=6",      # draws shapes
@@ -41,6 +43,11 @@ setup(
             "keras>=3.15; python_version >= '3.11'",  # oracle for files and for VGG16
             "keras>=3.12; python_version < '3.11'",   # the last one for Python 3.10
             "ruff>=0.6",          # the linter
+            # NVIDIA's compiler, which needs no GPU, with the options that CuPy gives it; its
+            # private functions tell them, hence the bound. There is none of it for macOS.
+            "cupy-cuda12x>=14.2,<15; platform_system != 'Darwin'",          # names and options
+            "nvidia-cuda-nvrtc-cu12>=12.8; platform_system != 'Darwin'",    # the compiler
+            "nvidia-cuda-runtime-cu12>=12.8; platform_system != 'Darwin'",  # the headers it reads
         ],
     },
     entry_points={"console_scripts": ["minicnn=minicnn.cli:main"]},

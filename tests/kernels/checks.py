@@ -1,0 +1,406 @@
+"""Every kernel, launched in the simulator by the very functions of minicnn.ops, against formulas in
+float64 that know nothing of it.
+
+    python tests/kernels/checks.py [--kernels FOLDER] [NAME …]     all kernels, or those named
+
+Without pytest, so that a sanitizer or a mutant is run by it too. CHECKS[name](dtype, rng, large):
+large False: many small shapes; True: few shapes that are larger than the grid, so that threads and
+blocks take several elements and rows, and windows of more places than a byte counts.
+"""
+
+import argparse
+import contextlib
+import math
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import reference  # noqa: E402
+
+from minicnn import launch, ops, simulator  # noqa: E402
+from minicnn.arrays import to_cpu, to_device  # noqa: E402
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest number expected
+OPS = [module for name, module in sorted(sys.modules.items())
+       if name.startswith("minicnn.ops.") and getattr(module, "launch", 0) is launch.launch]
+
+
+# Comparing, launching, drawing
+
+
+def agree(actual, expected):
+    """The same shape, NaN and ±∞ at the same places, all else within the tolerance."""
+    actual, expected = to_cpu(actual), np.asarray(expected, np.float64)
+    assert actual.shape == expected.shape, (actual.shape, expected.shape)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(actual[~finite], expected[~finite])
+    error = np.abs(actual[finite] - expected[finite])
+    bound = TOLERANCE[actual.dtype.name] * np.abs(expected[finite]).max(initial=0)
+    assert (error <= bound).all(), f"off by {error.max()}, allowed {bound}"
+
+
+def sim(x):
+    return to_device(x, "cuda-sim")
+
+
+@contextlib.contextmanager
+def grid_of(large):
+    """With `large` a launch has at most 2×3 blocks, whatever the launcher asks for: threads have to
+    come round again. (A tile of implicit_gemm has its block, a part of column_sums its block row.)
+    """
+    def small(kernel, grid, *values, **options):
+        most = {"implicit_gemm": grid, "column_sums": (1, grid[1], 1)}.get(kernel, (2, 3, 1))
+        launch.launch(kernel, tuple(map(min, grid, most)), *values, **options)
+    with contextlib.ExitStack() as patches:
+        for module in OPS if large else ():
+            patches.enter_context(mock.patch.object(module, "launch", small))
+        yield
+
+
+def normal(dtype, rng, *shape):
+    return rng.normal(size=shape).astype(dtype)
+
+
+def sizes(large):
+    return (3001,) if large else (1, 5, 255, 256, 257)
+
+
+def windows(rng, large, pooling=False):
+    """Shapes of x and windows over it: rectangular, off the middle, apart, overlapping, over one
+    pixel, and (but for pooling) wholly in the padding."""
+    Window = ops.Window
+    if large:
+        yield (2, 3, 140, 8), Window((2, 3), (1, 2), ((1, 0), (0, 2)))  # rows of over 512 elements
+        yield (1, 18, 19, 2), Window((16, 16), (2, 3), ((5, 3), (2, 7)))  # 256 places: a byte
+        yield (1, 20, 21, 2), Window((17, 16), (3, 2), ((3, 6), (7, 1)))  # 272: an int
+        return
+    yield (1, 1, 1, 1), Window((1, 1), (1, 1))
+    yield (2, 5, 7, 3), Window((3, 2), (2, 3), ((1, 2), (0, 1)))
+    yield (1, 8, 9, 1), Window((2, 3), (3, 4), ((0, 1), (2, 0)))
+    yield (3, 4, 3, 2), Window((4, 3), (1, 1), ((3, 1), (1, 2)))
+    yield (2, 6, 5, 2), Window((2, 2), (2, 2))
+    if not pooling:
+        yield (2, 3, 4, 2), Window((2, 2), (1, 3), ((3, 2), (4, 5)))
+    for _ in range(4):
+        kernel, strides = rng.integers(1, 5, 2), rng.integers(1, 4, 2)
+        pads = rng.integers(0, kernel[:, None] if pooling else 4, (2, 2))
+        H, Wd = np.maximum(kernel - pads.sum(1), 1) + rng.integers(0, 5, 2)
+        yield ((int(rng.integers(1, 4)), int(H), int(Wd), int(rng.integers(1, 4))),
+               Window(*(tuple(map(int, v)) for v in (kernel, strides)),
+                      tuple(tuple(map(int, v)) for v in pads)))
+
+
+def output(shape, window, *last):
+    """The shape (N, OH, OW, …) of what the windows give."""
+    return (*reference.output_shape(shape, *window)[:3], *last)
+
+
+def covered(n, i, j, shape, window):
+    """The places (k, (n, h, w)) of a window that are pixels, in the order k = p·KW + q."""
+    for k, (p, q) in enumerate(np.ndindex(window.kernel)):
+        h, w = reference.seen(i, j, p, q, *window[1:])
+        if 0 <= h < shape[1] and 0 <= w < shape[2]:
+            yield k, (n, h, w)
+
+
+# Windows
+
+
+def check_im2col(dtype, rng, large):
+    for shape, window in windows(rng, large):
+        x = normal(dtype, rng, *shape)
+        expected = reference.im2col(x, *window)
+        rows = expected.reshape(-1, *expected.shape[2:])
+        start = int(rng.integers(0, len(rows)))
+        stop = int(rng.integers(start, len(rows))) + 1
+        agree(ops.im2col(sim(x), window), rows)
+        agree(ops.im2col(sim(x), window, slice(start, stop)), rows[start:stop])
+
+
+def check_col2im(dtype, rng, large):
+    for shape, window in windows(rng, large):
+        N, OH, OW = output(shape, window)
+        cols = normal(dtype, rng, N * OH, OW, *window.kernel, shape[3])
+        dx = normal(dtype, rng, *shape)
+        expected = dx.astype(float)
+        for n, i, j in np.ndindex(N, OH, OW):
+            for k, pixel in covered(n, i, j, shape, window):
+                expected[pixel] += cols[n * OH + i, j][divmod(k, window.kernel[1])]
+        agree(ops.col2im(sim(cols), sim(dx), window), expected)
+        cut, got = int(rng.integers(0, N * OH + 1)), sim(dx)
+        for rows in slice(0, cut), slice(cut, N * OH):  # in two chunks, wherever they meet
+            if rows.start < rows.stop:
+                ops.col2im(sim(cols[rows]), got, window, rows)
+        agree(got, expected)
+
+
+def pictures(dtype, rng, shape):
+    """x with all numbers different, with ties, NaN and −∞, with nothing but −∞, and growing."""
+    yield normal(dtype, rng, *shape)
+    x = rng.integers(-1, 2, shape).astype(dtype)
+    x[rng.random(shape) < 0.1] = np.nan
+    x[rng.random(shape) < 0.2] = -np.inf
+    yield x
+    yield np.full(shape, -np.inf, dtype)
+    yield np.arange(math.prod(shape), dtype=dtype).reshape(shape)  # the last place of a window wins
+
+
+def check_max_pool(dtype, rng, large):
+    for shape, window in windows(rng, large):
+        for x in pictures(dtype, rng, shape):
+            y, switches = np.empty((2, *output(shape, window, shape[3])))
+            for n, i, j, c in np.ndindex(y.shape):
+                seen = {k: x[pixel][c] for k, pixel in covered(n, i, j, shape, window)}
+                nan = min((k for k, value in seen.items() if value != value), default=math.inf)
+                before = {k: value for k, value in seen.items() if k < nan and value > -math.inf}
+                switches[n, i, j, c] = max(before, key=before.get, default=0)  # the first of equals
+                y[n, i, j, c] = math.nan if nan < math.inf else max(before.values(),
+                                                                    default=-math.inf)
+            got, places = ops.max_pool(sim(x), window)
+            agree(got, y)
+            assert places.dtype == (np.uint8 if math.prod(window.kernel) <= 256 else np.int32)
+            np.testing.assert_array_equal(to_cpu(places), switches)
+
+
+def check_unpool(dtype, rng, large):
+    for shape, window in windows(rng, large):
+        y = normal(dtype, rng, *output(shape, window, shape[3]))
+        places = math.prod(window.kernel)
+        switches = rng.integers(0, places, y.shape).astype(np.uint8 if places <= 256 else np.int32)
+        agree(ops.unpool(sim(y), sim(switches), shape, window),
+              reference.unpool(y, switches, shape, *window))
+
+
+def check_average_pool(dtype, rng, large):
+    for shape, window in windows(rng, large, pooling=True):
+        x = normal(dtype, rng, *shape)
+        y = np.empty(output(shape, window, shape[3]))
+        for place in np.ndindex(y.shape[:3]):
+            seen = [x[pixel].astype(float) for _, pixel in covered(*place, shape, window)]
+            y[place] = sum(seen) / len(seen)
+        agree(ops.average_pool(sim(x), window), y)
+
+
+def check_average_pool_backward(dtype, rng, large):
+    for shape, window in windows(rng, large, pooling=True):
+        dy = normal(dtype, rng, *output(shape, window, shape[3]))
+        dx = np.zeros(shape)
+        for place in np.ndindex(dy.shape[:3]):
+            pixels = [pixel for _, pixel in covered(*place, shape, window)]
+            for pixel in pixels:
+                dx[pixel] += dy[place].astype(float) / len(pixels)
+        agree(ops.average_pool_backward(sim(dy), shape, window), dx)
+
+
+def check_implicit_gemm(dtype, rng, large):
+    cases = list(windows(rng, large))
+    if large:  # several tiles each way, none of them full
+        cases = [((2, 7, 11, 19), ops.Window((2, 3), (1, 1), ((1, 0), (2, 1))))]
+    for shape, window in cases:
+        F = 67 if large else int(rng.integers(1, 6))
+        x, W = normal(dtype, rng, *shape), normal(dtype, rng, *window.kernel, shape[3], F)
+        expected = np.tensordot(reference.im2col(x, *window), W.astype(float), 3)
+        agree(ops.implicit_gemm(sim(x), sim(W), window), expected)
+
+
+# Elements
+
+
+def special(dtype, rng, size):
+    """Numbers, and where there is room for them zeros, NaN and what overflows exp."""
+    x = normal(dtype, rng, size)
+    few = [0, -0.0, math.nan, 1000, -1000, 90, -90]
+    x[:len(few) if size > len(few) else 0] = few[:size] if size > len(few) else []
+    return x
+
+
+def check_relu(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(ops.relu(sim(x)), [v if v > 0 or v != v else 0 for v in x.tolist()])
+
+
+def check_relu_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = np.maximum(special(dtype, rng, size), 0), normal(dtype, rng, size)
+        agree(ops.relu_backward(sim(dy), sim(y)),
+              [d if v > 0 else 0 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
+
+
+def check_bias_relu(dtype, rng, large):
+    for shape in ((101, 31),) if large else ((1, 1), (2, 3, 5), (85, 3), (257, 1)):
+        z, b = normal(dtype, rng, *shape), normal(dtype, rng, shape[-1])
+        z.flat[-1] = math.nan
+        expected = z.astype(float) + b
+        got = sim(z)
+        assert ops.bias_relu(got, sim(b)) is got  # in place
+        agree(got, np.where(expected < 0, 0, expected))
+
+
+def check_column_sums(dtype, rng, large):
+    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
+        x = normal(dtype, rng, *shape)
+        agree(ops.column_sums(sim(x)), [math.fsum(column) for column in
+                                        x.reshape(-1, shape[-1]).T.tolist()])
+
+
+def sigma(x):
+    return math.nan if x != x else 1 / (1 + math.exp(-x)) if x > -700 else 0
+
+
+def check_sigmoid(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(ops.sigmoid(sim(x)), [sigma(v) for v in x.tolist()])
+
+
+def check_sigmoid_backward(dtype, rng, large):
+    for size in sizes(large):
+        x, dy = normal(float, rng, size), normal(dtype, rng, size)
+        y = (1 / (1 + np.exp(-x))).astype(dtype)
+        agree(ops.sigmoid_backward(sim(dy), sim(y)), dy.astype(float) * (y - y.astype(float) ** 2))
+
+
+def check_sigmoid_cross_entropy(dtype, rng, large):
+    for size in sizes(large):
+        for z in special(dtype, rng, size), normal(dtype, rng, size):
+            t = rng.random(size).astype(dtype)
+            l, dz = ops.sigmoid_cross_entropy(sim(z), sim(t))  # noqa: E741
+            z, t = z.astype(float), t.astype(float)
+            with np.errstate(invalid="ignore"):
+                agree(l, np.logaddexp(0, z) - z * t)  # −t log σ(z) − (1 − t) log σ(−z)
+            agree(dz, [sigma(a) - b for a, b in zip(z, t, strict=True)])
+
+
+# Rows
+
+
+def rows_of(dtype, rng, large):
+    """(rows, K): fewer columns than threads, as many, more; far from 0 and from each other; with
+    −∞; with NaN."""
+    for shape in ((5, 700),) if large else ((1, 1), (3, 5), (2, 256), (4, 257)):
+        yield normal(dtype, rng, *shape)
+        x = normal(dtype, rng, *shape) * 3 + rng.choice([0, 5000, -5000], (shape[0], 1))
+        x[rng.random(shape) < 0.1] = -np.inf
+        x[:, -1] = x[:, -1].clip(-9999)
+        x[-1, -1] += 2000
+        x[0, 0] = math.nan
+        yield x.astype(dtype)
+
+
+def softmax_of(x):
+    """In float64, and the logarithm of each row's sum, both relative to its maximum."""
+    shifted = x.astype(float) - x.max(axis=1, keepdims=True)
+    total = np.array([[math.fsum(row)] for row in np.exp(shifted).tolist()])
+    return np.exp(shifted) / total, np.log(total)
+
+
+def check_softmax(dtype, rng, large):
+    for x in rows_of(dtype, rng, large):
+        agree(ops.softmax(sim(x)), softmax_of(x)[0])
+
+
+def check_softmax_backward(dtype, rng, large):
+    for x in rows_of(dtype, rng, large):
+        y = softmax_of(np.nan_to_num(x, neginf=-1))[0].astype(dtype)
+        dy = normal(dtype, rng, *x.shape)
+        dx = np.empty(x.shape)
+        for row, p, d in zip(dx, y.astype(float), dy.astype(float), strict=True):
+            row[:] = d @ (np.diag(p) - np.outer(p, p))  # the whole Jacobian
+        agree(ops.softmax_backward(sim(dy), sim(y)), dx)
+
+
+def check_softmax_cross_entropy(dtype, rng, large):
+    for z in rows_of(dtype, rng, large):
+        z[z == -np.inf] = -1  # whose 0 · −∞ would be NaN
+        t = rng.random(z.shape)
+        t = (t / t.sum(axis=1, keepdims=True)).astype(dtype)
+        l, dz = ops.softmax_cross_entropy(sim(z), sim(t))  # noqa: E741
+        p, logs = softmax_of(z)
+        most = z.max(axis=1, keepdims=True).astype(float)
+        agree(l, logs.ravel() - (t * (z - most)).sum(axis=1))
+        agree(dz, p - t)
+
+
+# Updates
+
+
+def rates(dtype, rng, count):
+    """Numbers in 0.1 … 0.9, exact in float."""
+    return [float(v) for v in rng.uniform(0.1, 0.9, count).astype(dtype)]
+
+
+def check_sgd(dtype, rng, large):
+    for size in sizes(large):
+        (lr,), p, g = rates(dtype, rng, 1), *normal(dtype, rng, 2, size)
+        got = sim(p)
+        ops.sgd(got, sim(g), lr)
+        agree(got, p - lr * g.astype(float))
+
+
+def check_momentum(dtype, rng, large):
+    for size in sizes(large):
+        for nesterov in False, True:
+            (lr, mu), (p, g, v) = rates(dtype, rng, 2), normal(dtype, rng, 3, size)
+            new_p, new_v = sim(p), sim(v)
+            ops.momentum(new_p, sim(g), new_v, lr, mu, nesterov)
+            expected = mu * v.astype(float) + g
+            agree(new_v, expected)
+            agree(new_p, p - lr * (g + mu * expected if nesterov else expected))
+
+
+def check_rmsprop(dtype, rng, large):
+    for size in sizes(large):
+        (alpha, eps), g, s = rates(dtype, rng, 2), normal(dtype, rng, size), rng.random(size)
+        s = s.astype(dtype)
+        new_s = sim(s)
+        step = ops.rmsprop(sim(g), new_s, alpha, eps)
+        expected = alpha * s.astype(float) + (1 - alpha) * g.astype(float) ** 2
+        agree(new_s, expected)
+        agree(step, g / (expected ** 0.5 + eps))
+
+
+def check_adam(dtype, rng, large):
+    for size in sizes(large):
+        (lr, beta1, beta2, eps), t = rates(dtype, rng, 4), 3
+        (p, g, m), s = normal(dtype, rng, 3, size), rng.random(size).astype(dtype)
+        new_p, new_m, new_s = sim(p), sim(m), sim(s)
+        ops.adam(new_p, sim(g), new_m, new_s, t, lr, beta1, beta2, eps)
+        mean = beta1 * m.astype(float) + (1 - beta1) * g
+        square = beta2 * s.astype(float) + (1 - beta2) * g.astype(float) ** 2
+        agree(new_m, mean)
+        agree(new_s, square)
+        agree(new_p, p - lr * (mean / (1 - beta1**t)) / ((square / (1 - beta2**t)) ** 0.5 + eps))
+
+
+CHECKS = {name.removeprefix("check_"): function for name, function in list(globals().items())
+          if name.startswith("check_")}
+
+
+def run(name, dtype, large, seed=0):
+    """One check, with numbers that are always the same."""
+    with grid_of(large):
+        CHECKS[name](np.dtype(dtype), np.random.default_rng(seed), large)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CHECKS))
+    parser.add_argument("--kernels", type=Path, default=launch.KERNELS,
+                        help="folder of .cu files")
+    given = parser.parse_args()
+    launch.KERNELS, simulator.runs = given.kernels, 2
+    for name in given.names or CHECKS:
+        for dtype in TOLERANCE:
+            for large in False, True:
+                run(name, dtype, large)
+        sys.stdout.write(f"{name}: agrees\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
