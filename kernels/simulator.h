@@ -13,7 +13,11 @@
 // pages that nobody may write: the processor itself stops a wrong access, and the report names
 // block, thread, array and element. printf and debuggers work as in any C program. Linux and macOS.
 #pragma once
-#ifndef _GNU_SOURCE
+#undef _FORTIFY_SOURCE  // it takes a jump from stack to stack for an attack
+#ifdef __APPLE__
+#define _XOPEN_SOURCE 700
+#define _DARWIN_C_SOURCE
+#elif !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
 #include <setjmp.h>
@@ -53,6 +57,10 @@ struct dim3 {
 };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
 using std::exp, std::fabs, std::log, std::log1p, std::sqrt;
+template <typename T>
+static inline T min(T a, T b) { return b < a ? b : a; }
+template <typename T>
+static inline T max(T a, T b) { return a < b ? b : a; }
 
 #ifndef __APPLE__  // the linker marks where the shared memory of all kernels of the file lies
 extern char __start_shared_memory[] __attribute__((weak, visibility("hidden")));
@@ -73,7 +81,7 @@ struct Array {  // an argument of pointer type, as minicnn/simulator.py passes i
 struct Report {  // of what went wrong
     char text[400];
     int array;       // which argument was missed, −1: none
-    int64_t offset;  // by how many bytes from its beginning
+    int64_t offset;  // where, in bytes from its beginning; INT64_MIN: somewhere
 };
 
 struct Fiber {  // a stack, and the CUDA thread that stands on it
@@ -85,8 +93,8 @@ struct Fiber {  // a stack, and the CUDA thread that stands on it
     void* frames;  // AddressSanitizer's own, which has to be told of every change of stack
 };
 
-const int64_t FENCE = 1 << 24, PAGE = sysconf(_SC_PAGESIZE), IN_PLACE = 1 << 30;
-const unsigned MAX_THREADS = 1024, STACK = 1 << 16;
+const int64_t FENCE = 1LL << 32, PAGE = sysconf(_SC_PAGESIZE), IN_PLACE = 1 << 30;
+const unsigned MAX_THREADS = 1024, STACK = 1 << 20;  // twice what CUDA gives a thread
 
 static Fiber fibers[MAX_THREADS], *running;
 static char* stacks;
@@ -103,11 +111,11 @@ static Report* report;
 static void (*kernel)(void**);
 static void** arguments;
 static unsigned order[MAX_THREADS], threads, started;
-static uint64_t dice;  // 0: everything in order
+static uint64_t dice;  // 0: everything in order; 1: backwards; else: as they fall
 
 template <typename T>
 static void shuffle(T* items, uint64_t count) {  // Fisher & Yates with splitmix64
-    for (uint64_t k = count; dice && k > 1; k--) {
+    for (uint64_t k = count; dice > 1 && k > 1; k--) {
         uint64_t z = dice += 0x9e3779b97f4a7c15u;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -129,6 +137,8 @@ static void on_signal(int signal, siginfo_t* info, void* context) {
     if (signal != SIGSEGV && signal != SIGBUS)
         fail("leaves a __shared__ or local array, overflows an integer or divides one by 0");
     const char *address = (char*)info->si_addr, *act = "touches";
+    if (address >= stacks - STACK && address < stacks + MAX_THREADS * STACK)
+        fail("has more local variables than its stack of 1 MB holds");
 #if defined(__x86_64__) && defined(__linux__)
     act = ((ucontext_t*)context)->uc_mcontext.gregs[REG_ERR] & 2 ? "writes" : "reads";
 #endif
@@ -164,7 +174,8 @@ static void resume(Fiber* fiber) {  // returns when it waits or has no thread le
     if (fiber->entered) _longjmp(fiber->place, 1);
     getcontext(&fiber->entry);
     fiber->entry.uc_stack.ss_sp = stacks + (fiber - fibers) * STACK;
-    fiber->entry.uc_stack.ss_size = STACK;
+    fiber->entry.uc_stack.ss_size = STACK - (fiber - fibers) * 4352 % (1 << 16);
+    // … and so the stacks begin at different lines of the cache
     fiber->entered = true;
     makecontext(&fiber->entry, run_threads, 0);
     setcontext(&fiber->entry);
@@ -183,7 +194,7 @@ static void run_block() {
     if (__start_shared_memory)  // every block finds NaN there
         memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
 #endif
-    for (unsigned t = 0; t < threads; t++) order[t] = t;
+    for (unsigned t = 0; t < threads; t++) order[t] = dice == 1 ? threads - 1 - t : t;
     shuffle(order, threads);
     static Fiber* waiting[MAX_THREADS];
     unsigned count = 0;
@@ -210,8 +221,10 @@ static void run_block() {
 
 static void run_grid(int64_t only) {
     const uint64_t blocks = (uint64_t)gridDim.x * gridDim.y * gridDim.z;
-    uint64_t* turn = dice ? (uint64_t*)malloc(blocks * sizeof *turn) : nullptr;
-    for (uint64_t k = 0; turn && k < blocks; k++) turn[k] = k;
+    static uint64_t* turn;  // of the last launch; fail() jumps away from here
+    free(turn);
+    turn = dice ? (uint64_t*)malloc(blocks * sizeof *turn) : nullptr;
+    for (uint64_t k = 0; turn && k < blocks; k++) turn[k] = dice == 1 ? blocks - 1 - k : k;
     if (turn) shuffle(turn, blocks);
     for (uint64_t k = 0; k < blocks; k++) {
         const uint64_t b = only >= 0 ? (uint64_t)only : turn ? turn[k] : k;
@@ -220,14 +233,13 @@ static void run_grid(int64_t only) {
         run_block();
         if (only >= 0) break;
     }
-    free(turn);
 }
 
 // Arrays
 
 // A copy of a between two fences, its end at the second one (or its beginning at the first). What
 // is left of its pages holds 0xff, NaN for whoever reads it. Arrays of 1 GiB and more stay where
-// they are.
+// they are, unfenced, and are run once.
 static void place(Array& a, bool left) {
     a.start = nullptr;
     for (Array* b = arrays; b < &a; b++)
@@ -273,44 +285,72 @@ static void release(Array& a) {
     a.start = nullptr;
 }
 
+static void launch(uint64_t seed, bool left, int64_t only) {
+    for (int k = 0; k < array_count; k++) place(arrays[k], left);
+    dice = seed;
+    run_grid(only);
+}
+
 // Runs a kernel over a grid of `size` (grid, then block), `runs` times: in order, then with blocks,
-// and threads between barriers, in orders drawn from a seed, which must change no bit. only: a
-// block's number, to run that one alone; −1: all. 0, or 1 with what went wrong in `said`; then no
-// array is changed.
+// and threads between barriers, backwards (whichever of two came first comes second), then in
+// orders drawn from a seed; none may change a bit. only: a block's number, to run that one alone;
+// −1: all. shared: the threads' stacks, made by the first call, for the kernels of all files.
+// 0, or 1 with what went wrong in `said`; then no array is changed, but those in place.
 extern "C" int simulate(void (*function)(void**), void** values, Array* pointers, int count,
-                        const unsigned* size, int runs, int64_t only, Report* said) {
+                        const unsigned* size, int runs, int64_t only, char** shared,
+                        Report* said) {
     static char* results[16];
     static struct sigaction before[5];
     const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
     kernel = function, arguments = values, arrays = pointers, array_count = count, report = said;
     gridDim = {size[0], size[1], size[2]}, blockDim = {size[3], size[4], size[5]};
     threads = blockDim.x * blockDim.y * blockDim.z;
-    if (!stacks)
-        stacks = (char*)mmap(nullptr, MAX_THREADS * STACK, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (!*shared) {
+        char* all = (char*)mmap(nullptr, (MAX_THREADS + 1) * STACK, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mprotect(all, STACK, PROT_NONE);  // what grows out of the first stack is stopped
+        *shared = all + STACK;
+        for (unsigned t = 0; t < MAX_THREADS; t++)  // each ends at a page that stops it
+            mprotect(*shared + t * STACK, PAGE, PROT_NONE);
+    }
+    stacks = *shared;
+    static char handlers_stack[1 << 16];
+    static stack_t apart, usual;
+    apart.ss_sp = handlers_stack, apart.ss_size = sizeof handlers_stack;
+    if (!SANITIZED) sigaltstack(&apart, &usual);
+    static bool in_place;  // an array that is cannot be put back for a second run
+    in_place = false;
+    for (int k = 0; k < count; k++) in_place |= arrays[k].writable && arrays[k].bytes >= IN_PLACE;
     struct sigaction action = {};
     action.sa_sigaction = on_signal;
-    action.sa_flags = SA_SIGINFO;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     for (int k = 0; k < 5 && !SANITIZED; k++) sigaction(signals[k], &action, &before[k]);
     memset(results, 0, sizeof results);
-    report->array = -1;
+    report->array = -1, report->offset = INT64_MIN;
     const int wrong = sigsetjmp(failed, 1);
     if (!wrong) {
-        for (int run = 0; run < runs; run++) {
-            for (int k = 0; k < count; k++) place(arrays[k], run % 2);
-            dice = run;
-            run_grid(only);
+        for (int run = 0; run < (in_place ? 1 : runs); run++) {
+            launch(run, run % 2, only);
+            int beside = -1;
+            for (int k = 0; k < count; k++)
+                if (overrun(arrays[k])) beside = k;
+            if (beside >= 0) {  // again, with the fence on that side: it stops who does it
+                for (int k = 0; k < count; k++) release(arrays[k]);
+                launch(run, run % 2 == 0, only);
+                report->array = beside;
+                fail("or another one writes beside");
+            }
             for (int k = 0; k < count; k++) {
                 Array& a = arrays[k];
-                report->array = k;
-                if (overrun(a)) fail("or another one writes beside");
                 if (!a.writable || a.bytes >= IN_PLACE) continue;
-                if (run && memcmp(results[k], a.copy, a.bytes))
+                if (run && memcmp(results[k], a.copy, a.bytes)) {
+                    report->array = k, report->offset = 0;
+                    while (a.copy[report->offset] == results[k][report->offset]) report->offset++;
                     fail("was the last to run; in another order of blocks and threads another "
                          "result is found in");
+                }
                 if (!run) memcpy(results[k] = (char*)malloc(a.bytes), a.copy, a.bytes);
             }
-            report->array = -1;
             for (int k = 0; k < count; k++) release(arrays[k]);
         }
         for (int k = 0; k < count; k++)
@@ -318,6 +358,7 @@ extern "C" int simulate(void (*function)(void**), void** values, Array* pointers
     }
     for (int k = 0; k < count; k++) release(arrays[k]), free(results[k]);
     for (int k = 0; k < 5 && !SANITIZED; k++) sigaction(signals[k], &before[k], nullptr);
+    if (!SANITIZED) sigaltstack(&usual, nullptr);
     fflush(stdout);  // what kernels have printed
     return wrong;
 }

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import simulator
+from .cuda import find_cupy
 from .errors import ArgumentError
 from .simulator import SimArray
 
@@ -43,22 +44,6 @@ def module_of(device: str) -> Any:
     if device == "cuda-sim":
         simulator.compiler()  # or the sentence that there is none
     return np if device == "cpu" else simulator.xp
-
-
-def find_cupy() -> Any:
-    """The module, or a sentence: which of CuPy and a GPU is missing."""
-    try:
-        import cupy
-    except ImportError as error:
-        raise ArgumentError(
-            f"cuda: expected CuPy, found none ({error}). Install minicnn with the extra cuda12 or "
-            f'cuda13, as in pip install -e ".[cuda12]"; without a GPU use cuda-sim.') from error
-    try:
-        cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise ArgumentError(f"cuda: expected an NVIDIA GPU with its driver, found CuPy but no GPU "
-                            f"({error}). Use cpu, or cuda-sim to try the kernels.") from error
-    return cupy
 
 
 def to_device(x: Any, device: str) -> Any:

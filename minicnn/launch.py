@@ -17,7 +17,7 @@ import numpy as np
 
 from . import simulator
 from .arrays import device_of, xp_of
-from .errors import ArgumentError, KernelError
+from .errors import ArgumentError, KernelError, ShapeError, is_whole
 
 HERE = Path(__file__).resolve().parent
 KERNELS = next(p for p in (HERE / "kernels", HERE.parent / "kernels") if p.name and p.is_dir())
@@ -38,9 +38,17 @@ class Kernel:
 def read_kernels(file: Path) -> dict[str, Kernel]:
     """The kernels of a .cu file by their names."""
     found = re.findall(r"__global__\s+void\s+(\w+)\(([^)]*)\)", file.read_text(encoding="utf-8"))
-    return {name: Kernel(name, file, tuple(
-        re.fullmatch(r"(.*[ *])(\w+)", " ".join(p.split())).groups()
-        for p in text.split(","))) for name, text in found}
+    return {name: Kernel(name, file, tuple(_parameter(file, name, " ".join(p.split()))
+                                           for p in text.split(","))) for name, text in found}
+
+
+def _parameter(file: Path, kernel: str, text: str) -> tuple[str, str]:
+    """"const real *x" -> ("const real*", "x")."""
+    found = re.fullmatch(r"((?:const )?(?:real|place) ?\*|int64|int|real) ?\b(\w+)", text)
+    if not found:
+        raise KernelError(f"{file}: expected the parameters of {kernel} as (const) real* or "
+                          f"place*, int, int64 or real, received {text!r}. Change its signature.")
+    return found[1].replace(" *", "*"), found[2]
 
 
 @functools.cache
@@ -81,13 +89,20 @@ def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
     empty batch: nothing happens. Raises ArgumentError, or KernelError where it does not compile.
     """
     if isinstance(kernel, str):
+        if kernel not in kernels(KERNELS):
+            raise ArgumentError(f"launch: expected one of {', '.join(kernels(KERNELS))}, received "
+                                f"{kernel!r}. Give it a Kernel of your own by read_kernels.")
         kernel = kernels(KERNELS)[kernel]
     arguments, types = checked(kernel, values)
+    if (not len(grid) == len(block) == 3 or not all(is_whole(n, 1) for n in block)
+            or not all(is_whole(n, 0) and n <= most for n, most in zip(grid, MOST, strict=True))
+            or np.prod(block) > 1024):
+        raise ArgumentError(f"{kernel.name}: expected a grid of at most {MOST} blocks of 1 to 1024 "
+                            f"threads, received {grid} of {block}. Launch it in parts.")
     if 0 in grid:
         return
-    if any(n > most for n, most in zip(grid, MOST, strict=True)) or np.prod(block) > 1024:
-        raise ArgumentError(f"{kernel.name}: expected a grid of at most {MOST} blocks of 1024 "
-                            f"threads, received {grid} of {block}. Launch it in parts.")
+    if kernel.file.parent == KERNELS:
+        check_sizes(kernel, arguments)
     version = digest(kernel.file)
     if any(device_of(value) == "cuda" for value in arguments):
         module = _module(kernel.file, options(**types), version)
@@ -107,7 +122,7 @@ def checked(kernel: Kernel, values: tuple) -> tuple[list, dict[str, np.dtype]]:
                             f"{len(values)}.")
     types = {"real": None, "place": np.dtype(np.uint8)}
     pairs = list(zip(kernel.parameters, values, strict=True))
-    arrays = [(kind.split()[-1].rstrip("* "), kind.startswith("const"), name, value)
+    arrays = [(kind.split()[-1].rstrip("*"), kind.startswith("const"), name, value)
               for (kind, name), value in pairs if "*" in kind]
     xp = xp_of(*(value for *_, value in arrays))
     if xp is np:
@@ -130,15 +145,54 @@ def checked(kernel: Kernel, values: tuple) -> tuple[list, dict[str, np.dtype]]:
     for (kind, name), value in pairs:
         if "*" in kind:
             arguments.append(xp.ascontiguousarray(value))
-        elif kind.strip() == "real":
+        elif kind == "real":
+            if not isinstance(value, (int, float, np.integer, np.floating)):
+                raise ArgumentError(f"{kernel.name}: expected a number as {name}, received "
+                                    f"{value!r}.")
             arguments.append(types["real"].type(value))
         else:
-            number = {"int": np.int32, "int64": np.int64}[kind.strip()]
-            if not np.iinfo(number).min <= value <= np.iinfo(number).max:
-                raise ArgumentError(f"{kernel.name}: expected {name} within {kind.strip()}, "
-                                    f"received {value}. Use smaller images or batches.")
+            number = {"int": np.int32, "int64": np.int64}[kind]
+            if not (is_whole(value, np.iinfo(number).min) and value <= np.iinfo(number).max):
+                raise ArgumentError(f"{kernel.name}: expected {name} as a whole number within "
+                                    f"{kind}, received {value!r}.")
             arguments.append(number(value))
     return arguments, types
+
+
+def check_sizes(kernel: Kernel, arguments: list) -> None:
+    """Raises where an array of ours is not as large as the numbers beside it say.
+
+    NumPy would notice; a GPU would read what lies behind it, or compute the wrong thing.
+    """
+    given = {name: value for (_, name), value in zip(kernel.parameters, arguments, strict=True)}
+    arrays = {name: given[name] for kind, name in kernel.parameters if "*" in kind}
+    n = {name: int(value) for name, value in given.items() if name not in arrays}
+    if "size" in n:
+        expected = dict.fromkeys(arrays, n["size"]) | {"b": n.get("F")}
+    elif "K" in n:
+        expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
+    elif "OH" not in n:  # column_sums
+        expected = {"x": n["rows"] * n["F"]}
+    else:
+        inner, outer = n["H"] * n["Wd"] * n["C"], n["OH"] * n["OW"]  # of an image, of its windows
+        columns = n["KH"] * n["KW"] * n["C"]
+        if "M" in n:
+            expected = {"x": n["M"] // outer * inner, "W": columns * n["F"], "z": n["M"] * n["F"]}
+        elif "first" in n:
+            expected = {"cols": n["rows"] * n["OW"] * columns}
+        else:
+            backward = list(arrays)[-1] in ("x", "dx")
+            images = n["rows"] // (n["H"] if backward else n["OH"])
+            expected = {name: images * (inner if name in ("x", "dx") else outer * n["C"])
+                        for name in arrays}
+    for name, array in arrays.items():
+        if array.size != expected.get(name, array.size):
+            raise ShapeError(f"{kernel.name}: expected {name} of {expected[name]} elements, "
+                             f"received shape {array.shape}. Does it belong to the same batch?")
+    shapes = {array.shape for name, array in arrays.items() if name != "b"}
+    if "size" in n and len(shapes) > 1:
+        raise ShapeError(f"{kernel.name}: expected arrays of one shape, received "
+                         f"{' and '.join(map(str, sorted(shapes)))}. Are they of one layer?")
 
 
 def options(real: np.dtype, place: np.dtype | type = np.uint8) -> tuple[str, ...]:
@@ -163,11 +217,12 @@ def _module(file: Path, given: tuple[str, ...], version: str) -> Any:
     """CuPy's module of a .cu file; `version` gives a changed common.h a new place in its cache."""
     import cupy
 
-    text = f'// {version}\n#line 1 "{file}"\n{file.read_text(encoding="utf-8")}'
-    module = cupy.RawModule(code=text, options=given)
+    text = f'// {version}\n#line 1 "{file.as_posix()}"\n{file.read_text(encoding="utf-8")}'
+    # CuPy writes the text to a file in the locale's encoding, which may lack − and Σ.
+    module = cupy.RawModule(code=text.encode("ascii", "replace").decode(), options=given)
     try:
         module.compile()
-    except cupy.cuda.compiler.CompileException as error:
+    except (cupy.cuda.compiler.CompileException, RuntimeError) as error:  # no CUDA headers
         raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
                           f"{simulator.first_error(str(error))}. Mend that line.") from error
     return module

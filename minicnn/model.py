@@ -35,7 +35,8 @@ class Sequential:
         self.name, self.preprocessing = name, preprocessing
         self.classes = None if classes is None else list(classes)
         self.weights_note = ""  # what the last loading of weights has set, for summary
-        self.device = "cpu"
+        self.layers: list[Layer] = []
+        self.moved_to = "cpu"
         self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
         self.layers = self._build(list(layers), 0, seed, classes)
 
@@ -147,8 +148,14 @@ class Sequential:
         module_of(device)  # or a sentence, before anything has moved
         for layer in self.layers:
             layer.to(device)
-        self.device, self.kept_shape = device, None
+        self.moved_to, self.kept_shape = device, None
         return self
+
+    @property
+    def device(self) -> str:
+        """Where the parameters are; without any, where `to` was told to go."""
+        return next((device_of(p) for layer in self.layers for p in layer.params.values()),
+                    self.moved_to)
 
     def index(self, name: str) -> int:
         """Place of the layer of that name."""
@@ -186,7 +193,7 @@ class Sequential:
              preprocessing: Preprocessing | None = None) -> Sequential:
         """A network of some of these layers, shared and not built again; with none, y = x."""
         view = Sequential([], input_shape, name=self.name, preprocessing=preprocessing)
-        view.layers, view.device = layers, self.device
+        view.layers, view.moved_to = layers, self.device
         return view
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,
@@ -227,9 +234,9 @@ class Sequential:
 
     def load_weights(self, path: str | os.PathLike) -> str:
         """Sets the parameters from any Keras weight file, all or nothing; returns what was set."""
-        entries = weights.read_weights(path)
+        entries, device = weights.read_weights(path), self.device
         self.weights_note = weights.assign(self.layers, self.input_shape, entries, path)
-        self.to(self.device)
+        self.to(device)  # from NumPy's arrays
         return self.weights_note
 
     def save(self, path: str | os.PathLike) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import re
 import shutil
 import threading
 from collections.abc import Sequence
@@ -25,8 +26,9 @@ from .errors import ArgumentError, KernelError
 FLAGS = ("-x", "c++", "-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-Wall", "-Wextra",
          "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"
          "integer-divide-by-zero", "-fsanitize-undefined-trap-on-error")
-runs = 1  # of every launch; from 2 on the others shuffle blocks and threads and must agree with it
+runs = 1  # of a launch; the 2nd with blocks and threads backwards, others shuffled: all must agree
 _one_at_a_time = threading.Lock()  # the simulator has one threadIdx
+_stacks = ctypes.c_void_p()  # of a block's threads
 
 
 # Arrays
@@ -134,13 +136,13 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
     key = hashlib.sha256("\0".join([*command, str(file), *names, digest]).encode()).hexdigest()
     path = cache_folder() / "kernels" / f"{file.stem}-{key[:24]}.so"
     if not path.exists():
-        text = "\n".join([f'#include "{file}"', *(f"SIMULATE({name})" for name in names), ""])
+        text = f'#include "{file.resolve()}"\n' + "".join(f"SIMULATE({name})\n" for name in names)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             source, made = Path(folder, file.name), Path(folder, path.name)
             source.write_text(text)
             done = subprocess.run([*command, str(source), "-o", str(made)], capture_output=True,
-                                  text=True)
+                                  text=True, env={**os.environ, "LC_ALL": "C"})
             if done.returncode:
                 raise KernelError(f"{file}: expected a kernel that compiles, received from the "
                                   f"compiler: {first_error(done.stderr)}. Mend that line.")
@@ -150,8 +152,8 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
 
 def first_error(text: str) -> str:
     """The compiler's first error (file:line:column: error: …), else all it said."""
-    errors = [line for line in text.splitlines() if "error" in line]
-    return (errors or [text.strip()])[0].rstrip(".")
+    errors = [line for line in text.splitlines() if re.search(r"error\b.*:", line)]
+    return (errors or [text.strip()])[0].rstrip(".?")
 
 
 class _Array(ctypes.Structure):
@@ -186,12 +188,13 @@ def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
     with _one_at_a_time:
         wrong = code.simulate(getattr(code, f"simulate_{name}"),
                               (ctypes.c_void_p * len(pointers))(*pointers), table, len(arrays),
-                              size, runs, ctypes.c_int64(only), ctypes.byref(report))
+                              size, runs, ctypes.c_int64(only), ctypes.byref(_stacks),
+                              ctypes.byref(report))
     if wrong:
         where = ""
         if report.array >= 0:
             n, a, _ = arrays[report.array]
-            where = f" {n}[{report.offset // a.itemsize}]" if report.offset else f" {n}"
+            where = f" {n}" if report.offset == -2**63 else f" {n}[{report.offset // a.itemsize}]"
             where += f" of {a.size} elements"
         raise KernelError(f"{name}: expected every thread to keep to its arrays; "
                           f"{report.text.decode()}{where}. Check its indices and barriers.")

@@ -121,6 +121,15 @@ def test_gradcheck_finds(layer, shape, wrong, rng):
         assert {row.name for row in report.rows if row.note != "ok"} == wrong
 
 
+@pytest.mark.parametrize("layer, shape, wrong", [
+    (SignFlipped(), ROWS, "dx"), (InputChanged(), ROWS, "x"), (OneElementOff(), ROWS, "dx"),
+    (KernelTransposed(2, 2), IMAGES, "dW"), (BiasForgotten(3), ROWS, "db")],
+    ids=lambda v: getattr(v, "name", ""))
+def test_gradcheck_finds_on_the_simulated_gpu_too(layer, shape, wrong, rng):
+    report = gradcheck(layer, array(rng, *shape), device="cuda-sim")
+    assert wrong in {row.name for row in report.rows if row.note != "ok"}
+
+
 def test_gradcheck_names_the_layer_of_a_network_whose_gradient_is_wrong(rng):
     model = Sequential([Conv2D(2, 3, name="a"), KernelTransposed(2, 2, name="b"), Flatten(),
                         Dense(3, name="c")], (5, 5, 1))
@@ -172,8 +181,9 @@ def test_same_seed_same_table(rng):
     assert str(gradcheck(Dense(3), x, seed=1)) != str(gradcheck(Dense(3), x, seed=2))
 
 
-def test_every_layer_and_loss_of_minicnn_passes():
-    reports = check_all()
+@pytest.mark.parametrize("device", ["cpu", "cuda-sim"], indirect=True)
+def test_every_layer_and_loss_of_minicnn_passes(device):
+    reports = check_all(device=device)
     assert len(reports) == 20 and all(report.ok for report in reports)
     assert max(row.error for report in reports for row in report.rows) < 1e-7
 
@@ -188,6 +198,7 @@ def test_a_students_layer_needs_no_base_class():
             return 2 * self.x * dy
 
     assert check_user_layer(Square(), (3, 4)).ok
+    assert check_user_layer(Square(), (3, 4), device="cuda-sim").ok
     Square.backward = lambda self, dy: self.x * dy
     assert not check_user_layer(Square(), (3, 4)).ok
 

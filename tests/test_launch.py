@@ -39,15 +39,33 @@ def saxpy(tmp_path):
 def test_a_kernels_signature_is_read_from_its_source(saxpy):
     assert saxpy.name == "saxpy" and saxpy.file.name == "saxpy.cu"
     assert [name for _, name in saxpy.parameters] == ["x", "y", "size", "times", "a"]
-    assert [kind.replace(" ", "") for kind, _ in saxpy.parameters] == [
-        "constreal*", "real*", "int64", "int", "real"]
+    kinds = [kind for kind, _ in saxpy.parameters]
+    assert kinds == ["const real*", "real*", "int64", "int", "real"]
+
+
+@pytest.mark.parametrize("parameter, words", [
+    ("const float* x", ["'const float* x'", "real*"]), ("unsigned n", ["'unsigned n'", "int64"]),
+    ("", ["''"]), ("real", ["'real'"]), ("real** x", ["'real** x'"]), ("realx", ["'realx'"])])
+def test_parameters_of_other_types_are_refused(parameter, words, tmp_path):
+    with assert_refused("mine.cu", "mine", *words):
+        kernel(tmp_path, "", parameter)
+
+
+def test_stars_may_stand_where_c_lets_them(tmp_path):
+    for star in ("const real *x", "const real* x", "const real*x", "const real * x"):
+        assert kernel(tmp_path, "", star).parameters == (("const real*", "x"),)
 
 
 def test_every_kernel_of_the_engine_is_found_with_parameters_of_known_types():
     found = kernels(launch.KERNELS)
     assert len(found) >= 20 and {"im2col", "col2im", "max_pool", "adam"} <= set(found)
-    types = {kind.replace(" ", "") for k in found.values() for kind, _ in k.parameters}
-    assert types == {"constreal*", "real*", "constplace*", "place*", "int", "int64", "real"}
+    types = {kind for k in found.values() for kind, _ in k.parameters}
+    assert types == {"const real*", "real*", "const place*", "place*", "int", "int64", "real"}
+
+
+def test_a_kernel_that_is_not_there_is_refused_with_those_that_are():
+    with assert_refused("launch", "im2col", "'im2cal'", "read_kernels"):
+        launch.launch("im2cal", flat(1), sim([1.0]), 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -85,9 +103,12 @@ def without(place, value):
     (without(0, X.astype(np.float32)), ["all arrays as float32", "y as float64"]),
     (without(1, sim(np.zeros(4))[::2]), ["y contiguous", "written", "strides"]),
     ([np.ones(2), np.ones(2), 2, 1, 0.5], ["cuda or cuda-sim", "cpu", "to_device"]),
-    (without(2, 2**63), ["size within int64", str(2**63)]),
-    (without(3, 2**31), ["times within int", str(2**31)]),
-    (without(3, -2**31 - 1), ["times within int", str(-2**31 - 1)])])
+    (without(2, 2**63), ["size as a whole number within int64", str(2**63)]),
+    (without(3, 2**31), ["times as a whole number within int", str(2**31)]),
+    (without(3, -2**31 - 1), ["times as a whole number within int", str(-2**31 - 1)]),
+    (without(2, 2.5), ["size", "2.5"]), (without(2, "2"), ["size", "'2'"]),
+    (without(3, X), ["times", "SimArray"]), (without(4, "a"), ["number as a", "'a'"]),
+    (without(4, X), ["number as a", "SimArray"])])
 def test_arguments_that_do_not_fit_the_signature_are_refused(saxpy, values, words):
     with assert_refused("saxpy", *words):
         launch.launch(saxpy, flat(2), *values)
@@ -110,8 +131,9 @@ def test_a_place_is_a_byte_or_an_int():
 
 @pytest.mark.parametrize("grid, block", [
     ((2**31, 1, 1), (256, 1, 1)), ((1, 65536, 1), (256, 1, 1)), ((1, 1, 65536), (256, 1, 1)),
-    ((1, 1, 1), (1025, 1, 1)), ((1, 1, 1), (32, 32, 2))])
-def test_a_grid_or_block_beyond_cudas_limits_is_refused(saxpy, grid, block):
+    ((1, 1, 1), (1025, 1, 1)), ((1, 1, 1), (32, 32, 2)), ((-1, 1, 1), (1, 1, 1)),
+    ((1.5, 1, 1), (1, 1, 1)), ((1, 1), (1, 1, 1)), ((1, 1, 1), (256,)), ((1, 1, 1), (0, 1, 1))])
+def test_a_grid_or_block_that_cuda_would_not_launch_is_refused(saxpy, grid, block):
     with assert_refused("saxpy", "grid of at most", "1024", str(grid), str(block)):
         launch.launch(saxpy, grid, *FIT, block=block)
 
@@ -149,7 +171,7 @@ def test_a_kernel_that_forgets_an_element_leaves_nan(tmp_path):
 
 @pytest.mark.parametrize("body, words", [
     ("EACH(k, size) y[k + 1] = x[k];", ["y[5] of 5 elements", "thread (4, 0, 0)"]),
-    ("EACH(k, size) y[k - 1] = x[k];", ["writes beside y of 5 elements", "block (0, 0, 0)"]),
+    ("EACH(k, size) y[k - 1] = x[k];", ["y[-1] of 5 elements", "thread (0, 0, 0)"]),
     ("EACH(k, size) y[k] = x[k + 1];", ["x[5] of 5 elements", "thread (4, 0, 0)"]),
     ("EACH(k, size) ((real*)x)[k] = y[k];", ["x", "block (0, 0, 0)"])])
 def test_a_kernel_that_leaves_its_arrays_is_named_with_thread_and_element(body, words, tmp_path,
@@ -169,3 +191,23 @@ def test_a_result_that_depends_on_the_order_of_the_threads_is_found(tmp_path, mo
     monkeypatch.setattr(simulator, "runs", 1)
     launch.launch(last_wins, flat(500), sim(np.arange(500.0)), y, 500)  # in order nobody sees it
     assert_same(y, [499])
+
+
+IMAGES, WINDOW = (2, 4, 4, 3), ops.Window((2, 2), (2, 2))
+
+
+@pytest.mark.parametrize("words, call", [
+    (["relu_backward", "one shape"], lambda a: ops.relu_backward(a(2, 6), a(4, 3))),
+    (["relu_backward", "y of 12"], lambda a: ops.relu_backward(a(4, 3), a(2, 3))),
+    (["bias_relu", "b of 3"], lambda a: ops.bias_relu(a(4, 3), a(5))),
+    (["softmax_cross_entropy", "t of 12"],
+     lambda a: ops.softmax_cross_entropy(a(4, 3), a(4, 5))),
+    (["sgd", "g of 3"], lambda a: ops.sgd(a(3), a(5), 0.1)),
+    (["average_pool_backward", "dy of 24"],
+     lambda a: ops.average_pool_backward(a(2, 3, 3, 3), IMAGES, WINDOW)),
+    (["unpool", "y of 24"], lambda a: ops.unpool(
+        a(2, 3, 3, 3), ops.max_pool(a(*IMAGES), WINDOW)[1], IMAGES, WINDOW)),
+    (["implicit_gemm", "W of 60"], lambda a: ops.implicit_gemm(a(*IMAGES), a(2, 2, 4, 5), WINDOW))])
+def test_arrays_that_are_not_as_large_as_they_should_be_are_refused(words, call):
+    with assert_refused(*words):
+        call(lambda *shape: simulator.xp.ones(shape, np.float32))

@@ -119,7 +119,7 @@ def copy_ahead(batches: Iterable[tuple], device: str) -> Iterator[tuple]:
     stream = cupy.cuda.Stream(non_blocking=True)
 
     def started(x: np.ndarray, *rest: Any) -> tuple:
-        pinned = cupyx.empty_like_pinned(x)
+        pinned = cupyx.empty_pinned(x.shape, x.dtype)
         pinned[...] = x
         y = cupy.empty(x.shape, x.dtype)
         stream.wait_event(cupy.cuda.get_current_stream().record())
@@ -127,12 +127,15 @@ def copy_ahead(batches: Iterable[tuple], device: str) -> Iterator[tuple]:
         return pinned, stream.record(), y, rest
 
     coming = None
-    for batch in batches:
-        before, coming = coming, started(*batch)
-        if before:
-            yield _arrived(*before)
-    if coming:
-        yield _arrived(*coming)
+    try:
+        for batch in batches:
+            before, coming = coming, started(*batch)
+            if before:
+                yield _arrived(*before)
+        if coming:
+            yield _arrived(*coming)
+    finally:
+        stream.synchronize()  # a copy that nobody waits for any more still needs its memory
 
 
 def _arrived(pinned: np.ndarray, copied: Any, y: Any, rest: tuple) -> tuple:

@@ -393,7 +393,7 @@ def main():
     parser.add_argument("--kernels", type=Path, default=launch.KERNELS,
                         help="folder of .cu files")
     given = parser.parse_args()
-    launch.KERNELS, simulator.runs = given.kernels, 2
+    launch.KERNELS, simulator.runs = given.kernels.resolve(), 2
     for name in given.names or CHECKS:
         for dtype in TOLERANCE:
             for large in False, True:

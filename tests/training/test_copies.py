@@ -37,6 +37,9 @@ class Stream:
         self.log.append(f"{self.name} record")
         return SimpleNamespace(of=self.name, synchronize=lambda: self.log.append("copy is done"))
 
+    def synchronize(self):
+        self.log.append("all copies are done")
+
     def wait_event(self, event):
         assert event.of == "kernels"
         self.log.append("copies wait for kernels")
@@ -60,7 +63,7 @@ def log(monkeypatch):
                            get_current_stream=lambda: kernels)
     cupy = SimpleNamespace(cuda=cuda, empty=lambda *a: np.empty(*a).view(Array))
     cupyx = ModuleType("cupyx")
-    cupyx.empty_like_pinned = np.empty_like
+    cupyx.empty_pinned = np.empty
     monkeypatch.setitem(sys.modules, "cupyx", cupyx)
     monkeypatch.setattr(sources, "find_cupy", lambda: cupy)
     return log
@@ -73,7 +76,15 @@ def test_a_batch_is_copied_while_the_one_before_it_is_worked_on(log):
     steps = [step for step in log if not step.endswith("record") and "decode" not in step]
     assert steps == ["copies wait for kernels", "copy 0", "copies wait for kernels", "copy 1",
                      "copy is done", "kernels of 0", "copies wait for kernels", "copy 2",
-                     "copy is done", "kernels of 1", "copy is done", "kernels of 2"]
+                     "copy is done", "kernels of 1", "copy is done", "kernels of 2",
+                     "all copies are done"]
+
+
+def test_a_loop_that_is_left_waits_for_the_copy_under_way(log):
+    loop = copy_ahead(batches(log), "cuda")
+    next(loop)
+    loop.close()
+    assert log[-1] == "all copies are done"
 
 
 @pytest.mark.parametrize("count", [0, 1])

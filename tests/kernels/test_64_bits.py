@@ -1,0 +1,157 @@
+"""Arrays of more than 2³¹ elements: no index of any kernel ends at 32 bits.
+
+They are memory that the system only promises: what nobody touches takes no room. Of each grid one
+block runs, the one with the last elements; the simulator leaves arrays of a gigabyte where they
+are. Expected is what the same kernel makes of the same numbers in small arrays.
+"""
+
+import functools
+import mmap
+import sys
+from unittest import mock
+
+import mutants
+import numpy as np
+import pytest
+from reference import assert_close, assert_same
+
+from minicnn import launch, ops, simulator
+from minicnn.errors import KernelError
+from minicnn.launch import KERNELS, block_each, by_rows, flat, kernels
+from minicnn.simulator import SimArray
+
+WINDOW = ops.Window((2, 1), (1, 1), ((1, 0), (0, 0)))  # as many windows as pixels
+IMAGE, COLS = (8, 16, 64), (8, 16, 2, 1, 64)
+NUMBERS = {"F": 8, "K": 1024, "nesterov": 1, "first": 0, **dict(zip(
+    "H Wd C OH OW KH KW SH SW top left".split(), WINDOW.geometry((1, *IMAGE)), strict=True))}
+BY_WINDOWS = ["im2col", "col2im", "max_pool", "unpool", "average_pool", "average_pool_backward"]
+BY_BLOCKS = ["softmax", "softmax_backward", "softmax_cross_entropy"]
+TILED = ["implicit_gemm", "column_sums"]
+FLAT = [name for name in kernels(KERNELS) if name not in BY_WINDOWS + BY_BLOCKS + TILED]
+
+
+def promised(*shape, dtype=np.float32):
+    """Zeros that take no memory before they are written."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    if sys.platform == "linux":
+        flags |= 0x4000  # MAP_NORESERVE, which Python names from 3.13 on
+    memory = mmap.mmap(-1, int(np.prod(shape)) * np.dtype(dtype).itemsize, flags)
+    return np.frombuffer(memory, dtype).reshape(shape).view(SimArray)
+
+
+def with_end(small, *shape):
+    """A promised array whose last elements are those of small."""
+    big = promised(*shape, dtype=small.dtype)
+    big.reshape(-1)[-small.size:] = small.reshape(-1)
+    return big
+
+
+def normal(*shape):
+    return simulator.xp.array(np.random.default_rng(0).random(shape), np.float32)
+
+
+def only(x, y, grid):
+    """Launches run block (x, y) of the grid, and no other."""
+    return mock.patch.object(simulator, "run", functools.partial(simulator.run,
+                                                                 only=y * grid[0] + x))
+
+
+def one(kernel, kind, name):
+    """An array for one image, one row, or 256 elements: places 0 and 1, other numbers 0 … 1."""
+    if name == "l" and kernel in BY_BLOCKS:
+        return normal(1)
+    if name == "b":
+        return normal(8)
+    shape = (COLS if name == "cols" else IMAGE if kernel in BY_WINDOWS else
+             (1024,) if kernel in BY_BLOCKS else (256,))
+    x = normal(1, *shape)
+    return (x > 0.5).astype(np.uint8) if "place" in kind else x
+
+
+def numbers(N, unit):
+    """What the parameters are, by name, for N images, rows or pieces of `unit` elements."""
+    rows = N * (8 if unit > 1024 else 1)
+    return NUMBERS | {"size": N * unit, "rows": rows, "image_rows": rows}
+
+
+def check_last_elements(name):
+    """In small arrays all blocks run; in large ones the last one, with the same numbers."""
+    parameters = kernels(launch.KERNELS)[name].parameters
+    small = {n: one(name, kind, n) for kind, n in parameters if "*" in kind}
+    unit = 8 * 16 * 64 if name in BY_WINDOWS else small[parameters[0][1]].size
+    N = 2**31 // unit + 4
+    big = {n: x if n == "b" else with_end(x, N, *x.shape[1:]) for n, x in small.items()}
+    if name in FLAT:
+        grid, small_grid = flat(N * unit), flat(unit)
+        x, y = (N * unit - 1) // 256 % grid[0], 0
+    elif name in BY_BLOCKS:
+        grid, small_grid = block_each(N), block_each(1)
+        x, y = (N - 1) % grid[0], 0
+    else:
+        row = small[parameters[1 if name != "unpool" else 2][1]].size // 8
+        grid, small_grid = by_rows(8 * N, row), by_rows(8, row)
+        x, y = grid[0] - 1, (8 * N - 1) % grid[1]
+    for arrays, count, blocks in (small, 1, small_grid), (big, N, grid):
+        values = [arrays[n] if "*" in kind else numbers(count, unit).get(n, 0.5)
+                  for kind, n in parameters]
+        with only(x, y, grid) if arrays is big else mock.MagicMock():
+            launch.launch(name, blocks, *values)
+    written = [n for kind, n in parameters if "*" in kind and not kind.startswith("const")]
+    for n in written:
+        last = min(256, small[n].size)  # those of that block
+        assert_same(big[n].reshape(-1)[-last:], small[n].reshape(-1)[-last:])
+        assert np.abs(big[n].reshape(-1)[-last:]).max() > 0
+        assert n == "l" or big[n].size > 2**31
+
+
+@pytest.mark.parametrize("name", BY_WINDOWS + BY_BLOCKS + FLAT)
+def test_the_last_elements_of_more_than_2_to_the_31_are_right(name):
+    assert check_last_elements(name) is None  # an assertion inside would have failed
+
+
+@pytest.mark.parametrize("name, mutant", [
+    ("relu", ("common.h", "for (int64 k", "for (int k")),
+    ("im2col", ("im2col", "const int64 n", "const int n")),
+    ("im2col", ("im2col", "cols[row * size + k]", "cols[(int)(row * size + k)]")),
+    ("col2im", ("common.h", "for (int64 row", "for (int row")),
+    ("max_pool", ("max_pool", "const int64 n", "const int n")),
+    ("softmax", ("softmax", "y[row * K", "y[(int)row * K"))])
+def test_an_index_of_32_bits_is_noticed(name, mutant, tmp_path, monkeypatch):
+    mutants.make(tmp_path / "kernels", *mutant)
+    monkeypatch.setattr(launch, "KERNELS", tmp_path / "kernels")
+    with pytest.raises((KernelError, AssertionError)):
+        check_last_elements(name)
+
+
+def test_output_rows_are_numbered_beyond_2_to_the_31():
+    x = with_end(normal(1, 3, 1, 1), 2**30, 3, 1, 1)  # so many images with 3 output rows each
+    window = ops.Window((2, 1), (1, 1), ((1, 0), (0, 0)))
+    first = 3 * 2**30 - 2
+    cols = ops.im2col(x, window, slice(first, first + 2))
+    a, b, c = np.array(x[-1]).ravel()
+    assert_same(cols.reshape(2, 2), [[a, b], [b, c]])
+    dx = promised(*x.shape)
+    launch.launch("col2im", by_rows(3, 1), cols, dx[-1:], 1, 2, 3, *window.geometry(x.shape))
+    assert_same(dx[-1].ravel(), np.float32([a, 2 * b, c]))
+
+
+def test_implicit_gemm_of_more_than_2_to_the_31_elements_is_right():
+    N, F = 2**31 // (8 * 16 * 64) + 1, 128
+    x, W = normal(1, *IMAGE), normal(2, 1, 64, F)
+    expected = ops.implicit_gemm(x, W, WINDOW)
+    grid = N * 8 * 16 // 64, F // 64, 1
+    big, z = with_end(x, N, *IMAGE), promised(N, 8, 16, F)
+    with only(grid[0] - 1, 1, grid):
+        launch.launch("implicit_gemm", grid, big, W, z, N * 8 * 16, F,
+                      *WINDOW.geometry(big.shape), block=(16, 16, 1))
+    assert_same(z.reshape(-1, F)[-64:, 64:], expected.reshape(-1, F)[-64:, 64:])
+
+
+def test_column_sums_of_more_than_2_to_the_31_elements_are_right():
+    rows, F, parts = 2**25 + 8, 64, 1024
+    x = with_end(normal(8, F), rows, F)
+    sums, part = promised(parts, F), (rows - 8) // 8 % parts  # of the last eight rows
+    with only(1, part, (2, parts)):
+        launch.launch("column_sums", (2, parts, 1), x, sums, rows, F, block=(32, 8, 1))
+    expected = np.array(x[-8:]).astype(float).sum(axis=0)
+    assert_close(sums[part, 32:], expected[32:], rtol=1e-5)

@@ -1,0 +1,317 @@
+"""Layers, models, optimizers and training on every device: moved, mixed, and the same numbers."""
+
+import copy
+
+import h5py
+import numpy as np
+import pytest
+import reference
+from layers.cases import LAYERS, built
+from reference import array, assert_close, assert_refused, assert_same, on_device
+
+import minicnn as mc
+from minicnn import ops
+from minicnn.arrays import device_of, to_cpu, to_device
+from minicnn.layers import Conv2D, Dense, Dropout, MaxPool2D, ReLU, Softmax
+from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
+from minicnn.ops import Window
+from minicnn.optimizers import SGD, Adam, RMSprop
+from minicnn.training import fuse
+
+every_layer = pytest.mark.parametrize("make, shape", LAYERS.values(), ids=LAYERS)
+AFFINE = [k for k in LAYERS if k.startswith(("Conv2D", "Dense"))]
+KEEP_ARRAYS = [k for k in LAYERS if k not in ("Flatten", "GlobalAveragePool2D", "AveragePool2D",
+                                              "AveragePool2D same")]
+
+
+def other():
+    """A device that is not that of the running test."""
+    return "cuda-sim" if reference.DEVICE == "cpu" else "cpu"
+
+
+def small(seed=1):
+    """Every kind of layer that learns, is random or pools; five classes; uint8 photos fit."""
+    return mc.Sequential([
+        Conv2D(4, 3, padding="same", activation="relu"), MaxPool2D(2), Dropout(0.2),
+        Conv2D(3, (2, 3), algorithm="implicit_gemm"), ReLU(), mc.Flatten(), Dense(5), Softmax()],
+        (8, 9, 3), seed, preprocessing=mc.Preprocessing("RGB", (120, 110, 100), scale=1 / 50))
+
+
+def photos(rng, n=11):
+    return rng.integers(0, 256, (n, 8, 9, 3), dtype=np.uint8), rng.integers(0, 5, n)
+
+
+def weights(model):
+    return [np.array(to_cpu(p)) for layer in model.layers for p in layer.params.values()]
+
+
+# What is on two devices does not meet
+
+
+@pytest.mark.parametrize("name", AFFINE)  # a layer without parameters is at home everywhere
+def test_a_layer_refuses_an_input_from_another_device_naming_both(name, rng):
+    make, shape = LAYERS[name]
+    layer = built(make(), shape, rng)
+    with assert_refused(layer.name, reference.DEVICE, other(), ".to("):
+        layer.forward(to_device(array(rng, *shape), other()))
+    assert layer.cache is None
+
+
+@pytest.mark.parametrize("name", KEEP_ARRAYS)
+def test_backward_refuses_a_gradient_from_another_device_naming_both(name, rng):
+    make, shape = LAYERS[name]
+    layer = built(make(), shape, rng)
+    y = layer.forward(array(rng, *shape), training=True)
+    with assert_refused("one device", reference.DEVICE, other()):
+        layer.backward(to_device(array(rng, *y.shape), other()))
+
+
+WINDOW = Window((2, 2), (1, 1))
+OPS = {  # each of two arrays a, b of shape (3, 4), or as it needs them
+    "im2col into": lambda a, b: ops.im2col(a[None, ..., None], WINDOW, out=b.repeat(2)),
+    "col2im": lambda a, b: ops.col2im(a[:2, :3, None, None, None] + a[:2, :2, None].sum() * 0,
+                                      b[None, ..., None], Window((1, 1), (1, 1)), slice(0, 2)),
+    "implicit_gemm": lambda a, b: ops.implicit_gemm(a[None, ..., None], b[:2, :2, None, None],
+                                                    WINDOW),
+    "unpool": lambda a, b: ops.unpool(a[None, ..., None], b[None, ..., None].astype(np.int32),
+                                      (1, 4, 5, 1), WINDOW),
+    "bias_relu": lambda a, b: ops.bias_relu(a, b[0]),
+    "relu_backward": ops.relu_backward, "sigmoid_backward": ops.sigmoid_backward,
+    "softmax_backward": ops.softmax_backward, "sigmoid_cross_entropy": ops.sigmoid_cross_entropy,
+    "softmax_cross_entropy": ops.softmax_cross_entropy,
+    "sgd": lambda a, b: ops.sgd(a, b, 0.1),
+    "momentum": lambda a, b: ops.momentum(a, b, b.copy(), 0.1, 0.9, False),
+    "rmsprop": lambda a, b: ops.rmsprop(a, b, 0.9, 1e-8),
+    "adam": lambda a, b: ops.adam(a, b, b.copy(), abs(b), 1, 0.1, 0.9, 0.99, 1e-8),
+}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_an_op_refuses_arrays_of_two_devices_naming_both(name, rng):
+    a, b = array(rng, 3, 4), to_device(array(rng, 3, 4), other())
+    with assert_refused("one device", reference.DEVICE, other()):
+        OPS[name](a, b)
+
+
+def test_a_model_refuses_an_input_from_another_device_naming_both(rng):
+    model, x = small().to(reference.DEVICE), array(rng, 2, 8, 9, 3)
+    with assert_refused("sequential", f"x on {reference.DEVICE}", f"x on {other()}", "model.to"):
+        model.forward(to_device(x, other()))
+    assert model.forward(x).shape == (2, 5)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9), RMSprop(), Adam()],
+                         ids=lambda o: type(o).__name__)
+def test_an_optimizer_left_behind_is_refused_and_moves_nothing(optimizer, rng):
+    optimizer.state = {}
+    model, x = small().to(reference.DEVICE), array(rng, 2, 8, 9, 3)
+    model.backward(model.forward(x))
+    optimizer.step(model)
+    model.to(other())
+    model.backward(model.forward(to_device(x, other())))
+    before = weights(model)
+    with assert_refused(type(optimizer).__name__, reference.DEVICE, other(), "optimizer.to"):
+        optimizer.step(model)
+    for p, q in zip(weights(model), before, strict=True):
+        assert_same(p, q)
+    optimizer.to(other()).step(model)
+    assert any((p != q).any() for p, q in zip(weights(model), before, strict=True))
+
+
+def test_gradients_left_behind_are_refused(rng):
+    model = small().to(reference.DEVICE)
+    model.backward(model.forward(array(rng, 2, 8, 9, 3)))
+    grads = {key: to_device(g, other()) for key, g in model["dense"].grads.items()}
+    model["dense"].grads = grads
+    with assert_refused("SGD", "dense/W", reference.DEVICE, other()):
+        SGD(0.1).step(model)
+
+
+# Moving
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_model_moves_there_and_back_without_changing_a_bit(dtype, rng):
+    model = small()
+    for layer in model.layers:
+        layer.params = {key: p.astype(dtype) for key, p in layer.params.items()}
+    params = [dict(layer.params) for layer in model.layers]
+    model.backward(model.forward(rng.normal(size=(2, 8, 9, 3)).astype(dtype)))
+    grads = [dict(layer.grads) for layer in model.layers]
+    assert model.to(reference.DEVICE) is model and model.device == reference.DEVICE
+    for layer in model.layers:
+        for a in (*layer.params.values(), *layer.grads.values()):
+            assert device_of(a) == reference.DEVICE and a.dtype == dtype
+    model.to("cpu")
+    for layer, p, g in zip(model.layers, params, grads, strict=True):
+        for now, before in ((layer.params, p), (layer.grads, g)):
+            assert now.keys() == before.keys()
+            for key in now:
+                assert type(now[key]) is np.ndarray
+                assert_same(now[key], before[key])
+
+
+def test_moving_forgets_what_forward_has_kept(rng):
+    model = small()
+    y = model.forward(rng.normal(size=(2, 8, 9, 3)))
+    model.to(other()).to(reference.DEVICE)
+    with assert_refused("softmax", "forward"):
+        model.backward(on_device(y))
+    for layer in model.layers:
+        assert layer.cache is None
+        assert getattr(layer, "activation", None) is None or layer.activation.cache is None
+
+
+def test_new_heads_and_loaded_weights_come_to_where_the_model_is(tmp_path):
+    model, saved = small().to(reference.DEVICE), small(seed=5)
+    saved.save(tmp_path / "m.weights.h5")
+    model.load_weights(tmp_path / "m.weights.h5")
+    for p, q in zip(weights(model), weights(saved), strict=True):
+        assert_same(p, q)
+    model.replace_head([Dense(2), Softmax()])
+    assert {device_of(p) for layer in model.layers for p in layer.params.values()} == {
+        reference.DEVICE}
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.weights.h5"])
+def test_a_file_is_the_same_from_whatever_device_it_was_saved(name, tmp_path):
+    def contents(path):
+        found = {}
+        with h5py.File(path) as file:
+            found[""] = dict(file.attrs)
+            file.visititems(lambda key, item: found.update({key: (
+                dict(item.attrs), item[()].tobytes() if isinstance(item, h5py.Dataset) else None)}))
+        return str(found)
+
+    small().save(tmp_path / name)
+    expected = contents(tmp_path / name)
+    model = small().to(reference.DEVICE)
+    model.save(tmp_path / name)
+    assert contents(tmp_path / name) == expected
+    assert model.device == reference.DEVICE
+    if name == "m.h5":
+        for p, q in zip(weights(mc.load(tmp_path / name)), weights(model), strict=True):
+            assert_same(p, q)
+
+
+# The same numbers
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_empty_batch_comes_through_every_layer(make, shape, dtype, rng):
+    layer = built(make(), shape, rng, dtype)
+    y = layer.forward(array(rng, 0, *shape[1:], dtype=dtype), training=True)
+    assert y.shape == (0, *layer.output_shape(shape[1:])) and y.dtype == dtype
+    dx = layer.backward(array(rng, *y.shape, dtype=dtype))
+    assert dx.shape == (0, *shape[1:]) and device_of(dx) == reference.DEVICE
+    for key, p in layer.params.items():
+        assert_same(layer.grads[key], np.zeros(p.shape))
+
+
+@every_layer
+def test_a_layer_gives_numpys_numbers_wherever_it_is(make, shape, rng):
+    layer = built(make(), shape, rng, np.float32)
+    there = copy.deepcopy(layer)
+    layer.to("cpu")
+    x = rng.normal(size=shape).astype(np.float32)
+    y = layer.forward(x, training=True)
+    dy = rng.normal(size=y.shape).astype(np.float32)
+    assert_close(there.forward(on_device(x), training=True), y, rtol=1e-5)
+    assert_close(there.backward(on_device(dy)), layer.backward(dy), rtol=1e-5)
+    for key in layer.params:
+        assert_close(there.grads[key], layer.grads[key], rtol=1e-5)
+
+
+def test_dropout_draws_the_same_masks_on_every_device():
+    here, there = Dropout(0.5, seed=3, name="d"), Dropout(0.5, seed=3, name="d")
+    for _ in range(3):
+        mask = here.forward(np.ones((20, 30), np.float32), training=True)
+        assert_same(there.forward(on_device(np.ones((20, 30), np.float32)), training=True), mask)
+        assert 0 < (mask == 0).mean() < 1
+
+
+@pytest.mark.parametrize("images", ["pixels", "floats", "floats on the device"])
+def test_predict_and_activations_take_and_give_numpy_arrays(images, rng):
+    x, _ = photos(rng)
+    x = x if images == "pixels" else rng.normal(size=x.shape).astype(np.float32)
+    model, here = small().to(reference.DEVICE), small()
+    given = on_device(x) if images == "floats on the device" else x
+    y = model.predict(given, batch_size=4)
+    assert type(y) is np.ndarray
+    assert_close(y, here.predict(x), rtol=1e-5)
+    found = model.activations(given, ["conv2d", "dense"])
+    assert all(type(a) is np.ndarray for a in found.values())
+    for name, a in here.activations(x, ["conv2d", "dense"]).items():
+        assert_close(found[name], a, rtol=1e-5)
+    assert type(model.predict(x[:0])) is np.ndarray
+
+
+def train(model, optimizer, x, t, steps):
+    """Some steps; the losses. Like fit, without its shuffling."""
+    layers, loss = fuse(model.layers, CategoricalCrossEntropy())
+    network, seen = model.view(layers, model.input_shape), []
+    x = to_device(x, model.device)
+    for _ in range(steps):
+        seen.append(loss.forward(network.forward(x, training=True), t))
+        network.backward(loss.backward(), input_gradient=False)
+        optimizer.step(network)
+    return seen
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.05, 0.9, True, 1e-3), RMSprop(1e-3), Adam(0.01)],
+                         ids=lambda o: type(o).__name__)
+def test_training_half_here_and_half_there_gives_what_staying_gives(optimizer, rng):
+    x, t = rng.normal(size=(6, 8, 9, 3)), rng.integers(0, 5, 6)
+    stays, moves = (small() for _ in range(2))
+    for model in (stays, moves):
+        for layer in model.layers:
+            layer.params = {key: p.astype(np.float64) for key, p in layer.params.items()}
+    optimizer.state = {}
+    again = copy.deepcopy(optimizer)
+    expected = train(stays, optimizer, x, t, 6)
+    seen = train(moves, again, x, t, 3)
+    for state in again.to(reference.DEVICE).state.values():
+        assert {device_of(a) for a in state.values() if np.ndim(a)} <= {reference.DEVICE}
+    seen += train(moves.to(reference.DEVICE), again, x, t, 3)
+    assert_close(seen, expected, rtol=1e-10)
+    for p, q in zip(weights(moves), weights(stays), strict=True):
+        assert_close(p, q, rtol=1e-8)
+    assert expected[-1] < expected[0]
+
+
+def test_fit_with_validation_gives_numpys_history_and_weights(rng):
+    train_data, test_data = photos(rng), photos(rng, 5)
+    here, there = small(), small().to(reference.DEVICE)
+    options = dict(epochs=3, batch_size=4, seed=2)
+    expected = mc.fit(here, train_data, CategoricalCrossEntropy(class_weight=[1, 2, 1, 1, 3]),
+                      Adam(0.01), validation_data=test_data, **options)
+    history = mc.fit(there, train_data, CategoricalCrossEntropy(class_weight=[1, 2, 1, 1, 3]),
+                     Adam(0.01), validation_data=test_data, **options)
+    assert history.keys() == expected.keys() >= {"loss", "accuracy", "val_loss", "val_accuracy"}
+    for key, values in expected.items():
+        assert_close(history[key], values, rtol=1e-5)
+    for p, q in zip(weights(there), weights(here), strict=True):
+        assert_close(p, q, rtol=1e-4)
+    assert there.device == reference.DEVICE and expected["loss"][-1] < expected["loss"][0]
+
+
+def test_fit_from_cached_features_gives_numpys_weights(rng):
+    data, start = photos(rng), small()
+    here, there = small(), small().to(reference.DEVICE)
+    for model in (here, there):
+        model.freeze(until="conv2d_1")
+        mc.fit(model, data, CategoricalCrossEntropy(), SGD(0.1), epochs=2, batch_size=4)
+    for p, q in zip(weights(there), weights(here), strict=True):
+        assert_close(p, q, rtol=1e-5)
+    assert (weights(there)[0] == weights(start)[0]).all()
+    assert (weights(there)[-2] != weights(start)[-2]).any()
+
+
+@pytest.mark.parametrize("loss, y, t", [
+    (BinaryCrossEntropy(), [[0.2, 0.9], [0.6, 0.4]], [[0, 1], [0, 1]]),
+    (CategoricalCrossEntropy(True), [[0.2, 0.9], [0.6, 0.4]], [1, 1])])
+def test_a_loss_counts_what_is_right_on_every_device(loss, y, t):
+    right = to_cpu(loss.correct(on_device(y), np.array(t)))
+    assert right.tolist() == [True, False]
+    assert MeanSquaredError().correct(on_device(y), np.array(t)) is None
