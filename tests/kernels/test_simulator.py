@@ -83,7 +83,8 @@ def test_a_read_before_an_array_is_reported_when_the_launch_is_repeated(write, m
 
 
 def test_an_address_that_belongs_to_no_array_is_reported_with_its_thread(write):
-    assert_fails(write("if (threadIdx.x == 3) y[1ll << 44] = 0;"), "block (0, 0, 0), thread (3, 0, 0)")
+    assert_fails(write("if (threadIdx.x == 3) y[1ll << 44] = 0;"),
+                 "block (0, 0, 0), thread (3, 0, 0)")
     assert_fails(write("*(real*)nullptr = 0;"), "block (0, 0, 0), thread (0, 0, 0)")
 
 
@@ -116,12 +117,14 @@ def test_threads_read_what_others_have_left_in_shared_memory(write, monkeypatch)
 
 def test_without_the_barrier_the_race_is_reported(write, monkeypatch):
     monkeypatch.setattr(simulator, "runs", 2)
-    assert_fails(write(REVERSED.format("")), "in another order of blocks and threads another result")
+    assert_fails(write(REVERSED.format("")), "in another order of blocks and threads another",
+                 "found in y[0]")
 
 
 def test_a_race_between_blocks_is_reported_with_the_element(write, monkeypatch):
     monkeypatch.setattr(simulator, "runs", 2)
-    assert_fails(write("EACH(k, size) y[k % 256 ? k : 256] = k;"), "another result is found in y[256]")
+    assert_fails(write("EACH(k, size) y[k % 256 ? k : 256] = k;"),
+                 "another result is found in y[256]")
 
 
 def test_a_place_outside_a_shared_or_local_array_is_reported(write):
@@ -175,9 +178,12 @@ def test_each_of_1024_threads_has_room_for_what_a_kernel_may_keep_of_its_own(wri
 
 
 def test_more_local_variables_than_any_gpu_allows_are_reported(write):
-    assert_fails(write("real own[300000];\nown[threadIdx.x] = x[0];\nfor (int k = 1; k < size; ++k)\n"
-                "own[k * 400] = own[k * 400 - 400] + 1;\ny[0] = own[size * 400 - 400];"),
-          "block (0, 0, 0), thread (0, 0, 0) has more local variables")
+    body = """
+        real own[300000];
+        own[threadIdx.x] = x[0];
+        for (int k = 1; k < size; ++k) own[k * 400] = own[k * 400 - 400] + 1;
+        y[0] = own[size * 400 - 400];"""
+    assert_fails(write(body), "block (0, 0, 0), thread (0, 0, 0) has more local variables")
 
 
 def test_grids_and_blocks_have_three_dimensions(write):
