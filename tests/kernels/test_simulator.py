@@ -129,9 +129,9 @@ def test_a_race_between_blocks_is_reported_with_the_element(write, monkeypatch):
 
 def test_a_place_outside_a_shared_or_local_array_is_reported(write):
     assert_fails(write("__shared__ real part[256];\npart[threadIdx.x + 1] = 0;\ny[0] = part[0];"),
-          "thread (255, 0, 0) leaves a __shared__ or local array")
+                 "thread (255, 0, 0) leaves a __shared__ or local array")
     assert_fails(write("real own[4];\nown[size % 4 + threadIdx.x] = 0;\ny[0] = own[0];"),
-          "thread (4, 0, 0) leaves a __shared__ or local array")
+                 "thread (4, 0, 0) leaves a __shared__ or local array")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the linker of macOS marks no shared memory")
@@ -146,7 +146,7 @@ def test_shared_memory_that_nobody_has_written_holds_nan_in_every_block(write):
     "if (threadIdx.x % 2)\n__syncthreads();\nelse\n__syncthreads();"])
 def test_a_barrier_that_not_every_thread_reaches_is_reported(body, write):
     assert_fails(write(body + "\nEACH(k, size) y[k] = 0;"), "block (0, 0, 0)", "__syncthreads()",
-          "not every thread")
+                 "not every thread")
 
 
 def test_1024_threads_meet_at_barriers_in_a_loop(write, monkeypatch):
@@ -205,7 +205,7 @@ def test_grids_and_blocks_have_three_dimensions(write):
                          ids=["overflow", "division by 0", "shift"])
 def test_arithmetic_without_a_result_is_reported(value, write):
     assert_fails(write(f"const int value = {value};\nif (threadIdx.x == 3) y[0] = value;"),
-          "block (0, 0, 0)", "overflows an integer or divides one by 0")
+                 "block (0, 0, 0)", "overflows an integer or divides one by 0")
 
 
 def test_a_kernel_prints(write, capfd):

@@ -66,7 +66,8 @@ def test_sigmoid_and_softmax_never_overflow(dtype):
     x = on_device(np.array([[-1000, -100, 0, 100, 1000]], dtype))
     y = Sigmoid().forward(x)
     assert y[0, 0] == 0 and y[0, 2] == 0.5 and (y[0, 3:] == 1).all()
-    assert_close(y[0, 1], np.exp(dtype(-100)), rtol=1e-6)  # tiny, yet all its digits are right
+    if reference.DEVICE != "cuda" or dtype is np.float64:  # CuPy compiles with -ftz=true: 0 there
+        assert_close(y[0, 1], np.exp(dtype(-100)), rtol=1e-6)  # tiny, yet all digits are right
     assert Softmax().forward(x).tolist() == [[0, 0, 0, 0, 1]]
     assert Softmax().forward(-x).tolist() == [[1, 0, 0, 0, 0]]
 
