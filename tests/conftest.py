@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(autouse=True)
 def device(request, monkeypatch):
     """Where reference.array puts its numbers. On cuda-sim each launch runs twice, the second time
-    with its blocks and threads shuffled: a result that depends on their order is an error."""
+    with its blocks and threads backwards: a result that depends on their order is an error."""
     monkeypatch.setattr(reference, "DEVICE", getattr(request, "param", "cpu"))
     if reference.DEVICE == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
