@@ -52,7 +52,7 @@ extern "C" __global__ void implicit_gemm(const real* x, const real* W, real* z, 
             const int h = above[a] + p, w = before[a] + q;
             real value = 0;
             if (d < D && h >= 0 && h < H && w >= 0 && w < Wd)
-                value = x[corner[a] + (p * Wd + q) * C + c];  // coalesced: runs of 16 c
+                value = x[corner[a] + (int64)(p * Wd + q) * C + c];  // coalesced: runs of 16 c
             tile_x[t / 16 + 16 * a][t % 16] = value;
         }
         for (int a = 0; a < 4; ++a) {
