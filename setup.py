@@ -20,8 +20,8 @@ setup(
     packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels"],
     package_dir={"minicnn.kernels": "kernels"},  # the CUDA sources, beside minicnn/ in the sources
     package_data={"minicnn.kernels": ["*.cu", "*.h"],
-                  "minicnn": ["data/*.h5", "data/*.txt", "models/*.csv", "models/*.txt",
-                              "weights/*.h5"]},
+                  "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "models/*.csv",
+                              "models/*.txt", "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=2",     # the arrays; everything is computed with it
@@ -42,6 +42,7 @@ setup(
             "torch==2.13.0",      # oracle for every forward and gradient
             "keras>=3.15; python_version >= '3.11'",  # oracle for files and for VGG16
             "keras>=3.12; python_version < '3.11'",   # the last one for Python 3.10
+            "captum>=0.7",        # oracle for the attributions
             "ruff>=0.6",          # the linter
             # NVIDIA's compiler, which needs no GPU, with the options that CuPy gives it; its
             # private functions tell them, hence the bound. There is none of it for macOS.

@@ -28,7 +28,7 @@ model = mc.VGG16(include_top=False, weights="imagenet", input_shape=(224, 224, 3
 print(model.summary())
 
 photos = np.stack([
-    mc.data.resize_and_crop(mc.data.read_image(here.parent / "photos" / f"{name}.jpg"), (224, 224))
+    mc.data.resize_and_crop(mc.data.read_image(mc.data.photos()[name]), (224, 224))
     for name in PHOTOS])
 x = model.preprocessing(photos)  # RGB -> BGR, minus ImageNet's mean colour
 print(f"\npixels {photos.shape} {photos.dtype} {photos.min()} … {photos.max()}"
@@ -79,7 +79,7 @@ The dense layers on top (fc1, fc2, predictions) have {138_357_544 - 14_714_688:,
 138,357,544 parameters, 553 MB with the base: they are downloaded once, when you ask for names
 ({len(imagenet_classes())} of them, from {imagenet_classes()[0]} to {imagenet_classes()[-1]}):
 
-    minicnn predict vgg16 examples/photos/chelsea.jpg
+    minicnn predict vgg16 minicnn/data/photos/chelsea.jpg
 
 What to notice
   - The deeper, the fewer outputs fire: from edges, which are everywhere, to parts, which are rare.

@@ -62,7 +62,7 @@ print(f"In earnest blocks have 256 threads: flat(1_000_000) is a grid of {flat(1
 
 # 2. The photo, and what NumPy says about its edges -------------------------------------------
 
-photo = mc.data.read_image(here.parent / "photos" / "chelsea.jpg")
+photo = mc.data.read_image(mc.data.photos()["chelsea"])
 grey = (photo @ [0.299, 0.587, 0.114] / 255).astype(np.float32)  # (H, Wd)
 H, Wd = grey.shape
 p = np.pad(grey.astype(np.float64), 1, mode="edge")

@@ -29,6 +29,16 @@ from .models import VGG16, SmallCNN
 from .preprocessing import Preprocessing
 from .training import Callback, fit
 
+
+def __getattr__(name: str) -> object:
+    """mc.visualize, imported when it is first used: `import minicnn` stays fast."""
+    if name == "visualize":
+        from importlib import import_module
+
+        return import_module(".visualize", __name__)
+    raise AttributeError(f"module 'minicnn' has no attribute {name!r}")
+
+
 __version__ = "0.1.0"
 
 __all__ = ["AveragePool2D", "Callback", "Conv2D", "Dense", "Dropout", "Flatten",

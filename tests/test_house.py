@@ -19,7 +19,7 @@ ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializ
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models", "selfcheck",
          "gradcheck", "model", "summary", "weights", "losses", "optimizers", "layers",
          "initializers", "ops", "preprocessing", "launch", "arrays", "cuda", "simulator", "cache",
-         "errors"]
+         "drawing", "errors"]
 
 
 def house_part(file):

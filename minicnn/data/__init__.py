@@ -8,7 +8,7 @@ sample.py (the 2,000 photos that ship with the package).
 from .batches import batches
 from .datasets import Dataset, ImageFolder
 from .images import read_image, resize_and_crop, was_turned
-from .sample import sample
+from .sample import photos, sample
 
-__all__ = ["Dataset", "ImageFolder", "batches", "read_image", "resize_and_crop", "sample",
-           "was_turned"]
+__all__ = ["Dataset", "ImageFolder", "batches", "photos", "read_image", "resize_and_crop",
+           "sample", "was_turned"]

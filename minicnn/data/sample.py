@@ -11,6 +11,13 @@ from ..errors import ArgumentError
 from .datasets import Dataset
 
 
+def photos() -> dict[str, Path]:
+    """The four photos that ship with the package, as files: a cat (chelsea), a cup (coffee), a
+    portrait (astronaut), a rocket."""
+    found = sorted((Path(__file__).parent / "photos").glob("*.jpg"))
+    return {path.stem: path for path in found}
+
+
 def sample(split: str = "train", classes: Sequence[str] | None = None,
            per_class: int | None = None, seed: int = 0) -> Dataset:
     """1,000 photos of clothes, 28 × 28 grey, 100 of each of ten classes; another 1,000 for "test".

@@ -1,40 +1,13 @@
-"""Figures of a run, drawn for a projector: large type, labels, colours that every eye can tell."""
+"""Figures of a run: learning curves and the confusion matrix."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:  # matplotlib is imported where it is used: `import minicnn` stays fast
-    from matplotlib.figure import Figure
-
-BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by every eye (Okabe & Ito 2008)
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure in inches that needs no screen."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams.update({"font.size": 13, "axes.spines.top": False,
-                                "axes.spines.right": False})
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Writes the figure; class names in a script that the font lacks become boxes, in silence."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(path)
-
-
-def shortened(name: str, longest: int = 20) -> str:
-    """The name, or its beginning with … where it is longer; $ is no formula here."""
-    return (name if len(name) <= longest else name[:longest - 1] + "…").replace("$", r"\$")
+from ..drawing import BLUE, ORANGE, new_figure, save, shortened
 
 
 def curves(history: dict[str, Sequence[float]], path: Path, held_out: str = "validation") -> None:

@@ -2,7 +2,7 @@
 
     python -m minicnn.weights.make_base SOURCE.h5
 
-float16 halves the file and moves block5_pool of a photo by 0.05 % (examples/photos/chelsea.jpg,
+float16 halves the file and moves block5_pool of a photo by 0.05 % (minicnn/data/photos/chelsea.jpg,
 Euclidean norm); shuffle and gzip take another seventh. The same source gives the same bytes with
 the same zlib, so anybody can check the SHA-256 in pretrained.py.
 """

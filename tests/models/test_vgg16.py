@@ -16,7 +16,8 @@ from minicnn.weights import pretrained
 
 pytestmark = pytest.mark.filterwarnings(  # Keras on PyTorch, converting to NumPy 2
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-PHOTOS = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "photos")
+PHOTOS = os.path.join(os.path.dirname(__file__), "..", "..", "minicnn", "data",
+                      "photos")
 
 
 def photo(size):

@@ -1,0 +1,57 @@
+"""From a score down to the pixels. Three rules for a ReLU, and nothing else differs.
+
+Forward, a ReLU is y = max(x, 0). On the way down a signal dy arrives:
+
+    rule         dx                        the signal passes where …
+    gradient     dy · [y > 0]              the unit was active (the chain rule)
+    deconvnet    max(dy, 0)                the signal is positive (Zeiler & Fergus 2014, 2.1)
+    guided       max(dy, 0) · [y > 0]      both (Springenberg et al. 2015, 3.4)
+
+Convolutions pass it with their transposed kernels, pooling to the switches: both are the gradient
+already, so one walk serves all three. Biases have no part in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..layers import Layer, ReLU
+from ..layers.affine import Affine
+from .targets import Score, run
+
+RULES = ("gradient", "deconvnet", "guided")
+
+
+def through_relu(dy: np.ndarray, relu: ReLU, rule: str) -> np.ndarray:
+    """dy -> dx by the rule; `relu` has kept its y."""
+    if rule != "gradient":
+        dy = dy * (dy > 0)
+    return dy if rule == "deconvnet" else relu.backward(dy)
+
+
+def backward(layers: list[Layer], dy: np.ndarray, rule: str = "gradient") -> np.ndarray:
+    """dy at the output -> dx at the input of these layers, which have kept their forward pass; no
+    gradient of a parameter is computed."""
+    if rule not in RULES:
+        raise ArgumentError(f"backward: expected a rule of {', '.join(RULES)}, received {rule!r}.")
+    for layer in reversed(layers):
+        if isinstance(layer, ReLU):
+            dy = through_relu(dy, layer, rule)
+        elif isinstance(layer, Affine):
+            inner = layer.activation
+            if isinstance(inner, ReLU):
+                dy = through_relu(dy, inner, rule)
+            elif inner is not None:
+                dy = inner.backward(dy)
+            dy = layer.input_gradient(layer.kept(), dy)
+        else:
+            dy = layer.backward(dy)
+    return dy
+
+
+def score_gradient(score: Score, x: np.ndarray, rule: str = "gradient"
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """x (N, …) -> S (N,), dS/dx of x's shape, by the rule."""
+    y = run(score.layers, x, keep=True)
+    return score.values(y), backward(score.layers, score.dy(y), rule)
