@@ -80,10 +80,11 @@ def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | N
 
 
 def stretched(x: np.ndarray) -> np.ndarray:
-    """A signed picture (…, H, Wd, C) -> 0 … 1 by its own largest value; 0 becomes mid grey."""
+    """A signed picture (H, Wd, C) -> 0 … 1: 0 becomes mid grey, ±(99.5th percentile of |x|, of
+    what is not 0) black and white."""
     x = np.nan_to_num(np.asarray(x, np.float32), posinf=0, neginf=0)
-    most = np.abs(x).max(axis=(-3, -2, -1), keepdims=True)
-    return 0.5 + x / np.where(most > 0, 2 * most, 1)
+    size = np.abs(x[x != 0])
+    return np.clip(0.5 + x / (2 * np.percentile(size, 99.5)), 0, 1) if size.size else x + 0.5
 
 
 def show_signed(ax: Axes, x: np.ndarray, title: str = "") -> None:

@@ -165,13 +165,14 @@ def _unit_score(model: Sequential, x: np.ndarray, target: Unit) -> Score:
         y = to_cpu(run(layers, x))[0]
         unit = int(y.reshape(-1, shape[-1]).sum(axis=0).argmax())
     check_unit(model, name, unit)
-    weight, text = np.zeros(shape, np.float32), f"{name}, {'map' if len(shape) > 1 else 'unit'} " \
-                                                f"{unit}"
+    text = f"{name}, {'map' if len(shape) > 1 else 'unit'} {unit}"
     if target.position is None:
-        weight[..., unit] = 1
+        weight = np.zeros(shape[-1], np.float32)  # (C,): serves a map of any size
+        weight[unit] = 1
     else:
         i, j = check_position(name, shape, target.position)
-        weight[i, j, unit], text = 1, f"{text} at ({i}, {j})"
+        weight, text = np.zeros(shape, np.float32), f"{text} at ({i}, {j})"
+        weight[i, j, unit] = 1
     return Score(text, layers, to_device(weight, model.device), unit, name)
 
 
