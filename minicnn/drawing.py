@@ -90,6 +90,8 @@ def stretched(x: np.ndarray) -> np.ndarray:
 def show_signed(ax: Axes, x: np.ndarray, title: str = "") -> None:
     """A signed picture (H, Wd, 3), 0 as mid grey; one of other channels as the map of their sum. A
     picture that is flat, zero or not finite says so."""
-    if flaw(x) or x.shape[-1] != 3:
-        return show_map(ax, x.sum(axis=-1) if not flaw(x) else x[..., 0], title)
+    if flaw(x):  # a NaN of any channel is one of the map
+        return show_map(ax, np.where(np.isfinite(x).all(axis=-1), x[..., 0], np.nan), title)
+    if x.shape[-1] != 3:
+        return show_map(ax, x.sum(axis=-1), title)
     show_image(ax, stretched(x), title)

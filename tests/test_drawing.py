@@ -1,0 +1,70 @@
+"""A map that shows nothing says so, in words on grey; others keep 0 where the eye expects it."""
+
+import numpy as np
+import pytest
+
+from minicnn import drawing
+
+BAD = {"zero": (np.zeros((4, 5)), "zero everywhere"),
+       "flat": (np.full((4, 5), 0.25), "0.25 everywhere"),
+       "NaN": (np.where(np.eye(4, 5) > 0, np.nan, 1.0), "not finite at 4 of 20 places"),
+       "infinite": (np.where(np.eye(4, 5) > 0, -np.inf, 1.0), "not finite at 4 of 20 places")}
+
+
+def axes():
+    return drawing.new_figure(3, 3).subplots()
+
+
+def texts(ax):
+    return " ".join(text.get_text() for text in ax.texts)
+
+
+def assert_grey_field_that_says(ax, words):
+    assert "nothing to show" in texts(ax) and words in texts(ax)
+    picture = np.asarray(ax.images[0].get_array())
+    assert len(ax.images) == 1 and (picture == picture[0, 0, 0]).all()
+    ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("values, words", BAD.values(), ids=BAD)
+def test_a_map_that_shows_nothing_says_why(values, words):
+    assert drawing.flaw(values) == words
+    ax = axes()
+    drawing.show_map(ax, values, over=np.zeros((8, 10, 3), np.uint8))
+    assert_grey_field_that_says(ax, words)
+
+
+@pytest.mark.parametrize("values, words", BAD.values(), ids=BAD)
+@pytest.mark.parametrize("C", [1, 3])
+def test_a_signed_picture_that_shows_nothing_says_why(values, words, C):
+    ax = axes()
+    drawing.show_signed(ax, np.repeat(values[..., None], C, axis=-1))
+    assert_grey_field_that_says(ax, words)
+
+
+def test_a_nan_of_the_last_channel_alone_is_said():
+    x = np.random.default_rng(0).normal(size=(4, 5, 3))
+    x[1, 2, 2] = np.nan
+    ax = axes()
+    drawing.show_signed(ax, x)
+    assert_grey_field_that_says(ax, "not finite at 1 of 20 places")
+
+
+def test_a_map_of_both_signs_is_symmetric_about_0_and_one_of_one_sign_is_not():
+    signed, positive = axes(), axes()
+    drawing.show_map(signed, np.array([[-1.0, 3], [0, 2]]))
+    drawing.show_map(positive, np.array([[1.0, 3], [0, 2]]))
+    assert signed.images[0].get_clim() == (-3, 3)
+    assert positive.images[0].get_clim() == (0, 3)
+    red, _, blue, _ = signed.images[0].cmap(signed.images[0].norm(0.0))
+    assert abs(red - blue) < 0.02 and red > 0.9  # 0 is white
+    assert texts(signed) == texts(positive) == ""
+
+
+def test_zero_is_mid_grey_in_a_signed_picture():
+    x = np.zeros((3, 3, 3))
+    x[0, 0], x[2, 2] = 1, -1
+    ax = axes()
+    drawing.show_signed(ax, x)
+    picture = np.asarray(ax.images[0].get_array())
+    assert picture[:, :, 0].tolist() == [[1, 0.5, 0.5], [0.5, 0.5, 0.5], [0.5, 0.5, 0]]
