@@ -21,7 +21,8 @@ setup(
     package_dir={"minicnn.kernels": "kernels"},  # the CUDA sources, beside minicnn/ in the sources
     package_data={"minicnn.kernels": ["*.cu", "*.h"],
                   "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "models/*.csv",
-                              "models/*.txt", "weights/*.h5"]},
+                              "data/*.json", "models/*.txt", "report/*.html",
+                              "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=2",     # the arrays; everything is computed with it
@@ -36,6 +37,7 @@ setup(
         # libraries, compiler and headers, so that a driver is all that a machine needs.
         "cuda12": ["cupy-cuda12x[ctk]>=14"],
         "cuda13": ["cupy-cuda13x[ctk]>=14"],
+        "browser": ["selenium>=4.20"],  # drives Chromium over the atlas: tests/browser
         "test": [
             "pytest>=8",          # runs the tests
             "hypothesis>=6",      # draws shapes

@@ -14,19 +14,17 @@ import numpy as np
 
 from . import __version__
 from .arrays import DEVICES
-from .data import Dataset, ImageFolder, read_image, resize_and_crop, sample
-from .data.datasets import visible
+from .data import Dataset, ImageFolder, photo_paths, read_image, resize_and_crop, sample
 from .errors import ArgumentError, FileError, MiniCNNError, whole
 from .gradcheck import Gradcheck
 from .layers import Sigmoid, Softmax
+from .look import METHODS, OPTIONS, atlas_job, listing, look_job
 from .model import Sequential, load
 from .models import VGG16
 from .progress import Bars
 from .report import FILES, run_folder, write_run
 from .selfcheck import check_all, check_user_layer
 from .training import Evaluation, class_probabilities, from_scratch, transfer
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def train_command(args: argparse.Namespace) -> None:
@@ -111,22 +109,6 @@ def print_result(title: str, result: Evaluation) -> None:
           f"{100 * low:.1f} … {100 * high:.1f} %")
 
 
-def photo_paths(arguments: Sequence[str]) -> list[Path]:
-    """Photos as they are given; of a folder, the photos in it."""
-    paths = []
-    for path in map(Path, arguments):
-        if not path.exists():
-            raise FileError(f"{path}: expected a photo or a folder of photos, found nothing.")
-        inside = [path]
-        if path.is_dir():
-            inside = [entry for entry in visible(path) if entry.suffix.lower() in SUFFIXES]
-        if not inside:
-            raise FileError(f"{path}: expected photos in this folder ({', '.join(SUFFIXES)}), "
-                            f"found none.")
-        paths += inside
-    return paths
-
-
 def predict_command(args: argparse.Namespace) -> int:
     """The most probable classes of each photo; 2 where one could not be read."""
     if args.top < 1:
@@ -157,6 +139,22 @@ def prediction(model: Sequential, photo: np.ndarray, path: Path, top: int) -> st
     p = class_probabilities(model.predict(pixels[None]))[0]
     best = np.argsort(-p, kind="stable")[:top]
     return f"{path}: " + ", ".join(f"{100 * p[k]:.1f} % {model.classes[k]}" for k in best)
+
+
+def look_command(args: argparse.Namespace) -> int:
+    """An analysis or the atlas: its numbers and its file; 2 where a photo could not be read."""
+    if args.job is look_job and (not args.words or args.words[0] not in METHODS):
+        print(listing())
+        if not args.words:
+            return 0
+    job = args.job(args)
+    for reason in job.skipped:
+        print(f"minicnn: {reason}", file=sys.stderr)
+    if job.skipped:
+        print(f"{len(job.skipped)} skipped")
+    for part in job.run():
+        print(part)
+    return 2 if job.skipped else 0
 
 
 def gradcheck_command(args: argparse.Namespace) -> int:
@@ -223,7 +221,8 @@ def parser() -> argparse.ArgumentParser:
 
         def option(flag: str, kind, default, unit: str, text: str) -> None:
             shown = "" if default is None else f" (default: {default})"
-            p.add_argument(flag, type=kind, default=default, metavar=unit, help=text + shown)
+            p.add_argument(*flag.split(), type=kind, default=default, metavar=unit,
+                           help=text + shown)
         p.add_argument("--device", choices=DEVICES, default="cpu",
                        help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13), "
                             "cuda-sim its kernels on the processor, slowly (needs a C++ compiler)")
@@ -255,6 +254,25 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
     p.add_argument("photos", nargs="+", help="photos, or folders of photos")
     option("--top", int, 5, "N", "how many classes to print")
+    p, option = command("look", look_command, "show what the layers of a network see")
+    p.set_defaults(job=look_job)
+    p.add_argument("words", nargs="*", metavar="METHOD [MODEL] [PHOTO]",
+                   help="without any, the methods are listed. MODEL: vgg16 (the base that ships), "
+                        "vgg16-top (with its 1,000 classes, downloaded once), or a model.h5. "
+                        "PHOTO: photos or folders; without, built-in ones")
+    for flag, (kind, unit, text) in OPTIONS.items():
+        option(f"--{flag}", kind, None, unit, text)
+    option("-o --output", str, None, "FILE", "a picture (.png, .pdf, .svg), the numbers (.npz), of "
+                                             "maximise a .gif, too (default: look-METHOD.png)")
+    p.add_argument("--force", action="store_true", help="overwrite the output file")
+    p, option = command("atlas", look_command, "write one page that shows what the layers see")
+    p.set_defaults(job=atlas_job)
+    p.add_argument("words", nargs="*", metavar="[MODEL] [PHOTO]", help="as of look")
+    option("-o --output", str, "atlas.html", "FILE", "the page")
+    option("--layers", str, None, "LAYER,LAYER", "which layers are shown")
+    option("--maps", int, 4, "N", "how many maps of each layer")
+    option("--size", int, None, "PIXELS", "side of vgg16's input (default: 128)")
+    p.add_argument("--force", action="store_true", help="overwrite the page")
 
     p, option = command("gradcheck", gradcheck_command, "check gradients by central differences")
     p.add_argument("layer", nargs="?", metavar="FILE.py:ClassName",
@@ -266,7 +284,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: 0, 1 where gradcheck found a wrong gradient, 2 and one sentence for an error."""
-    args = parser().parse_args(argv)
+    args, more = parser().parse_known_args(argv)
+    if more and ("words" not in args or any(word[0] == "-" for word in more)):
+        parser().error(f"unrecognized arguments: {' '.join(more)}")
+    if more:  # words behind an option: look grad-cam --unit 3 photo.jpg
+        args.words += more
     try:
         return args.run(args) or 0
     except MiniCNNError as error:

@@ -5,6 +5,30 @@ from __future__ import annotations
 from .training import Callback
 
 
+class Bar:
+    """A tqdm bar on stderr as the Progress(done, total) of an analysis; none where stderr is no
+    terminal. Another total begins another bar."""
+
+    def __init__(self, title: str) -> None:
+        self.title, self.bar = title, None
+
+    def __call__(self, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None or self.bar.total != total or done < self.bar.n:
+            self.close()
+            self.bar = tqdm(total=total, desc=self.title, disable=None, leave=False)
+        self.bar.update(done - self.bar.n)
+        if done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+        self.bar = None
+
+
 class Bars(Callback):
     """tqdm bars on stderr: for the features, then for the epochs; none where it is no terminal."""
 

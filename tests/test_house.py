@@ -16,8 +16,8 @@ PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
 ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializers.py",
           "model.py", "gradcheck.py")
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
-HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models", "selfcheck",
-         "gradcheck", "model", "summary", "weights", "losses", "optimizers", "layers",
+HOUSE = ["cli", "look", "progress", "report", "visualize", "training", "data", "models",
+         "selfcheck", "gradcheck", "model", "summary", "weights", "losses", "optimizers", "layers",
          "initializers", "ops", "preprocessing", "launch", "arrays", "cuda", "simulator", "cache",
          "drawing", "errors"]
 
@@ -111,4 +111,4 @@ def test_readme_names_files_and_commands_that_exist():
     for path in re.findall(r"`(examples/[\w.]+|minicnn/[\w./]+)`", text):
         assert (ROOT / path).exists(), path
     commands = re.findall(r"(?:`|bin/|^)minicnn (\w+)", text, re.M)
-    assert set(commands) == {"train", "predict", "gradcheck"}
+    assert set(commands) == {"train", "predict", "look", "atlas", "gradcheck"}

@@ -1,0 +1,67 @@
+"""The README's thumbnails: every method of `minicnn look` once, its picture reduced.
+
+    python -m benchmarks.thumbnails                  all of them; on two cores about half an hour
+    python -m benchmarks.thumbnails pca dream        these two
+
+They are written to docs/look/, each of at most 30,000 bytes. Methods run on their defaults, in
+small sizes; faithfulness, which needs classes, on a small network that learns them here.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+import minicnn as mc
+from minicnn.cli import main as minicnn
+from minicnn.look import METHODS
+from minicnn.training import from_scratch
+
+FOLDER = Path(__file__).parent.parent / "docs" / "look"
+LIMIT = 30_000  # bytes
+OPTIONS = {"top-patches": ["--layer", "block3_conv3", "--maps", "4"],
+           "deconvnet": ["--layer", "block4_conv3"],
+           "feature-maps": ["--layer", "block2_conv2"]}
+
+
+def reduce(source, target):
+    """A picture -> a PNG of at most LIMIT bytes: narrower, in fewer colours, until it fits."""
+    with Image.open(source) as image:
+        picture = image.convert("RGB")
+    for width in range(480, 120, -40):
+        small = picture.copy()
+        small.thumbnail((width, width), Image.Resampling.LANCZOS)
+        small.quantize(64).save(target, optimize=True)
+        if target.stat().st_size <= LIMIT:
+            return
+
+
+def arguments(name, folder):
+    """What `minicnn look` is told for this method."""
+    model = folder / "m.h5"
+    if name == "faithfulness" and not model.exists():
+        train, test = (mc.data.sample(part, ["sandal", "sneaker"]) for part in ("train", "test"))
+        from_scratch(train, test, size=28, epochs=10).model.save(model)
+    sized = METHODS[name].model and name != "faithfulness"
+    return [name, *([str(model)] if name == "faithfulness" else []), *OPTIONS.get(name, []),
+            *(["--size", str(min(METHODS[name].size, 128))] if sized else [])]
+
+
+def main():
+    """Writes the pictures, and prints what each has said and how long it took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("methods", nargs="*", help="default: all")
+    names = parser.parse_args().methods or list(METHODS)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            start, picture = time.perf_counter(), Path(folder) / f"{name}.png"
+            if minicnn(["look", *arguments(name, Path(folder)), "-o", str(picture)]) == 0:
+                reduce(picture, FOLDER / picture.name)
+            print(f"{name}: {time.perf_counter() - start:.0f} s\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Photos as they are given on a command line: files, folders, folders of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ArgumentError, FileError
+from .datasets import Dataset, ImageFolder, visible
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def photo_paths(arguments: Sequence[str | PathLike]) -> list[Path]:
+    """Photos as they are given; of a folder, the photos in it, by their suffixes."""
+    paths = []
+    for path in map(Path, arguments):
+        if not path.exists():
+            raise FileError(f"{path}: expected a photo or a folder of photos, found nothing.")
+        inside = [path]
+        if path.is_dir():
+            inside = [entry for entry in visible(path) if entry.suffix.lower() in SUFFIXES]
+        if not inside:
+            raise FileError(f"{path}: expected photos in this folder ({', '.join(SUFFIXES)}), "
+                            f"found none.")
+        paths += inside
+    return paths
+
+
+def read_photos(words: list[str], labelled: bool = False) -> tuple[Dataset, list[str]]:
+    """Photos of files and folders; a single folder of folders has its classes. Those that cannot be
+    read are left out, with the reason."""
+    if labelled and len(words) > 1:
+        raise ArgumentError(f"photos: expected one folder with a sub-folder a class, received "
+                            f"{len(words)} paths. Name one folder.")
+    folder = Path(words[0])
+    if labelled or (len(words) == 1 and folder.is_dir()
+                    and any(entry.is_dir() for entry in visible(folder))):
+        data = ImageFolder(folder)
+        skipped = list(data.skipped)
+    else:
+        paths = photo_paths(words)
+        names = [path.name for path in paths]
+        data, skipped = Dataset(paths, np.zeros(len(paths), int), ["photo"], names), []
+    kept = []
+    for i in range(len(data)):
+        try:
+            data.read(i)
+            kept.append(i)
+        except FileError as problem:
+            skipped.append(str(problem))
+    if not kept:
+        raise FileError(f"{words[0]}: expected photos that can be read, found none. {skipped[0]}")
+    return data.subset(kept), skipped

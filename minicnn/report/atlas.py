@@ -1,0 +1,290 @@
+"""One page that holds what the layers see: for a projector, a phone, and a machine without network.
+
+Is asked: which patches of these photos excite a map most, and what in them? What becomes of one
+photo on its way? Why this answer? The page is atlas.html with the numbers and pictures put in as
+JSON; its script writes every text with textContent, so names of files and classes stay text.
+
+Source: Zeiler & Fergus 2014, figure 2, for the rows of nine patches with their projections.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .. import drawing
+from ..arrays import to_cpu
+from ..data import Dataset
+from ..errors import ArgumentError, FileError, whole
+from ..layers.affine import Affine
+from ..layers.windowed import Windowed
+from ..model import Sequential
+from ..visualize import cam, gradients
+from ..visualize.attribution import Attribution
+from ..visualize.occlusion import Occlusion, occlusion
+from ..visualize.photos import Photos, Progress, as_dataset, silent
+from ..visualize.results import writable
+from ..visualize.targets import (
+    has_classes,
+    layer_index,
+    maps_layer,
+    photo_input,
+)
+from ..visualize.top_patches import top_patches
+
+JOURNEY_MAPS = 6
+LAYER_STEPS = 100  # steps of progress a layer counts; a method counts 10
+METHODS: dict[str, tuple[Callable, dict, str]] = {
+    "gradient": (gradients.gradient, {}, "How the score moves with each pixel."),
+    "gradient × input": (gradients.gradient_x_input, {}, "The gradient times the pixel's value."),
+    "guided backprop": (gradients.guided_backprop, {}, "Only positive signals through active "
+                                                       "units."),
+    "SmoothGrad": (gradients.smooth_grad, {"samples": 16}, "Mean gradient of 16 noisy copies."),
+    "integrated gradients": (gradients.integrated_gradients, {}, "The gradient summed on the way "
+                             "from the baseline: its parts add up to the change of the score."),
+    "Grad-CAM": (cam.grad_cam, {}, "The maps of the last convolution, weighted by their mean "
+                                   "gradient."),
+    "guided Grad-CAM": (cam.guided_grad_cam, {}, "Grad-CAM times guided backprop."),
+    "Grad-CAM++": (cam.grad_cam_pp, {}, "Grad-CAM with weights that count each place alike."),
+    "Layer-CAM": (cam.layer_cam, {}, "As Grad-CAM, with a weight for each place."),
+    "occlusion": (occlusion, {}, "How much the score falls on average when a grey square covers "
+                                 "the pixel; red: it falls, blue: it rises."),
+}
+
+
+def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
+                image: np.ndarray | None = None, layers: list[str] | None = None, maps: int = 4,
+                n: int = 9, force: bool = False, progress: Progress = silent) -> Path:
+    """Writes the page (.html) and returns its path.
+
+    photos: a Dataset, or uint8 (H', Wd', 3) each; searched for the n strongest patches of `maps`
+    maps of every layer. layers: names; None: the convolution before each pooling, at most five.
+    image: the photo of the journey and of the answer, None: the first of `photos`.
+    Raises FileError where the file exists (unless force), ArgumentError for unknown layers, maps or
+    n below 1, no photo, a network without convolution; all that before anything is computed.
+    """
+    path = writable(path, (".html",), force)
+    data, chosen = as_dataset(photos), chosen_layers(model, layers)
+    maps, n = whole(maps, "write_atlas, maps"), whole(n, "write_atlas, n")
+    if not len(data):
+        raise ArgumentError("write_atlas: expected at least one photo, received none. Name some.")
+    name = data.names[0] if image is None else "the given photo"
+    image = data.read(0) if image is None else image
+    pixels, x = photo_input(model, image)
+    targets = [1, 0] if has_classes(model) and model.shapes()[-1] == (1,) else [None]
+    total = LAYER_STEPS * len(chosen) + 10 * len(METHODS) * len(targets)
+
+    rows = []
+    for at, layer in enumerate(chosen):
+        def step(done: int, of: int, at: int = at) -> None:
+            progress(LAYER_STEPS * at + LAYER_STEPS * done // of, total)
+
+        found = top_patches(model, data, layer, n=n, maps=maps, progress=step)
+        rows.append(layer_row(model, data, found))
+        step(1, 1)
+    answers = [answer(model, image, target,
+                      lambda done, k=k: progress(total - 10 * (len(METHODS) * (len(targets) - k)
+                                                               - done), total))
+               for k, target in enumerate(targets)]
+    page = {"model": model.name, "count": len(data), "size": list(model.input_shape[:2]),
+            "layers": rows, "answers": answers, "summary": model.summary(),
+            "photo": {"name": str(name), "picture": as_uri(pixels)},
+            "journey": journey(model, to_cpu(x), chosen), "outputs": outputs(model, to_cpu(x))}
+    template = Path(__file__).with_name("atlas.html").read_text("utf-8")
+    text = json.dumps(page, allow_nan=False).replace("<", "\\u003c")  # no tag begins in the JSON
+    _write(path, template.replace("{{DATA}}", text, 1))
+    return path
+
+
+def chosen_layers(model: Sequential, layers: list[str] | None) -> list[str]:
+    """The layers of the page: those named, or the convolution before each pooling (at most five)
+    with the last convolution. Raises ArgumentError for a layer that gives no maps."""
+    last = maps_layer(model)
+    if layers is None:
+        found, conv = [], None
+        for layer in model.layers:
+            if isinstance(layer, Affine) and isinstance(layer, Windowed):
+                conv = layer.name
+            elif isinstance(layer, Windowed) and conv is not None:
+                found.append(conv)
+        found = list(dict.fromkeys([*found, last]))
+        places = np.linspace(0, len(found) - 1, min(5, len(found))).round().astype(int)
+        return [found[place] for place in places]
+    if not layers or isinstance(layers, str):
+        raise ArgumentError(f"write_atlas: expected a list of layers, received {layers!r}. "
+                            f"Name at least one, or leave it out.")
+    for name in layers:
+        shape = model.shapes()[layer_index(model, name) + 1]
+        if len(shape) != 3:
+            raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
+                                f"outputs of shape {('N', *shape)}. Name one before Flatten.")
+    return list(dict.fromkeys(layers))
+
+
+# Tab 1: what the maps look for
+
+
+def layer_row(model: Sequential, data: Dataset, found: object) -> dict:
+    """A layer's maps (a TopPatches) as the page's JSON; a map without a picture says why."""
+    field = model.receptive_fields()[model.index(found.layer)] or model.input_shape[:2]
+    maps = []
+    for u, unit in enumerate(found.units):
+        places = []
+        for k in np.flatnonzero(found.photos[u] >= 0):
+            down = None if found.projections is None else found.projections[u, k]
+            flaw = "not computed" if down is None else drawing.flaw(down)
+            i, j = (int(p) for p in found.positions[u, k])
+            top, left, bottom, right = (int(p) for p in found.boxes[u, k])
+            places.append({
+                "patch": as_uri(found.patches[u, k]), "flaw": flaw,
+                "projection": "" if flaw else as_uri(signed_picture(down)),
+                "activation": f"{found.activations[u, k]:.4g}",
+                "photo": str(data.names[found.photos[u, k]]), "position": f"row {i}, column {j}",
+                "box": f"rows {top}–{bottom - 1}, columns {left}–{right - 1}"})
+        values = found.activations[u][found.photos[u] >= 0]
+        maps.append({"unit": int(unit), "places": places, "flaw": _silence(values)})
+    return {"name": found.layer, "field": f"{field[0]} × {field[1]}", "maps": maps,
+            "notice": notice(field, model.input_shape[:2])}
+
+
+def _silence(values: np.ndarray) -> str:
+    """Why the strongest activations of a map mean nothing; "" where they do."""
+    if not values.size:
+        return "no activation found in these photos"
+    if not np.isfinite(values).all():
+        return "its activations are not finite (NaN or infinite)"
+    return "" if values.max() > 0 else "never active on these photos"
+
+
+def notice(field: tuple[int, int], size: tuple[int, int]) -> str:
+    """What to look for in a layer whose outputs see `field` pixels of photos of `size`."""
+    share = max(seen / side for seen, side in zip(field, size, strict=True))
+    if max(field) <= 16:
+        return ("The patches are tiny: there is room for an edge, a colour, a dot. Are the nine of "
+                "a map nearly the same picture?")
+    if share < 0.5:
+        return ("There is room for corners, textures and small parts. What is common to the nine, "
+                "and what may differ: colour, direction, place?")
+    return ("The patch covers half of the photo or more. The nine may differ in every pixel: the "
+            "projections show which part of each has counted.")
+
+
+# Tab 2: a photo's journey
+
+
+def journey(model: Sequential, x: np.ndarray, layers: list[str]) -> list[dict]:
+    """Per layer the maps of x (1, H, Wd, C) with the largest mean, and their numbers."""
+    steps, acts = [], model.activations(x, layers)
+    for name in sorted(layers, key=model.index):
+        y = np.asarray(acts[name][0], np.float64)  # (OH, OW, K)
+        means = y.mean(axis=(0, 1))
+        order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")[:JOURNEY_MAPS]
+        maps = [{"unit": int(k), "flaw": drawing.flaw(y[..., k]), "mean": f"{means[k]:.3g}",
+                 "most": f"{y[..., k].max():.3g}", "active": f"{(y[..., k] > 0).mean():.0%}",
+                 "picture": "" if drawing.flaw(y[..., k]) else as_uri(heat_picture(y[..., k]))}
+                for k in order]
+        steps.append({"name": name, "maps": maps, "shape": " × ".join(map(str, y.shape)),
+                      "active": f"{(y > 0).mean():.0%}",
+                      "silent": int((~(y > 0).any(axis=(0, 1))).sum()), "count": y.shape[-1]})
+    return steps
+
+
+def outputs(model: Sequential, x: np.ndarray) -> list[dict]:
+    """The five strongest outputs of a network with classes, of one output both classes."""
+    if not has_classes(model):
+        return []
+    y = model.predict(x)[0].astype(np.float64)
+    if len(y) == 1 and 0 <= y[0] <= 1:
+        y = np.array([1 - y[0], y[0]])
+    names = model.classes or [str(k) for k in range(len(y))]
+    order = np.argsort(-np.nan_to_num(y, nan=-np.inf), kind="stable")[:5]
+    share = np.isfinite(y).all() and y.min() >= 0 and y.max() <= 1
+    return [{"name": str(names[k]) if len(names) == len(y) else "output", "value": f"{y[k]:.3g}",
+             "share": float(y[k]) if share else None} for k in order]
+
+
+# Tab 3: why this answer?
+
+
+def answer(model: Sequential, image: np.ndarray, target: int | None,
+           progress: Callable[[int], None]) -> dict:
+    """Every method of METHODS for one target; progress(steps done, ten a method)."""
+    cards, name, score = [], "", ""
+    for k, (method, (function, options, text)) in enumerate(METHODS.items()):
+        card = {"method": method, "text": text, "note": "", "flaw": "", "picture": ""}
+        try:
+            found = function(model, image, target, **options)
+        except ArgumentError as problem:  # a method that this network does not allow
+            card["flaw"] = str(problem)
+        else:
+            name, score = str(found.target), f"{found.score:.4g}"
+            card["note"] = getattr(found, "note", "")
+            card["flaw"], card["picture"] = shown(found)
+        cards.append(card)
+        progress(10 * (k + 1))
+    return {"target": name, "score": score, "cards": cards}
+
+
+def shown(found: Attribution | Occlusion) -> tuple[str, str]:
+    """(why there is nothing to see, the picture's URI): one of them is empty. Maps lie over the
+    photo; values of pixels stand alone, cut at their 99.5th percentile."""
+    heat = found.heat() if isinstance(found, Attribution) else found.values
+    if drawing.flaw(heat):
+        return drawing.flaw(heat), ""
+    if found.values.ndim == 3:
+        most = np.percentile(np.abs(heat), 99.5) or np.abs(heat).max()
+        return "", as_uri(heat_picture(np.clip(heat, -most, most)))
+    return "", as_uri(heat_picture(heat, found.pixels))
+
+
+# Pictures
+
+
+def signed_picture(x: np.ndarray) -> np.ndarray:
+    """A signed picture (h, w, C) -> uint8 (h, w, 3), 0 as mid grey."""
+    if x.shape[-1] != 3:
+        x = np.repeat(x.sum(axis=-1, keepdims=True), 3, axis=-1)
+    return np.rint(255 * drawing.stretched(x)).astype(np.uint8)
+
+
+def heat_picture(values: np.ndarray, over: np.ndarray | None = None) -> np.ndarray:
+    """A map (h, w) in the colours of drawing.show_map, over a photo of that size or alone."""
+    from matplotlib import colormaps
+
+    most = np.abs(values).max()
+    if (values < 0).any():
+        picture = colormaps["RdBu_r"](values / (2 * most) + 0.5)[..., :3]
+    else:
+        picture = colormaps["magma"]((values - values.min()) / np.ptp(values))[..., :3]
+    if over is not None:
+        picture = 0.6 * picture + 0.4 * over.mean(axis=-1, keepdims=True) / 255
+    return np.rint(255 * picture).astype(np.uint8)
+
+
+def as_uri(picture: np.ndarray) -> str:
+    """uint8 (h, w, 3) -> a data URI: PNG up to 32 pixels, which are shown as squares, else JPEG."""
+    from PIL import Image
+
+    kind = "png" if max(picture.shape[:2]) <= 32 else "jpeg"
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, kind, **({"quality": 86} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _write(path: Path, text: str) -> None:
+    """All of the text or nothing: into a file beside it, which then takes its name."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        draft.write_text(text, "utf-8")
+        os.replace(draft, path)
+    except OSError as problem:
+        raise FileError(f"{path}: expected a file that can be written, received "
+                        f"{problem.strerror}. Choose another.") from problem
+    finally:
+        draft.unlink(missing_ok=True)

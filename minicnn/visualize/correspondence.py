@@ -1,0 +1,228 @@
+"""Do the same parts of different photos change the features in the same way? (Z10)
+
+Mask one part in each of n photos and take the change of a layer, ε_i = x_i − x̃_i. If the layer
+knew the part, hiding it would move the same features the same way in all photos:
+
+    Δ = Σ_{i≠j} Hamming(sign ε_i, sign ε_j) / (n (n − 1) D),    D features
+
+the mean share of signs that disagree; lower means tighter. The sign of 0 is a third one: 0 agrees
+with 0 and disagrees with + and −. Masks that change less thereby score lower, and so `active` gives
+the same share among those features that the mask has changed in at least one photo of the pair.
+
+Compared with three kinds of random places of the same number and size, each drawn several times:
+
+    on the object     in each photo another place in the box that its parts span (the paper's)
+    anywhere          in each photo another place of the whole photo, on the object or beside it
+    one for all       one place on the object, the same in all photos: where the objects lie alike
+                      in all photos, this control tells what mere position explains
+
+Source: Zeiler & Fergus 2014, section 4.3 and table 1 (5 dogs; eyes and nose).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import data as builtin
+from .. import drawing
+from ..arrays import to_cpu
+from ..data import Dataset
+from ..errors import ArgumentError, FileError, whole
+from ..model import Sequential
+from .photos import Photos, Progress, as_dataset, bounded, photo_batches, silent
+from .results import Result
+from .targets import copies, layer_index, run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SNEAKERS = Path(__file__).parent.parent / "data" / "sneaker_parts.json"
+RANDOM = ("on the object", "anywhere", "one for all")
+Parts = dict[str, dict[str, tuple[int, int]]]  # photo name -> part -> (row, column)
+
+
+@dataclass
+class Correspondence(Result):
+    """parts: their names, then the kinds of random places; delta, active (R,): Δ of each row and Δ
+    among the changed features; delta_sd, active_sd (R,): over the draws, 0 for the parts.
+    photos: the names; places (P, n, 2): row and column of each part in each photo's own pixels;
+    example (P, H, Wd, 3): the first photo with each part hidden, as the network sees it."""
+
+    layer: str
+    parts: list[str]
+    delta: np.ndarray
+    delta_sd: np.ndarray
+    active: np.ndarray
+    active_sd: np.ndarray
+    photos: list[str]
+    places: np.ndarray
+    example: np.ndarray
+    draws: int
+
+    def figure(self) -> Figure:
+        """The first photo with each part hidden; beside it the two measures, ± over the draws."""
+        figure = drawing.new_figure(14, 6)
+        left, right = figure.subfigures(1, 2, width_ratios=(1, 3))
+        for part, image, ax in zip(self.parts, self.example,
+                                   np.atleast_1d(left.subplots(len(self.example), 1)),
+                                   strict=False):
+            drawing.show_image(ax, image, f"{part} hidden")
+        rows, known = np.arange(len(self.parts)), len(self.example)
+        colours = [drawing.BLUE] * known + [drawing.ORANGE] * (len(rows) - known)
+        names = [drawing.shortened(p) if r < known else f"random, {p}"
+                 for r, p in enumerate(self.parts)]
+        for ax, values, sd, title in zip(
+                right.subplots(1, 2, sharey=True), (self.delta, self.active),
+                (self.delta_sd, self.active_sd), ("all features", "changed features"),
+                strict=True):
+            ax.barh(rows, values, xerr=sd, color=colours, capsize=4)
+            ax.set_yticks(rows, names)
+            ax.set_title(title)
+            ax.set_xlabel("share of signs that disagree")
+        ax.invert_yaxis()
+        figure.suptitle(f"{drawing.shortened(self.layer)}: correspondence of parts in "
+                        f"{len(self.photos)} photos (lower is tighter)")
+        return figure
+
+    def __str__(self) -> str:
+        known = len(self.example)
+        lines = [f"{self.layer}, {len(self.photos)} photos, share of signs that disagree (lower is "
+                 f"tighter), ± sd over {self.draws} draws", f"{'':22}all features     changed ones"]
+        for r, part in enumerate(self.parts):
+            all_, some = (f"{value:.4f}" + (f" ± {sd:.4f}" if r >= known else " " * 9) for value, sd
+                          in ((self.delta[r], self.delta_sd[r]), (self.active[r],
+                                                                  self.active_sd[r])))
+            lines.append(f"{part if r < known else 'random, ' + part:22}{all_}  {some}".rstrip())
+        return "\n".join(lines)
+
+
+def correspondence(model: Sequential, photos: Photos | None = None,
+                   parts: Parts | str | os.PathLike | None = None, layer: str | None = None, *,
+                   size: int | None = None, fill: int = 128, draws: int = 6, seed: int = 0,
+                   batch_size: int | None = None, progress: Progress = silent) -> Correspondence:
+    """Hides each part in each photo and compares the signs of the changes.
+
+    photos: a Dataset (its names count), or a list of uint8 photos, called "photo 0", "photo 1", …;
+            None: the built-in sneakers. Photos that `parts` leaves out are left out.
+    parts:  {"photo name": {"toe": [row, column], …}, …}, in pixels of the photo as it is, or the
+            path of such a JSON file; the same parts for all photos. None: the built-in sneakers'.
+    layer:  None is the last convolution. size: the side of the square that hides, in pixels of the
+            photo; None: a quarter of its shorter side. It is cut at the border.
+    fill:   the grey of the square. draws: of each kind of random places, at least 2.
+    Raises ArgumentError or FileError for parts that do not fit.
+    """
+    data = builtin.sample("test", ["sneaker"]) if photos is None else as_dataset(photos)
+    data, names, places = located(data, SNEAKERS if parts is None else parts)
+    stop, draws = layer_index(model, layer) + 1, whole(draws, "correspondence, draws", 2)
+    layers, rng = copies(model.layers[:stop]), np.random.default_rng(seed)
+    images = [data.read(i) for i in range(len(data))]
+    sizes = [whole(max(1, min(image.shape[:2]) // 4) if size is None else size,
+                   "correspondence, size") for image in images]
+    batch_size, total = batch_size or bounded(model, stop), len(places) + 3 * draws
+    untouched, first, done = None, [], 0
+
+    def features(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(n, D), and the first photo as the network sees it."""
+        seen = [(to_cpu(run(layers, x)).reshape(len(x), -1), pixels)
+                for _, pixels, x in photo_batches(model, images, batch_size)]
+        return np.concatenate([y for y, _ in seen]), seen[0][1][0]
+
+    def measured(where: np.ndarray) -> tuple[float, float]:
+        """Δ and Δ among the changed features, for one place (row, column) in each photo."""
+        nonlocal done
+        y, pixels = features([masked(*args, fill) for args in zip(images, where, sizes,
+                                                                  strict=True)])
+        first.append(pixels)
+        done += 1
+        progress(done, total)
+        return disagreement(untouched - y)
+
+    untouched, _ = features(images)
+    found = [measured(where) for where in places]
+    drawn = np.array([[measured(random_places(rng, kind, places, images)) for _ in range(draws)]
+                      for kind in RANDOM])  # (3, draws, 2)
+    mean = np.concatenate([np.array(found), drawn.mean(axis=1)])
+    sd = np.concatenate([np.zeros((len(places), 2)), drawn.std(axis=1, ddof=1)])
+    return Correspondence(model.layers[stop - 1].name, [*names, *RANDOM], mean[:, 0], sd[:, 0],
+                          mean[:, 1], sd[:, 1], data.names, places,
+                          np.stack(first[:len(places)]), draws)
+
+
+def disagreement(change: np.ndarray) -> tuple[float, float]:
+    """Changes (n, D) -> Δ over all features; Δ over those that changed in a photo of the pair
+    (NaN where none has)."""
+    signs, pairs = np.sign(change), [(i, j) for i in range(len(change)) for j in range(i)]
+    differ = np.array([(signs[i] != signs[j]).sum() for i, j in pairs])
+    changed = np.array([((signs[i] != 0) | (signs[j] != 0)).sum() for i, j in pairs])
+    both = float(differ.sum() / changed.sum()) if changed.sum() else float("nan")
+    return float(differ.mean() / change.shape[1]), both
+
+
+def masked(image: np.ndarray, place: np.ndarray, size: int, fill: int) -> np.ndarray:
+    """A copy of (H, Wd, 3) with a square of `size` about place (row, column) filled with grey."""
+    image, (top, left) = image.copy(), np.asarray(place) - size // 2
+    image[max(top, 0):max(top + size, 0), max(left, 0):max(left + size, 0)] = fill
+    return image
+
+
+def random_places(rng: np.random.Generator, kind: str, places: np.ndarray,
+                  images: list[np.ndarray]) -> np.ndarray:
+    """One place (row, column) in each photo: (n, 2). The object is the box that the parts (P, n, 2)
+    span in a photo."""
+    low, high = places.min(axis=0), places.max(axis=0)  # (n, 2)
+    if kind == "anywhere":
+        low, high = low * 0, np.array([image.shape[:2] for image in images]) - 1
+    share = rng.random((1 if kind == "one for all" else len(images), 2))
+    return (low + np.floor(share * (high - low + 1))).astype(int)
+
+
+def located(data: Dataset, parts: Parts | str | os.PathLike
+            ) -> tuple[Dataset, list[str], np.ndarray]:
+    """The photos that have parts, the names of the parts, their places (P, n, 2)."""
+    where = "parts"
+    if not isinstance(parts, dict):
+        where, parts = os.fspath(parts), _read(parts)
+    if not isinstance(parts, dict) or len(parts) < 2 or not all(
+            isinstance(marks, dict) and marks for marks in parts.values()):
+        raise ArgumentError(f'{where}: expected {{"photo name": {{"part": [row, column], …}}, …}} '
+                            f"for two photos or more, received {str(parts)[:60]}.")
+    names, rows = list(next(iter(parts.values()))), []
+    for photo, marks in parts.items():
+        if photo not in data.names:
+            raise ArgumentError(f"{where}: expected names of the photos "
+                                f"({', '.join(data.names[:4])}, …), received {photo!r}. Correct "
+                                f"the name or add the photo.")
+        if set(marks) != set(names):
+            raise ArgumentError(f"{where}: expected the parts {', '.join(names)} in every photo, "
+                                f"received {', '.join(marks)} in {photo!r}.")
+        shape = data.read(data.names.index(photo)).shape[:2]
+        for part, place in marks.items():
+            if not _inside(place, shape):
+                raise ArgumentError(f"{where}: expected [row, column] within {shape} for {part!r} "
+                                    f"of {photo!r}, received {place!r}.")
+        rows.append([marks[part] for part in names])
+    data = data.subset([data.names.index(photo) for photo in parts])
+    return data, names, np.array(rows).transpose(1, 0, 2)  # (n, P, 2) -> (P, n, 2)
+
+
+def _inside(place: object, shape: tuple[int, int]) -> bool:
+    return (isinstance(place, (list, tuple)) and len(place) == 2
+            and all(isinstance(p, int) and 0 <= p < size
+                    for p, size in zip(place, shape, strict=True)))
+
+
+def _read(path: str | os.PathLike) -> object:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise FileError(f"{path}: expected a JSON file of parts, received {problem.strerror}. "
+                        f"Check the path.") from problem
+    except ValueError as problem:  # bad JSON, bad UTF-8
+        raise FileError(f"{path}: expected JSON, received something else ({problem}). "
+                        f"Correct it there.") from problem
