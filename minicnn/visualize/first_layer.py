@@ -81,7 +81,8 @@ class FirstLayer(Result):
             if at.size:
                 axes[1].bar(at, self.rms[order][at], color=colour, label=text, width=1)
         axes[1].axhline(RADIUS, color="black", ls="--", label="0.1: clipped above")
-        axes[1].set(xlabel="filter, by RMS", ylabel="RMS of its weights", title="does one dominate?")
+        axes[1].set(xlabel="filter, by RMS", ylabel="RMS of its weights",
+                    title="does one dominate?")
         axes[1].legend(fontsize=10)
         rows = np.arange(3)
         axes[2].bar(rows - 0.2, 100 * self.bands.mean(axis=0), 0.4, color=drawing.BLUE,

@@ -7,7 +7,7 @@ maps, its outputs). With the mean photo taken off, the rows of X (N, C) are
 
 The columns of V are the eigenvectors of the covariance XᵀX / (N − 1), as XᵀX = V diag(s²) Vᵀ; photo
 m lies at X_m · (v₁, v₂), and component r explains s_r² / Σ s² of the variance. v and −v are
-equally right; here the entry of v that is largest in size is positive, so a picture can be repeated.
+equally right; here the entry of v that is largest in size is positive: a picture can be repeated.
 
 Source: Pearson 1901; Jolliffe, "Principal Component Analysis", 2nd ed. 2002, section 3.5 (by SVD).
 """
