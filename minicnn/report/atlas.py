@@ -54,7 +54,7 @@ METHODS: dict[str, tuple[Callable, dict, str]] = {
     "Grad-CAM++": (cam.grad_cam_pp, {}, "Grad-CAM with weights that count each place alike."),
     "Layer-CAM": (cam.layer_cam, {}, "As Grad-CAM, with a weight for each place."),
     "occlusion": (occlusion, {}, "How much the score falls on average when a grey square covers "
-                                 "the pixel; red: it falls, blue: it rises."),
+                                 "the pixel; bright or red: it falls, blue: it rises."),
 }
 
 
@@ -85,13 +85,13 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
         def step(done: int, of: int, at: int = at) -> None:
             progress(LAYER_STEPS * at + LAYER_STEPS * done // of, total)
 
-        found = top_patches(model, data, layer, n=n, maps=maps, progress=step)
-        rows.append(layer_row(model, data, found))
+        rows.append(layer_row(model, data, layer, n, maps, step))
         step(1, 1)
-    answers = [answer(model, image, target,
-                      lambda done, k=k: progress(total - 10 * (len(METHODS) * (len(targets) - k)
-                                                               - done), total))
-               for k, target in enumerate(targets)]
+    answers = []
+    for k, target in enumerate(targets):
+        start = LAYER_STEPS * len(chosen) + 10 * len(METHODS) * k
+        answers.append(answer(model, image, target,
+                              lambda done, start=start: progress(start + done, total)))
     page = {"model": model.name, "count": len(data), "size": list(model.input_shape[:2]),
             "layers": rows, "answers": answers, "summary": model.summary(),
             "photo": {"name": str(name), "picture": as_uri(pixels)},
@@ -130,10 +130,16 @@ def chosen_layers(model: Sequential, layers: list[str] | None) -> list[str]:
 # Tab 1: what the maps look for
 
 
-def layer_row(model: Sequential, data: Dataset, found: object) -> dict:
-    """A layer's maps (a TopPatches) as the page's JSON; a map without a picture says why."""
-    field = model.receptive_fields()[model.index(found.layer)] or model.input_shape[:2]
-    maps = []
+def layer_row(model: Sequential, data: Dataset, layer: str, n: int, most: int,
+              progress: Progress) -> dict:
+    """The `most` strongest maps of a layer as the page's JSON; what has no picture says why."""
+    field = model.receptive_fields()[model.index(layer)] or model.input_shape[:2]
+    row = {"name": layer, "field": f"{field[0]} × {field[1]}", "maps": [], "flaw": "",
+           "notice": notice(field, model.input_shape[:2])}
+    try:
+        found = top_patches(model, data, layer, n=n, maps=most, progress=progress)
+    except ArgumentError as problem:  # values that are not finite
+        return {**row, "flaw": str(problem)}
     for u, unit in enumerate(found.units):
         places = []
         for k in np.flatnonzero(found.photos[u] >= 0):
@@ -148,18 +154,10 @@ def layer_row(model: Sequential, data: Dataset, found: object) -> dict:
                 "photo": str(data.names[found.photos[u, k]]), "position": f"row {i}, column {j}",
                 "box": f"rows {top}–{bottom - 1}, columns {left}–{right - 1}"})
         values = found.activations[u][found.photos[u] >= 0]
-        maps.append({"unit": int(unit), "places": places, "flaw": _silence(values)})
-    return {"name": found.layer, "field": f"{field[0]} × {field[1]}", "maps": maps,
-            "notice": notice(field, model.input_shape[:2])}
-
-
-def _silence(values: np.ndarray) -> str:
-    """Why the strongest activations of a map mean nothing; "" where they do."""
-    if not values.size:
-        return "no activation found in these photos"
-    if not np.isfinite(values).all():
-        return "its activations are not finite (NaN or infinite)"
-    return "" if values.max() > 0 else "never active on these photos"
+        silent_map = not places or values.max() <= 0
+        row["maps"].append({"unit": int(unit), "places": places, "flaw":
+                            "never active on these photos" if silent_map else ""})
+    return row
 
 
 def notice(field: tuple[int, int], size: tuple[int, int]) -> str:
