@@ -22,20 +22,13 @@ from .. import drawing
 from ..arrays import to_cpu
 from ..data import Dataset
 from ..errors import ArgumentError, FileError, whole
-from ..layers.affine import Affine
-from ..layers.windowed import Windowed
 from ..model import Sequential
 from ..visualize import cam, gradients
 from ..visualize.attribution import Attribution
 from ..visualize.occlusion import Occlusion, occlusion
 from ..visualize.photos import Photos, Progress, as_dataset, silent
 from ..visualize.results import writable
-from ..visualize.targets import (
-    has_classes,
-    layer_index,
-    maps_layer,
-    photo_input,
-)
+from ..visualize.targets import chosen_layers, has_classes, photo_input
 from ..visualize.top_patches import top_patches
 
 JOURNEY_MAPS = 6
@@ -100,31 +93,6 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
     text = json.dumps(page, allow_nan=False).replace("<", "\\u003c")  # no tag begins in the JSON
     _write(path, template.replace("{{DATA}}", text, 1))
     return path
-
-
-def chosen_layers(model: Sequential, layers: list[str] | None) -> list[str]:
-    """The layers of the page: those named, or the convolution before each pooling (at most five)
-    with the last convolution. Raises ArgumentError for a layer that gives no maps."""
-    last = maps_layer(model)
-    if layers is None:
-        found, conv = [], None
-        for layer in model.layers:
-            if isinstance(layer, Affine) and isinstance(layer, Windowed):
-                conv = layer.name
-            elif isinstance(layer, Windowed) and conv is not None:
-                found.append(conv)
-        found = list(dict.fromkeys([*found, last]))
-        places = np.linspace(0, len(found) - 1, min(5, len(found))).round().astype(int)
-        return [found[place] for place in places]
-    if not layers or isinstance(layers, str):
-        raise ArgumentError(f"write_atlas: expected a list of layers, received {layers!r}. "
-                            f"Name at least one, or leave it out.")
-    for name in layers:
-        shape = model.shapes()[layer_index(model, name) + 1]
-        if len(shape) != 3:
-            raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
-                                f"outputs of shape {('N', *shape)}. Name one before Flatten.")
-    return list(dict.fromkeys(layers))
 
 
 # Tab 1: what the maps look for

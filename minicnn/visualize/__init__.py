@@ -2,14 +2,21 @@
 
 Reading order: targets.py (what is asked), propagation.py (down to the pixels), deconvnet.py and
 top_patches.py (what excites a map), gradients.py, cam.py and occlusion.py (which pixels count),
-sanity.py and faithfulness.py (is that true?), correspondence.py (parts).
+sanity.py and faithfulness.py (is that true?); then, each for itself: feature_maps.py,
+first_layer.py, activity.py, pca.py, correspondence.py (parts), invariance.py, evolution.py,
+ablation.py.
 """
 
+from .ablation import ablation
+from .activity import activity
 from .attribution import Attribution
 from .cam import grad_cam, grad_cam_pp, guided_grad_cam, layer_cam, score_cam
 from .correspondence import correspondence
 from .deconvnet import deconvnet, receptive_box
+from .evolution import evolution
 from .faithfulness import faithfulness
+from .feature_maps import feature_maps, rank_maps
+from .first_layer import first_layer
 from .gradients import (
     gradient,
     gradient_x_input,
@@ -17,13 +24,17 @@ from .gradients import (
     integrated_gradients,
     smooth_grad,
 )
+from .invariance import invariance
 from .occlusion import occlusion
+from .pca import pca
 from .results import Result
 from .sanity import randomisation_check
 from .targets import Unit
 from .top_patches import top_patches
 
-__all__ = ["Attribution", "Result", "Unit", "correspondence", "deconvnet", "faithfulness",
-           "grad_cam", "grad_cam_pp", "gradient", "gradient_x_input", "guided_backprop",
-           "guided_grad_cam", "integrated_gradients", "layer_cam", "occlusion",
-           "randomisation_check", "receptive_box", "score_cam", "smooth_grad", "top_patches"]
+__all__ = ["Attribution", "Result", "Unit", "ablation", "activity", "correspondence", "deconvnet",
+           "evolution", "faithfulness", "feature_maps", "first_layer", "grad_cam", "grad_cam_pp",
+           "gradient", "gradient_x_input", "guided_backprop", "guided_grad_cam",
+           "integrated_gradients", "invariance", "layer_cam", "occlusion", "pca",
+           "randomisation_check", "rank_maps", "receptive_box", "score_cam", "smooth_grad",
+           "top_patches"]

@@ -81,7 +81,7 @@ class Correspondence(Result):
                 right.subplots(1, 2, sharey=True), (self.delta, self.active),
                 (self.delta_sd, self.active_sd), ("all features", "changed features"),
                 strict=True):
-            ax.barh(rows, values, xerr=sd, color=colours, capsize=4)
+            ax.barh(rows, values, xerr=np.where(sd > 0, sd, np.nan), color=colours, capsize=4)
             ax.set_yticks(rows, names)
             ax.set_title(title)
             ax.set_xlabel("share of signs that disagree")

@@ -49,7 +49,7 @@ class FeatureMaps(Result):
             ax.axis("off")
         drawing.show_image(axes[0], self.pixels, "photo")
         for ax, unit, values in zip(axes[1:], self.units, self.maps, strict=False):
-            drawing.show_map(ax, values, f"map {unit}: ≤ {values.max():.3g}", bar=False)
+            drawing.show_map(ax, values, f"map {unit}: ≤ {values.max():.4g}", bar=False)
         figure.suptitle(f"{self.layer}: the {len(self.units)} strongest maps, each on its own "
                         f"scale")
         return figure

@@ -111,8 +111,9 @@ class FirstLayer(Result):
         if self.dead is None:
             return "\n".join([*lines, "without photos: nothing known of dead filters, aliasing"])
         which = ", ".join(map(str, np.flatnonzero(self.dead)[:10]))
+        which += ", …" if self.dead.sum() > 10 else ""
         lines.append(f"dead over {self.photos} photos: {self.dead.sum()}"
-                     + (f" ({which}{', …' * (self.dead.sum() > 10)})" if self.dead.any() else ""))
+                     + (f" ({which})" if self.dead.any() else ""))
         lines.append("near Nyquist's frequency: " + ", ".join(
             f"{name} " + ("maps are flat" if np.isnan(share) else f"{share:.1%}")
             for name, share in zip(self.layers, self.aliasing, strict=True)))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000")
-MARKERS = "os^Dv*P"  # with more classes than colours, another shape
+MARKERS = "os^Dv*P"  # with more classes than colours, another shape, and a dotted frame
 THUMBNAIL = 32  # pixels
 
 
@@ -63,12 +63,13 @@ class PCA(Result):
             ax.scatter(*at.T, s=28, color=COLOURS[label % len(COLOURS)],
                        marker=MARKERS[label // len(COLOURS) % len(MARKERS)],
                        label=drawing.shortened(self.classes[label]))
-        room = roomy(self.points, 0.055, 0.09)
+        room = roomy(self.points, 0.065, 0.095)
         for m in room:
-            colour = COLOURS[self.labels[m] % len(COLOURS)]
+            around, colour = divmod(self.labels[m], len(COLOURS))
             ax.add_artist(AnnotationBbox(
                 OffsetImage(self.thumbnails[m], zoom=1), self.points[m], pad=0.12,
-                bboxprops={"edgecolor": colour, "linewidth": 2.5}))
+                bboxprops={"edgecolor": COLOURS[colour], "linewidth": 2.5,
+                           "linestyle": ("-", ":")[around % 2]}))
         ax.margins(0.07)
         for name, share, axis in zip(("1st", "2nd"), self.explained, (ax.xaxis, ax.yaxis),
                                      strict=False):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,31 @@ def maps_layer(model: Sequential) -> str:
                             f"{', '.join(type(layer).__name__ for layer in model.layers)}. "
                             f"Without feature maps there is nothing to see here.")
     return found[-1]
+
+
+def chosen_layers(model: Sequential, layers: Sequence[str] | None = None) -> list[str]:
+    """The named layers of maps; None: the convolution before each pooling and the last one, at most
+    five in all, from low to high."""
+    if layers is None:
+        found, conv = [], None
+        for layer in model.layers:
+            if isinstance(layer, Windowed):
+                if isinstance(layer, Affine):
+                    conv = layer.name
+                elif conv is not None:
+                    found.append(conv)
+        found = list(dict.fromkeys([*found, maps_layer(model)]))
+        places = np.linspace(0, len(found) - 1, min(5, len(found))).round().astype(int)
+        return [found[place] for place in places]
+    if not layers or isinstance(layers, str):
+        raise ArgumentError(f"{model.name}: expected a list of layers, received {layers!r}. "
+                            f"Name at least one, or leave it out.")
+    for name in layers:
+        shape = model.shapes()[layer_index(model, name) + 1]
+        if len(shape) != 3:
+            raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
+                                f"outputs of shape {('N', *shape)}. Name one before Flatten.")
+    return list(dict.fromkeys(layers))
 
 
 def check_unit(model: Sequential, layer: str, unit: int) -> int:

@@ -82,7 +82,7 @@ class TopPatches(Result):
         for part, u in zip(figure.subfigures(rows, columns, squeeze=False).flat, range(U),
                            strict=False):
             a = self.activations[u][self.photos[u] >= 0]
-            part.suptitle(f"map {self.units[u]}: " + (f"{a[0]:.3g} … {a[-1]:.3g}" if len(a) else
+            part.suptitle(f"map {self.units[u]}: " + (f"{a[0]:.4g} … {a[-1]:.4g}" if len(a) else
                                                       "zero, no photo excites it"), fontsize=12)
             axes = part.subplots(1, blocks, squeeze=False)[0]
             drawing.show_image(axes[0], mosaic(self.patches[u], across))
@@ -100,7 +100,10 @@ class TopPatches(Result):
     def __str__(self) -> str:
         lines = [f"{self.layer}, {self._sees()}"]
         if self._sees() == "whole photos":
-            lines[0] += f": a unit sees all of the photo ({self.size[0]} × {self.size[1]} pixels)"
+            lines[0] += (f": a unit sees the whole photo, {self.size[0]} × {self.size[1]} pixels"
+                         + (f" (its receptive field, {self.field[0]} × {self.field[1]}, is as "
+                            "large or larger; near the border it hangs over)"
+                            if self.field else ""))
         for unit, activations, photos in zip(self.units, self.activations, self.photos,
                                              strict=True):
             found = [f"{m} ({a:.4g})" for a, m in zip(activations, photos, strict=True) if m >= 0]
