@@ -102,6 +102,14 @@ METHODS = {
     "faithfulness": Method("faithfulness.faithfulness", MANY, "does the score fall where the map "
                            "says so? Drop, increase, deletion, insertion", "method", "class", 64,
                            1),
+    "maximise": Method("maximise.maximise", NONE, "an image that excites a unit, a map or a class; "
+                       "a .gif of it growing", "seed", UNIT, 96, suffixes=(".gif",)),
+    "dream": Method("dream.dream", ONE, "a photo, changed towards what a layer sees in it",
+                    "layer unit"),
+    "inversion": Method("inversion.inversion", ONE, "an image that a layer cannot tell from the "
+                        "photo", "layer seed", size=64),
+    "invariance": Method("invariance.invariance", MANY, "how far shifts, scales and turns move the "
+                         "features", "layer=layers", "class", 64, 1),
     "correspondence": Method("correspondence.correspondence", MAYBE, "do the same parts change a "
                              "layer in the same way? Against random places", "parts layer seed",
                              size=64),
@@ -109,6 +117,14 @@ METHODS = {
                        size=128),
     "pca": Method("pca.pca", MANY, "photos as points, by the features of a layer", "layer",
                   size=128),
+    "probes": Method("probes.probes", CLASSES, "how well a linear classifier reads each layer",
+                     "layer=layers seed", size=64, per_class=20),
+    "evolution": Method("evolution.evolution", OWN, "the maps of a small network while it learns",
+                        "layer maps seed", model=False),
+    "ablation": Method("ablation.ablation", SPLIT, "the small network without some of its layers",
+                       model=False),
+    "transfer-curve": Method("transfer_curve.transfer_curve", OWN, "how many photos are enough? "
+                             "Transfer against scratch", "size layer=cut seed", model=False),
 }
 OPTIONS = {  # flag: type, unit, help
     "class": (str, "CLASS", "name or number of the class that is asked about (default: the most "

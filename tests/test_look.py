@@ -112,6 +112,11 @@ def test_a_folder_of_folders_brings_its_classes(folder, tmp_path):
     assert made.arguments[1].labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_ablation_learns_from_other_photos_than_it_is_tested_on(folder, tmp_path):
+    train, test = job("ablation", folder / "photos", "-o", tmp_path / "x.png").arguments
+    assert len(train) + len(test) == 6 and not set(train.names) & set(test.names)
+
+
 def test_photos_that_cannot_be_read_are_left_out_and_counted(folder, tmp_path, capsys):
     whole = (folder / "heap" / "0.png").read_bytes()
     (tmp_path / "heap").mkdir()
@@ -156,6 +161,9 @@ REFUSED = [
     ("deconvnet dense.h5", ["convolution", "Flatten"]),
     ("smooth-grad m.h5 --seed -1", ["--seed", "-1"]),
     ("randomisation-check m.h5 --method pca", ["pca", "grad-cam"]),
+    ("maximise m.h5 heap/0.png", ["no photo", "heap/0.png"]),
+    ("probes m.h5 heap photos", ["one folder"]),
+    ("evolution m.h5", ["neither a model", "m.h5"]),
     ("gradient m.h5 -o old.png", ["old.png", "--force"]),
     ("gradient m.h5 -o no/x.png", ["no/x.png", "folder"]),
     ("gradient m.h5 -o x.gif", [".png", ".gif"]),
