@@ -1,6 +1,6 @@
 """The README's thumbnails: every method of `minicnn look` once, its picture reduced.
 
-    python -m benchmarks.thumbnails                  all of them; on two cores about half an hour
+    python -m benchmarks.thumbnails                  all of them; some minutes
     python -m benchmarks.thumbnails pca dream        these two
 
 They are written to docs/look/, each of at most 30,000 bytes. Methods run on their defaults, in
@@ -23,7 +23,8 @@ FOLDER = Path(__file__).parent.parent / "docs" / "look"
 LIMIT = 30_000  # bytes
 OPTIONS = {"top-patches": ["--layer", "block3_conv3", "--maps", "4"],
            "deconvnet": ["--layer", "block4_conv3"],
-           "feature-maps": ["--layer", "block2_conv2"]}
+           "feature-maps": ["--layer", "block2_conv2"],
+           "maximise": ["--layer", "block5_conv3", "--unit", "155"]}
 
 
 def reduce(source, target):

@@ -107,7 +107,7 @@ METHODS = {
     "dream": Method("dream.dream", ONE, "a photo, changed towards what a layer sees in it",
                     "layer unit"),
     "inversion": Method("inversion.inversion", ONE, "an image that a layer cannot tell from the "
-                        "photo", "layer seed", size=64),
+                        "photo", "layer=layers seed", size=64),
     "invariance": Method("invariance.invariance", MANY, "how far shifts, scales and turns move the "
                          "features", "layer=layers", "class", 64, 1),
     "correspondence": Method("correspondence.correspondence", MAYBE, "do the same parts change a "

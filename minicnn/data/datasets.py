@@ -151,6 +151,23 @@ class Dataset:
             chosen.extend(members[:per_class])
         return self.subset(sorted(chosen))
 
+    def folds(self, count: int = 5, seed: int = 0) -> np.ndarray:
+        """A fold, 0 … count − 1, for each photo: (N,). Every class is spread evenly over the folds,
+        in the draw of `split`.
+
+        Raises ArgumentError for fewer than two folds, or a class of fewer photos than folds.
+        """
+        if not isinstance(count, (int, np.integer)) or count < 2:
+            raise ArgumentError(f"folds: expected at least 2 folds, received {count!r}.")
+        fold = np.empty(len(self), int)
+        for name, members in self._shuffled(seed).items():
+            if len(members) < count:
+                raise ArgumentError(f"folds: expected at least {count} photos of each class, one "
+                                    f"for each fold, received {len(members)} of {name!r}; take "
+                                    f"fewer folds.")
+            fold[members] = np.arange(len(members)) % count
+        return fold
+
     def _shuffled(self, seed: int) -> dict[str, np.ndarray]:
         """The indices of each class in an order drawn for that class alone: photos added to one
         class leave the draw of the others as it was."""

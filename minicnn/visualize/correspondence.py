@@ -186,7 +186,7 @@ def located(data: Dataset, parts: Parts | str | os.PathLike
             ) -> tuple[Dataset, list[str], np.ndarray]:
     """The photos that have parts, the names of the parts, their places (P, n, 2)."""
     where = "parts"
-    if not isinstance(parts, dict):
+    if isinstance(parts, (str, os.PathLike)):
         where, parts = os.fspath(parts), _read(parts)
     if not isinstance(parts, dict) or len(parts) < 2 or not all(
             isinstance(marks, dict) and marks for marks in parts.values()):

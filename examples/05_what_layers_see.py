@@ -1,0 +1,119 @@
+"""Lesson 5. What do the layers see?
+
+Question
+    VGG16 turns a photo into 512 maps. Which part of the photo has excited a map, and what in it?
+    And what does a layer no longer care about?
+
+Formula
+    Down again, through the layers in reverse order (Zeiler & Fergus 2014, section 2.1): one
+    activation is kept, all others are set to 0, and then
+        pooling       the value returns to the place that had the maximum, the switch
+        ReLU          dx = max(dy, 0): the deconvnet's rule. The gradient's is dy · [y > 0]
+        convolution   dx = Wᵀ dy: the kernels transposed, without biases
+    How far a layer moves when the photo x is shifted to x':  d = ‖f(x') − f(x)‖ / ‖f(x)‖.
+
+Run it:  python examples/05_what_layers_see.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import minicnn as mc
+from minicnn import drawing, visualize
+
+model = mc.VGG16(include_top=False, weights="imagenet", input_shape=(128, 128, 3))
+photos = [mc.data.read_image(path) for path in mc.data.photos().values()]
+cat = mc.data.read_image(mc.data.photos()["chelsea"])
+
+# 1. One activation, sent down by hand --------------------------------------------------------
+
+layers = model.layers[:model.index("block3_conv3") + 1]
+y = model.to_input(mc.data.resize_and_crop(cat, (128, 128))[None])
+for layer in layers:
+    y = layer.forward(y, keep=True)                           # (1, 32, 32, 256) at last
+k = int(y.sum(axis=(0, 1, 2)).argmax())                       # the strongest map
+i, j = np.unravel_index(y[0, :, :, k].argmax(), y.shape[1:3])
+dy = np.zeros_like(y)
+dy[0, i, j, k] = y[0, i, j, k]
+for layer in reversed(layers):
+    if layer.params:                                          # a convolution, ReLU inside
+        dy = layer.input_gradient(layer.kept(), np.maximum(dy, 0))
+    else:
+        dy = layer.backward(dy)                               # pooling: to the switches
+by_hand = dy[0, :, :, ::-1]                                   # VGG16's channels are BGR
+
+found = visualize.deconvnet(model, cat, "block3_conv3")
+print(found)
+print("by hand the same:", (found.unit, found.position) == (k, (i, j))
+      and np.allclose(found.projection, by_hand, atol=1e-6 * np.abs(by_hand).max()))
+rows, columns = np.nonzero(np.abs(by_hand).sum(axis=-1))
+print(f"not zero only in rows {rows.min()}–{rows.max()}, columns {columns.min()}–{columns.max()}: "
+      f"the receptive field")
+
+# 2. The same for five layers: edges, textures, parts -----------------------------------------
+
+chosen = ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"]
+seen = [visualize.deconvnet(model, cat, name) for name in chosen]
+
+# 3. Small shifts move the low layers much, the high ones little ------------------------------
+
+moved = visualize.invariance(model, photos, layers=chosen[::2])
+at = moved.amounts["shift"].tolist().index(2)
+print("\nphotos shifted by 2 of 128 pixels, mean relative distance of the features:")
+for name, distance in zip(moved.layers, moved.distances["shift"][:, :, at].mean(axis=1),
+                          strict=True):
+    print(f"  {name}  {distance:.2f}")
+
+# 4. Hide the toe of every sneaker: does the same change follow? ------------------------------
+
+small = mc.VGG16(include_top=False, weights="imagenet", input_shape=(64, 64, 3))
+print(f"\n{visualize.correspondence(small)}")
+
+# 5. A sharp picture is no proof: does it change when the weights become random? ---------------
+
+for method in (visualize.gradient, visualize.guided_backprop):
+    print(f"\n{visualize.randomisation_check(small, cat, method)}")
+
+# The picture ---
+
+figure = Figure(figsize=(14, 10), dpi=100, layout="constrained")
+above, below = figure.subfigures(2, 1, height_ratios=(3, 2))
+for ax, name, one in zip(above.subplots(2, 5).T, chosen, seen, strict=True):
+    top, left, bottom, right = one.box
+    drawing.show_image(ax[0], one.pixels[top:bottom, left:right], f"{name}, map {one.unit}")
+    drawing.show_signed(ax[1], one.projection[top:bottom, left:right],
+                        f"patch of {bottom - top} × {right - left}, projected")
+above.suptitle("What has excited the strongest map of each layer", fontsize=16)
+for ax, kind, unit in zip(below.subplots(1, 3, sharey=True), moved.amounts,
+                          ("pixels downward", "times larger", "degrees"), strict=True):
+    for name, distances, style in zip(moved.layers, moved.distances[kind], ("o-", "s--", "^:"),
+                                      strict=True):
+        ax.plot(moved.amounts[kind], distances.mean(axis=0), style, label=name, lw=2)
+    ax.set_xlabel(f"{kind}, {unit}", fontsize=13)
+ax.figure.axes[-3].set_ylabel("distance of the features")
+ax.legend(fontsize=12)
+picture = Path(__file__).with_suffix(".png")
+figure.savefig(picture)
+print(f"\npicture: {picture}")
+
+print("""
+What to notice
+  - The patch grows with the layer, until it is the whole photo. No learning does that: it follows
+    from windows and strides alone.
+  - A shift of two pixels moves block 1 more than twice as far as block 5. Turning the photo moves
+    every layer far: nothing in the network's shape is made for that.
+  - Hiding the same part of different sneakers moves block 5 in the same directions more often than
+    hiding random places of each. But one random place, the same on all sneakers, comes near: the
+    photos are all of one shape, and position alone explains a part of it.
+  - Guided backprop gives the sharpest picture and fails the check: much of it is the photo's edges,
+    whatever the network has learnt.
+
+Exercises
+  1. In section 1, use the gradient's rule, dy · [y > 0], at the ReLUs. What changes in the picture?
+  2. minicnn look maximise --layer block5_conv3 --unit K for the unit of section 2. Do patch,
+     projection and this image agree on what the map looks for?
+  3. Mark eyes and nose in four photos of faces (minicnn look correspondence --parts FILE.json).
+     Do they correspond more tightly than the sneakers' parts?
+""")
