@@ -39,8 +39,8 @@ curve = visualize.transfer_curve(data, per_class=[1, 2, 5, 10, 20, 48], steps=30
 print(f"\n{curve}")
 mean, scratch = curve.transfer.mean(axis=1), curve.scratch.mean(axis=1)
 fewer = curve.per_class[mean > scratch[-1]]
-print(f"transfer is ahead at every n: {bool((mean > scratch).all())}; with {fewer[0]} of each class "
-      f"or more it beats the small network with {curve.per_class[-1]}")
+print(f"transfer is ahead at every n: {bool((mean > scratch).all())}; with {fewer[0]} of each "
+      f"class or more it beats the small network with {curve.per_class[-1]}")
 
 # 3. Which layer is the best to cut after? A linear classifier on each ------------------------
 

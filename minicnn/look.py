@@ -290,5 +290,6 @@ def atlas_job(args: argparse.Namespace) -> Job:
     layers = args.layers and args.layers.split(",")
     from .report.atlas import write_atlas
 
-    keywords = {"layers": layers, "maps": args.maps, "progress": Bar("atlas")}
+    keywords = {"layers": layers, "maps": args.maps, "progress": Bar("atlas"),
+                "image": None if words else read_image(photos()["chelsea"])}
     return AtlasJob(write_atlas, [path, model, data], keywords, path, args.force, skipped)

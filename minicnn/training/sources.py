@@ -88,7 +88,7 @@ def features(network: Sequential, data: Data, *, batch_size: int = 32, memory_bu
     shape, done, kept, targets = (size, *network.shapes()[-1]), 0, None, []
     for y, t in outputs(network, data, np.arange(size), batch_size):
         if kept is None:
-            kept = _storage(shape, y.dtype, memory_budget)
+            kept = storage(shape, y.dtype, memory_budget)
         kept[done:done + len(y)] = to_cpu(y)
         targets.append(t)
         done += len(y)
@@ -96,7 +96,8 @@ def features(network: Sequential, data: Data, *, batch_size: int = 32, memory_bu
     return kept, np.concatenate(targets)
 
 
-def _storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.ndarray:
+def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.ndarray:
+    """An empty array: in memory, or in a temporary file above memory_budget bytes."""
     if np.prod(shape, dtype=np.int64) * dtype.itemsize <= memory_budget:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="minicnn-features-") as file:  # gone when the array is

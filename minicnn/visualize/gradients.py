@@ -28,7 +28,7 @@ from ..arrays import to_cpu, to_device
 from ..errors import ArgumentError, whole
 from ..model import Sequential
 from .attribution import Attribution, check_sign
-from .photos import bounded
+from .photos import Progress, bounded, silent
 from .propagation import score_gradient
 from .targets import Asked, Score, as_rgb, photo_input, run, score_of
 
@@ -88,7 +88,7 @@ def _by_rule(model: Sequential, image: np.ndarray, target: Asked, sign: str, met
 
 def smooth_grad(model: Sequential, image: np.ndarray, target: Asked = None, *,
                 sign: str = "absolute", samples: int = 32, noise: float = 0.15, seed: int = 0,
-                batch_size: int | None = None) -> Attribution:
+                batch_size: int | None = None, progress: Progress = silent) -> Attribution:
     """Mean of dS/dx over `samples` noisy copies of x.
 
     noise: σ over the range max x − min x of the photo. The target is that of the clean photo.
@@ -101,12 +101,14 @@ def smooth_grad(model: Sequential, image: np.ndarray, target: Asked = None, *,
                             f"range), received {noise!r}.")
     pixels, x = photo_input(model, image)
     score = score_of(model, x, target)
-    clean, rng, total = to_cpu(x), np.random.default_rng(seed), 0.0
+    clean, rng, total, done = to_cpu(x), np.random.default_rng(seed), 0.0, 0
     sigma = noise * float(np.ptp(clean))
     for n in _batch_sizes(model, score, samples, batch_size):
         noisy = clean + sigma * rng.standard_normal((n, *clean.shape[1:])).astype(clean.dtype)
         _, dx = score_gradient(score, to_device(noisy.astype(clean.dtype), model.device))
         total = total + to_cpu(dx).sum(axis=0, dtype=np.float64)
+        done += n
+        progress(done, samples)
     values = as_rgb(model, total / samples)
     value = float(score.values(run(score.layers, x))[0])
     return Attribution("SmoothGrad", score.name, pixels, values, value, sign,
@@ -116,7 +118,7 @@ def smooth_grad(model: Sequential, image: np.ndarray, target: Asked = None, *,
 def integrated_gradients(model: Sequential, image: np.ndarray, target: Asked = None, *,
                          sign: str = "absolute", steps: int = 64,
                          baseline: np.ndarray | None = None, batch_size: int | None = None,
-                         rule: str = "adaptive") -> Integrated:
+                         rule: str = "adaptive", progress: Progress = silent) -> Integrated:
     """(x − x₀) times the mean gradient on the straight way from x₀ to x.
 
     steps: gradients taken. rule: "adaptive" (above), or "midpoint", steps equal intervals.
@@ -132,9 +134,11 @@ def integrated_gradients(model: Sequential, image: np.ndarray, target: Asked = N
     pixels, x = photo_input(model, image)
     start = x * 0 if baseline is None else photo_input(model, baseline)[1].astype(x.dtype)
     score, way = score_of(model, x, target), to_cpu(x - start)[0].astype(np.float64)
+    done = 0
 
     def at(alphas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """alphas (n,) -> S (n,), a = (x − x₀) · dS/dx (n, H, Wd, C), d = Σ a (n,)."""
+        nonlocal done
         S, a, first = [], [], 0
         for n in _batch_sizes(model, score, len(alphas), batch_size):
             part = alphas[first:first + n].reshape(-1, 1, 1, 1).astype(to_cpu(x).dtype)
@@ -142,6 +146,8 @@ def integrated_gradients(model: Sequential, image: np.ndarray, target: Asked = N
             S.append(to_cpu(value))
             a.append((to_cpu(dx) * way).astype(way.dtype if x.dtype == np.float64 else np.float32))
             first += n
+            done += n
+            progress(done, steps)
         a = np.concatenate(a)
         return np.concatenate(S).astype(float), a, a.sum(axis=(1, 2, 3), dtype=np.float64)
 

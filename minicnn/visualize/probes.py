@@ -33,6 +33,7 @@ from ..arrays import to_cpu
 from ..data import Dataset
 from ..errors import ArgumentError
 from ..model import Sequential
+from ..training.sources import storage
 from .photos import Progress, bounded, photo_batches, silent
 from .results import Result
 from .targets import chosen_layers, copies, layer_index
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 STRENGTHS = 10.0 ** np.arange(-6, 3)  # λ, as a share of the mean of g
 MOST = 5000  # photos; the eigenvalues of G take n³ steps
 COLUMNS = 1 << 14  # features that are multiplied at a time
+BUDGET = 1 << 29  # bytes of features in memory; more go to a temporary file
 
 
 @dataclass
@@ -134,7 +136,7 @@ def products(model: Sequential, data: Dataset, place: int, batch_size: int | Non
         for layer in layers:
             x = layer.forward(x, keep=False)
         y = to_cpu(x).reshape(len(x), -1)
-        X = np.empty((len(data), y.shape[1]), y.dtype) if X is None else X
+        X = storage((len(data), y.shape[1]), y.dtype, BUDGET) if X is None else X
         X[indices] = y
     G = np.zeros((len(X), len(X)))
     for start in range(0, X.shape[1], COLUMNS):

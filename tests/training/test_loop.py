@@ -132,15 +132,15 @@ def test_frozen_layers_stay_bit_identical_and_see_each_photo_once(monkeypatch):
 
 def test_features_above_the_budget_lie_in_a_temporary_file_that_vanishes(monkeypatch, tmp_path):
     monkeypatch.setattr(sources.tempfile, "tempdir", str(tmp_path))
-    assert isinstance(sources._storage((10, 100), np.dtype("f4"), 3999), np.memmap)
-    assert not isinstance(sources._storage((10, 100), np.dtype("f4"), 4000), np.memmap)
+    assert isinstance(sources.storage((10, 100), np.dtype("f4"), 3999), np.memmap)
+    assert not isinstance(sources.storage((10, 100), np.dtype("f4"), 4000), np.memmap)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("budget, kind", [(1 << 30, np.ndarray), (0, np.memmap)])
 def test_fit_keeps_features_within_the_memory_budget(budget, kind, monkeypatch):
-    kinds, storage = [], sources._storage
-    monkeypatch.setattr(sources, "_storage", lambda *args: kinds.append(
+    kinds, storage = [], sources.storage
+    monkeypatch.setattr(sources, "storage", lambda *args: kinds.append(
         type(storage(*args))) or storage(*args))
     model = network()
     model.freeze(until="pool1")

@@ -161,3 +161,12 @@ def test_pictures_are_written(tmp_path):
 def test_bad_arguments_are_refused(words, method, options):
     with assert_refused(*words):
         method(both()[0], photo(), **options)
+
+
+@pytest.mark.parametrize("function, keyword", [(smooth_grad, "samples"),
+                                               (integrated_gradients, "steps")])
+def test_progress_counts_the_gradients(function, keyword):
+    seen = []
+    function(both()[0], photo(), batch_size=4, progress=lambda *state: seen.append(state),
+             **{keyword: 10})
+    assert seen[-1] == (10, 10) and [n for n, _ in seen] == sorted({n for n, _ in seen})

@@ -1,5 +1,7 @@
 """Probes against ridge regression written in its primal form, one fit for every photo left out."""
 
+import sys
+
 import numpy as np
 import pytest
 from reference import assert_close, assert_refused, assert_same
@@ -63,7 +65,9 @@ def test_a_shift_of_all_photos_changes_no_answer(rng):
     assert_close(shifted, plain, 1e-8)
 
 
-def test_products_are_those_of_the_layers_features_less_their_mean():
+@pytest.mark.parametrize("budget", [0, 1 << 29])  # in a file; in memory
+def test_products_are_those_of_the_layers_features_less_their_mean(budget, monkeypatch):
+    monkeypatch.setattr(sys.modules["minicnn.visualize.probes"], "BUDGET", budget)
     model, photos = network(), data()
     pixels = photos.images(range(len(photos)), (12, 10))
     for place, name in ((0, "c1"), (4, "d")):
