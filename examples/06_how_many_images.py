@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 import minicnn as mc
 from minicnn import visualize
+from minicnn.training import from_scratch, transfer
 
 data = mc.data.sample("train", per_class=60)
 print(data)
@@ -30,8 +31,8 @@ test = np.flatnonzero(folds == 0)
 others = data.subset(np.flatnonzero(folds != 0))
 few, test = others.take(5), data.subset(test)
 print("learnt from 5 of each class:",
-      f"transfer {mc.transfer(few, test, size=64).evaluation.accuracy:.3f},",
-      f"from scratch {mc.from_scratch(few, test).evaluation.accuracy:.3f}")
+      f"transfer {transfer(few, test, size=64).evaluation.accuracy:.3f},",
+      f"from scratch {from_scratch(few, test).evaluation.accuracy:.3f}")
 
 # 2. The curve: every n, every fold -----------------------------------------------------------
 
