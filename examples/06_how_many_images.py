@@ -78,10 +78,12 @@ print(f"picture: {picture}")
 
 print("""
 What to notice
-  - Transfer is ahead at every number of photos, and most of all where they are few.
-  - The curve has not flattened for the small network: it could use far more photos. For transfer,
-    each doubling brings less than the one before.
-  - The error bars shrink with n: with one photo of each class, it matters which one.
+  - Transfer is ahead at every number of photos, by 6 to 12 points; with 10 of each class it does as
+    well as the small network with 48. These photos are easy for a small network: grey, centred, on
+    black. On 256 kinds of things in colour the paper's gap was 35 to 57 points.
+  - Each doubling brings less than the one before. A curve that still climbs at its end says: take
+    more photos. One that is flat says: change something else.
+  - The ± differ from point to point, as five folds tell little about a spread.
   - The probes rise, level off and fall again. The last block knows ImageNet's kinds of things, and
     at 64 pixels has 4 × 4 places left; clothes in grey are told apart by shapes of the middle ones.
 
