@@ -61,8 +61,8 @@ class Dream(Made):
 
     def __str__(self) -> str:
         return (f"{self.target}: activity ½ mean y² {self.before:.4g} in the photo, "
-                f"{self.after:.4g} in its dream, after {len(self.scores)} steps in "
-                f"{len(self.sizes)} octaves")
+                f"{self.after:.4g} in its dream, after {len(self.scores)} steps, octaves: "
+                f"{len(self.sizes)}")
 
 
 def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: int | None = None,

@@ -72,8 +72,7 @@ class Maximised(Made):
     def __str__(self) -> str:
         H, Wd = self.pixels.shape[:2]
         return (f"{self.target}: score {self.scores[0]:.4g} at first, {self.scores[-1]:.4g} after "
-                f"{len(self.scores)} steps; {H} × {Wd} pixels in "
-                f"{len(self.sizes)} octaves")
+                f"{len(self.scores)} steps; {H} × {Wd} pixels, octaves: {len(self.sizes)}")
 
 
 def maximise(model: Sequential, target: Asked = None, *, steps: int = 64, octaves: int = 3,
