@@ -7,8 +7,8 @@ same draws:
     transfer      VGG16 frozen up to `cut`, its features computed once; a new head on them
     from scratch  models.SmallCNN, from random weights
 
-Both take the same number of Adam's steps for every n, in batches of 32 at most: with a number of
-epochs instead, few photos would also mean few steps.
+Both take as many of Adam's steps for every n, rounded up to whole epochs, in batches of 32 at most:
+with a number of epochs instead, few photos would also mean few steps.
 
 Source: Zeiler & Fergus 2014, section 5.2 and figure 9 (Caltech-256: 6 photos of each class with
 transfer do better than 60 without).
