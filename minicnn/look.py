@@ -108,8 +108,8 @@ METHODS = {
                     "layer unit"),
     "inversion": Method("inversion.inversion", ONE, "an image that a layer cannot tell from the "
                         "photo", "layer=layers seed", size=64),
-    "invariance": Method("invariance.invariance", MANY, "how far shifts, scales and turns move the "
-                         "features", "layer=layers", "class", 64, 1),
+    "invariance": Method("invariance.invariance", MAYBE, "how far shifts, scales and turns move "
+                         "the features", "layer=layers", "class", 64),
     "correspondence": Method("correspondence.correspondence", MAYBE, "do the same parts change a "
                              "layer in the same way? Against random places", "parts layer seed",
                              size=64),

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import data as builtin
 from .. import drawing
 from ..arrays import to_cpu
 from ..data import Dataset
@@ -97,18 +98,20 @@ class Invariance(Result):
         return "\n".join(lines)
 
 
-def invariance(model: Sequential, photos: Photos, target: Asked = None, *,
+def invariance(model: Sequential, photos: Photos | None = None, target: Asked = None, *,
                layers: Sequence[str] | None = None, batch_size: int | None = None,
                progress: Progress = silent) -> Invariance:
     """Shifts, scales and turns each photo; distances of the features, p(class) or the score.
 
-    photos: a Dataset or uint8 photos; the paper takes five.
+    photos: a Dataset or uint8 photos; the paper takes five. None: the four built-in ones.
     target: None is each photo's own class, or the most probable one.
     layers: None is the first convolution and the last layer before the head's Dense (without a
             head: the last layer).
     Raises ArgumentError for layers and targets that do not exist, and where a layer gives zeros
     only for an untouched photo.
     """
+    if photos is None:
+        photos = builtin.read_photos(list(builtin.photos().values()))[0]
     data = as_dataset(photos)
     if not len(data):
         raise ArgumentError(f"{model.name}: expected at least one photo, received none.")

@@ -122,6 +122,10 @@ def test_the_figure_and_the_text_name_layers_and_measure():
     assert "conv1" in str(result) and "shift, pixels downward" in str(result)
 
 
+def test_without_photos_the_four_that_ship_are_taken():
+    assert invariance(network()).photos == [path.name for path in mc.data.photos().values()]
+
+
 def test_bad_input_is_refused():
     model = network()
     with assert_refused("at least one photo"):
