@@ -31,12 +31,14 @@ setup(
         "tqdm>=4.60",   # progress bars of the command line
         "matplotlib>=3.8",  # figures
         "pooch>=1.8",   # the one download: whole, checked, cached
+        "threadpoolctl>=3.1",  # holds BLAS to one thread where our own compute
     ],
     extras_require={
         # Arrays on an NVIDIA GPU, for drivers of CUDA 12 or 13. CuPy's extra ctk brings NVIDIA's
         # libraries, compiler and headers, so that a driver is all that a machine needs.
         "cuda12": ["cupy-cuda12x[ctk]>=14"],
         "cuda13": ["cupy-cuda13x[ctk]>=14"],
+        "bench": ["torch==2.13.0", "keras>=3.15; python_version >= '3.11'"],  # the peers
         "browser": ["selenium>=4.20"],  # drives Chromium over the atlas: tests/browser
         "test": [
             "pytest>=8",          # runs the tests

@@ -24,8 +24,8 @@ from .layers import (
     Sigmoid,
     Softmax,
 )
-from .model import Sequential, load
-from .models import VGG16, SmallCNN
+from .model import Sequential
+from .models import VGG16, SmallCNN, load
 from .preprocessing import Preprocessing
 from .training import Callback, fit
 

@@ -19,8 +19,8 @@ from .errors import ArgumentError, FileError, MiniCNNError, whole
 from .gradcheck import Gradcheck
 from .layers import Sigmoid, Softmax
 from .look import METHODS, OPTIONS, atlas_job, listing, look_job
-from .model import Sequential, load
-from .models import VGG16
+from .model import Sequential
+from .models import VGG16, load
 from .progress import Bars
 from .report import FILES, run_folder, write_run
 from .selfcheck import check_all, check_user_layer

@@ -61,8 +61,8 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
     if parts == [layer] and hasattr(layer, "build"):
         layer.build(x.shape[1:], rng)
     for part in parts:
-        params = getattr(part, "params", {})
-        part.params = {key: np.array(to_cpu(p), np.float64) for key, p in params.items()}
+        part.params = {key: np.array(to_cpu(p), np.float64)
+                       for key, p in getattr(part, "params", {}).items()}
 
     def run(x: np.ndarray):
         again = copy.deepcopy(layer)  # a fresh copy, so that Dropout draws the same mask each time
@@ -78,9 +78,8 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
     found = {"dx": (x, ran.backward(given_dy))}
     for part, done in zip(parts, getattr(ran, "layers", [ran]), strict=True):
         label = f"{part.name}." if len(parts) > 1 else ""
-        if getattr(part, "trainable", True):
-            for key, p in part.params.items():
-                found[f"{label}d{key}"] = p, done.grads.get(key)
+        for key, p in part.params.items() if getattr(part, "trainable", True) else ():
+            found[f"{label}d{key}"] = p, done.grads.get(key)
 
     noise = 4 * np.finfo(float).eps * np.abs(y * dy).sum() / eps  # rounding of a slope
     rows = [Row(name, before.shape, "", np.inf, "changed in place: work on a copy")
@@ -89,34 +88,24 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
     for name, (value, analytic) in found.items():
         if np.shape(analytic) != value.shape:
             got = "nothing" if analytic is None else f"shape {np.shape(analytic)}"
-            note = f"expected {value.shape}, received {got}"
-            rows.append(Row(name, value.shape, "", np.inf, note))
+            rows.append(Row(name, value.shape, "", np.inf,
+                            f"expected {value.shape}, received {got}"))
             continue
-        numeric, projected, method = _differences(lambda: float((to_cpu(run(x)[1]) * dy).sum()),
-                                                  value, to_cpu(analytic), eps, max_elements, rng)
+        every, analytic = value.size <= max_elements, to_cpu(analytic)
+        numeric, projected = [], []
+        for k in range(value.size if every else 20):
+            direction = np.zeros(value.shape) if every else rng.normal(size=value.shape)
+            if every:
+                direction.flat[k] = 1
+            projected.append((analytic * direction).sum())
+            original, slopes = value.copy(), []
+            for sign in (1, -1):
+                value[...] = original + sign * eps * direction  # moved in place, and back
+                slopes.append((to_cpu(run(x)[1]) * dy).sum())
+            value[...] = original
+            numeric.append((slopes[0] - slopes[1]) / (2 * eps))
         scale = max(np.abs(numeric).max(), noise / tolerance, 1e-8)  # never 0 / 0
-        error = float(np.abs(projected - numeric).max() / scale)
-        note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # NaN is wrong too
-        rows.append(Row(name, value.shape, method, error, note))
+        error = float(np.abs(np.subtract(projected, numeric)).max() / scale)
+        rows.append(Row(name, value.shape, "every element" if every else "20 directions", error,
+                        "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"))  # or NaN
     return Gradcheck(getattr(layer, "name", type(layer).__name__), rows)
-
-
-def _differences(L, value: np.ndarray, analytic: np.ndarray, eps: float, max_elements: int,
-                 rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
-    """Slopes of L as `value` moves, in place and back: numeric, analytic, how they were taken."""
-    every = value.size <= max_elements
-    original, numeric, projected = value.copy(), [], []
-    for k in range(value.size if every else 20):
-        direction = np.zeros(value.shape)
-        if every:
-            direction.flat[k] = 1
-        else:
-            direction[...] = rng.normal(size=value.shape)
-        slopes = []
-        for sign in (1, -1):
-            value[...] = original + sign * eps * direction
-            slopes.append(L())
-        value[...] = original
-        numeric.append((slopes[0] - slopes[1]) / (2 * eps))
-        projected.append((analytic * direction).sum())
-    return (np.array(numeric), np.array(projected), "every element" if every else "20 directions")

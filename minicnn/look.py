@@ -17,8 +17,8 @@ from pathlib import Path
 
 from .data import photo_paths, photos, read_image, read_photos, sample
 from .errors import ArgumentError, whole
-from .model import Sequential, load
-from .models import VGG16
+from .model import Sequential
+from .models import VGG16, load
 from .progress import Bar
 from .visualize.results import PICTURES, Result, writable
 from .visualize.targets import Unit
@@ -29,7 +29,10 @@ OWN, SPLIT = "photos in classes, or its own", "photos in classes, to split, or i
 
 def place(text: str) -> tuple[int, int]:
     """3,4 -> (3, 4)."""
-    i, j = map(int, text.split(","))
+    try:
+        i, j = map(int, text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected ROW,COLUMN, received {text!r}") from error
     return i, j
 
 

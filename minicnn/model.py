@@ -10,7 +10,7 @@ import numpy as np
 
 from . import summary, weights
 from .arrays import device_of, module_of, to_cpu, to_device
-from .errors import ArgumentError, FileError, ShapeError, whole
+from .errors import ArgumentError, ShapeError, whole
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .preprocessing import Preprocessing
 
@@ -241,49 +241,24 @@ class Sequential:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a .h5 file (network and weights) or a .weights.h5 file that Keras 3 opens too."""
-        name = os.fspath(path)
-        if name.endswith(".weights.h5"):
-            return weights.write_weights(path, self.layers)
-        if not name.endswith(".h5"):
-            raise ArgumentError(f"save: expected a name that ends in .h5 or .weights.h5, "
-                                f"received {name!r}.")
-        recipe = self.preprocessing and self.preprocessing.to_dict()
-        metadata = {"classes": self.classes, "preprocessing": recipe}
-        return weights.write_model(path, self.layers, self.input_shape, self.name, metadata)
+        weights.write(path, self)
 
 
 def _names(layers: list[Layer]) -> list[str]:
     """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …"""
+    names = []
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise ArgumentError(f"Sequential: expected layers, received {layer!r} as number {i}.")
         if any(layer is other for other in layers[:i]):
             raise ArgumentError(f"Sequential: expected each layer once, received {layer!r} twice. "
                                 f"It keeps what its backward needs: make a second one.")
-    names = [None if layer.auto_named else layer.name for layer in layers]
-    for i, layer in enumerate(layers):
-        if names[i] is None:
-            kind = type(layer).__name__.lower()
-            numbered = (f"{kind}_{k}" if k else kind for k in count())
-            names[i] = next(name for name in numbered if name not in names)
-        elif names.count(names[i]) > 1:
+        names.append(None if layer.auto_named else layer.name)
+        if names[-1] and names.count(names[-1]) > 1:
             raise ArgumentError(f"Sequential: expected a different name for each layer, received "
-                                f"{names[i]!r} twice. Rename one.")
+                                f"{names[-1]!r} twice. Rename one.")
+    for i, layer in enumerate(layers):
+        kind = type(layer).__name__.lower()
+        numbered = (f"{kind}_{k}" if k else kind for k in count())
+        names[i] = names[i] or next(name for name in numbered if name not in names)
     return names
-
-
-def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) -> Sequential:
-    """Builds the network of a whole-model file, ours or Keras' (.h5, .keras), with its weights.
-
-    input_shape: for files that leave height or width open. Raises FileError for anything else.
-    """
-    layers, shape, name, metadata, note = weights.read_model(path, input_shape)
-    recipe = metadata.get("preprocessing")
-    try:
-        model = Sequential(layers, shape, None, name, recipe and Preprocessing(**recipe),
-                           metadata.get("classes"))
-    except (TypeError, ValueError) as error:  # ArgumentErrors are ValueErrors
-        raise FileError(f"{path}: expected classes and preprocessing that fit the network, "
-                        f"received others ({error}).") from error
-    model.weights_note = note
-    return model

@@ -18,8 +18,8 @@ ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializ
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
 HOUSE = ["cli", "look", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "gradcheck", "model", "summary", "weights", "losses", "optimizers", "layers",
-         "initializers", "ops", "preprocessing", "launch", "arrays", "cuda", "simulator", "cache",
-         "drawing", "errors"]
+         "initializers", "winograd", "ops", "preprocessing", "launch", "arrays", "cuda",
+         "simulator", "threads", "cache", "drawing", "errors"]
 
 
 def house_part(file):

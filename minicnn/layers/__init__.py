@@ -7,6 +7,3 @@ from .dense import Dense
 from .dropout import Dropout
 from .flatten import Flatten
 from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
-
-__all__ = ["AveragePool2D", "Conv2D", "Dense", "Dropout", "Flatten", "GlobalAveragePool2D", "Layer",
-           "MaxPool2D", "ReLU", "Sigmoid", "Softmax"]

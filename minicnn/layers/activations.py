@@ -9,44 +9,49 @@ from ..errors import ArgumentError
 from .base import Layer
 
 
-class ReLU(Layer):
-    """y = max(x, 0), of any shape. At x = 0 the derivative is taken as 0.
-
-    Source: Nair & Hinton 2010.
-    """
+class Activation(Layer):
+    """y = function(x), of x's shape, and dx = derivative(dy, y)."""
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         self.check(x)
-        y = ops.relu(x)
+        y = self.function(x)
         self.cache = y if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Derivation: dy/dx is 1 where x > 0, and that is where y > 0; hence dx = dy · [y > 0]."""
-        return ops.relu_backward(dy, self.kept())
+        """dx, as the class derives it."""
+        return self.derivative(dy, self.kept())
 
 
-class Sigmoid(Layer):
-    """y = σ(x) = 1 / (1 + e⁻ˣ), of any shape."""
+class ReLU(Activation):
+    """y = max(x, 0), of any shape. At x = 0 the derivative is taken as 0.
 
-    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
-        """x -> y of the same shape, in 0…1."""
-        self.check(x)
-        y = ops.sigmoid(x)
-        self.cache = y if keep else None
-        return y
+    Derivation: dy/dx is 1 where x > 0, and that is where y > 0; hence dx = dy · [y > 0].
+    Source: Nair & Hinton 2010.
+    """
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Derivation: σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 − σ); hence dx = dy · y · (1 − y)."""
-        return ops.sigmoid_backward(dy, self.kept())
+    function, derivative = staticmethod(ops.relu), staticmethod(ops.relu_backward)
 
 
-class Softmax(Layer):
+class Sigmoid(Activation):
+    """y = σ(x) = 1 / (1 + e⁻ˣ), of any shape, in 0…1.
+
+    Derivation: σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 − σ); hence dx = dy · y · (1 − y).
+    """
+
+    function, derivative = staticmethod(ops.sigmoid), staticmethod(ops.sigmoid_backward)
+
+
+class Softmax(Activation):
     """y_k = e^{x_k} / Σ_j e^{x_j} over the last axis, which needs two entries at least.
 
     With a single one y would be 1 whatever x is, and nothing could be learnt: use Sigmoid.
+    Derivation: ∂y_j/∂x_k = y_j (δ_jk − y_k); hence dx_k = Σ_j dy_j ∂y_j/∂x_k
+                = y_k (dy_k − Σ_j dy_j y_j).
     """
+
+    function, derivative = staticmethod(ops.softmax), staticmethod(ops.softmax_backward)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""
@@ -55,18 +60,6 @@ class Softmax(Layer):
                 f"{self.name}: expected at least 2 units, received {('N', *input_shape)}. The "
                 f"softmax of one unit is always 1, so it cannot learn; use Dense(1) with Sigmoid.")
         return input_shape
-
-    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
-        """x (N, …, K) -> y of the same shape, its last axis summing to 1."""
-        self.check(x)
-        y = ops.softmax(x)
-        self.cache = y if keep else None
-        return y
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Derivation: ∂y_j/∂x_k = y_j (δ_jk − y_k); hence dx_k = Σ_j dy_j ∂y_j/∂x_k
-        = y_k (dy_k − Σ_j dy_j y_j)."""
-        return ops.softmax_backward(dy, self.kept())
 
 
 ACTIVATIONS = {"relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}

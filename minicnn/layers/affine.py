@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import iadd
+
 import numpy as np
 
 from .. import initializers, ops
@@ -14,7 +16,7 @@ class Affine(Layer):
     """y = activation(z), z linear in x, W and b. Subclasses give the linear part:
 
     linear_shape(input_shape) -> shape of z without N
-    linear(x) -> z without b
+    linear(x, finish) -> z without b, on whose parts finish(part, its units) was called
     weight_gradient(x, dz) -> dW, or the same as a matrix
     input_gradient(x, dz) -> dx
 
@@ -42,13 +44,13 @@ class Affine(Layer):
         """x -> y = activation(z); keeps x, from which backward rebuilds what it needs."""
         self.check(x)
         self.cache = x if keep else None
-        z, b = self.linear(x), self.params["b"].astype(x.dtype, copy=False)
-        if isinstance(self.activation, ReLU):  # b and ReLU in one pass over z
-            y = ops.bias_relu(z, b)
+        b, fused = self.params["b"].astype(x.dtype, copy=False), isinstance(self.activation, ReLU)
+        add = ops.bias_relu if fused else iadd
+        y = self.linear(x, lambda z, units: add(z, b[units]))
+        if fused:
             self.activation.cache = y if keep else None
             return y
-        z += b
-        return self.activation.forward(z, training, keep) if self.activation else z
+        return self.activation.forward(y, training, keep) if self.activation else y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dy -> dx by the chain rule, from the activation down; dW and db unless frozen."""
@@ -69,7 +71,6 @@ class Affine(Layer):
         """As Layer.config, the activation by its name."""
         return {**super().config(), "activation": self.activation_name}
 
-    def matrix(self, dtype: np.dtype) -> np.ndarray:
-        """W as a matrix (inputs, outputs), in the dtype of the data."""
-        W = self.params["W"]
-        return W.reshape(-1, W.shape[-1]).astype(dtype, copy=False)  # conv: (KH·KW·C, F)
+    def weight(self, dtype: np.dtype) -> np.ndarray:
+        """W in the dtype of the data."""
+        return self.params["W"].astype(dtype, copy=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..errors import ShapeError, whole
@@ -42,9 +44,11 @@ class Dense(Affine):
         """W (D, units), b (units,)."""
         return {"W": (input_shape[0], self.units), "b": (self.units,)}
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        """x (N, D) -> x @ W (N, units)."""
-        return x @ self.matrix(x.dtype)  # (N, D)·(D, units)
+    def linear(self, x: np.ndarray, finish: Callable[[np.ndarray, slice], None]) -> np.ndarray:
+        """x (N, D) -> x @ W (N, units), finished."""
+        z = x @ self.weight(x.dtype)  # (N, D)·(D, units)
+        finish(z, slice(None))
+        return z
 
     def weight_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
         """Derivation: dL = <dZ, X @ dW + db>, hence dW = Xᵀ @ dZ (D, units)."""
@@ -52,5 +56,5 @@ class Dense(Affine):
 
     def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
         """Derivation: dL = <dZ, dX @ W>, hence dX = dZ @ Wᵀ (N, D)."""
-        return dz @ self.matrix(x.dtype).T
+        return dz @ self.weight(x.dtype).T
 

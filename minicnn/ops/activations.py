@@ -32,10 +32,16 @@ def bias_relu(z: np.ndarray, b: np.ndarray) -> np.ndarray:
     return z
 
 
+def masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """np.where(mask, x, 0), on a processor, several times as fast: all bits of x or none."""
+    bits = np.int32 if x.dtype == np.float32 else np.int64
+    return (x.view(bits) & -mask.astype(bits)).view(x.dtype)
+
+
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy where y > 0, else 0."""
     if device_of(dy) == "cpu":
-        return np.where(y > 0, dy, dy.dtype.type(0))
+        return masked(dy, y > 0)
     return _like("relu_backward", dy, y)
 
 

@@ -16,18 +16,20 @@ On a GPU: kernels/im2col.cu.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from .. import threads
 from ..arrays import device_of, xp_of
 from ..launch import by_rows, launch
 from .pooling import taps
 from .windows import Pads, Window, crop, pad
 
-# Elements of the column matrix at a time: on a processor 2 MB in float32, which stay in the cache;
+# Elements of the column matrix at a time: on a processor 4 MB in float32 a thread, for its cache;
 # on a GPU 256 MB, enough to keep it busy.
-BLOCK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26, "cuda-sim": 1 << 26}
+BLOCK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26, "cuda-sim": 1 << 26}
 TILE = 64  # pixels, and filters, of a block's tile of y
 
 
@@ -45,7 +47,7 @@ def im2col(x: np.ndarray, window: Window, rows: slice | None = None,
         launch("im2col", by_rows(shape[0], int(np.prod(shape[1:]))), x, cols, rows.start, shape[0],
                *window.geometry(x.shape))
         return cols
-    (images, source), pads = _sources(x.shape, window, rows)
+    (images, source), pads = sources(x.shape, window, rows)
     view = np.lib.stride_tricks.sliding_window_view(pad(x[images, source], pads), window.kernel,
                                                     axis=(1, 2))  # copies nothing
     view = view[:, ::window.strides[0], ::window.strides[1]].transpose(0, 1, 2, 4, 5, 3)
@@ -68,7 +70,7 @@ def col2im(cols: np.ndarray, dx: np.ndarray, window: Window, rows: slice | None 
         launch("col2im", by_rows(len(some) * dx.shape[1], dx.shape[2] * C), cols, some,
                rows.start % OH, len(cols), len(some) * dx.shape[1], *window.geometry(dx.shape))
         return dx
-    (images, source), pads = _sources(dx.shape, window, rows)
+    (images, source), pads = sources(dx.shape, window, rows)
     part = dx[images, source]
     N, H, Wd, _ = part.shape
     (top, bottom), (left, right) = pads
@@ -83,7 +85,7 @@ def col2im(cols: np.ndarray, dx: np.ndarray, window: Window, rows: slice | None 
     return dx
 
 
-def _sources(shape: tuple[int, ...], window: Window, rows: slice
+def sources(shape: tuple[int, ...], window: Window, rows: slice
              ) -> tuple[tuple[slice, slice], Pads]:
     """((images, image rows) that these output rows see, the padding around that part)."""
     H, OH = shape[1], window.output_size(shape[1:3])[0]
@@ -97,35 +99,46 @@ def _sources(shape: tuple[int, ...], window: Window, rows: slice
     return (images, slice(start, stop)), ((above, last - first - above - (stop - start)), sides)
 
 
-def row_blocks(N: int, OH: int, row_elements: int, most: int) -> Iterator[slice]:
-    """Cuts N·OH output rows of row_elements columns each into blocks of about `most` elements.
+def share_columns(work: Callable[[Iterator[tuple[slice, np.ndarray]]], Any], x: np.ndarray,
+                  window: Window) -> list:
+    """[work(blocks), …], one call a thread: together they get im2col of x (N, H, Wd, C), block by
+    block, so the whole column matrix never exists.
 
-    A block is whole images or rows of one image.
-    """
-    rows = max(1, most // max(1, row_elements))
-    if rows >= OH:
-        step = rows // OH * OH
-        yield from (slice(k, min(k + step, N * OH)) for k in range(0, N * OH, step))
-    else:
-        for n in range(N):
-            yield from (slice(n * OH + i, n * OH + min(i + rows, OH)) for i in range(0, OH, rows))
-
-
-def column_blocks(x: np.ndarray, window: Window) -> Iterator[tuple[slice, np.ndarray]]:
-    """im2col of x (N, H, Wd, C), block by block, so the whole column matrix never exists.
-
-    Yields (rows, cols): which of the N·OH output rows, and their piece (M, KH·KW·C) of the column
-    matrix, overwritten by the next block.
+    blocks yields (rows, cols): which of the N·OH output rows, and their piece (M, KH·KW·C) of the
+    column matrix, overwritten by the next block.
     """
     OH, OW = window.output_size(x.shape[1:3])
     row_elements = OW * window.kernel[0] * window.kernel[1] * x.shape[3]
-    buffer = None
-    for rows in row_blocks(len(x), OH, row_elements, BLOCK_ELEMENTS[device_of(x)]):
-        size = (rows.stop - rows.start) * row_elements
-        if buffer is None or buffer.size < size:
-            buffer = xp_of(x).empty(size, x.dtype)
-        cols = im2col(x, window, rows, buffer[:size])
-        yield rows, cols.reshape(-1, row_elements // OW)
+
+    def columns(some: Sequence[slice]) -> Iterator[tuple[slice, np.ndarray]]:
+        buffer = xp_of(x).empty(row_elements * max((s.stop - s.start for s in some), default=0),
+                                x.dtype)
+        for rows in some:
+            out = buffer[:(rows.stop - rows.start) * row_elements]
+            yield rows, im2col(x, window, rows, out).reshape(-1, row_elements // OW)
+
+    workers = threads.count(device_of(x))
+    blocks = threads.row_blocks(len(x), OH, row_elements, BLOCK_ELEMENTS[device_of(x)], workers)
+    return threads.share(lambda some: work(columns(some)), blocks, workers)
+
+
+def im2col_gemm(x: np.ndarray, W: np.ndarray, window: Window,
+                finish: Callable[[np.ndarray, slice], None]) -> np.ndarray:
+    """x (N, H, Wd, C), W (KH, KW, C, F) -> z (N, OH, OW, F): Z = X_col @ W2d, a block at a time.
+
+    finish(part, filters) changes each part (…, filters) of z in place, while it is in the cache.
+    """
+    (OH, OW), F = window.output_size(x.shape[1:3]), W.shape[3]
+    z, W2d = xp_of(x).empty((len(x) * OH, OW * F), x.dtype), W.reshape(-1, F)  # (KH·KW·C, F)
+
+    def work(blocks: Iterator[tuple[slice, np.ndarray]]) -> None:
+        for rows, cols in blocks:
+            part = z[rows].reshape(-1, F)
+            xp_of(x).matmul(cols, W2d, out=part)  # (M, KH·KW·C)·(KH·KW·C, F)
+            finish(part, slice(None))
+
+    share_columns(work, x, window)
+    return z.reshape(len(x), OH, OW, F)
 
 
 def implicit_gemm(x: np.ndarray, W: np.ndarray, window: Window) -> np.ndarray:
@@ -137,13 +150,13 @@ def implicit_gemm(x: np.ndarray, W: np.ndarray, window: Window) -> np.ndarray:
     Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3.
     """
     N, (OH, OW), F = len(x), window.output_size(x.shape[1:3]), W.shape[3]
-    z = xp_of(x, W).empty((N, OH, OW, F), x.dtype)
     if device_of(x) != "cpu":
-        M = N * OH * OW
+        M, z = N * OH * OW, xp_of(x, W).empty((N, OH, OW, F), x.dtype)
         launch("implicit_gemm", (-(-M // TILE), -(-F // TILE), 1), x, W, z, M, F,
                *window.geometry(x.shape), block=(16, 16, 1))
         return z
-    z[...] = 0
+    z = None
     for k, tap in taps(pad(x, window.pads), window):
-        z += tap @ W[divmod(k, window.kernel[1])]  # (N, OH, OW, C)·(C, F)
-    return z
+        product = tap.reshape(-1, tap.shape[3]) @ W[divmod(k, window.kernel[1])]  # (M, C)·(C, F)
+        z = product if z is None else np.add(z, product, out=z)
+    return z.reshape(N, OH, OW, F)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import device_of, xp_of
 from ..launch import by_rows, launch
+from .activations import masked
 from .windows import Window, crop, pad
 
 
@@ -46,7 +47,8 @@ def max_pool(x: np.ndarray, window: Window, with_switches: bool = True
                 switches = np.zeros(y.shape, kind)
             continue
         if with_switches:
-            switches[tap > y] = k  # strictly greater: the first maximum stays
+            larger = (tap > y) * kind(k)  # strictly: the first maximum stays
+            np.maximum(switches, larger, out=switches)
         np.maximum(y, tap, out=y)
     return y, switches
 
@@ -64,7 +66,7 @@ def unpool(y: np.ndarray, switches: np.ndarray, shape: tuple[int, ...], window: 
         return x
     padded = pad(np.zeros(shape, y.dtype), window.pads)
     for k, tap in taps(padded, window):
-        tap += np.where(switches == k, y, y.dtype.type(0))
+        tap += masked(y, switches == k)
     return crop(padded, window.pads)
 
 

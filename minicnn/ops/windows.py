@@ -7,6 +7,7 @@ OH = (H + before + after − K) // s + 1.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -51,13 +52,16 @@ def padding_amounts(padding: str | tuple[int, int], size: tuple[int, int],
     return amounts[0], amounts[1]
 
 
-def pad(x: np.ndarray, pads: Pads, value: float = 0.0) -> np.ndarray:
-    """x (N, H, Wd, C) with `value` around it; x itself where nothing is to be added."""
+def pad(x: np.ndarray, pads: Pads, value: float = 0.0, out: np.ndarray | None = None) -> np.ndarray:
+    """x (N, H, Wd, C) with `value` around it, in the memory of `out` (1-D) where given; x itself
+    where nothing is to be added."""
     if pads == ((0, 0), (0, 0)):
         return x
     (top, bottom), (left, right) = pads
     N, H, Wd, C = x.shape
-    out = np.full((N, H + top + bottom, Wd + left + right, C), value, x.dtype)
+    shape = N, H + top + bottom, Wd + left + right, C
+    out = np.empty(shape, x.dtype) if out is None else out[:math.prod(shape)].reshape(shape)
+    out[...] = value
     crop(out, pads)[...] = x
     return out
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..arrays import to_cpu
-from ..errors import FileError
+from ..errors import ArgumentError, FileError
 from ..layers import Layer
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
@@ -21,6 +22,19 @@ from .reading import opened, text, weights_in
 
 KERAS_VERSION = "3.15.1"  # the Keras whose layouts these are
 KERAS_NAMES = {"W": "kernel", "b": "bias"}
+
+
+def write(path: str | PathLike, model: Any) -> None:
+    """A Sequential as .h5 (write_model) or .weights.h5 (write_weights), by the name of the file."""
+    name = os.fspath(path)
+    if name.endswith(".weights.h5"):
+        return write_weights(path, model.layers)
+    if not name.endswith(".h5"):
+        raise ArgumentError(f"save: expected a name that ends in .h5 or .weights.h5, "
+                            f"received {name!r}.")
+    recipe = model.preprocessing and model.preprocessing.to_dict()
+    metadata = {"classes": model.classes, "preprocessing": recipe}
+    return write_model(path, model.layers, model.input_shape, model.name, metadata)
 
 
 def write_model(path: str | PathLike, layers: Sequence[Layer], input_shape: tuple[int, ...],

@@ -102,7 +102,7 @@ def test_implicit_gemm_of_images_beyond_one_tile_is_pytorchs(geometry, F, dtype,
 
 def test_implicit_gemm_never_writes_the_column_matrix(rng, monkeypatch):
     layer = built(Conv2D(2, 3, algorithm="implicit_gemm"), (2, 5, 5, 3), rng)
-    monkeypatch.setattr("minicnn.ops.column_blocks", None)  # calling it would raise
+    monkeypatch.setattr("minicnn.ops.im2col_gemm", None)  # calling it would raise
     x = array(rng, 2, 5, 5, 3)
     y = layer.forward(x)
     expected = torch_conv(x, *layer.params.values(), y, (1, 1), ((0, 0), (0, 0)))[0]
@@ -170,7 +170,9 @@ def test_an_empty_batch_comes_through(rng):
     (dict(strides=True), ["strides", "True"]),
     (dict(filters=0), ["filters", "0"]),
     (dict(filters=(3, 4)), ["filters", "(3, 4)"]),
-    (dict(algorithm="winograd"), ["algorithm", "'winograd'", "implicit_gemm"]),
+    (dict(algorithm="fft"), ["algorithm", "'fft'", "implicit_gemm", "winograd"]),
+    (dict(algorithm="winograd", strides=2), ["'winograd'", "(2, 2)", "auto"]),
+    (dict(algorithm="winograd", kernel_size=(3, 1)), ["'winograd'", "(3, 1)", "auto"]),
     (dict(activation="gelu"), ["activation", "'gelu'", "relu"])], ids=str)
 def test_arguments_that_do_not_fit_are_refused(arguments, words):
     with assert_refused("conv1", *words):

@@ -17,7 +17,7 @@ from reference import (
     window_of,
 )
 
-from minicnn import ops
+from minicnn import ops, threads
 from minicnn.arrays import to_cpu, xp_of
 
 
@@ -85,7 +85,7 @@ def test_col2im_by_blocks_is_col2im(geometry):
     whole = ops.col2im(cols, on_device(np.zeros(shape)), window)
     for most in (1, 2 * cols[0].size, 1 << 19):
         dx = on_device(np.zeros(shape))
-        for rows in ops.row_blocks(shape[0], OH, cols[0].size, most):
+        for rows in threads.row_blocks(shape[0], OH, cols[0].size, most):
             assert ops.col2im(cols[rows], dx, window, rows) is dx
         assert_close(dx, whole, rtol=1e-13)
 
@@ -107,27 +107,33 @@ def test_blocks_cut_the_column_matrix_without_gap_or_overlap(budget, geometry):
     whole = to_cpu(ops.im2col(x, window))
     joined, times = np.zeros(whole.shape), np.zeros(len(whole), int)
     with blocks_of(budget):
-        for rows, cols in ops.column_blocks(x, window):
-            times[rows] += 1
-            joined[rows] = to_cpu(cols).reshape(joined[rows].shape)
-            assert cols.shape[1] == whole[0, 0].size
-            assert cols.size <= max(budget, whole[0].size)  # never more, but for one row
+        shares = ops.share_columns(lambda blocks: [(rows, to_cpu(cols).copy())
+                                                   for rows, cols in blocks], x, window)
+    for rows, cols in (block for share in shares for block in share):
+        times[rows] += 1
+        joined[rows] = cols.reshape(joined[rows].shape)
+        assert cols.shape[1] == whole[0, 0].size
+        assert cols.size <= max(budget, whole[0].size)  # never more, but for one row
     assert (times == 1).all()
     assert_same(joined, whole)
 
 
 @pytest.mark.cpu_only
-@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(1, 200))
-def test_a_block_is_whole_images_or_rows_of_one_image(N, OH, row_elements, most):
-    rows = list(ops.row_blocks(N, OH, row_elements, most))
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(1, 200),
+       st.integers(1, 4))
+def test_a_block_is_whole_images_or_rows_of_one_image(N, OH, row_elements, most, workers):
+    rows = threads.row_blocks(N, OH, row_elements, most, workers)
     assert [k for block in rows for k in range(N * OH)[block]] == list(range(N * OH))
     for block in rows:
         whole = block.start % OH == block.stop % OH == 0
         assert whole or block.start // OH == (block.stop - 1) // OH
         assert (block.stop - block.start) * row_elements <= max(most, row_elements)
+    sizes = {block.stop - block.start for block in rows}
+    assert max(sizes) - min(sizes) <= max(OH if max(sizes) > OH else 1, 0)  # an even share for all
+    assert len(rows) % workers == 0 or max(sizes) in (1, OH)
 
 
 @pytest.mark.cpu_only
 @pytest.mark.parametrize("most", [1, 100])
 def test_no_images_are_no_blocks(most):
-    assert list(ops.row_blocks(0, 3, 5, most)) == []
+    assert list(threads.row_blocks(0, 3, 5, most)) == []

@@ -29,10 +29,10 @@ def every_layer():
 
 
 EXPECTED = ("[Conv2D(filters=4, kernel_size=(3, 2), strides=(2, 1), padding='same', "
-            "activation='relu', kernel_initializer='glorot_uniform', algorithm='im2col', "
+            "activation='relu', kernel_initializer='glorot_uniform', algorithm='auto', "
             "name='a'), "
             "Conv2D(filters=5, kernel_size=(3, 3), strides=(1, 1), padding=(1, 2), "
-            "activation=None, kernel_initializer='glorot_uniform', algorithm='im2col', name='b'), "
+            "activation=None, kernel_initializer='glorot_uniform', algorithm='auto', name='b'), "
             "ReLU(name='r'), "
             "MaxPool2D(pool_size=(2, 1), strides=(2, 1), padding='valid', name='m'), "
             "AveragePool2D(pool_size=(2, 2), strides=(1, 1), padding='same', name='v'), "

@@ -1,0 +1,27 @@
+"""A network from a file: its architecture, its weights, its preprocessing."""
+
+from __future__ import annotations
+
+import os
+
+from .. import weights
+from ..errors import FileError
+from ..model import Sequential
+from ..preprocessing import Preprocessing
+
+
+def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) -> Sequential:
+    """Builds the network of a whole-model file, ours or Keras' (.h5, .keras), with its weights.
+
+    input_shape: for files that leave height or width open. Raises FileError for anything else.
+    """
+    layers, shape, name, metadata, note = weights.read_model(path, input_shape)
+    recipe = metadata.get("preprocessing")
+    try:
+        model = Sequential(layers, shape, None, name, recipe and Preprocessing(**recipe),
+                           metadata.get("classes"))
+    except (TypeError, ValueError) as error:  # ArgumentErrors are ValueErrors
+        raise FileError(f"{path}: expected classes and preprocessing that fit the network, "
+                        f"received others ({error}).") from error
+    model.weights_note = note
+    return model

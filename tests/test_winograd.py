@@ -1,0 +1,131 @@
+"""Winograd's convolution against PyTorch and im2col, on every geometry, any number of threads."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.polynomial import polynomial
+from reference import assert_close, assert_refused, assert_same
+
+import minicnn as mc
+from minicnn import ops, threads, winograd
+from minicnn.arrays import to_device
+from minicnn.layers.conv2d import choose
+
+SHAPES = st.tuples(st.integers(1, 3), st.integers(3, 14), st.integers(3, 14), st.integers(1, 6))
+PADS = st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2)
+
+
+def drawn(shape, F, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    return (rng.normal(size=shape).astype(dtype),
+            rng.normal(size=(3, 3, shape[3], F)).astype(dtype))
+
+
+def by_torch(x, W, pads):
+    (top, bottom), (left, right) = pads
+    x = torch.nn.functional.pad(torch.tensor(x).permute(0, 3, 1, 2), (left, right, top, bottom))
+    z = torch.nn.functional.conv2d(x.contiguous(), torch.tensor(W).permute(3, 2, 0, 1).contiguous())
+    return z.permute(0, 2, 3, 1).numpy()
+
+
+def computed(x, W, pads, finish=lambda z, filters: None):
+    return winograd.winograd(x, W, ops.Window((3, 3), (1, 1), pads), finish)
+
+
+def test_the_matrices_multiply_polynomials():
+    """y_i = Σ_j d_{i+j} g_j is the adjoint of the product a(t) g(t), so <y, a> = <d, a g>."""
+    rng = np.random.default_rng(0)
+    d, g, a = rng.normal(size=6), rng.normal(size=3), rng.normal(size=4)
+    y = winograd.A_T @ ((winograd.B_T @ d) * (winograd.G @ g))
+    assert_close(y @ a, d @ polynomial.polymul(a, g), rtol=1e-12)
+    assert_close(y, np.correlate(d, g, "valid"), rtol=1e-12)
+
+
+@given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 3000, 1 << 21]),
+       st.sampled_from([1, 100, 1 << 21]))
+def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block, kernels):
+    x, W = drawn(shape, F)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "BLOCK_ELEMENTS", block)
+        patch.setattr(winograd, "KERNEL_ELEMENTS", kernels)
+        assert_close(computed(x, W, pads), by_torch(x, W, pads), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape, F", [((1, 56, 56, 64), 64), ((2, 28, 30, 256), 256)])
+def test_in_float32_it_errs_by_a_few_1e_5_of_the_largest_output(shape, F):
+    x, W = drawn(shape, F, np.float32)
+    exact = by_torch(x.astype(float), W.astype(float), ((1, 1), (1, 1)))
+    error = np.abs(computed(x, W, ((1, 1), (1, 1))) - exact).max() / np.abs(exact).max()
+    assert 1e-7 < error < 3e-5
+
+
+def test_finish_sees_every_output_once_with_its_filters():
+    x, W = drawn((2, 9, 7, 40), 70)
+    b = np.arange(70.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "KERNEL_ELEMENTS", 36 * 40 * 20)  # four groups of filters
+        z = computed(x, W, ((1, 1), (1, 1)), lambda z, filters: np.add(z, b[filters], out=z))
+    assert_close(z, by_torch(x, W, ((1, 1), (1, 1))) + b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("algorithm", ["im2col", "winograd"])
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_threads_change_nothing_but_rounding_and_runs_are_the_same_to_the_bit(
+        algorithm, workers, monkeypatch):
+    layer = mc.Conv2D(33, 3, padding="same", activation="relu", algorithm=algorithm)
+    mc.Sequential([layer], (13, 11, 32))
+    x, dy = drawn((5, 13, 11, 32), 1)[0], drawn((5, 13, 11, 33), 1)[0]
+
+    def results():
+        return [layer.forward(x), layer.backward(dy), layer.grads["W"].copy()]
+    expected = results()
+    monkeypatch.setattr(threads, "count", lambda device="cpu": workers)
+    monkeypatch.setitem(ops.BLOCK_ELEMENTS, "cpu", 9000)
+    monkeypatch.setattr(winograd, "BLOCK_ELEMENTS", 20000)
+    once, again = results(), results()
+    for a, b, c in zip(expected, once, again, strict=True):
+        assert_close(a, b, rtol=1e-12)
+        assert_same(b, c)
+
+
+@pytest.mark.parametrize("x, W, strides, expected", [  # multiplications 36 (T + 32) against 9 NOHOW
+    ((1, 224, 224, 64), (3, 3, 64, 64), (1, 1), "winograd"),  # 36 · 3168 against 9 · 50176
+    ((1, 28, 28, 512), (3, 3, 512, 512), (1, 1), "winograd"),  # 36 · 81 against 9 · 784: 2.4
+    ((1, 14, 14, 512), (3, 3, 512, 512), (1, 1), "im2col"),  # 36 · 48 against 9 · 196: 1.02
+    ((4, 14, 14, 512), (3, 3, 512, 512), (1, 1), "winograd"),  # 36 · 96 against 9 · 784: 2.04
+    ((1, 224, 224, 3), (3, 3, 3, 64), (1, 1), "im2col"),  # three channels
+    ((1, 224, 224, 64), (3, 3, 64, 64), (2, 2), "im2col"),
+    ((1, 224, 224, 64), (5, 5, 64, 64), (1, 1), "im2col"),
+    ((1, 56, 56, 64), (1, 1, 64, 64), (1, 1), "implicit_gemm")])
+def test_the_rule(x, W, strides, expected):
+    x, W = np.broadcast_to(np.float32(0), x), np.broadcast_to(np.float32(0), W)
+    pads = ops.padding_amounts("same", x.shape[1:3], W.shape[:2], strides)
+    assert choose(x, W, ops.Window(W.shape[:2], strides, pads)) == expected
+
+
+def test_on_the_kernels_it_is_refused():
+    layer = mc.Conv2D(2, 3, algorithm="winograd")
+    mc.Sequential([layer], (5, 5, 3))
+    layer.to("cuda-sim")
+    with assert_refused("winograd", "cuda-sim", "auto"):
+        layer.forward(to_device(np.zeros((1, 5, 5, 3), np.float32), "cuda-sim"))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", (2, 1)])
+def test_training_with_it_has_pytorchs_gradients(padding):
+    layer = mc.Conv2D(4, 3, padding=padding, algorithm="winograd")
+    mc.Sequential([layer], (9, 10, 3))
+    x, W = drawn((2, 9, 10, 3), 4)
+    layer.params["W"] = W
+    pads = layer.windows(x.shape).pads
+    y = layer.forward(x)
+    dy = np.random.default_rng(1).normal(size=y.shape)
+    leaf, kernel = (torch.tensor(a, requires_grad=True) for a in (x, W))
+    (top, bottom), (left, right) = pads
+    padded = torch.nn.functional.pad(leaf.permute(0, 3, 1, 2), (left, right, top, bottom))
+    torch.nn.functional.conv2d(padded, kernel.permute(3, 2, 0, 1)).permute(0, 2, 3, 1).backward(
+        torch.tensor(dy))
+    assert_close(layer.backward(dy), leaf.grad.numpy(), rtol=1e-11)
+    assert_close(layer.grads["W"], kernel.grad.numpy(), rtol=1e-11)
