@@ -126,6 +126,16 @@ def check_size(size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
+def kept_region(shape: tuple[int, int], size: tuple[int, int], crop_fraction: float = 1.0
+                ) -> tuple[float, float, float, float]:
+    """(top, left, bottom, right), in pixels of a photo of shape (H, W): the part of it that
+    resize_and_crop brings to size (h, w)."""
+    (H, W), (h, w) = shape, size
+    scale = max(round(h / crop_fraction) / H, round(w / crop_fraction) / W)
+    box_h, box_w = min(h / scale, H), min(w / scale, W)  # rounding may put it a hair outside
+    return (H - box_h) / 2, (W - box_w) / 2, (H + box_h) / 2, (W + box_w) / 2
+
+
 def resize_and_crop(image: np.ndarray, size: tuple[int, int],
                     crop_fraction: float = 1.0) -> np.ndarray:
     """Scale a photo with its proportions kept and cut out the centre; nothing is ever squashed.
@@ -148,11 +158,8 @@ def resize_and_crop(image: np.ndarray, size: tuple[int, int],
         raise ShapeError(f"resize_and_crop: expected one photo of shape (H, W) or (H, W, 3), "
                          f"received {image.shape}; read files with read_image.")
     h, w = check_size(size, crop_fraction)
-    H, W = image.shape[:2]
-    scale = max(round(h / crop_fraction) / H, round(w / crop_fraction) / W)
-    # The region that becomes (h, w), in pixels of the photo: only this is resampled, so that a
-    # photo of 1 × 60000 costs no more than another. Rounding may put it a hair outside: min.
-    box_h, box_w = min(h / scale, H), min(w / scale, W)
-    box = ((W - box_w) / 2, (H - box_h) / 2, (W + box_w) / 2, (H + box_h) / 2)
-    photo = Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR, box=box)
+    top, left, bottom, right = kept_region(image.shape[:2], (h, w), crop_fraction)
+    # Only the region is resampled, so that a photo of 1 × 60000 costs no more than another.
+    photo = Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR,
+                                          box=(left, top, right, bottom))
     return np.array(photo.convert("RGB"))

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 @dataclass
 class Activity(Result):
     """Of L layers: layers, their names; means, active, dead, units (L,): mean of y, share of y > 0,
-    number of dead units, number of units; maxima: {layer: (units,)}, the largest y of each unit;
+    number of dead units (NaN behind another end than ReLU, where a negative output is none of
+    death), number of units; maxima: {layer: (units,)}, the largest y of each unit;
     photos: how many were looked at."""
 
     layers: list[str]
@@ -59,12 +60,13 @@ class Activity(Result):
             ax.barh(rows, values, color=drawing.BLUE)
             ax.set_xlabel(text)
         for row, share, dead, units in zip(rows, shares, self.dead, self.units, strict=True):
-            axes[2].text(share, row, f"  {dead} of {units}", va="center", fontsize=10)
+            if np.isfinite(share):
+                axes[2].text(share, row, f"  {dead:g} of {units}", va="center", fontsize=10)
         axes[0].set_yticks(rows, [drawing.shortened(name) for name in self.layers])
         axes[0].invert_yaxis()
         axes[0].ticklabel_format(axis="x", scilimits=(-2, 4))
         axes[1].set_xlim(0, 100)
-        axes[2].set_xlim(0, max(1, 1.35 * shares.max()))
+        axes[2].set_xlim(0, max(1, 1.35 * np.nan_to_num(shares).max()))
         figure.suptitle(f"activity over {self.photos} photos")
         return figure
 
@@ -72,7 +74,8 @@ class Activity(Result):
         rows = zip(self.layers, self.means, self.active, self.dead, self.units, strict=True)
         return "\n".join([f"{self.photos} photos",
                           f"{'layer':<22} {'mean':>10} {'active':>8}  dead units",
-                          *(f"{name:<22} {mean:>10.4g} {share:>8.1%}  {dead} of {units}"
+                          *(f"{name:<22} {mean:>10.4g} {share:>8.1%}  "
+                            + (f"{dead:g} of {units}" if np.isfinite(dead) else "(no ReLU)")
                             for name, mean, share, dead, units in rows)])
 
 
@@ -80,7 +83,7 @@ def activity(model: Sequential, photos: Photos, *, batch_size: int | None = None
              progress: Progress = silent) -> Activity:
     """Mean activation, share of active outputs and dead units, of every layer that computes: those
     with parameters, their own activation included, and separate ReLUs (in the place of the linear
-    layer before them).
+    layer before them). Only behind a ReLU can a unit be dead.
 
     batch_size: None is what memory bears. Raises ArgumentError for no photos, a network without
     such layers, activations that are not finite.
@@ -96,7 +99,7 @@ def activity(model: Sequential, photos: Photos, *, batch_size: int | None = None
                             f"none. Give it one.")
     sums, over, seen = (np.zeros(len(names)) for _ in range(3))
     maxima, photos_seen = {}, 0
-    for indices, _, x in photo_batches(model, photos, batch_size or bounded(model, 1), progress):
+    for indices, _, x in photo_batches(model, photos, bounded(model, 1, batch_size), progress):
         photos_seen += len(indices)
         row = 0
         for one, counts in zip(layers, counted, strict=True):
@@ -114,6 +117,9 @@ def activity(model: Sequential, photos: Photos, *, batch_size: int | None = None
             most = y.reshape(-1, y.shape[-1]).max(axis=0)
             maxima[one.name] = np.maximum(maxima.get(one.name, most), most)
             row += 1
-    dead = np.array([(maxima[name] <= 0).sum() for name in names])
+    ends = [getattr(one, "activation", None) or one
+            for one, counts in zip(layers, counted, strict=True) if counts]
+    dead = np.array([(maxima[name] <= 0).sum() if isinstance(end, ReLU) else np.nan
+                     for name, end in zip(names, ends, strict=True)])
     units = np.array([maxima[name].size for name in names])
     return Activity(names, sums / seen, over / seen, dead, units, maxima, photos_seen)

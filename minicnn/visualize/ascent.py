@@ -26,7 +26,7 @@ import numpy as np
 
 from ..arrays import to_cpu, to_device
 from ..errors import ArgumentError, whole
-from ..layers import Dense, Flatten, Layer
+from ..layers import Flatten, Layer
 from ..model import Sequential
 from ..optimizers import Optimizer
 from .photos import Progress
@@ -152,7 +152,7 @@ def variation(p: np.ndarray) -> tuple[float, np.ndarray]:
 
 def fixed_size(layers: list[Layer]) -> bool:
     """Do these layers take images of one size only?"""
-    return any(isinstance(layer, (Flatten, Dense)) for layer in layers)
+    return any(isinstance(layer, Flatten) for layer in layers)
 
 
 def octave_sizes(size: tuple[int, int], octaves: int, ratio: float) -> np.ndarray:
@@ -170,7 +170,7 @@ def octave_sizes(size: tuple[int, int], octaves: int, ratio: float) -> np.ndarra
 class Brakes:
     """What holds the climb back (above). shift: pixels, each way, and zoom: a share, each way, of
     the draw at each step; decay, tv: weights beside a gradient whose root mean square is 1; blur:
-    sigma in pixels, every tenth step."""
+    sigma in pixels, every tenth step but for the last ten, which sharpen."""
 
     shift: float = 0
     zoom: float = 0
@@ -209,7 +209,7 @@ def climb(p: np.ndarray, uphill: Uphill, optimizer: Optimizer, steps: int, brake
         if brakes.tv:
             dp -= brakes.tv * variation(p)[1]
         optimizer.update(p, (-dp).astype(p.dtype), state)  # optimizers go downhill
-        if brakes.blur and step % 10 == 9 and step < steps - 10:
+        if brakes.blur and step % 10 == 9 and step <= steps - 10:
             p = through(p, gaussian(H, brakes.blur), gaussian(Wd, brakes.blur))
         np.clip(p, 0, 1, out=p)
         scores.append(S)

@@ -12,7 +12,7 @@ Grad-CAM++'s α is that of S → e^S, in which all derivatives of S beyond the f
 section 3.2); the factor e^S > 0 is left out. The sign "positive" is the papers' max(L, 0).
 A map of (OH, OW) is enlarged to the photo's (H, Wd) bilinearly, half-pixel centres, edges repeated
 (torch's interpolate, mode="bilinear", align_corners=False). `layer` None: the last convolution,
-after its ReLU where that is a part of it, else as the layer gives it.
+after its ReLU where it has one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import to_cpu, to_device
-from ..errors import ArgumentError, whole
+from ..errors import ArgumentError
 from ..model import Sequential
 from .attribution import Attribution, check_sign
 from .gradients import GUIDED_NOTE
@@ -89,9 +89,8 @@ def score_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
     score, stop = _scored(model, x, target, layer)
     A = to_cpu(run(score.layers[:stop], x))[0]  # (OH, OW, K)
     low, high = A.min(axis=(0, 1)), A.max(axis=(0, 1))
-    units = np.flatnonzero(high > low)
-    most = bounded(model, len(score.layers)) if batch_size is None else whole(
-        batch_size, "Score-CAM, batch_size")
+    units = np.flatnonzero(~(high <= low))  # a map with NaN stays: it must be seen
+    most = bounded(model, len(score.layers), batch_size)
     S = np.zeros(len(units))
     for first in range(0, len(units), most):
         part = units[first:first + most]

@@ -12,7 +12,7 @@ the same share among those features that the mask has changed in at least one ph
 Compared with three kinds of random places of the same number and size, each drawn several times:
 
     on the object     in each photo another place in the box that its parts span (the paper's)
-    anywhere          in each photo another place of the whole photo, on the object or beside it
+    anywhere          in each photo another place that the network sees, on the object or beside it
     one for all       one place on the object, the same in all photos: where the objects lie alike
                       in all photos, this control tells what mere position explains
 
@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ from .. import data as builtin
 from .. import drawing
 from ..arrays import to_cpu
 from ..data import Dataset
-from ..errors import ArgumentError, FileError, whole
+from ..data.images import kept_region
+from ..errors import ArgumentError, FileError, is_whole, whole
 from ..model import Sequential
 from .photos import Photos, Progress, as_dataset, bounded, photo_batches, silent
 from .results import Result
@@ -110,28 +112,29 @@ def correspondence(model: Sequential, photos: Photos | None = None,
 
     photos: a Dataset (its names count), or a list of uint8 photos, called "photo 0", "photo 1", …;
             None: the built-in sneakers. Photos that `parts` leaves out are left out.
-    parts:  {"photo name": {"toe": [row, column], …}, …}, in pixels of the photo as it is, or the
-            path of such a JSON file; the same parts for all photos. None: the built-in sneakers'.
+    parts:  {"photo name": {"toe": [row, column], …}, …}, in pixels of the photo as it is, in the
+            part of it that the network sees (resize_and_crop), or the path of such a JSON file;
+            the same parts for all photos. None: the built-in sneakers'.
     layer:  None is the last convolution. size: the side of the square that hides, in pixels of the
             photo; None: a quarter of its shorter side. It is cut at the border.
     fill:   the grey of the square. draws: of each kind of random places, at least 2.
     Raises ArgumentError or FileError for parts that do not fit.
     """
     data = builtin.sample("test", ["sneaker"]) if photos is None else as_dataset(photos)
-    data, names, places = located(data, SNEAKERS if parts is None else parts)
+    data, names, places, seen = located(model, data, SNEAKERS if parts is None else parts)
     stop, draws = layer_index(model, layer) + 1, whole(draws, "correspondence, draws", 2)
     layers, rng = copies(model.layers[:stop]), np.random.default_rng(seed)
     images = [data.read(i) for i in range(len(data))]
     sizes = [whole(max(1, min(image.shape[:2]) // 4) if size is None else size,
                    "correspondence, size") for image in images]
-    batch_size, total = batch_size or bounded(model, stop), len(places) + 3 * draws
+    batch_size, total = bounded(model, stop, batch_size), len(places) + 3 * draws
     untouched, first, done = None, [], 0
 
     def features(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """(n, D), and the first photo as the network sees it."""
-        seen = [(to_cpu(run(layers, x)).reshape(len(x), -1), pixels)
-                for _, pixels, x in photo_batches(model, images, batch_size)]
-        return np.concatenate([y for y, _ in seen]), seen[0][1][0]
+        found = [(to_cpu(run(layers, x)).reshape(len(x), -1), pixels)
+                 for _, pixels, x in photo_batches(model, images, batch_size)]
+        return np.concatenate([y for y, _ in found]), found[0][1][0]
 
     def measured(where: np.ndarray) -> tuple[float, float]:
         """Δ and Δ among the changed features, for one place (row, column) in each photo."""
@@ -144,8 +147,11 @@ def correspondence(model: Sequential, photos: Photos | None = None,
         return disagreement(untouched - y)
 
     untouched, _ = features(images)
+    if not np.isfinite(untouched).all():
+        raise ArgumentError(f"{model.layers[stop - 1].name}: expected finite features, received "
+                            f"others. Are the weights finite?")
     found = [measured(where) for where in places]
-    drawn = np.array([[measured(random_places(rng, kind, places, images)) for _ in range(draws)]
+    drawn = np.array([[measured(random_places(rng, kind, places, seen)) for _ in range(draws)]
                       for kind in RANDOM])  # (3, draws, 2)
     mean = np.concatenate([np.array(found), drawn.mean(axis=1)])
     sd = np.concatenate([np.zeros((len(places), 2)), drawn.std(axis=1, ddof=1)])
@@ -171,20 +177,19 @@ def masked(image: np.ndarray, place: np.ndarray, size: int, fill: int) -> np.nda
     return image
 
 
-def random_places(rng: np.random.Generator, kind: str, places: np.ndarray,
-                  images: list[np.ndarray]) -> np.ndarray:
+def random_places(rng: np.random.Generator, kind: str, places: np.ndarray, seen: np.ndarray
+                  ) -> np.ndarray:
     """One place (row, column) in each photo: (n, 2). The object is the box that the parts (P, n, 2)
-    span in a photo."""
-    low, high = places.min(axis=0), places.max(axis=0)  # (n, 2)
-    if kind == "anywhere":
-        low, high = low * 0, np.array([image.shape[:2] for image in images]) - 1
-    share = rng.random((1 if kind == "one for all" else len(images), 2))
+    span in a photo; seen (2, n, 2): the first and the last row and column that the network sees."""
+    low, high = seen if kind == "anywhere" else (places.min(axis=0), places.max(axis=0))  # (n, 2)
+    share = rng.random((1 if kind == "one for all" else len(low), 2))
     return (low + np.floor(share * (high - low + 1))).astype(int)
 
 
-def located(data: Dataset, parts: Parts | str | os.PathLike
-            ) -> tuple[Dataset, list[str], np.ndarray]:
-    """The photos that have parts, the names of the parts, their places (P, n, 2)."""
+def located(model: Sequential, data: Dataset, parts: Parts | str | os.PathLike
+            ) -> tuple[Dataset, list[str], np.ndarray, np.ndarray]:
+    """The photos that have parts, the names of the parts, their places (P, n, 2), and what the
+    network sees of each photo (2, n, 2): its first and last row and column."""
     where = "parts"
     if isinstance(parts, (str, os.PathLike)):
         where, parts = os.fspath(parts), _read(parts)
@@ -192,7 +197,8 @@ def located(data: Dataset, parts: Parts | str | os.PathLike
             isinstance(marks, dict) and marks for marks in parts.values()):
         raise ArgumentError(f'{where}: expected {{"photo name": {{"part": [row, column], …}}, …}} '
                             f"for two photos or more, received {str(parts)[:60]}.")
-    names, rows = list(next(iter(parts.values()))), []
+    names, rows, seen = list(next(iter(parts.values()))), [], []
+    crop = model.preprocessing.crop_fraction if model.preprocessing else 1.0
     for photo, marks in parts.items():
         if photo not in data.names:
             raise ArgumentError(f"{where}: expected names of the photos "
@@ -202,19 +208,24 @@ def located(data: Dataset, parts: Parts | str | os.PathLike
             raise ArgumentError(f"{where}: expected the parts {', '.join(names)} in every photo, "
                                 f"received {', '.join(marks)} in {photo!r}.")
         shape = data.read(data.names.index(photo)).shape[:2]
+        top, left, bottom, right = kept_region(shape, model.input_shape[:2], crop)
+        low, high = (int(top), int(left)), (ceil(bottom) - 1, ceil(right) - 1)
         for part, place in marks.items():
-            if not _inside(place, shape):
-                raise ArgumentError(f"{where}: expected [row, column] within {shape} for {part!r} "
-                                    f"of {photo!r}, received {place!r}.")
+            if not _inside(place, low, high):
+                raise ArgumentError(f"{where}: expected [row, column] from {list(low)} to "
+                                    f"{list(high)}, which the network sees of {photo!r} {shape}, "
+                                    f"for {part!r}, received {place!r}.")
         rows.append([marks[part] for part in names])
+        seen.append((low, high))
     data = data.subset([data.names.index(photo) for photo in parts])
-    return data, names, np.array(rows).transpose(1, 0, 2)  # (n, P, 2) -> (P, n, 2)
+    return (data, names, np.array(rows).transpose(1, 0, 2),  # (n, P, 2) -> (P, n, 2)
+            np.array(seen).transpose(1, 0, 2))  # (n, 2, 2) -> (2, n, 2)
 
 
-def _inside(place: object, shape: tuple[int, int]) -> bool:
+def _inside(place: object, low: tuple[int, int], high: tuple[int, int]) -> bool:
     return (isinstance(place, (list, tuple)) and len(place) == 2
-            and all(isinstance(p, int) and 0 <= p < size
-                    for p, size in zip(place, shape, strict=True)))
+            and all(is_whole(p, a) and p <= b
+                    for p, a, b in zip(place, low, high, strict=True)))
 
 
 def _read(path: str | os.PathLike) -> object:

@@ -106,7 +106,7 @@ def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attrib
     if isinstance(photos, np.ndarray) and photos.ndim == 3 and photos.shape[-1] == 3:
         photos = photos[None]
     data = as_dataset(photos)
-    batch_size = batch_size or bounded(model, len(model.layers))
+    batch_size = bounded(model, len(model.layers), batch_size)
     fractions, method_name = np.linspace(0, 1, steps + 1), ""
     names, targets, curves, left_out = [], [], [], []
     for i in range(len(data)):

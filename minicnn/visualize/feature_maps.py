@@ -125,6 +125,10 @@ def rank_maps(model: Sequential, image: np.ndarray, layer: str | None = None, *,
     of feature_maps."""
     name, pixels, y = _maps_of(model, image, layer)
     sums, maxima = y.sum(axis=(0, 1), dtype=np.float64), y.max(axis=(0, 1))
+    if not np.isfinite(sums).all():
+        raise ArgumentError(f"{name}: expected finite maps, received others "
+                            f"({', '.join(map(str, np.flatnonzero(~np.isfinite(sums))[:5]))}, …). "
+                            f"Are the weights finite?")
     units = np.argsort(-sums, kind="stable")[:whole(top, "rank_maps, top")]
     shares = (y > 0).mean(axis=(0, 1))
     return Ranking(pixels, name, units, sums[units], maxima[units], shares[units],

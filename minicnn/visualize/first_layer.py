@@ -152,7 +152,7 @@ def first_layer(model: Sequential, photos: Photos | None = None, *, batch_size: 
 def _look(model: Sequential, photos: Photos, places: list[int], found: FirstLayer,
           batch_size: int | None, progress: Progress) -> None:
     """Fills in what photos tell."""
-    layers, step = copies(model.layers[:places[-1] + 1]), batch_size or bounded(model, places[-1])
+    layers, step = copies(model.layers[:places[-1] + 1]), bounded(model, places[-1], batch_size)
     energies = [0.0] * len(places)
     maxima = np.full(len(found.rms), -np.inf)
     for indices, _, x in photo_batches(model, photos, step, progress):

@@ -9,12 +9,14 @@
 The last is complete: Σ a = S(x) − S(x₀), as S along the path has the derivative <x − x₀, dS/dx>.
 
 Quadrature: S is piecewise linear along the path (ReLU, max pooling), its slope jumps at kinks, and
-the midpoint rule errs by 1–3 % at 64 steps. So the nodes go where the kinks are: each carries its
-S_k, its gradient g_k and its slope d_k = <x − x₀, g_k>; the intervals that miss S_{k+1} − S_k most
-(a trapezoid's miss counts 1/100) are halved next. Within an interval of length h the gradient is
-h (t g_k + (1 − t) g_{k+1}), with t from t d_k + (1 − t) d_{k+1} = (S_{k+1} − S_k) / h: exact for a
-single kink, which lies at the fraction t. A t outside 0 … 1 means several kinks: it is cut to
-0 … 1, and the error stays visible in the gap.
+the midpoint rule's sum misses the change by about 1 % at 64 steps. So the nodes go where the kinks
+are: each carries its S_k, its gradient g_k and its slope d_k = <x − x₀, g_k>; the intervals that
+miss S_{k+1} − S_k most (a trapezoid's miss counts 1/100) are halved next. Within an interval of
+length h the gradient is h (t g_k + (1 − t) g_{k+1}), with t from t d_k + (1 − t) d_{k+1} =
+(S_{k+1} − S_k) / h: exact for a single kink, which lies at the fraction t. A t outside 0 … 1 means
+several kinks: it is cut to 0 … 1, and its error stays in the gap. But where every t lies inside,
+the sum is right by construction, whether one kink is there or several: the gap then says nothing
+of single pixels. Their error has the order of `spread`, the way from here to the trapezoid rule.
 """
 
 from __future__ import annotations
@@ -39,19 +41,23 @@ RULES = ("adaptive", "midpoint")
 
 @dataclass
 class Integrated(Attribution):
-    """change: S(x) − S(x₀); gap: |Σ values − change|, an error of the quadrature; alphas (steps,):
-    the places on the path where a gradient was taken; baseline (H, Wd, C): x₀, as network input."""
+    """change: S(x) − S(x₀); gap: |Σ values − change|, how far from complete; spread: Σ |values −
+    those by the trapezoid| / Σ |values|, the order of the pixels' error, None for the midpoint
+    rule; alphas (steps,): the places on the path where a gradient was taken; baseline (H, Wd, C):
+    x₀, as network input."""
 
     change: float = 0.0
     gap: float = 0.0
+    spread: float | None = None
     alphas: np.ndarray | None = None
     baseline: np.ndarray | None = None
 
     def __str__(self) -> str:
         share = f" ({self.gap / abs(self.change):.1e} of it)" if self.change else ""
+        pixels = "" if self.spread is None else f", pixels uncertain by about {self.spread:.1%}"
         return (f"{super().__str__()}\nsum {self.values.sum():.6g}, change of the score from the "
                 f"baseline {self.change:.6g}, gap {self.gap:.2g}{share}, {len(self.alphas)} "
-                f"gradients")
+                f"gradients{pixels}")
 
 
 def gradient(model: Sequential, image: np.ndarray, target: Asked = None, *,
@@ -152,15 +158,20 @@ def integrated_gradients(model: Sequential, image: np.ndarray, target: Asked = N
         return np.concatenate(S).astype(float), a, a.sum(axis=(1, 2, 3), dtype=np.float64)
 
     first, last = (float(score.values(run(score.layers, end))[0]) for end in (start, x))
+    spread = None
     if rule == "midpoint":
         alphas = (np.arange(steps) + 0.5) / steps
         weights, a = np.full(steps, 1 / steps), at(alphas)[1]
     else:
         alphas, weights, a = _adaptive(at, steps)
     values = np.tensordot(weights, a, axes=1)  # (steps,)·(steps, H, Wd, C)
+    if rule == "adaptive":
+        halves = np.diff(alphas) / 2
+        trapezoid = np.tensordot(np.append(halves, 0) + np.append(0, halves), a, axes=1)
+        spread = float(np.abs(values - trapezoid).sum() / max(np.abs(values).sum(), 1e-30))
     return Integrated("integrated gradients", score.name, pixels, as_rgb(model, values), last, sign,
                       change=last - first, gap=abs(float(values.sum()) - (last - first)),
-                      alphas=alphas, baseline=to_cpu(start)[0])
+                      spread=spread, alphas=alphas, baseline=to_cpu(start)[0])
 
 
 def _adaptive(at: Callable, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -193,6 +204,5 @@ def _kinks(h: np.ndarray, S: np.ndarray, d: np.ndarray) -> np.ndarray:
 
 def _batch_sizes(model: Sequential, score: Score, total: int, batch_size: int | None) -> list[int]:
     """total as a sum of batches of batch_size, or of as many as memory bounds."""
-    most = bounded(model, len(score.layers)) if batch_size is None else whole(
-        batch_size, f"{model.name}, batch_size")
+    most = bounded(model, len(score.layers), batch_size)
     return [min(most, total - first) for first in range(0, total, most)]

@@ -12,7 +12,7 @@ The photo is cut to the network's size, then sampled backwards: output pixel (i,
 four pixels (bilinear), the place A⁻¹ ((i, j) − centre − shift) + centre. Places beyond the border
 take the nearest pixel of the border: a fill of one colour would put an edge there.
 
-Source: Zeiler & Fergus 2014, section 4.1 and figure 5 (layers 1 and 7; 5 photos; vertical shifts,
+Source: Zeiler & Fergus 2014, section 4 and figure 5 (layers 1 and 7; 5 photos; vertical shifts,
 scales 1 … 1.8, rotations 0 … 350°).
 """
 
@@ -121,11 +121,11 @@ def invariance(model: Sequential, photos: Photos | None = None, target: Asked = 
     if last < 0:
         raise ArgumentError(f"{model.name}: expected the names of one layer or more, received "
                             f"{layers!r}.")
-    shifts = np.unique(np.rint(SHARES * H)).astype(int)
+    shifts = np.unique(np.maximum(np.rint(SHARES * H), 1)).astype(int)
     amounts = {"shift": np.concatenate([-shifts[::-1], [0], shifts]),
                "scale": np.linspace(1, 1.8, 9), "rotation": np.arange(0, 360, 15)}
     todo = [(kind, a) for kind in KINDS for a in amounts[kind]]
-    batch_size = batch_size or bounded(model, len(model.layers))
+    batch_size = bounded(model, len(model.layers), batch_size)
     distances, values, targets = [], [], []
     for n, image in enumerate(images):
         score = score_of(model, model.to_input(image[None]), _target(model, data, n, target))
@@ -146,9 +146,11 @@ def invariance(model: Sequential, photos: Photos | None = None, target: Asked = 
 
         still, _ = seen(image[None])
         norms = [float(np.linalg.norm(f)) for f in still]
-        if not all(norms):
-            raise ArgumentError(f"{names[norms.index(0)]}: expected features that are not all "
-                                f"zero, received zeros for {data.names[n]}. Choose another layer.")
+        for name, norm in zip(names, norms, strict=True):
+            if not 0 < norm < np.inf:
+                raise ArgumentError(f"{name}: expected features that are finite and not all zero, "
+                                    f"received the length {norm} for {data.names[n]}. Choose "
+                                    f"another layer.")
         for start in range(0, len(todo), batch_size):
             moved = np.stack([transformed(image, kind, a) for kind, a
                               in todo[start:start + batch_size]])

@@ -85,6 +85,8 @@ def inversion(model: Sequential, image: np.ndarray, layers: Sequence[str] | None
     whole(steps, "inversion, steps", len(STAGES))
     names = chosen_layers(model, layers)
     photo, x0 = photo_input(model, image)
+    if model.preprocessing is None or x0.shape[3] != 3:
+        photo = as_pixels((to_cpu(x0)[0] + 1) / 2)  # as to_input: what lies beyond −1 … 1 is cut
     rng, none = np.random.default_rng(seed), Brakes()
     if not 0 <= tv < np.inf:
         raise ArgumentError(f"inversion: expected tv of 0 or more, received {tv!r}.")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
+from ..arrays import to_cpu
 from ..errors import ArgumentError, whole
 from ..model import Sequential
 from ..optimizers import Adam
@@ -81,7 +82,7 @@ def maximise(model: Sequential, target: Asked = None, *, steps: int = 64, octave
              progress: Progress = silent) -> Maximised:
     """An image of the network's size that makes the target's score large.
 
-    target: a class, or Unit(layer, k, position); None: the strongest for the noise at first.
+    target: a class, or Unit(layer, k, position); None: the strongest for noise.
     steps: of each octave. ratio: of an octave's size to the one before. lr: of Adam, in pixels of
     0 … 1. shift, zoom, decay, tv, blur: see ascent.Brakes.
     Raises ArgumentError for targets that do not exist and a network that takes no images.
@@ -105,6 +106,9 @@ def maximise(model: Sequential, target: Asked = None, *, steps: int = 64, octave
         y = run(score.layers, to_input(model, p), keep=True)
         places = y[0, ..., 0].size if score.weight.ndim == 1 else 1
         dx = backward(score.layers, score.dy(y))
+        if not np.isfinite(to_cpu(score.values(y))).all():
+            raise ArgumentError(f"{score.name}: expected a finite score to climb, received "
+                                f"{float(score.values(y)[0])}. Are the weights finite?")
         return float(score.values(y)[0]) / places, to_image(model, dx)
 
     p, scores, frames = start(*sizes[0]), [], []

@@ -90,6 +90,8 @@ class Occlusion(Result):
         table = self.scores if self.probabilities is None else self.probabilities
         name, clear = ("score", self.score) if self.probabilities is None else (
             f"p({self.target})", self.probability)
+        if not np.isfinite([table.sum(), clear, self.activity.sum()]).all():
+            return f"occlusion of {self.target}: the network's outputs are not finite"
         i, j = np.unravel_index(table.argmin(), table.shape)
         m, n = np.unravel_index(self.activity.argmin(), self.activity.shape)
         lines = [f"occlusion of {self.target}: {table.size} positions of {self.size} pixels",
@@ -133,8 +135,7 @@ def occlusion(model: Sequential, image: np.ndarray, target: Asked = None, *,
     clear = _look(score, tail, place, x)
     unit = int(clear[1].argmax())
     corners = [(top, left) for top in tops for left in lefts]
-    most = bounded(model, len(model.layers)) if batch_size is None else whole(
-        batch_size, "occlusion, batch_size")
+    most = bounded(model, len(model.layers), batch_size)
     S, activity, outputs = [], [], []
     for first in range(0, len(corners), most):
         part = corners[first:first + most]

@@ -107,7 +107,7 @@ def pca(model: Sequential, photos: Photos, layer: str | None = None, *,
         raise ArgumentError(f"{name}: expected a layer of at least two units, received one of 1. "
                             f"Name one before it.")
     features, thumbnails = [], []
-    step = batch_size or bounded(model, place + 1)
+    step = bounded(model, place + 1, batch_size)
     for _, pixels, x in photo_batches(model, data, step, progress):
         y = to_cpu(run(layers, x))
         features.append(y.reshape(len(y), -1, y.shape[-1]).mean(axis=1, dtype=np.float64))
@@ -134,7 +134,7 @@ def principal(features: np.ndarray, name: str = "features"
     components = components * np.where(components[[0, 1], largest] < 0, -1, 1)[:, None]
     variance = s ** 2
     total = variance.sum()
-    flat = total <= len(X) * (1e-12 * np.abs(features).max()) ** 2  # no more than rounding
+    flat = total <= len(X) * (1e-6 * np.abs(features).max()) ** 2  # no more than float32's rounding
     return X @ components.T, variance * 0 if flat else variance / total, components, mean
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..data import Dataset, batches, resize_and_crop
-from ..errors import ArgumentError
+from ..errors import ArgumentError, whole
 from ..model import Sequential
 
 Photos = Dataset | Sequence[np.ndarray] | np.ndarray  # uint8 (H', Wd', 3) each, of any size
@@ -32,9 +32,12 @@ def as_dataset(photos: Photos) -> Dataset:
                    [f"photo {i}" for i in range(len(arrays))])
 
 
-def bounded(model: Sequential, stop: int, budget: int = 256 << 20) -> int:
-    """Photos a batch, so that the outputs of the first `stop` layers, kept together, stay within
-    `budget` bytes (float32)."""
+def bounded(model: Sequential, stop: int, batch_size: int | None = None, budget: int = 256 << 20
+            ) -> int:
+    """Photos a batch: batch_size, or where None as many as keep the outputs of the first `stop`
+    layers, all together, within `budget` bytes (float32)."""
+    if batch_size is not None:
+        return whole(batch_size, f"{model.name}, batch_size")
     one = 4 * sum(int(np.prod(shape)) for shape in model.shapes()[:stop + 1])
     return int(max(1, min(64, budget // one)))
 

@@ -4,7 +4,8 @@ For each layer the features X (N, D) of labelled photos, all places and maps; on
 classifier, ridge regression on targets Y (n, K), 1 for a photo's class and 0 elsewhere; the class
 is the largest of the K answers:
 
-    Ŵ = argmin_W ‖Y − X W‖² + λ ‖W‖²,    X and Y less their means over the training photos
+    Ŵ = argmin_W ‖Y − X W‖² + λ ‖W‖²,    X and Y less their means over the training photos, which
+                                         the answers get back
 
 There are far more features than photos, so everything goes by the products of photos, G = X Xᵀ
 (n, n), since Ŵ = Xᵀ (G + λ I)⁻¹ Y. With G = Q diag(g) Qᵀ, found once, every λ costs little, and so
@@ -131,7 +132,7 @@ def products(model: Sequential, data: Dataset, place: int, batch_size: int | Non
     """G = X Xᵀ (N, N), float64, of the layer at `place`, its features less their mean over all
     photos: a shift that leaves the classifier as it is, and float32 enough."""
     layers, X = copies(model.layers[:place + 1]), None
-    for indices, _, x in photo_batches(model, data, batch_size or bounded(model, place + 1),
+    for indices, _, x in photo_batches(model, data, bounded(model, place + 1, batch_size),
                                        progress):
         for layer in layers:
             x = layer.forward(x, keep=False)
@@ -148,17 +149,18 @@ def products(model: Sequential, data: Dataset, place: int, batch_size: int | Non
 
 def ridge(G: np.ndarray, between: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, float]:
     """G (n, n), products of the training photos; between (m, n), of the test photos with them;
-    Y (n, K) -> answers for the test photos (m, K), less the mean of Y; λ as a share of mean g."""
+    Y (n, K) -> answers for the test photos (m, K); λ as a share of mean g."""
     rows = G.mean(axis=0)
     # products of X − x̄: (x_a − x̄)·(x_b − x̄) = G_ab − mean_b G_ab − mean_a G_ab + mean G
     between = between - between.mean(axis=1, keepdims=True) - rows + rows.mean()
     G = G - rows - rows[:, None] + rows.mean()
-    Y = Y - Y.mean(axis=0)
+    mean = Y.mean(axis=0)
+    Y = Y - mean
     g, Q = np.linalg.eigh(G)
     g = np.maximum(g, 0)  # rounding makes zeros negative
     scale, QY = g.mean(), Q.T @ Y
     if scale == 0:
-        return np.zeros((len(between), Y.shape[1])), 0.0  # all photos alike: nothing to read
+        return np.tile(mean, (len(between), 1)), 0.0  # all photos alike: nothing to read
 
     def error(share: float) -> float:
         kept = g / (g + share * scale)
@@ -166,4 +168,4 @@ def ridge(G: np.ndarray, between: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray
         return float((left_out ** 2).sum())
 
     best = min(STRENGTHS, key=error)
-    return between @ (Q @ (QY / (g + best * scale)[:, None])), float(best)
+    return mean + between @ (Q @ (QY / (g + best * scale)[:, None])), float(best)

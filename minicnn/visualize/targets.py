@@ -21,7 +21,7 @@ import numpy as np
 from ..arrays import to_cpu, to_device
 from ..data import resize_and_crop
 from ..errors import ArgumentError, is_whole
-from ..layers import Layer, ReLU, Sigmoid, Softmax
+from ..layers import Dense, Dropout, Layer, ReLU, Sigmoid, Softmax
 from ..layers.affine import Affine
 from ..layers.windowed import Windowed
 from ..model import Sequential
@@ -47,7 +47,7 @@ def layer_index(model: Sequential, name: str | None = None) -> int:
     if name is None:
         return names.index(maps_layer(model))
     if name not in names:
-        near = difflib.get_close_matches(name, names, 3, 0.3) or names
+        near = difflib.get_close_matches(str(name), names, 3, 0.3) or names
         raise ArgumentError(f"{model.name}: expected the name of a layer, received {name!r}. "
                             f"Nearest: {', '.join(near)}.")
     return names.index(name)
@@ -55,8 +55,8 @@ def layer_index(model: Sequential, name: str | None = None) -> int:
 
 def maps_layer(model: Sequential) -> str:
     """The last convolution; raises where the network has none."""
-    found = [layer.name for layer in model.layers if isinstance(layer, Affine)
-             and isinstance(layer, Windowed)]
+    found = [maps_of(model, place) for place, layer in enumerate(model.layers)
+             if isinstance(layer, Affine) and isinstance(layer, Windowed)]
     if not found:
         raise ArgumentError(f"{model.name}: expected a network with a convolution, found "
                             f"{', '.join(type(layer).__name__ for layer in model.layers)}. "
@@ -64,15 +64,21 @@ def maps_layer(model: Sequential) -> str:
     return found[-1]
 
 
+def maps_of(model: Sequential, place: int) -> str:
+    """The name of a convolution, or of the ReLU that follows it as a layer of its own."""
+    follower = model.layers[place + 1:place + 2]
+    return model.layers[place + bool(follower and isinstance(follower[0], ReLU))].name
+
+
 def chosen_layers(model: Sequential, layers: Sequence[str] | None = None) -> list[str]:
     """The named layers of maps; None: the convolution before each pooling and the last one, at most
     five in all, from low to high."""
     if layers is None:
         found, conv = [], None
-        for layer in model.layers:
+        for place, layer in enumerate(model.layers):
             if isinstance(layer, Windowed):
                 if isinstance(layer, Affine):
-                    conv = layer.name
+                    conv = maps_of(model, place)
                 elif conv is not None:
                     found.append(conv)
         found = list(dict.fromkeys([*found, maps_layer(model)]))
@@ -120,10 +126,12 @@ def without_last_activation(layers: list[Layer]) -> list[Layer]:
 
 
 def has_classes(model: Sequential) -> bool:
-    """Does it end in a vector of logits, with Sigmoid or Softmax or nothing behind a Dense?"""
-    last = model.layers[-1]
-    return len(model.shapes()[-1]) == 1 and not isinstance(
-        getattr(last, "activation", None) or last, ReLU)
+    """Does it end in a vector with Sigmoid or Softmax, or in a Dense without activation, or name
+    its classes? Dropout does not count."""
+    last = next((layer for layer in reversed(model.layers) if not isinstance(layer, Dropout)), None)
+    end = getattr(last, "activation", None) or last
+    return len(model.shapes()[-1]) == 1 and (isinstance(end, (Dense, Sigmoid, Softmax))
+                                             or model.classes is not None)
 
 
 @dataclass
@@ -205,7 +213,7 @@ def _unit_score(model: Sequential, x: np.ndarray, target: Unit) -> Score:
 def check_position(layer: str, shape: tuple[int, ...], position: tuple[int, int]
                    ) -> tuple[int, int]:
     """position, where a layer of that output shape (H, Wd, C) has it."""
-    if len(shape) != 3 or len(position) != 2 or not all(
+    if len(shape) != 3 or np.shape(position) != (2,) or not all(
             is_whole(p, 0) and p < n for p, n in zip(position, shape, strict=False)):
         raise ArgumentError(f"{layer}: expected a position (row, column) within {shape[:-1]}, "
                             f"received {position!r}.")

@@ -11,7 +11,7 @@ with J the product of the strides, a cut whose edges lie k·J pixels from the ph
 window where the photo has it, and the zeros that padding puts at the new edges reach only places
 that the unit does not see.
 
-Source: Zeiler & Fergus 2014, figure 2 and section 4.1 (Z3 and Z4 of the course).
+Source: Zeiler & Fergus 2014, figure 2 and section 4 (Z3 and Z4 of the course).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def top_patches(model: Sequential, photos: Photos, layer: str | None = None,
         units = [check_unit(model, name, unit) for unit in units]
     K = model.shapes()[place + 1][-1]
     pairs = (min(maps, K) if units is None else len(units)) * n
-    total, step = len(data) + pairs, batch_size or bounded(model, place + 1)
+    total, step = len(data) + pairs, bounded(model, place + 1, batch_size)
     layers = without_last_activation(copies(model.layers[:place + 1]))
 
     activations, index, positions = _strongest(

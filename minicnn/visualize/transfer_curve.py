@@ -8,7 +8,10 @@ same draws:
     from scratch  models.SmallCNN, from random weights
 
 Both take as many of Adam's steps for every n, rounded up to whole epochs, in batches of 32 at most:
-with a number of epochs instead, few photos would also mean few steps.
+with a number of epochs instead, few photos would also mean few steps. The paper trains the same
+large network from scratch, which takes a day; the small one at 28 × 28 pixels is the better
+learner of few photos, and so the harder rival, but another network: the curves compare two ways to
+a classifier, and not the starting weights alone.
 
 Source: Zeiler & Fergus 2014, section 5.2 and figure 9 (Caltech-256: 6 photos of each class with
 transfer do better than 60 without).

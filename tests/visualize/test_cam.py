@@ -175,3 +175,24 @@ def test_bad_arguments_are_refused(method, words, asked):
 def test_a_network_without_convolution_is_refused(method):
     with assert_refused("convolution"):
         method(mc.Sequential([mc.Flatten(), mc.Dense(2)], (4, 4, 1)), np.ones((4, 4, 1)))
+
+
+@pytest.mark.parametrize("cam", [grad_cam, grad_cam_pp, score_cam, layer_cam, guided_grad_cam])
+def test_a_relu_as_a_layer_of_its_own_gives_the_same_map(cam):
+    fused, _ = both()
+    layers = []
+    for layer in fused.layers:
+        if isinstance(layer, mc.Conv2D):
+            own = mc.Conv2D(layer.filters, 3, padding="same", name=layer.name)
+            own.params = layer.params
+            layers += [own, mc.ReLU(name=f"{layer.name}_relu")]
+        else:
+            layers.append(layer)
+    apart = mc.Sequential(layers, fused.input_shape)
+    assert_close(cam(apart, photo(), 2).values, cam(fused, photo(), 2).values, 1e-12)
+
+
+def test_score_cam_of_a_network_of_nan_says_so():
+    model, _ = both()
+    model["conv2"].params["W"] = model["conv2"].params["W"] * np.nan
+    assert "not finite" in str(score_cam(model, photo(), 1))

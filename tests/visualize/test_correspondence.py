@@ -69,12 +69,12 @@ def test_the_mask_is_a_grey_square_about_the_place_cut_at_the_border():
 
 @pytest.mark.parametrize("kind", ["on the object", "anywhere", "one for all"])
 def test_random_places_lie_where_their_kind_says(kind):
-    rng, images = np.random.default_rng(0), pictures()[:2]
+    rng, seen = np.random.default_rng(0), np.array([[[0, 1], [0, 1]], [[15, 11], [15, 11]]])
     places = np.array([[[3, 4], [5, 5]], [[9, 2], [11, 8]]])  # part, photo, (row, column)
-    drawn = np.array([random_places(rng, kind, places, list(images)) for _ in range(2000)])
+    drawn = np.array([random_places(rng, kind, places, seen) for _ in range(2000)])
     for n, (low, high) in enumerate([((3, 2), (9, 4)), ((5, 5), (11, 8))]):
         if kind == "anywhere":
-            low, high = (0, 0), (15, 11)
+            low, high = (0, 1), (15, 11)
         assert drawn[:, n].min(axis=0).tolist() == list(low)
         assert drawn[:, n].max(axis=0).tolist() == list(high)
     shares = (drawn[:, 0] - [3, 2]) / [7, 3], (drawn[:, 1] - [5, 5]) / [7, 4]
@@ -105,7 +105,7 @@ def test_the_built_in_sneakers_are_used_when_nothing_is_named():
     ([], ["parts"]),
     ({"photo 0": {"eye": [1, 1]}, "dog": {"eye": [1, 1]}}, ["'dog'", "photo 0"]),
     ({"photo 0": {"eye": [1, 1]}, "photo 1": {"ear": [1, 1]}}, ["eye", "ear", "'photo 1'"]),
-    ({"photo 0": {"eye": [1, 1]}, "photo 1": {"eye": [16, 1]}}, ["(16, 12)", "[16, 1]"]),
+    ({"photo 0": {"eye": [1, 1]}, "photo 1": {"eye": [16, 1]}}, ["[15, 11]", "[16, 1]"]),
     ({"photo 0": {"eye": [1, 1]}, "photo 1": {"eye": [1.5, 1]}}, ["[1.5, 1]"]),
 ])
 def test_parts_that_do_not_fit_are_refused(parts, words, tmp_path):
@@ -116,6 +116,13 @@ def test_parts_that_do_not_fit_are_refused(parts, words, tmp_path):
         correspondence(network(), pictures(), tmp_path / "p.json")
 
 
+def test_features_that_are_not_finite_are_refused():
+    model = network()
+    model["c1"].params["b"][0] = np.nan
+    with assert_refused("c2", "finite"):
+        correspondence(model, pictures(), PARTS)
+
+
 def test_files_that_are_no_parts_are_refused(tmp_path):
     with assert_refused("none.json", "No such file"):
         correspondence(network(), pictures(), tmp_path / "none.json")
@@ -124,3 +131,13 @@ def test_files_that_are_no_parts_are_refused(tmp_path):
         correspondence(network(), pictures(), tmp_path / "bad.json")
     with assert_refused("draws", "2"):
         correspondence(network(), pictures(), PARTS, draws=1)
+
+
+def test_places_that_the_network_does_not_see_are_refused_and_never_drawn():
+    wide = np.random.default_rng(0).integers(0, 256, (2, 16, 40, 3), np.uint8)  # sees 14 … 25
+    parts = {f"photo {n}": {"eye": [np.int64(3), 14], "nose": [9, 25]} for n in (0, 1)}
+    result = correspondence(network(), wide, parts, "c1", size=2, draws=4)
+    assert (result.delta > 0).all() and np.isfinite(result.active).all()
+    parts["photo 1"]["nose"] = [9, 26]
+    with assert_refused("'photo 1'", "(16, 40)", "[0, 14]", "[15, 25]", "[9, 26]"):
+        correspondence(network(), wide, parts)

@@ -8,6 +8,7 @@ import minicnn as mc
 from minicnn.preprocessing import Preprocessing
 from minicnn.visualize import Unit
 from minicnn.visualize.attribution import Attribution
+from minicnn.visualize.cam import grad_cam
 from minicnn.visualize.faithfulness import area, blurred, deleted, faithfulness, masked_photo
 
 
@@ -138,3 +139,10 @@ def test_bad_input_is_refused():
         faithfulness(net, [], method)
     with assert_refused("uint8"):
         faithfulness(net, [PHOTO / 255], method)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5])
+def test_batches_of_less_than_one_photo_are_refused(batch_size):
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 3), np.uint8)
+    with assert_refused("batch_size", str(batch_size)):
+        faithfulness(mc.SmallCNN(2), pixels, grad_cam, batch_size=batch_size)

@@ -95,3 +95,10 @@ def test_bad_input_is_refused(function):
         function(model, photo(), **{keyword: 0})
     with assert_refused("convolution"):
         function(mc.Sequential([mc.Flatten(), mc.Dense(2)], (12, 10, 3)), photo())
+
+
+def test_maps_that_are_not_finite_are_not_ranked():
+    model, _ = both()
+    model["conv1"].params["b"][2] = np.nan
+    with assert_refused("conv1", "finite", "2"):
+        rank_maps(model, photo(), "conv1")

@@ -139,3 +139,15 @@ def test_bad_input_is_refused():
     model["conv1"].params["W"][:] = 0
     with assert_refused("conv1", "all zero"):
         invariance(model, pictures())
+
+
+def test_features_that_are_not_finite_are_refused():
+    model = network()
+    model["conv1"].params["b"][0] = np.nan
+    with assert_refused("conv1", "finite", "nan"):
+        invariance(model, pictures(1))
+
+
+def test_small_networks_have_shift_0_once():
+    shifts = invariance(mc.SmallCNN(3), pictures(1)).amounts["shift"].tolist()
+    assert shifts == sorted(set(shifts)) and shifts.count(0) == 1 and 1 in shifts

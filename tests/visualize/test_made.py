@@ -129,6 +129,48 @@ def test_a_climb_on_a_hill_ends_on_its_top_and_the_brakes_pull_away(rng):
     assert_close(p, np.full((6, 5, 1), 0.55), 0.03)
 
 
+def test_a_climb_blurs_every_tenth_step_but_not_at_the_end(rng):
+    noise = rng.normal(0.5, 0.1, (20, 20, 1))
+
+    def still(p):
+        return 0.0, np.zeros_like(p)
+
+    blurred = through(noise, *[gaussian(20, 1.5)] * 2)
+    for steps, expected in ((9, noise), (18, noise), (19, blurred), (28, blurred),
+                            (29, through(blurred, *[gaussian(20, 1.5)] * 2))):
+        p, _, _ = climb(noise, still, SGD(0.01), steps, Brakes(blur=1.5), rng)
+        assert_close(p, expected, 1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("brakes", [Brakes(shift=3), Brakes(zoom=0.5)])
+def test_a_climb_shows_the_network_other_rows_and_columns_each_step(axis, brakes, rng):
+    ramp = np.tile(np.linspace(0, 1, 12)[:, None, None], (1, 12, 1)).swapaxes(0, axis)
+    seen = []
+
+    def looked_at(q):
+        seen.append(q[4, 4, 0])
+        return 0.0, np.zeros_like(q)
+
+    climb(ramp, looked_at, SGD(0.01), 6, brakes, rng)
+    assert len(set(seen)) == 6 and np.ptp(seen) > 0.01
+
+
+def test_the_score_of_a_map_is_its_mean_over_the_places():
+    model = network(head=False)
+    result = maximise(model, Unit("conv1", 3), steps=1, octaves=1, shift=0, zoom=0, lr=1e-9)
+    x = model.to_input(result.pixels[None])
+    mean = model.activations(x, ["conv1"])["conv1"][0, ..., 3].mean()
+    assert result.scores[0] == pytest.approx(float(mean), rel=0.02)
+
+
+def test_without_a_recipe_the_image_and_the_photo_are_compared_on_one_scale():
+    model = network(None, head=False)
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, (32, 28, 3)).astype(np.float32)
+    result = inversion(model, x, ["conv1"], steps=3)
+    assert_same(result.photo, np.rint(255 * (x + 1) / 2).astype(np.uint8))
+
+
 # The wholes
 
 
@@ -240,6 +282,10 @@ def test_bad_input_is_refused():
         inversion(model, picture(), tv=-1)
     with assert_refused("images (H, W, C)"):
         maximise(mc.Sequential([mc.Dense(2)], (7,)))
+    broken = network()
+    broken["conv1"].params["b"][:] = np.nan
+    with assert_refused("a", "finite", "nan"):
+        maximise(broken, "a")
     with assert_refused("3 channels", "1"):
         dream(network(None, 1), np.zeros((32, 28, 1), np.float32))
     model["conv1"].params["W"][:] = 0

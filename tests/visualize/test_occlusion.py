@@ -107,3 +107,10 @@ def test_bad_arguments_are_refused(words, options):
 def test_a_network_without_convolution_is_refused():
     with assert_refused("convolution"):
         occlusion(mc.Sequential([mc.Flatten(), mc.Dense(2)], (4, 4, 1)), np.ones((4, 4, 1)))
+
+
+def test_a_network_of_nan_is_said_to_be_one():
+    model, _ = both()
+    model["conv2"].params["W"] = model["conv2"].params["W"] * np.nan
+    text = str(occlusion(model, photo(), 1, size=4, fill=0))
+    assert "not finite" in text and "kept" not in text

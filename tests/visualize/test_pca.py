@@ -102,6 +102,8 @@ def test_photos_that_are_all_the_same_say_so():
     result = pca(network(), pictures)
     assert (result.explained == 0).all()
     assert "all the same" in str(result)
+    many = np.repeat(photos(1), 13, axis=0)  # batches of unequal size round differently
+    assert "all the same" in str(pca(network(), many, "dense", batch_size=3))
     assert_same(result.thumbnails[0], result.thumbnails[3])
     assert len(result.figure().axes) == 1
 

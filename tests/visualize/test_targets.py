@@ -11,6 +11,8 @@ from minicnn.visualize.targets import (
     Unit,
     as_rgb,
     check_unit,
+    chosen_layers,
+    has_classes,
     layer_index,
     maps_layer,
     photo_input,
@@ -141,3 +143,30 @@ def test_a_photo_of_nan_and_one_of_another_size_are_refused():
         photo_input(model, bad)
     with assert_refused("(1, 11, 10, 3)"):
         photo_input(model, photo()[1:])
+
+
+@pytest.mark.parametrize("head, expected", [
+    ([mc.GlobalAveragePool2D()], False), ([mc.GlobalAveragePool2D(), mc.Softmax()], True),
+    ([mc.Flatten(), mc.Dense(3)], True), ([mc.Flatten(), mc.Dense(3), mc.Dropout(0.5)], True),
+    ([mc.Flatten(), mc.Dense(3, activation="relu"), mc.Dropout(0.5)], False),
+    ([mc.Flatten(), mc.Dense(3), mc.ReLU()], False),
+    ([mc.Flatten(), mc.Dense(1, activation="sigmoid")], True), ([], False)])
+def test_only_a_vector_of_logits_has_classes(head, expected):
+    model = mc.Sequential([mc.Conv2D(3, 3, activation="relu"), *head], (6, 6, 3))
+    assert has_classes(model) is expected
+    named = mc.Sequential([mc.Conv2D(3, 3), mc.GlobalAveragePool2D()], (6, 6, 3), classes="abc")
+    assert has_classes(named)
+
+
+def test_a_relu_of_its_own_belongs_to_its_convolution():
+    model = mc.Sequential([mc.Conv2D(3, 3, name="a"), mc.ReLU(name="r"), mc.MaxPool2D(2),
+                           mc.Conv2D(3, 3, name="b"), mc.ReLU(name="s")], (12, 12, 3))
+    assert maps_layer(model) == "s" and chosen_layers(model) == ["r", "s"]
+
+
+@pytest.mark.parametrize("target, words", [(Unit(None, 0, 3), ["position", "3"]),
+                                           (Unit(7, 0), ["name of a layer", "7"])])
+def test_positions_and_layers_of_another_kind_are_refused(target, words):
+    model = mc.Sequential([mc.Conv2D(3, 3)], (6, 6, 3))
+    with assert_refused(*words):
+        score_of(model, np.zeros((1, 6, 6, 3), np.float32), target)

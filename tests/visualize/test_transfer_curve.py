@@ -46,6 +46,15 @@ def test_each_point_is_a_training_on_the_first_photos_of_the_other_fold(curve, d
                 assert found[row, k] == pytest.approx(right.mean())
 
 
+def test_more_photos_than_a_batch_take_no_more_steps_but_for_whole_epochs(monkeypatch):
+    data, taken = mc.data.sample("train", CLASSES[:2], 40), []
+    step = Adam.step
+    monkeypatch.setattr(Adam, "step", lambda self, model: (taken.append(self), step(self, model)))
+    transfer_curve(data, folds=2, per_class=[1, 16, 20], size=32, cut="block1_pool", steps=7)
+    counts = [taken.count(one) for one in dict.fromkeys(taken)]
+    assert counts == [7, 7, 7, 7, 8, 8] * 2  # 2, 32 and 40 photos: 7, 7 and 4 epochs
+
+
 def test_the_numbers_left_open_go_up_to_all_photos_of_the_other_folds(data):
     seen = []
     result = transfer_curve(data, folds=4, size=32, cut="block1_pool", steps=1,
