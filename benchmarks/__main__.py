@@ -1,0 +1,259 @@
+"""minicnn against PyTorch and Keras on this processor: time and memory, in one table.
+
+    pip install -e ".[bench]"
+    python -m benchmarks                        all rows: about an hour, most of it Keras'
+    python -m benchmarks inference training     some rows
+    python -m benchmarks --pairs 3 --json table.json
+
+A ratio is minicnn / peer, smaller is better: the median over alternating pairs, ours and theirs in
+turn in one process, or in the rows of whole processes one process after the other; of PyTorch's two
+layouts the faster one counts. Peaks of memory are those of whole processes. Beside inference stands
+the share of this machine's own peak, a product of 4096 × 4096 matrices in NumPy: of the arithmetic
+that the definition asks for, and of what was really done. Linux only (it reads /proc).
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+import minicnn as mc
+from minicnn.layers.conv2d import choose
+
+LAYOUTS = ("torch", "torch-channels-last")
+
+
+def machine():
+    """One line: processor, cores, versions."""
+    text = Path("/proc/cpuinfo").read_text()
+    name = next((line.split(":")[1].strip() for line in text.splitlines()
+                 if line.startswith("model name")), platform.machine())
+    versions = [f"{p} {importlib.metadata.version(p)}" for p in ("numpy", "torch", "keras")]
+    return ", ".join([name, f"{len(os.sched_getaffinity(0))} cores",
+                      f"Python {platform.python_version()}", *versions])
+
+
+def seconds(function):
+    """Of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def paired(ours, theirs, pairs):
+    """(median ratio to the fastest of theirs, our median seconds, its median seconds)."""
+    for function in (ours, *theirs):
+        function()  # warm
+    times = [[] for _ in range(1 + len(theirs))]
+    for k in range(pairs):
+        order = list(enumerate((ours, *theirs)))
+        for i, function in order[::-1] if k % 2 else order:
+            times[i].append(seconds(function))
+    best = min(times[1:], key=median)
+    ratio = median(a / b for a, b in zip(times[0], best, strict=True))
+    return ratio, median(times[0]), median(best)
+
+
+def process(*arguments):
+    """(seconds, peak bytes of memory, what it printed) of `python -m benchmarks.jobs …`."""
+    start = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-m", "benchmarks.jobs", *map(str, arguments)],
+                             stdout=subprocess.PIPE, text=True)
+    printed = child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        sys.exit(f"benchmarks: the job {arguments} failed with status {status}.")
+    return time.perf_counter() - start, usage.ru_maxrss * 1024, printed
+
+
+def prepare(folder):
+    """1,600 photos of 128 × 128 in two classes, and the base's weights for Keras."""
+    from PIL import Image
+
+    data = mc.data.sample()
+    for i in range(1600):
+        path = folder / "photos" / ("odd" if i % 2 else "even") / f"{i:04}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.read(i)).resize((128, 128)).save(path)
+    mc.VGG16(include_top=False, input_shape=(96, 96, 3)).save(folder / "base.weights.h5")
+
+
+def sgemm_peak():
+    """GFLOP/s of a large product."""
+    a = np.random.default_rng(0).normal(size=(4096, 4096)).astype(np.float32)
+    a @ a
+    return 2 * 4096**3 / median(seconds(lambda: a @ a) for _ in range(5)) / 1e9
+
+
+def arithmetic(model, N):
+    """(flops by the definition, flops done) of a forward pass of N photos, convolutions only."""
+    direct = done = 0
+    for layer, shape in zip(model.layers, model.shapes(), strict=False):
+        if not isinstance(layer, mc.Conv2D):
+            continue
+        x, W = np.broadcast_to(np.float32(0), (N, *shape)), layer.params["W"]
+        (OH, OW, F), C = layer.output_shape(shape), shape[2]
+        flops = 2 * N * OH * OW * W[..., 0].size * F
+        direct += flops
+        if choose(x, W, layer.windows(x.shape)) == "winograd":
+            T = N * -(-OH // 4) * -(-OW // 4)
+            flops = 2 * (36 * T * C * F + 36 * 36 * T * C + 16 * 36 * T * F + 36 * 9 * C * F)
+        done += flops
+    return direct, done
+
+
+# The rows
+
+
+def inference(args, folder):
+    """The base at 224 pixels: time, share of the peak, memory above the weights."""
+    import torch
+
+    from benchmarks.peers import torch_network
+
+    model, peak = mc.VGG16(include_top=False, input_shape=(224, 224, 3)), sgemm_peak()
+    for N in (1, 8):
+        x = np.random.default_rng(0).normal(size=(N, 224, 224, 3)).astype(np.float32)
+
+        def theirs(channels_last, x=x):
+            network, images = torch_network(model, x, channels_last)
+
+            def run():
+                with torch.inference_mode():
+                    network(images)
+            return run
+
+        ratio, ours, best = paired(lambda x=x: model.forward(x, keep=False),
+                                   [theirs(False), theirs(True)], args.pairs)
+        direct, done = (flops / ours / 1e9 / peak for flops in arithmetic(model, N))
+        yield (f"VGG16 base, inference, 224 px, batch {N}", "PyTorch", ratio,
+               f"{ours:.3g} s against {best:.3g} s; {direct:.0%} of the sgemm peak ({peak:.0f} "
+               f"GFLOP/s) by the definition, {done:.0%} done")
+        above = {}
+        for engine in ("minicnn", *LAYOUTS):
+            runs = [process("inference", engine, folder, N) for _ in range(3)]
+            above[engine] = median(most - int(printed) for _, most, printed in runs) / 1e6
+        best = min(above[layout] for layout in LAYOUTS)
+        yield (f"the same, batch {N}: peak memory above the weights", "PyTorch",
+               above["minicnn"] / best, f"{above['minicnn']:.0f} MB against {best:.0f} MB")
+
+
+def steps_of(model, x, t, optimizer, torch_optimizer):
+    """A training step of ours, and PyTorch's in both layouts."""
+    import torch
+
+    from benchmarks.peers import torch_network
+
+    loss = mc.losses.CategoricalCrossEntropy(from_logits=True)
+
+    def ours():
+        loss.forward(model.forward(x, training=True), t)
+        model.backward(loss.backward(), input_gradient=False)
+        optimizer.step(model)
+
+    def theirs(channels_last):
+        network, images = torch_network(model, x, channels_last)
+        labels, steps = torch.tensor(t), torch_optimizer(network.parameters())
+
+        def step():
+            steps.zero_grad()
+            torch.nn.functional.cross_entropy(network(images), labels).backward()
+            steps.step()
+        return step
+    return ours, [theirs(False), theirs(True)]
+
+
+def training(args, folder):
+    """All layers of the base learn; the small network learns from 6,000 photos."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    model = mc.VGG16(include_top=False, input_shape=(64, 64, 3))
+    model.replace_head([mc.Dense(10)])
+    x, t = rng.normal(size=(16, 64, 64, 3)).astype(np.float32), np.arange(16) % 10
+    ratio, ours, best = paired(*steps_of(model, x, t, mc.optimizers.SGD(1e-7),
+                                         lambda p: torch.optim.SGD(p, 1e-7)), args.pairs)
+    yield ("VGG16 base, a training step, all layers, 64 px, batch 16", "PyTorch", ratio,
+           f"{ours:.3g} s against {best:.3g} s")
+    model = mc.SmallCNN(10)
+    model = model.view(model.layers[:-1], model.input_shape)  # to the logits
+    x, t = rng.normal(size=(64, 28, 28, 3)).astype(np.float32), np.arange(64) % 10
+    step, theirs = steps_of(model, x, t, mc.optimizers.Adam(1e-5),
+                            lambda p: torch.optim.Adam(p, 1e-5))
+
+    def epoch(step):
+        def run():
+            for _ in range(94):  # 6,000 photos
+                step()
+        return run
+    ratio, ours, best = paired(epoch(step), [epoch(one) for one in theirs], args.pairs)
+    yield ("small course network, an epoch of 6,000 photos 28 × 28, batch 64", "PyTorch", ratio,
+           f"{ours:.3g} s against {best:.3g} s")
+
+
+def jobs(name, job, n, peers):
+    """A row of whole processes for each peer."""
+    def rows(args, folder):
+        for engine, title in peers:
+            pairs = [(process(job, "minicnn", folder, n), process(job, engine, folder, n))
+                     for _ in range(args.pairs)]
+            ours, theirs = (median(run[0] for run in side) for side in zip(*pairs, strict=True))
+            memory = [median(run[1] for run in side) / 1e6 for side in zip(*pairs, strict=True)]
+            yield (name, title, median(a[0] / b[0] for a, b in pairs),
+                   f"{ours:.3g} s and {memory[0]:.0f} MB against {theirs:.3g} s and "
+                   f"{memory[1]:.0f} MB")
+    return rows
+
+
+def growth(args, folder):
+    """From 100 to 1,600 photos."""
+    pairs = [(process("growth", "minicnn", folder, 1600), process("growth", "minicnn", folder, 100))
+             for _ in range(args.pairs)]
+    times, peaks = (median(many[k] / few[k] for many, few in pairs) for k in (0, 1))
+    yield ("100 → 1,600 photos, whole transfer job at 64 px: time", "itself", times, "")
+    yield ("the same: peak memory", "itself", peaks, "")
+
+
+ROWS = {
+    "inference": inference, "training": training,
+    "transfer": jobs("whole transfer job: 400 photos, 96 px, frozen base, 20 epochs", "transfer",
+                     400, [("keras", "Keras, stock script"),
+                           ("keras-features", "Keras, features by hand")]),
+    "block5": jobs("the same, block 5 learns too, 10 epochs", "block5", 400,
+                   [("keras", "Keras, stock script")]),
+    "cold": jobs("cold start to the first prediction with the base", "cold", 1,
+                 [("keras", "Keras")]),
+    "growth": growth,
+}
+
+
+def main():
+    """Prints the table, a row when it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="default: all")
+    parser.add_argument("--pairs", type=int, default=7, help="measurements of each (default: 7)")
+    parser.add_argument("--json", type=Path, help="write the table to this file, too")
+    args = parser.parse_args()
+    found = {"machine": machine(), "pairs": args.pairs, "rows": []}
+    print(f"{found['machine']}\n\n| case | peer | ratio | |\n| --- | --- | --- | --- |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        for name in args.rows or ROWS:
+            for case, peer, ratio, note in ROWS[name](args, Path(folder)):
+                print(f"| {case} | {peer} | {ratio:.2f} | {note} |", flush=True)
+                found["rows"].append({"case": case, "peer": peer, "ratio": ratio, "note": note})
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Whole jobs, each in a process of its own, as a student would write them.
+
+    python -m benchmarks.jobs JOB ENGINE FOLDER [N]
+
+JOB: inference, transfer, block5, cold, growth; ENGINE: minicnn, keras, keras-features, torch,
+torch-channels-last. FOLDER holds photos/CLASS/*.jpg and base.weights.h5 (benchmarks.__main__ makes
+both); what a job saves is written there. inference prints its memory, in bytes, when the weights
+are loaded: what comes after is above them. Engines are imported where they are used, as importing
+is part of the job.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+SIZE, BATCH = 96, 32
+
+
+def resident():
+    """Bytes of this process that lie in memory (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def photos(folder, size, n):
+    """x (n, size, size, 3) uint8 and labels, with Pillow, for Keras: the same photos, cut alike."""
+    import numpy as np
+    from PIL import Image
+
+    files = sorted((folder / "photos").glob("*/*.jpg"))
+    files = files[::len(files) // n]
+    classes = sorted({file.parent.name for file in files})
+    x = np.stack([np.asarray(Image.open(file).resize((size, size))) for file in files])
+    return x, np.array([classes.index(file.parent.name) for file in files])
+
+
+def inference(engine, folder, n):
+    """n photos of 224 pixels through the base, three times."""
+    import numpy as np
+
+    x = np.random.default_rng(0).normal(size=(n, 224, 224, 3)).astype(np.float32)
+    import minicnn as mc
+
+    model = mc.VGG16(include_top=False, input_shape=(224, 224, 3))
+    if engine == "minicnn":
+        def run():
+            return model.forward(x, keep=False)
+    else:
+        import torch
+
+        from benchmarks.peers import torch_network
+
+        network, images = torch_network(model, x, engine == "torch-channels-last")
+        del model, x
+
+        def run():
+            with torch.inference_mode():
+                return network(images)
+    print(resident(), flush=True)
+    for _ in range(3):
+        run()
+
+
+def transfer(engine, folder, n, epochs=20, frozen=True, size=SIZE):
+    """A new head on the base, 20 epochs; the model is saved."""
+    if engine == "minicnn":
+        import minicnn as mc
+
+        data = mc.data.ImageFolder(folder / "photos")
+        data = data.subset(range(0, len(data), len(data) // n))
+        model = mc.VGG16(include_top=False, input_shape=(size, size, 3))
+        model.freeze(None if frozen else "block4_pool")
+        model.replace_head([mc.Dense(1, kernel_initializer="zeros"), mc.Sigmoid()])
+        mc.fit(model, data, mc.losses.BinaryCrossEntropy(), mc.optimizers.Adam(1e-5),
+               epochs=epochs, batch_size=BATCH)
+        model.save(folder / "minicnn.h5")
+        return
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    x, t = photos(folder, size, n)
+    x = keras.applications.vgg16.preprocess_input(x.astype("float32"))
+    base = keras.applications.VGG16(include_top=False, weights=folder / "base.weights.h5",
+                                    input_shape=(size, size, 3))
+    for layer in base.layers:
+        layer.trainable = not frozen and layer.name.startswith("block5")
+    head = keras.Sequential([keras.layers.Flatten(),
+                             keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros")])
+    model = keras.Sequential([keras.Input((size, size, 3)), base, head])
+    learner = model
+    if engine == "keras-features":
+        x, learner = base.predict(x, batch_size=BATCH, verbose=0), head
+    learner.compile(keras.optimizers.Adam(1e-5), "binary_crossentropy", metrics=["accuracy"])
+    learner.fit(x, t, batch_size=BATCH, epochs=epochs, verbose=0)
+    model.save(folder / "keras.keras")
+
+
+def block5(engine, folder, n):
+    """Block 5 and the head learn, 10 epochs."""
+    transfer(engine, folder, n, epochs=10, frozen=False)
+
+
+def growth(engine, folder, n):
+    """The transfer job on the first n photos, at 64 pixels."""
+    transfer(engine, folder, n, size=64)
+
+
+def cold(engine, folder, n):
+    """From nothing to the features of one photo."""
+    if engine == "minicnn":
+        import minicnn as mc
+
+        model = mc.VGG16(include_top=False, input_shape=(224, 224, 3))
+        photo = mc.data.read_image(next((folder / "photos").glob("*/*.jpg")))
+        model.predict(mc.data.resize_and_crop(photo, (224, 224))[None])
+        return
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    base = keras.applications.VGG16(include_top=False, weights=folder / "base.weights.h5",
+                                    input_shape=(224, 224, 3))
+    x, _ = photos(folder, 224, 1)
+    base.predict(keras.applications.vgg16.preprocess_input(x.astype("float32")), verbose=0)
+
+
+if __name__ == "__main__":
+    job, engine, folder, *n = sys.argv[1:]
+    {"inference": inference, "transfer": transfer, "block5": block5, "cold": cold,
+     "growth": growth}[job](engine, Path(folder), int(n[0]) if n else None)
