@@ -4,11 +4,13 @@
 
 JOB: inference, transfer, block5, cold, growth; ENGINE: minicnn, keras, keras-features, torch,
 torch-channels-last. FOLDER holds photos/CLASS/*.jpg and base.weights.h5 (benchmarks.__main__ makes
-both); what a job saves is written there. inference prints its memory, in bytes, when the weights
-are loaded: what comes after is above them. Engines are imported where they are used, as importing
+both); what a job saves is written there. inference prints its peak of memory above that when the
+weights are loaded, in bytes. Engines are imported where they are used, as importing
 is part of the job.
 """
 
+import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -16,9 +18,10 @@ from pathlib import Path
 SIZE, BATCH = 96, 32
 
 
-def resident():
-    """Bytes of this process that lie in memory (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def memory(entry):
+    """VmRSS, what of this process lies in memory, or VmHWM, the most that did; bytes (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(entry)))
 
 
 def photos(folder, size, n):
@@ -55,9 +58,13 @@ def inference(engine, folder, n):
         def run():
             with torch.inference_mode():
                 return network(images)
-    print(resident(), flush=True)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back, so that it is no hidden reserve
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = memory("VmRSS")
     for _ in range(3):
         run()
+    print(memory("VmHWM") - before)
 
 
 def transfer(engine, folder, n, epochs=20, frozen=True, size=SIZE):

@@ -77,9 +77,8 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
     given_dy = to_device(np.array(dy), device)
     found = {"dx": (x, ran.backward(given_dy))}
     for part, done in zip(parts, getattr(ran, "layers", [ran]), strict=True):
-        label = f"{part.name}." if len(parts) > 1 else ""
         for key, p in part.params.items() if getattr(part, "trainable", True) else ():
-            found[f"{label}d{key}"] = p, done.grads.get(key)
+            found[f"{part.name}.d{key}" if len(parts) > 1 else f"d{key}"] = p, done.grads.get(key)
 
     noise = 4 * np.finfo(float).eps * np.abs(y * dy).sum() / eps  # rounding of a slope
     rows = [Row(name, before.shape, "", np.inf, "changed in place: work on a copy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -9,10 +10,12 @@ from itertools import count
 import numpy as np
 
 from . import summary, weights
-from .arrays import device_of, module_of, to_cpu, to_device
+from .arrays import device_of, module_of, to_cpu, to_device, xp_of
 from .errors import ArgumentError, ShapeError, whole
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .preprocessing import Preprocessing
+
+ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB and 4 GB in float32
 
 
 class Sequential:
@@ -73,12 +76,16 @@ class Sequential:
                              f"received {np.shape(x)}. {hint}".strip())
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
-        """x (N, *input_shape), float -> y. keep: keep what backward needs; predict does not."""
+        """x (N, *input_shape) -> y. keep: for backward; else part by part, of ELEMENTS an array."""
         self.check(x)
         if device_of(x) != self.device:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
                                 f"received x on {device_of(x)}. Move one: model.to(…), or "
                                 f"arrays.to_device(x, …).")
+        most = max(1, ELEMENTS[self.device] // max(map(math.prod, self.shapes())))
+        if not keep and len(x) > most:
+            return xp_of(x).concatenate([self.forward(x[i:i + most], training, keep)
+                                         for i in range(0, len(x), most)])
         for layer in self.layers:
             x = layer.forward(x, training, keep)
         self.kept_shape = x.shape if keep else None
@@ -117,11 +124,8 @@ class Sequential:
         return self.preprocessing(images)
 
     def predict(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
-        """images (N, *input_shape) -> y, in batches, keeping nothing.
-
-        uint8 images are pixels and are preprocessed here; floats are network input already.
-        NumPy in, NumPy out, whatever the device.
-        """
+        """images (N, *input_shape) -> y, in batches, keeping nothing. uint8 images are pixels and
+        preprocessed here; floats are network input already. NumPy in, NumPy out, on any device."""
         images = to_cpu(images)
         self.check(images)
         batch_size = whole(batch_size, f"{self.name}, batch_size")

@@ -1,15 +1,23 @@
 """How many threads compute: decided here, once, for BLAS and for our own.
 
-A product of two large matrices is spread over the cores by BLAS itself. Where a core's work is a
-chain of small products, BLAS gets one thread and we start the others: never both at a time.
+BLAS could spread a product over the cores by itself. But its threads wait for the next one with
+open eyes, some 25 ms long, and take the cores from whatever comes between two products. So here the
+work is cut into parts, each part's copies, products and sums follow each other on one thread while
+they are in its cache, and BLAS computes on the thread that calls it.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
+
+_own = threading.local()
+SMALL = 1 << 18  # multiplications that BLAS does on one thread anyway
 
 
 @functools.cache
@@ -31,8 +39,7 @@ def count(device: str = "cpu") -> int:
     threadpoolctl.threadpool_limits(…) say; else one a core. One for a GPU, which has its own."""
     if device != "cpu":
         return 1
-    limits = [library["num_threads"] for library in _blas().info()]
-    return max(limits, default=cores())
+    return max((library.num_threads for library in _blas().lib_controllers), default=cores())
 
 
 def cuts(total: int, most: int, workers: int = 1) -> list[slice]:
@@ -60,6 +67,15 @@ def _pool(process: int, threads: int) -> Any:
     return ThreadPoolExecutor(threads, thread_name_prefix="minicnn-compute")
 
 
+def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
+    """This thread's own memory (elements,), whatever it holds: the same again at the next call, so
+    that nothing is asked for and given back a hundred times."""
+    size = elements * np.dtype(dtype).itemsize
+    if size > getattr(_own, "memory", np.empty(0)).size:
+        _own.memory = np.empty(size, np.uint8)
+    return _own.memory[:size].view(dtype)
+
+
 def share(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> list:
     """[work(items[0::n]), work(items[1::n]), …] on n = workers threads at once, or on fewer where
     there are fewer items.
@@ -78,3 +94,21 @@ def share(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> lis
     for error in filter(None, errors):
         raise error
     return [one.result() for one in running]
+
+
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a (M, K) @ b (K, N), each thread its part of the longer side; on a GPU as it is."""
+    M, N, workers = len(a), b.shape[1], count()
+    if type(a) is not np.ndarray or workers < 2 or M * N * a.shape[1] < SMALL:
+        return a @ b
+    out, most = np.empty((M, N), np.result_type(a, b)), -(-max(M, N) // workers)
+
+    def work(pieces: Sequence[slice]) -> None:
+        for s in pieces:
+            if M > N:
+                np.matmul(a[s], b, out=out[s])
+            else:
+                np.matmul(a, b[:, s], out=out[:, s])
+
+    share(work, cuts(max(M, N), most, workers), workers)
+    return out

@@ -22,8 +22,8 @@ import numpy as np
 
 from . import ops, threads
 
-KERNEL_ELEMENTS = 5 << 19  # of U at a time
-BLOCK_ELEMENTS = 1 << 21  # of a block's tiles and products together: they stay in the cache
+KERNEL_ELEMENTS = 5 << 18  # of U at a time
+BLOCK_ELEMENTS = 1 << 20  # of a block's tiles and products together: they stay in the cache
 B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                 [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
 G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
@@ -46,27 +46,30 @@ def winograd(x: np.ndarray, W: np.ndarray, window: ops.Window,
     into, back, kernel = (np.kron(m, m).astype(x.dtype) for m in (B_T, A_T, G))
     several = 36 * C * F > KERNEL_ELEMENTS  # then each worker has filters of its own
     groups = threads.cuts(F, KERNEL_ELEMENTS // (36 * C), workers if several else 1)
-    most = max([C, *(filters.stop - filters.start for filters in groups)])
+    Fc = max((filters.stop - filters.start for filters in groups), default=0)  # of a group
+    most = max(C, Fc)
     blocks = threads.row_blocks(N, th, 72 * tw * most, BLOCK_ELEMENTS, 1 if several else workers)
     z = np.empty((N, OH, OW, F), x.dtype)
 
     def work(pairs: Sequence[tuple[slice, slice]]) -> None:
         made = None
         size = 36 * tw * most * max((rows.stop - rows.start for _, rows in pairs), default=0)
-        a, b = np.empty(size, x.dtype), np.empty(size, x.dtype)  # reused by every block
+        a, b, u = np.split(threads.workspace(2 * size + 36 * C * Fc, x.dtype), [size, 2 * size])
         for filters, rows in pairs:
             if made != filters:
-                made, U = filters, (kernel @ W[..., filters].reshape(9, -1)).reshape(36, C, -1)
+                made, part = filters, W[..., filters].reshape(9, -1)  # (9, C·Fc)
+                U = np.matmul(kernel, part, out=u[:4 * part.size].reshape(36, -1))
+                U = U.reshape(36, C, -1)
             (images, source), pads = ops.sources(x.shape, tiles, rows)
             part = z[images, 4 * (rows.start % th):, :, filters][:, :4 * (rows.stop - rows.start)]
-            n, T, Fc = len(part), (rows.stop - rows.start) * tw, U.shape[2]
+            n, T, K = len(part), (rows.stop - rows.start) * tw, U.shape[2]
             tile = a[:36 * T * C].reshape(36, n, -1, tw, C)
             for k, tap in ops.taps(ops.pad(x[images, source], pads, out=b), tiles):
                 tile[k] = tap
             V = np.matmul(into, tile.reshape(36, -1), out=b[:36 * T * C].reshape(36, -1))
-            M = np.matmul(V.reshape(36, T, C), U, out=a[:36 * T * Fc].reshape(36, T, Fc))
-            y = np.matmul(back, M.reshape(36, -1), out=b[:16 * T * Fc].reshape(16, -1))
-            y = y.reshape(16, n, -1, tw, Fc)
+            M = np.matmul(V.reshape(36, T, C), U, out=a[:36 * T * K].reshape(36, T, K))
+            y = np.matmul(back, M.reshape(36, -1), out=b[:16 * T * K].reshape(16, -1))
+            y = y.reshape(16, n, -1, tw, K)
             finish(y, filters)
             for k in range(16):
                 to = part[:, k // 4::4, k % 4::4]  # shorter where tiles stand over the edge

@@ -1,6 +1,7 @@
 """Sequential: the sanity ladder, freezing, heads, receptive fields, and that nothing breaks it."""
 
 import contextlib
+import sys
 
 import numpy as np
 import pytest
@@ -196,6 +197,23 @@ def test_an_upstream_gradient_that_does_not_fit_is_refused(layer, shape, wrong, 
 
 
 # Predict and look inside
+
+
+def test_without_keeping_a_large_batch_goes_through_in_parts(rng, monkeypatch):
+    model = Sequential([Conv2D(5, 3, padding="same"), MaxPool2D(2), Flatten(),
+                           Dense(3)], (8, 6, 3))
+    x, seen = array(rng, 7, 8, 6, 3), []
+    expected = model.forward(x)
+    forward = model.layers[0].forward
+    monkeypatch.setattr(model.layers[0], "forward",
+                        lambda x, *a: (seen.append(len(x)), forward(x, *a))[1])
+    monkeypatch.setitem(sys.modules["minicnn.model"].ELEMENTS, "cpu", 3 * 8 * 6 * 5 + 1)
+    assert_close(model.forward(x, keep=False), expected)
+    assert seen == [3, 3, 1]
+    monkeypatch.setitem(sys.modules["minicnn.model"].ELEMENTS, "cpu", 1)
+    assert_close(model.forward(x[:2], keep=False), expected[:2])
+    assert model.forward(x).shape == (7, 3) and seen[3:] == [1, 1, 7]  # a training step needs all
+    assert model.forward(x[:0], keep=False).shape == (0, 3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 5, 32])

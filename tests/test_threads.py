@@ -5,9 +5,11 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import assert_close
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from minicnn import threads
@@ -70,3 +72,27 @@ def test_cuts_are_even_small_enough_and_a_share_for_each_worker(total, most, wor
     assert all(1 <= size <= max(most, 1) for size in sizes)
     assert not sizes or max(sizes) - min(sizes) <= 1
     assert len(sizes) % workers == 0 or set(sizes) == {1}
+
+
+@given(st.integers(0, 40), st.integers(0, 30), st.integers(1, 40), st.integers(1, 5),
+       st.booleans())
+def test_matmul_is_numpys_on_any_number_of_threads(M, K, N, workers, turned):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(M, K)), rng.normal(size=(N, K)).T if turned else rng.normal(size=(K, N))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "count", lambda device="cpu": workers)
+        patch.setattr(threads, "SMALL", 0)
+        product = threads.matmul(a, b)
+    assert_close(product, np.einsum("mk,kn->mn", a, b), rtol=1e-12)
+
+
+def test_a_thread_has_its_own_workspace_and_keeps_it():
+    mine = threads.workspace(100, np.float32)
+    mine[:] = 1
+    meet = threading.Barrier(2, timeout=20)
+    theirs = threads.share(lambda items: (meet.wait(), threads.workspace(
+        100, np.float32).ctypes.data)[1], [1, 2], 2)
+    assert len({mine.ctypes.data, *theirs}) == 3
+    again = threads.workspace(40, np.float64)
+    assert again.dtype == np.float64 and again.shape == (40,)
+    assert again.ctypes.data == mine.ctypes.data

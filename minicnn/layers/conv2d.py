@@ -113,7 +113,7 @@ class Conv2D(Windowed, Affine):
         dx, (N, OH, OW, _), W2d_T = xp_of(x).zeros(x.shape, x.dtype), dz.shape, W.reshape(-1, F).T
         dz, most = dz.reshape(N * OH, OW * F), ops.BLOCK_ELEMENTS[device_of(x)]
         for rows in threads.row_blocks(N, OH, OW * len(W2d_T.T), most):
-            dcols = dz[rows].reshape(-1, F) @ W2d_T  # (M, F)·(F, KH·KW·C)
+            dcols = threads.matmul(dz[rows].reshape(-1, F), W2d_T)  # (M, F)·(F, KH·KW·C)
             ops.col2im(dcols.reshape(-1, OW, KH, KW, C), dx, window, rows)
         return dx
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import threads
 from ..errors import ShapeError, whole
 from .affine import Affine
 
@@ -46,15 +47,14 @@ class Dense(Affine):
 
     def linear(self, x: np.ndarray, finish: Callable[[np.ndarray, slice], None]) -> np.ndarray:
         """x (N, D) -> x @ W (N, units), finished."""
-        z = x @ self.weight(x.dtype)  # (N, D)·(D, units)
+        z = threads.matmul(x, self.weight(x.dtype))  # (N, D)·(D, units)
         finish(z, slice(None))
         return z
 
     def weight_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
         """Derivation: dL = <dZ, X @ dW + db>, hence dW = Xᵀ @ dZ (D, units)."""
-        return x.T @ dz
+        return threads.matmul(x.T, dz)
 
     def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
         """Derivation: dL = <dZ, dX @ W>, hence dX = dZ @ Wᵀ (N, D)."""
-        return dz @ self.weight(x.dtype).T
-
+        return threads.matmul(dz, self.weight(x.dtype).T)

@@ -48,4 +48,3 @@ class Dropout(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: y = factor · x entry by entry, hence dx = factor · dy."""
         return dy * self.kept()
-

@@ -39,7 +39,6 @@ class Pool2D(Windowed, Layer):
         return (*self.windows_shape(input_shape), input_shape[2])
 
 
-
 class MaxPool2D(Pool2D):
     """y = the largest of each window; padding counts as −∞, the first of equal maxima wins.
 

@@ -101,18 +101,15 @@ def sources(shape: tuple[int, ...], window: Window, rows: slice
 
 def share_columns(work: Callable[[Iterator[tuple[slice, np.ndarray]]], Any], x: np.ndarray,
                   window: Window) -> list:
-    """[work(blocks), …], one call a thread: together they get im2col of x (N, H, Wd, C), block by
-    block, so the whole column matrix never exists.
-
-    blocks yields (rows, cols): which of the N·OH output rows, and their piece (M, KH·KW·C) of the
-    column matrix, overwritten by the next block.
-    """
+    """[work(blocks), …], a call a thread: together they get im2col of x (N, H, Wd, C), which never
+    exists as a whole. blocks yields (rows, cols): which of the N·OH output rows, and their piece
+    (M, KH·KW·C), overwritten by the next one."""
     OH, OW = window.output_size(x.shape[1:3])
     row_elements = OW * window.kernel[0] * window.kernel[1] * x.shape[3]
 
     def columns(some: Sequence[slice]) -> Iterator[tuple[slice, np.ndarray]]:
-        buffer = xp_of(x).empty(row_elements * max((s.stop - s.start for s in some), default=0),
-                                x.dtype)
+        empty = threads.workspace if device_of(x) == "cpu" else xp_of(x).empty
+        buffer = empty(row_elements * max((s.stop - s.start for s in some), default=0), x.dtype)
         for rows in some:
             out = buffer[:(rows.stop - rows.start) * row_elements]
             yield rows, im2col(x, window, rows, out).reshape(-1, row_elements // OW)
@@ -157,6 +154,6 @@ def implicit_gemm(x: np.ndarray, W: np.ndarray, window: Window) -> np.ndarray:
         return z
     z = None
     for k, tap in taps(pad(x, window.pads), window):
-        product = tap.reshape(-1, tap.shape[3]) @ W[divmod(k, window.kernel[1])]  # (M, C)·(C, F)
+        product = threads.matmul(tap.reshape(-1, tap.shape[3]), W[divmod(k, window.kernel[1])])
         z = product if z is None else np.add(z, product, out=z)
     return z.reshape(N, OH, OW, F)
