@@ -64,15 +64,14 @@ def paired(ours, theirs, pairs):
 
 
 def process(*arguments):
-    """(seconds, peak bytes of memory, what it printed) of `python -m benchmarks.jobs …`."""
+    """(seconds, bytes of memory that it printed last) of `python -m benchmarks.jobs …`."""
     start = time.perf_counter()
     child = subprocess.Popen([sys.executable, "-m", "benchmarks.jobs", *map(str, arguments)],
                              stdout=subprocess.PIPE, text=True)
-    printed = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        sys.exit(f"benchmarks: the job {arguments} failed with status {status}.")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024, printed
+    printed, _ = child.communicate()
+    if child.returncode:
+        sys.exit(f"benchmarks: the job {arguments} failed with status {child.returncode}.")
+    return time.perf_counter() - start, int(printed.split()[-1])
 
 
 def prepare(folder):
@@ -120,7 +119,7 @@ def inference(args, folder):
 
     from benchmarks.peers import torch_network
 
-    model, peak = mc.VGG16(include_top=False, input_shape=(224, 224, 3)), sgemm_peak()
+    model, best_rate = mc.VGG16(include_top=False, input_shape=(224, 224, 3)), sgemm_peak()
     for N in (1, 8):
         x = np.random.default_rng(0).normal(size=(N, 224, 224, 3)).astype(np.float32)
 
@@ -134,14 +133,14 @@ def inference(args, folder):
 
         ratio, ours, best = paired(lambda x=x: model.forward(x, keep=False),
                                    [theirs(False), theirs(True)], args.pairs)
-        direct, done = (flops / ours / 1e9 / peak for flops in arithmetic(model, N))
+        direct, done = (flops / ours / 1e9 / best_rate for flops in arithmetic(model, N))
         yield (f"VGG16 base, inference, 224 px, batch {N}", "PyTorch", ratio,
-               f"{ours:.3g} s against {best:.3g} s; {direct:.0%} of the sgemm peak ({peak:.0f} "
-               f"GFLOP/s) by the definition, {done:.0%} done")
+               f"{ours:.3g} s against {best:.3g} s; {direct:.0%} of the sgemm peak "
+               f"({best_rate:.0f} GFLOP/s) by the definition, {done:.0%} done")
         above = {}
         for engine in ("minicnn", *LAYOUTS):
             runs = [process("inference", engine, folder, N) for _ in range(3)]
-            above[engine] = median(int(printed) for _, _, printed in runs) / 1e6
+            above[engine] = median(peak for _, peak in runs) / 1e6
         best = min(above[layout] for layout in LAYOUTS)
         yield (f"the same, batch {N}: peak memory above the weights", "PyTorch",
                above["minicnn"] / best, f"{above['minicnn']:.0f} MB against {best:.0f} MB")

@@ -4,9 +4,9 @@
 
 JOB: inference, transfer, block5, cold, growth; ENGINE: minicnn, keras, keras-features, torch,
 torch-channels-last. FOLDER holds photos/CLASS/*.jpg and base.weights.h5 (benchmarks.__main__ makes
-both); what a job saves is written there. inference prints its peak of memory above that when the
-weights are loaded, in bytes. Engines are imported where they are used, as importing
-is part of the job.
+both); what a job saves is written there. The last line that a job prints is the peak of its memory
+in bytes; of inference, what that is above the memory when the weights are loaded. Engines are
+imported where they are used, as importing is part of the job.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ def photos(folder, size, n):
 
 
 def inference(engine, folder, n):
-    """n photos of 224 pixels through the base, three times."""
+    """n photos of 224 pixels through the base, three times -> bytes above the weights."""
     import numpy as np
 
     x = np.random.default_rng(0).normal(size=(n, 224, 224, 3)).astype(np.float32)
@@ -64,7 +64,7 @@ def inference(engine, folder, n):
     before = memory("VmRSS")
     for _ in range(3):
         run()
-    print(memory("VmHWM") - before)
+    return memory("VmHWM") - before
 
 
 def transfer(engine, folder, n, epochs=20, frozen=True, size=SIZE):
@@ -131,5 +131,6 @@ def cold(engine, folder, n):
 
 if __name__ == "__main__":
     job, engine, folder, *n = sys.argv[1:]
-    {"inference": inference, "transfer": transfer, "block5": block5, "cold": cold,
-     "growth": growth}[job](engine, Path(folder), int(n[0]) if n else None)
+    above = {"inference": inference, "transfer": transfer, "block5": block5, "cold": cold,
+             "growth": growth}[job](engine, Path(folder), int(n[0]) if n else None)
+    print(memory("VmHWM") if above is None else above)

@@ -22,8 +22,8 @@ import numpy as np
 
 from . import ops, threads
 
-KERNEL_ELEMENTS = 5 << 18  # of U at a time
-BLOCK_ELEMENTS = 1 << 20  # of a block's tiles and products together: they stay in the cache
+KERNEL_ELEMENTS = 5 << 19  # of U at a time
+BLOCK_ELEMENTS = 1 << 21  # of a block's tiles and products together: they stay in the cache
 B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                 [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
 G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24

@@ -102,6 +102,8 @@ def maximise(model: Sequential, target: Asked = None, *, steps: int = 64, octave
     # a position, and rows after Flatten, belong to one size
     seen = size if fixed_size(score.layers) or score.weight.ndim > 1 else None
 
+    slopes = []  # was there any, at each step?
+
     def uphill(p: np.ndarray) -> tuple[float, np.ndarray]:
         y = run(score.layers, to_input(model, p), keep=True)
         places = y[0, ..., 0].size if score.weight.ndim == 1 else 1
@@ -109,6 +111,7 @@ def maximise(model: Sequential, target: Asked = None, *, steps: int = 64, octave
         if not np.isfinite(to_cpu(score.values(y))).all():
             raise ArgumentError(f"{score.name}: expected a finite score to climb, received "
                                 f"{float(score.values(y)[0])}. Are the weights finite?")
+        slopes.append(bool((dx != 0).any()))
         return float(score.values(y)[0]) / places, to_image(model, dx)
 
     p, scores, frames = start(*sizes[0]), [], []
@@ -119,5 +122,9 @@ def maximise(model: Sequential, target: Asked = None, *, steps: int = 64, octave
             lambda done, total, k=k: progress(k * steps + done, len(sizes) * steps))
         scores += found
         frames += [resized(one, size) for one in grown]
+    if not any(slopes):
+        raise ArgumentError(f"{score.name}: expected a score that some pixel changes, received one "
+                            f"without a slope at every step. Is it dead? Choose another unit or "
+                            f"seed.")
     return Maximised(score.name, as_pixels(p), np.array(scores),
                      np.stack([as_pixels(one) for one in frames]), sizes, score.layer, score.unit)

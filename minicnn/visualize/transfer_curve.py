@@ -32,6 +32,7 @@ from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam
 from ..training import class_probabilities, fit
+from ..training.sources import storage
 from ..training.transfer import step_size
 from .photos import Progress, bounded, cut_to_size, photo_batches, silent
 from .results import Result
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BATCH = 32
+BUDGET = 1 << 29  # bytes of features in memory; more go to a temporary file
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # photos of each class, as many as there are
 
 
@@ -114,13 +116,14 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     base = VGG16(include_top=False, input_shape=(size, size, 3))
     layers = base.layers[:base.index(cut) + 1]
     total = len(data) + folds * len(counts)
-    X = []
-    for _, _, x in photo_batches(base, data, bounded(base, len(layers)),
+    X = None
+    for indices, _, x in photo_batches(base, data, bounded(base, len(layers)),
                                  lambda done, _: progress(done, total)):
         for layer in layers:
             x = layer.forward(x, keep=False)
-        X.append(x.reshape(len(x), -1))
-    X = np.concatenate(X)
+        x = x.reshape(len(x), -1)
+        X = storage((len(data), x.shape[1]), x.dtype, BUDGET) if X is None else X
+        X[indices] = x
     small = (28, 28, 3)
     pixels = cut_to_size(SmallCNN(len(data.classes), small), data)
     numbered = Dataset(range(len(data)), data.labels, data.classes, data.names)

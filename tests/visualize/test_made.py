@@ -282,6 +282,10 @@ def test_bad_input_is_refused():
         inversion(model, picture(), tv=-1)
     with assert_refused("images (H, W, C)"):
         maximise(mc.Sequential([mc.Dense(2)], (7,)))
+    dead = network()
+    dead["conv1"].params["b"][3] = -1e6
+    with assert_refused("conv1, map 3", "slope", "dead"):
+        maximise(dead, Unit("conv1", 3), steps=2)
     broken = network()
     broken["conv1"].params["b"][:] = np.nan
     with assert_refused("a", "finite", "nan"):
