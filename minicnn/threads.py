@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 _own = threading.local()
+_sharing = threading.Lock()  # two callers would each give BLAS back what the other has left it
 SMALL = 1 << 18  # multiplications that BLAS does on one thread anyway
 
 
@@ -64,7 +65,7 @@ def _pool(process: int, threads: int) -> Any:
     """Threads that stay; a process that was forked starts its own."""
     from concurrent.futures import ThreadPoolExecutor
 
-    return ThreadPoolExecutor(threads, thread_name_prefix="minicnn-compute")
+    return ThreadPoolExecutor(threads, "minicnn-compute", lambda: setattr(_own, "working", True))
 
 
 def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
@@ -82,12 +83,12 @@ def share(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> lis
 
     BLAS is held to one thread meanwhile. Who gets what is fixed, and so is the order of the
     results: sums of them are the same to the last bit in every run. The first error is raised when
-    all have ended.
+    all have ended. Who calls while others share waits; a worker that shares again does all itself.
     """
     workers = min(workers, len(items))
-    if workers < 2:
+    if workers < 2 or getattr(_own, "working", False):
         return [work(items)]
-    with _blas().limit(limits=1):
+    with _sharing, _blas().limit(limits=1):
         pool = _pool(os.getpid(), workers)
         running = [pool.submit(work, items[k::workers]) for k in range(workers)]
         errors = [one.exception() for one in running]  # waits for each

@@ -52,6 +52,20 @@ def test_an_error_is_raised_when_all_have_ended():
     assert sorted(ended) == [1, 2] and blas() == before
 
 
+def test_callers_at_the_same_time_leave_blas_as_it_was_and_workers_may_share_again():
+    before, found = blas(), []
+
+    def caller():
+        for _ in range(20):
+            found.append(threads.share(lambda items: threads.share(sum, items, 2), [1, 2, 3], 2))
+    callers = [threading.Thread(target=caller) for _ in range(4)]
+    for one in callers:
+        one.start()
+    for one in callers:
+        one.join(60)
+    assert found == [[[4], [2]]] * 80 and blas() == before
+
+
 def test_as_many_threads_as_the_user_allows_blas():
     with threadpool_limits(1):
         assert threads.count() == 1
