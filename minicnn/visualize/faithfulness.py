@@ -120,7 +120,7 @@ def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attrib
         else:
             changed = np.stack([pixels, masked_photo(pixels, heat),
                                 *deleted(pixels, heat, fractions),
-                                *deleted(pixels, -heat, 1 - fractions, blurred(pixels))])
+                                *deleted(blurred(pixels), heat, fractions, pixels)])
             names.append(data.names[i])
             targets.append(score.name)
             curves.append(probabilities(model, score, changed, batch_size))

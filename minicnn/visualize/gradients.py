@@ -128,7 +128,7 @@ def integrated_gradients(model: Sequential, image: np.ndarray, target: Asked = N
     """(x − x₀) times the mean gradient on the straight way from x₀ to x.
 
     steps: gradients taken. rule: "adaptive" (above), or "midpoint", steps equal intervals.
-    baseline: x₀ as `image` is given; None is network input 0, the mean colour of the training.
+    baseline: x₀ as `image` is given; None is network input 0, the recipe's mean colour.
     Keeps all gradients: steps photos in memory.
     Raises ArgumentError for steps below 2, another rule or a baseline of another shape.
     """

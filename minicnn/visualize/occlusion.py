@@ -20,7 +20,7 @@ from ..layers import Layer, Sigmoid, Softmax
 from ..model import Sequential
 from .photos import Progress, bounded, silent
 from .results import Result
-from .targets import Asked, Score, Unit, has_classes, layer_index, photo_input, score_of
+from .targets import Asked, Score, Unit, copies, has_classes, layer_index, photo_input, score_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,15 +30,16 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#f
 
 @dataclass
 class Occlusion(Result):
-    """pixels (H, Wd, 3); tops (R,), lefts (Q,): corners of the squares of `size` pixels;
-    scores, probabilities, activity, labels (R, Q): S, p(class), activity of the map `unit` of
-    `layer`, most probable class, each with the square at that place; score, probability, clear,
-    label: the same of the untouched photo; values (H, Wd): the mean drop of S at each pixel.
+    """pixels (H, Wd, 3); tops (R,), lefts (Q,): corners of the squares of `size` pixels, of the
+    grey `fill`; scores, probabilities, activity, labels (R, Q): S, p(class), activity of the map
+    `unit` of `layer`, most probable class, each with the square at that place; score, probability,
+    clear, label: the same of the untouched photo; values (H, Wd): the mean drop of S at each pixel.
     probabilities and labels are None where the network or the target has none."""
 
     target: str
     pixels: np.ndarray
     size: int
+    fill: float
     tops: np.ndarray
     lefts: np.ndarray
     scores: np.ndarray
@@ -60,7 +61,7 @@ class Occlusion(Result):
         axes = figure.subplots(1, 4 if self.labels is not None else 3)
         middle = self.tops[len(self.tops) // 2], self.lefts[len(self.lefts) // 2]
         shown = self.pixels.copy()
-        shown[middle[0]:middle[0] + self.size, middle[1]:middle[1] + self.size] = 128
+        shown[middle[0]:middle[0] + self.size, middle[1]:middle[1] + self.size] = self.fill
         drawing.show_image(axes[0], shown, f"a square of {self.size} pixels")
         if self.probabilities is None:
             drawing.show_map(axes[1], self.scores, f"score ({self.score:.3g} without)")
@@ -128,6 +129,9 @@ def occlusion(model: Sequential, image: np.ndarray, target: Asked = None, *,
     if size > min(H, Wd):
         raise ArgumentError(f"occlusion: expected a size of at most {min(H, Wd)} pixels, that of "
                             f"the photo, received {size}.")
+    if stride > size:
+        raise ArgumentError(f"occlusion: expected a stride of at most the size, {size}, so that a "
+                            f"square covers every pixel, received {stride}.")
     tops, lefts = (np.append(np.arange(0, n - size, stride), n - size) for n in (H, Wd))
     asks_class = has_classes(model) and not isinstance(target, Unit)
     tail = _tail(model, score, asks_class)
@@ -161,7 +165,7 @@ def occlusion(model: Sequential, image: np.ndarray, target: Asked = None, *,
             p = np.append(clear[2], outputs, axis=0)[:, score.unit if K > 1 else 0]
             p = 1 - p if K == 1 and score.unit == 0 else p
     return Occlusion(
-        score.name, pixels, size, tops, lefts, S.reshape(grid), None if p is None else
+        score.name, pixels, size, fill, tops, lefts, S.reshape(grid), None if p is None else
         p[1:].reshape(grid), activity.reshape(grid), None if labels is None else
         labels[1:].reshape(grid), drop / np.maximum(covered, 1), float(clear[0][0]),
         None if p is None else float(p[0]), float(clear[1][0, unit]),
@@ -189,9 +193,9 @@ def _last_activation(model: Sequential) -> Layer | None:
 def _tail(model: Sequential, score: Score, asks_class: bool) -> list[Layer]:
     """The layers from the score's y to the network's output."""
     if not asks_class:
-        return model.layers[len(score.layers):]
+        return copies(model.layers[len(score.layers):])
     last = _last_activation(model)
-    return [] if last is None else [last]
+    return [] if last is None else copies([last])
 
 
 def _look(score: Score, tail: list[Layer], place: int, x: np.ndarray

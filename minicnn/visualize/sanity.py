@@ -61,6 +61,10 @@ class Randomisation(Result):
         mean = found.mean()
         if abs(mean) < LIMIT:
             return f"passed: the map goes with the weights (mean correlation {mean:.2f})"
+        flat = len(self.correlation) - len(found)
+        if flat:
+            return (f"not passed, nor clearly failed: the map stays in {len(found)} networks "
+                    f"(mean correlation {mean:.2f}) and is flat in {flat}")
         return (f"failed: the map stays without the weights (mean correlation {mean:.2f}); it "
                 f"shows the photo more than the network")
 

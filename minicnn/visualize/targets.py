@@ -4,7 +4,7 @@ Every question becomes one number, the score S(x), so that its gradient dS/dx ex
 
     class k of a softmax      S = z_k, the logit, not p_k: softmax lets the other classes speak, too
     one sigmoid output        S = z for class 1 and S = −z for class 0: log(p / (1 − p)) of that
-                              class, so a map for class 0 is the negative of the map for class 1
+                              class, so the gradient for class 0 is the negative of that for 1
     a unit (layer, k)         S = y[k]
     a feature map             S = Σ_{i,j} y[i, j, k], or y[i, j, k] with a position
 """
@@ -29,7 +29,7 @@ from ..model import Sequential
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit or feature map as a target. layer None: the last layer that gives maps; unit None: the
+    """A unit or feature map as a target. layer None: the last convolution; unit None: the
     strongest for the photo; position (i, j): one place of the map, None the sum over all."""
 
     layer: str | None = None
@@ -42,7 +42,7 @@ Asked = int | str | Unit | None  # class number, class name, unit; None: the mos
 
 
 def layer_index(model: Sequential, name: str | None = None) -> int:
-    """Place of the named layer, or of the last one whose window is a part of the image."""
+    """Place of the named layer, or of the last convolution."""
     names = [layer.name for layer in model.layers]
     if name is None:
         return names.index(maps_layer(model))

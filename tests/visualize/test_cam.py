@@ -18,6 +18,7 @@ from minicnn.visualize.cam import (
     layer_cam,
     score_cam,
 )
+from minicnn.visualize.gradients import guided_backprop
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting (forward|backward|full)")
 ALL = [grad_cam, grad_cam_pp, layer_cam, guided_grad_cam, score_cam]
@@ -134,6 +135,18 @@ def test_one_sigmoid_output_gives_class_0_the_negative_grad_cam_of_class_1():
     assert_close(np.array([no.score, yes.score]), np.array([-z, z]))
     expected = captum.LayerGradCam(net, net[4]).attribute(nchw(photo()), 0)[0, 0].detach().numpy()
     assert_close(yes.values, enlarged(expected))
+
+
+@pytest.mark.parametrize("method", [*ALL, guided_backprop])
+def test_class_0_of_one_sigmoid_output_asks_for_the_negative_logit(method):
+    model, _ = both(units=1)
+    model.layers.append(mc.Sigmoid())
+    other, _ = both(units=1)
+    other.layers.append(mc.Sigmoid())
+    other["logits"].params = {key: -p for key, p in other["logits"].params.items()}
+    found = method(model, photo(), 0)
+    assert np.abs(found.values).max() > 0
+    assert_close(found.values, method(other, photo(), 1).values)
 
 
 @pytest.mark.parametrize("method", ALL)

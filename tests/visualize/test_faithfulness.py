@@ -53,6 +53,15 @@ def test_a_map_of_the_pixel_that_decides_has_no_drop_and_falls_at_once():
     assert result.insertion[0, 0] == pytest.approx(sigma(8 * round(255 * own) / 255 - 4), rel=1e-6)
 
 
+def test_equal_values_of_the_map_come_back_in_the_order_in_which_they_were_deleted():
+    result = faithfulness(bright_spot_net(), PHOTO, pointing_at((2, 2)), steps=20)  # (0, 0) second
+    bright = sigma(4)
+    assert_close(result.deletion[0, :2], np.array([bright, bright]), 1e-6)
+    assert (result.deletion[0, 2:] < bright / 2).all()
+    assert (result.insertion[0, :2] < bright - 0.01).all()  # blurred
+    assert_close(result.insertion[0, 2:], np.full(19, bright), 1e-6)
+
+
 def test_a_map_of_another_pixel_loses_the_class():
     right, wrong = (faithfulness(bright_spot_net(), PHOTO, pointing_at(place))
                     for place in ((0, 0), (3, 4)))

@@ -97,6 +97,7 @@ def test_picture_and_text(tmp_path):
 
 @pytest.mark.parametrize("words, options", [
     (("at most 10", "11"), {"size": 11}), (("at least 1",), {"stride": 0}),
+    (("at most the size, 2", "3"), {"size": 2, "stride": 3}),
     (("0 (black)",), {"fill": 300}), (("conv2",), {"layer": "conv3"}),
     (("feature maps",), {"layer": "dense"}), (("batch_size",), {"batch_size": 0})])
 def test_bad_arguments_are_refused(words, options):
@@ -114,3 +115,19 @@ def test_a_network_of_nan_is_said_to_be_one():
     model["conv2"].params["W"] = model["conv2"].params["W"] * np.nan
     text = str(occlusion(model, photo(), 1, size=4, fill=0))
     assert "not finite" in text and "kept" not in text
+
+
+@pytest.mark.parametrize("target", [1, Unit("conv1", 0)])
+def test_looking_disturbs_no_training_step(target):
+    model, _ = both(softmax=True)
+    y = model.forward(photo()[None])
+    occlusion(model, photo(), target, size=4, fill=0)
+    assert model.backward(y).shape == (1, 12, 10, 3)
+
+
+def test_the_figure_shows_the_square_that_was_used():
+    result = occlusion(both()[0], photo(), 1, size=4, stride=4, fill=255)
+    picture = np.asarray(result.figure().axes[0].images[0].get_array())
+    changed = (picture != result.pixels).any(axis=-1)
+    top, left = (places.min() for places in np.nonzero(changed))
+    assert changed.sum() == 16 and (picture[top:top + 4, left:left + 4] == 255).all()

@@ -9,7 +9,7 @@ import minicnn as mc
 from minicnn.visualize import Unit
 from minicnn.visualize.attribution import Attribution
 from minicnn.visualize.gradients import gradient
-from minicnn.visualize.sanity import randomisation_check, rank_correlation, ranks
+from minicnn.visualize.sanity import Randomisation, randomisation_check, rank_correlation, ranks
 
 
 def spearman(a, b):
@@ -90,3 +90,10 @@ def test_a_flat_map_says_that_nothing_can_be_told():
     result = randomisation_check(both()[0], photo(), lambda *_: result_of(np.zeros((12, 10))))
     assert "zero everywhere" in result.verdict and np.isnan(result.correlation).all()
     assert result.figure().axes
+
+
+def test_a_map_that_is_lost_in_deeper_networks_has_not_clearly_failed():
+    nan = float("nan")
+    result = Randomisation("m", "t", np.zeros((2, 2, 3), np.uint8), np.eye(2), ["a", "b", "c"],
+                           np.zeros((3, 2, 2)), np.array([0.9, nan, nan]))
+    assert "nor clearly failed" in result.verdict and "flat in 2" in result.verdict
