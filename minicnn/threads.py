@@ -20,6 +20,10 @@ _own = threading.local()
 _sharing = threading.Lock()  # two callers would each give BLAS back what the other has left it
 SMALL = 1 << 18  # multiplications that BLAS does on one thread anyway
 
+# glibc gives the memory of large arrays back to the system at once, to fetch it again page by page,
+# a quarter of a small network's time, until it has seen one of 32 MB come and go (untouched: free).
+np.empty((32 << 20) - (1 << 13), np.uint8)
+
 
 @functools.cache
 def _blas() -> Any:

@@ -34,10 +34,8 @@ def bias_relu(z: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """np.where(mask, x, 0), on a processor, several times as fast: all bits of x or none."""
-    bits = mask.astype(np.int32 if x.dtype == np.float32 else np.int64)
-    np.negative(bits, out=bits)
-    bits &= x.view(bits.dtype)
-    return bits.view(x.dtype)
+    bits = (-mask.view(np.int8)).astype(np.int32 if x.dtype == np.float32 else np.int64)
+    return np.bitwise_and(bits, x.view(bits.dtype), out=bits).view(x.dtype)
 
 
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:

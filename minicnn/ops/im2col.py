@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from .. import threads
 from ..arrays import device_of, xp_of
@@ -48,10 +49,10 @@ def im2col(x: np.ndarray, window: Window, rows: slice | None = None,
                *window.geometry(x.shape))
         return cols
     (images, source), pads = sources(x.shape, window, rows)
-    view = np.lib.stride_tricks.sliding_window_view(pad(x[images, source], pads), window.kernel,
-                                                    axis=(1, 2))  # copies nothing
-    view = view[:, ::window.strides[0], ::window.strides[1]].transpose(0, 1, 2, 4, 5, 3)
-    np.copyto(cols.reshape(view.shape), view)  # (n, rows of each, OW, KH, KW, C)
+    part, (SH, SW) = pad(x[images, source], pads), window.strides
+    n, h, w, c = part.strides  # a step down or right, of window or pixel, is one in memory, too
+    cols_of = cols.reshape(len(part), -1, *shape[1:])  # (n, rows of each, OW, KH, KW, C)
+    cols_of[...] = as_strided(part, cols_of.shape, (n, SH * h, SW * w, h, w, c), writeable=False)
     return cols
 
 

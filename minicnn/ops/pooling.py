@@ -65,8 +65,9 @@ def unpool(y: np.ndarray, switches: np.ndarray, shape: tuple[int, ...], window: 
         _launch("unpool", shape, window, y, switches, x)
         return x
     padded = pad(np.zeros(shape, y.dtype), window.pads)
+    apart = window.kernel[0] <= window.strides[0] and window.kernel[1] <= window.strides[1]
     for k, tap in taps(padded, window):
-        tap += masked(y, switches == k)
+        (np.copyto if apart else np.ndarray.__iadd__)(tap, masked(y, switches == k))
     return crop(padded, window.pads)
 
 
