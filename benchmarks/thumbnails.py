@@ -16,7 +16,7 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main as minicnn
-from minicnn.look import METHODS
+from minicnn.cli.methods import METHODS
 from minicnn.training import from_scratch
 
 FOLDER = Path(__file__).parent.parent / "docs" / "look"

@@ -16,7 +16,7 @@ PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
 ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializers.py",
           "model.py", "gradcheck.py")
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
-HOUSE = ["cli", "look", "progress", "report", "visualize", "training", "data", "models",
+HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "gradcheck", "model", "summary", "weights", "losses", "optimizers", "layers",
          "initializers", "winograd", "ops", "preprocessing", "launch", "arrays", "cuda",
          "simulator", "threads", "cache", "drawing", "errors"]

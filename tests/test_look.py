@@ -10,7 +10,7 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main, parser
-from minicnn.look import ATTRIBUTIONS, METHODS, look_job
+from minicnn.cli.methods import ATTRIBUTIONS, METHODS, look_job
 
 ROOT = Path(__file__).parent.parent
 SLOW = {"evolution", "ablation", "transfer-curve", "probes", "correspondence"}  # tests of their own

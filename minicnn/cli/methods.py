@@ -15,13 +15,13 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from .data import photo_paths, photos, read_image, read_photos, sample
-from .errors import ArgumentError, whole
-from .model import Sequential
-from .models import VGG16, load
-from .progress import Bar
-from .visualize.results import PICTURES, Result, writable
-from .visualize.targets import Unit
+from ..data import photo_paths, photos, read_image, read_photos, sample
+from ..errors import ArgumentError, whole
+from ..model import Sequential
+from ..models import VGG16, load
+from ..progress import Bar
+from ..visualize.results import PICTURES, Result, writable
+from ..visualize.targets import Unit
 
 ONE, MANY, CLASSES, MAYBE, NONE = "one photo", "photos", "photos in classes", "photos or none", ""
 OWN, SPLIT = "photos in classes, or its own", "photos in classes, to split, or its own"
@@ -55,7 +55,7 @@ class Method:
     def load(self) -> Callable[..., Result]:
         """The function itself."""
         module, name = self.function.split(".")
-        return getattr(import_module(f".visualize.{module}", __package__), name)
+        return getattr(import_module(f"minicnn.visualize.{module}"), name)
 
     def keywords(self) -> dict[str, str]:
         """{flag: keyword of the function}."""
@@ -291,7 +291,7 @@ def atlas_job(args: argparse.Namespace) -> Job:
     data, skipped = read_photos(words) if words else (sample("test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args)
     layers = args.layers and args.layers.split(",")
-    from .report.atlas import write_atlas
+    from ..report.atlas import write_atlas
 
     keywords = {"layers": layers, "maps": args.maps, "progress": Bar("atlas"),
                 "image": None if words else read_image(photos()["chelsea"])}

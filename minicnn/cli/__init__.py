@@ -1,0 +1,54 @@
+"""`minicnn …`: arguments in, calls, text out; nothing else. A file a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from .. import __version__
+from ..arrays import DEVICES
+from ..errors import MiniCNNError
+from . import gradcheck, look, predict, train
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    main = argparse.ArgumentParser(prog="minicnn",
+                                   description="Convolutional networks from scratch.")
+    main.add_argument("--version", action="version", version=f"minicnn {__version__}")
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run, text: str):
+        p = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        p.set_defaults(run=run)
+
+        def option(flag: str, kind, default, unit: str, text: str) -> None:
+            shown = "" if default is None else f" (default: {default})"
+            p.add_argument(*flag.split(), type=kind, default=default, metavar=unit,
+                           help=text + shown)
+        p.add_argument("--device", choices=DEVICES, default="cpu",
+                       help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13), "
+                            "cuda-sim its kernels on the processor, slowly (needs a C++ compiler)")
+        return p, option
+
+    for module in (train, predict, look, gradcheck):
+        module.add(command)
+    return main
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: 0, 1 where gradcheck found a wrong gradient, 2 and one sentence for an error."""
+    args, more = parser().parse_known_args(argv)
+    if more and ("words" not in args or any(word[0] == "-" for word in more)):
+        parser().error(f"unrecognized arguments: {' '.join(more)}")
+    if more:  # words behind an option: look grad-cam --unit 3 photo.jpg
+        args.words += more
+    try:
+        return args.run(args) or 0
+    except MiniCNNError as error:
+        print(f"minicnn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("minicnn: stopped.", file=sys.stderr)
+        return 130

@@ -1,0 +1,73 @@
+"""`minicnn gradcheck`: analytic against numeric gradients."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ArgumentError, FileError, MiniCNNError, whole
+from ..gradcheck import Gradcheck
+from ..selfcheck import check_all, check_user_layer
+
+
+def add(command: Callable) -> None:
+    """The command and its options."""
+    p, option = command("gradcheck", gradcheck_command, "check gradients by central differences")
+    p.add_argument("layer", nargs="?", metavar="FILE.py:ClassName",
+                   help="a layer of your own; without it, all of minicnn's are checked")
+    option("--shape", shape, None, "N,H,W,C", "of the random x for your layer (default: 2,6,7,3)")
+    option("--seed", int, 0, "N", "of the random numbers")
+
+
+def gradcheck_command(args: argparse.Namespace) -> int:
+    """A table of analytic against numeric gradients; 1 where one is wrong."""
+    if args.shape and not args.layer:
+        raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
+                            "minicnn's layers are checked on shapes of their own.")
+    whole(args.seed, "--seed", least=0)
+    results = [check_user_class(args)] if args.layer else check_all(args.seed, args.device)
+    print(f"{'layer':<34} {'gradient':<16} {'shape':<16} {'checked':<14} {'error':>8}")
+    for result in results:
+        print(result)
+    wrong = sum(row.note != "ok" for result in results for row in result.rows)
+    if args.layer and len(results[0].rows) == 1:
+        print("No parameters were found in .params, so only dx was checked.")
+    print(f"{wrong} wrong" if wrong else
+          "All gradients agree with central differences (relative error, float64).")
+    return 1 if wrong else 0
+
+
+def check_user_class(args: argparse.Namespace) -> Gradcheck:
+    """gradcheck of FILE.py:ClassName. Runs that file, which is the user's own."""
+    file, _, name = args.layer.rpartition(":")
+    if not file.endswith(".py") or not Path(file).is_file():
+        raise FileError(f"{args.layer}: expected FILE.py:ClassName with a Python file that exists.")
+    try:
+        found = runpy.run_path(file)
+        if not isinstance(found.get(name), type):
+            classes = [key for key, value in found.items()
+                       if isinstance(value, type) and value.__module__ == "<run_path>"]
+            raise ArgumentError(f"{file}: expected a class {name!r}, "
+                                f"found {', '.join(classes) or 'none'}.")
+        return check_user_layer(found[name](), args.shape or (2, 6, 7, 3), args.seed,
+                                args.device)
+    except MiniCNNError:
+        raise
+    except Exception as error:  # whatever the user's code raises becomes a sentence with its line
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                 if frame.filename == file]
+        raise ArgumentError(
+            f"{file}, line {(lines or [getattr(error, 'lineno', '?')])[-1]}: expected a {name} "
+            f"made without arguments, with forward(x, training=False, keep=True) and "
+            f"backward(dy), received {type(error).__name__}: {error}.") from error
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """2,6,7,3 -> (2, 6, 7, 3)."""
+    sizes = tuple(int(part) for part in text.split(","))
+    if min(sizes) < 1:
+        raise ValueError
+    return sizes

@@ -1,0 +1,48 @@
+"""`minicnn look` and `minicnn atlas`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from .methods import METHODS, OPTIONS, atlas_job, listing, look_job
+
+
+def add(command: Callable) -> None:
+    """The command and its options."""
+    p, option = command("look", look_command, "show what the layers of a network see")
+    p.set_defaults(job=look_job)
+    p.add_argument("words", nargs="*", metavar="METHOD [MODEL] [PHOTO]",
+                   help="without any, the methods are listed. MODEL: vgg16 (the base that ships), "
+                        "vgg16-top (with its 1,000 classes, downloaded once), or a model.h5. "
+                        "PHOTO: photos or folders; without, built-in ones")
+    for flag, (kind, unit, text) in OPTIONS.items():
+        option(f"--{flag}", kind, None, unit, text)
+    option("-o --output", str, None, "FILE", "a picture (.png, .pdf, .svg), the numbers (.npz), of "
+                                             "maximise a .gif, too (default: look-METHOD.png)")
+    p.add_argument("--force", action="store_true", help="overwrite the output file")
+    p, option = command("atlas", look_command, "write one page that shows what the layers see")
+    p.set_defaults(job=atlas_job)
+    p.add_argument("words", nargs="*", metavar="[MODEL] [PHOTO]", help="as of look")
+    option("-o --output", str, "atlas.html", "FILE", "the page")
+    option("--layers", str, None, "LAYER,LAYER", "which layers are shown")
+    option("--maps", int, 4, "N", "how many maps of each layer")
+    option("--size", int, None, "PIXELS", "side of vgg16's input (default: 128)")
+    p.add_argument("--force", action="store_true", help="overwrite the page")
+
+
+def look_command(args: argparse.Namespace) -> int:
+    """An analysis or the atlas: its numbers and its file; 2 where a photo could not be read."""
+    if args.job is look_job and (not args.words or args.words[0] not in METHODS):
+        print(listing())
+        if not args.words:
+            return 0
+    job = args.job(args)
+    for reason in job.skipped:
+        print(f"minicnn: {reason}", file=sys.stderr)
+    if job.skipped:
+        print(f"{len(job.skipped)} skipped")
+    for part in job.run():
+        print(part)
+    return 2 if job.skipped else 0
