@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from ..errors import ArgumentError
-from ..layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, Sigmoid, Softmax
+from ..layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Sigmoid, Softmax
 from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
 from ..model import Sequential
 from ..preprocessing import Preprocessing
 
 
-def head(classes: int, kernel_initializer: str = "glorot_uniform") -> list[Layer]:
-    """Two classes: FC_1 + sigmoid, p(second class). More: FC_n + softmax."""
+def head(classes: int, kernel_initializer: str = "glorot_uniform", dropout: float = 0.0
+         ) -> list[Layer]:
+    """Two classes: FC_1 + sigmoid, p(second class). More: FC_n + softmax. dropout: rate of a
+    Dropout before it, none where 0."""
     if classes < 2:
         raise ArgumentError(f"head: expected 2 classes or more, received {classes}.")
-    if classes == 2:
-        return [Dense(1, kernel_initializer=kernel_initializer), Sigmoid()]
-    return [Dense(classes, kernel_initializer=kernel_initializer), Softmax()]
+    units, activation = (1, Sigmoid()) if classes == 2 else (classes, Softmax())
+    return [*([Flatten(), Dropout(dropout)] if dropout else []),
+            Dense(units, kernel_initializer=kernel_initializer), activation]
 
 
 def loss_for(classes: int) -> Loss:

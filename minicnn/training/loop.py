@@ -11,7 +11,8 @@ from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Optimizer
 from .fusing import fuse
-from .sources import Data, checked, features, outputs, targets_of
+from .schedules import Schedule, constant, grouped, scaled
+from .sources import Data, checked, features, outputs, smoothed, targets_of
 
 History = dict[str, list[float]]
 
@@ -34,13 +35,23 @@ def teller(callbacks: Sequence[Callback], stage: str) -> Callable[[int, int], No
     return progress
 
 
-def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *, epochs: int = 10,
-        batch_size: int = 32, validation_data: Data | None = None,
-        callbacks: Sequence[Callback] = (), seed: int = 0, cache_features: bool = True,
+def fit(model: Sequential, train_data: Data, loss: Loss,
+        optimizer: Optimizer | dict[str, Optimizer], *, epochs: int = 10, batch_size: int = 32,
+        validation_data: Data | None = None,
+        callbacks: Sequence[Callback] = (), seed: int = 0, schedule: Schedule = constant,
+        epochs_done: int = 0,
+        label_smoothing: float = 0.0, views: int | None = None, cache_features: bool = True,
         memory_budget: int = 1 << 30) -> History:
     """Trains the trainable layers of `model` in place.
 
     train_data:     a Dataset, or (images, targets): uint8 pixels or floats (N, *input_shape).
+    optimizer:      one for all layers, or several by the beginning of the layers' names, the first
+                    that fits: {"block5": Adam(1e-5), "": Adam(1e-3)}.
+    epochs_done:    by an earlier call: the callbacks' count goes on from there.
+    schedule:       share of the training that is done -> factor of the step size (schedules.py).
+    label_smoothing: ε of the targets, (1 − ε) t + ε / K; not of the validation's.
+    views:          train_data holds so many views of each photo, first all photos in their first
+                    view; an epoch takes one of each photo's, at random. None: as Augmented says.
     cache_features: compute the frozen prefix once per photo instead of once per epoch; the weights
                     come out the same. Above memory_budget bytes features lie in a temporary file.
     seed:           of the order of the photos; each epoch sees every photo once.
@@ -58,7 +69,15 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(rest.layers, loss)
     network = model.view(layers, rest.input_shape)
+    if not 0 <= label_smoothing < 1:
+        raise ArgumentError(f"fit: expected a label_smoothing from 0 to below 1, received "
+                            f"{label_smoothing!r}.")
+    views = whole(getattr(train_data, "views", 1) if views is None else views, "fit, views")
     train_data, size = checked(model, train_data, loss)
+    if size % views:
+        raise ArgumentError(f"fit: expected {views} views of each photo, received {size} photos, "
+                            f"which {views} does not divide.")
+    groups, size = grouped(network, optimizer), size // views
     classes = model.classes or getattr(train_data, "classes", None)
     if validation_data is not None:
         validation_data, _ = checked(model, validation_data, loss, classes)
@@ -75,22 +94,29 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer, *
     before, train_data = prepared(train_data, "features")
     if validation_data is not None:
         _, validation_data = prepared(validation_data, "validation features")
-    rng, history = np.random.default_rng(seed), {}
+    rng, history, steps_done = np.random.default_rng(seed), {}, 0
+    steps = epochs * -(-size // batch_size)
     for epoch in range(1, epochs + 1):
-        tally = Tally()
-        for x, t in outputs(before, train_data, rng.permutation(size), batch_size):
+        tally, order = Tally(), rng.permutation(size)
+        if views > 1:
+            order = order + size * rng.integers(views, size=size)
+        for x, t in outputs(before, train_data, order, batch_size):
             y = network.forward(x, training=True)
-            tally.add(loss.forward(y, t), loss.correct(y, t), len(x))
+            value = loss.forward(y, smoothed(t, y, loss, label_smoothing))
+            tally.add(value, loss.correct(y, t), len(x))
             network.backward(loss.backward(), input_gradient=False)
-            optimizer.step(network)
-            teller(callbacks, f"epoch {epoch}")(tally.count, size)
-        logs = tally.means()
+            with scaled(groups, schedule(steps_done / steps)):
+                for one, part in groups:
+                    one.step(part)
+            steps_done += 1
+            teller(callbacks, f"epoch {epochs_done + epoch}")(tally.count, size)
+        logs, count = tally.means(), epochs_done + epoch
         if validation_data is not None:
             seen = evaluate(before, network, validation_data, loss, batch_size)
             logs |= {f"val_{key}": value for key, value in seen.items()}
         for key, value in logs.items():
             history.setdefault(key, []).append(value)
-        if any([callback.on_epoch_end(epoch, logs) for callback in callbacks]):
+        if any([callback.on_epoch_end(count, logs) for callback in callbacks]):
             break
     return history
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import find_cupy, to_cpu, to_device
 from ..data import Dataset, batches
 from ..errors import ArgumentError, ShapeError
-from ..losses import Loss
+from ..losses import CategoricalCrossEntropy, Loss
 from ..model import Sequential
 
 Data = Dataset | tuple[np.ndarray, np.ndarray]  # photos with labels, or (x, targets)
@@ -46,6 +46,18 @@ def _batches(network: Sequential, data: Data, order: Sequence[int],
 def targets_of(data: Data) -> np.ndarray:
     """The labels of a Dataset, the targets of (images, targets)."""
     return data.labels if isinstance(data, Dataset) else data[1]
+
+
+def smoothed(t: np.ndarray, y: np.ndarray, loss: Loss, epsilon: float) -> np.ndarray:
+    """Targets t for outputs y, moved by a share ε towards all classes alike: (1 − ε) t + ε / K, or
+    with one class an output (1 − ε) t + ε / 2. Source: Szegedy et al. 2016, section 7."""
+    if not epsilon:
+        return t
+    if not isinstance(loss, CategoricalCrossEntropy):
+        return (1 - epsilon) * t + epsilon / 2
+    K = y.shape[1]
+    rows = np.eye(K)[t] if t.ndim == 1 else t  # (N, K)
+    return (1 - epsilon) * rows + epsilon / K
 
 
 def checked(network: Sequential, data: Data, loss: Loss | None = None,

@@ -6,26 +6,96 @@ Source: Yosinski et al. 2014; Zeiler & Fergus 2014, section 5.2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from ..data import Dataset
+from ..data import Augment, Augmented, Dataset
+from ..errors import ArgumentError
 from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam
+from .best import Best, Weights, weights_of
 from .loop import Callback, History, fit, teller
+from .lr_finder import LearningRates, find_lr
 from .metrics import Evaluation, class_probabilities, evaluate_photos
+from .schedules import SCHEDULES
 from .sources import checked, features
+
+BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How transfer learns; every field is an option of `minicnn train` and stands in run.json.
+
+    size: side of the square that photos are cut to. cut: the last layer of VGG16 that is kept;
+    None: block4_pool, or the pooling after the block that `finetune` names.
+    lr: Adam's step size for the head; None lets step_size choose, or with find_lr the course of
+    the loss while the step grows.
+    augment: as Augment.parse takes it; views: so many random views of each photo.
+    schedule: of SCHEDULES. patience: early stopping, needs validation photos.
+    dropout: rate before the head. weight_decay: λ of the penalty λ/2 · |W|² on the head.
+    class_weights: each class counts as if it had as many photos as the mean class.
+    finetune: a block ("block5") that learns, too, after the head, for finetune_epochs with the
+    step size finetune_lr, the head with its own.
+    """
+
+    size: int = 64
+    cut: str | None = None
+    epochs: int = 60
+    batch_size: int = 32
+    lr: float | None = None
+    find_lr: bool = False
+    seed: int = 0
+    augment: str = ""
+    views: int = 8
+    schedule: str = "constant"
+    patience: int | None = None
+    dropout: float = 0.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: bool = False
+    finetune: str = ""
+    finetune_epochs: int = 10
+    finetune_lr: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ArgumentError(f"schedule: expected one of {', '.join(SCHEDULES)}, received "
+                                f"{self.schedule!r}.")
+        if self.finetune and self.finetune not in BLOCKS:
+            raise ArgumentError(f"finetune: expected one of {', '.join(BLOCKS)}, received "
+                                f"{self.finetune!r}.")
+        if self.find_lr and self.lr is not None:
+            raise ArgumentError(f"find_lr: expected no lr beside it, received {self.lr!r}. Leave "
+                                f"one out.")
+        if self.finetune and self.last_kept[:6] < self.finetune:
+            raise ArgumentError(f"finetune: expected a cut behind {self.finetune}, received "
+                                f"{self.cut!r}, which cuts it away. Leave the cut out.")
+        Augment.parse(self.augment)
+
+    @property
+    def last_kept(self) -> str:
+        """The layer of the cut."""
+        return self.cut or f"{self.finetune or 'block4'}_pool"
 
 
 @dataclass
 class Trained:
-    """What a run leaves: the model, its history, and how it does on the test photos."""
+    """What a run leaves: the model, its history, and how it does on the test photos.
+
+    notes: what a reader of the run should know. last: the trainable weights after the last epoch,
+    where the model has those of a better one; else empty.
+    """
 
     model: Sequential
     history: History
     evaluation: Evaluation
+    notes: list[str] = field(default_factory=list)
+    last: Weights = field(default_factory=dict)
+    rates: LearningRates | None = None  # of find_lr
 
 
 def step_size(x: np.ndarray) -> float:
@@ -37,33 +107,109 @@ def step_size(x: np.ndarray) -> float:
     return float(1 / max(np.abs(x).reshape(len(x), -1).sum(axis=1).mean(), 1e-6))
 
 
-def transfer(train: Dataset, test: Dataset, *, size: int = 64, cut: str = "block4_pool",
-             lr: float | None = None, epochs: int = 60, batch_size: int = 32, seed: int = 0,
-             callbacks: Sequence[Callback] = (), device: str = "cpu") -> Trained:
-    """VGG16 frozen up to `cut`, and on it a head FC_1 + sigmoid (two classes) or FC_n + softmax.
+def class_weights(data: Dataset) -> np.ndarray:
+    """(K,): N / (K · photos of the class), so that every class weighs as much as another."""
+    counts = np.maximum(list(data.counts.values()), 1)
+    return len(data) / (len(counts) * counts)
+
+
+def base_with_head(recipe: Recipe, classes: Sequence[str], device: str = "cpu") -> Sequential:
+    """VGG16 frozen up to the cut, and on it a head FC_1 + sigmoid (two classes) or FC_n + softmax.
 
     The head starts at zero: nothing is preferred yet, so the first loss is log(classes) exactly,
-    whatever the features' scale. lr: Adam's; None lets step_size choose. The test photos are looked
-    at after every epoch, for the curves, and decide nothing.
+    whatever the features' scale.
     """
-    model = VGG16(include_top=False, input_shape=(size, size, 3)).to(device)
+    model = VGG16(include_top=False, input_shape=(recipe.size, recipe.size, 3)).to(device)
     model.freeze()
-    model.replace_head(head(len(train.classes), kernel_initializer="zeros"), after=cut,
-                       classes=train.classes)
-    checked(model, test)
+    return model.replace_head(head(len(classes), "zeros", recipe.dropout), after=recipe.last_kept,
+                              classes=classes)
+
+
+def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
+             validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
+             device: str = "cpu", **options: Any) -> Trained:
+    """A new head on VGG16's frozen layers; then, with recipe.finetune, one of its blocks, too.
+
+    options: fields of Recipe, changed. validation: photos that the best epoch is chosen by, whose
+    weights the model then has; without them it has the last ones. The curves show the validation
+    photos, or else the test photos, which decide nothing.
+    """
+    recipe = replace(recipe or Recipe(), **options)
+    if recipe.patience is not None and validation is None:
+        raise ArgumentError("patience: expected validation photos, by which training stops early, "
+                            "received none.")
+    model = base_with_head(recipe, train.classes, device)
+    watched = test if validation is None else validation
+    for data in (test, watched):
+        checked(model, data)
+    seen, loss = train, loss_for(len(train.classes))
+    if recipe.augment:
+        seen = Augmented(train, Augment.parse(recipe.augment), recipe.views, recipe.seed)
+    if recipe.class_weights:
+        loss.class_weight = class_weights(train)
     frozen, top = model.split()
+    x, t, x_watched, t_watched = (array for data, stage in (
+        (seen, "features"), (watched, "test features" if watched is test else "validation features")
+        ) for array in features(frozen, data, batch_size=recipe.batch_size,
+                                progress=teller(callbacks, stage)))
+    rates = find_lr(top, (x, t), loss, batch_size=recipe.batch_size, seed=recipe.seed
+                    ) if recipe.find_lr else None
+    lr = rates.suggestion if rates else recipe.lr
+    lr = step_size(x[:len(train)]) if lr is None else lr
+    common = {"batch_size": recipe.batch_size, "schedule": SCHEDULES[recipe.schedule], "loss": loss,
+              "label_smoothing": recipe.label_smoothing, "seed": recipe.seed,
+              "views": recipe.views if recipe.augment else 1}
+    best = None if validation is None else Best(model, recipe.patience)
+    history = fit(top, (x, t), optimizer=Adam(lr, weight_decay=recipe.weight_decay),
+                  epochs=recipe.epochs, validation_data=(x_watched, t_watched),
+                  callbacks=[*callbacks, *filter(None, [best])], **common)
+    last, notes = weights_of(model), [f"step size of the head {lr:.2g}"]
+    if best:
+        best.restore()
+    if recipe.finetune:
+        model.unfreeze(since=f"{recipe.finetune}_conv1")
+        if best:  # what comes is compared with what there is
+            best.weights = weights_of(model)
+            best.since = len(history["loss"])
+        more = fit(model, seen, optimizer={"block": Adam(recipe.finetune_lr),
+                                           "": Adam(lr, weight_decay=recipe.weight_decay)},
+                   epochs=recipe.finetune_epochs, validation_data=watched,
+                   epochs_done=len(history["loss"]),
+                   callbacks=[*callbacks, *filter(None, [best])], **common)
+        notes.append(f"{recipe.finetune} learnt, too, from epoch {len(history['loss']) + 1} on, "
+                     f"step size {recipe.finetune_lr:.2g}")
+        history, last = {key: history[key] + more[key] for key in history}, weights_of(model)
+        if best:
+            best.restore()
+    if best:
+        notes.append(f"weights of epoch {best.epoch}, the best of {len(history['loss'])} by the "
+                     f"validation loss ({best.loss:.3g})")
+    if recipe.finetune or watched is not test:
+        evaluation = evaluate_photos(model, test, recipe.batch_size)
+    else:  # top shares its layers with model
+        evaluation = Evaluation(class_probabilities(top.predict(x_watched)), t_watched,
+                                test.classes)
+    return Trained(model, history, evaluation, notes, last if best else {}, rates)
 
-    def seen(data: Dataset, stage: str) -> tuple[np.ndarray, np.ndarray]:
-        return features(frozen, data, batch_size=batch_size, progress=teller(callbacks, stage))
 
-    x, t = seen(train, "features")
-    x_test, t_test = seen(test, "test features")
-    optimizer = Adam(step_size(x) if lr is None else lr)
-    history = fit(top, (x, t), loss_for(len(train.classes)), optimizer, epochs=epochs,
-                  batch_size=batch_size, validation_data=(x_test, t_test),
-                  callbacks=callbacks, seed=seed)
-    p = class_probabilities(top.predict(x_test))  # top shares its layers with model
-    return Trained(model, history, Evaluation(p, t_test, test.classes))
+def cross_validate(data: Dataset, recipe: Recipe | None = None, folds: int = 5, *,
+                   callbacks: Sequence[Callback] = (), device: str = "cpu", **options: Any
+                   ) -> tuple[Evaluation, np.ndarray]:
+    """k-fold: every photo is predicted by a network that has not learnt from its fold.
+
+    Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
+    the classes evenly (Dataset.folds). Source: Stone 1974; Kohavi 1995.
+    """
+    recipe = replace(recipe or Recipe(), **options)
+    fold, p, found = data.folds(folds, recipe.seed), None, []
+    for k in range(folds):
+        inside = np.flatnonzero(fold == k)
+        result = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(inside), recipe,
+                          callbacks=callbacks, device=device).evaluation
+        p = np.zeros((len(data), result.probabilities.shape[1])) if p is None else p
+        p[inside] = result.probabilities
+        found.append(result.accuracy)
+    return Evaluation(p, data.labels, data.classes), np.array(found)
 
 
 def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0.001,
