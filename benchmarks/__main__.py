@@ -15,6 +15,7 @@ that the definition asks for, and of what was really done. Linux only (it reads 
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -27,7 +28,10 @@ from statistics import median
 import numpy as np
 
 import minicnn as mc
+from minicnn import threads
 from minicnn.layers.conv2d import choose
+from minicnn.model import ELEMENTS
+from minicnn.winograd import KERNEL_ELEMENTS
 
 LAYOUTS = ("torch", "torch-channels-last")
 
@@ -95,6 +99,10 @@ def sgemm_peak():
 
 def arithmetic(model, N):
     """(flops by the definition, flops done) of a forward pass of N photos, convolutions only."""
+    most = max(1, ELEMENTS["cpu"] // max(map(math.prod, model.shapes())))
+    if most < N:  # it goes part by part, and each part chooses its algorithms
+        parts = [arithmetic(model, min(most, N - k)) for k in range(0, N, most)]
+        return tuple(map(sum, zip(*parts, strict=True)))
     direct = done = 0
     for layer, shape in zip(model.layers, model.shapes(), strict=False):
         if not isinstance(layer, mc.Conv2D):
@@ -104,8 +112,10 @@ def arithmetic(model, N):
         flops = 2 * N * OH * OW * W[..., 0].size * F
         direct += flops
         if choose(x, W, layer.windows(x.shape)) == "winograd":
-            T = N * -(-OH // 4) * -(-OW // 4)
-            flops = 2 * (36 * T * C * F + 36 * 36 * T * C + 16 * 36 * T * F + 36 * 9 * C * F)
+            T, groups = N * -(-OH // 4) * -(-OW // 4), -(-36 * C * F // KERNEL_ELEMENTS)
+            again = threads.count() if groups == 1 else 1  # each thread transforms the kernels
+            flops = 2 * (36 * T * C * F + groups * 36 * 36 * T * C + 16 * 36 * T * F
+                         + again * 36 * 9 * C * F)
         done += flops
     return direct, done
 

@@ -16,8 +16,17 @@ from typing import Any
 
 import numpy as np
 
-_own = threading.local()
+
+class _Own(threading.local):
+    """A thread's own: is it one of ours, at work? And its workspace."""
+
+    working = False
+    memory = np.empty(0, np.uint8)
+
+
+_own = _Own()
 _sharing = threading.Lock()  # two callers would each give BLAS back what the other has left it
+_shared = 0  # what count() was before the caller that shares now held BLAS to one thread
 SMALL = 1 << 18  # multiplications that BLAS does on one thread anyway
 
 # glibc gives the memory of large arrays back to the system at once, to fetch it again page by page,
@@ -44,7 +53,8 @@ def count(device: str = "cpu") -> int:
     threadpoolctl.threadpool_limits(…) say; else one a core. One for a GPU, which has its own."""
     if device != "cpu":
         return 1
-    return max((library.num_threads for library in _blas().lib_controllers), default=cores())
+    return _shared or max((library.num_threads for library in _blas().lib_controllers),
+                          default=cores())
 
 
 def cuts(total: int, most: int, workers: int = 1) -> list[slice]:
@@ -65,18 +75,32 @@ def row_blocks(N: int, OH: int, row_elements: int, most: int, workers: int = 1) 
 
 
 @functools.cache
-def _pool(process: int, threads: int) -> Any:
-    """Threads that stay; a process that was forked starts its own."""
+def _pool(process: int) -> Any:
+    """Threads that stay, started when they are needed; a process that was forked starts its own."""
     from concurrent.futures import ThreadPoolExecutor
 
-    return ThreadPoolExecutor(threads, "minicnn-compute", lambda: setattr(_own, "working", True))
+    return ThreadPoolExecutor(max(cores(), 16), "minicnn-compute",
+                              lambda: setattr(_own, "working", True))
+
+
+def _after_fork() -> None:
+    """In the child: whoever held the lock is not there to give it back, nor BLAS its threads."""
+    global _sharing, _shared
+    _sharing = threading.Lock()
+    if _shared:
+        _blas().limit(limits=_shared)
+    _shared = 0
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
     """This thread's own memory (elements,), whatever it holds: the same again at the next call, so
     that nothing is asked for and given back a hundred times."""
     size = elements * np.dtype(dtype).itemsize
-    if size > getattr(_own, "memory", np.empty(0)).size:
+    if size > _own.memory.size:
         _own.memory = np.empty(size, np.uint8)
     return _own.memory[:size].view(dtype)
 
@@ -90,14 +114,24 @@ def share(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> lis
     all have ended. Who calls while others share waits; a worker that shares again does all itself.
     """
     workers = min(workers, len(items))
-    if workers < 2 or getattr(_own, "working", False):
+    if workers < 2 or _own.working:
         return [work(items)]
-    with _sharing, _blas().limit(limits=1):
-        pool = _pool(os.getpid(), workers)
-        running = [pool.submit(work, items[k::workers]) for k in range(workers)]
-        errors = [one.exception() for one in running]  # waits for each
-    for error in filter(None, errors):
-        raise error
+    from concurrent.futures import wait
+
+    global _shared
+    with _sharing:
+        _shared = count()
+        try:
+            with _blas().limit(limits=1):
+                pool, running = _pool(os.getpid()), []
+                try:
+                    for k in range(workers):
+                        running.append(pool.submit(work, items[k::workers]))
+                    wait(running)
+                finally:
+                    wait(running)  # after Ctrl-C, too: no worker is left behind
+        finally:
+            _shared = 0
     return [one.result() for one in running]
 
 

@@ -36,7 +36,7 @@ def test_workers_are_threads_at_the_same_time_and_blas_has_one_meanwhile():
     before = blas()
     found = threads.share(work, [1, 2, 3], 3)
     assert len({ident for ident, _ in found}) == 3
-    assert all(set(seen) <= {1} for _, seen in found)
+    assert before and all(set(seen) == {1} for _, seen in found)
     assert blas() == before
 
 
@@ -110,3 +110,90 @@ def test_a_thread_has_its_own_workspace_and_keeps_it():
     again = threads.workspace(40, np.float64)
     assert again.dtype == np.float64 and again.shape == (40,)
     assert again.ctypes.data == mine.ctypes.data
+
+
+def test_a_thread_whose_first_workspace_is_empty_gets_one():
+    found = []
+    one = threading.Thread(target=lambda: found.append(threads.workspace(0, np.float32)))
+    one.start()
+    one.join()
+    assert found[0].shape == (0,) and found[0].dtype == np.float32
+
+
+def test_a_batch_of_no_photos_is_computed_in_a_fresh_process():
+    code = ("import numpy as np, minicnn as mc; x = np.zeros((0, 28, 28, 3), np.float32); "
+            "m = mc.SmallCNN(3); print(m.forward(x).shape, m.backward(m.forward(x)).shape)")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "(0, 3) (0, 28, 28, 3)"
+
+
+def test_who_asks_meanwhile_is_told_the_count_of_before_so_that_cuts_stay_the_same():
+    before, told = threads.count(), []
+    start, go_on = threading.Event(), threading.Event()
+
+    def work(items):
+        start.set()
+        go_on.wait(20)
+    sharing = threading.Thread(target=threads.share, args=(work, [1, 2], 2))
+    sharing.start()
+    assert start.wait(20)
+    told.append(threads.count())
+    go_on.set()
+    sharing.join(20)
+    assert told == [before] and threads.count() == before
+
+
+RUN = """
+import os, signal, sys, threading, time
+from minicnn import threads
+from threadpoolctl import threadpool_info
+blas = lambda: [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+before, ended, begun = blas(), [], threading.Event()
+def work(items):
+    begun.set()
+    time.sleep(0.5)
+    ended.append(items)
+"""
+
+
+def test_ctrl_c_leaves_no_worker_behind():
+    code = RUN + """
+def interrupt():
+    begun.wait(20)
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+try:
+    threads.share(work, [1, 2], 2)
+except KeyboardInterrupt:
+    print(len(ended), blas() == before, threads.share(sum, [1, 2], 2))
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "2 True [1, 2]"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_process_forked_while_others_share_computes_on():
+    code = RUN + """
+thread = threading.Thread(target=threads.share, args=(work, [1, 2], 2))
+thread.start()
+begun.wait(20)
+child = os.fork()
+if not child:
+    signal.alarm(10)
+    print(threads.share(sum, [1, 2], 2), blas() == before, flush=True)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+thread.join()
+print(status)
+"""
+    out = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True,
+                         text=True, check=True)
+    assert out.stdout.split("\n")[:2] == ["[1, 2] True", "0"]
+
+
+def test_the_threads_are_as_many_as_were_needed_at_once():
+    for n in range(2, 8):
+        threads.share(list, list(range(n)), 8)
+    alive = [one for one in threading.enumerate() if one.name.startswith("minicnn-compute")]
+    assert len(alive) <= max(threads.cores(), 16)
