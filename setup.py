@@ -38,6 +38,11 @@ setup(
         # libraries, compiler and headers, so that a driver is all that a machine needs.
         "cuda12": ["cupy-cuda12x[ctk]>=14"],
         "cuda13": ["cupy-cuda13x[ctk]>=14"],
+        # Models for other engines; both have wheels for Python 3.10 to 3.13.
+        "onnx": [
+            "onnx>=1.18",         # writes them: minicnn export
+            "onnxruntime>=1.20",  # runs them
+        ],
         "bench": ["torch==2.13.0", "keras>=3.15; python_version >= '3.11'"],  # the peers
         "browser": ["selenium>=4.20"],  # drives Chromium over the atlas: tests/browser
         "test": [
@@ -47,6 +52,8 @@ setup(
             "keras>=3.15; python_version >= '3.11'",  # oracle for files and for VGG16
             "keras>=3.12; python_version < '3.11'",   # the last one for Python 3.10
             "captum>=0.7",        # oracle for the attributions
+            "onnx>=1.18",         # checks the exported files
+            "onnxruntime>=1.20",  # oracle for their predictions
             "ruff>=0.6",          # the linter
             # NVIDIA's compiler, which needs no GPU, with the options that CuPy gives it; its
             # private functions tell them, hence the bound. There is none of it for macOS.

@@ -30,12 +30,14 @@ class Bar:
 
 
 class Bars(Callback):
-    """tqdm bars on stderr: for the features, then for the epochs; none where it is no terminal."""
+    """tqdm bars on stderr: for the features, then for the epochs; none where it is no terminal.
+    lines: a line on stdout for each epoch, too."""
 
-    def __init__(self, epochs: int, title: str) -> None:
+    def __init__(self, epochs: int, title: str, lines: bool = False) -> None:
         from tqdm import tqdm
 
         self.epochs, self.title, self.bar, self.stage, self.tqdm = epochs, title, None, "", tqdm
+        self.lines = lines
 
     def _show(self, stage: str, total: int, unit: str) -> None:
         if stage != self.stage:
@@ -52,6 +54,9 @@ class Bars(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Epochs done, with the latest figures."""
+        if self.lines:
+            figures = "  ".join(f"{key} {value:.4f}" for key, value in logs.items())
+            self.tqdm.write(f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}  {figures}")
         self._show("training", self.epochs, " epochs")
         self.bar.set_postfix({key: f"{value:.3f}" for key, value in logs.items()}, refresh=False)
         self.bar.update(epoch - self.bar.n)

@@ -160,7 +160,7 @@ def used_output(tmp_path):
 @pytest.mark.parametrize("arguments, words", [
     (empty_folder, ["photos", "one sub-folder a class"]),
     (one_class, ["at least two", "only"]),
-    (one_photo, ["left", "at least two"]),
+    (one_photo, ["left", "at least 2"]),
     (not_hdf5, ["m.h5", "HDF5"]),
     (no_photo, ["nothing.jpg", "found nothing"]),
     (used_output, ["out", "Nothing is overwritten"]),

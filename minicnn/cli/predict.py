@@ -1,57 +1,287 @@
-"""`minicnn predict`: the most probable classes of photos."""
+"""`minicnn predict`: the most probable classes of photos, as text, CSV or JSON."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
+import json
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..data import photo_paths, read_image, resize_and_crop
+from ..data import Dataset, batches, photo_paths
+from ..data.datasets import visible
+from ..data.given import SUFFIXES
 from ..errors import ArgumentError, FileError
 from ..layers import Sigmoid, Softmax
 from ..model import Sequential
 from ..models import VGG16, load
 from ..training import class_probabilities
 
+EXPLAINED = "-explained.png"  # how the pictures of --explain end
+
 
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("predict", predict_command, "name the most probable classes of photos")
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
-    p.add_argument("photos", nargs="+", help="photos, or folders of photos")
-    option("--top", int, 5, "N", "how many classes to print")
+    p.add_argument("photos", nargs="+", help="photos, or folders, read with the folders in them")
+    p.add_argument("--format", choices=FORMATS, help="text for people; csv, every class a column; "
+                   "json, a list of photos (default: by the suffix of --output, else text)")
+    option("--top", int, None, "N", "how many classes text and json name (default: 5)")
+    option("-o --output", str, None, "FILE", "where it is written (default: the screen)")
+    p.add_argument("--explain", nargs="?", const="explained", metavar="FOLDER",
+                   help="write each photo with the Grad-CAM of its most probable class over it, as "
+                        f"PHOTO{EXPLAINED}, into FOLDER (default: explained)")
+    p.add_argument("--force", action="store_true", help="overwrite what --output and --explain "
+                                                        "write")
+    option("--batch-size", int, 32, "N", "photos at a time")
 
 
 def predict_command(args: argparse.Namespace) -> int:
     """The most probable classes of each photo; 2 where one could not be read."""
-    if args.top < 1:
+    output = args.output and Path(args.output)
+    by_suffix = output.suffix[1:].lower() if output else ""
+    chosen = args.format or (by_suffix if by_suffix in FORMATS else "text")
+    refuse_strays(args, chosen)
+    paths = [path for word in args.photos for path in photos_below(Path(word))
+             or photo_paths([word])]
+    pictures = picture_paths(paths, args.explain)
+    for path in [*[output] * bool(output), *pictures]:
+        if path.exists() and not args.force:
+            raise FileError(f"{path}: expected a new file, found one that exists. Choose another "
+                            f"name, or overwrite it with --force.")
+    if output and not output.parent.is_dir():
+        raise FileError(f"{output}: expected a folder {output.parent} that exists, found none. "
+                        f"Make it first.")
+    model = classifier(args.model).to(args.device)
+    if pictures:
+        prepare(model, Path(args.explain))
+    data = Photos(paths)
+    rows = predictions(model, data, pictures, args.batch_size)
+    with written(output) as file:
+        for part in FORMATS[chosen](rows, model.classes, args.top or 5, bool(pictures)):
+            file.write(encoded(part))
+            file.flush()
+    if output:
+        print(f"{output}: {len(paths) - len(data.problems)} photos")
+    return 2 if data.problems else 0
+
+
+def refuse_strays(args: argparse.Namespace, chosen: str) -> None:
+    """Options that would be ignored, or ask for nothing, are refused."""
+    if args.top is not None and args.top < 1:
         raise ArgumentError(f"--top: expected 1 class or more, received {args.top}.")
-    paths, unread = photo_paths(args.photos), 0
-    model = VGG16(progressbar=True) if args.model == "vgg16" else load(args.model)
-    model.to(args.device)
+    if args.top is not None and chosen == "csv":
+        raise ArgumentError(f"--top: expected only with text and json, received {args.top}; csv "
+                            f"has a column for each class. Leave it out.")
+    if args.batch_size < 1:
+        raise ArgumentError(f"--batch-size: expected 1 photo or more, received {args.batch_size}.")
+
+
+def photos_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """Photos of a folder and of the folders in it, hidden ones and the pictures of --explain left
+    out, in natural order. Of a link that leads back up: none; of a file, too."""
+    if not folder.is_dir() or folder.resolve() in above:
+        return []
+    above, found = (*above, folder.resolve()), []
+    for entry in visible(folder):
+        if entry.is_dir():
+            found += photos_below(entry, above)
+        elif entry.suffix.lower() in SUFFIXES and not entry.name.endswith(EXPLAINED):
+            found.append(entry)
+    return found
+
+
+def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:
+    """For each photo its picture in the folder, all names different, even without case, and short
+    and plain enough for any file system; none without a folder."""
+    if folder is None:
+        return []
+    if Path(folder).is_file():
+        raise FileError(f"{folder}: expected a folder for the pictures of --explain, found a file. "
+                        f"Name a folder, or write --explain behind the photos.")
+    taken, found = set(), []
+    for path in paths:
+        stem = name = re.sub(r"[^\w.-]", "_", path.stem)[:50].strip("._-") or "photo"
+        number = 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        found.append(Path(folder) / f"{name}{EXPLAINED}")
+    return found
+
+
+def classifier(name: str) -> Sequential:
+    """The model of that name, where its outputs are probabilities of classes that it names."""
+    model = VGG16(progressbar=True) if name == "vgg16" else load(name)
     if model.classes is None or model.preprocessing is None:
-        raise FileError(f"{args.model}: expected a model that carries its classes and its "
+        raise FileError(f"{name}: expected a model that carries its classes and its "
                         f"preprocessing, found none. Set model.classes and model.preprocessing "
                         f"and save it again.")
     last = getattr(model.layers[-1], "activation", None) or model.layers[-1]
     if not isinstance(last, (Sigmoid, Softmax)):
-        raise FileError(f"{args.model}: expected a model that ends in Sigmoid or Softmax, whose "
+        raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose "
                         f"outputs are probabilities, found {last!r} at its end.")
-    for path in paths:
-        try:
-            print(prediction(model, read_image(path), path, args.top))
-        except FileError as error:
-            print(f"minicnn: {error}", file=sys.stderr)
-            unread += 1
-    return 2 if unread else 0
+    return model
 
 
-def prediction(model: Sequential, photo: np.ndarray, path: Path, top: int) -> str:
+class Photos(Dataset):
+    """Photos that may be unreadable: black then, and the reason in problems, by their number."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        super().__init__(paths, np.zeros(len(paths), int), ["photo"], list(map(str, paths)))
+        self.problems: dict[int, str] = {}
+
+    def images(self, indices: Sequence[int], size: tuple[int, int],
+               crop_fraction: float = 1.0) -> np.ndarray:
+        """As of a Dataset; never a FileError."""
+        pixels = np.zeros((len(indices), *size, 3), np.uint8)
+        for k, i in enumerate(indices):
+            try:
+                pixels[k] = super().images([i], size, crop_fraction)[0]
+            except FileError as problem:
+                self.problems[int(i)] = str(problem)
+        return pixels
+
+
+class Prediction(NamedTuple):
+    """What the model says of one photo: p (K,), and where its picture is."""
+
+    photo: str
+    p: np.ndarray
+    picture: str
+
+    def best(self, top: int) -> list[int]:
+        """The most probable classes, the first of equals first."""
+        return np.argsort(-self.p, kind="stable")[:top].tolist()
+
+
+def predictions(model: Sequential, data: Photos, pictures: Sequence[Path], batch_size: int
+                ) -> Iterator[Prediction]:
+    """A prediction for each photo that can be read, in their order; for others a sentence."""
+    for pixels, _, indices in batches(data, range(len(data)), batch_size, model.input_shape[:2],
+                                      model.preprocessing.crop_fraction):
+        p = class_probabilities(model.predict(pixels, batch_size))
+        for i, row in zip(indices.tolist(), p, strict=True):
+            picture = pictures[i] if pictures else ""
+            if pictures and i not in data.problems:
+                explain(model, data, i, row, picture)
+            if i in data.problems:
+                print(f"minicnn: {data.problems[i]}", file=sys.stderr)
+            else:
+                yield Prediction(data.names[i], row, str(picture))
+
+
+def prepare(model: Sequential, folder: Path) -> None:
+    """Makes the folder for the pictures of --explain, if the model can be explained."""
+    from ..visualize.targets import maps_layer
+
+    maps_layer(model)  # or a sentence, before anything is written
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise FileError(f"{folder}: expected a folder that can be written, received "
+                        f"{problem.strerror}. Choose another.") from problem
+
+
+def explain(model: Sequential, data: Photos, i: int, p: np.ndarray, picture: Path) -> None:
+    """Writes the picture of photo i, or notes that the photo is no longer to be read."""
+    from .. import drawing
+    from ..visualize.explain import explanation
+
+    try:
+        photo = data.read(i)
+    except FileError as problem:
+        data.problems[i] = str(problem)
+        return
+    k = int(p.argmax())
+    with replacing(picture) as part:
+        drawing.save(explanation(model, photo, k, float(p[k]), data.items[i].name), part)
+
+
+# Text, CSV and JSON: rows -> parts of the file
+
+
+def as_text(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
+            ) -> Iterator[str]:
     """photo.jpg: 93.1 % sneaker, 6.9 % sandal."""
-    pixels = resize_and_crop(photo, model.input_shape[:2], model.preprocessing.crop_fraction)
-    p = class_probabilities(model.predict(pixels[None]))[0]
-    best = np.argsort(-p, kind="stable")[:top]
-    return f"{path}: " + ", ".join(f"{100 * p[k]:.1f} % {model.classes[k]}" for k in best)
+    for row in rows:
+        named = ", ".join(f"{100 * row.p[k]:.1f} % {classes[k]}" for k in row.best(top))
+        yield f"{row.photo}: {named}{f' ({row.picture})' * pictures}\n"
+
+
+def as_csv(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
+           ) -> Iterator[str]:
+    """photo, predicted, probability, with --explain explained, and a column for each class."""
+    def line(*cells: object) -> str:
+        text = io.StringIO()
+        csv.writer(text).writerow(cells)
+        return text.getvalue()
+
+    yield line("photo", "predicted", "probability", *["explained"] * pictures, *classes)
+    for row in rows:
+        k = row.best(1)[0]
+        yield line(row.photo, classes[k], row.p[k], *[row.picture] * pictures, *row.p)
+
+
+def as_json(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
+            ) -> Iterator[str]:
+    """A list of {"photo", "top": [{"class", "probability"}, …], with --explain "explained"}."""
+    yield "["
+    for number, row in enumerate(rows):
+        best = [{"class": classes[k], "probability": float(str(row.p[k]))
+                 if np.isfinite(row.p[k]) else None} for k in row.best(top)]  # JSON has no NaN
+        entry = {"photo": row.photo, "top": best}
+        if pictures:
+            entry["explained"] = row.picture
+        yield ",\n " * (number > 0) + json.dumps(entry)
+    yield "]\n"
+
+
+FORMATS = {"text": as_text, "csv": as_csv, "json": as_json}
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8, the bytes of file names as they are on the disk, whatever they are."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character of UTF-16, in a class name or under Windows
+        return text.encode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def written(output: Path | None) -> Iterator[BinaryIO]:
+    """A file that takes the place of output in the end; without one, the standard output."""
+    if output is None:
+        try:
+            sys.stdout.flush()
+            yield sys.stdout.buffer
+        except BrokenPipeError:  # … | head: nobody reads on, and Python must not say so at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    with replacing(output) as part, part.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """-> the name of a file beside path, which takes the place of path in the end."""
+    part = path.with_name(f".{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as problem:
+        raise FileError(f"{path}: expected a file that can be written, received "
+                        f"{problem.strerror}. Choose another.") from problem
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -2,15 +2,20 @@
 
 Reading order: images.py (one file becomes RGB pixels, one function cuts them to size),
 datasets.py (photos with labels, split by class), batches.py (decoding ahead of need),
+duplicates.py (photos that are there twice), splits.py (the parts of a folder, and their file),
 given.py (photos named on a command line), sample.py (the 2,000 photos that ship with the package).
 """
 
 from .augment import Augment, Augmented
 from .batches import batches
 from .datasets import Dataset, ImageFolder
+from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 from .given import photo_paths, read_photos
 from .images import read_image, resize_and_crop, was_turned
 from .sample import photos, sample
+from .splits import read_split, split_folders, split_parts, write_split
 
-__all__ = ["Augment", "Augmented", "Dataset", "ImageFolder", "batches", "photo_paths", "photos",
-           "read_image", "read_photos", "resize_and_crop", "sample", "was_turned"]
+__all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "batches",
+           "near_duplicates", "perceptual_hashes", "photo_paths", "photos", "read_image",
+           "read_photos", "read_split", "resize_and_crop", "sample", "split_folders",
+           "split_parts", "was_turned", "write_split"]

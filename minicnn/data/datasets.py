@@ -127,7 +127,7 @@ class Dataset:
             raise ArgumentError(f"split: expected a fraction between 0 and 1, received {fraction}; "
                                 f"0.8 puts 80 % of each class in the first part.")
         first = np.zeros(len(self), bool)
-        for name, members in self._shuffled(seed).items():
+        for name, members in self.shuffled(seed).items():
             n = len(members)
             if n < 2:
                 raise ArgumentError(f"split: expected at least two photos of each class, received "
@@ -144,7 +144,7 @@ class Dataset:
             raise ArgumentError(f"take: expected at least one photo of each class, received "
                                 f"per_class={per_class!r}; give a whole number from 1.")
         chosen = []
-        for name, members in self._shuffled(seed).items():
+        for name, members in self.shuffled(seed).items():
             if len(members) < per_class:
                 raise ArgumentError(f"take: expected {per_class} photos of each class, received "
                                     f"{len(members)} of {name!r}; take fewer.")
@@ -160,7 +160,7 @@ class Dataset:
         if not isinstance(count, (int, np.integer)) or count < 2:
             raise ArgumentError(f"folds: expected at least 2 folds, received {count!r}.")
         fold = np.empty(len(self), int)
-        for name, members in self._shuffled(seed).items():
+        for name, members in self.shuffled(seed).items():
             if len(members) < count:
                 raise ArgumentError(f"folds: expected at least {count} photos of each class, one "
                                     f"for each fold, received {len(members)} of {name!r}; take "
@@ -168,7 +168,7 @@ class Dataset:
             fold[members] = np.arange(len(members)) % count
         return fold
 
-    def _shuffled(self, seed: int) -> dict[str, np.ndarray]:
+    def shuffled(self, seed: int) -> dict[str, np.ndarray]:
         """The indices of each class in an order drawn for that class alone: photos added to one
         class leave the draw of the others as it was."""
         if not isinstance(seed, (int, np.integer)) or seed < 0:

@@ -10,11 +10,14 @@ from itertools import count
 from pathlib import Path
 
 from ..data import Dataset
+from ..data.splits import write_split
+from ..drawing import save
 from ..errors import FileError
-from ..training import Trained
+from ..training import Evaluation, Trained, set_weights, weights_of
 from .figures import confusion, curves
 
-FILES = ("model.h5", "history.csv", "curves.png", "confusion.png", "predictions.csv")
+FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "confusion.png",
+         "predictions.csv")
 
 
 @contextmanager
@@ -70,14 +73,35 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> No
         writer.writerows(rows)
 
 
-def write_run(folder: Path, run: Trained, data: Dataset, held_out: str) -> None:
-    """Writes FILES: the model, its history and curves, and what it says of the held-out photos."""
-    history, result = run.history, run.evaluation
+def write_run(folder: Path, run: Trained, parts: dict[str, Dataset], held_out: str) -> None:
+    """Writes FILES: the model, its history and curves, what it says of the held-out photos, and
+    who was where; last.h5 where the model has the weights of an epoch before the last, lr.png where
+    the step size was looked for.
+
+    parts: "train", "test", and "validation" where the best epoch was chosen. held_out: what the
+    test photos are called.
+    """
+    history = run.history
     run.model.save(folder / "model.h5")
+    if run.last:
+        best = weights_of(run.model)
+        set_weights(run.model, run.last)
+        try:
+            run.model.save(folder / "last.h5")
+        finally:
+            set_weights(run.model, best)
+    if run.rates:
+        save(run.rates.figure(), folder / "lr.png")
     epochs = range(1, len(history["loss"]) + 1)
     write_csv(folder / "history.csv", ["epoch", *history],
               zip(epochs, *history.values(), strict=True))
-    curves(history, folder / "curves.png", held_out)
+    curves(history, folder / "curves.png", "validation" if "validation" in parts else held_out)
+    write_split(folder / "split.csv", parts)
+    write_evaluation(folder, run.evaluation, parts["test"], held_out)
+
+
+def write_evaluation(folder: Path, result: Evaluation, data: Dataset, held_out: str) -> None:
+    """Writes predictions.csv and confusion.png."""
     low, high = result.interval
     confusion(result.confusion, data.classes, folder / "confusion.png",
               f"{result.right} of {len(data)} {held_out} photos right\n"

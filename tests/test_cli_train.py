@@ -1,0 +1,152 @@
+"""`minicnn train` with the options of the lab: what is written, what is reproduced, refusals."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minicnn as mc
+from minicnn.cli import main
+
+FAST = ["--size", "32", "--epochs", "2", "--no-scratch"]
+
+
+def photo_folder(root, counts):
+    """Noise that is brighter on one side: the class."""
+    rng = np.random.default_rng(0)
+    for side, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True)
+        for k in range(count):
+            photo = rng.integers(0, 120, (40, 40, 3))
+            photo[:, 20 * side:20 * side + 20] += 120
+            Image.fromarray(photo.astype(np.uint8)).save(root / name / f"{k:02}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return photo_folder(tmp_path_factory.mktemp("lab") / "photos", {"left": 12, "right": 10})
+
+
+def train(capsys, *words):
+    code = main(["train", *map(str, words)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
+        photos, tmp_path, capsys):
+    out = tmp_path / "run"
+    code, text, _ = train(capsys, photos, *FAST, "--output", out, "--patience", "3", "--finetune",
+                          "block5", "--finetune-epochs", "1", "--augment", "flip", "--views", "2",
+                          "--schedule", "cosine", "--find-lr", "--class-weights")
+    assert code == 0
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("epoch ")] == [
+        "1/3", "2/3", "3/3"]
+    assert {p.name for p in out.iterdir()} == {
+        "model.h5", "last.h5", "run.json", "split.csv", "history.csv", "curves.png",
+        "confusion.png", "predictions.csv", "lr.png"}
+    parts = [row["part"] for row in table(out / "split.csv")]
+    assert {part: parts.count(part) for part in set(parts)} == {"train": 13, "validation": 4,
+                                                                "test": 5}
+    options = json.loads((out / "run.json").read_text())
+    assert options["finetune"] == "block5" and options["views"] == 2 and options["find_lr"] is True
+    losses = [float(row["val_loss"]) for row in table(out / "history.csv")]
+    model = mc.load(out / "model.h5")
+    chosen = {row["photo"] for row in table(out / "split.csv") if row["part"] == "validation"}
+    folder = mc.data.ImageFolder(photos)
+    validation = folder.subset([i for i, name in enumerate(folder.names) if name in chosen])
+    p = model.predict(validation.images(range(4), (32, 32)))
+    assert mc.losses.BinaryCrossEntropy().forward(p, validation.labels) == pytest.approx(
+        min(losses), rel=0.3)
+    assert not np.array_equal(mc.load(out / "last.h5").predict(np.zeros((1, 32, 32, 3), np.uint8)),
+                              model.predict(np.zeros((1, 32, 32, 3), np.uint8))) or min(
+        losses) == losses[-1]
+
+
+def test_a_config_reproduces_the_run_and_the_split_file_its_parts(photos, tmp_path, capsys):
+    first, second, third = (tmp_path / name for name in "abc")
+    options = [*FAST, "--seed", "3", "--dropout", "0.2"]
+    assert train(capsys, photos, *options, "--output", first)[0] == 0
+    assert train(capsys, "--config", first / "run.json", "--output", second)[0] == 0
+    for name in ("history.csv", "predictions.csv", "split.csv", "run.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    assert train(capsys, photos, *FAST, "--seed", "9", "--split", first / "split.csv", "--output",
+                 third)[0] == 0
+    assert (first / "split.csv").read_bytes() == (third / "split.csv").read_bytes()
+
+
+def test_options_given_count_more_than_those_of_the_config(photos, tmp_path, capsys):
+    config = tmp_path / "run.json"
+    config.write_text(json.dumps({"folder": str(photos), "size": 32, "epochs": 2,
+                                  "no_scratch": True}))
+    assert train(capsys, "--config", config, "--epochs", "1", "--output", tmp_path / "o")[0] == 0
+    assert len(table(tmp_path / "o" / "history.csv")) == 1
+
+
+def test_copies_of_a_photo_go_to_one_side(tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    for k in range(4):
+        with Image.open(root / "left" / f"0{k}.png") as photo:
+            photo.resize((80, 80)).save(root / "left" / f"copy{k}.jpg", quality=80)
+    assert train(capsys, root, *FAST, "--output", tmp_path / "run")[0] == 0
+    part = {row["photo"]: row["part"] for row in table(tmp_path / "run" / "split.csv")}
+    assert [part[f"left/0{k}.png"] for k in range(4)] == [part[f"left/copy{k}.jpg"]
+                                                          for k in range(4)]
+
+
+def test_kfold_predicts_every_photo_once(photos, tmp_path, capsys):
+    out = tmp_path / "run"
+    code, text, _ = train(capsys, photos, *FAST, "--kfold", "2", "--test-fraction", "0.1",
+                          "--output", out)
+    assert code == 0 and "fold 1:" in text and "fold 2:" in text and "standard deviation" in text
+    assert len(table(out / "predictions.csv")) == 20
+    assert len(table(out / "folds.csv")) == 2
+
+
+def test_very_unequal_classes_are_told_unless_weighted(tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 4, "right": 16})
+    text = train(capsys, root, *FAST, "--output", tmp_path / "a")[1]
+    assert "right has 12 photos, left 3" in text and "--class-weights" in text
+    assert "Try --class-weights" not in train(capsys, root, *FAST, "--class-weights", "--output",
+                                              tmp_path / "b")[1]
+
+
+@pytest.mark.parametrize(("config", "words"), [
+    ({"epoch": 3}, ["epoch", "Nearest: epochs"]), ({"epochs": "ten"}, ["epochs", "ten"]),
+    ({"no_scratch": 1}, ["no_scratch", "true or false"]), ([1], ["run.json", "no object"]),
+    ("{", ["run.json"]), ({"device": "tpu"}, ["device", "tpu"])])
+def test_configs_that_do_not_fit_are_refused(config, words, tmp_path, capsys):
+    path = tmp_path / "run.json"
+    path.write_text(config if isinstance(config, str) else json.dumps(config))
+    code, _, err = train(capsys, "--config", path, "--output", tmp_path / "out")
+    assert code == 2 and all(word in err for word in words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--validation-fraction", "1"], ["--validation-fraction", "between 0 and 1"]),
+    (["--lr", "0.1", "--find-lr"], ["--lr", "--find-lr"]),
+    (["--kfold", "2", "--patience", "3"], ["--kfold", "--patience"]),
+    (["--kfold", "1"], ["folds", "1"]), (["--split", "none.csv"], ["none.csv"]),
+    (["--split", "none.csv", "--test-fraction", "0.5"], ["--split", "--test-fraction"]),
+    (["--schedule", "cosin"], ["schedule", "cosine"]), (["--finetune", "block9"], ["block9"]),
+    (["--augment", "turn=3"], ["augment", "turn=3"]), (["--dropout", "2"], ["2"])])
+def test_options_that_do_not_fit_are_refused_and_leave_no_folder(options, words, photos, tmp_path,
+                                                                capsys):
+    code, _, err = train(capsys, photos, *FAST, *options, "--output", tmp_path / "out")
+    assert code == 2 and all(word in err for word in words), err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_split_of_other_photos_is_refused_by_name(photos, tmp_path, capsys):
+    (tmp_path / "split.csv").write_text("photo,class,part\nleft/77.png,left,train\n")
+    code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv")
+    assert code == 2 and "left/" in err and "split.csv" in err
