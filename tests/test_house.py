@@ -17,8 +17,8 @@ ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializ
           "model.py", "gradcheck.py")
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
-         "selfcheck", "gradcheck", "model", "summary", "weights", "losses", "optimizers", "layers",
-         "initializers", "winograd", "ops", "preprocessing", "launch", "arrays", "cuda",
+         "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
+         "layers", "initializers", "winograd", "ops", "preprocessing", "launch", "arrays", "cuda",
          "simulator", "threads", "cache", "drawing", "errors"]
 
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from ..errors import ArgumentError, FileError, MiniCNNError, whole
 from ..gradcheck import Gradcheck
-from ..selfcheck import check_all, check_user_layer
+from ..selfcheck import check_all, check_user_layer, hints_for, is_loss
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("gradcheck", gradcheck_command, "check gradients by central differences")
     p.add_argument("layer", nargs="?", metavar="FILE.py:ClassName",
-                   help="a layer of your own; without it, all of minicnn's are checked")
-    option("--shape", shape, None, "N,H,W,C", "of the random x for your layer (default: 2,6,7,3)")
+                   help="a layer of your own, or a loss with forward(y, t) and backward(); "
+                        "without it, all of minicnn's are checked")
+    option("--shape", shape, None, "N,H,W,C",
+           "of the random x for your layer (default: 2,6,7,3; for a loss 4,5)")
     option("--seed", int, 0, "N", "of the random numbers")
 
 
@@ -28,20 +30,21 @@ def gradcheck_command(args: argparse.Namespace) -> int:
         raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
                             "minicnn's layers are checked on shapes of their own.")
     whole(args.seed, "--seed", least=0)
-    results = [check_user_class(args)] if args.layer else check_all(args.seed, args.device)
+    results, said = (check_user_class(args) if args.layer
+                     else (check_all(args.seed, args.device), []))
     print(f"{'layer':<34} {'gradient':<16} {'shape':<16} {'checked':<14} {'error':>8}")
     for result in results:
         print(result)
+    for sentence in said:
+        print(sentence)
     wrong = sum(row.note != "ok" for result in results for row in result.rows)
-    if args.layer and len(results[0].rows) == 1:
-        print("No parameters were found in .params, so only dx was checked.")
     print(f"{wrong} wrong" if wrong else
           "All gradients agree with central differences (relative error, float64).")
     return 1 if wrong else 0
 
 
-def check_user_class(args: argparse.Namespace) -> Gradcheck:
-    """gradcheck of FILE.py:ClassName. Runs that file, which is the user's own."""
+def check_user_class(args: argparse.Namespace) -> tuple[list[Gradcheck], list[str]]:
+    """gradcheck of FILE.py:ClassName, and sentences on it. Runs that file, the user's own."""
     file, _, name = args.layer.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
         raise FileError(f"{args.layer}: expected FILE.py:ClassName with a Python file that exists.")
@@ -52,17 +55,22 @@ def check_user_class(args: argparse.Namespace) -> Gradcheck:
                        if isinstance(value, type) and value.__module__ == "<run_path>"]
             raise ArgumentError(f"{file}: expected a class {name!r}, "
                                 f"found {', '.join(classes) or 'none'}.")
-        return check_user_layer(found[name](), args.shape or (2, 6, 7, 3), args.seed,
-                                args.device)
+        result = check_user_layer(found[name](), args.shape, args.seed, args.device)
+        said = [] if result.ok else hints_for(found[name](), args.shape, args.seed)
+        if {row.name for row in result.rows} == {"dx"} and not is_loss(found[name]()):
+            said.append("No parameters were found in .params, so only dx was checked.")
+        return [result], said
     except MiniCNNError:
         raise
     except Exception as error:  # whatever the user's code raises becomes a sentence with its line
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
                  if frame.filename == file]
+        place = f"{file}, line {(lines or [getattr(error, 'lineno', '?')])[-1]}"
+        if isinstance(error, NotImplementedError):
+            raise ArgumentError(f"{place}: expected code of yours, found a gap: {error}") from error
         raise ArgumentError(
-            f"{file}, line {(lines or [getattr(error, 'lineno', '?')])[-1]}: expected a {name} "
-            f"made without arguments, with forward(x, training=False, keep=True) and "
-            f"backward(dy), received {type(error).__name__}: {error}.") from error
+            f"{place}: expected a {name} made without arguments, with forward(x, training=False, "
+            f"keep=True) and backward(dy), received {type(error).__name__}: {error}.") from error
 
 
 def shape(text: str) -> tuple[int, ...]:
