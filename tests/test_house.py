@@ -111,4 +111,4 @@ def test_readme_names_files_and_commands_that_exist():
     for path in re.findall(r"`(examples/[\w.]+|minicnn/[\w./]+)`", text):
         assert (ROOT / path).exists(), path
     commands = re.findall(r"(?:`|bin/|^)minicnn (\w+)", text, re.M)
-    assert set(commands) == {"train", "predict", "look", "atlas", "gradcheck"}
+    assert set(commands) == {"data", "train", "predict", "export", "look", "atlas", "gradcheck"}
