@@ -139,6 +139,18 @@ def test_a_probability_that_is_not_a_number_leaves_the_file_valid(kind, here, ca
         assert next(csv.DictReader(io.StringIO(out)))["probability"] == "nan"
 
 
+def test_a_photo_is_cut_as_in_training_by_the_recipe_of_the_model(here, capsys, rng):
+    model = colours(crop_fraction=0.5)
+    model.save("../m.h5")
+    pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    pixels[12:28, 13:37] //= 4  # the centre is dark
+    Image.fromarray(pixels).save("a.png")
+    run("a.png", "--format", "csv")
+    p = model.predict(resize_and_crop(pixels, (8, 12), 0.5)[None])[0]
+    row = list(csv.reader(io.StringIO(capsys.readouterr().out)))[1]
+    assert [float(cell) for cell in row[3:]] == pytest.approx(p, rel=1e-6)
+
+
 # Which photos, in which order --------------------------------------------------------------------
 
 
@@ -334,12 +346,12 @@ def test_a_reader_that_goes_away_is_no_error(here):
 
 
 def test_explain_writes_a_picture_for_each_photo_and_names_it_beside(here, capsys):
-    for name in ("x/a.png", "x/A.jpg", "y/a.png", "y/a-2.png", "..png"):
+    for name in ("x/a.png", "x/A.jpg", "y/a.png", "y/a-2.png", "z/A.png", "..png"):
         photo(here / "p" / name)
-    run("p/x", "p/y", "p/..png", "--explain", "out", "--format", "csv")
+    run("p/x", "p/y", "p/z", "p/..png", "--explain", "out", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     names = {row["photo"]: row["explained"] for row in rows}
-    assert len({name.lower() for name in names.values()}) == 5
+    assert len({name.lower() for name in names.values()}) == 6
     assert sorted(names.values()) == sorted(str(p) for p in Path("out").iterdir())
     assert names["p/x/A.jpg"] == "out/A-explained.png"
     assert names["p/..png"] == "out/photo-explained.png"
