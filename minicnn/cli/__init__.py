@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..arrays import DEVICES
 from ..errors import MiniCNNError
-from . import data, export, gradcheck, look, predict, train
+from . import compare, data, evaluate, export, gradcheck, look, predict, train
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
                             "cuda-sim its kernels on the processor, slowly (needs a C++ compiler)")
         return p, option
 
-    for module in (data, train, predict, export, look, gradcheck):
+    for module in (data, train, evaluate, compare, predict, export, look, gradcheck):
         module.add(command)
     return main
 

@@ -1,0 +1,129 @@
+"""`minicnn compare`: several runs in one table and one figure, and whether they differ."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import ArgumentError, FileError
+from ..report.scores_figures import comparison
+from ..training import mcnemar, wilson_interval
+from ..visualize.results import writable
+from .predict import replacing
+
+
+class Run(NamedTuple):
+    """What a run folder says: each photo's true class and prediction, and val_accuracy by epoch."""
+
+    name: str
+    photos: dict[str, tuple[str, str]]
+    epochs: int
+    history: list[float]
+
+    @property
+    def right(self) -> int:
+        """Photos classified right."""
+        return sum(true == predicted for true, predicted in self.photos.values())
+
+
+def add(command: Callable) -> None:
+    """The command and its options."""
+    p, option = command("compare", compare_command, "compare runs: a table, a figure, a test")
+    p.add_argument("runs", nargs="+", metavar="RUN",
+                   help="two or more folders that train, or evaluate --output, has written")
+    option("-o --output", str, None, "FILE.png", "where the figure is written (default: none)")
+    p.add_argument("--force", action="store_true", help="overwrite that file")
+
+
+def compare_command(args: argparse.Namespace) -> None:
+    """The table, McNemar's test of each pair, the figure."""
+    paths = list(map(Path, args.runs))
+    if len(paths) < 2 or len({path.resolve() for path in paths}) < len(paths):
+        raise ArgumentError(f"compare: expected two different run folders or more, received "
+                            f"{', '.join(args.runs)}. Name another.")
+    output = writable(args.output, (".png",), args.force) if args.output else None
+    runs = [read_run(path) for path in paths]
+    width = max(len(run.name) for run in runs) + 3
+    print(f"{'run':<{width}} {'right':>9} {'accuracy':>9}   {'95 % interval':<17} {'epochs':>6} "
+          f"{'best val accuracy':>18}")
+    results = []
+    for k, run in enumerate(runs, 1):
+        low, high = wilson_interval(run.right, len(run.photos))
+        results.append((run.right / len(run.photos), low, high))
+        share, interval = f"{run.right}/{len(run.photos)}", f"{100 * low:.1f} … {100 * high:.1f} %"
+        best = (f"{100 * max(run.history):.1f} % at {np.argmax(run.history) + 1}" if run.history
+                else "–")
+        print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * results[-1][0]:>7.1f} %   "
+              f"{interval:<17} {run.epochs or '–':>6} {best:>18}")
+    print("\nMcNemar's test, on the photos (same name, same class) that both have predicted:")
+    pairs = list(combinations(range(len(runs)), 2))
+    for i, j in pairs:
+        print(f"{i + 1} and {j + 1}: {paired(runs[i], runs[j])}")
+    if len(pairs) > 1:
+        print(f"With {len(pairs)} pairs, take a difference as shown below p = "
+              f"{0.05 / len(pairs):.2g}, not 0.05 (Bonferroni).")
+    if output:
+        with replacing(output) as part:
+            comparison([run.name for run in runs], [run.history for run in runs], results, part)
+        print(f"\n{output}")
+
+
+def read_run(path: Path) -> Run:
+    """The run in a folder: predictions.csv, and history.csv where it was trained there."""
+    if not (path / "predictions.csv").is_file():
+        raise FileError(f"{path}: expected a run folder with predictions.csv, found "
+                        f"{'none in it' if path.exists() else 'nothing'}. Name a folder that train "
+                        f"or evaluate --output has written.")
+    rows = table(path / "predictions.csv", ("photo", "true", "predicted"))[1:]
+    photos = {photo: (true, predicted) for photo, true, predicted, *_ in rows}
+    if not rows or len(photos) < len(rows):
+        raise FileError(f"{path / 'predictions.csv'}: expected a row a photo, found {len(rows)} "
+                        f"rows of {len(photos)} photos. Write it again.")
+    file, epochs, history = path / "history.csv", [], []
+    if file.exists() and file.stat().st_size:  # after --kfold it is empty, after evaluate not there
+        header, *epochs = table(file, ("epoch",))
+        at = header.index("val_accuracy") if "val_accuracy" in header else None
+        try:
+            history = [] if at is None else [float(row[at]) for row in epochs]
+        except ValueError as problem:
+            raise FileError(f"{file}: expected numbers under val_accuracy, received others "
+                            f"({problem}). Train again.") from problem
+    return Run(str(path), photos, len(epochs), history)
+
+
+def table(path: Path, columns: Sequence[str]) -> list[list[str]]:
+    """The lines of a CSV file, all of the same length, whose first columns are these. By place, not
+    by name: a class may be called "true"."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise FileError(f"{path}: expected a CSV file, received one that cannot be read "
+                        f"({problem}).") from problem
+    if not rows or rows[0][:len(columns)] != [*columns] or {*map(len, rows)} != {len(rows[0])}:
+        raise FileError(f"{path}: expected a table that begins with {', '.join(columns)}, all rows "
+                        f"of one length, found another. Name a folder of a run.")
+    return rows
+
+
+def paired(a: Run, b: Run) -> str:
+    """McNemar's test of two runs as a sentence."""
+    shared = [name for name in a.photos if name in b.photos]
+    same = [name for name in shared if a.photos[name][0] == b.photos[name][0]]
+    if not same:
+        why = ("the true classes of all that both have differ" if shared else
+               "they have no photo in common")
+        return f"no test, {why}. Evaluate both on one folder: minicnn evaluate MODEL FOLDER."
+    right = [np.array([one.photos[name][0] == one.photos[name][1] for name in same])
+             for one in (a, b)]
+    only_a, only_b, p = mcnemar(*right)
+    left_out = len(shared) - len(same)
+    return (f"{len(same)} photos, {only_a} right only in the first, {only_b} only in the second: "
+            f"p = {p:.2g}, {'a' if p < 0.05 else 'no'} difference shown."
+            + f" {left_out} with another true class are left out." * bool(left_out))

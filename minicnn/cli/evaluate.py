@@ -1,0 +1,255 @@
+"""`minicnn evaluate`: how good a model is on a folder of photos, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset, ImageFolder, batches
+from ..errors import ArgumentError, FileError, whole
+from ..model import Sequential
+from ..progress import Bar
+from ..report import confusion, run_folder, write_csv
+from ..report.scores_figures import calibration, precision_recall, roc
+from ..training import (
+    Evaluation,
+    average_precision,
+    brier_score,
+    calibration_curve,
+    choose_threshold,
+    class_probabilities,
+    class_scores,
+    expected_calibration_error,
+    most_confused,
+    one_versus_rest,
+    roc_auc,
+)
+from ..training.scores import MOST_VIEWS, view
+from .predict import Photos, classifier
+from .train import describe_folder
+
+SHOWN = 25  # classes of the table and of the confusion matrix
+
+
+def add(command: Callable) -> None:
+    """The command and its options."""
+    p, option = command("evaluate", evaluate_command, "measure a model on a folder of photos")
+    p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
+    p.add_argument("folder", help="photos that it has not learnt from, one sub-folder a class, "
+                                  "named as the model's classes")
+    option("--output", str, None, "FOLDER", "a new folder for predictions.csv, scores.json and "
+                                            "figures")
+    option("--threshold", str, None, "T",
+           "of the second class of a model with one sigmoid: a number from 0 to 1; youden, which "
+           "makes the share found less the share of false alarms largest; or precision=0.95, the "
+           "lowest that reaches it. Chosen on the photos it is judged on, it looks better than it "
+           "is (default: the more probable class)")
+    option("--tta", int, 1, "N", f"mean of N views of each photo, up to {MOST_VIEWS}: itself, its "
+                                 f"mirror image, small shifts")
+    option("--batch-size", int, 32, "N", "photos at a time")
+
+
+def evaluate_command(args: argparse.Namespace) -> None:
+    """Predicts the photos, prints the scores, writes them and their figures."""
+    rule = threshold_rule(args.threshold)
+    whole(args.batch_size, "--batch-size")
+    if not 1 <= args.tta <= MOST_VIEWS:
+        raise ArgumentError(f"--tta: expected 1 to {MOST_VIEWS} views, received {args.tta}.")
+    model = classifier(args.model)
+    if rule is not None and model.shapes()[-1] != (1,):
+        raise ArgumentError(f"--threshold: expected a model of two classes with one sigmoid, "
+                            f"received one with {model.shapes()[-1][-1]} outputs, of which the "
+                            f"largest counts. Leave it out.")
+    folder = ImageFolder(args.folder)
+    labels = labels_by_name(folder, model.classes, args.folder)
+    with run_folder(args.output) if args.output else nullcontext() as output:
+        describe_folder(folder)
+        result, data = evaluated(model.to(args.device), folder, labels, args.tta, args.batch_size)
+        threshold, lines = None, []
+        if rule is not None:
+            threshold, lines = apply_threshold(result, rule)
+        scores = all_scores(result, threshold)
+        print("\n".join([*text(result, scores), *lines]))
+        if output:
+            write(output, result, data.names, scores)
+            (output / "history.csv").unlink()  # the mark of run_folder: nothing was trained here
+            print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
+
+
+def threshold_rule(given: str | None) -> float | str | None:
+    """"0.3" -> 0.3; "youden" and "precision=0.95" as they are; others are refused."""
+    if given in (None, "youden"):
+        return given
+    try:
+        number = float(given.removeprefix("precision="))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise ArgumentError(f"--threshold: expected a number from 0 to 1, youden, or "
+                            f"precision=0.95, received {given!r}.")
+    return given if given.startswith("precision=") else number
+
+
+def labels_by_name(folder: ImageFolder, classes: Sequence[str], name: str) -> np.ndarray:
+    """Labels (N,) of the folder's photos among the model's classes, found by name."""
+    unknown = [c for c in folder.classes if c not in classes]
+    if unknown:
+        folded = {c.casefold(): c for c in classes}
+        near = [difflib.get_close_matches(c.casefold(), folded, 1, 0.5) for c in unknown]
+        nearest = "; ".join(f"{c} is nearest to {folded[n[0]]}" for c, n in
+                            zip(unknown, near, strict=True) if n)
+        raise ArgumentError(f"{name}: expected folders named after the model's classes "
+                            f"({listed(classes)}), received {listed(folder.classes)}, of which "
+                            f"it does not know {listed(unknown)}"
+                            f"{f' ({nearest})' * bool(nearest)}. Rename or remove them.")
+    return np.array([classes.index(c) for c in folder.classes])[folder.labels]
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """a, b, c, … and how many more."""
+    return ", ".join(names[:most]) + f", … {len(names) - most} more" * (len(names) > most)
+
+
+def evaluated(model: Sequential, folder: ImageFolder, labels: np.ndarray, views: int,
+              batch_size: int) -> tuple[Evaluation, Dataset]:
+    """What the model says of the photos that can be read, in the mean of so many views; and these
+    photos. The others are named."""
+    photos, bar, rows = Photos(folder.items), Bar("evaluate"), []
+    for pixels, _, indices in batches(photos, range(len(photos)), batch_size,
+                                      model.input_shape[:2], model.preprocessing.crop_fraction):
+        rows.append(np.mean([class_probabilities(model.predict(view(pixels, k), batch_size))
+                             for k in range(views)], axis=0))
+        bar(int(indices[-1]) + 1, len(photos))
+    for i in sorted(photos.problems):
+        print(f"  skipped: {photos.problems[i]}")
+    kept = [i for i in range(len(photos)) if i not in photos.problems]
+    if not kept:
+        raise FileError(f"{photos.names[0]}: expected a photo that can be read, found none in "
+                        f"this folder.")
+    if photos.problems:
+        print(f"{len(photos.problems)} of {len(photos)} photos could not be read and do not count.")
+    p = np.concatenate(rows)[kept]
+    if not np.isfinite(p).all():
+        raise FileError(f"{model.name}: expected probabilities, received NaN for "
+                        f"{(~np.isfinite(p)).any(axis=1).sum()} photos. Its weights are broken.")
+    data = Dataset([folder.items[i] for i in kept], labels[kept], model.classes,
+                   [folder.names[i] for i in kept])
+    return Evaluation(p, data.labels, data.classes), data
+
+
+def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[str]]:
+    """Sets result.predicted by the threshold; -> it, and lines on its effect."""
+    p, positive = result.probabilities[:, 1], result.labels == 1
+    threshold, note = rule, []
+    if isinstance(rule, str):
+        wished = float(rule.removeprefix("precision=")) if rule != "youden" else None
+        threshold = choose_threshold(p, positive, wished)
+        note = ["It was chosen on these very photos, on which it looks better than it is: judge it "
+                "on others,", f"with --threshold {threshold!r}."]
+    before = result.confusion
+    result.predicted = (p.astype(np.float64) >= threshold).astype(np.int64)
+    rows = []
+    for name, counts in (("more probable class", before),
+                         (f"threshold {threshold:.4g}", result.confusion)):
+        scores, (false, true) = class_scores(counts), counts[:, 1].tolist()
+        rows.append(f"{name:<22} {true:>6} {false:>13} {scores.precision[1]:>10.3f} "
+                    f"{scores.recall[1]:>7.3f} {100 * np.trace(counts) / counts.sum():>8.1f} %")
+    title = f"{result.classes[1]} from a probability of {threshold:.4g}"
+    title += f" ({rule})" * isinstance(rule, str)
+    return float(threshold), [f"\n{title}", f"{'':<22} {'found':>6} {'false alarms':>13} "
+                              f"{'precision':>10} {'recall':>7} {'accuracy':>10}", *rows, *note]
+
+
+def all_scores(result: Evaluation, threshold: float | None) -> dict[str, Any]:
+    """Every number of the evaluation, as JSON takes it: None where it is undefined."""
+    p, labels, counts = result.probabilities, result.labels, result.confusion
+    table = dict(class_scores(counts)._asdict(), roc_auc=one_versus_rest(p, labels, roc_auc),
+                 average_precision=one_versus_rest(p, labels, average_precision))
+    there = table["support"] > 0
+    curve = calibration_curve(p, labels)
+    return plain({
+        "photos": len(labels), "right": result.right, "accuracy": result.accuracy,
+        "interval": result.interval, "threshold": threshold,
+        "per_class": {name: {key: column[k] for key, column in table.items()}
+                      for k, name in enumerate(result.classes)},
+        "mean_of_classes_with_photos": {key: column[there].mean()
+                                        for key, column in table.items() if key != "support"},
+        "expected_calibration_error": expected_calibration_error(p, labels),
+        "mean_confidence": p.max(axis=1).mean(), "brier_score": brier_score(p, labels),
+        "calibration": curve._asdict(), "confusion": counts,
+        "most_confused": [{"true": result.classes[i], "predicted": result.classes[j], "photos": n}
+                          for i, j, n in most_confused(counts)]})
+
+
+def plain(value: Any) -> Any:
+    """NumPy's arrays and numbers as Python's, NaN as None."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
+    """The scores as lines for people."""
+    low, high = result.interval
+    rows, empty = scores["per_class"], [n for n, row in scores["per_class"].items()
+                                        if not row["support"]]
+    taken = dict(zip(result.classes, result.confusion.sum(axis=0), strict=True))
+    lines = [f"\n{result.right} of {len(result.labels)} photos right: "
+             f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"]
+    shown = [n for n in rows if len(rows) <= SHOWN or rows[n]["support"]]
+    width = max(24, *map(len, shown))
+    lines.append(f"\n{'class':<{width}} {'photos':>7} {'precision':>10} {'recall':>7} {'F1':>7} "
+                 f"{'ROC-AUC':>8} {'PR-AUC':>7}")
+    for name, row in [*((n, rows[n]) for n in shown),
+                      ("mean", scores["mean_of_classes_with_photos"])]:
+        cells = ["–" if row[key] is None else f"{row[key]:.3f}" for key in
+                 ("precision", "recall", "f1", "roc_auc", "average_precision")]
+        lines.append("{:<{}} {:>7} {:>10} {:>7} {:>7} {:>8} {:>7}".format(
+            name, width, row.get("support", ""), *cells))
+    if empty:
+        lines.append(f"No photos of {listed(empty, 5)}: recall and F1 are 0 there by definition, "
+                     f"the areas undefined; the mean leaves them out.")
+    never = [name for name in shown if not taken[name] and name not in empty]
+    if never:
+        lines.append(f"Nothing was taken for {listed(never, 5)}: the precision is 0 by definition.")
+    lines.append(f"\nconfidence {100 * scores['mean_confidence']:.1f} % in the mean, expected "
+                 f"calibration error {100 * scores['expected_calibration_error']:.1f} %, "
+                 f"Brier score {scores['brier_score']:.3f}")
+    pairs = [f"{pair['true']} taken for {pair['predicted']} {pair['photos']} ×"
+             for pair in scores["most_confused"]]
+    lines.append(f"most confused: {'; '.join(pairs) or 'none'}")
+    return lines
+
+
+def write(output: Path, result: Evaluation, names: Sequence[str], scores: dict[str, Any]) -> None:
+    """predictions.csv, scores.json and the figures; of many classes the confusion matrix has those
+    that occur most."""
+    classes, counts = result.classes, result.confusion
+    rows = zip(names, result.labels, result.predicted, result.probabilities, strict=True)
+    write_csv(output / "predictions.csv", ["photo", "true", "predicted", *classes],
+              ([name, classes[t], classes[k], *(f"{value:.6f}" for value in p)]
+               for name, t, k, p in rows))
+    (output / "scores.json").write_text(
+        json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    most = np.sort(np.argsort(-counts.sum(axis=0) - counts.sum(axis=1), kind="stable")[:SHOWN])
+    counts, few = counts[np.ix_(most, most)], [classes[k] for k in most]
+    title = f"{result.right} of {len(names)} photos right, {100 * result.accuracy:.1f} %"
+    title += f"\nthe {SHOWN} classes that occur most" * (len(classes) > SHOWN)
+    shares = np.rint(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(int)
+    confusion(counts, few, output / "confusion.png", title)
+    confusion(shares, few, output / "confusion_percent.png", f"{title}\n% of the true class")
+    roc(result, output / "roc.png", scores["threshold"])
+    precision_recall(result, output / "precision_recall.png", scores["threshold"])
+    calibration(result, output / "calibration.png")
