@@ -81,7 +81,7 @@ What to notice
   - On the left ε is tiny: rounding takes the digits back, one for each digit of ε.
   - float32 has five good digits at best, which is why gradients are checked in float64.
 
-Exercises
+Exercises (solutions in examples/solutions/lessons.md)
   1. Write Tanh with its backward, and check it with `minicnn gradcheck YOUR_FILE.py:Tanh`.
   2. Replace the random dy in your head by ones. Which mistakes would no longer be seen?
   3. Check ReLU at x = 0 exactly. Why do both sides disagree, and who is right?

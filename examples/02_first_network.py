@@ -75,7 +75,7 @@ What to notice
   - Training accuracy goes on rising after the test's has stopped: from there on it learns by heart.
   - Shirts, T-shirts, coats and pullovers are confused; trousers and ankle boots rarely.
 
-Exercises
+Exercises (solutions in examples/solutions/lessons.md)
   1. Leave the Dropout out. What happens to the distance between the two curves?
   2. Take one class's photos with wrong labels (shuffle them). Which figure tells you first?
   3. Replace both MaxPool2D by strides=2 in the convolutions. Same accuracy? Same time?

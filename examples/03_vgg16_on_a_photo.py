@@ -79,13 +79,14 @@ The dense layers on top (fc1, fc2, predictions) have {138_357_544 - 14_714_688:,
 138,357,544 parameters, 553 MB with the base: they are downloaded once, when you ask for names
 ({len(imagenet_classes())} of them, from {imagenet_classes()[0]} to {imagenet_classes()[-1]}):
 
-    minicnn predict vgg16 minicnn/data/photos/chelsea.jpg
+    minicnn predict vgg16 minicnn/data/photos/chelsea.jpg""")
 
+print("""
 What to notice
   - The deeper, the fewer outputs fire: from edges, which are everywhere, to parts, which are rare.
   - The last block sees 196 pixels at once, nearly the whole photo, in cells of 16 pixels.
 
-Exercises
+Exercises (solutions in examples/solutions/lessons.md)
   1. Forget the recipe: feed photos / 255 instead of x. How do the cosines change?
   2. Turn the cat upside down (photos[:, ::-1]). Which block minds, which does not?
   3. Count the multiplications of each block. Where is the work, where are the parameters?

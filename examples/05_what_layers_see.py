@@ -110,7 +110,7 @@ What to notice
   - Guided backprop gives the sharpest picture and fails the check: much of it is the photo's edges,
     whatever the network has learnt.
 
-Exercises
+Exercises (solutions in examples/solutions/lessons.md)
   1. In section 1, use the gradient's rule, dy · [y > 0], at the ReLUs. What changes in the picture?
   2. minicnn look maximise --layer block5_conv3 --unit K for the unit of section 2. Do patch,
      projection and this image agree on what the map looks for?

@@ -88,7 +88,7 @@ What to notice
   - The probes rise, level off and fall again. The last block knows ImageNet's kinds of things, and
     at 64 pixels has 4 × 4 places left; clothes in grey are told apart by shapes of the middle ones.
 
-Exercises
+Exercises (solutions in examples/solutions/lessons.md)
   1. Run the curve with cut="block5_pool". Which n profits, which does not?
   2. Put 48 photos of each class of your own in folders: minicnn look transfer-curve FOLDER.
   3. How many folds do you need until the standard deviation of the mean, sd / √folds, is below one

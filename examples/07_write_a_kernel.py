@@ -142,7 +142,7 @@ What to notice
     on a GPU perhaps once in a thousand runs: the worst kind of fault.
   - The third fault breaks no rule of CUDA. Only an independent answer finds it: NumPy's.
 
-Exercises
+Exercises (solutions in examples/solutions/lessons.md)
   1. Mend edges.cu until this lesson says that it is right.
   2. Then move the __syncthreads() to the beginning of `if (j < Wd) {`. Who complains, and why
      only in blocks (1, ·, 0)?

@@ -118,7 +118,7 @@ What to notice
     numbers as before. With 3 channels, or with few tiles, it does not pay.
   - The price is an error about twenty times as large: at the points 2 and −2 terms grow and cancel.
 
-Exercises
+Exercises (solutions in examples/solutions/lessons.md)
   1. F(2, 3) above took 4 multiplications. Write down its matrices A, B and G, then F(2×2, 3×3) with
      16 multiplications a tile instead of 36. Why does minicnn take F(4×4, 3×3)?
   2. Set minicnn.winograd.BLOCK_ELEMENTS to 1 << 16 and to 1 << 26. Which cache do you see?

@@ -136,6 +136,8 @@ def test_the_loss_is_the_reference_s_and_does_not_overflow(rng):
      ["Your dx is 4 times what is right (N): is a division by N missing?"]),
     ("softmax_cross_entropy", "dz[np.arange(len(p)), t] -= 1", "",
      ["Your dx is right where the class is another than t"]),
+    ("im2col", "x[:, i:i + KH, j:j + KW]  ", "x[:, i:i + KH, j:j + KW, ::-1]  ",
+     ["Your db is right", "Your dW is right but backwards, in C"]),
 ])
 def test_a_wrong_answer_gets_a_hint(name, right, answer, words, tmp_path, capsys):
     text = (EXAMPLES / "solutions" / f"{name}.py").read_text("utf-8")
