@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .files import replacing
+
 if TYPE_CHECKING:  # matplotlib is imported where it is used: `import minicnn` stays fast
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -26,10 +28,12 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure; class names in a script that the font lacks become boxes, in silence."""
+    """Writes the figure, whole or not at all. Class names in a script that the font lacks become
+    boxes, in silence."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(path)
+        with replacing(path) as draft:
+            figure.savefig(draft)
 
 
 def shortened(name: str, longest: int = 20) -> str:

@@ -19,7 +19,7 @@ ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializ
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
          "layers", "initializers", "winograd", "ops", "preprocessing", "launch", "arrays", "cuda",
-         "simulator", "threads", "cache", "drawing", "errors"]
+         "simulator", "threads", "cache", "drawing", "files", "errors"]
 
 
 def house_part(file):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..data import Dataset, ImageFolder, batches
 from ..errors import ArgumentError, FileError, whole
+from ..files import write_text
 from ..model import Sequential
 from ..progress import Bar
 from ..report import confusion, run_folder, write_csv
@@ -241,8 +242,8 @@ def write(output: Path, result: Evaluation, names: Sequence[str], scores: dict[s
     write_csv(output / "predictions.csv", ["photo", "true", "predicted", *classes],
               ([name, classes[t], classes[k], *(f"{value:.6f}" for value in p)]
                for name, t, k, p in rows))
-    (output / "scores.json").write_text(
-        json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    write_text(output / "scores.json",
+               json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     most = np.sort(np.argsort(-counts.sum(axis=0) - counts.sum(axis=1), kind="stable")[:SHOWN])
     counts, few = counts[np.ix_(most, most)], [classes[k] for k in most]
     title = f"{result.right} of {len(names)} photos right, {100 * result.accuracy:.1f} %"

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,6 +20,7 @@ from ..data import Dataset, batches, photo_paths
 from ..data.datasets import visible
 from ..data.given import SUFFIXES
 from ..errors import ArgumentError, FileError
+from ..files import replacing
 from ..layers import Sigmoid, Softmax
 from ..model import Sequential
 from ..models import VGG16, load
@@ -270,18 +271,3 @@ def written(output: Path | None) -> Iterator[BinaryIO]:
         return
     with replacing(output) as part, part.open("wb") as file:
         yield file
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """-> the name of a file beside path, which takes the place of path in the end."""
-    part = path.with_name(f".{os.getpid()}.part{path.suffix}")
-    try:
-        yield part
-        os.replace(part, path)
-    except OSError as problem:
-        raise FileError(f"{path}: expected a file that can be written, received "
-                        f"{problem.strerror}. Choose another.") from problem
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

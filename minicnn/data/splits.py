@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArgumentError, FileError, ShapeError
+from ..files import replacing
 from .datasets import Dataset, ImageFolder, visible
 
 COLUMNS = ["photo", "class", "part"]
@@ -99,20 +100,12 @@ def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
 
 def write_split(path: str | os.PathLike, parts: dict[str, Dataset]) -> None:
     """A row for each photo: its name, its class, its part. Raises FileError."""
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(draft, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows((name, data.classes[label], part) for part, data in parts.items()
-                             for name, label in zip(data.names, data.labels, strict=True))
-        os.replace(draft, path)
-    except OSError as problem:
-        raise FileError(f"{path}: expected a file that can be written, received "
-                        f"{problem.strerror}. Choose another.") from problem
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8",
+                                              errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows((name, data.classes[label], part) for part, data in parts.items()
+                         for name, label in zip(data.names, data.labels, strict=True))
 
 
 def read_split(path: str | os.PathLike, data: Dataset) -> dict[str, Dataset]:

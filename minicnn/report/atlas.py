@@ -21,7 +21,8 @@ import numpy as np
 from .. import drawing
 from ..arrays import to_cpu
 from ..data import Dataset
-from ..errors import ArgumentError, FileError, whole
+from ..errors import ArgumentError, whole
+from ..files import write_text
 from ..model import Sequential
 from ..visualize import cam, gradients
 from ..visualize.attribution import Attribution
@@ -91,7 +92,7 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
             "journey": journey(model, to_cpu(x), chosen), "outputs": outputs(model, to_cpu(x))}
     template = Path(__file__).with_name("atlas.html").read_text("utf-8")
     text = json.dumps(page, allow_nan=False).replace("<", "\\u003c")  # no tag begins in the JSON
-    _write(path, template.replace("{{DATA}}", text, 1))
+    write_text(path, template.replace("{{DATA}}", text, 1))
     return path
 
 
@@ -241,16 +242,3 @@ def as_uri(picture: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, kind, **({"quality": 86} if kind == "jpeg" else {}))
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _write(path: Path, text: str) -> None:
-    """All of the text or nothing: into a file beside it, which then takes its name."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        draft.write_text(text, "utf-8")
-        os.replace(draft, path)
-    except OSError as problem:
-        raise FileError(f"{path}: expected a file that can be written, received "
-                        f"{problem.strerror}. Choose another.") from problem
-    finally:
-        draft.unlink(missing_ok=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Dataset, Fingerprints, was_turned
-from .atlas import _write, as_uri
+from ..files import write_text
+from .atlas import as_uri
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
 SHOWN = 40  # groups of a finding that are shown as pictures; the others are named
@@ -160,7 +161,7 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset, found:
                                      for k, g in enumerate(one.groups)]} for one in said]}
     template = Path(__file__).with_name("folder_page.html").read_text("utf-8")
     text = json.dumps(page, allow_nan=False).replace("<", "\\u003c")  # no tag begins in the JSON
-    _write(path, template.replace("{{DATA}}", text, 1))
+    write_text(path, template.replace("{{DATA}}", text, 1))
     return path
 
 

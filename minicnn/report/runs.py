@@ -13,6 +13,7 @@ from ..data import Dataset
 from ..data.splits import write_split
 from ..drawing import save
 from ..errors import FileError
+from ..files import replacing
 from ..training import Evaluation, Trained, set_weights, weights_of
 from .figures import confusion, curves
 
@@ -67,7 +68,8 @@ def _make_next(stem: str, made: list[Path]) -> Path:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     """One table as CSV."""
-    with open(path, "w", newline="", encoding="utf-8") as f:
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8",
+                                              errors="surrogateescape") as f:
         writer = csv.writer(f)
         writer.writerow(header)
         writer.writerows(rows)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import drawing
 from ..errors import ArgumentError, FileError
+from ..files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,11 +50,8 @@ class Result:
         for another suffix.
         """
         path = writable(path, (*PICTURES, ".npz", *self.more_suffixes()), force)
-        try:
-            self.write(path)
-        except OSError as problem:
-            raise FileError(f"{path}: expected a file that can be written, received "
-                            f"{problem.strerror}. Choose another.") from problem
+        with replacing(path) as draft:
+            self.write(draft)
         return path
 
     def more_suffixes(self) -> tuple[str, ...]:

@@ -8,8 +8,6 @@ them back where their order counts: before Flatten, whose rows Dense knows as (h
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import to_cpu
-from ..errors import ArgumentError, FileError
+from ..errors import ArgumentError
+from ..files import replacing
 from ..layers import (
     AveragePool2D,
     Conv2D,
@@ -51,16 +50,8 @@ def write_onnx(path: str | PathLike, model: Any) -> None:
         raise ArgumentError(f"{path}: expected a name that ends in .onnx, "
                             f"received {path.suffix or 'no suffix'!r}.")
     content = onnx_model(model).SerializeToString()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as problem:
-        raise FileError(f"{path}: expected a file that can be written, received "
-                        f"{problem.strerror}. Choose another.") from problem
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    with replacing(path) as draft:
+        draft.write_bytes(content)
 
 
 def onnx_model(model: Any) -> ModelProto:

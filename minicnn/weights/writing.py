@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..arrays import to_cpu
 from ..errors import ArgumentError, FileError
+from ..files import replacing
 from ..layers import Layer
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
@@ -49,7 +50,7 @@ def write_model(path: str | PathLike, layers: Sequence[Layer], input_shape: tupl
         config = config_from_layers(layers, input_shape, name)
     except FileError as error:
         raise FileError(f"{path}: {error}") from None
-    with _complete_or_nothing(path) as file:
+    with new_h5(path) as file:
         file.attrs["minicnn"] = json.dumps(metadata)
         file.attrs["model_config"] = json.dumps(config)
         weights = file.create_group("model_weights")
@@ -73,7 +74,7 @@ def write_weights(path: str | PathLike, layers: Sequence[Layer]) -> None:
 
     An older file at path stays until the new one is complete. Raises FileError.
     """
-    with _complete_or_nothing(path) as file:
+    with new_h5(path) as file:
         home = file.create_group("layers")
         counts: dict[str, int] = {}
         for layer in layers:
@@ -117,22 +118,18 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
 
 
 @contextmanager
-def _complete_or_nothing(path: str | PathLike) -> Iterator:
-    """-> an h5py.File beside path that takes its place when the with ends without an error."""
+def new_h5(path: str | PathLike) -> Iterator:
+    """-> an h5py.File that is at path when the with ends without an error.
+
+    It grows in memory: HDF5 itself does not survive a full disk. Raises FileError.
+    """
     import h5py
 
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(part, "w") as file:
-            yield file
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        raise FileError(f"{path}: could not be written ({error}); check the folder, its rights and "
-                        f"the free space.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        yield file
+    with replacing(path) as draft:
+        draft.write_bytes(content.getbuffer())
 
 
 def _arrays(layer: Layer) -> dict[str, np.ndarray]:
