@@ -27,6 +27,13 @@ class FileError(MiniCNNError):
     """A file or folder that cannot be used: weights, models, photos, downloads."""
 
 
+class NotFiniteError(MiniCNNError, ArithmeticError):
+    """A training whose numbers have become NaN or infinite. model: where known, with the last
+    finite weights."""
+
+    model: Any = None
+
+
 class KernelError(MiniCNNError):
     """A CUDA kernel that does not compile, or does what it must not."""
 

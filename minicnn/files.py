@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,6 +45,16 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 def drafts(folder: Path) -> list[Path]:
     """What processes that were killed have left in `folder`."""
     return sorted(folder.glob(".*.part.*"))
+
+
+def room_for(folder: str | os.PathLike, size: int) -> None:
+    """Raises FileError where the disk of `folder` has fewer than `size` bytes left."""
+    there = next(one for one in (Path(folder).absolute(), *Path(folder).absolute().parents)
+                 if one.exists())
+    free = shutil.disk_usage(there).free
+    if free < size:
+        raise FileError(f"{folder}: expected {size / 1e6:,.0f} MB of free space, found "
+                        f"{free / 1e6:,.0f} MB. Make room, or choose another --output.")
 
 
 def _sync_folder(folder: Path) -> None:

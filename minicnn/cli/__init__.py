@@ -49,6 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MiniCNNError as error:
         print(f"minicnn: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("minicnn: stopped.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"minicnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
         return 130

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import shlex
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,83 +17,38 @@ import numpy as np
 
 from ..data import Dataset, ImageFolder, sample
 from ..data.duplicates import near_duplicates
-from ..data.splits import read_split, split_parts
-from ..errors import ArgumentError, FileError
+from ..data.splits import read_split, split_parts, write_split
+from ..errors import FileError, NotFiniteError
+from ..files import write_text
 from ..progress import Bars
-from ..report import run_folder, write_csv, write_evaluation, write_run
+from ..report import CHECKPOINTS, resumed_folder, run_folder, write_csv, write_evaluation, write_run
 from ..training import (
-    SCHEDULES,
+    Checkpoints,
     Evaluation,
     Recipe,
     cross_validate,
     from_scratch,
     transfer,
 )
+from .train_options import NOT_KEPT, add_options, refuse_strays, take_config, take_resumed
 
 RECIPE = [field.name for field in fields(Recipe)]
-NOT_KEPT = ("run", "config", "output", "parser")  # options that run.json does without
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("train", train_command, "train a classifier on photos")
-    p.set_defaults(parser=p)
-    standard = Recipe()
-    p.add_argument("folder", nargs="?", help="your photos, one sub-folder a class; without it, the "
-                                             "built-in photos of clothes")
-    p.add_argument("--classes", nargs="+", metavar="NAME",
-                   help="built-in classes: t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
-                        "sneaker, bag, 'ankle boot', or all (default: sandal sneaker)")
-    option("--per-class", int, None, "N", "built-in photos of each class to learn from, up to 100 "
-                                          "(default: 20)")
-    option("--test-fraction", float, None, "SHARE", "share of your photos that is held out for the "
-                                                    "test (default: 0.25)")
-    option("--validation-fraction", float, None, "SHARE",
-           "share of the photos to learn from by which the best epoch is chosen (default: none, "
-           "with --patience 0.2)")
-    option("--split", str, None, "FILE", "a split.csv that says which photo is for training, "
-                                         "validation and test")
-    option("--cut", str, None, "LAYER", "last layer of VGG16 that is kept, frozen (default: "
-                                        "block4_pool, or that of the --finetune block)")
-    option("--size", int, standard.size, "PIXELS", "side of the square that photos are cut to")
-    option("--epochs", int, standard.epochs, "N", "how often each photo is seen")
-    option("--batch-size", int, standard.batch_size, "N", "photos a step")
-    option("--lr", float, None, "STEP", "Adam's step size (default: measured, so that the first "
-                                        "step moves an output by about 1)")
-    p.add_argument("--find-lr", action="store_true", help="take the step size at which the loss "
-                   "falls fastest while it grows, and draw that curve (lr.png)")
-    option("--schedule", str, standard.schedule, "NAME", "of the step size: "
-                                                         + ", ".join(SCHEDULES))
-    option("--patience", int, None, "N", "stop where the validation loss has not fallen for N "
-                                         "epochs")
-    option("--augment", str, standard.augment, "VIEWS",
-           "learn from random views: flip,shift=0.08,rotate=10,zoom=0.1,colour=0.15 or some of "
-           "these")
-    option("--views", int, standard.views, "K", "random views of each photo")
-    option("--dropout", float, standard.dropout, "RATE", "before the head")
-    option("--weight-decay", float, standard.weight_decay, "LAMBDA", "L2 penalty on the head")
-    option("--label-smoothing", float, standard.label_smoothing, "SHARE", "of the targets")
-    p.add_argument("--class-weights", action="store_true",
-                   help="let every class weigh alike, however many photos it has")
-    option("--finetune", str, standard.finetune, "BLOCK", "then let this block of VGG16 learn, "
-                                                          "too: block5, block4, …")
-    option("--finetune-epochs", int, standard.finetune_epochs, "N", "of that second phase")
-    option("--finetune-lr", float, standard.finetune_lr, "STEP", "step size of the block")
-    option("--kfold", int, None, "K", "K trainings, each tested on another K-th of the photos")
-    option("--seed", int, standard.seed, "N", "decides which photos are drawn, and their order")
-    p.add_argument("--no-scratch", action="store_true",
-                   help="leave out the comparison with a small network from scratch")
-    option("--config", str, None, "FILE", "options from the run.json of a run; those given here "
-                                          "count more")
-    option("--output", str, None, "FOLDER", "where the run is written (default: a new folder in "
-                                            "runs/)")
+    add_options(p, option)
 
 
 def train_command(args: argparse.Namespace) -> None:
     """The main job: transfer learning, and the same photos for a small network from scratch."""
-    if args.config:
-        take_config(args)
-    refuse_strays(args)
+    if args.resume:
+        take_resumed(args)
+    else:
+        if args.config:
+            take_config(args)
+        refuse_strays(args)
     recipe = Recipe(**{name: getattr(args, name) for name in RECIPE})
     parts, held_out, stem = photos_of(args)
     train, test = parts["train"], parts["test"]
@@ -99,73 +56,20 @@ def train_command(args: argparse.Namespace) -> None:
     print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, "
           f"{len(test)} {held_out} photos.")
     say_imbalance(train, args.class_weights)
-    with run_folder(args.output, stem) as output:
-        if args.kfold:
-            cross_validation(args, recipe, parts, output)
-        else:
-            learn_and_report(args, recipe, parts, held_out, output)
-        options = {key: value for key, value in vars(args).items() if key not in NOT_KEPT}
-        (output / "run.json").write_text(json.dumps(options, indent=1), "utf-8")
+    with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
+        if not args.resume:
+            options = {key: value for key, value in vars(args).items() if key not in NOT_KEPT}
+            (output / CHECKPOINTS).mkdir()
+            write_split(output / "split.csv", parts)
+            write_text(output / "run.json", json.dumps(options, indent=1))
+        with kept(output) as checkpoints:
+            if args.kfold:
+                cross_validation(args, recipe, parts, output, checkpoints)
+            else:
+                learn_and_report(args, recipe, parts, held_out, output, checkpoints)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     if not args.kfold:
         print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
-
-
-def take_config(args: argparse.Namespace) -> None:
-    """Options of a run.json for those that the command line leaves at their default."""
-    actions = {action.dest: action for action in args.parser._actions if action.dest != "help"}
-    try:
-        given = json.loads(Path(args.config).read_text("utf-8"))
-        if not isinstance(given, dict):
-            raise ValueError("no object at its top")
-    except (OSError, ValueError) as problem:
-        raise FileError(f"{args.config}: expected the run.json of a run, received {problem}. "
-                        f"Check the path.") from problem
-    for key, value in given.items():
-        if key not in actions or key in NOT_KEPT:
-            near = difflib.get_close_matches(key, [k for k in actions if k not in NOT_KEPT], 1, 0.3)
-            raise ArgumentError(f"{args.config}: expected options of train, received {key!r}. "
-                                f"Nearest: {', '.join(near) or 'none'}.")
-        action = actions[key]
-        try:
-            if action.nargs == 0 and not isinstance(value, bool):
-                raise ValueError
-            if value is not None and action.nargs != 0:
-                value = ([str(v) for v in value] if action.nargs == "+" else
-                         (action.type or str)(value))
-            if action.choices and value not in action.choices:
-                raise ValueError
-        except (TypeError, ValueError) as problem:
-            kind = "true or false" if action.nargs == 0 else action.metavar or "text"
-            raise ArgumentError(f"{args.config}: expected {key} to be {kind}, received "
-                                f"{given[key]!r}.") from problem
-        if getattr(args, key) == action.default:
-            setattr(args, key, value)
-
-
-def refuse_strays(args: argparse.Namespace) -> None:
-    """Options that would be ignored, or ask for nothing, are refused."""
-    for option, value, only in (("--classes", args.classes, "the built-in sample"),
-                                ("--per-class", args.per_class, "the built-in sample"),
-                                ("--split", args.split, "a folder of photos"),
-                                ("--test-fraction", args.test_fraction, "a folder of photos")):
-        if value is not None and (args.folder is None) == (only == "a folder of photos"):
-            raise ArgumentError(f"{option}: expected only with {only}, received {value}. Leave it "
-                                f"out.")
-    for option, value, other in (
-            ("--lr", args.lr, args.find_lr and "--find-lr"),
-            ("--split", args.split, args.kfold and "--kfold"),
-            ("--split", args.split, args.test_fraction is not None and "--test-fraction"),
-            ("--split", args.split, args.validation_fraction and "--validation-fraction"),
-            ("--kfold", args.kfold, args.patience is not None and "--patience"),
-            ("--kfold", args.kfold, args.validation_fraction and "--validation-fraction")):
-        if value is not None and other:
-            raise ArgumentError(f"{option}: expected without {other}, received both. Leave one "
-                                f"out.")
-    for option, value in (("--test-fraction", args.test_fraction),
-                          ("--validation-fraction", args.validation_fraction)):
-        if value is not None and not 0 < value < 1:
-            raise ArgumentError(f"{option}: expected a share between 0 and 1, received {value}.")
 
 
 def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], str, str]:
@@ -206,14 +110,51 @@ def say_imbalance(train: Dataset, weighted: bool) -> None:
               f"would be right for {counts[most] / len(train):.0%}. Try --class-weights.")
 
 
+@contextmanager
+def kept(output: Path) -> Iterator[Checkpoints]:
+    """The run's checkpoints, taken away when it is done. Ctrl-C and SIGTERM end the step, write
+    where it stands, and the command that goes on is said; so it is where a disk is full."""
+    checkpoints = Checkpoints(output / CHECKPOINTS, "vgg16")
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    before = [signal.getsignal(number) for number in numbers]
+
+    def stop(number: int, frame: object) -> None:
+        print("stopping after this step; once more stops at once", file=sys.stderr)
+        checkpoints.stop()
+        signals(before)
+
+    def signals(handlers: list) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in zip(numbers, handlers, strict=True):
+                signal.signal(number, handler)
+
+    go_on = f"Go on with: minicnn train --resume {shlex.quote(str(output))}"
+    signals([stop, stop])
+    try:
+        yield checkpoints
+        checkpoints.remove()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped. {go_on}" if checkpoints.any() else "stopped.") from None
+    except NotFiniteError as error:
+        error.model.save(output / "last_finite.h5")
+        checkpoints.remove()  # to go on would end in the same place
+        raise NotFiniteError(f"{error} They are in {output / 'last_finite.h5'}.") from error
+    except FileError as error:
+        if not checkpoints.any():
+            raise
+        raise FileError(f"{error} What was learnt until then is kept. {go_on}") from error
+    finally:
+        signals(before)
+
+
 def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
-                     held_out: str, output: Path) -> None:
+                     held_out: str, output: Path, checkpoints: Checkpoints) -> None:
     """Trains, measures, writes the run folder, prints the table."""
     train, test = parts["train"], parts["test"]
     epochs = recipe.epochs + recipe.finetune_epochs * bool(recipe.finetune)
     with Bars(epochs, "VGG16", lines=True) as bars:
         best = transfer(train, test, recipe, validation=parts.get("validation"), callbacks=[bars],
-                        device=args.device)
+                        checkpoints=checkpoints, device=args.device)
     write_run(output, best, parts, held_out)
     first, last = best.history["loss"][0], best.history["loss"][-1]
     if epochs > 1 and not last < first:
@@ -228,17 +169,18 @@ def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
             size = 28 if args.folder is None else recipe.size
             small = from_scratch(train, test, size=size, epochs=recipe.epochs, seed=recipe.seed,
                                  batch_size=recipe.batch_size, callbacks=[bars],
-                                 device=args.device)
+                                 checkpoints=checkpoints.of("scratch"), device=args.device)
         print_result("small network from scratch, same photos", small.evaluation)
 
 
 def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
-                     output: Path) -> None:
+                     output: Path, checkpoints: Checkpoints) -> None:
     """K trainings on the photos to learn from: a row each, and all of them together."""
     data, K = parts["train"], args.kfold
     epochs = recipe.epochs + recipe.finetune_epochs * bool(recipe.finetune)
     with Bars(K * epochs, "VGG16") as bars:
-        result, accuracies = cross_validate(data, recipe, K, callbacks=[bars], device=args.device)
+        result, accuracies = cross_validate(data, recipe, K, callbacks=[bars],
+                                            checkpoints=checkpoints, device=args.device)
     write_evaluation(output, result, data, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
     for k, accuracy in enumerate(accuracies, 1):

@@ -13,19 +13,21 @@ from ..data import Dataset
 from ..data.splits import write_split
 from ..drawing import save
 from ..errors import FileError
-from ..files import replacing
+from ..files import drafts, replacing
 from ..training import Evaluation, Trained, set_weights, weights_of
 from .figures import confusion, curves
 
 FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "confusion.png",
          "predictions.csv")
+CHECKPOINTS = "checkpoints"  # a folder that is there as long as the run is not done
+AT_FIRST = ("history.csv", "split.csv", "run.json")  # what a run writes before it learns
 
 
 @contextmanager
 def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> Iterator[Path]:
     """Makes `path`, or the first of runs/<stem>-1, -2, … that is free, before the work begins.
 
-    Where the work ends in an error and has written nothing, folders made here are removed again.
+    Where the work ends in an error before a first checkpoint, what was made here is removed again.
     Raises FileError where `path` holds something already, or cannot be made.
     """
     made: list[Path] = []
@@ -43,11 +45,27 @@ def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> It
         yield folder
     except BaseException:
         with suppress(OSError):  # rmdir refuses a folder that is not empty
-            if claim.stat().st_size == 0:
-                claim.unlink()
+            if {one.name for one in folder.iterdir()} <= {*AT_FIRST, CHECKPOINTS}:
+                if (folder / CHECKPOINTS).exists():
+                    (folder / CHECKPOINTS).rmdir()
+                for name in AT_FIRST:
+                    (folder / name).unlink(missing_ok=True)
             for one in reversed(made):
                 one.rmdir()
         raise
+
+
+@contextmanager
+def resumed_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """The folder of a run that was interrupted. Raises FileError where it is none, or done."""
+    folder = Path(path)
+    if not (folder / CHECKPOINTS).is_dir() or not (folder / "run.json").exists():
+        found = "one that is done" if (folder / "model.h5").exists() else "none"
+        raise FileError(f"{folder}: expected the folder of a run that was interrupted, found "
+                        f"{found}. Look into runs/.")
+    for draft in [*drafts(folder), *drafts(folder / CHECKPOINTS)]:
+        draft.unlink(missing_ok=True)
+    yield folder
 
 
 def _make(folder: Path, made: list[Path]) -> Path:

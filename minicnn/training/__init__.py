@@ -1,8 +1,11 @@
 """The loop, where its batches come from, and how the result is measured."""
 
 from .best import Best, Weights, set_weights, weights_of
+from .callbacks import Callback
+from .checkpoints import Checkpoints
 from .fusing import fuse
-from .loop import Callback, History, fit
+from .history import History
+from .loop import fit
 from .lr_finder import LearningRates, find_lr
 from .metrics import Evaluation, class_probabilities, evaluate_photos, wilson_interval
 from .schedules import SCHEDULES
@@ -32,8 +35,9 @@ from .transfer import (
     transfer,
 )
 
-__all__ = ["SCHEDULES", "Best", "Callback", "Evaluation", "History", "LearningRates", "Recipe",
-           "Trained", "Weights", "average_precision", "base_with_head", "brier_score",
+__all__ = ["SCHEDULES", "Best", "Callback", "Checkpoints", "Evaluation", "History",
+           "LearningRates", "Recipe", "Trained", "Weights", "average_precision", "base_with_head",
+           "brier_score",
            "calibration_curve", "choose_threshold", "class_probabilities", "class_scores",
            "class_weights", "cross_validate", "evaluate_photos", "expected_calibration_error",
            "features", "find_lr", "fit", "from_scratch", "fuse", "mcnemar", "most_confused",

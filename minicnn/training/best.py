@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ArgumentError, whole
 from ..model import Sequential
-from .loop import Callback
+from .callbacks import Callback
 
 Weights = dict[str, dict[str, np.ndarray]]  # of the trainable layers
 
@@ -46,6 +46,15 @@ class Best(Callback):
         if logs["val_loss"] < self.loss or np.isnan(self.loss) or not self.weights:
             self.epoch, self.loss, self.weights = epoch, logs["val_loss"], weights_of(self.model)
         return self.patience is not None and epoch - max(self.epoch, self.since) >= self.patience
+
+    def state(self) -> dict:
+        """For a checkpoint."""
+        return {"epoch": self.epoch, "loss": self.loss, "since": self.since,
+                "weights": self.weights}
+
+    def set_state(self, state: dict) -> None:
+        """Goes on from there."""
+        vars(self).update(state)
 
     def restore(self) -> None:
         """The best weights, into the model."""

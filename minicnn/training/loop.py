@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,29 +12,16 @@ from ..errors import ArgumentError, whole
 from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Optimizer
+from .best import set_weights, weights_of
+from .callbacks import Callback, teller
+from .finite import all_finite, not_finite
 from .fusing import fuse
+from .history import History
 from .schedules import Schedule, constant, grouped, scaled
-from .sources import Data, checked, features, outputs, smoothed, targets_of
+from .sources import Data, bytes_held, checked, features, outputs, smoothed, targets_of
 
-History = dict[str, list[float]]
-
-
-class Callback:
-    """Told what happens during fit; override what you need."""
-
-    def on_batch_end(self, stage: str, done: int, total: int) -> None:
-        """stage: "features", "epoch 3", …; done of total photos."""
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> bool | None:
-        """epoch counts from 1; logs: loss, accuracy, val_loss, val_accuracy. True ends training."""
-
-
-def teller(callbacks: Sequence[Callback], stage: str) -> Callable[[int, int], None]:
-    """progress(done, total) of one stage, passed on to every callback."""
-    def progress(done: int, total: int) -> None:
-        for callback in callbacks:
-            callback.on_batch_end(stage, done, total)
-    return progress
+if TYPE_CHECKING:
+    from .checkpoints import Checkpoints
 
 
 def fit(model: Sequential, train_data: Data, loss: Loss,
@@ -41,7 +30,7 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
         callbacks: Sequence[Callback] = (), seed: int = 0, schedule: Schedule = constant,
         epochs_done: int = 0,
         label_smoothing: float = 0.0, views: int | None = None, cache_features: bool = True,
-        memory_budget: int = 1 << 30) -> History:
+        memory_budget: int = 1 << 30, checkpoints: Checkpoints | None = None) -> History:
     """Trains the trainable layers of `model` in place.
 
     train_data:     a Dataset, or (images, targets): uint8 pixels or floats (N, *input_shape).
@@ -55,11 +44,13 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
     cache_features: compute the frozen prefix once per photo instead of once per epoch; the weights
                     come out the same. Above memory_budget bytes features lie in a temporary file.
     seed:           of the order of the photos; each epoch sees every photo once.
+    checkpoints:    where the training is kept; it goes on from what lies there.
     Returns {"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch;
     accuracy where the loss has classes, val_ where there is validation_data.
     A model without classes takes those of a Dataset. Raises, before anything is changed, for a
     frozen network, a loss that does not fit the last layer, and photos, labels or classes that do
-    not fit the network.
+    not fit the network. Raises NotFiniteError where a loss, a gradient or a weight is no longer
+    finite; the weights are then those of the beginning of that epoch.
     """
     whole(epochs, "fit, epochs")
     whole(batch_size, "fit, batch_size")
@@ -85,40 +76,57 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
 
     def prepared(data: Data, stage: str) -> tuple[Sequential, Data]:
         """The network that batches of data still have to pass, and the data."""
+        nonlocal memory_budget
         if not (cache_features and frozen.layers):
             return frozen, data
-        return model.view([], network.input_shape), features(
-            frozen, data, batch_size=batch_size, memory_budget=memory_budget,
-            progress=teller(callbacks, stage))
+        found = features(frozen, data, batch_size=batch_size, memory_budget=memory_budget,
+                         progress=teller(callbacks, stage))
+        memory_budget -= bytes_held(found[0])
+        return model.view([], network.input_shape), found
 
+    if checkpoints:
+        callbacks = [*callbacks, checkpoints]
     before, train_data = prepared(train_data, "features")
     if validation_data is not None:
         _, validation_data = prepared(validation_data, "validation features")
-    rng, history, steps_done = np.random.default_rng(seed), {}, 0
-    steps = epochs * -(-size // batch_size)
-    for epoch in range(1, epochs + 1):
-        tally, order = Tally(), rng.permutation(size)
-        if views > 1:
-            order = order + size * rng.integers(views, size=size)
-        for x, t in outputs(before, train_data, order, batch_size):
-            y = network.forward(x, training=True)
-            value = loss.forward(y, smoothed(t, y, loss, label_smoothing))
+    place, batches = Place(np.random.default_rng(seed)), -(-size // batch_size)
+    if checkpoints:
+        checkpoints.restore(network, groups, callbacks, place, {
+            "epochs": epochs, "batch_size": batch_size, "photos": size, "views": views})
+    while place.epoch < epochs and not place.ended:
+        count, order = epochs_done + place.epoch + 1, place.order(size, views)
+        tally, at_first = place.tally, weights_of(network)
+        for x, t in outputs(before, train_data, order[place.batch * batch_size:], batch_size):
+            with np.errstate(over="ignore", invalid="ignore"):  # checked here
+                y = network.forward(x, training=True)
+                value = loss.forward(y, smoothed(t, y, loss, label_smoothing))
+                network.backward(loss.backward(), input_gradient=False)
+                fine = all_finite(network, value, "grads")
+                if fine:
+                    factor = schedule((place.epoch * batches + place.batch) / (epochs * batches))
+                    with scaled(groups, factor):
+                        for one, part in groups:
+                            one.step(part)
+                    fine = all_finite(network, value, "params")
+            if not fine:
+                problem = not_finite(network, x, t, loss, f"epoch {count}, batch {place.batch + 1}")
+                set_weights(network, at_first)
+                raise problem
             tally.add(value, loss.correct(y, t), len(x))
-            network.backward(loss.backward(), input_gradient=False)
-            with scaled(groups, schedule(steps_done / steps)):
-                for one, part in groups:
-                    one.step(part)
-            steps_done += 1
-            teller(callbacks, f"epoch {epochs_done + epoch}")(tally.count, size)
-        logs, count = tally.means(), epochs_done + epoch
+            place.batch += 1
+            teller(callbacks, f"epoch {count}")(tally.count, size)
+            if checkpoints and place.batch < batches:
+                checkpoints.after_step(network, groups, callbacks, place)
+        logs = tally.means()
         if validation_data is not None:
             seen = evaluate(before, network, validation_data, loss, batch_size)
             logs |= {f"val_{key}": value for key, value in seen.items()}
-        for key, value in logs.items():
-            history.setdefault(key, []).append(value)
-        if any([callback.on_epoch_end(count, logs) for callback in callbacks]):
-            break
-    return history
+        place.ended = any([callback.on_epoch_end(count, logs) for callback in callbacks])
+        place.next_epoch(logs)
+        if checkpoints:
+            checkpoints.after_step(network, groups, callbacks, place,
+                                   last=place.ended or place.epoch == epochs)
+    return place.history
 
 
 def evaluate(before: Sequential, network: Sequential, data: Data, loss: Loss,
@@ -140,10 +148,53 @@ class Tally:
     def add(self, loss: float, correct: np.ndarray | None, n: int) -> None:
         """One batch of n: its mean loss, and which samples are right."""
         self.count += n
-        self.loss += loss * n
+        self.loss += float(loss) * n
         self.right += np.nan if correct is None else int(correct.sum())
 
     def means(self) -> dict[str, float]:
         """loss, and accuracy where there is one."""
         means = {"loss": self.loss / self.count, "accuracy": self.right / self.count}
         return {key: value for key, value in means.items() if key == "loss" or not np.isnan(value)}
+
+
+@dataclass
+class Place:
+    """How far a training has come: epochs that are done, batches of the next one, what they gave.
+
+    dice: the random generator's state at the beginning of this epoch, from which its order follows.
+    ended: a callback has said that it is enough.
+    """
+
+    rng: np.random.Generator
+    epoch: int = 0
+    batch: int = 0
+    ended: bool = False
+    tally: Tally = field(default_factory=Tally)
+    history: History = field(default_factory=History)
+
+    def __post_init__(self) -> None:
+        self.dice = self.rng.bit_generator.state
+
+    def order(self, size: int, views: int) -> np.ndarray:
+        """The photos of this epoch, (size,): each in one of its views."""
+        order = self.rng.permutation(size)
+        return order + size * self.rng.integers(views, size=size) if views > 1 else order
+
+    def next_epoch(self, logs: dict[str, float]) -> None:
+        """Notes the figures of this epoch."""
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(value)
+        self.epoch, self.batch, self.tally = self.epoch + 1, 0, Tally()
+        self.dice = self.rng.bit_generator.state
+
+    def state(self) -> dict:
+        """For a checkpoint."""
+        return {"epoch": self.epoch, "batch": self.batch, "ended": self.ended, "dice": self.dice,
+                "tally": vars(self.tally), "history": self.history}
+
+    def set_state(self, state: dict) -> None:
+        """Goes on from there."""
+        self.epoch, self.batch, self.ended = state["epoch"], state["batch"], state["ended"]
+        self.rng.bit_generator.state = self.dice = state["dice"]
+        vars(self.tally).update(state["tally"])
+        self.history = History(state["history"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -40,7 +41,9 @@ def _batches(network: Sequential, data: Data, order: Sequence[int],
     images, targets = data
     for i in range(0, len(order), batch_size):
         picked = order[i:i + batch_size]
-        yield images[picked], targets[picked]
+        x = images[picked]
+        let_go(images)
+        yield x, targets[picked]
 
 
 def targets_of(data: Data) -> np.ndarray:
@@ -102,6 +105,7 @@ def features(network: Sequential, data: Data, *, batch_size: int = 32, memory_bu
         if kept is None:
             kept = storage(shape, y.dtype, memory_budget)
         kept[done:done + len(y)] = to_cpu(y)
+        let_go(kept)
         targets.append(t)
         done += len(y)
         progress(done, size)
@@ -114,6 +118,25 @@ def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.n
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="minicnn-features-") as file:  # gone when the array is
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def bytes_held(x: np.ndarray) -> int:
+    """Bytes of memory that an array of `storage` takes; none where it lies in a file."""
+    return 0 if _file_of(x) else x.nbytes
+
+
+def let_go(x: np.ndarray) -> None:
+    """Pages of an array in a file that have come into memory may leave it (Linux, macOS)."""
+    file = _file_of(x)
+    if file and hasattr(file, "madvise"):
+        file.madvise(mmap.MADV_DONTNEED)
+
+
+def _file_of(x: np.ndarray) -> mmap.mmap | None:
+    """The mapped file that an array or the array it is a view of lies in."""
+    while isinstance(x, np.ndarray):
+        x = x.base
+    return x if isinstance(x, mmap.mmap) else None
 
 
 def copy_ahead(batches: Iterable[tuple], device: str) -> Iterator[tuple]:

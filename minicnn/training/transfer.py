@@ -12,16 +12,19 @@ from typing import Any
 import numpy as np
 
 from ..data import Augment, Augmented, Dataset
-from ..errors import ArgumentError
+from ..errors import ArgumentError, NotFiniteError, whole
 from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam
 from .best import Best, Weights, weights_of
-from .loop import Callback, History, fit, teller
+from .callbacks import Callback, teller
+from .checkpoints import Checkpoints
+from .history import History
+from .loop import fit
 from .lr_finder import LearningRates, find_lr
 from .metrics import Evaluation, class_probabilities, evaluate_photos
 from .schedules import SCHEDULES
-from .sources import checked, features
+from .sources import bytes_held, checked, features, let_go
 
 BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16
 
@@ -40,6 +43,8 @@ class Recipe:
     class_weights: each class counts as if it had as many photos as the mean class.
     finetune: a block ("block5") that learns, too, after the head, for finetune_epochs with the
     step size finetune_lr, the head with its own.
+    memory_budget: megabytes (10⁶) that features may take in memory; what is more lies in a
+    temporary file.
     """
 
     size: int = 64
@@ -60,6 +65,7 @@ class Recipe:
     finetune: str = ""
     finetune_epochs: int = 10
     finetune_lr: float = 1e-5
+    memory_budget: int = 1000
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
@@ -74,6 +80,7 @@ class Recipe:
         if self.finetune and self.last_kept[:6] < self.finetune:
             raise ArgumentError(f"finetune: expected a cut behind {self.finetune}, received "
                                 f"{self.cut!r}, which cuts it away. Leave the cut out.")
+        whole(self.memory_budget, "memory_budget", least=0)
         Augment.parse(self.augment)
 
     @property
@@ -104,7 +111,11 @@ def step_size(x: np.ndarray) -> float:
     Adam's first update changes every weight by lr, so a logit z = Σ_d W_d x_d moves by lr · Σ |x_d|
     at most. VGG16's features are in the hundreds and there are thousands of them: a step near 1e-6.
     """
-    return float(1 / max(np.abs(x).reshape(len(x), -1).sum(axis=1).mean(), 1e-6))
+    sums = []
+    for row in x:
+        sums.append(np.abs(row).sum())
+        let_go(x)
+    return float(1 / max(np.mean(sums), 1e-6))
 
 
 def class_weights(data: Dataset) -> np.ndarray:
@@ -127,31 +138,48 @@ def base_with_head(recipe: Recipe, classes: Sequence[str], device: str = "cpu") 
 
 def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
              validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
-             device: str = "cpu", **options: Any) -> Trained:
+             checkpoints: Checkpoints | None = None, device: str = "cpu",
+             **options: Any) -> Trained:
     """A new head on VGG16's frozen layers; then, with recipe.finetune, one of its blocks, too.
 
     options: fields of Recipe, changed. validation: photos that the best epoch is chosen by, whose
     weights the model then has; without them it has the last ones. The curves show the validation
-    photos, or else the test photos, which decide nothing.
+    photos, or else the test photos, which decide nothing. checkpoints: where both phases are kept;
+    what is there already is not learnt again. Raises NotFiniteError, with the model, as fit does.
     """
     recipe = replace(recipe or Recipe(), **options)
     if recipe.patience is not None and validation is None:
         raise ArgumentError("patience: expected validation photos, by which training stops early, "
                             "received none.")
     model = base_with_head(recipe, train.classes, device)
-    watched = test if validation is None else validation
-    for data in (test, watched):
+    for data in (test, test if validation is None else validation):
         checked(model, data)
+    try:
+        return _two_phases(model, train, test, recipe, validation, callbacks, checkpoints)
+    except NotFiniteError as error:
+        error.model = model
+        raise
+
+
+def _two_phases(model: Sequential, train: Dataset, test: Dataset, recipe: Recipe,
+                validation: Dataset | None, callbacks: Sequence[Callback],
+                checkpoints: Checkpoints | None) -> Trained:
+    watched = test if validation is None else validation
     seen, loss = train, loss_for(len(train.classes))
     if recipe.augment:
         seen = Augmented(train, Augment.parse(recipe.augment), recipe.views, recipe.seed)
     if recipe.class_weights:
         loss.class_weight = class_weights(train)
     frozen, top = model.split()
-    x, t, x_watched, t_watched = (array for data, stage in (
-        (seen, "features"), (watched, "test features" if watched is test else "validation features")
-        ) for array in features(frozen, data, batch_size=recipe.batch_size,
-                                progress=teller(callbacks, stage)))
+    told = callbacks if checkpoints is None else [*callbacks, checkpoints]
+    room = recipe.memory_budget * 10**6
+    x, t = features(frozen, seen, batch_size=recipe.batch_size, memory_budget=room,
+                    progress=teller(told, "features"))
+    room -= bytes_held(x)
+    x_watched, t_watched = features(
+        frozen, watched, batch_size=recipe.batch_size, memory_budget=room,
+        progress=teller(told, "test features" if watched is test else "validation features"))
+    room -= bytes_held(x_watched)
     rates = find_lr(top, (x, t), loss, batch_size=recipe.batch_size, seed=recipe.seed
                     ) if recipe.find_lr else None
     lr = rates.suggestion if rates else recipe.lr
@@ -162,7 +190,8 @@ def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
     best = None if validation is None else Best(model, recipe.patience)
     history = fit(top, (x, t), optimizer=Adam(lr, weight_decay=recipe.weight_decay),
                   epochs=recipe.epochs, validation_data=(x_watched, t_watched),
-                  callbacks=[*callbacks, *filter(None, [best])], **common)
+                  callbacks=[*callbacks, *filter(None, [best])],
+                  checkpoints=checkpoints and checkpoints.of("head"), **common)
     last, notes = weights_of(model), [f"step size of the head {lr:.2g}"]
     if best:
         best.restore()
@@ -174,11 +203,13 @@ def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
         more = fit(model, seen, optimizer={"block": Adam(recipe.finetune_lr),
                                            "": Adam(lr, weight_decay=recipe.weight_decay)},
                    epochs=recipe.finetune_epochs, validation_data=watched,
-                   epochs_done=len(history["loss"]),
-                   callbacks=[*callbacks, *filter(None, [best])], **common)
+                   epochs_done=len(history["loss"]), memory_budget=room,
+                   callbacks=[*callbacks, *filter(None, [best])],
+                   checkpoints=checkpoints and checkpoints.of("finetune"), **common)
         notes.append(f"{recipe.finetune} learnt, too, from epoch {len(history['loss']) + 1} on, "
                      f"step size {recipe.finetune_lr:.2g}")
-        history, last = {key: history[key] + more[key] for key in history}, weights_of(model)
+        history = History({key: history[key] + more[key] for key in history})
+        last = weights_of(model)
         if best:
             best.restore()
     if best:
@@ -187,14 +218,14 @@ def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
     if recipe.finetune or watched is not test:
         evaluation = evaluate_photos(model, test, recipe.batch_size)
     else:  # top shares its layers with model
-        evaluation = Evaluation(class_probabilities(top.predict(x_watched)), t_watched,
-                                test.classes)
+        y, _ = features(top, (x_watched, t_watched), batch_size=recipe.batch_size)
+        evaluation = Evaluation(class_probabilities(y), t_watched, test.classes)
     return Trained(model, history, evaluation, notes, last if best else {}, rates)
 
 
 def cross_validate(data: Dataset, recipe: Recipe | None = None, folds: int = 5, *,
-                   callbacks: Sequence[Callback] = (), device: str = "cpu", **options: Any
-                   ) -> tuple[Evaluation, np.ndarray]:
+                   callbacks: Sequence[Callback] = (), checkpoints: Checkpoints | None = None,
+                   device: str = "cpu", **options: Any) -> tuple[Evaluation, np.ndarray]:
     """k-fold: every photo is predicted by a network that has not learnt from its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
@@ -205,7 +236,8 @@ def cross_validate(data: Dataset, recipe: Recipe | None = None, folds: int = 5, 
     for k in range(folds):
         inside = np.flatnonzero(fold == k)
         result = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(inside), recipe,
-                          callbacks=callbacks, device=device).evaluation
+                          callbacks=callbacks, device=device,
+                          checkpoints=checkpoints and checkpoints.of(f"fold-{k + 1}")).evaluation
         p = np.zeros((len(data), result.probabilities.shape[1])) if p is None else p
         p[inside] = result.probabilities
         found.append(result.accuracy)
@@ -214,9 +246,11 @@ def cross_validate(data: Dataset, recipe: Recipe | None = None, folds: int = 5, 
 
 def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0.001,
                  epochs: int = 60, batch_size: int = 32, seed: int = 0,
-                 callbacks: Sequence[Callback] = (), device: str = "cpu") -> Trained:
+                 callbacks: Sequence[Callback] = (), checkpoints: Checkpoints | None = None,
+                 device: str = "cpu") -> Trained:
     """The same photos given to a small network that knows nothing yet."""
     model = SmallCNN(len(train.classes), (size, size, 3), seed).to(device)
     history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
-                  batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed)
+                  batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed,
+                  checkpoints=checkpoints)
     return Trained(model, history, evaluate_photos(model, test))

@@ -6,8 +6,8 @@ Read reading.py (which arrays a file holds), assigning.py (which layer each belo
 
 from .assigning import assign
 from .pretrained import vgg16_base, vgg16_full
-from .reading import read_weights
-from .writing import read_model, write, write_model, write_weights
+from .reading import opened, read_weights
+from .writing import new_h5, read_model, write, write_model, write_weights
 
-__all__ = ["assign", "read_model", "read_weights", "vgg16_base", "vgg16_full", "write",
-           "write_model", "write_weights"]
+__all__ = ["assign", "new_h5", "opened", "read_model", "read_weights", "vgg16_base", "vgg16_full",
+           "write", "write_model", "write_weights"]

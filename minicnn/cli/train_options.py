@@ -1,0 +1,144 @@
+"""The options of `minicnn train`: what there is, what goes together, and from where."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ArgumentError, FileError
+from ..training import SCHEDULES, Recipe
+
+NOT_KEPT = ("run", "config", "resume", "output", "parser")  # options that run.json does without
+
+
+def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
+    """All of them; option(…) adds one that has a value."""
+    p.set_defaults(parser=p)
+    standard = Recipe()
+    p.add_argument("folder", nargs="?", help="your photos, one sub-folder a class; without it, the "
+                                             "built-in photos of clothes")
+    p.add_argument("--classes", nargs="+", metavar="NAME",
+                   help="built-in classes: t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
+                        "sneaker, bag, 'ankle boot', or all (default: sandal sneaker)")
+    option("--per-class", int, None, "N", "built-in photos of each class to learn from, up to 100 "
+                                          "(default: 20)")
+    option("--test-fraction", float, None, "SHARE", "share of your photos that is held out for the "
+                                                    "test (default: 0.25)")
+    option("--validation-fraction", float, None, "SHARE",
+           "share of the photos to learn from by which the best epoch is chosen (default: none, "
+           "with --patience 0.2)")
+    option("--split", str, None, "FILE", "a split.csv that says which photo is for training, "
+                                         "validation and test")
+    option("--cut", str, None, "LAYER", "last layer of VGG16 that is kept, frozen (default: "
+                                        "block4_pool, or that of the --finetune block)")
+    option("--size", int, standard.size, "PIXELS", "side of the square that photos are cut to")
+    option("--epochs", int, standard.epochs, "N", "how often each photo is seen")
+    option("--batch-size", int, standard.batch_size, "N", "photos a step")
+    option("--lr", float, None, "STEP", "Adam's step size (default: measured, so that the first "
+                                        "step moves an output by about 1)")
+    p.add_argument("--find-lr", action="store_true", help="take the step size at which the loss "
+                   "falls fastest while it grows, and draw that curve (lr.png)")
+    option("--schedule", str, standard.schedule, "NAME", "of the step size: "
+                                                         + ", ".join(SCHEDULES))
+    option("--patience", int, None, "N", "stop where the validation loss has not fallen for N "
+                                         "epochs")
+    option("--augment", str, standard.augment, "VIEWS",
+           "learn from random views: flip,shift=0.08,rotate=10,zoom=0.1,colour=0.15 or some of "
+           "these")
+    option("--views", int, standard.views, "K", "random views of each photo")
+    option("--dropout", float, standard.dropout, "RATE", "before the head")
+    option("--weight-decay", float, standard.weight_decay, "LAMBDA", "L2 penalty on the head")
+    option("--label-smoothing", float, standard.label_smoothing, "SHARE", "of the targets")
+    p.add_argument("--class-weights", action="store_true",
+                   help="let every class weigh alike, however many photos it has")
+    option("--finetune", str, standard.finetune, "BLOCK", "then let this block of VGG16 learn, "
+                                                          "too: block5, block4, …")
+    option("--finetune-epochs", int, standard.finetune_epochs, "N", "of that second phase")
+    option("--finetune-lr", float, standard.finetune_lr, "STEP", "step size of the block")
+    option("--kfold", int, None, "K", "K trainings, each tested on another K-th of the photos")
+    option("--seed", int, standard.seed, "N", "decides which photos are drawn, and their order")
+    p.add_argument("--no-scratch", action="store_true",
+                   help="leave out the comparison with a small network from scratch")
+    option("--config", str, None, "FILE", "options from the run.json of a run; those given here "
+                                          "count more")
+    option("--resume", str, None, "RUN", "go on with a run that was interrupted, with its options")
+    option("--memory-budget", int, standard.memory_budget, "MB",
+           "that features may take in memory; what is more lies in a temporary file")
+    option("--output", str, None, "FOLDER", "where the run is written (default: a new folder in "
+                                            "runs/)")
+
+
+def take_config(args: argparse.Namespace) -> None:
+    """Options of a run.json for those that the command line leaves at their default."""
+    actions = {action.dest: action for action in args.parser._actions if action.dest != "help"}
+    try:
+        given = json.loads(Path(args.config).read_text("utf-8"))
+        if not isinstance(given, dict):
+            raise ValueError("no object at its top")
+    except (OSError, ValueError) as problem:
+        raise FileError(f"{args.config}: expected the run.json of a run, received {problem}. "
+                        f"Check the path.") from problem
+    for key, value in given.items():
+        if key not in actions or key in NOT_KEPT:
+            near = difflib.get_close_matches(key, [k for k in actions if k not in NOT_KEPT], 1, 0.3)
+            raise ArgumentError(f"{args.config}: expected options of train, received {key!r}. "
+                                f"Nearest: {', '.join(near) or 'none'}.")
+        action = actions[key]
+        try:
+            if action.nargs == 0 and not isinstance(value, bool):
+                raise ValueError
+            if value is not None and action.nargs != 0:
+                value = ([str(v) for v in value] if action.nargs == "+" else
+                         (action.type or str)(value))
+            if action.choices and value not in action.choices:
+                raise ValueError
+        except (TypeError, ValueError) as problem:
+            kind = "true or false" if action.nargs == 0 else action.metavar or "text"
+            raise ArgumentError(f"{args.config}: expected {key} to be {kind}, received "
+                                f"{given[key]!r}.") from problem
+        if getattr(args, key) == action.default:
+            setattr(args, key, value)
+
+
+def take_resumed(args: argparse.Namespace) -> None:
+    """All options of the run that --resume names, and its split."""
+    others = [action.option_strings[-1] if action.option_strings else action.dest
+              for action in args.parser._actions if action.dest not in ("help", "resume")
+              and getattr(args, action.dest) != action.default]
+    if others:
+        raise ArgumentError(f"--resume: expected no other options, since the run has its own, "
+                            f"received {', '.join(others)}. Leave them out.")
+    args.config = str(Path(args.resume) / "run.json")
+    take_config(args)
+    if args.folder is not None:
+        args.split = str(Path(args.resume) / "split.csv")
+
+
+def refuse_strays(args: argparse.Namespace) -> None:
+    """Options that would be ignored, or ask for nothing, are refused."""
+    for option, value, only in (("--classes", args.classes, "the built-in sample"),
+                                ("--per-class", args.per_class, "the built-in sample"),
+                                ("--split", args.split, "a folder of photos"),
+                                ("--test-fraction", args.test_fraction, "a folder of photos")):
+        if value is not None and (args.folder is None) == (only == "a folder of photos"):
+            raise ArgumentError(f"{option}: expected only with {only}, received {value}. Leave it "
+                                f"out.")
+    for option, value, other in (
+            ("--lr", args.lr, args.find_lr and "--find-lr"),
+            ("--split", args.split, args.kfold and "--kfold"),
+            ("--split", args.split, args.test_fraction is not None and "--test-fraction"),
+            ("--split", args.split, args.validation_fraction and "--validation-fraction"),
+            ("--kfold", args.kfold, args.patience is not None and "--patience"),
+            ("--kfold", args.kfold, args.validation_fraction and "--validation-fraction")):
+        if value is not None and other:
+            raise ArgumentError(f"{option}: expected without {other}, received both. Leave one "
+                                f"out.")
+    for option, value in (("--test-fraction", args.test_fraction),
+                          ("--validation-fraction", args.validation_fraction)):
+        if value is not None and not 0 < value < 1:
+            raise ArgumentError(f"{option}: expected a share between 0 and 1, received {value}.")
+
+

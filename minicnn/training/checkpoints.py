@@ -1,0 +1,170 @@
+"""Where a training stands, kept in files so that it can go on exactly there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import to_cpu
+from ..errors import FileError
+from ..files import room_for
+from ..model import Sequential
+from ..weights import new_h5, opened
+from ..weights.reading import array, member
+from .best import set_weights, weights_of
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from ..optimizers import Optimizer
+    from .loop import Place
+
+    Groups = Sequence[tuple[Optimizer, Any]]
+
+EVERY = 15.0  # seconds between two checkpoints,
+TIMES = 20    # and at least so many times what one takes
+KEPT = 2
+
+
+class Checkpoints(Callback):
+    """The states of a training in a folder, the two last of each of its parts.
+
+    folder: made when the first is written. part: "head", "finetune", …: one call of fit each.
+    A state holds weights, the optimizers' state, the random generators', history, callbacks, and
+    the place: epoch and batch. fit(…, checkpoints=…) begins with the last one that can be read, and
+    comes to the same weights and history, bit for bit, as without the interruption.
+
+    stop() asks the training to end after the step it is at: its state is written, and
+    KeyboardInterrupt raised.
+    """
+
+    def __init__(self, folder: str | os.PathLike, part: str = "training") -> None:
+        self.folder, self.part, self.asked = Path(folder), part, [False]  # shared with other parts
+        self.due, self.settings = time.monotonic() + EVERY, {}
+
+    def of(self, part: str) -> Checkpoints:
+        """Those of a part of this part, in the same folder; stop() stops both."""
+        other = Checkpoints(self.folder, f"{self.part}-{part}")
+        other.asked = self.asked
+        return other
+
+    def stop(self) -> None:
+        """Ends the training after this step; may be called by a signal or another thread."""
+        self.asked[0] = True
+
+    def on_batch_end(self, stage: str, done: int, total: int) -> None:
+        """While features are computed there is nothing to write yet."""
+        if self.asked[0] and "features" in stage:
+            raise KeyboardInterrupt
+
+    def any(self) -> bool:
+        """Is there one, of any part?"""
+        return any(self.folder.glob("*.h5"))
+
+    def remove(self) -> None:
+        """Takes the folder away, once the training and all that follows from it is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def files(self) -> list[Path]:
+        """Those of this part, the oldest first."""
+        return sorted(self.folder.glob(f"{self.part}-*.h5"))
+
+    def restore(self, network: Sequential, groups: Groups, callbacks: Sequence[Callback],
+                place: Place, settings: dict) -> None:
+        """Puts the last state into what fit works with; changes nothing where there is none.
+
+        settings: what a training must have in common with the one that goes on.
+        Raises FileError where no state can be read, where they belong to another training, or where
+        the disk has no room for them.
+        """
+        self.settings = {**settings, "layers": {
+            f"{name}/{key}": list(p.shape) for name, params in weights_of(network).items()
+            for key, p in params.items()}}
+        room_for(self.folder, 4 * (KEPT + 1) * sum(  # weights, best ones, two moments of Adam
+            p.nbytes for params in weights_of(network).values() for p in params.values()))
+        problem = None
+        for file in reversed(self.files()):
+            try:
+                state = read_state(file)
+                break
+            except FileError as error:  # a disk may lose what it had; the one before will do
+                problem = problem or error
+        else:
+            if problem:
+                raise problem
+            return
+        if state["settings"] != self.settings:
+            raise FileError(f"{file}: expected the state of this training, {self.settings}, "
+                            f"received {state['settings']}. Begin another folder.")
+        set_weights(network, state["weights"])
+        for (optimizer, _), kept in zip(groups, state["optimizers"], strict=False):
+            optimizer.state = kept
+            optimizer.to(network.device)
+        for layer in network.layers:
+            if state["generators"].get(layer.name):
+                layer.generator = np.random.default_rng()
+                layer.generator.bit_generator.state = state["generators"][layer.name]
+        for callback, kept in zip(callbacks, state["callbacks"], strict=True):
+            callback.set_state(kept)
+        place.set_state(state["place"])
+
+    def after_step(self, network: Sequential, groups: Groups, callbacks: Sequence[Callback],
+                   place: Place, last: bool = False) -> None:
+        """Writes the state where it is time for it, where it is the last, or where stop() asks."""
+        if not (last or self.asked[0] or time.monotonic() >= self.due):
+            return
+        began = time.monotonic()
+        generators = {layer.name: layer.generator.bit_generator.state for layer in network.layers
+                      if layer.random and layer.generator is not None}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_state(self.folder / f"{self.part}-{place.epoch:05}-{place.batch:06}.h5", {
+            "settings": self.settings, "weights": weights_of(network), "generators": generators,
+            "optimizers": [] if last else [optimizer.state for optimizer, _ in groups],
+            "callbacks": [callback.state() for callback in callbacks], "place": place.state()})
+        for file in self.files()[:-KEPT]:
+            file.unlink(missing_ok=True)
+        self.due = time.monotonic() + max(EVERY, TIMES * (time.monotonic() - began))
+        if self.asked[0]:
+            raise KeyboardInterrupt
+
+
+def write_state(path: Path, state: dict) -> None:
+    """Dicts and lists of arrays, numbers and text into one HDF5 file. Raises FileError."""
+    arrays: list[np.ndarray] = []
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(part) for key, part in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(part) for part in value]
+        if np.ndim(value):
+            arrays.append(to_cpu(value))
+            return {"array": len(arrays) - 1}
+        return value
+
+    text = np.frombuffer(json.dumps(plain(state)).encode(), np.uint8)
+    content = {"state": text, **{f"arrays/{k}": one for k, one in enumerate(arrays)}}
+    with new_h5(path) as file:
+        for name, one in content.items():  # with checksums, so that damage is seen
+            file.create_dataset(name, data=one, chunks=True, fletcher32=True)
+
+
+def read_state(path: Path) -> dict:
+    """What write_state has written, arrays as NumPy's. Raises FileError."""
+    def whole(value: Any) -> Any:
+        if isinstance(value, list):
+            return [whole(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        if value.keys() == {"array"}:
+            return array(file["arrays"], str(value["array"]), path)
+        return {key: whole(part) for key, part in value.items()}
+
+    with opened(path) as (file, _):
+        return whole(json.loads(member(file, "state", path)[()].tobytes()))

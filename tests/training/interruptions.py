@@ -1,0 +1,136 @@
+"""Runs that are killed, or whose disk is full, again and again: do they end as if nothing had been?
+
+    python tests/training/interruptions.py --kills 100 --full-disks 20
+
+Each life of a run is a process of its own (`minicnn train`, then `minicnn train --resume`) with a
+checkpoint after every step; SIGKILL comes at a random instant. In the end all files of the run
+folder must be those of a run that nobody interrupted, byte by byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CLI = ("import sys, minicnn.training.checkpoints as c; c.EVERY = c.TIMES = 0; "
+       "from minicnn.cli import main; sys.exit(main())")
+RUNS = {  # name: options
+    "head": "--size 32 --epochs 25 --per-class 10 --batch-size 8 --dropout 0.3 --patience 20 "
+            "--schedule one-cycle --augment flip,shift --views 2 --find-lr",
+    "fine-tuned": "--size 32 --epochs 4 --per-class 8 --batch-size 4 --finetune block2 "
+                  "--finetune-epochs 2 --patience 9 --no-scratch",
+    "folds": "--size 32 --epochs 5 --per-class 6 --batch-size 4 --kfold 3 --class-weights",
+    "ten classes": "--size 32 --epochs 5 --per-class 5 --classes all --label-smoothing 0.1",
+}
+
+
+def start(arguments: list[str], limit: int | None = None) -> subprocess.Popen:
+    """A life of a run; limit: no file may become larger."""
+    def limited() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    return subprocess.Popen([sys.executable, "-c", CLI, "train", *arguments], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=limited)
+
+
+def life_of(folder: Path, options: list[str]) -> list[str]:
+    """The arguments that begin a run, or go on with it."""
+    if (folder / "run.json").exists() and (folder / "checkpoints").exists():
+        return ["--resume", str(folder)]
+    shutil.rmtree(folder, ignore_errors=True)  # it was killed before it had learnt anything
+    return [*options, "--output", str(folder)]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files below, hidden ones too."""
+    return {file.relative_to(folder).as_posix(): file.read_bytes()
+            for file in folder.rglob("*") if file.is_file()}
+
+
+def undisturbed(home: Path, options: list[str]) -> tuple[Path, float]:
+    """The run that nobody interrupts, and its seconds from the first line on."""
+    folder = home / "undisturbed"
+    process = start([*options, "--output", str(folder)])
+    process.stdout.readline()
+    began = time.monotonic()
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    return folder, time.monotonic() - began
+
+
+def kill_until_done(folder: Path, options: list[str], seconds: float, dice: random.Random,
+                    least: int = 0) -> int:
+    """Lives of at most a random part of `seconds` until one ends by itself, after `least` kills at
+    the earliest; returns the kills."""
+    kills = 0
+    while True:
+        process = start(life_of(folder, options))
+        process.stdout.readline()  # the photos are there, the run begins
+        try:
+            process.wait(dice.uniform(0, seconds * (0.5 if kills < least else 1.5)))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            continue
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        return kills
+
+
+def full_disk(folder: Path, options: list[str], limit: int) -> str:
+    """A run in which no file can be larger than `limit`, then without that; returns what it said
+    ("" where it did not mind)."""
+    process = start([*options, "--output", str(folder)], limit)
+    said = process.communicate()[0]
+    if process.returncode == 0:
+        return ""
+    assert process.returncode == 2, said
+    assert "Traceback" not in said and "expected" in said, said
+    process = start(life_of(folder, options))
+    more = process.communicate()[0]
+    assert process.returncode == 0, more
+    return said.strip().splitlines()[-1]
+
+
+def main() -> int:
+    """The table."""
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--kills", type=int, default=100)
+    p.add_argument("--full-disks", type=int, default=20)
+    p.add_argument("--seed", type=int, default=0)
+    args = p.parse_args()
+    dice, wrong = random.Random(args.seed), 0
+    print(f"{'run':<12} {'kills':>6} {'ends':>5} {'identical':>10} {'full disks':>11} "
+          f"{'identical':>10}")
+    with tempfile.TemporaryDirectory() as home:
+        for name, words in RUNS.items():
+            options, (kills, ends, same, full, fine) = words.split(), (0,) * 5
+            expected, seconds = undisturbed(Path(home) / name, options)
+            while kills < args.kills / len(RUNS):
+                folder = Path(home) / name / f"killed-{ends}"
+                kills += kill_until_done(folder, options, seconds, dice)
+                ends += 1
+                same += content(folder) == content(expected)
+            largest = max(map(len, content(expected).values()))
+            while full < args.full_disks / len(RUNS):
+                folder = Path(home) / name / f"full-{full}"
+                limit = int(largest ** dice.uniform(0.45, 0.999))
+                if full_disk(folder, options, limit):
+                    full += 1
+                    fine += content(folder) == content(expected)
+                shutil.rmtree(folder)
+            print(f"{name:<12} {kills:>6} {ends:>5} {same:>10} {full:>11} {fine:>10}", flush=True)
+            wrong += ends - same + full - fine
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
