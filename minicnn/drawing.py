@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .errors import ArgumentError
 from .files import replacing
 
 if TYPE_CHECKING:  # matplotlib is imported where it is used: `import minicnn` stays fast
@@ -28,12 +33,48 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure, whole or not at all. Class names in a script that the font lacks become
-    boxes, in silence."""
+    """Writes the figure, whole or not at all."""
+    with _any_script(), replacing(path) as draft:
+        figure.savefig(draft)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG, its inches × 120 pixels."""
+    with _any_script():
+        figure.savefig(buffer := io.BytesIO(), format="png")
+    return buffer.getvalue()
+
+
+def inline(picture: bytes | np.ndarray) -> str:
+    """The HTML of a picture that stands in the page itself: a PNG, or a photo (H, Wd, 3) uint8."""
+    kind = "png"
+    if isinstance(picture, np.ndarray):
+        from PIL import Image
+
+        kind = "jpeg"
+        Image.fromarray(picture).save(buffer := io.BytesIO(), kind, quality=86)
+        picture = buffer.getvalue()
+    return (f'<img style="max-width: 100%" '
+            f'src="data:image/{kind};base64,{base64.b64encode(picture).decode()}">')
+
+
+class Drawn:
+    """What has a figure(), and shows it in Jupyter."""
+
+    def figure(self) -> Figure:
+        """The picture; subclasses draw it."""
+        raise ArgumentError(f"{type(self).__name__}: expected a figure(), found none. Define it.")
+
+    def _repr_png_(self) -> bytes:
+        return png(self.figure())
+
+
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """Class names in a script that the font lacks become boxes, in silence."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        with replacing(path) as draft:
-            figure.savefig(draft)
+        yield
 
 
 def shortened(name: str, longest: int = 20) -> str:

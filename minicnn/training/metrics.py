@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data import Dataset
+from ..data import Augmented, Dataset
+from ..drawing import Drawn
 from ..errors import ArgumentError
 from ..model import Sequential
+from .figures import confusion_figure
 from .sources import features
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -32,8 +38,9 @@ def class_probabilities(y: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class Evaluation:
-    """What a model says of a data set: probabilities (N, K), predicted (N,), labels (N,)."""
+class Evaluation(Drawn):
+    """What a model says of a data set: probabilities (N, K), predicted (N,), labels (N,). In
+    Jupyter it shows the confusion matrix."""
 
     probabilities: np.ndarray
     labels: np.ndarray
@@ -64,8 +71,21 @@ class Evaluation:
         K = len(self.classes)
         return np.bincount(self.labels * K + self.predicted, minlength=K * K).reshape(K, K)
 
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (f"{self.right} of {len(self.labels)} photos right: {100 * self.accuracy:.1f} % "
+                f"(95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+
+    def figure(self) -> Figure:
+        """The confusion matrix."""
+        return confusion_figure(self.confusion, self.classes, str(self).replace(": ", "\n"))
+
 
 def evaluate_photos(model: Sequential, data: Dataset, batch_size: int = 32) -> Evaluation:
-    """Predicts every photo of `data`, in its order, none augmented or shuffled."""
+    """Predicts every photo of `data`, in its order, none augmented or shuffled. Raises
+    ArgumentError for Augmented data."""
+    if isinstance(data, Augmented):
+        raise ArgumentError("evaluate_photos: expected the photos as they are, received random "
+                            "views of them (Augmented). Give the data that these were made of.")
     y, labels = features(model, data, batch_size=batch_size)
     return Evaluation(class_probabilities(y), labels, data.classes)

@@ -1,0 +1,30 @@
+"""What fit returns: the figures of each epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..drawing import Drawn, inline, png
+from .figures import curves_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class History(Drawn, dict[str, list[float]]):
+    """{"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch.
+
+    In Jupyter it shows its curves and its table.
+    """
+
+    def figure(self) -> Figure:
+        """Loss and accuracy by epoch."""
+        return curves_figure(self)
+
+    def _repr_html_(self) -> str:
+        # Jupyter shows the HTML alone where there is a PNG, too: so the curves stand in it.
+        rows = "".join(f"<tr><td>{epoch}" + "".join(f"<td>{value:.4f}" for value in values)
+                       for epoch, values in enumerate(zip(*self.values(), strict=True), 1))
+        return (f"{inline(png(self.figure())) if rows else ''}<details><summary>"
+                f"{len(self.get('loss', []))} epochs</summary><table><tr><th>"
+                f"{'<th>'.join(['epoch', *self])}{rows}</table></details>")
