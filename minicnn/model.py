@@ -184,10 +184,8 @@ class Sequential:
             layer.trainable = True
 
     def split(self) -> tuple[Sequential, Sequential]:
-        """(frozen prefix, the rest from the first layer that trains or draws random numbers on).
-
-        Both share their layers with this model.
-        """
+        """(frozen prefix, the rest from the first layer on that trains or draws random numbers),
+        which share their layers with this model."""
         cut = next((i for i, layer in enumerate(self.layers)
                     if layer.trainable and (layer.params or layer.random)), len(self.layers))
         return (self.view(self.layers[:cut], self.input_shape, self.preprocessing),
@@ -228,6 +226,8 @@ class Sequential:
     def receptive_fields(self) -> list[tuple[int, int] | None]:
         """Per layer the patch (height, width) of the input that one output sees; None means all."""
         return summary.receptive_fields(self.layers, self.input_shape)
+
+    _repr_html_ = summary.html  # what Jupyter shows; below, summary is the method
 
     def summary(self) -> str:
         """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""

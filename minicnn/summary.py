@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from .layers import Layer
@@ -26,23 +27,47 @@ def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]
     return fields
 
 
-def table(model: Any) -> str:
-    """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""
-    shapes, fields = model.shapes()[1:], receptive_fields(model.layers, model.input_shape)
-    lines = [f"{model.name}: input {model.input_shape}",
-             f"{'layer':<22} {'kind':<20} {'output':<18} {'parameters':>12}  {'':<9} sees"]
-    counts = {True: 0, False: 0}
+HEADER = ("layer", "kind", "output", "parameters", "", "sees")
+
+
+def rows(model: Any) -> list[tuple[str, ...]]:
+    """For each layer what HEADER names: "trainable" or "frozen" has no title."""
+    shapes, found = model.shapes()[1:], []
+    fields = receptive_fields(model.layers, model.input_shape)
     for layer, shape, field in zip(model.layers, shapes, fields, strict=True):
         count = sum(p.size for p in layer.params.values())
-        counts[layer.trainable] += count
         kind = type(layer).__name__ + (f" + {layer.activation_name}"
                                        if getattr(layer, "activation", None) else "")
-        number, state = f"{count:,}", "trainable" if layer.trainable else "frozen"
-        sees = "the whole input" if field is None else f"{field[0]} × {field[1]}"
-        lines.append(f"{layer.name:<22} {kind:<20} {str(shape):<18} "
-                     f"{number if count else '':>12}  {state if count else '':<9} {sees}")
-    lines.append(f"{sum(counts.values()):,} parameters: {counts[True]:,} trainable, "
-                 f"{counts[False]:,} frozen")
+        found.append((layer.name, kind, str(shape), f"{count:,}" if count else "",
+                      ("trainable" if layer.trainable else "frozen") if count else "",
+                      "the whole input" if field is None else f"{field[0]} × {field[1]}"))
+    return found
+
+
+def below(model: Any) -> list[str]:
+    """The sum of the parameters, and what the model carries."""
+    counts = {True: 0, False: 0}
+    for layer in model.layers:
+        counts[layer.trainable] += sum(p.size for p in layer.params.values())
     extras = {"preprocessing": model.preprocessing, "classes": ", ".join(model.classes or []),
               "weights": model.weights_note}
-    return "\n".join(lines + [f"{key}: {value}" for key, value in extras.items() if value])
+    return [f"{sum(counts.values()):,} parameters: {counts[True]:,} trainable, "
+            f"{counts[False]:,} frozen",
+            *(f"{key}: {value}" for key, value in extras.items() if value)]
+
+
+def table(model: Any) -> str:
+    """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""
+    lines = [f"{name:<22} {kind:<20} {shape:<18} {count:>12}  {state:<9} {sees}"
+             for name, kind, shape, count, state, sees in [HEADER, *rows(model)]]
+    return "\n".join([f"{model.name}: input {model.input_shape}", *lines, *below(model)])
+
+
+def html(model: Any) -> str:
+    """The same table for Jupyter."""
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}" for cell in cells)
+
+    body = "".join(row(cells, "td") for cells in rows(model))
+    return (f"<p>{escape(model.name)}: input {model.input_shape}</p>"
+            f"<table>{row(HEADER, 'th')}{body}</table><p>{'<br>'.join(map(escape, below(model)))}")

@@ -25,7 +25,6 @@ from ..progress import Bar
 from ..report.folder_page import Finding, findings, relation, write_folder_page
 
 NAMED = 3  # of each kind on the screen; all are on the page
-SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # put there by Windows and macOS
 
 
 def add(command: Callable) -> None:
@@ -91,7 +90,7 @@ def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list
     folders = split_folders(args.folder)
     if not folders:
         data = ImageFolder(args.folder)
-        return data, None, photos_only(data.skipped)
+        return data, None, data.skipped
     for option in ("test_fraction", "validation_fraction"):
         if getattr(args, option) is not None:
             raise ArgumentError(f"--{option.replace('_', '-')}: expected only with a folder that "
@@ -105,12 +104,7 @@ def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list
     names = [Path(item).relative_to(args.folder).as_posix() for item in items]
     return (Dataset(items, labels, classes, names),
             [name for name, part in folders.items() for _ in part.items],
-            photos_only(line for part in folders.values() for line in part.skipped))
-
-
-def photos_only(skipped: list[str]) -> list[str]:
-    """Without the files that Windows and macOS leave everywhere."""
-    return [line for line in skipped if Path(line.split(": ")[0]).name.casefold() not in SYSTEM]
+            [line for part in folders.values() for line in part.skipped])
 
 
 def output_of(args: argparse.Namespace) -> Path:

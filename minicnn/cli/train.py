@@ -156,10 +156,6 @@ def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         best = transfer(train, test, recipe, validation=parts.get("validation"), callbacks=[bars],
                         checkpoints=checkpoints, device=args.device)
     write_run(output, best, parts, held_out)
-    first, last = best.history["loss"][0], best.history["loss"][-1]
-    if epochs > 1 and not last < first:
-        print(f"It has not learnt: the loss went from {first:.3g} to {last:.3g}. Try another --lr; "
-              f"without it, a fitting one is chosen.")
     print("\n".join(best.notes))
     print_title(held_out)
     print_result(f"VGG16, new head, {recipe.finetune} fine-tuned" if recipe.finetune else

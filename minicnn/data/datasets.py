@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from html import escape
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from ..drawing import inline
 from ..errors import ArgumentError, FileError, ShapeError
 from .images import check_size, read_image, resize_and_crop, was_turned
+
+# What Windows, macOS and network drives leave in every folder, in small letters.
+SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin",
+          "system volume information", "@eadir")
 
 
 class Dataset:
@@ -70,6 +77,17 @@ class Dataset:
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
         return f"{type(self).__name__}: {len(self)} photos, {len(self.classes)} classes ({counts})"
+
+    def _repr_html_(self) -> str:
+        """For Jupyter: up to 8 photos of up to 12 classes, cut as for a network."""
+        rows = []
+        for label, name in list(enumerate(self.classes))[:12]:
+            members, pictures = np.flatnonzero(self.labels == label), []
+            for i in members[:8]:
+                with suppress(FileError):
+                    pictures.append(inline(self.images([i], (96, 96))[0]))
+            rows.append(f"<tr><th>{escape(name)}<td>{len(members)}<td>{' '.join(pictures)}")
+        return f"<p>{escape(repr(self))}</p><table>{''.join(rows)}</table>"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -203,7 +221,8 @@ class ImageFolder(Dataset):
         if len(folders) < 2:
             found = f"only {folders[0].name!r}" if folders else "none"
             raise FileError(f"{root}: expected one sub-folder a class, at least two, found "
-                            f"{found}; sort the photos into folders named after their classes.")
+                            f"{found}; sort the photos into folders named after their classes"
+                            f"{_deeper(root)}.")
         self.skipped = [f"{entry}: lies in no class folder, so it has no label."
                         for entry in visible(root) if not entry.is_dir()]
         self.turned = 0
@@ -223,7 +242,7 @@ class ImageFolder(Dataset):
             if label not in labels[-1:]:
                 raise FileError(f"{folder}: expected photos of the class {folder.name!r}, found "
                                 f"none that can be read; put photos in it, remove it, or choose "
-                                f"the folder whose sub-folders hold the photos.")
+                                f"the folder whose sub-folders hold the photos{_deeper(root)}.")
         # two classes may hold files of the same name, so the class is part of the name
         names = [file.relative_to(root).as_posix() for file in items]
         super().__init__(items, labels, [folder.name for folder in folders], names)
@@ -242,13 +261,25 @@ def _whole(labels: Sequence[int]) -> np.ndarray:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What a folder holds, hidden entries left out, in natural order."""
+    """What a folder holds, in natural order, without hidden entries and those of SYSTEM."""
     try:
-        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        entries = [entry for entry in folder.iterdir()
+                   if entry.name[0] != "." and entry.name.casefold() not in SYSTEM]
     except OSError as problem:
         raise FileError(f"{folder}: expected a folder that can be read, received "
                         f"{problem.strerror}; check its permissions.") from problem
     return sorted(entries, key=lambda entry: _natural(entry.name))
+
+
+def _deeper(root: Path, levels: int = 4) -> str:
+    """", such as …": the first folder below root that looks like one folder a class, if any."""
+    folders = [entry for entry in visible(root) if entry.is_dir()]
+    for folder in folders:
+        classes = [entry for entry in visible(folder) if entry.is_dir()]
+        if len(classes) > 1 and all(any(file.is_file() for file in visible(one))
+                                    for one in classes):
+            return f", such as {folder}"
+    return next(filter(None, (_deeper(folder, levels - 1) for folder in folders if levels)), "")
 
 
 def _natural(name: str) -> tuple:

@@ -19,12 +19,17 @@ import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import drawing
 from ..errors import ArgumentError, FileError
 from ..threads import cores
 from .datasets import Dataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIDE = 32  # of a thumbnail
 CUTS = (0, 0.04, 0.08)  # shares of a side that a copy may lack, at one end or at both
@@ -32,8 +37,8 @@ FLAT = 4  # a thumbnail whose greys, 0 … 255, have a smaller standard deviatio
 
 
 @dataclass
-class Fingerprints:
-    """What is kept of N photos, each decoded once.
+class Fingerprints(drawing.Drawn):
+    """What is kept of N photos, each decoded once. In Jupyter it shows up to 60 thumbnails.
 
     hashes:     (N,) uint64, difference hashes.
     same:       (N,) int, the first photo of exactly the same pixels, often the photo itself.
@@ -52,6 +57,20 @@ class Fingerprints:
     def flat(self) -> np.ndarray:
         """(N,) bool: photos of one even grey, or nearly, which look alike whatever they show."""
         return self.thumbnails.std(axis=(1, 2)) < FLAT
+
+    def figure(self) -> Figure:
+        """Thumbnails with their numbers, those first that show what a photo before them shows."""
+        again = self.same != np.arange(len(self.same))
+        figure = drawing.new_figure(10, 7)
+        figure.suptitle(f"{len(again)} photos: {again.sum()} have the pixels of one before them, "
+                        f"{self.flat.sum()} show nothing, {len(self.unread)} unread")
+        shown = np.argsort(~again, kind="stable")[:60]
+        for ax, i in zip(figure.subplots(6, 10).flat, shown, strict=False):
+            ax.imshow(self.thumbnails[i], cmap="gray", vmin=0, vmax=255)
+            ax.set_title(f"{i} = {self.same[i]}" if again[i] else f"{i}", fontsize=12)
+        for ax in figure.axes:
+            ax.axis("off")
+        return figure
 
 
 def perceptual_hashes(data: Dataset,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class LearningRates:
+class LearningRates(drawing.Drawn):
     """lr, losses (S,): step sizes tried, and the loss of the batch before each; smooth (S,): its
     moving mean; suggestion: where the smooth loss falls fastest."""
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data import Augment, Augmented, Dataset
+from ..drawing import Drawn, inline
 from ..errors import ArgumentError, NotFiniteError, whole
 from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
@@ -19,12 +21,16 @@ from ..optimizers import Adam
 from .best import Best, Weights, weights_of
 from .callbacks import Callback, teller
 from .checkpoints import Checkpoints
+from .diagnosis import warnings_of
 from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
 from .metrics import Evaluation, class_probabilities, evaluate_photos
 from .schedules import SCHEDULES
 from .sources import bytes_held, checked, features, let_go
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16
 
@@ -90,8 +96,9 @@ class Recipe:
 
 
 @dataclass
-class Trained:
-    """What a run leaves: the model, its history, and how it does on the test photos.
+class Trained(Drawn):
+    """What a run leaves: the model, its history, and how it does on the test photos. Jupyter shows
+    all three.
 
     notes: what a reader of the run should know. last: the trainable weights after the last epoch,
     where the model has those of a better one; else empty.
@@ -103,6 +110,15 @@ class Trained:
     notes: list[str] = field(default_factory=list)
     last: Weights = field(default_factory=dict)
     rates: LearningRates | None = None  # of find_lr
+
+    def figure(self) -> Figure:
+        """The confusion matrix of the test photos."""
+        return self.evaluation.figure()
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{escape(note)}" for note in self.notes)
+        return (f"<p>{escape(str(self.evaluation))}</p><ul>{notes}</ul>"
+                f"{self.history._repr_html_()}{inline(self._repr_png_())}")
 
 
 def step_size(x: np.ndarray) -> float:
@@ -192,6 +208,7 @@ def _two_phases(model: Sequential, train: Dataset, test: Dataset, recipe: Recipe
                   epochs=recipe.epochs, validation_data=(x_watched, t_watched),
                   callbacks=[*callbacks, *filter(None, [best])],
                   checkpoints=checkpoints and checkpoints.of("head"), **common)
+    head_epochs = len(history["loss"])
     last, notes = weights_of(model), [f"step size of the head {lr:.2g}"]
     if best:
         best.restore()
@@ -220,6 +237,7 @@ def _two_phases(model: Sequential, train: Dataset, test: Dataset, recipe: Recipe
     else:  # top shares its layers with model
         y, _ = features(top, (x_watched, t_watched), batch_size=recipe.batch_size)
         evaluation = Evaluation(class_probabilities(y), t_watched, test.classes)
+    notes += warnings_of(history, evaluation, head_epochs, best is not None)
     return Trained(model, history, evaluation, notes, last if best else {}, rates)
 
 
@@ -253,4 +271,5 @@ def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0
     history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
                   batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed,
                   checkpoints=checkpoints)
-    return Trained(model, history, evaluate_photos(model, test))
+    evaluation = evaluate_photos(model, test)
+    return Trained(model, history, evaluation, warnings_of(history, evaluation))

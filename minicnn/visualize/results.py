@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,22 +12,15 @@ from .. import drawing
 from ..errors import ArgumentError, FileError
 from ..files import replacing
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 PICTURES = (".png", ".pdf", ".svg")
 
 
-class Result:
+class Result(drawing.Drawn):
     """Subclasses are dataclasses; their fields are the numbers. str(result) is its text.
 
-    figure() -> matplotlib's Figure
+    figure() -> matplotlib's Figure, which Jupyter shows
     save(path) writes the picture (.png, .pdf, .svg) or the numbers (.npz, read by np.load).
     """
-
-    def figure(self) -> Figure:
-        """The picture."""
-        raise ArgumentError(f"{type(self).__name__}: expected a figure(), found none. Define it.")
 
     def numbers(self) -> dict[str, np.ndarray]:
         """Every field that is an array, a number, or a list or dict of them, by its name."""

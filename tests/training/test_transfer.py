@@ -83,7 +83,8 @@ def test_a_second_phase_that_makes_it_worse_is_taken_back():
     run = transfer(photos(), photos("test"), validation=photos("test", 5), finetune="block5",
                    finetune_epochs=2, finetune_lr=0.3, **QUICK)
     assert changed(run.model) == []
-    assert "block5_conv1" in run.last and "best of 5" in run.notes[-1]
+    assert "block5_conv1" in run.last and any("best of 5" in n for n in run.notes)
+    assert any("Fine-tuning" in note and "better epoch are kept" in note for note in run.notes)
 
 
 def test_patience_ends_a_phase_and_needs_validation_photos():
