@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -150,3 +152,25 @@ def test_a_split_of_other_photos_is_refused_by_name(photos, tmp_path, capsys):
     (tmp_path / "split.csv").write_text("photo,class,part\nleft/77.png,left,train\n")
     code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv")
     assert code == 2 and "left/" in err and "split.csv" in err
+
+
+def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for part, count in (("train", 5), ("val", 3), ("test", 4)):
+        photo_folder(tmp_path / "photos" / part, {"left": count, "right": count + 1})
+    assert main(["train", "photos", "--size", "32", "--epochs", "2", "--no-scratch", "--patience",
+                 "1", "--output", "run"]) == 0
+    rows = (tmp_path / "run" / "split.csv").read_text("utf-8").splitlines()[1:]
+    assert Counter(row.rpartition(",")[2] for row in rows) == {
+        "train": 11, "validation": 7, "test": 9}
+    assert {(row.split("/")[0], row.rpartition(",")[2]) for row in rows} == {
+        ("train", "train"), ("val", "validation"), ("test", "test")}
+    capsys.readouterr()
+    shutil.rmtree(tmp_path / "photos" / "val")
+    assert main(["train", "photos", "--patience", "1"]) == 2
+    assert "expected train, val and test for --patience" in capsys.readouterr().err
+    assert main(["train", "photos", "--kfold", "3"]) == 2
+    assert "--kfold: expected only with a folder that is not split" in capsys.readouterr().err
+    (tmp_path / "photos" / "test" / "left").rename(tmp_path / "photos" / "test" / "lift")
+    assert main(["train", "photos"]) == 2
+    assert "expected the classes of train, left, right, in test, too" in capsys.readouterr().err

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..data import Dataset, ImageFolder, sample
 from ..data.duplicates import near_duplicates
-from ..data.splits import read_split, split_parts, write_split
-from ..errors import FileError, NotFiniteError
+from ..data.splits import read_split, split_folders, split_parts, write_split
+from ..errors import ArgumentError, FileError, NotFiniteError
 from ..files import write_text
 from ..progress import Bars
 from ..report import CHECKPOINTS, resumed_folder, run_folder, write_csv, write_evaluation, write_run
@@ -84,9 +84,11 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], str, str]:
         parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
                      ) if share else {"train": train}
         return {**parts, "test": sample("test", names)}, "test", stem
+    stem = Path(args.folder).resolve().name
+    if folders := split_folders(args.folder):
+        return already_split(args, folders), "held-out", stem
     folder = ImageFolder(args.folder)
     describe_folder(folder)
-    stem = Path(args.folder).resolve().name
     if args.split:
         parts = read_split(args.split, folder)
         if {"train", "test"} - set(parts):
@@ -99,6 +101,28 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], str, str]:
     part = np.array(split_parts(folder, {k: v for k, v in shares.items() if v}, groups, args.seed))
     return ({name: folder.subset(np.flatnonzero(part == name)) for name in shares if shares[name]},
             "held-out", stem)
+
+
+def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> dict[str, Dataset]:
+    """The parts of a folder that holds train/, and test/ or val/ or both."""
+    for option, value in (("--test-fraction", args.test_fraction), ("--kfold", args.kfold),
+                          ("--validation-fraction", args.validation_fraction),
+                          ("--split", not args.resume and args.split)):
+        if value:
+            raise ArgumentError(f"{option}: expected only with a folder that is not split, "
+                                f"{args.folder} holds {', '.join(folders)}. Leave it out.")
+    if args.patience is not None and len(folders) < 3:
+        raise FileError(f"{args.folder}: expected train, val and test for --patience, found "
+                        f"{' and '.join(folders)}. What the best epoch is chosen by is no test.")
+    train = folders["train"]
+    for name, part in folders.items():
+        describe_folder(part)
+        if part.classes != train.classes:
+            raise FileError(f"{args.folder}: expected the classes of train, "
+                            f"{', '.join(train.classes)}, in {name}, too, found "
+                            f"{', '.join(part.classes)}.")
+        part.names = [file.relative_to(args.folder).as_posix() for file in part.items]
+    return folders if "test" in folders else {"train": train, "test": folders["validation"]}
 
 
 def say_imbalance(train: Dataset, weighted: bool) -> None:
