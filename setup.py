@@ -30,7 +30,9 @@ setup(
         "pillow>=10",   # photos: decoding, EXIF, resizing
         "tqdm>=4.60",   # progress bars of the command line
         "matplotlib>=3.8",  # figures
-        "pooch>=1.8",   # the one download: whole, checked, cached
+        "pooch>=1.8",   # the folder for caches, the hash of a file
+        "requests>=2.30",   # the one download
+        "urllib3>=2.2",     # its body, byte by byte as it comes
         "threadpoolctl>=3.1",  # holds BLAS to one thread where our own compute
     ],
     extras_require={
@@ -48,6 +50,7 @@ setup(
         "test": [
             "pytest>=8",          # runs the tests
             "hypothesis>=6",      # draws shapes
+            "coverage>=7.10",     # which lines the tests reach, those of child processes too
             "torch==2.13.0",      # oracle for every forward and gradient
             "keras>=3.15; python_version >= '3.11'",  # oracle for files and for VGG16
             "keras>=3.12; python_version < '3.11'",   # the last one for Python 3.10

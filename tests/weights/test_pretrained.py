@@ -1,12 +1,8 @@
-"""The shipped base is VGG16, and a download is whole or absent."""
+"""The shipped base is VGG16."""
 
-import gc
 import hashlib
-import http.server
-import logging
 import subprocess
 import sys
-import threading
 
 import h5py
 import numpy as np
@@ -17,10 +13,6 @@ from minicnn.cache import cache_folder
 from minicnn.errors import FileError
 from minicnn.layers import Conv2D
 from minicnn.weights import assign, make_base, pretrained, read_weights, vgg16_base, vgg16_full
-from minicnn.weights.pretrained import fetch
-
-# pooch leaves the socket of a failed download to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 # The base
 
@@ -82,112 +74,11 @@ def test_making_the_base_twice_gives_the_same_bytes(write_keras1, rng, tmp_path,
         np.testing.assert_allclose(a, b, rtol=2**-11, atol=2**-25)
 
 
-# Downloads, from a server of our own
+# Where downloads go: test_download.py has the rest
 
-CONTENT = np.random.default_rng(0).bytes(300_000)
-MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests += 1
-        if self.path == "/absent":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
-        self.end_headers()
-        self.wfile.write(CONTENT[:len(CONTENT) // 2 if self.path == "/cut" else None])
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.requests = 0
-        server.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-    gc.collect()  # here, and not in somebody else's test
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("MINICNN_CACHE", str(folder))
-    return folder
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.glob("*")}
-
-
-def test_a_download_happens_once_and_silently(server, cache, capfd):
-    records, handler = [], logging.Handler()
-    handler.emit = records.append
-    pooch.get_logger().addHandler(handler)
-    for _ in range(3):
-        path = fetch(f"{server.url}/good", MD5, "x.h5", len(CONTENT))
-        assert path == cache / "x.h5" and path.read_bytes() == CONTENT
-    assert server.requests == 1 and contents(cache) == {"x.h5": CONTENT}
-    pooch.get_logger().removeHandler(handler)
-    assert capfd.readouterr() == ("", "") and records == []
-
-
-def test_a_progress_bar_is_shown_only_when_asked_for(server, cache, capfd):
-    fetch(f"{server.url}/good", MD5, "x.h5", len(CONTENT), progressbar=True)
-    assert "300k" in capfd.readouterr().err
-
-
-def assert_refused(url, cache, known_hash=MD5):
-    with pytest.raises(FileError) as caught:
-        fetch(url, known_hash, "x.h5", 300_000)
-    sentence = str(caught.value)
-    for part in ("x.h5", url, "300,000 bytes", known_hash, str(cache), "by hand"):
-        assert part in sentence
-    assert "\n" not in sentence
-
-
-def test_a_file_with_a_wrong_hash_is_refused_and_not_kept(server, cache):
-    assert_refused(f"{server.url}/good", cache, "md5:" + "0" * 32)
-    assert contents(cache) == {}
-
-
-@pytest.mark.parametrize("path", ["cut", "absent"])
-def test_a_cut_connection_or_an_error_leaves_nothing(server, cache, path):
-    assert_refused(f"{server.url}/{path}", cache)
-    assert contents(cache) == {}
-
-
-def test_offline_says_what_to_fetch_and_where_to_put_it(server, cache):
-    server.server_close()  # nobody listens there any more
-    assert_refused(f"{server.url}/good", cache)
-    assert contents(cache) == {}
-
-
-def test_a_file_put_there_by_hand_is_checked_and_used(server, cache):
-    cache.mkdir()
-    (cache / "x.h5").write_bytes(CONTENT)
-    assert fetch(f"{server.url}/good", MD5, "x.h5", 300_000).read_bytes() == CONTENT
-    assert server.requests == 0
-    (cache / "x.h5").write_bytes(CONTENT[:1000])  # half a file: fetched again
-    assert_refused(f"{server.url}/cut", cache)
-    assert fetch(f"{server.url}/good", MD5, "x.h5", 300_000).read_bytes() == CONTENT
-    assert server.requests == 2 and contents(cache) == {"x.h5": CONTENT}
-
-
-def test_a_cache_that_is_no_folder_is_refused(server, cache):
-    cache.write_bytes(b"")
-    assert_refused(f"{server.url}/good", cache)
-
-
-def test_the_cache_is_the_systems_unless_moved(cache, monkeypatch):
-    assert cache_folder() == cache
+def test_the_cache_is_the_systems_unless_moved(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINICNN_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
     monkeypatch.delenv("MINICNN_CACHE")
     assert cache_folder() == pooch.os_cache("minicnn")
 
