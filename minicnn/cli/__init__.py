@@ -39,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: 0, 1 where gradcheck found a wrong gradient, 2 and one sentence for an error."""
+    if hasattr(sys.stdout, "reconfigure"):  # a file may be called by any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")
     args, more = parser().parse_known_args(argv)
     if more and ("words" not in args or any(word[0] == "-" for word in more)):
         parser().error(f"unrecognized arguments: {' '.join(more)}")

@@ -8,18 +8,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from ..data import (
     Dataset,
     Fingerprints,
     ImageFolder,
+    drawn_parts,
     near_duplicates,
     perceptual_hashes,
     split_folders,
-    split_parts,
+    subsets,
     write_split,
 )
+from ..data.images import printable
 from ..errors import ArgumentError, FileError
 from ..progress import Bar
 from ..report.folder_page import Finding, findings, relation, write_folder_page
@@ -60,7 +60,7 @@ def data_command(args: argparse.Namespace) -> int:
     flaw = ""
     if not split_already:
         try:
-            parts = drawn(data, shares, found, groups, args.seed)
+            parts = drawn_parts(data, shares, found, groups, args.seed)
         except ArgumentError as problem:
             flaw = str(problem)
     bar = Bar("pictures")
@@ -74,8 +74,7 @@ def data_command(args: argparse.Namespace) -> int:
         print(f"\n{output}/: report.html")
         print(f"minicnn: no split.csv. {flaw}", file=sys.stderr)
         return 2
-    named = {name: data.subset([i for i, part in enumerate(parts) if part == name])
-             for name in dict.fromkeys(("train", "validation", "test", *parts)) if name in parts}
+    named = subsets(data, parts)
     write_split(output / "split.csv", named)
     sizes = ", ".join(f"{len(part)} {name}" for name, part in named.items())
     print(f"\n{output}/: report.html, split.csv ({sizes})")
@@ -139,15 +138,6 @@ def shares_of(args: argparse.Namespace) -> dict[str, float]:
     return {"train": 1 - test - validation, "validation": validation, "test": test}
 
 
-def drawn(data: Dataset, shares: dict[str, float], found: Fingerprints, groups: np.ndarray,
-          seed: int) -> list[str]:
-    """The part of each photo; "unreadable" of those that are."""
-    good = [i for i in range(len(data)) if i not in found.unread]
-    parts = np.full(len(data), "unreadable", object)
-    parts[good] = split_parts(data.subset(good), shares, groups[good], seed)
-    return parts.tolist()
-
-
 def describe(data: Dataset, found: Fingerprints, said: list[Finding]) -> None:
     """Classes and counts, then every finding with its first photos."""
     say(f"{len(data)} photos, {len(data.classes)} classes")
@@ -157,7 +147,7 @@ def describe(data: Dataset, found: Fingerprints, said: list[Finding]) -> None:
     for one in said:
         say(f"\n{one.title}. {one.advice}")
         for group in one.groups[:NAMED]:
-            names = ", ".join(data.names[i] for i in group[:NAMED])
+            names = ", ".join(printable(data.names[i]) for i in group[:NAMED])
             more = f" and {len(group) - NAMED} more" if len(group) > NAMED else ""
             say(f"  {names}{more}" + (f": {relation(found, group)}" if len(group) > 1 else ""))
         for line in one.lines[:NAMED]:

@@ -90,11 +90,11 @@ def refuse_strays(args: argparse.Namespace, chosen: str) -> None:
 def photos_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     """Photos of a folder and of the folders in it, hidden ones and the pictures of --explain left
     out, in natural order. Of a link that leads back up: none; of a file, too."""
-    if not folder.is_dir() or folder.resolve() in above:
+    if not os.path.isdir(folder) or folder.resolve() in above:
         return []
     above, found = (*above, folder.resolve()), []
     for entry in visible(folder):
-        if entry.is_dir():
+        if os.path.isdir(entry):
             found += photos_below(entry, above)
         elif entry.suffix.lower() in SUFFIXES and not entry.name.endswith(EXPLAINED):
             found.append(entry)

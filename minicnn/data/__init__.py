@@ -13,9 +13,17 @@ from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 from .given import photo_paths, read_photos
 from .images import read_image, resize_and_crop, was_turned
 from .sample import photos, sample
-from .splits import read_split, split_folders, split_parts, write_split
+from .splits import (
+    drawn_parts,
+    read_split,
+    readable,
+    split_folders,
+    split_parts,
+    subsets,
+    write_split,
+)
 
 __all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "batches",
-           "near_duplicates", "perceptual_hashes", "photo_paths", "photos", "read_image",
-           "read_photos", "read_split", "resize_and_crop", "sample", "split_folders",
-           "split_parts", "was_turned", "write_split"]
+           "drawn_parts", "near_duplicates", "perceptual_hashes", "photo_paths", "photos",
+           "read_image", "read_photos", "read_split", "readable", "resize_and_crop", "sample",
+           "split_folders", "split_parts", "subsets", "was_turned", "write_split"]

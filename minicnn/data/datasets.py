@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..drawing import inline
 from ..errors import ArgumentError, FileError, ShapeError
-from .images import check_size, read_image, resize_and_crop, was_turned
+from .images import check_size, printable, read_image, resize_and_crop, was_turned
 
 # What Windows, macOS and network drives leave in every folder, in small letters.
 SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin",
@@ -202,7 +203,8 @@ class Dataset:
 
 
 class ImageFolder(Dataset):
-    """A folder with one sub-folder a class; the names of the sub-folders are the classes.
+    """A folder with one sub-folder a class; the names of the sub-folders are the classes, what is
+    no printable text in them escaped.
 
     Classes and files stand in natural order (img2 before img10); hidden ones are passed over.
     Only the headers of the files are read here.
@@ -214,23 +216,26 @@ class ImageFolder(Dataset):
 
     def __init__(self, path: str | PathLike) -> None:
         root = Path(path)
-        if not root.is_dir():
+        if not os.path.isdir(root):  # unlike Path.is_dir, it never raises
             raise FileError(f"{root}: expected a folder with one sub-folder a class, found "
-                            f"{'a file' if root.exists() else 'nothing'}; check the path.")
-        folders = [entry for entry in visible(root) if entry.is_dir()]
+                            f"{'a file' if os.path.exists(root) else 'nothing'}; check the path.")
+        real = Path(os.path.realpath(root))  # a link to a folder above it is no class
+        folders = [entry for entry in visible(root) if os.path.isdir(entry)
+                   and not real.is_relative_to(os.path.realpath(entry))]
         if len(folders) < 2:
             found = f"only {folders[0].name!r}" if folders else "none"
             raise FileError(f"{root}: expected one sub-folder a class, at least two, found "
-                            f"{found}; sort the photos into folders named after their classes"
-                            f"{_deeper(root)}.")
-        self.skipped = [f"{entry}: lies in no class folder, so it has no label."
-                        for entry in visible(root) if not entry.is_dir()]
+                            f"{found}; sort the photos into folders named after their classes, "
+                            f"or choose the folder whose sub-folders hold them{_deeper(root)}.")
+        self.skipped = [f"{printable(entry)}: lies in no class folder, so it has no label."
+                        for entry in visible(root) if entry not in folders]
         self.turned = 0
         items, labels = [], []
         for label, folder in enumerate(folders):
             for file in visible(folder):
-                if file.is_dir():
-                    self.skipped.append(f"{file}: a folder inside that of a class is not read.")
+                if os.path.isdir(file):
+                    self.skipped.append(f"{printable(file)}: a folder inside that of a class is "
+                                        f"not read.")
                     continue
                 try:
                     self.turned += was_turned(file)
@@ -245,7 +250,7 @@ class ImageFolder(Dataset):
                                 f"the folder whose sub-folders hold the photos{_deeper(root)}.")
         # two classes may hold files of the same name, so the class is part of the name
         names = [file.relative_to(root).as_posix() for file in items]
-        super().__init__(items, labels, [folder.name for folder in folders], names)
+        super().__init__(items, labels, [printable(folder.name) for folder in folders], names)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()}, {self.turned} turned by EXIF, {len(self.skipped)} skipped"
@@ -272,13 +277,12 @@ def visible(folder: Path) -> list[Path]:
 
 
 def _deeper(root: Path, levels: int = 4) -> str:
-    """", such as …": the first folder below root that looks like one folder a class, if any."""
-    folders = [entry for entry in visible(root) if entry.is_dir()]
+    """" (…)": the first folder below root that looks like one folder a class, if any."""
+    folders = [entry for entry in visible(root) if os.path.isdir(entry)]
     for folder in folders:
-        classes = [entry for entry in visible(folder) if entry.is_dir()]
-        if len(classes) > 1 and all(any(file.is_file() for file in visible(one))
-                                    for one in classes):
-            return f", such as {folder}"
+        classes = [entry for entry in visible(folder) if os.path.isdir(entry)]
+        if len(classes) > 1 and all(any(map(os.path.isfile, visible(one))) for one in classes):
+            return f" ({printable(folder)})"
     return next(filter(None, (_deeper(folder, levels - 1) for folder in folders if levels)), "")
 
 

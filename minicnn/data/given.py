@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError, FileError
 from .datasets import Dataset, ImageFolder, visible
+from .images import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -18,10 +20,11 @@ def photo_paths(arguments: Sequence[str | PathLike]) -> list[Path]:
     """Photos as they are given; of a folder, the photos in it, by their suffixes."""
     paths = []
     for path in map(Path, arguments):
-        if not path.exists():
-            raise FileError(f"{path}: expected a photo or a folder of photos, found nothing.")
+        if not os.path.exists(path):  # unlike Path.exists, it never raises
+            raise FileError(f"{printable(path)}: expected a photo or a folder of photos, found "
+                            f"nothing.")
         inside = [path]
-        if path.is_dir():
+        if os.path.isdir(path):
             inside = [entry for entry in visible(path) if entry.suffix.lower() in SUFFIXES]
         if not inside:
             raise FileError(f"{path}: expected photos in this folder ({', '.join(SUFFIXES)}), "
@@ -37,8 +40,8 @@ def read_photos(words: list[str], labelled: bool = False) -> tuple[Dataset, list
         raise ArgumentError(f"photos: expected one folder with a sub-folder a class, received "
                             f"{len(words)} paths. Name one folder.")
     folder = Path(words[0])
-    if labelled or (len(words) == 1 and folder.is_dir()
-                    and any(entry.is_dir() for entry in visible(folder))):
+    if labelled or (len(words) == 1 and os.path.isdir(folder)
+                    and any(map(os.path.isdir, visible(folder)))):
         data = ImageFolder(folder)
         skipped = list(data.skipped)
     else:

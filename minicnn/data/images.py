@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import os
+import stat
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +20,14 @@ from ..errors import ArgumentError, FileError, ShapeError
 
 if TYPE_CHECKING:  # Pillow is imported where it is used: `import minicnn` stays fast
     from PIL.Image import Image as Photo
+    from PIL.ImageCms import ImageCmsTransform
+
+# All that Pillow may try: it would hand an EPS to Ghostscript, which runs the program in it.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+SMALL, PER_BYTE = 1 << 24, 256  # a file that holds more pixels than SMALL + PER_BYTE · its bytes …
+MOST_EXIF = 1 << 16  # … and one with more bytes of EXIF than JPEG allows are made to eat memory
+SECONDS = 20  # of computing: a large photo needs 2, one made of a thousand scans has no end
+SILENT = logging.NullHandler()  # for what Pillow logs of a damaged photo
 
 ORIENTATION = 0x0112  # the EXIF tag that says how the camera was held (EXIF 2.32, section 4.6.4)
 UPRIGHT = {  # its values, and what stands the pixels (H, W, 3) up again; 1 is upright already
@@ -27,38 +41,75 @@ UPRIGHT = {  # its values, and what stands the pixels (H, W, 3) up again; 1 is u
 }
 
 
+def printable(name: str | PathLike) -> str:
+    """A name as one line of plain text: line breaks, control characters and stray bytes escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+
+
+class _Bounded(io.BufferedReader):
+    """A file from a stranger. Pillow reads most photos once; a TIFF whose 60,000 tags all hold the
+    same megabyte would be read without end."""
+
+    def __init__(self, path: str | PathLike, size: int) -> None:
+        super().__init__(io.FileIO(path))
+        self.left, self.until = 4 * size + (1 << 20), time.thread_time() + SECONDS
+
+    def read(self, size: int = -1) -> bytes:
+        data = super().read(size)
+        self.left -= len(data)
+        if self.left < 0 or time.thread_time() > self.until:
+            raise OSError("it takes far more work than a photo of its size")
+        return data
+
+
 @contextmanager
 def _opened(path: str | PathLike) -> Iterator[Photo]:
     """The photo with its header read; whatever goes wrong with it becomes one FileError."""
     from PIL import Image, UnidentifiedImageError
 
+    # For good: they cannot be caught in threads. What they tell of is refused here, or harmless.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(SILENT)
+    name, limit = printable(path), Image.MAX_IMAGE_PIXELS
+    most = limit
     try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for ever
+            raise OSError("a folder, a pipe or a device")
+        if limit is not None:
+            most = min(limit, SMALL + PER_BYTE * found.st_size)
+            if found.st_size > 8 * max(limit, SMALL):  # 16 bits of four channels
+                raise Image.DecompressionBombError(f"{found.st_size} bytes")
         # Opened here, not by Pillow: given a path it maps grey TIFFs into memory, and gets the rows
         # of those that lie on their side wrong.
-        with Path(path).open("rb") as file, Image.open(file) as photo:
-            # Up to twice its limit Pillow only warns, and warnings cannot be caught in threads.
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and photo.width * photo.height > limit:
-                raise Image.DecompressionBombError(
-                    f"{photo.width} × {photo.height} pixels are more than the limit of {limit}")
+        with (_Bounded(path, found.st_size) as file,
+              Image.open(file, formats=FORMATS) as photo):
+            if most is not None and photo.width * photo.height > most:
+                raise Image.DecompressionBombError(f"{photo.width} × {photo.height} pixels in "
+                                                   f"{found.st_size} bytes")
             yield photo
     except FileNotFoundError as problem:
-        raise FileError(f"{path}: expected a photo, found no such file; "
+        raise FileError(f"{name}: expected a photo, found no such file; "
                         f"check the path.") from problem
     except UnidentifiedImageError as problem:
-        raise FileError(f"{path}: expected an image file, received something that Pillow does not "
-                        f"know; save the photo as JPEG or PNG.") from problem
+        raise FileError(f"{name}: expected an image file ({', '.join(FORMATS)}), received "
+                        f"something else or a damaged one; save the photo as JPEG or PNG."
+                        ) from problem
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
-        raise FileError(f"{path}: expected a photo of at most {Image.MAX_IMAGE_PIXELS} pixels, "
-                        f"received a larger one ({problem}); scale it down.") from problem
+        raise FileError(f"{name}: expected a photo of at most {most} pixels, received a larger one "
+                        f"({problem}); scale it down.") from problem
     except Exception as problem:  # a damaged file raises almost anything inside Pillow's decoders
-        raise FileError(f"{path}: expected a readable photo, received {type(problem).__name__} "
-                        f"({problem}); save it again as JPEG or PNG.") from problem
+        said = printable(getattr(problem, "strerror", None) or problem)
+        raise FileError(f"{name}: expected a readable photo, received {type(problem).__name__} "
+                        f"({said}); save it again as JPEG or PNG.") from problem
 
 
 def _orientation(photo: Photo) -> int:
     from PIL import Image
 
+    for key in ("exif", "Raw profile type exif"):  # of a megabyte, tags may make gigabytes
+        if len(photo.info.get(key) or "") > MOST_EXIF:
+            return 1
     try:
         # The base class's method: the one of PNG would decode all pixels to look for late EXIF.
         return Image.Image.getexif(photo).get(ORIENTATION, 1)
@@ -68,7 +119,7 @@ def _orientation(photo: Photo) -> int:
 
 def _rgb(photo: Photo) -> np.ndarray:
     """A loaded photo of any mode -> (H, W, 3) uint8, transparent parts on white."""
-    from PIL import Image
+    from PIL import Image, ImageCms
 
     if photo.mode[0] in "IF":  # wide greys: Pillow's own conversion clips them at 255
         grey = np.asarray(photo)
@@ -77,20 +128,50 @@ def _rgb(photo: Photo) -> np.ndarray:
                              f"whose white is unknown")
         grey = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255
         return np.repeat(grey[..., None], 3, axis=-1)  # (H, W) -> (H, W, 3)
+    mode = {"L": "L", "LA": "L", "CMYK": "CMYK"}.get(photo.mode, "RGB")
+    profile, alpha = photo.info.get("icc_profile"), None
     if photo.has_transparency_data:
-        white = Image.new("RGBA", photo.size, "white")
-        white.alpha_composite(photo.convert("RGBA"))
+        whole = photo.convert("RGBA")
+        alpha, photo = whole.getchannel("A"), whole if mode == "RGB" else photo
+    photo = photo.convert(mode)
+    if profile and (transform := _to_srgb(profile, mode)):
+        photo = ImageCms.applyTransform(photo, transform)
+    photo = photo.convert("RGB")
+    if alpha:
+        white = Image.new("RGB", photo.size, "white")
+        white.paste(photo, mask=alpha)
         photo = white
-    return np.array(photo.convert("RGB"))
+    return np.array(photo)
+
+
+@lru_cache(maxsize=8)
+def _to_srgb(profile: bytes, mode: str) -> ImageCmsTransform | None:
+    """From the colours of an ICC profile (ICC.1:2022) to sRGB; None where they are sRGB, or the
+    profile is damaged or of another mode: then the numbers are taken as they are."""
+    from PIL import Image, ImageCms
+
+    try:
+        transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                                            ImageCms.createProfile("sRGB"), mode, "RGB")
+    except Exception:  # damaged ones raise more than ImageCms's own error
+        return None
+    if mode == "RGB":  # most photos are sRGB and say so: the work of a transform is spared
+        colours = np.moveaxis(np.indices((18, 18, 18), np.uint8) * 15, 0, -1).reshape(-1, 18, 3)
+        seen = ImageCms.applyTransform(Image.fromarray(colours), transform)
+        if np.abs(np.asarray(seen, int) - colours).max() <= 2:
+            return None
+    return transform
 
 
 def read_image(path: str | PathLike) -> np.ndarray:
-    """The photo in a file, as a person sees it: turned upright by its EXIF, on white, in RGB.
+    """The photo in a file, as a person sees it: turned upright by its EXIF, on white, its colours
+    taken from its ICC profile to sRGB.
 
     Returns a new (H, W, 3) uint8 array. Of an animation or a document: the first frame or page.
     Grey of 16 bits keeps its full range (value / 257).
-    Raises FileError where there is no file, no image, a damaged one, one of more pixels than
-    Pillow's limit against decompression bombs, or greys whose white is unknown (32 bits, float).
+    Raises FileError where there is no file, none of FORMATS, a damaged one, one of more pixels than
+    Pillow's limit against decompression bombs or than its few bytes can hold, or greys whose white
+    is unknown (32 bits, float).
     """
     with _opened(path) as photo:
         photo.load()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,10 @@ import numpy as np
 from ..errors import ArgumentError, FileError, ShapeError
 from ..files import replacing
 from .datasets import Dataset, ImageFolder, visible
+from .duplicates import Fingerprints, perceptual_hashes
 
 COLUMNS = ["photo", "class", "part"]
+UNREADABLE = "unreadable"  # the part of photos whose pixels cannot be decoded
 FOLDERS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
            "validation": "validation", "test": "test", "testing": "test"}
 
@@ -85,14 +87,52 @@ def _sizes(n: int, shares: Sequence[float]) -> np.ndarray:
     return np.diff(ends, prepend=0).astype(int)
 
 
+def subsets(data: Dataset, parts: Sequence[str]) -> dict[str, Dataset]:
+    """The photos of each part, from the part of each photo; train, validation and test first."""
+    names = np.array(parts, object)
+    return {name: data.subset(np.flatnonzero(names == name))
+            for name in dict.fromkeys(("train", "validation", "test", *parts)) if name in parts}
+
+
+def drawn_parts(data: Dataset, shares: dict[str, float], found: Fingerprints, groups: np.ndarray,
+                seed: int = 0) -> list[str]:
+    """As split_parts, of the photos that could be read; the part of the others is UNREADABLE."""
+    good = [i for i in range(len(data)) if i not in found.unread]
+    parts = np.full(len(data), UNREADABLE, object)
+    parts[good] = split_parts(data.subset(good), shares, groups[good], seed)
+    return parts.tolist()
+
+
+def readable(parts: dict[str, Dataset], progress: Callable[[int, int], None] | None = None
+             ) -> tuple[dict[str, Dataset], list[str]]:
+    """(The parts without the photos that cannot be decoded, which become the part UNREADABLE; the
+    reasons). Reads every photo once; the parts have the same classes.
+
+    Raises FileError where that leaves nothing of a class in a part.
+    """
+    whole = Dataset([item for data in parts.values() for item in data.items],
+                    np.concatenate([data.labels for data in parts.values()]),
+                    next(iter(parts.values())).classes,
+                    [name for data in parts.values() for name in data.names])
+    unread = perceptual_hashes(whole, progress).unread
+    names = [part for part, data in parts.items() for _ in data.names]
+    left = subsets(whole, [UNREADABLE if i in unread else part for i, part in enumerate(names)])
+    for part, data in parts.items():
+        for kind, count in data.counts.items():
+            if count and part != UNREADABLE and not (part in left and left[part].counts[kind]):
+                raise FileError(f"{part}: expected photos of {kind!r}, found none of its {count} "
+                                f"that can be read. {next(iter(unread.values()))}")
+    return left, [unread[i] for i in sorted(unread)]
+
+
 def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
     """The parts of a folder that is split already: its sub-folders are called train and val (valid,
     validation) or test or both, and each holds one folder a class. {} where it is not so."""
     root = Path(path)
-    folders = [entry for entry in visible(root) if entry.is_dir()] if root.is_dir() else []
+    folders = [one for one in visible(root) if os.path.isdir(one)] if os.path.isdir(root) else []
     names = [FOLDERS.get(folder.name.casefold()) for folder in folders]
     if (None in names or len(set(names)) < max(len(names), 2) or "train" not in names
-            or not all(any(one.is_dir() for one in visible(folder)) for folder in folders)):
+            or not all(any(map(os.path.isdir, visible(folder))) for folder in folders)):
         return {}
     found = {name: ImageFolder(folder) for name, folder in zip(names, folders, strict=True)}
     return {name: found[name] for name in ("train", "validation", "test") if name in found}
@@ -142,6 +182,4 @@ def read_split(path: str | os.PathLike, data: Dataset) -> dict[str, Dataset]:
             raise FileError(f"{path}: expected one row for each photo of the folder. It {what} "
                             f"{len(names)}: {', '.join(names[:3])}{dots}. Make a new split with "
                             f"minicnn data.")
-    part = np.array([said[name][1] for name in data.names])
-    return {name: data.subset(np.flatnonzero(part == name))
-            for name in dict.fromkeys(row[2] for row in rows[1:])}
+    return subsets(data, [said[name][1] for name in data.names])

@@ -94,7 +94,7 @@ def _of_counts(data: Dataset, parts: Sequence[str] | None) -> list[Finding]:
                for k, name in enumerate(data.classes) if (part, k) not in there]
     share = counts[most] / len(data)
     return [Finding("The classes are uneven", f"Always saying {most} would be right for "
-                    f"{share:.0%}. Train with --class-weights, and look at each class, not at the "
+                    f"{share:.1%}. Train with --class-weights, and look at each class, not at the "
                     f"accuracy alone.", [],
                     uneven if counts[most] >= UNEVEN * max(counts[least], 1) else []),
             Finding("A part lacks a class", "What is not in the training cannot be learnt; what is "

@@ -31,7 +31,7 @@ def warnings_of(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
     said = []
     if head > 1 and not loss[head - 1] < loss[0]:
         said.append(f"It has not learnt: the loss went from {loss[0]:.3g} to {loss[head - 1]:.3g}. "
-                    f"Try another --lr; without it, a fitting one is chosen.")
+                    f"Try another --lr; without it and --find-lr, a fitting one is chosen.")
     worse = _finetuning(loss, watched, head, best_kept)
     said += worse or ([] if best_kept else _overfitting(loss, watched))
     if "accuracy" in history and history["accuracy"][-1] < 0.5 / len(evaluation.classes):

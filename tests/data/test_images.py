@@ -151,13 +151,6 @@ def test_grey_with_alpha_lies_on_white(tmp_path):
     assert read_image(path).tolist() == [[BLACK, WHITE, [204, 204, 204]]]
 
 
-def test_transparent_icon_lies_on_white(tmp_path):
-    icon = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
-    icon.putpixel((0, 0), (255, 0, 0, 255))
-    pixels = read_saved(tmp_path, icon, "ico")
-    assert pixels[0, 0].tolist() == RED and pixels[1, 1].tolist() == WHITE
-
-
 def test_palette_with_alpha_lies_on_white(tmp_path):
     photo = Image.new("PA", (2, 1), (0, 255))
     photo.putpalette([10, 20, 30])

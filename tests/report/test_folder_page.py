@@ -81,7 +81,7 @@ def test_uneven_classes_are_told_from_three_to_one():
     items = [photo(k) for k in range(8)]
     said = examined(items, [0] * 6 + [1] * 2)[2]
     assert said["The classes are uneven"].lines == ["a: 6, b: 2"]
-    assert "75%" in said["The classes are uneven"].advice
+    assert "75.0%" in said["The classes are uneven"].advice
     assert "--class-weights" in said["The classes are uneven"].advice
     assert examined(items, [0] * 5 + [1] * 3)[2] == {}
 
