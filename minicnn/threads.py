@@ -11,8 +11,10 @@ from __future__ import annotations
 import functools
 import mmap
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,20 +47,34 @@ def _blas() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
+@functools.cache
+def quota(file: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """The processors whose time a container's limit grants (Linux, cgroup 2: "150000 100000" are
+    one and a half, so 2); without a limit more than there are."""
+    try:
+        time, period = map(int, Path(file).read_text().split())
+        return max(1, -(-time // period))
+    except (OSError, ValueError, ZeroDivisionError):  # no such file; "max 100000"
+        return sys.maxsize
+
+
 def cores() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS, not on Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        there = len(os.sched_getaffinity(0))
+    else:
+        there = getattr(os, "process_cpu_count", os.cpu_count)() or 1  # Python 3.13 knows -X, too
+    return min(there, quota())
 
 
 def count(device: str = "cpu") -> int:
     """As many threads as BLAS may use: the user's OMP_NUM_THREADS, OPENBLAS_NUM_THREADS or
-    threadpoolctl.threadpool_limits(…) say; else one a core. One for a GPU, which has its own."""
+    threadpoolctl.threadpool_limits(…) say; else, and at most, one a core. One for a GPU, which has
+    its own."""
     if device != "cpu":
         return 1
-    return _shared or max((library.num_threads for library in _blas().lib_controllers),
-                          default=cores())
+    return _shared or min(cores(), max((library.num_threads for library in _blas().lib_controllers),
+                                       default=cores()))
 
 
 def cuts(total: int, most: int, workers: int = 1) -> list[slice]:
