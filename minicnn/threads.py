@@ -41,13 +41,6 @@ np.empty((32 << 20) - (1 << 13), np.uint8)
 
 
 @functools.cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController  # here: `import minicnn` stays fast
-
-    return ThreadpoolController().select(user_api="blas")
-
-
-@functools.cache
 def quota(file: str = "/sys/fs/cgroup/cpu.max") -> int:
     """The processors whose time a container's limit grants (Linux, cgroup 2: "150000 100000" are
     one and a half, so 2); without a limit more than there are."""
@@ -56,6 +49,16 @@ def quota(file: str = "/sys/fs/cgroup/cpu.max") -> int:
         return max(1, -(-time // period))
     except (OSError, ValueError, ZeroDivisionError):  # no such file; "max 100000"
         return sys.maxsize
+
+
+@functools.cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController  # here: `import minicnn` stays fast
+
+    found = ThreadpoolController().select(user_api="blas")
+    if max((library.num_threads for library in found.lib_controllers), default=0) > quota():
+        found.limit(limits=quota())  # it does not look at quotas, and takes a thread for each core
+    return found
 
 
 def cores() -> int:
@@ -69,12 +72,11 @@ def cores() -> int:
 
 def count(device: str = "cpu") -> int:
     """As many threads as BLAS may use: the user's OMP_NUM_THREADS, OPENBLAS_NUM_THREADS or
-    threadpoolctl.threadpool_limits(…) say; else, and at most, one a core. One for a GPU, which has
-    its own."""
+    threadpoolctl.threadpool_limits(…) say; else one a core. One for a GPU, which has its own."""
     if device != "cpu":
         return 1
-    return _shared or min(cores(), max((library.num_threads for library in _blas().lib_controllers),
-                                       default=cores()))
+    return _shared or max((library.num_threads for library in _blas().lib_controllers),
+                          default=cores())
 
 
 def cuts(total: int, most: int, workers: int = 1) -> list[slice]:

@@ -90,10 +90,13 @@ def test_a_containers_limit_of_processor_time_limits_the_threads(text, expected,
     found = threads.quota(str(file))
     assert found == expected
     monkeypatch.setattr(threads, "quota", lambda: found)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
     assert threads.cores() == min(64, expected)
-    with threadpool_limits(2):
+    before = threads._blas()
+    monkeypatch.setattr(threads, "_blas", threads._blas.__wrapped__)  # as at the first call
+    with before.limit(limits=2):
         assert threads.count() == min(2, expected)
+        assert set(blas()) == {threads.count()}  # products of BLAS' own, too
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
     assert threads.cores() == min(5, expected)
