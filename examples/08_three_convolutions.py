@@ -103,6 +103,7 @@ for k, (algorithm, colour) in enumerate(zip(ALGORITHMS, ("#0072b2", "#e69f00", "
 for ax, label in zip(axes, ("billion multiplications", "milliseconds"), strict=True):
     ax.set_xticks(range(len(LAYERS)), [name.replace("_", "\n") for name in LAYERS], fontsize=11)
     ax.set_ylabel(label, fontsize=13)
+axes[1].margins(y=0.3)  # room for the legend
 axes[1].legend(fontsize=13, loc="upper right")
 figure.suptitle("one photo of 224 pixels through a layer of VGG16", fontsize=15)
 picture = Path(__file__).with_suffix(".png")
