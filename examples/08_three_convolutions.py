@@ -1,4 +1,4 @@
-"""Lesson 8. One convolution, three algorithms
+"""Lesson 8. One convolution, three algorithms.
 
 Question
     A convolution of 3 × 3 on 512 channels takes 9 · 512 multiplications for every output number.
@@ -92,7 +92,7 @@ print("\nthe whole base, ms:", ", ".join(f"{name} {1000 * t:.0f}" for name, t in
 
 # The picture ---
 
-figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
+figure = Figure(figsize=(12, 5.4), dpi=100, layout="constrained")
 axes = figure.subplots(1, 2)
 for k, (algorithm, colour) in enumerate(zip(ALGORITHMS, ("#0072b2", "#e69f00", "#d55e00"),
                                             strict=True)):

@@ -207,9 +207,9 @@ def test_the_atlas_of_a_small_network(folder, tmp_path, capsys):
     assert "conv2d" in page.read_text("utf-8")
 
 
-def test_the_readme_has_a_row_and_a_thumbnail_for_every_method():
-    text = (ROOT / "README.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|.*docs/look/\1\.png", text, re.M))
+def test_the_page_of_methods_has_a_row_and_a_thumbnail_for_every_one():
+    text = (ROOT / "docs" / "look.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|.*\(look/\1\.png", text, re.M))
     assert rows == {name: method.text for name, method in METHODS.items()}
     sizes = {name: (ROOT / "docs" / "look" / f"{name}.png").stat().st_size for name in METHODS}
     assert {name: size for name, size in sizes.items() if size > 30_000} == {}
