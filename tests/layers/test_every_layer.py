@@ -192,6 +192,17 @@ def test_a_layer_that_was_not_built_says_so(make, shape, rng):
         layer.forward(array(rng, *shape))
 
 
+@with_parameters
+def test_a_built_layer_is_not_built_again_for_another_shape(make, shape, rng):
+    layer = make()
+    layer.build(shape[1:], rng)
+    before, W = dict(layer.params), layer.params["W"].shape
+    with assert_refused(layer.name, f"W of shape {(*W[:-2], 9, W[-1])}", f"found {W}", "new layer"):
+        layer.build((*shape[1:-1], 9), rng)
+    layer.build(shape[1:], rng)
+    assert all(layer.params[key] is before[key] for key in before)
+
+
 @pytest.mark.cpu_only
 @every_layer
 def test_repr_is_the_call_that_makes_the_layer(make, shape, rng):
