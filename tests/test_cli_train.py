@@ -174,3 +174,59 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch,
     (tmp_path / "photos" / "test" / "left").rename(tmp_path / "photos" / "test" / "lift")
     assert main(["train", "photos"]) == 2
     assert "expected the classes of train, left, right, in test, too" in capsys.readouterr().err
+
+
+# Photos whose header is good and whose pixels are damaged
+
+
+def damage(path):
+    """Half of the file is left."""
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 2])
+
+
+def test_damaged_photos_are_skipped_counted_and_named_and_the_split_file_says_so(
+        tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    for name in ("left/03.png", "right/06.png"):
+        damage(root / name)
+    code, text, _ = train(capsys, root, *FAST, "--output", tmp_path / "a")
+    assert code == 0 and "could not be read and do not count: 2." in text
+    assert "left/03.png: expected a readable photo" in text and "right/06.png: expected" in text
+    rows = table(tmp_path / "a" / "split.csv")
+    assert [row["photo"] for row in rows if row["part"] == "unreadable"] == [
+        "left/03.png", "right/06.png"]
+    assert Counter(row["part"] for row in rows) == {"train": 10, "test": 4, "unreadable": 2}
+    # the same with that split, and one more that has been damaged since
+    damage(root / "left" / next(row["photo"] for row in rows if row["part"] == "train")[5:])
+    code, text, _ = train(capsys, root, *FAST, "--split", tmp_path / "a" / "split.csv",
+                          "--output", tmp_path / "b")
+    assert code == 0 and "could not be read and do not count: 3." in text
+    assert Counter(row["part"] for row in table(tmp_path / "b" / "split.csv")) == {
+        "train": 9, "test": 4, "unreadable": 3}
+
+
+def test_damaged_photos_of_a_folder_that_is_split_already_are_skipped(tmp_path, capsys):
+    for part, count in (("train", 5), ("test", 3)):
+        photo_folder(tmp_path / "photos" / part, {"left": count, "right": count})
+    damage(tmp_path / "photos" / "test" / "left" / "01.png")
+    code, text, _ = train(capsys, tmp_path / "photos", *FAST, "--output", tmp_path / "run")
+    assert code == 0 and "could not be read and do not count: 1." in text
+    assert [row["photo"] for row in table(tmp_path / "run" / "split.csv")
+            if row["part"] == "unreadable"] == ["test/left/01.png"]
+    assert len(table(tmp_path / "run" / "predictions.csv")) == 5
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_class_of_which_nothing_can_be_read_is_refused(split, tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 4, "right": 6})
+    options = []
+    if split:
+        mc.data.write_split(tmp_path / "split.csv", dict(zip(
+            ("train", "test"), mc.data.ImageFolder(root).split(0.5), strict=True)))
+        options = ["--split", tmp_path / "split.csv"]
+    for photo in (root / "left").iterdir():
+        damage(photo)
+    code, text, err = train(capsys, root, *FAST, *options, "--output", tmp_path / "run")
+    assert code == 2 and "photos of 'left'" in err and not (tmp_path / "run").exists()
+    assert split or text.count("skipped: ") == 4

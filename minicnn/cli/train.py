@@ -13,14 +13,22 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
-
-from ..data import Dataset, ImageFolder, sample
-from ..data.duplicates import near_duplicates
-from ..data.splits import read_split, split_folders, split_parts, write_split
+from ..data import (
+    Dataset,
+    ImageFolder,
+    drawn_parts,
+    near_duplicates,
+    perceptual_hashes,
+    read_split,
+    readable,
+    sample,
+    split_folders,
+    subsets,
+    write_split,
+)
 from ..errors import ArgumentError, FileError, NotFiniteError
 from ..files import write_text
-from ..progress import Bars
+from ..progress import Bar, Bars
 from ..report import CHECKPOINTS, resumed_folder, run_folder, write_csv, write_evaluation, write_run
 from ..training import (
     Checkpoints,
@@ -50,7 +58,7 @@ def train_command(args: argparse.Namespace) -> None:
             take_config(args)
         refuse_strays(args)
     recipe = Recipe(**{name: getattr(args, name) for name in RECIPE})
-    parts, held_out, stem = photos_of(args)
+    parts, skipped, held_out, stem = photos_of(args)
     train, test = parts["train"], parts["test"]
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
     print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, "
@@ -72,9 +80,9 @@ def train_command(args: argparse.Namespace) -> None:
         print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
 
 
-def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], str, str]:
-    """({"train": …, "test": …, and "validation" where asked for}, what the test photos are called,
-    a name for the run)."""
+def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], str, str]:
+    """({"train": …, "test": …, and "validation" where asked for}, the files that cannot be read,
+    what the test photos are called, a name for the run)."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
     if args.folder is None:
         names = args.classes or ["sandal", "sneaker"]
@@ -83,10 +91,13 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], str, str]:
         stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
         parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
                      ) if share else {"train": train}
-        return {**parts, "test": sample("test", names)}, "test", stem
+        return {**parts, "test": sample("test", names)}, [], "test", stem
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
-        return already_split(args, folders), "held-out", stem
+        parts, skipped = already_split(args, folders), [
+            reason for folder in folders.values() for reason in folder.skipped]
+        parts, unread = readable(parts, Bar("reading the photos"))
+        return parts, skipped + say_unread(unread), "held-out", stem
     folder = ImageFolder(args.folder)
     describe_folder(folder)
     if args.split:
@@ -94,13 +105,23 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], str, str]:
         if {"train", "test"} - set(parts):
             raise FileError(f"{args.split}: expected parts train and test, received "
                             f"{', '.join(parts)}.")
-        return parts, "held-out", stem
+        parts, unread = readable(parts, Bar("reading the photos"))
+        return parts, folder.skipped + say_unread(unread), "held-out", stem
     test = args.test_fraction or 0.25
-    groups = near_duplicates(folder)
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
-    part = np.array(split_parts(folder, {k: v for k, v in shares.items() if v}, groups, args.seed))
-    return ({name: folder.subset(np.flatnonzero(part == name)) for name in shares if shares[name]},
-            "held-out", stem)
+    found = perceptual_hashes(folder, Bar("reading the photos"))
+    unread = say_unread(list(found.unread.values()))
+    parts = drawn_parts(folder, shares, found, near_duplicates(folder, found), args.seed)
+    return subsets(folder, parts), folder.skipped + unread, "held-out", stem
+
+
+def say_unread(reasons: list[str]) -> list[str]:
+    """Tells which photos have good headers and damaged pixels."""
+    for reason in reasons:
+        print(f"  skipped: {reason}")
+    if reasons:
+        print(f"Photos that could not be read and do not count: {len(reasons)}.")
+    return reasons
 
 
 def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> dict[str, Dataset]:
