@@ -566,3 +566,14 @@ def test_summary_says_what_was_loaded():
     assert "weights:" not in model.summary()
     model.weights_note = "m.h5: set 2 arrays"
     assert "weights: m.h5: set 2 arrays" in model.summary()
+
+
+def test_a_model_shows_itself_in_a_line():
+    model = Sequential([Flatten(), Dense(2)], (3, 4, 1), name="net")
+    assert repr(model) == "Sequential('net', 2 layers, input (3, 4, 1))"
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (2, 4, 5, 1), (2, 4, 5, 4)])
+def test_pixels_that_are_not_rgb_are_refused(shape):
+    with assert_refused("Preprocessing", "(N, H, W, 3)", str(shape)):
+        Preprocessing()(np.zeros(shape, np.uint8))
