@@ -89,6 +89,7 @@ def train_command(args: argparse.Namespace) -> None:
             else:
                 learn_and_report(args, recipe, parts, skipped, held_out, output, checkpoints)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
+    print("Open:", output / "report.html")
     if not args.kfold:
         print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
 
