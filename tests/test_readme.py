@@ -59,8 +59,8 @@ def test_every_option_file_and_function_that_it_names_exists():
                 COMMANDS["train"].parse_args(words)
         elif found := re.match(r"mc\.([\w.]+)", span):
             attrgetter(found[1])(mc)
-        elif re.match(r"(examples|minicnn|kernels|tests|docs)/", span):
-            assert (ROOT / span).exists(), span
+        elif found := re.match(r"(?:python )?((?:examples|minicnn|kernels|tests|docs)/.*)", span):
+            assert (ROOT / found[1]).exists(), span
     assert sum(map(len, spans)) > 1000
     for target in re.findall(r"\]\(([^)#]+)\)", ENGLISH):
         assert (ROOT / target).exists(), target
