@@ -46,6 +46,10 @@ setup(
             "onnxruntime>=1.20",  # runs them
         ],
         "bench": ["torch==2.13.0", "keras>=3.15; python_version >= '3.11'"],  # the peers
+        "notebooks": [
+            "nbclient>=0.8",  # runs the lessons' notebooks: jupyter execute
+            "ipykernel>=6",   # with this Python
+        ],
         "browser": ["selenium>=4.20"],  # drives Chromium over the pages: tests/browser
         "test": [
             "pytest>=8",          # runs the tests
