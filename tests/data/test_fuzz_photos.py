@@ -1,4 +1,4 @@
-"""Damaged photos in bounded number; `python -m tests.data.fuzz` runs as many as one likes."""
+"""Damaged photos, 1,000 or with --full 5,000; `python -m tests.data.fuzz` prints the table."""
 
 import pytest
 
@@ -7,9 +7,10 @@ from minicnn.data import read_image
 from . import fuzz
 
 
-def test_damaged_photos_are_read_or_refused():
-    rows = fuzz.run(1000, seed=2)
-    assert [row[0] for row in rows] == list(range(1000))
+def test_damaged_photos_are_read_or_refused(full):
+    count = 5000 if full else 1000
+    rows = fuzz.run(count, seed=2)
+    assert [row[0] for row in rows] == list(range(count))
     assert fuzz.failures(rows) == []
     assert len({row[1] for row in rows}) == len(fuzz.photos()) > 35
     assert {kind for row in rows for kind in row[2]} == {f.__name__ for f in fuzz.DAMAGE}
