@@ -22,7 +22,7 @@ setup(
     package_data={"minicnn.kernels": ["*.cu", "*.h"],
                   "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "models/*.csv",
                               "data/*.json", "models/*.txt", "report/*.html",
-                              "weights/*.h5"]},
+                              "report/page.css", "report/page.js", "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=2",     # the arrays; everything is computed with it
@@ -50,7 +50,7 @@ setup(
             "nbclient>=0.8",  # runs the lessons' notebooks: jupyter execute
             "ipykernel>=6",   # with this Python
         ],
-        "browser": ["selenium>=4.20"],  # drives Chromium over the atlas: tests/browser
+        "browser": ["selenium>=4.20"],  # drives Chromium over the pages: tests/browser
         "test": [
             "pytest>=8",          # runs the tests
             "hypothesis>=6",      # draws shapes

@@ -29,8 +29,8 @@ import numpy as np
 
 import minicnn as mc
 from minicnn import threads
+from minicnn.inference import ELEMENTS
 from minicnn.layers.conv2d import choose
-from minicnn.model import ELEMENTS
 from minicnn.winograd import KERNEL_ELEMENTS
 
 LAYOUTS = ("torch", "torch-channels-last")

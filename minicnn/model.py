@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -10,12 +9,11 @@ from itertools import count
 import numpy as np
 
 from . import summary, weights
-from .arrays import device_of, module_of, to_cpu, to_device, xp_of
+from .arrays import device_of, module_of, to_cpu, to_device
 from .errors import ArgumentError, ShapeError, whole
+from .inference import infer
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .preprocessing import Preprocessing
-
-ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB and 4 GB in float32
 
 
 class Sequential:
@@ -76,19 +74,18 @@ class Sequential:
                              f"received {np.shape(x)}. {hint}".strip())
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
-        """x (N, *input_shape) -> y. keep: for backward; else part by part, of ELEMENTS an array."""
+        """x (N, *input_shape) -> y. keep: for backward; else inference.py does it."""
         self.check(x)
         if device_of(x) != self.device:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
                                 f"received x on {device_of(x)}. Move one: model.to(…), or "
                                 f"arrays.to_device(x, …).")
-        most = max(1, ELEMENTS[self.device] // max(map(math.prod, self.shapes())))
-        if not keep and len(x) > most:
-            return xp_of(x).concatenate([self.forward(x[i:i + most], training, keep)
-                                         for i in range(0, len(x), most)])
+        self.kept_shape = None
+        if not keep:
+            return infer(self, x, training)
         for layer in self.layers:
-            x = layer.forward(x, training, keep)
-        self.kept_shape = x.shape if keep else None
+            x = layer.forward(x, training)
+        self.kept_shape = x.shape
         return x
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:

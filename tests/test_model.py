@@ -1,12 +1,12 @@
 """Sequential: the sanity ladder, freezing, heads, receptive fields, and that nothing breaks it."""
 
 import contextlib
-import sys
 
 import numpy as np
 import pytest
 from reference import array, assert_close, assert_refused
 
+from minicnn import inference
 from minicnn.errors import MiniCNNError
 from minicnn.layers import (
     AveragePool2D,
@@ -207,10 +207,10 @@ def test_without_keeping_a_large_batch_goes_through_in_parts(rng, monkeypatch):
     forward = model.layers[0].forward
     monkeypatch.setattr(model.layers[0], "forward",
                         lambda x, *a: (seen.append(len(x)), forward(x, *a))[1])
-    monkeypatch.setitem(sys.modules["minicnn.model"].ELEMENTS, "cpu", 3 * 8 * 6 * 5 + 1)
+    monkeypatch.setitem(inference.ELEMENTS, "cpu", 3 * 8 * 6 * 5 + 1)
     assert_close(model.forward(x, keep=False), expected)
     assert seen == [3, 3, 1]
-    monkeypatch.setitem(sys.modules["minicnn.model"].ELEMENTS, "cpu", 1)
+    monkeypatch.setitem(inference.ELEMENTS, "cpu", 1)
     assert_close(model.forward(x[:2], keep=False), expected[:2])
     assert model.forward(x).shape == (7, 3) and seen[3:] == [1, 1, 7]  # a training step needs all
     assert model.forward(x[:0], keep=False).shape == (0, 3)

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..data import (
     Dataset,
@@ -29,11 +32,21 @@ from ..data import (
 from ..errors import ArgumentError, FileError, NotFiniteError
 from ..files import write_text
 from ..progress import Bar, Bars
-from ..report import CHECKPOINTS, resumed_folder, run_folder, write_csv, write_evaluation, write_run
+from ..report import (
+    CHECKPOINTS,
+    resumed_folder,
+    run_folder,
+    write_csv,
+    write_evaluation,
+    write_run,
+    write_run_page,
+)
+from ..report.photos import fed_batch
 from ..training import (
     Checkpoints,
     Evaluation,
     Recipe,
+    base_with_head,
     cross_validate,
     from_scratch,
     transfer,
@@ -72,9 +85,9 @@ def train_command(args: argparse.Namespace) -> None:
             write_text(output / "run.json", json.dumps(options, indent=1))
         with kept(output) as checkpoints:
             if args.kfold:
-                cross_validation(args, recipe, parts, output, checkpoints)
+                cross_validation(args, recipe, parts, skipped, output, checkpoints)
             else:
-                learn_and_report(args, recipe, parts, held_out, output, checkpoints)
+                learn_and_report(args, recipe, parts, skipped, held_out, output, checkpoints)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     if not args.kfold:
         print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
@@ -193,7 +206,8 @@ def kept(output: Path) -> Iterator[Checkpoints]:
 
 
 def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
-                     held_out: str, output: Path, checkpoints: Checkpoints) -> None:
+                     skipped: list[str], held_out: str, output: Path,
+                     checkpoints: Checkpoints) -> None:
     """Trains, measures, writes the run folder, prints the table."""
     train, test = parts["train"], parts["test"]
     epochs = recipe.epochs + recipe.finetune_epochs * bool(recipe.finetune)
@@ -201,35 +215,55 @@ def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         best = transfer(train, test, recipe, validation=parts.get("validation"), callbacks=[bars],
                         checkpoints=checkpoints, device=args.device)
     write_run(output, best, parts, held_out)
+    scores = write_evaluation(output, best.evaluation, test.names, held_out)
     print("\n".join(best.notes))
     print_title(held_out)
-    print_result(f"VGG16, new head, {recipe.finetune} fine-tuned" if recipe.finetune else
-                 f"VGG16 frozen up to {recipe.last_kept}, new head", best.evaluation)
+    title = (f"VGG16, new head, {recipe.finetune} fine-tuned" if recipe.finetune else
+             f"VGG16 frozen up to {recipe.last_kept}, new head")
+    rows = {title: best.evaluation}
+    print_result(title, best.evaluation)
     if not args.no_scratch:
         with Bars(recipe.epochs, "from scratch") as bars:
             size = 28 if args.folder is None else recipe.size
             small = from_scratch(train, test, size=size, epochs=recipe.epochs, seed=recipe.seed,
                                  batch_size=recipe.batch_size, callbacks=[bars],
                                  checkpoints=checkpoints.of("scratch"), device=args.device)
-        print_result("small network from scratch, same photos", small.evaluation)
+        rows[title := "small network from scratch, same photos"] = small.evaluation
+        print_result(title, small.evaluation)
+    write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
+                   rows=rows, notes=best.notes, skipped=skipped, history=best.history,
+                   rates=best.rates, parts=parts, options=options_of(output),
+                   watched="validation" if "validation" in parts else held_out,
+                   fed=fed_batch(best.model, train, recipe))
 
 
 def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
-                     output: Path, checkpoints: Checkpoints) -> None:
+                     skipped: list[str], output: Path, checkpoints: Checkpoints) -> None:
     """K trainings on the photos to learn from: a row each, and all of them together."""
     data, K = parts["train"], args.kfold
     epochs = recipe.epochs + recipe.finetune_epochs * bool(recipe.finetune)
     with Bars(K * epochs, "VGG16") as bars:
         result, accuracies = cross_validate(data, recipe, K, callbacks=[bars],
                                             checkpoints=checkpoints, device=args.device)
-    write_evaluation(output, result, data, "left-out")
+    scores = write_evaluation(output, result, data.names, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
     for k, accuracy in enumerate(accuracies, 1):
         print(f"fold {k}: {100 * accuracy:.1f} %")
-    print(f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
-          f"{100 * accuracies.std(ddof=1):.1f}")
+    spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
+              f"{100 * accuracies.std(ddof=1):.1f}")
+    print(spread)
     print_title("left-out")
-    print_result("VGG16, every photo by a network that has not seen it", result)
+    print_result(title := "VGG16, every photo by a network that has not seen it", result)
+    model = base_with_head(recipe, data.classes)  # for its recipe: it has not learnt
+    first = data.subset(np.flatnonzero(data.folds(K, recipe.seed) != 0))
+    write_run_page(output, result, data, scores, model=model, held_out="left-out",
+                   rows={title: result}, notes=[spread], skipped=skipped, parts=parts,
+                   fed=fed_batch(model, first, recipe), options=options_of(output), explained=False)
+
+
+def options_of(output: Path) -> dict[str, Any]:
+    """Those of run.json."""
+    return json.loads((output / "run.json").read_text("utf-8"))
 
 
 def per_class(data: Dataset) -> str:
