@@ -75,8 +75,6 @@ SAME = {  # file function: change: why no test can tell
         "then im2col's adjoint computes dx, slower",
     "ops/im2col.py sources: rows.start % OH if OH else 0 -> rows.start % OH if OH else 1":
         "of no rows at all",
-    "ops/im2col.py col2im: ((top, bottom), (left, right)) -> ((bottom, top), (left, right))":
-        "only their sum is used",
     "ops/pooling.py unpool: window.kernel[0] <= window.strides[0] and window.kernel[1] <= "
     "window.strides[1] -> window.kernel[0] < window.strides[0] and window.kernel[1] <= "
     "window.strides[1]":
@@ -97,7 +95,7 @@ OPERATORS = {**pairs("Add Sub, Mult Div, LShift RShift, BitAnd BitOr, Lt LtE, Gt
                      "Is IsNot, In NotIn, And Or"), "FloorDiv": "Div", "Mod": "Mult", "Pow": "Mult"}
 NAMES = pairs("min max, maximum minimum, zeros ones, zeros_like ones_like, any all, log exp, "
               "argmax argmin, mean sum, sqrt abs")
-EITHER_WAY = "max min maximum minimum add bitwise_and xp_of".split()  # of the arguments
+EITHER_WAY = "max min maximum minimum add bitwise_and xp_of".split()  # what comes first
 LEFT_ALONE = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
 NO_VALUES = ("annotation", "returns", "decorator_list", "bases")
 AT_A_TIME = ("BLOCK_ELEMENTS", "KERNEL_ELEMENTS")  # so much: it is speed and memory alone
