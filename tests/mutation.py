@@ -25,7 +25,6 @@ import gc
 import importlib.machinery
 import math
 import os
-import resource
 import signal
 import sys
 import zlib
@@ -248,6 +247,8 @@ class NoShrinking:
 
 def live(mutant: Mutant, arguments: list[str]) -> int:
     """The child's part: imports the mutant, runs the tests; what pytest returns."""
+    import resource  # not on Windows, nor is os.fork
+
     signal.alarm(10 * SECONDS)  # where it waits for something
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))

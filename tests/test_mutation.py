@@ -1,5 +1,6 @@
 """Small changes to the engine's formulas are noticed by its tests: some, with --full all chosen."""
 
+import os
 import subprocess
 import sys
 
@@ -7,12 +8,15 @@ import pytest
 
 from tests import mutation
 
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+
 
 def python(*arguments):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True,
                           cwd=mutation.ROOT)
 
 
+@forks
 def test_the_tests_notice_a_changed_formula(full):
     count = 210 if full else len(mutation.TESTS)
     done = python("-m", "tests.mutation", "--count", str(count))
@@ -63,6 +67,7 @@ ADDED = {  # to a file of the engine: does it live?
     "Flatten.forward = lambda self, x, training=False, keep=True: bytes(9 << 30)": False}
 
 
+@forks
 def test_what_dies_and_what_lives():
     done = python("-c", f"""if True:
         from tests import mutation
@@ -76,6 +81,7 @@ def test_what_dies_and_what_lives():
     assert done.stdout == f"{[line for line, lives in ADDED.items() if lives]}\n", done.stderr
 
 
+@forks
 def test_a_run_of_the_tests_that_fails_for_another_reason_is_an_error():
     done = python("-c", """if True:
         from tests import mutation
