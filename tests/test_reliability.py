@@ -31,7 +31,7 @@ def test_a_line_for_each_command(printed, capsys):
                         "`python -m tests.data.fuzz --count 200` |")
     assert "| 100 kills, 39 trainings: 39 end with every file the same" in lines[4]
     assert "| 20: 20 end with every file the same" in lines[5]
-    assert "236 MB of features, a budget of 20 MB: 0 MB more" in lines[6]
+    assert "236 MB of features, a budget of 20 MB: 0 MB more than" in lines[6]
     assert "| 219: 215 noticed by the tests, 4 not |" in lines[7]
     assert len(lines) == 8
 
