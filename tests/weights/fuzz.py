@@ -4,8 +4,9 @@
 
 makes a small file in every layout, damages each copy in its own way (the same for the same number
 and seed, but for the time, which HDF5 writes down), and loads it in a child process: into a network
-(load_weights), and as a network (load) where it holds one. Said of each: no crash, no other error, nothing on stderr, no warning, at most
-5 s and 300 MB more than before; after a refusal the network is bit for bit what it was.
+(load_weights), and as a network (load) where it holds one. Said of each: no crash, no other error,
+nothing on stderr, no warning, at most 5 s and 300 MB more than before; after a refusal the network
+is bit for bit what it was.
 
 Exactly means: the numbers that h5py gives by the file's own words, read without any check
 (`plain` below). A flipped bit of a number is another number, and the file's own.
