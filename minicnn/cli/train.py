@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import sys
@@ -19,7 +20,7 @@ from ..data import Dataset, ImageFolder, sample
 from ..data.duplicates import near_duplicates
 from ..data.splits import read_split, split_folders, split_parts, write_split
 from ..errors import ArgumentError, FileError, NotFiniteError
-from ..files import write_text
+from ..files import drafts, held, write_text
 from ..progress import Bars
 from ..report import CHECKPOINTS, resumed_folder, run_folder, write_csv, write_evaluation, write_run
 from ..training import (
@@ -136,14 +137,27 @@ def say_imbalance(train: Dataset, weighted: bool) -> None:
 
 @contextmanager
 def kept(output: Path) -> Iterator[Checkpoints]:
-    """The run's checkpoints, taken away when it is done. Ctrl-C and SIGTERM end the step, write
-    where it stands, and the command that goes on is said; so it is where a disk is full."""
-    checkpoints = Checkpoints(output / CHECKPOINTS, "vgg16")
+    """The run's checkpoints, taken away when it is done; nobody else works in the folder meanwhile.
+    Ctrl-C and SIGTERM end the step, write where it stands, and the command that goes on is said; so
+    it is where a disk is full."""
+    with held(output):
+        for draft in [*drafts(output), *drafts(output / CHECKPOINTS)]:  # of a life that was killed
+            draft.unlink(missing_ok=True)
+        options = json.loads((output / "run.json").read_text("utf-8"))
+        split = (output / "split.csv").read_text("utf-8", "surrogateescape")
+        with stoppable(output, Checkpoints(output / CHECKPOINTS, "vgg16", {
+                **options, "split": split})) as checkpoints:
+            yield checkpoints
+
+
+@contextmanager
+def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
+    """What `kept` does with signals and errors."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = [signal.getsignal(number) for number in numbers]
 
     def stop(number: int, frame: object) -> None:
-        print("stopping after this step; once more stops at once", file=sys.stderr)
+        os.write(2, b"stopping after this step; once more stops at once\n")  # print may be at work
         checkpoints.stop()
         signals(before)
 
@@ -160,10 +174,17 @@ def kept(output: Path) -> Iterator[Checkpoints]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped. {go_on}" if checkpoints.any() else "stopped.") from None
     except NotFiniteError as error:
-        error.model.save(output / "last_finite.h5")
+        path = output / "last_finite.h5"
+        try:
+            error.model.save(path)
+        except FileError as other:
+            raise NotFiniteError(f"{error} {other}") from error
         checkpoints.remove()  # to go on would end in the same place
-        raise NotFiniteError(f"{error} They are in {output / 'last_finite.h5'}.") from error
+        raise NotFiniteError(f"{error} The last finite weights are in {path}.") from error
     except FileError as error:
+        if not output.is_dir():
+            raise FileError(f"{error} The folder of this run is gone; where it was moved, go on "
+                            f"there with minicnn train --resume.") from error
         if not checkpoints.any():
             raise
         raise FileError(f"{error} What was learnt until then is kept. {go_on}") from error
