@@ -177,7 +177,7 @@ def main() -> int:
             expected, seconds = undisturbed(Path(home) / name, options)
             while kills < args.kills / len(RUNS):
                 folder = Path(home) / name / f"killed-{ends}"
-                kills += kill_until_done(folder, options, seconds, dice)
+                kills += kill_until_done(folder, options, seconds, dice, least=3)
                 ends += 1
                 same += content(folder) == content(expected)
             largest = max(map(len, content(expected).values()))
