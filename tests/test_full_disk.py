@@ -2,6 +2,8 @@
 
 import os
 import resource
+import subprocess
+import sys
 import time
 
 import pytest
@@ -61,6 +63,19 @@ def test_a_full_disk_is_said_and_what_was_there_stays(command, home, capsys):
     assert content(home) == before
     assert main(command.split()) == 0  # once there is room
     assert all(content(home)[name] != b"mine" for name in COMMANDS[command])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", ["predict model.h5 photos", "data photos --output found",
+                                     "train photos --size 32 --epochs 2 --no-scratch"])
+def test_a_full_disk_under_what_is_printed_is_said(command, home):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", "import sys, minicnn.cli; "
+                               "sys.exit(minicnn.cli.main())", *command.split()], stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == ("minicnn: standard output: expected one that can be written, received: "
+                           "No space left on device. Make room, or choose another.\n")
 
 
 def test_a_draft_that_a_killed_process_has_left_goes_an_hour_later(tmp_path):

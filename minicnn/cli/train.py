@@ -188,6 +188,10 @@ def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
         if not checkpoints.any():
             raise
         raise FileError(f"{error} What was learnt until then is kept. {go_on}") from error
+    except OSError:  # of what is printed
+        if checkpoints.any():
+            print(go_on, file=sys.stderr)
+        raise
     finally:
         signals(before)
 
