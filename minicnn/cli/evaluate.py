@@ -25,7 +25,7 @@ from ..training import (
 )
 from ..training.scores import MOST_VIEWS, view
 from .predict import classifier
-from .train import describe_folder, say_unread
+from .train_photos import describe_folder, say_unread
 
 OPTIONS = ("model", "folder", "threshold", "tta", "device")  # those that the page names
 
