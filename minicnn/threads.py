@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,9 @@ def share(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> lis
     there are fewer items.
 
     BLAS is held to one thread meanwhile. Who gets what is fixed, and so is the order of the
-    results: sums of them are the same to the last bit in every run. The first error is raised when
-    all have ended. Who calls while others share waits; a worker that shares again does all itself.
+    results: sums of them are the same to the last bit in every run. np.errstate holds on all of
+    them. The first error is raised when all have ended. Who calls while others share waits; a
+    worker that shares again does all itself.
     """
     workers = min(workers, len(items))
     if workers < 2 or _own.working:
@@ -149,7 +151,7 @@ def share(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> lis
                 pool, running = _pool(os.getpid()), []
                 try:
                     for k in range(workers):
-                        running.append(pool.submit(work, items[k::workers]))
+                        running.append(pool.submit(copy_context().run, work, items[k::workers]))
                     wait(running)
                 finally:
                     wait(running)  # after Ctrl-C, too: no worker is left behind

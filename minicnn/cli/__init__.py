@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -47,7 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if more:  # words behind an option: look grad-cam --unit 3 photo.jpg
         args.words += more
     try:
-        return args.run(args) or 0
+        status = args.run(args) or 0
+        sys.stdout.flush()
+        return status
+    except OSError as problem:
+        if problem.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again at its end
+        if not isinstance(problem, BrokenPipeError):  # … | head
+            print(f"minicnn: standard output: expected one that can be written, received: "
+                  f"{problem.strerror}. Make room, or choose another.", file=sys.stderr)
+        return 2
     except MiniCNNError as error:
         print(f"minicnn: {error}", file=sys.stderr)
         return 2

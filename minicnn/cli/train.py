@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import sys
@@ -16,22 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data import (
-    Dataset,
-    ImageFolder,
-    drawn_parts,
-    near_duplicates,
-    perceptual_hashes,
-    read_split,
-    readable,
-    sample,
-    split_folders,
-    subsets,
-    write_split,
-)
-from ..errors import ArgumentError, FileError, NotFiniteError
-from ..files import write_text
-from ..progress import Bar, Bars
+from ..data import Dataset, write_split
+from ..errors import FileError, NotFiniteError
+from ..files import drafts, held, write_text
+from ..progress import Bars
 from ..report import (
     CHECKPOINTS,
     resumed_folder,
@@ -52,6 +41,7 @@ from ..training import (
     transfer,
 )
 from .train_options import NOT_KEPT, add_options, refuse_strays, take_config, take_resumed
+from .train_photos import imbalance, per_class, photos_of
 
 RECIPE = [field.name for field in fields(Recipe)]
 
@@ -76,7 +66,8 @@ def train_command(args: argparse.Namespace) -> None:
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
     print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, "
           f"{len(test)} {held_out} photos.")
-    say_imbalance(train, args.class_weights)
+    for sentence in imbalance(train, args.class_weights):
+        print(sentence)
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
         if not args.resume:
             options = {key: value for key, value in vars(args).items() if key not in NOT_KEPT}
@@ -89,95 +80,34 @@ def train_command(args: argparse.Namespace) -> None:
             else:
                 learn_and_report(args, recipe, parts, skipped, held_out, output, checkpoints)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
+    print("Open:", output / "report.html")
     if not args.kfold:
         print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
 
 
-def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], str, str]:
-    """({"train": …, "test": …, and "validation" where asked for}, the files that cannot be read,
-    what the test photos are called, a name for the run)."""
-    share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
-    if args.folder is None:
-        names = args.classes or ["sandal", "sneaker"]
-        names = None if names == ["all"] else names
-        train = sample("train", names, 20 if args.per_class is None else args.per_class, args.seed)
-        stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
-        parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
-                     ) if share else {"train": train}
-        return {**parts, "test": sample("test", names)}, [], "test", stem
-    stem = Path(args.folder).resolve().name
-    if folders := split_folders(args.folder):
-        parts, skipped = already_split(args, folders), [
-            reason for folder in folders.values() for reason in folder.skipped]
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, skipped + say_unread(unread), "held-out", stem
-    folder = ImageFolder(args.folder)
-    describe_folder(folder)
-    if args.split:
-        parts = read_split(args.split, folder)
-        if {"train", "test"} - set(parts):
-            raise FileError(f"{args.split}: expected parts train and test, received "
-                            f"{', '.join(parts)}.")
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, folder.skipped + say_unread(unread), "held-out", stem
-    test = args.test_fraction or 0.25
-    shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
-    found = perceptual_hashes(folder, Bar("reading the photos"))
-    unread = say_unread(list(found.unread.values()))
-    parts = drawn_parts(folder, shares, found, near_duplicates(folder, found), args.seed)
-    return subsets(folder, parts), folder.skipped + unread, "held-out", stem
-
-
-def say_unread(reasons: list[str]) -> list[str]:
-    """Tells which photos have good headers and damaged pixels."""
-    for reason in reasons:
-        print(f"  skipped: {reason}")
-    if reasons:
-        print(f"Photos that could not be read and do not count: {len(reasons)}.")
-    return reasons
-
-
-def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> dict[str, Dataset]:
-    """The parts of a folder that holds train/, and test/ or val/ or both."""
-    for option, value in (("--test-fraction", args.test_fraction), ("--kfold", args.kfold),
-                          ("--validation-fraction", args.validation_fraction),
-                          ("--split", not args.resume and args.split)):
-        if value:
-            raise ArgumentError(f"{option}: expected only with a folder that is not split, "
-                                f"{args.folder} holds {', '.join(folders)}. Leave it out.")
-    if args.patience is not None and len(folders) < 3:
-        raise FileError(f"{args.folder}: expected train, val and test for --patience, found "
-                        f"{' and '.join(folders)}. What the best epoch is chosen by is no test.")
-    train = folders["train"]
-    for name, part in folders.items():
-        describe_folder(part)
-        if part.classes != train.classes:
-            raise FileError(f"{args.folder}: expected the classes of train, "
-                            f"{', '.join(train.classes)}, in {name}, too, found "
-                            f"{', '.join(part.classes)}.")
-        part.names = [file.relative_to(args.folder).as_posix() for file in part.items]
-    return folders if "test" in folders else {"train": train, "test": folders["validation"]}
-
-
-def say_imbalance(train: Dataset, weighted: bool) -> None:
-    """Classes of very different size are told."""
-    counts = train.counts
-    most, least = max(counts, key=counts.get), min(counts, key=counts.get)
-    if counts[most] >= 3 * counts[least] and not weighted:
-        print(f"{most} has {counts[most]} photos, {least} {counts[least]}: always saying {most} "
-              f"would be right for {counts[most] / len(train):.0%}. Try --class-weights.")
+@contextmanager
+def kept(output: Path) -> Iterator[Checkpoints]:
+    """The run's checkpoints, taken away when it is done; nobody else works in the folder meanwhile.
+    Ctrl-C and SIGTERM end the step, write where it stands, and the command that goes on is said; so
+    it is where a disk is full."""
+    with held(output):
+        for draft in [*drafts(output), *drafts(output / CHECKPOINTS)]:  # of a life that was killed
+            draft.unlink(missing_ok=True)
+        options = json.loads((output / "run.json").read_text("utf-8"))
+        split = (output / "split.csv").read_text("utf-8", "surrogateescape")
+        with stoppable(output, Checkpoints(output / CHECKPOINTS, "vgg16", {
+                **options, "split": split})) as checkpoints:
+            yield checkpoints
 
 
 @contextmanager
-def kept(output: Path) -> Iterator[Checkpoints]:
-    """The run's checkpoints, taken away when it is done. Ctrl-C and SIGTERM end the step, write
-    where it stands, and the command that goes on is said; so it is where a disk is full."""
-    checkpoints = Checkpoints(output / CHECKPOINTS, "vgg16")
+def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
+    """What `kept` does with signals and errors."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = [signal.getsignal(number) for number in numbers]
 
     def stop(number: int, frame: object) -> None:
-        print("stopping after this step; once more stops at once", file=sys.stderr)
+        os.write(2, b"stopping after this step; once more stops at once\n")  # print may be at work
         checkpoints.stop()
         signals(before)
 
@@ -194,13 +124,24 @@ def kept(output: Path) -> Iterator[Checkpoints]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped. {go_on}" if checkpoints.any() else "stopped.") from None
     except NotFiniteError as error:
-        error.model.save(output / "last_finite.h5")
+        path = output / "last_finite.h5"
+        try:
+            error.model.save(path)
+        except FileError as other:
+            raise NotFiniteError(f"{error} {other}") from error
         checkpoints.remove()  # to go on would end in the same place
-        raise NotFiniteError(f"{error} They are in {output / 'last_finite.h5'}.") from error
+        raise NotFiniteError(f"{error} The last finite weights are in {path}.") from error
     except FileError as error:
+        if not output.is_dir():
+            raise FileError(f"{error} The folder of this run is gone; where it was moved, go on "
+                            f"there with minicnn train --resume.") from error
         if not checkpoints.any():
             raise
         raise FileError(f"{error} What was learnt until then is kept. {go_on}") from error
+    except OSError:  # of what is printed
+        if checkpoints.any():
+            print(go_on, file=sys.stderr)
+        raise
     finally:
         signals(before)
 
@@ -231,10 +172,10 @@ def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         rows[title := "small network from scratch, same photos"] = small.evaluation
         print_result(title, small.evaluation)
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                   rows=rows, notes=best.notes, skipped=skipped, history=best.history,
-                   rates=best.rates, parts=parts, options=options_of(output),
+                   rows=rows, notes=[*imbalance(train, args.class_weights), *best.notes],
+                   skipped=skipped, history=best.history, rates=best.rates, parts=parts,
                    watched="validation" if "validation" in parts else held_out,
-                   fed=fed_batch(best.model, train, recipe))
+                   fed=fed_batch(best.model, train, recipe), options=options_of(output))
 
 
 def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
@@ -264,19 +205,6 @@ def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
 def options_of(output: Path) -> dict[str, Any]:
     """Those of run.json."""
     return json.loads((output / "run.json").read_text("utf-8"))
-
-
-def per_class(data: Dataset) -> str:
-    """20 + 20."""
-    counts = list(data.counts.values())
-    return " + ".join(map(str, counts)) if len(counts) < 6 else f"{sum(counts)}"
-
-
-def describe_folder(folder: ImageFolder) -> None:
-    """What was found, and what was left out and why."""
-    print(folder)
-    for reason in folder.skipped:
-        print(f"  skipped: {reason}")
 
 
 def print_title(held_out: str) -> None:

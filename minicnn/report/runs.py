@@ -13,7 +13,7 @@ from ..data import Dataset
 from ..data.splits import write_split
 from ..drawing import save
 from ..errors import FileError
-from ..files import drafts, replacing
+from ..files import replacing
 from ..training import Trained, set_weights, weights_of
 from .figures import curves
 
@@ -64,8 +64,6 @@ def resumed_folder(path: str | os.PathLike) -> Iterator[Path]:
         found = "one that is done" if (folder / "model.h5").exists() else "none"
         raise FileError(f"{folder}: expected the folder of a run that was interrupted, found "
                         f"{found}. Look into runs/.")
-    for draft in [*drafts(folder), *drafts(folder / CHECKPOINTS)]:
-        draft.unlink(missing_ok=True)
     yield folder
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import reprlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,10 @@ import numpy as np
 from ..arrays import to_cpu
 from ..errors import FileError
 from ..files import room_for
+from ..layers import Layer
 from ..model import Sequential
 from ..weights import new_h5, opened
-from ..weights.reading import array, member
+from ..weights.hdf5 import array, judge, member
 from .best import set_weights, weights_of
 from .callbacks import Callback
 
@@ -35,23 +38,32 @@ KEPT = 2
 class Checkpoints(Callback):
     """The states of a training in a folder, the two last of each of its parts.
 
-    folder: made when the first is written. part: "head", "finetune", …: one call of fit each.
-    A state holds weights, the optimizers' state, the random generators', history, callbacks, and
-    the place: epoch and batch. fit(…, checkpoints=…) begins with the last one that can be read, and
-    comes to the same weights and history, bit for bit, as without the interruption.
+    folder: made where it is not there. part: "head", "finetune", …: one call of fit each.
+    known: what else the training depends on (options, split); a state that was written with
+    something else is refused.
+    A state holds weights, the optimizers' state, the random generators', history, callbacks, known,
+    and the place: epoch and batch. fit(…, checkpoints=…) begins with the last one that can be read,
+    and comes to the same weights and history, bit for bit, as without the interruption.
 
     stop() asks the training to end after the step it is at: its state is written, and
-    KeyboardInterrupt raised.
+    KeyboardInterrupt raised. Raises FileError where the folder cannot be made.
     """
 
-    def __init__(self, folder: str | os.PathLike, part: str = "training") -> None:
-        self.folder, self.part, self.asked = Path(folder), part, [False]  # shared with other parts
+    def __init__(self, folder: str | os.PathLike, part: str = "training",
+                 known: dict | None = None) -> None:
+        self.folder, self.part, self.known = Path(folder), part, known or {}
+        self.asked = [False]  # shared with other parts
         self.due, self.settings = time.monotonic() + EVERY, {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise FileError(f"{folder}: expected a folder for checkpoints, received: "
+                            f"{problem.strerror}. Choose another.") from problem
 
     def of(self, part: str) -> Checkpoints:
         """Those of a part of this part, in the same folder; stop() stops both."""
-        other = Checkpoints(self.folder, f"{self.part}-{part}")
-        other.asked = self.asked
+        other = copy.copy(self)
+        other.part = f"{self.part}-{part}"
         return other
 
     def stop(self) -> None:
@@ -73,7 +85,15 @@ class Checkpoints(Callback):
 
     def files(self) -> list[Path]:
         """Those of this part, the oldest first."""
-        return sorted(self.folder.glob(f"{self.part}-*.h5"))
+        return sorted(self.folder.glob(f"{self.part}-[0-9]*-[0-9]*.h5"))
+
+    def check_room(self, learning: Iterable[Layer], whole: Iterable[Layer] = ()) -> None:
+        """Raises FileError where the disk has no room for the states of these layers, and for two
+        files of a whole model."""
+        a, b = (sum(p.nbytes for layer in layers for p in layer.params.values())
+                for layers in (learning, whole))
+        room_for(self.folder, 4 * a, KEPT + 1)  # weights, the best ones, two moments of Adam
+        room_for(self.folder, b, 2)
 
     def restore(self, network: Sequential, groups: Groups, callbacks: Sequence[Callback],
                 place: Place, settings: dict) -> None:
@@ -83,11 +103,11 @@ class Checkpoints(Callback):
         Raises FileError where no state can be read, where they belong to another training, or where
         the disk has no room for them.
         """
-        self.settings = {**settings, "layers": {
-            f"{name}/{key}": list(p.shape) for name, params in weights_of(network).items()
-            for key, p in params.items()}}
-        room_for(self.folder, 4 * (KEPT + 1) * sum(  # weights, best ones, two moments of Adam
-            p.nbytes for params in weights_of(network).values() for p in params.values()))
+        learning = [layer for layer in network.layers if layer.trainable]
+        self.settings = {**self.known, **settings, "layers": {
+            f"{layer.name}/{key}": list(p.shape) for layer in learning
+            for key, p in layer.params.items()}}
+        self.check_room(learning)
         problem = None
         for file in reversed(self.files()):
             try:
@@ -99,9 +119,11 @@ class Checkpoints(Callback):
             if problem:
                 raise problem
             return
-        if state["settings"] != self.settings:
-            raise FileError(f"{file}: expected the state of this training, {self.settings}, "
-                            f"received {state['settings']}. Begin another folder.")
+        for key, value in self.settings.items():
+            if (found := state["settings"].get(key)) != value:
+                raise FileError(f"{file}: expected the state of this training, {key} "
+                                f"{reprlib.repr(value)}, received {reprlib.repr(found)}. Begin "
+                                f"another folder.")
         set_weights(network, state["weights"])
         for (optimizer, _), kept in zip(groups, state["optimizers"], strict=False):
             optimizer.state = kept
@@ -122,7 +144,6 @@ class Checkpoints(Callback):
         began = time.monotonic()
         generators = {layer.name: layer.generator.bit_generator.state for layer in network.layers
                       if layer.random and layer.generator is not None}
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_state(self.folder / f"{self.part}-{place.epoch:05}-{place.batch:06}.h5", {
             "settings": self.settings, "weights": weights_of(network), "generators": generators,
             "optimizers": [] if last else [optimizer.state for optimizer, _ in groups],
@@ -167,4 +188,6 @@ def read_state(path: Path) -> dict:
         return {key: whole(part) for key, part in value.items()}
 
     with opened(path) as (file, _):
-        return whole(json.loads(member(file, "state", path)[()].tobytes()))
+        state = member(file, "state", path)
+        judge([state], path)
+        return whole(json.loads(state[()].tobytes()))

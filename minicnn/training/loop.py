@@ -50,7 +50,7 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
     A model without classes takes those of a Dataset. Raises, before anything is changed, for a
     frozen network, a loss that does not fit the last layer, and photos, labels or classes that do
     not fit the network. Raises NotFiniteError where a loss, a gradient or a weight is no longer
-    finite; the weights are then those of the beginning of that epoch.
+    finite; the weights are then the last finite ones, those before that step.
     """
     whole(epochs, "fit, epochs")
     whole(batch_size, "fit, batch_size")
@@ -95,11 +95,13 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
             "epochs": epochs, "batch_size": batch_size, "photos": size, "views": views})
     while place.epoch < epochs and not place.ended:
         count, order = epochs_done + place.epoch + 1, place.order(size, views)
-        tally, at_first = place.tally, weights_of(network)
+        tally = place.tally
         for x, t in outputs(before, train_data, order[place.batch * batch_size:], batch_size):
+            last = weights_of(network)
             with np.errstate(over="ignore", invalid="ignore"):  # checked here
                 y = network.forward(x, training=True)
-                value = loss.forward(y, smoothed(t, y, loss, label_smoothing))
+                wanted = smoothed(t, y, loss, label_smoothing)
+                value = loss.forward(y, wanted)
                 network.backward(loss.backward(), input_gradient=False)
                 fine = all_finite(network, value, "grads")
                 if fine:
@@ -109,8 +111,9 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
                             one.step(part)
                     fine = all_finite(network, value, "params")
             if not fine:
-                problem = not_finite(network, x, t, loss, f"epoch {count}, batch {place.batch + 1}")
-                set_weights(network, at_first)
+                problem = not_finite(network, x, f"epoch {count}, batch {place.batch + 1}", wanted,
+                                     loss, training=True)
+                set_weights(network, last)
                 raise problem
             tally.add(value, loss.correct(y, t), len(x))
             place.batch += 1
@@ -119,7 +122,8 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
                 checkpoints.after_step(network, groups, callbacks, place)
         logs = tally.means()
         if validation_data is not None:
-            seen = evaluate(before, network, validation_data, loss, batch_size)
+            seen = evaluate(before, network, validation_data, loss, batch_size,
+                            f"epoch {count}, validation")
             logs |= {f"val_{key}": value for key, value in seen.items()}
         place.ended = any([callback.on_epoch_end(count, logs) for callback in callbacks])
         place.next_epoch(logs)
@@ -130,12 +134,17 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
 
 
 def evaluate(before: Sequential, network: Sequential, data: Data, loss: Loss,
-             batch_size: int) -> dict[str, float]:
-    """{"loss": …, "accuracy": …} of network(before(x)): nothing random, nothing shuffled."""
+             batch_size: int, when: str) -> dict[str, float]:
+    """{"loss": …, "accuracy": …} of network(before(x)): nothing random, nothing shuffled.
+    Raises NotFiniteError, which says when."""
     tally = Tally()
     for x, t in outputs(before, data, np.arange(len(targets_of(data))), batch_size):
-        y = network.forward(x, keep=False)
-        tally.add(loss.forward(y, t), loss.correct(y, t), len(x))
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = network.forward(x, keep=False)
+            value = loss.forward(y, t)
+        if not np.isfinite(value):
+            raise not_finite(network, x, when, t, loss)
+        tally.add(value, loss.correct(y, t), len(x))
     return tally.means()
 
 

@@ -14,6 +14,7 @@ from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Adam, Optimizer
 from .best import set_weights, weights_of
+from .finite import not_finite
 from .fusing import fuse
 from .sources import Data, checked, features, outputs
 
@@ -62,7 +63,8 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
     """Trains for at most `steps` batches, the step size growing by the same factor each time from
     lowest to highest; ends where the loss is four times its least. The weights are put back.
 
-    Raises ArgumentError for limits that do not fit. Source: Smith 2017, section 3.3.
+    Raises ArgumentError for limits that do not fit, NotFiniteError where the first loss is not
+    finite, or the second. Source: Smith 2017, section 3.3.
     """
     whole(steps, "find_lr, steps", least=10)
     if not 0 < lowest < highest:
@@ -78,19 +80,21 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
     rng, lr, losses, smooth = np.random.default_rng(seed), [], [], []
     order = np.concatenate([rng.permutation(size) for _ in range(-(-steps * batch_size // size))])
     try:
-        for x, t in outputs(frozen, data, order[:steps * batch_size], batch_size):
-            losses.append(loss.forward(network.forward(x, training=True), t))
-            part = np.array(losses) * 0.9 ** np.arange(len(losses))[::-1]
-            smooth.append(part.sum() / (0.9 ** np.arange(len(losses))).sum())
-            moving.lr = lowest * (highest / lowest) ** (len(lr) / (steps - 1))
-            lr.append(moving.lr)
-            if not np.isfinite(smooth[-1]) or smooth[-1] > 4 * min(smooth):
-                break
-            network.backward(loss.backward(), input_gradient=False)
-            moving.step(network)
+        with np.errstate(over="ignore", invalid="ignore"):  # it ends where it is not finite
+            for x, t in outputs(frozen, data, order[:steps * batch_size], batch_size):
+                losses.append(loss.forward(network.forward(x, training=True), t))
+                part = np.array(losses) * 0.9 ** np.arange(len(losses))[::-1]
+                smooth.append(part.sum() / (0.9 ** np.arange(len(losses))).sum())
+                moving.lr = lowest * (highest / lowest) ** (len(lr) / (steps - 1))
+                lr.append(moving.lr)
+                if not np.isfinite(smooth[-1]) and len(lr) < 3:
+                    raise not_finite(network, x, f"find_lr, batch {len(lr)}", t, loss, True)
+                if not smooth[-1] <= 4 * min(smooth):
+                    break
+                network.backward(loss.backward(), input_gradient=False)
+                moving.step(network)
     finally:
         set_weights(model, before)
-    best = int(np.nanargmin(smooth))
-    slope = np.diff(smooth[:max(best + 1, 3)])
+    slope = np.diff(smooth[:max(int(np.nanargmin(smooth)) + 1, 3)])
     return LearningRates(np.array(lr), np.array(losses), np.array(smooth),
-                         lr[int(slope.argmin())])
+                         lr[int(np.nanargmin(slope))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -12,8 +13,10 @@ import numpy as np
 from ..arrays import find_cupy, to_cpu, to_device
 from ..data import Dataset, batches
 from ..errors import ArgumentError, ShapeError
+from ..files import reserved
 from ..losses import CategoricalCrossEntropy, Loss
 from ..model import Sequential
+from .finite import finite, not_finite
 
 Data = Dataset | tuple[np.ndarray, np.ndarray]  # photos with labels, or (x, targets)
 
@@ -25,9 +28,15 @@ def outputs(network: Sequential, data: Data, order: Sequence[int],
     data: a Dataset, whose photos are cut to size by data.resize_and_crop and decoded by threads
           ahead of need; or (images, targets), images being uint8 pixels or floats.
     Pixels go through the network's own preprocessing. A network without layers gives x itself.
+    Raises NotFiniteError where y is not finite.
     """
     for pixels, targets in copy_ahead(_batches(network, data, order, batch_size), network.device):
-        yield network.forward(network.to_input(pixels), keep=False), targets
+        x = network.to_input(pixels)
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = network.forward(x, keep=False)
+        if network.layers and not finite(y):
+            raise not_finite(network, x, "features")
+        yield y, targets
 
 
 def _batches(network: Sequential, data: Data, order: Sequence[int],
@@ -113,11 +122,18 @@ def features(network: Sequential, data: Data, *, batch_size: int = 32, memory_bu
 
 
 def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.ndarray:
-    """An empty array: in memory, or in a temporary file above memory_budget bytes."""
-    if np.prod(shape, dtype=np.int64) * dtype.itemsize <= memory_budget:
+    """An empty array: in memory, or in a temporary file above memory_budget bytes.
+
+    The file has no name, so that nothing stays where the process is killed. It lies where TMPDIR
+    says, else in /var/tmp, since /tmp is memory on many systems. Raises FileError.
+    """
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if size <= memory_budget:
         return np.empty(shape, dtype)
-    with tempfile.TemporaryFile(prefix="minicnn-features-") as file:  # gone when the array is
-        return np.memmap(file, dtype, "w+", shape=shape)
+    large = "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK)
+    with reserved("/var/tmp" if large else tempfile.gettempdir(), size, "Make room, let TMPDIR "
+                  "name a folder on another disk, or allow more memory (--memory-budget).") as file:
+        return np.memmap(file, dtype, "r+", shape=shape)
 
 
 def bytes_held(x: np.ndarray) -> int:

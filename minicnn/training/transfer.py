@@ -5,7 +5,8 @@ Source: Yosinski et al. 2014; Zeiler & Fergus 2014, section 5.2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -175,8 +176,18 @@ def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
     model = base_with_head(recipe, train.classes, device)
     for data in (test, test if validation is None else validation):
         checked(model, data)
-    try:
+    if checkpoints:
+        checkpoints.check_room([layer for layer in model.layers if layer.trainable or (
+            recipe.finetune and layer.name >= recipe.finetune)], model.layers)
+    with _in_errors(model):
         return _two_phases(model, train, test, recipe, validation, callbacks, checkpoints)
+
+
+@contextmanager
+def _in_errors(model: Sequential) -> Iterator[None]:
+    """A NotFiniteError gets the whole model."""
+    try:
+        yield
     except NotFiniteError as error:
         error.model = model
         raise
@@ -271,8 +282,9 @@ def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0
                  device: str = "cpu") -> Trained:
     """The same photos given to a small network that knows nothing yet."""
     model = SmallCNN(len(train.classes), (size, size, 3), seed).to(device)
-    history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
-                  batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed,
-                  checkpoints=checkpoints)
+    with _in_errors(model):
+        history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
+                      batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed,
+                      checkpoints=checkpoints)
     evaluation = evaluate_photos(model, test)
     return Trained(model, history, evaluation, warnings_of(history, evaluation))

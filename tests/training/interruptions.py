@@ -10,6 +10,7 @@ folder must be those of a run that nobody interrupted, byte by byte.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import resource
 import shutil
@@ -19,25 +20,65 @@ import tempfile
 import time
 from pathlib import Path
 
-CLI = ("import sys, minicnn.training.checkpoints as c; c.EVERY = c.TIMES = 0; "
-       "from minicnn.cli import main; sys.exit(main())")
+CLI = """
+import importlib, os, resource, signal, sys
+import minicnn.training.checkpoints as c
+from minicnn.cli import main
+
+c.EVERY = c.TIMES = 0
+place, left, limit = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
+if place:
+    def dying(*args, **options):
+        global left
+        left -= 1
+        if left == 0 and limit < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if left == 0:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        return function(*args, **options)
+
+    module, _, name = place.rpartition(".")
+    module = importlib.import_module(module)
+    function = getattr(module, name)
+    setattr(module, name, dying)
+sys.exit(main())
+"""
 RUNS = {  # name: options
     "head": "--size 32 --epochs 25 --per-class 10 --batch-size 8 --dropout 0.3 --patience 20 "
             "--schedule one-cycle --augment flip,shift --views 2 --find-lr",
     "fine-tuned": "--size 32 --epochs 4 --per-class 8 --batch-size 4 --finetune block2 "
-                  "--finetune-epochs 2 --patience 9 --no-scratch",
-    "folds": "--size 32 --epochs 5 --per-class 6 --batch-size 4 --kfold 3 --class-weights",
-    "ten classes": "--size 32 --epochs 5 --per-class 5 --classes all --label-smoothing 0.1",
+                  "--finetune-epochs 2 --patience 9 --no-scratch --memory-budget 0 "
+                  "--schedule cosine",
+    "folds": "--size 32 --epochs 5 --per-class 6 --batch-size 4 --kfold 3 --class-weights "
+             "--schedule step --weight-decay 0.01",
+    "ten classes": "--size 32 --epochs 5 --per-class 5 --classes all --label-smoothing 0.1 "
+                   "--memory-budget 0",
+}
+EVERYWHERE = ("--size 32 --epochs 2 --per-class 6 --batch-size 4 --find-lr --augment flip --views 2"
+              " --finetune block2 --finetune-epochs 1 --patience 9 --dropout 0.2 --memory-budget 0")
+PLACES = {  # what a run with these options does: the call of which function
+    "features": ("minicnn.training.sources.let_go", 2),
+    "step size": ("minicnn.training.lr_finder.set_weights", 1),
+    "validation": ("minicnn.training.loop.evaluate", 1),
+    "writing a checkpoint": ("os.fsync", 1),
+    "a checkpoint takes its name": ("os.replace", 1),
+    "going on": ("minicnn.training.checkpoints.set_weights", 1),
+    "between the phases": ("minicnn.training.transfer.weights_of", 1),
+    "fine-tuning, validation": ("minicnn.training.loop.evaluate", 1),
+    "test": ("minicnn.training.transfer.evaluate_photos", 1),
+    "writing the results": ("minicnn.report.runs.write_csv", 1),
+    "from scratch": ("minicnn.training.loop.evaluate", 1),
+    "taking the checkpoints away": ("os.rmdir", 1),
 }
 
 
-def start(arguments: list[str], limit: int | None = None) -> subprocess.Popen:
-    """A life of a run; limit: no file may become larger."""
-    def limited() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    return subprocess.Popen([sys.executable, "-c", CLI, "train", *arguments], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=limited)
+def start(arguments: list[str], place: str = "", call: int = 0, limit: int = -1
+          ) -> subprocess.Popen:
+    """A life of a run. place, call: the function in whose so many-th call it is killed, or with
+    limit the disk is full: no file becomes larger."""
+    return subprocess.Popen([sys.executable, "-c", CLI, place, str(call), str(limit), "train",
+                             *arguments], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
 
 
 def life_of(folder: Path, options: list[str]) -> list[str]:
@@ -85,10 +126,30 @@ def kill_until_done(folder: Path, options: list[str], seconds: float, dice: rand
         return kills
 
 
-def full_disk(folder: Path, options: list[str], limit: int) -> str:
-    """A run in which no file can be larger than `limit`, then without that; returns what it said
-    ("" where it did not mind)."""
-    process = start([*options, "--output", str(folder)], limit)
+def kill_everywhere(folder: Path, options: list[str]) -> None:
+    """A run that is killed at each of PLACES, one life each, and then ends."""
+    for what, (place, call) in PLACES.items():
+        process = start(life_of(folder, options), place, call)
+        said = process.communicate()[0]
+        assert process.returncode == -9, f"{what}: not killed. {said}"
+    process = start(life_of(folder, options))
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+
+
+def full_disk(folder: Path, options: list[str], limit: int, after: float = 0, place: str = "",
+              call: int = 1) -> str:
+    """A run in which no file can become larger than `limit` from some instant on: so many seconds
+    after its first line, or a call of `place`. Then without that; returns what it said ("" where it
+    did not mind)."""
+    process = start([*options, "--output", str(folder)], place, call, limit)
+    if not place:
+        if after:
+            process.stdout.readline()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(after)
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
     said = process.communicate()[0]
     if process.returncode == 0:
         return ""
@@ -116,14 +177,14 @@ def main() -> int:
             expected, seconds = undisturbed(Path(home) / name, options)
             while kills < args.kills / len(RUNS):
                 folder = Path(home) / name / f"killed-{ends}"
-                kills += kill_until_done(folder, options, seconds, dice)
+                kills += kill_until_done(folder, options, seconds, dice, least=3)
                 ends += 1
                 same += content(folder) == content(expected)
             largest = max(map(len, content(expected).values()))
             while full < args.full_disks / len(RUNS):
                 folder = Path(home) / name / f"full-{full}"
                 limit = int(largest ** dice.uniform(0.45, 0.999))
-                if full_disk(folder, options, limit):
+                if full_disk(folder, options, limit, dice.uniform(0, seconds) * (full % 2)):
                     full += 1
                     fine += content(folder) == content(expected)
                 shutil.rmtree(folder)

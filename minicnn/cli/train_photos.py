@@ -1,0 +1,110 @@
+"""The photos of `minicnn train`: where they come from, who is to learn and who is for the test."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..data import (
+    Dataset,
+    ImageFolder,
+    drawn_parts,
+    near_duplicates,
+    perceptual_hashes,
+    read_split,
+    readable,
+    sample,
+    split_folders,
+    subsets,
+)
+from ..errors import ArgumentError, FileError
+from ..progress import Bar
+
+
+def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], str, str]:
+    """({"train": …, "test": …, and "validation" where asked for}, the files that cannot be read,
+    what the test photos are called, a name for the run)."""
+    share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
+    if args.folder is None:
+        names = args.classes or ["sandal", "sneaker"]
+        names = None if names == ["all"] else names
+        train = sample("train", names, 20 if args.per_class is None else args.per_class, args.seed)
+        stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
+        parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
+                     ) if share else {"train": train}
+        return {**parts, "test": sample("test", names)}, [], "test", stem
+    stem = Path(args.folder).resolve().name
+    if folders := split_folders(args.folder):
+        parts, skipped = already_split(args, folders), [
+            reason for folder in folders.values() for reason in folder.skipped]
+        parts, unread = readable(parts, Bar("reading the photos"))
+        return parts, skipped + say_unread(unread), "held-out", stem
+    folder = ImageFolder(args.folder)
+    describe_folder(folder)
+    if args.split:
+        parts = read_split(args.split, folder)
+        if {"train", "test"} - set(parts):
+            raise FileError(f"{args.split}: expected parts train and test, received "
+                            f"{', '.join(parts)}.")
+        parts, unread = readable(parts, Bar("reading the photos"))
+        return parts, folder.skipped + say_unread(unread), "held-out", stem
+    test = args.test_fraction or 0.25
+    shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
+    found = perceptual_hashes(folder, Bar("reading the photos"))
+    unread = say_unread(list(found.unread.values()))
+    parts = drawn_parts(folder, shares, found, near_duplicates(folder, found), args.seed)
+    return subsets(folder, parts), folder.skipped + unread, "held-out", stem
+
+
+def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> dict[str, Dataset]:
+    """The parts of a folder that holds train/, and test/ or val/ or both."""
+    for option, value in (("--test-fraction", args.test_fraction), ("--kfold", args.kfold),
+                          ("--validation-fraction", args.validation_fraction),
+                          ("--split", not args.resume and args.split)):
+        if value:
+            raise ArgumentError(f"{option}: expected only with a folder that is not split, "
+                                f"{args.folder} holds {', '.join(folders)}. Leave it out.")
+    if args.patience is not None and len(folders) < 3:
+        raise FileError(f"{args.folder}: expected train, val and test for --patience, found "
+                        f"{' and '.join(folders)}. What the best epoch is chosen by is no test.")
+    train = folders["train"]
+    for name, part in folders.items():
+        describe_folder(part)
+        if part.classes != train.classes:
+            raise FileError(f"{args.folder}: expected the classes of train, "
+                            f"{', '.join(train.classes)}, in {name}, too, found "
+                            f"{', '.join(part.classes)}.")
+        part.names = [file.relative_to(args.folder).as_posix() for file in part.items]
+    return folders if "test" in folders else {"train": train, "test": folders["validation"]}
+
+
+def say_unread(reasons: list[str]) -> list[str]:
+    """Tells which photos have good headers and damaged pixels."""
+    for reason in reasons:
+        print(f"  skipped: {reason}")
+    if reasons:
+        print(f"Photos that could not be read and do not count: {len(reasons)}.")
+    return reasons
+
+
+def imbalance(train: Dataset, weighted: bool) -> list[str]:
+    """A sentence where classes are of very different size."""
+    counts = train.counts
+    most, least = max(counts, key=counts.get), min(counts, key=counts.get)
+    if counts[most] < 3 * counts[least] or weighted:
+        return []
+    return [f"{most} has {counts[most]} photos, {least} {counts[least]}: always saying {most} "
+            f"would be right for {counts[most] / len(train):.0%}. Try --class-weights."]
+
+
+def per_class(data: Dataset) -> str:
+    """20 + 20."""
+    counts = list(data.counts.values())
+    return " + ".join(map(str, counts)) if len(counts) < 6 else f"{sum(counts)}"
+
+
+def describe_folder(folder: ImageFolder) -> None:
+    """What was found, and what was left out and why."""
+    print(folder)
+    for reason in folder.skipped:
+        print(f"  skipped: {reason}")

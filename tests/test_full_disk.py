@@ -1,0 +1,107 @@
+"""A disk that fills up while a command writes: one sentence, and what was there stays as it was."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+import minicnn as mc
+from minicnn.cli import main
+from minicnn.files import LEFT, drafts, held, replacing
+from minicnn.models import SmallCNN
+
+COMMANDS = {  # command: the files that it writes over
+    "predict model.h5 photos --format csv --output out.csv --force": ["out.csv"],
+    "predict model.h5 photos --output out.json --force": ["out.json"],
+    "predict model.h5 photos/bag --explain seen --force": ["seen/0-explained.png"],
+    "export model.h5 out.onnx --force": ["out.onnx"],
+    "look gradient model.h5 photos/bag/0.png --output out.png --force": ["out.png"],
+    "look gradient model.h5 photos/bag/0.png --output out.npz --force": ["out.npz"],
+    "atlas model.h5 photos --output out.html --force": ["out.html"],
+    "data photos --output found --force": ["found/report.html", "found/split.csv"],
+    "evaluate model.h5 photos --output scores": [],
+}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = mc.data.sample("train", ["bag", "dress"], 4)
+    for k, label in enumerate(data.labels):
+        folder = tmp_path / "photos" / data.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.read(k)).save(folder / f"{len(list(folder.iterdir()))}.png")
+    model = SmallCNN(2, (28, 28, 3))
+    model.classes = data.classes
+    model.save("model.h5")
+    return tmp_path
+
+
+def content(folder):
+    return {file.relative_to(folder).as_posix(): file.read_bytes()
+            for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_is_said_and_what_was_there_stays(command, home, capsys):
+    for name in COMMANDS[command]:
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_bytes(b"mine")
+    before, limits = content(home), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        assert main(command.split()) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err
+    assert "expected a file that can be written, received File too large" in said, said
+    assert said.count("\n") == 1
+    assert content(home) == before
+    assert main(command.split()) == 0  # once there is room
+    assert all(content(home)[name] != b"mine" for name in COMMANDS[command])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", ["predict model.h5 photos", "data photos --output found",
+                                     "train photos --size 32 --epochs 2 --no-scratch"])
+def test_a_full_disk_under_what_is_printed_is_said(command, home):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", "import sys, minicnn.cli; "
+                               "sys.exit(minicnn.cli.main())", *command.split()], stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == ("minicnn: standard output: expected one that can be written, received: "
+                           "No space left on device. Make room, or choose another.\n")
+
+
+def test_a_draft_that_a_killed_process_has_left_goes_an_hour_later(tmp_path):
+    old, fresh, other = (tmp_path / f".{n}.part.{name}" for n, name in enumerate(
+        ("x[1].csv", "x[1].csv", "y.csv")))
+    for draft in (old, fresh, other):
+        draft.write_text("half")
+    for draft in (old, other):
+        os.utime(draft, (time.time() - LEFT - 60,) * 2)
+    with replacing(tmp_path / "x[1].csv") as draft:
+        draft.write_text("whole")
+    assert content(tmp_path) == {"x[1].csv": b"whole", fresh.name: b"half", other.name: b"half"}
+    assert drafts(tmp_path) == [fresh, other]
+
+
+def test_drafts_of_one_file_at_once_do_not_meet(tmp_path):
+    with replacing(tmp_path / "x") as one, replacing(tmp_path / "x") as two:
+        assert one != two
+        one.write_text("one")
+        two.write_text("two")
+    assert content(tmp_path) == {"x": b"one"}
+
+
+def test_a_folder_is_held_by_one_until_that_one_lets_go(tmp_path):
+    with held(tmp_path):
+        with pytest.raises(mc.errors.FileError, match="no other process works in"), held(tmp_path):
+            pass
+    with held(tmp_path):
+        pass

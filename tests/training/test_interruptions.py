@@ -1,0 +1,268 @@
+"""`minicnn train` that is killed, stopped or whose disk is full, in processes of its own: --resume
+goes on, and all its files are in the end those of a run that nobody interrupted."""
+
+import os
+import random
+import shutil
+import signal
+
+import interruptions
+import pytest
+from interruptions import content, start, undisturbed
+from PIL import Image
+
+import minicnn as mc
+from minicnn import cli
+from minicnn.files import held
+from minicnn.training import checkpoints
+
+
+@pytest.fixture(autouse=True)
+def _after_every_step(monkeypatch):
+    monkeypatch.setattr(checkpoints, "EVERY", 0)
+    monkeypatch.setattr(checkpoints, "TIMES", 0)
+
+
+def minicnn(*words):
+    return cli.main(["train", *map(str, words)])
+
+
+QUICK = ("--size", 32, "--epochs", 3, "--per-class", 4, "--batch-size", 4)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The files of the run with QUICK's options."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert minicnn("--output", folder, *QUICK) == 0
+    return content(folder)
+
+
+# Killed
+
+
+def test_killed_wherever_it_is_it_ends_with_the_same_files(tmp_path):
+    """Once in each of its stages, twelve times in all; once while it goes on after a kill."""
+    options = interruptions.EVERYWHERE.split()
+    expected, _ = undisturbed(tmp_path, options)
+    interruptions.kill_everywhere(tmp_path / "killed", options)
+    assert content(tmp_path / "killed") == content(expected)
+    assert set(content(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
+
+
+def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path):
+    options = interruptions.RUNS["folds"].split()
+    expected, seconds = undisturbed(tmp_path, options)
+    kills = interruptions.kill_until_done(tmp_path / "killed", options, seconds,
+                                          random.Random(os.getpid()), least=2)
+    assert kills >= 2
+    assert content(tmp_path / "killed") == content(expected)
+
+
+def test_what_was_killed_leaves_no_temporary_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    options = [*map(str, QUICK), "--memory-budget", "0", "--output", str(tmp_path / "run")]
+    process = start(options, "minicnn.training.loop.evaluate", 1)
+    assert process.communicate() and process.returncode == -signal.SIGKILL
+    assert [one.name for one in tmp_path.iterdir()] == ["run"]
+
+
+# Stopped
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
+        name, whole, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    ours = checkpoints.Checkpoints.after_step
+
+    def after_step(self, network, groups, callbacks, place, last=False):
+        if place.epoch == 1 and place.batch == 1 and not resumed:
+            os.kill(os.getpid(), name)
+        ours(self, network, groups, callbacks, place, last)
+
+    resumed = False
+    handler = signal.getsignal(name)
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    assert minicnn("--output", "stopped", *QUICK) == 130
+    assert capfd.readouterr().err == (
+        "stopping after this step; once more stops at once\n"
+        "minicnn: stopped. Go on with: minicnn train --resume stopped\n")
+    assert signal.getsignal(name) == handler
+    resumed = True
+    assert minicnn("--resume", "stopped") == 0
+    assert content(tmp_path / "stopped") == whole
+    assert minicnn("--resume", "stopped") == 2
+    assert "found one that is done" in capfd.readouterr().err
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_command_is_said(tmp_path, monkeypatch, capfd):
+    ours = checkpoints.Checkpoints.after_step
+
+    def twice(*args, **options):
+        ours(*args, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second signal did not stop it")
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", twice)
+    assert minicnn("--output", tmp_path / "run", *QUICK) == 130
+    assert f"stopped. Go on with: minicnn train --resume {tmp_path}" in capfd.readouterr().err
+
+
+def test_a_second_sigterm_ends_the_process(tmp_path):
+    process = start([*map(str, QUICK), "--output", str(tmp_path / "run")])
+    process.stdout.readline()
+    process.terminate()
+    process.terminate()
+    process.communicate()
+    assert process.returncode in (-signal.SIGTERM, 130)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    data = mc.data.sample("train", ["bag", "dress"], 6)
+    for k, label in enumerate(data.labels):
+        home = tmp_path / "photos" / data.classes[label]
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.read(k)).save(home / f"{k}.png")
+    return tmp_path / "photos"
+
+
+def test_a_folder_s_run_goes_on_with_its_split(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = (photos, *QUICK[:4], "--no-scratch")
+    assert minicnn(*words, "--output", "whole") == 0
+    steps = iter(range(2))
+
+    def after_step(self, *args, **kwargs):
+        if next(steps, None) == 1:
+            self.stop()
+        return ours(self, *args, **kwargs)
+
+    ours = checkpoints.Checkpoints.after_step
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    assert minicnn(*words, "--output", "stopped") == 130
+    assert minicnn("--resume", "stopped") == 0
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+
+
+def stopped(folder, monkeypatch, *words):
+    """A run that ended after its second step."""
+    with monkeypatch.context() as patch:
+        ours, steps = checkpoints.Checkpoints.after_step, iter(range(2))
+
+        def after_step(self, *args, **options):
+            self.asked[0] = next(steps) == 1
+            ours(self, *args, **options)
+
+        patch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+        assert minicnn("--output", folder, *QUICK, *words) == 130
+
+
+@pytest.mark.parametrize("name, old, new, words", [
+    ("run.json", '"dropout": 0.0', '"dropout": 0.5', "dropout 0.5, received 0.0"),
+    ("split.csv", "train", "test", "split "), ("run.json", '"seed": 0', '"seed": 1', "seed 1")])
+def test_a_run_whose_options_or_split_were_changed_does_not_go_on(
+        name, old, new, words, tmp_path, monkeypatch, capfd):
+    stopped(tmp_path / "run", monkeypatch)
+    file = tmp_path / "run" / name
+    file.write_text(file.read_text().replace(old, new))
+    before = content(tmp_path / "run")
+    assert minicnn("--resume", tmp_path / "run") == 2
+    assert f"expected the state of this training, {words}" in capfd.readouterr().err
+    assert content(tmp_path / "run") == before
+
+
+def test_resume_takes_no_other_options(tmp_path, capsys):
+    assert minicnn("--resume", tmp_path, "--epochs", 9) == 2
+    assert "--resume: expected no other options" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["nothing", "an empty folder", "a folder of something else"])
+def test_what_is_no_run_is_not_resumed(what, tmp_path, capsys):
+    folder = tmp_path / "x"
+    if what != "nothing":
+        folder.mkdir()
+    if what == "a folder of something else":
+        (folder / "run.json").write_text("{}")
+    assert minicnn("--resume", folder) == 2
+    said = capsys.readouterr().err
+    assert "expected" in said and str(folder) in said and "Traceback" not in said
+
+
+def test_an_error_before_the_first_checkpoint_leaves_no_folder(tmp_path, capsys):
+    assert minicnn("--output", tmp_path / "x", "--size", 7) == 2
+    assert not (tmp_path / "x").exists()
+
+
+# No room
+
+
+def test_a_full_disk_loses_nothing(tmp_path):
+    options = interruptions.RUNS["fine-tuned"].split()
+    expected, _ = undisturbed(tmp_path, options)
+    for k, (limit, place, call, words) in enumerate((
+            (300, "", 1, "can be written"), (20_000, "", 1, "expected room for"),
+            (20_000, "minicnn.training.checkpoints.write_state", 3, "Go on with: "),
+            (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume"))):
+        said = interruptions.full_disk(tmp_path / f"{k}", options, limit, place=place, call=call)
+        assert words in said
+        assert content(tmp_path / f"{k}") == content(expected)
+
+
+@pytest.mark.parametrize("what", ["removed", "moved"])
+def test_a_folder_that_vanishes_is_said_and_a_moved_run_goes_on(what, whole, tmp_path, monkeypatch,
+                                                               capfd):
+    folder, ours, steps = tmp_path / "run", checkpoints.Checkpoints.after_step, iter(range(2))
+
+    def after_step(self, *args, **options):
+        if next(steps, None) == 1:
+            shutil.rmtree(folder) if what == "removed" else folder.rename(tmp_path / "moved")
+        ours(self, *args, **options)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    assert minicnn("--output", folder, *QUICK) == 2
+    said = capfd.readouterr().err
+    assert "No such file or directory" in said and "The folder of this run is gone" in said
+    assert not folder.exists()
+    if what == "moved":
+        assert minicnn("--resume", tmp_path / "moved") == 0
+        assert content(tmp_path / "moved") == whole
+
+
+def test_features_that_the_disk_cannot_take_are_refused_with_a_sentence(tmp_path, monkeypatch):
+    """Not a bus error in the middle of the work, as a mapped file on a full disk gives."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process = start([*map(str, QUICK), "--cut", "block1_pool", "--memory-budget", "0", "--output",
+                     str(tmp_path / "run")], "minicnn.training.sources.storage", 1, 400_000)
+    said = process.communicate()[0]
+    assert process.returncode == 2 and "Traceback" not in said, said
+    assert f"{tmp_path}: expected room for 0.5 MB" in said and "TMPDIR" in said
+    assert not list(tmp_path.iterdir())
+
+
+# Two at once
+
+
+def test_two_runs_at_once_have_a_folder_each_and_the_same_files(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    both = [start([*map(str, QUICK)]) for _ in range(2)]
+    assert [process.communicate() and process.returncode for process in both] == [0, 0]
+    one, other = sorted((tmp_path / "runs").iterdir())
+    changed = content(one)
+    assert changed == content(other) and changed == whole
+
+
+def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
+    both = [start([*map(str, QUICK), "--output", str(tmp_path / "run")]) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], said
+    assert any("Nothing is overwritten" in text for text in said)
+    stopped(tmp_path / "second", monkeypatch)
+    before = content(tmp_path / "second")
+    with held(tmp_path / "second"):  # as the run does that is still at work
+        child = start(["--resume", str(tmp_path / "second")])
+        said = child.communicate()[0]
+    assert child.returncode == 2 and "no other process works in" in said
+    assert content(tmp_path / "second") == before

@@ -1,0 +1,43 @@
+"""Features that are larger than the memory they may have lie in a file: the peak is bounded."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.training import transfer
+
+LEAST, CONSTANT = 180, 300  # MB that `minicnn train` takes beside its --memory-budget
+PHOTO = 32 * 32 * 64 * 4 / 1e6  # MB of one photo's features at block1_pool
+
+
+def peak(*words):
+    """MB that `minicnn train` has had at most."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys, minicnn.cli; sys.exit(minicnn.cli.main())", "train",
+         *map(str, words)], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+@pytest.mark.parametrize("budget, options", [
+    (0, "--cut block1_pool"), (150, "--cut block1_pool --no-scratch"),
+    (100, "--finetune block2 --finetune-epochs 1 --augment flip --views 2 --no-scratch")])
+def test_the_peak_is_the_budget_and_a_constant(budget, options, tmp_path):
+    """Of 100 or 200 views to learn from and 1,000 photos for the test."""
+    assert peak("--classes", "all", "--per-class", 10, "--epochs", 1, "--output", tmp_path / "run",
+                "--memory-budget", budget, *options.split()) < budget + CONSTANT
+    assert LEAST + 1100 * PHOTO > budget + CONSTANT  # so much it would be without the budget
+
+
+def test_features_in_a_file_give_the_same_bits():
+    data, test = mc.data.sample("train", None, 3), mc.data.sample("test").take(1)
+    one, other = (transfer(data, test, size=32, epochs=2, memory_budget=budget)
+                  for budget in (1000, 0))
+    assert one.history == other.history
+    np.testing.assert_array_equal(one.evaluation.probabilities, other.evaluation.probabilities)
