@@ -8,7 +8,7 @@ from itertools import count
 
 import numpy as np
 
-from . import summary, weights
+from . import parallel, summary, weights
 from .arrays import device_of, module_of, to_cpu, to_device
 from .errors import ArgumentError, ShapeError, whole
 from .inference import infer
@@ -39,6 +39,7 @@ class Sequential:
         self.layers: list[Layer] = []
         self.moved_to = "cpu"
         self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
+        self.parts: list[Sequential] = []  # that have kept it, one a thread (parallel.py)
         self.layers = self._build(list(layers), 0, seed, classes)
 
     def _build(self, layers: list[Layer], start: int, seed: int | None,
@@ -80,11 +81,14 @@ class Sequential:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
                                 f"received x on {device_of(x)}. Move one: model.to(…), or "
                                 f"arrays.to_device(x, …).")
-        self.kept_shape = None
+        self.kept_shape, self.parts = None, parallel.parts(self, x) if training and keep else []
         if not keep:
             return infer(self, x, training)
-        for layer in self.layers:
-            x = layer.forward(x, training)
+        if self.parts:
+            x = parallel.forward(self.parts, x)
+        else:
+            for layer in self.layers:
+                x = layer.forward(x, training)
         self.kept_shape = x.shape
         return x
 
@@ -97,6 +101,8 @@ class Sequential:
         if self.kept_shape is not None and np.shape(dy) != self.kept_shape:
             raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.kept_shape}, "
                              f"received {np.shape(dy)}. Is it the gradient of another batch?")
+        if self.parts:
+            return parallel.backward(self, self.parts, dy, input_gradient)
         if input_gradient:
             for layer in reversed(self.layers):
                 dy = layer.backward(dy)
@@ -149,7 +155,7 @@ class Sequential:
         module_of(device)  # or a sentence, before anything has moved
         for layer in self.layers:
             layer.to(device)
-        self.moved_to, self.kept_shape = device, None
+        self.moved_to, self.kept_shape, self.parts = device, None, []
         return self
 
     @property

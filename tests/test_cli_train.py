@@ -136,6 +136,7 @@ def test_very_unequal_classes_are_told_unless_weighted(tmp_path, capsys):
     root = photo_folder(tmp_path / "photos", {"left": 4, "right": 16})
     text = train(capsys, root, *FAST, "--output", tmp_path / "a")[1]
     assert "right has 12 photos, left 3" in text and "--class-weights" in text
+    assert page_of(tmp_path / "a" / "report.html")["notes"][0].startswith("right has 12 photos")
     assert "Try --class-weights" not in train(capsys, root, *FAST, "--class-weights", "--output",
                                               tmp_path / "b")[1]
 

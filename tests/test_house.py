@@ -18,8 +18,8 @@ ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializ
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
-         "inference", "layers", "initializers", "winograd", "ops", "preprocessing", "launch",
-         "arrays", "cuda", "simulator", "threads", "cache", "drawing", "files", "errors"]
+         "inference", "parallel", "layers", "initializers", "winograd", "ops", "preprocessing",
+         "launch", "arrays", "cuda", "simulator", "threads", "cache", "drawing", "files", "errors"]
 
 
 def house_part(file):

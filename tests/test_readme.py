@@ -12,6 +12,7 @@ import pytest
 
 import minicnn as mc
 from minicnn.cli import parser
+from minicnn.report import FILES
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, FRENCH = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.fr.md"))
@@ -58,8 +59,8 @@ def test_every_option_file_and_function_that_it_names_exists():
                 COMMANDS["train"].parse_args(words)
         elif found := re.match(r"mc\.([\w.]+)", span):
             attrgetter(found[1])(mc)
-        elif re.match(r"(examples|minicnn|kernels|tests|docs)/", span):
-            assert (ROOT / span).exists(), span
+        elif found := re.match(r"(?:python )?((?:examples|minicnn|kernels|tests|docs)/.*)", span):
+            assert (ROOT / found[1]).exists(), span
     assert sum(map(len, spans)) > 1000
     for target in re.findall(r"\]\(([^)#]+)\)", ENGLISH):
         assert (ROOT / target).exists(), target
@@ -73,6 +74,8 @@ def test_the_table_of_what_people_look_for_has_37_rows_and_none_is_empty():
         "data": 10, "model": 4, "training": 7, "evaluation": 11, "use": 5}
     assert sum(what.startswith("**") for found in rows.values() for what, _ in found) == 7
     assert len(re.findall(r"^\| \d+\. ", part, re.M)) == 12  # the pitfalls
+    named = set(re.findall(r"`(\w+\.(?:png|csv|json|html|h5))`", part))
+    assert named - {"last.h5"} <= set(FILES) and len(named) > 10  # of a run folder
 
 
 # The French README ---------------------------------------------------------------------------

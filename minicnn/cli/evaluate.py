@@ -36,8 +36,8 @@ def add(command: Callable) -> None:
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
     p.add_argument("folder", help="photos that it has not learnt from, one sub-folder a class, "
                                   "named as the model's classes")
-    option("--output", str, None, "FOLDER", "a new folder for predictions.csv, scores.json and "
-                                            "figures")
+    option("--output", str, None, "FOLDER", "a new folder for report.html, predictions.csv, "
+                                            "scores.json and figures")
     option("--threshold", str, None, "T",
            "of the second class of a model with one sigmoid: a number from 0 to 1; youden, which "
            "makes the share found less the share of false alarms largest; or precision=0.95, the "

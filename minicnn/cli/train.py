@@ -76,7 +76,8 @@ def train_command(args: argparse.Namespace) -> None:
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
     print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, "
           f"{len(test)} {held_out} photos.")
-    say_imbalance(train, args.class_weights)
+    for sentence in imbalance(train, args.class_weights):
+        print(sentence)
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
         if not args.resume:
             options = {key: value for key, value in vars(args).items() if key not in NOT_KEPT}
@@ -89,6 +90,7 @@ def train_command(args: argparse.Namespace) -> None:
             else:
                 learn_and_report(args, recipe, parts, skipped, held_out, output, checkpoints)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
+    print("Open:", output / "report.html")
     if not args.kfold:
         print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
 
@@ -159,13 +161,14 @@ def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> 
     return folders if "test" in folders else {"train": train, "test": folders["validation"]}
 
 
-def say_imbalance(train: Dataset, weighted: bool) -> None:
-    """Classes of very different size are told."""
+def imbalance(train: Dataset, weighted: bool) -> list[str]:
+    """A sentence where classes are of very different size."""
     counts = train.counts
     most, least = max(counts, key=counts.get), min(counts, key=counts.get)
-    if counts[most] >= 3 * counts[least] and not weighted:
-        print(f"{most} has {counts[most]} photos, {least} {counts[least]}: always saying {most} "
-              f"would be right for {counts[most] / len(train):.0%}. Try --class-weights.")
+    if counts[most] < 3 * counts[least] or weighted:
+        return []
+    return [f"{most} has {counts[most]} photos, {least} {counts[least]}: always saying {most} "
+            f"would be right for {counts[most] / len(train):.0%}. Try --class-weights."]
 
 
 @contextmanager
@@ -231,10 +234,10 @@ def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         rows[title := "small network from scratch, same photos"] = small.evaluation
         print_result(title, small.evaluation)
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                   rows=rows, notes=best.notes, skipped=skipped, history=best.history,
-                   rates=best.rates, parts=parts, options=options_of(output),
+                   rows=rows, notes=[*imbalance(train, args.class_weights), *best.notes],
+                   skipped=skipped, history=best.history, rates=best.rates, parts=parts,
                    watched="validation" if "validation" in parts else held_out,
-                   fed=fed_batch(best.model, train, recipe))
+                   fed=fed_batch(best.model, train, recipe), options=options_of(output))
 
 
 def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],

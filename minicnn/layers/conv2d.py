@@ -86,8 +86,7 @@ class Conv2D(Windowed, Affine):
         dz = dz.reshape(len(x) * OH, OW * F)
 
         def work(blocks: Iterator[tuple[slice, np.ndarray]]) -> np.ndarray:
-            dW2d = xp_of(x).zeros((self.params["W"][..., 0].size, F), x.dtype)
-            product = xp_of(x).empty_like(dW2d)
+            dW2d, product = xp_of(x).zeros((2, self.params["W"][..., 0].size, F), x.dtype)
             for rows, cols in blocks:
                 cols = threads.stacked(cols, F)
                 for X, dZ in zip(cols, dz[rows].reshape(*cols.shape[:2], F), strict=True):

@@ -73,10 +73,8 @@ def col2im(cols: np.ndarray, dx: np.ndarray, window: Window, rows: slice | None 
         return dx
     (images, source), pads = sources(dx.shape, window, rows)
     part = dx[images, source]
-    N, H, Wd, _ = part.shape
-    (top, bottom), (left, right) = pads
-    padded = np.zeros((N, H + top + bottom, Wd + left + right, C), dx.dtype)
-    cols = cols.reshape(N, -1, OW, KH, KW, C)
+    padded = pad(np.zeros(part.shape, dx.dtype), pads)
+    cols = cols.reshape(len(part), -1, OW, KH, KW, C)
     SH, SW = window.strides
     for p in range(KH):
         for q in range(KW):

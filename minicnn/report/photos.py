@@ -60,16 +60,15 @@ def pictures_of(data: Dataset, indices: Sequence[int], size: tuple[int, int],
 def labelled(pictures: dict[int, np.ndarray], indices: Sequence[int], result: Evaluation
              ) -> list[Shown]:
     """Photos with their label, and beside it the prediction."""
-    return [Shown([pictures[i]], [shortened(result.classes[result.labels[i]], 16),
-                                  shortened(f"→ {said(result, i)}", 18)],
+    return [Shown([pictures[i]], [result.classes[result.labels[i]], f"→ {said(result, i)}"],
                   bool(result.predicted[i] == result.labels[i]))
             for i in indices if i in pictures]
 
 
 def said(result: Evaluation, i: int) -> str:
-    """sneaker 93 %."""
+    """93 % sneaker."""
     k = result.predicted[i]
-    return f"{result.classes[k]} {100 * result.probabilities[i, k]:.0f} %"
+    return f"{100 * result.probabilities[i, k]:.0f} % {result.classes[k]}"
 
 
 def why(model: Sequential, data: Dataset, i: int, target: int, sharp: np.ndarray
@@ -112,7 +111,8 @@ def draw(shown: Sequence[Shown], path: Path, title: str, columns: int) -> None:
             ax.plot([left, right, right, left, left], [above, above, below, below, above], lw=4,
                     color=BLUE if one.right else ORANGE)
         for j, words in enumerate(one.lines):
-            ax.text(left, above + side + 0.05 + j * line, words, fontsize=12.5, va="top",
+            ax.text(left, above + side + 0.05 + j * line, va="top", fontsize=12.5,
+                    s=shortened(words, 17 * len(one.pictures)),
                     color=ORANGE if one.right is False and j else "black")
     ax.set(xlim=(0, across), ylim=(down, 0), aspect="auto")
     ax.axis("off")

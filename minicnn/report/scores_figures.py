@@ -30,8 +30,8 @@ NAMED = 6  # curves with a colour and a name; where there are more, those of the
 
 
 def percent(value: float, _: object = None) -> str:
-    """0.5 -> "50 %"."""
-    return f"{100 * value:.0f} %"
+    """0.5 -> "50 %", 0.925 -> "92.5 %"."""
+    return f"{100 * value:.3g} %"
 
 
 def by_recall(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -75,7 +75,7 @@ def test_the_worst_come_first_and_each_says_why(tmp_path):
     assert [one["name"] for one in page["worst"]] == [data.names[i] for i in order]
     for one, i in zip(page["worst"], order, strict=True):
         k = result.predicted[i]
-        assert one["said"] == f"{data.classes[k]} {100 * result.probabilities[i, k]:.0f} %"
+        assert one["said"] == f"{100 * result.probabilities[i, k]:.0f} % {data.classes[k]}"
         assert one["right"] == (k == data.labels[i]) and one["map"] and not one["flaw"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "predictions.png", "report.html", "worst.png"]
@@ -186,12 +186,12 @@ def test_the_same_run_leaves_the_same_bytes(tmp_path):
 def test_pictures_of_photos_have_frames_and_labels(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(photos.drawing, "save", lambda figure, path: drawn.append(figure))
-    shown = [photos.Shown([np.full((8, 4, 3), 9, np.uint8)], [f"label {k}", "→ x"],
+    shown = [photos.Shown([np.full((8, 4, 3), 9, np.uint8)], [f"label {k}", "→ " + "$x" * 9],
                           (True, False, None)[k % 3]) for k in range(7)]
     photos.draw(shown, tmp_path / "x.png", "A title", 3)
     ax, = drawn[0].axes
     assert len(ax.images) == 7 and [text.get_text() for text in ax.texts][:3] == [
-        "A title", "label 0", "→ x"]
+        "A title", "label 0", "→ " + r"\$x" * 7 + "…"]
     colours = [line.get_color() for line in ax.get_lines()]
     assert colours == ["#0072b2", "#d55e00"] * 2 + ["#0072b2"]
     assert min(text.get_fontsize() for text in ax.texts) >= 12
