@@ -102,6 +102,7 @@ def _download(url: str, draft: Path, size: int, progressbar: bool) -> None:
             raise ValueError(f"the server's answer is {answer.status_code}")
         if announced != size:
             raise ValueError(f"the server has {announced:,} bytes there")
+        answer.raw.enforce_content_length = False  # the size is known here, announced or not
         while piece := answer.raw.read1(1 << 16):  # what has come, without waiting for more
             file.write(piece)
             bar.update(len(piece))
@@ -109,6 +110,8 @@ def _download(url: str, draft: Path, size: int, progressbar: bool) -> None:
                 raise ValueError("the server sends more bytes than that")
             if time.monotonic() > end:
                 raise TimeoutError(f"not whole after {limit:,.0f} s")
+        if file.tell() < size:
+            raise ValueError(f"the connection ended after {file.tell():,} bytes")
 
 
 def _answer(url: str, limit: float) -> requests.Response:

@@ -8,12 +8,11 @@ from tests import fuzzing
 
 from . import fuzz
 
-COUNT = 1_000
 
-
-def test_damaged_weight_files_load_exactly_or_are_refused():
-    rows = fuzzing.run(fuzz, COUNT, seed=3)
-    assert [row[0] for row in rows] == list(range(COUNT))
+def test_damaged_weight_files_load_exactly_or_are_refused(full):
+    count = 20_000 if full else 1_000
+    rows = fuzzing.run(fuzz, count, seed=3)
+    assert [row[0] for row in rows] == list(range(count))
     assert fuzzing.failures(rows) == []
     assert {row[1] for row in rows} == set(fuzz.seeds())
     assert {kind for row in rows for kind in row[2]} == {f.__name__ for f in fuzz.DAMAGE}
