@@ -22,7 +22,7 @@ setup(
     package_data={"minicnn.kernels": ["*.cu", "*.h"],
                   "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "models/*.csv",
                               "data/*.json", "models/*.txt", "report/*.html",
-                              "weights/*.h5"]},
+                              "report/page.css", "report/page.js", "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=2",     # the arrays; everything is computed with it
@@ -46,7 +46,11 @@ setup(
             "onnxruntime>=1.20",  # runs them
         ],
         "bench": ["torch==2.13.0", "keras>=3.15; python_version >= '3.11'"],  # the peers
-        "browser": ["selenium>=4.20"],  # drives Chromium over the atlas: tests/browser
+        "notebooks": [
+            "nbclient>=0.8",  # runs the lessons' notebooks: jupyter execute
+            "ipykernel>=6",   # with this Python
+        ],
+        "browser": ["selenium>=4.20"],  # drives Chromium over the pages: tests/browser
         "test": [
             "pytest>=8",          # runs the tests
             "hypothesis>=6",      # draws shapes

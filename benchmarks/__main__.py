@@ -29,9 +29,9 @@ import numpy as np
 
 import minicnn as mc
 from minicnn import threads
+from minicnn.inference import ELEMENTS
 from minicnn.layers.conv2d import choose
-from minicnn.model import ELEMENTS
-from minicnn.winograd import KERNEL_ELEMENTS
+from minicnn.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
 
 LAYOUTS = ("torch", "torch-channels-last")
 
@@ -112,10 +112,13 @@ def arithmetic(model, N):
         flops = 2 * N * OH * OW * W[..., 0].size * F
         direct += flops
         if choose(x, W, layer.windows(x.shape)) == "winograd":
-            T, groups = N * -(-OH // 4) * -(-OW // 4), -(-36 * C * F // KERNEL_ELEMENTS)
-            again = threads.count() if groups == 1 else 1  # each thread transforms the kernels
-            flops = 2 * (36 * T * C * F + groups * 36 * 36 * T * C + 16 * 36 * T * F
-                         + again * 36 * 9 * C * F)
+            th, tw, tiles, kernels = -(-OH // 4), -(-OW // 4), 1, 1
+            if 36 * C * F > KERNEL_ELEMENTS:  # then each thread transforms all tiles, and
+                tiles = threads.count()  # the kernels are transformed for each block of tiles
+                kernels = len(threads.row_blocks(N, th, tw * C, 2 * BLOCK_ELEMENTS))
+            T = N * th * tw
+            flops = 2 * (36 * T * C * F + tiles * 36 * 36 * T * C + 16 * 36 * T * F
+                         + kernels * 36 * 9 * C * F)
         done += flops
     return direct, done
 

@@ -1,4 +1,4 @@
-"""The README's thumbnails: every method of `minicnn look` once, its picture reduced.
+"""The thumbnails of docs/look.md: every method of `minicnn look` once, its picture reduced.
 
     python -m benchmarks.thumbnails                  all of them; some minutes
     python -m benchmarks.thumbnails pca dream        these two

@@ -92,8 +92,10 @@ for ax, kind, unit in zip(below.subplots(1, 3, sharey=True), moved.amounts,
                                       strict=True):
         ax.plot(moved.amounts[kind], distances.mean(axis=0), style, label=name, lw=2)
     ax.set_xlabel(f"{kind}, {unit}", fontsize=13)
-ax.figure.axes[-3].set_ylabel("distance of the features")
-ax.legend(fontsize=12)
+    ax.tick_params(labelsize=12)
+ax.figure.axes[-3].set_ylabel("distance", fontsize=13)
+ax.legend(fontsize=13)
+below.suptitle("How far the features move when the photos are changed", fontsize=16)
 picture = Path(__file__).with_suffix(".png")
 figure.savefig(picture)
 print(f"\npicture: {picture}")
@@ -112,8 +114,8 @@ What to notice
 
 Exercises (solutions in examples/solutions/lessons.md)
   1. In section 1, use the gradient's rule, dy · [y > 0], at the ReLUs. What changes in the picture?
-  2. minicnn look maximise --layer block5_conv3 --unit K for the unit of section 2. Do patch,
-     projection and this image agree on what the map looks for?
+  2. minicnn look maximise --layer block4_conv3 --unit 479, the fourth map of the picture. Do patch,
+     projection and this image agree on what it looks for?
   3. Mark eyes and nose in four photos of faces (minicnn look correspondence --parts FILE.json).
      Do they correspond more tightly than the sneakers' parts?
 """)

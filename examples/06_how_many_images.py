@@ -51,7 +51,7 @@ print(f"\n{depth}")
 
 # The picture ---
 
-figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
+figure = Figure(figsize=(12, 5.4), dpi=100, layout="constrained")
 left, right = figure.subplots(1, 2)
 for values, style, colour, label in ((curve.transfer, "o-", "#d55e00", "transfer from VGG16"),
                                      (curve.scratch, "s--", "#0072b2", "from scratch")):
@@ -62,7 +62,7 @@ left.set_xticks(curve.per_class, [str(n) for n in curve.per_class])
 left.minorticks_off()
 left.set_xlabel("training photos of each class", fontsize=13)
 left.set_ylabel("right answers, %, ± sd of 5 folds", fontsize=13)
-left.legend(fontsize=13, loc="lower right")
+left.legend(fontsize=13, loc="upper left")
 right.errorbar(range(len(depth.layers)), 100 * depth.accuracies.mean(axis=1),
                100 * depth.accuracies.std(axis=1, ddof=1), fmt="o-", color="#0072b2", lw=2.5,
                capsize=5)

@@ -1,4 +1,4 @@
-"""Lesson 8. One convolution, three algorithms
+"""Lesson 8. One convolution, three algorithms.
 
 Question
     A convolution of 3 × 3 on 512 channels takes 9 · 512 multiplications for every output number.
@@ -23,7 +23,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import minicnn as mc
-from minicnn.winograd import KERNEL_ELEMENTS
 
 ALGORITHMS = ("im2col", "implicit_gemm", "winograd")
 rng = np.random.default_rng(0)
@@ -42,12 +41,12 @@ print("F(2, 3) with 4 multiplications:", four, "by the definition:", np.correlat
 # 2. On the layers of VGG16 --------------------------------------------------------------------
 
 def multiplications(algorithm, H, C, F):
-    """Of one photo of H × H pixels, "same" padding. Where the transformed kernels are too many to
-    lie in the cache, filters come in groups, and the tiles are transformed for each."""
+    """Of one photo of H × H pixels, "same" padding; tiles and kernels transformed once. Where the
+    kernels are many, minicnn's threads transform some twice, which is quicker than to wait."""
     if algorithm != "winograd":
         return 9 * H * H * C * F
-    T, groups = (-(-H // 4)) ** 2, -(-36 * C * F // KERNEL_ELEMENTS)
-    return 36 * T * C * F + groups * 36 * 36 * T * C + 16 * 36 * T * F + 36 * 9 * C * F
+    T = (-(-H // 4)) ** 2
+    return 36 * T * C * F + 36 * 36 * T * C + 16 * 36 * T * F + 36 * 9 * C * F
 
 
 def seconds(layer, x):
@@ -92,7 +91,7 @@ print("\nthe whole base, ms:", ", ".join(f"{name} {1000 * t:.0f}" for name, t in
 
 # The picture ---
 
-figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
+figure = Figure(figsize=(12, 5.4), dpi=100, layout="constrained")
 axes = figure.subplots(1, 2)
 for k, (algorithm, colour) in enumerate(zip(ALGORITHMS, ("#0072b2", "#e69f00", "#d55e00"),
                                             strict=True)):
@@ -103,6 +102,7 @@ for k, (algorithm, colour) in enumerate(zip(ALGORITHMS, ("#0072b2", "#e69f00", "
 for ax, label in zip(axes, ("billion multiplications", "milliseconds"), strict=True):
     ax.set_xticks(range(len(LAYERS)), [name.replace("_", "\n") for name in LAYERS], fontsize=11)
     ax.set_ylabel(label, fontsize=13)
+axes[1].margins(y=0.3)  # room for the legend
 axes[1].legend(fontsize=13, loc="upper right")
 figure.suptitle("one photo of 224 pixels through a layer of VGG16", fontsize=15)
 picture = Path(__file__).with_suffix(".png")
@@ -121,7 +121,8 @@ What to notice
 Exercises (solutions in examples/solutions/lessons.md)
   1. F(2, 3) above took 4 multiplications. Write down its matrices A, B and G, then F(2×2, 3×3) with
      16 multiplications a tile instead of 36. Why does minicnn take F(4×4, 3×3)?
-  2. Set minicnn.winograd.BLOCK_ELEMENTS to 1 << 16 and to 1 << 26. Which cache do you see?
+  2. Set minicnn.winograd.BLOCK_ELEMENTS to a 16th and to 64 times what it is. Which cache do you
+     see?
   3. At which batch size does Winograd overtake im2col in block5_conv2? Compare with the rule,
      choose in minicnn/layers/conv2d.py.
 """)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 1_000  # characters of a sentence about a file
+
 
 class MiniCNNError(Exception):
     """Whatever minicnn refuses."""
@@ -24,7 +26,15 @@ class ShapeError(ArgumentError):
 
 
 class FileError(MiniCNNError):
-    """A file or folder that cannot be used: weights, models, photos, downloads."""
+    """A file or folder that cannot be used: weights, models, photos, downloads.
+
+    Its sentence is one line that any screen can show, whatever names came from a stranger's file.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        text = text if len(text) <= LONGEST else f"{text[:LONGEST - 200]} … {text[-200:]}"
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class NotFiniteError(MiniCNNError, ArithmeticError):

@@ -38,7 +38,7 @@ class Gradcheck:
         """True where every gradient agrees."""
         return bool(self.rows) and all(row.note == "ok" for row in self.rows)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:  # str() takes it, too; Jupyter shows it
         return "\n".join(f"{self.title if i == 0 else '':<34} {row.name:<16} {str(row.shape):<16} "
                          f"{row.method:<14} {row.error:8.1e}  {row.note}"
                          for i, row in enumerate(self.rows))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from itertools import count
 
 import numpy as np
 
-from . import summary, weights
-from .arrays import device_of, module_of, to_cpu, to_device, xp_of
+from . import parallel, summary, weights
+from .arrays import device_of, module_of, to_cpu, to_device
 from .errors import ArgumentError, ShapeError, whole
+from .inference import infer
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .preprocessing import Preprocessing
-
-ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB and 4 GB in float32
 
 
 class Sequential:
@@ -41,6 +39,7 @@ class Sequential:
         self.layers: list[Layer] = []
         self.moved_to = "cpu"
         self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
+        self.parts: list[Sequential] = []  # that have kept it, one a thread (parallel.py)
         self.layers = self._build(list(layers), 0, seed, classes)
 
     def _build(self, layers: list[Layer], start: int, seed: int | None,
@@ -76,19 +75,21 @@ class Sequential:
                              f"received {np.shape(x)}. {hint}".strip())
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
-        """x (N, *input_shape) -> y. keep: for backward; else part by part, of ELEMENTS an array."""
+        """x (N, *input_shape) -> y. keep: for backward; else inference.py does it."""
         self.check(x)
         if device_of(x) != self.device:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
                                 f"received x on {device_of(x)}. Move one: model.to(…), or "
                                 f"arrays.to_device(x, …).")
-        most = max(1, ELEMENTS[self.device] // max(map(math.prod, self.shapes())))
-        if not keep and len(x) > most:
-            return xp_of(x).concatenate([self.forward(x[i:i + most], training, keep)
-                                         for i in range(0, len(x), most)])
-        for layer in self.layers:
-            x = layer.forward(x, training, keep)
-        self.kept_shape = x.shape if keep else None
+        self.kept_shape, self.parts = None, parallel.parts(self, x) if training and keep else []
+        if not keep:
+            return infer(self, x, training)
+        if self.parts:
+            x = parallel.forward(self.parts, x)
+        else:
+            for layer in self.layers:
+                x = layer.forward(x, training)
+        self.kept_shape = x.shape
         return x
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
@@ -100,6 +101,8 @@ class Sequential:
         if self.kept_shape is not None and np.shape(dy) != self.kept_shape:
             raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.kept_shape}, "
                              f"received {np.shape(dy)}. Is it the gradient of another batch?")
+        if self.parts:
+            return parallel.backward(self, self.parts, dy, input_gradient)
         if input_gradient:
             for layer in reversed(self.layers):
                 dy = layer.backward(dy)
@@ -152,7 +155,7 @@ class Sequential:
         module_of(device)  # or a sentence, before anything has moved
         for layer in self.layers:
             layer.to(device)
-        self.moved_to, self.kept_shape = device, None
+        self.moved_to, self.kept_shape, self.parts = device, None, []
         return self
 
     @property

@@ -9,10 +9,13 @@ they are in its cache, and BLAS computes on the thread that calls it.
 from __future__ import annotations
 
 import functools
+import mmap
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +32,9 @@ _own = _Own()
 _sharing = threading.Lock()  # two callers would each give BLAS back what the other has left it
 _shared = 0  # what count() was before the caller that shares now held BLAS to one thread
 SMALL = 1 << 18  # multiplications that BLAS does on one thread anyway
+# Up to so many, OpenBLAS takes the matrices as they lie; of larger ones it makes copies in an order
+# of its own first, which thin matrices do not pay back.
+UNPACKED = 10**6
 
 # glibc gives the memory of large arrays back to the system at once, to fetch it again page by page,
 # a quarter of a small network's time, until it has seen one of 32 MB come and go (untouched: free).
@@ -36,17 +42,33 @@ np.empty((32 << 20) - (1 << 13), np.uint8)
 
 
 @functools.cache
+def quota(file: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """The processors whose time a container's limit grants (Linux, cgroup 2: "150000 100000" are
+    one and a half, so 2); without a limit more than there are."""
+    try:
+        time, period = map(int, Path(file).read_text().split())
+        return max(1, -(-time // period))
+    except (OSError, ValueError, ZeroDivisionError):  # no such file; "max 100000"
+        return sys.maxsize
+
+
+@functools.cache
 def _blas() -> Any:
     from threadpoolctl import ThreadpoolController  # here: `import minicnn` stays fast
 
-    return ThreadpoolController().select(user_api="blas")
+    found = ThreadpoolController().select(user_api="blas")
+    if max((library.num_threads for library in found.lib_controllers), default=0) > quota():
+        found.limit(limits=quota())  # it does not look at quotas, and takes a thread for each core
+    return found
 
 
 def cores() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS, not on Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        there = len(os.sched_getaffinity(0))
+    else:
+        there = getattr(os, "process_cpu_count", os.cpu_count)() or 1  # Python 3.13 knows -X, too
+    return min(there, quota())
 
 
 def count(device: str = "cpu") -> int:
@@ -90,7 +112,7 @@ def _after_fork() -> None:
     _sharing = threading.Lock()
     if _shared:
         _blas().limit(limits=_shared)
-    _shared = 0
+    _shared, _own.memory = 0, np.empty(0, np.uint8)  # its parent's, as mapped memory is
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -102,7 +124,8 @@ def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
     that nothing is asked for and given back a hundred times."""
     size = elements * np.dtype(dtype).itemsize
     if size > _own.memory.size:
-        _own.memory = np.empty(size, np.uint8)
+        _own.memory = np.empty(0, np.uint8)  # what was there goes back to the system first
+        _own.memory = np.frombuffer(mmap.mmap(-1, size), np.uint8)
     return _own.memory[:size].view(dtype)
 
 
@@ -135,6 +158,14 @@ def share(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> lis
         finally:
             _shared = 0
     return [one.result() for one in running]
+
+
+def stacked(a: np.ndarray, N: int) -> np.ndarray:
+    """a (M, K) -> (n, M / n, K), a stack of matrices for products with (K, N): as few as keep each
+    product UNPACKED, or one where they would be short. On a GPU one."""
+    M, K = a.shape
+    n = next((n for n in range(1, M // 64 + 1) if M % n == 0 and M // n * K * N <= UNPACKED), 1)
+    return a.reshape(n if type(a) is np.ndarray else 1, -1, K)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -21,9 +21,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from . import ops, threads
+from .arrays import device_of
+from .errors import ArgumentError
 
-KERNEL_ELEMENTS = 5 << 19  # of U at a time
-BLOCK_ELEMENTS = 1 << 21  # of a block's tiles and products together: they stay in the cache
+KERNEL_ELEMENTS = 5 << 19  # of U, where it is made at once, for all threads
+BLOCK_ELEMENTS = 1 << 14  # of a block's V at each of the 36 places: it stays in the cache
 B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                 [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
 G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
@@ -31,12 +33,18 @@ A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0
 
 
 def winograd(x: np.ndarray, W: np.ndarray, window: ops.Window,
-             finish: Callable[[np.ndarray, slice], None]) -> np.ndarray:
-    """x (N, H, Wd, C), W (3, 3, C, F), strides 1 -> z (N, OH, OW, F).
+             finish: Callable[[np.ndarray, slice], None], pool: bool = False) -> np.ndarray:
+    """x (N, H, Wd, C), W (3, 3, C, F), strides 1 -> z (N, OH, OW, F); with pool the largest of
+    each 2×2 of them, (N, OH // 2, OW // 2, F).
 
-    Worked in blocks: some rows of tiles, some filters. finish(block, filters) changes each block
-    of z in place while it is in the cache.
+    Worked in blocks, some rows of tiles by some filters, which stay in the cache and whose products
+    are small enough (threads.UNPACKED). finish(block, filters) changes each block of z in place.
+    Threads share the rows; where the kernels' transform is much work, the filters.
+    Raises: ArgumentError for an x on a GPU.
     """
+    if device_of(x) != "cpu":
+        raise ArgumentError(f'Conv2D: expected x on cpu for algorithm "winograd", received it on '
+                            f'{device_of(x)}. Use algorithm="auto".')
     (N, H, Wd, C), F, workers = x.shape, W.shape[3], threads.count()
     OH, OW = window.output_size((H, Wd))
     th, tw = -(-OH // 4), -(-OW // 4)  # tiles below and beside each other
@@ -44,37 +52,52 @@ def winograd(x: np.ndarray, W: np.ndarray, window: ops.Window,
     below, beside = 4 * th + 2 - top - H, 4 * tw + 2 - left - Wd  # padding, to whole tiles
     tiles = ops.Window((6, 6), (4, 4), ((top, below), (left, beside)))
     into, back, kernel = (np.kron(m, m).astype(x.dtype) for m in (B_T, A_T, G))
-    several = 36 * C * F > KERNEL_ELEMENTS  # then each worker has filters of its own
-    groups = threads.cuts(F, KERNEL_ELEMENTS // (36 * C), workers if several else 1)
-    Fc = max((filters.stop - filters.start for filters in groups), default=0)  # of a group
-    most = max(C, Fc)
-    blocks = threads.row_blocks(N, th, 72 * tw * most, BLOCK_ELEMENTS, 1 if several else workers)
-    z = np.empty((N, OH, OW, F), x.dtype)
+    W, few = W.reshape(9, C, F), 36 * C * F <= KERNEL_ELEMENTS
+    blocks = (threads.row_blocks(N, th, tw * C, BLOCK_ELEMENTS, workers) if few
+              else threads.row_blocks(N, th, tw * C, 2 * BLOCK_ELEMENTS))
+    T = tw * max((rows.stop - rows.start for rows in blocks), default=0)  # tiles of a block
+    most = max(16, threads.UNPACKED // max(1, T * C) // 16 * 16)
+    groups = threads.cuts(F, most, workers)
+    Fc = max(filters.stop - filters.start for filters in groups)  # filters of a group
+    side = 2 if pool else 4  # of what a tile gives
+    z = np.empty((N, OH * side // 4, OW * side // 4, F), x.dtype)
 
-    def work(pairs: Sequence[tuple[slice, slice]]) -> None:
-        made = None
-        size = 36 * tw * most * max((rows.stop - rows.start for _, rows in pairs), default=0)
-        a, b, u = np.split(threads.workspace(2 * size + 36 * C * Fc, x.dtype), [size, 2 * size])
-        for filters, rows in pairs:
-            if made != filters:
-                made, part = filters, W[..., filters].reshape(9, -1)  # (9, C·Fc)
-                U = np.matmul(kernel, part, out=u[:4 * part.size].reshape(36, -1))
-                U = U.reshape(36, C, -1)
+    def transform(filters: slice, u: np.ndarray) -> np.ndarray:
+        U = u[:36 * C * (filters.stop - filters.start)].reshape(36, C, -1)
+        np.matmul(kernel, W[..., filters].swapaxes(0, 1), out=U.swapaxes(0, 1))  # (C, 36, K)
+        return U
+
+    def work(some: Sequence[slice]) -> None:
+        ends = np.cumsum([36 * T * C, T * max(36 * C, 52 * Fc), 0 if few else 36 * C * Fc])
+        v, a, u, _ = np.split(threads.workspace(ends[-1], x.dtype), ends)
+        for rows in some if few else blocks:
             (images, source), pads = ops.sources(x.shape, tiles, rows)
-            part = z[images, 4 * (rows.start % th):, :, filters][:, :4 * (rows.stop - rows.start)]
-            n, T, K = len(part), (rows.stop - rows.start) * tw, U.shape[2]
-            tile = a[:36 * T * C].reshape(36, n, -1, tw, C)
-            for k, tap in ops.taps(ops.pad(x[images, source], pads, out=b), tiles):
+            n, t = images.stop - images.start, (rows.stop - rows.start) * tw
+            tile = a[:36 * t * C].reshape(36, n, -1, tw, C)
+            for k, tap in ops.taps(ops.pad(x[images, source], pads, out=v), tiles):
                 tile[k] = tap
-            V = np.matmul(into, tile.reshape(36, -1), out=b[:36 * T * C].reshape(36, -1))
-            M = np.matmul(V.reshape(36, T, C), U, out=a[:36 * T * K].reshape(36, T, K))
-            y = np.matmul(back, M.reshape(36, -1), out=b[:16 * T * K].reshape(16, -1))
-            y = y.reshape(16, n, -1, tw, K)
-            finish(y, filters)
-            for k in range(16):
-                to = part[:, k // 4::4, k % 4::4]  # shorter where tiles stand over the edge
-                to[...] = y[k, :, :to.shape[1], :to.shape[2]]
+            tile, V = tile.reshape(36, t, C), v[:36 * t * C].reshape(36, t, C)
+            np.matmul(into, tile.swapaxes(0, 1), out=V.swapaxes(0, 1))  # (t, 36, C)
+            for filters in groups if few else some:
+                K = filters.stop - filters.start
+                U = (kernels[36 * C * filters.start:36 * C * filters.stop].reshape(36, C, K) if few
+                     else transform(filters, u))
+                M = np.matmul(V, U, out=a[:36 * t * K].reshape(36, t, K))
+                y = a[36 * t * K:52 * t * K].reshape(16, t, K)
+                np.matmul(back, M.swapaxes(0, 1), out=y.swapaxes(0, 1))  # (t, 16, K)
+                y = y.reshape(4, 4, n, -1, tw, K)
+                if pool:
+                    np.maximum(y[::2], y[1::2], out=y[::2])
+                    y = np.maximum(y[::2, ::2], y[::2, 1::2], out=y[::2, ::2])
+                finish(y, filters)
+                to = z[images, side * (rows.start % th):, :, filters]
+                for i, j in np.ndindex(side, side):  # shorter where tiles stand over the edge
+                    place = to[:, i:side * y.shape[3]:side, j::side]
+                    place[...] = y[i, j, :, :place.shape[1], :place.shape[2]]
 
-    threads.share(work, [(filters, rows) for k in range(0, len(groups), workers)
-                         for rows in blocks for filters in groups[k:k + workers]], workers)
+    if few:
+        kernels = np.empty(36 * C * F, x.dtype)
+        threads.share(lambda some: [transform(s, kernels[36 * C * s.start:]) for s in some],
+                      groups, workers)
+    threads.share(work, blocks if few else groups, workers)
     return z

@@ -30,6 +30,12 @@ def devices():
     return ["cpu", "cuda-sim", "cuda"]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="damaged files, kills, full disks and "
+                     "mutants in the numbers that the README names, which takes an hour or so; "
+                     "without it some of each")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only: looks inside NumPy, or computes nothing")
 
@@ -48,6 +54,12 @@ def device(request, monkeypatch):
     if reference.DEVICE == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
     return reference.DEVICE
+
+
+@pytest.fixture
+def full(request):
+    """Whether --full was given."""
+    return request.config.getoption("full")
 
 
 @pytest.fixture

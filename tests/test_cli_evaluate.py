@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 
 import minicnn as mc
-from minicnn.cli import evaluate, main
+from minicnn.cli import main
 from minicnn.data import read_image
 from minicnn.preprocessing import Preprocessing
 from minicnn.report import write_csv
+from minicnn.report.evaluations import plain
 from minicnn.training import choose_threshold, wilson_interval
 
 FILES = ["calibration.png", "confusion.png", "confusion_percent.png", "precision_recall.png",
-         "predictions.csv", "roc.png", "scores.json"]
+         "predictions.csv", "predictions.png", "report.html", "roc.png", "scores.json", "worst.png"]
 
 
 def model(path, classes, one_sigmoid=False, seed=3):
@@ -160,7 +161,9 @@ def test_unreadable_photos_are_named_counted_and_left_out(clouds, tmp_path, caps
     assert run("evaluate", path, folder, "--output", tmp_path / "out", "--batch-size", 5) == 0
     out = capsys.readouterr().out
     assert "3.png: expected a readable photo" in out and "notes.txt" in out
-    assert "1 of 16 photos could not be read" in out and " of 15 photos right" in out
+    assert "could not be read and do not count: 1." in out and " of 15 photos right" in out
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "3.png: expected a readable photo" in page and "notes.txt" in page
     found = rows(tmp_path / "out" / "predictions.csv")
     (folder / "cirrus" / "3.png").unlink()
     expected = said(folder, mc.load(path))
@@ -293,7 +296,7 @@ def test_photos_that_can_none_be_read_and_a_broken_model_are_refused(clouds, cap
 
 def test_nan_becomes_null():
     given = {"a": np.array([1.0, np.nan]), "b": (np.float32(0.5), np.int64(3)), "c": None}
-    assert evaluate.plain(given) == {"a": [1.0, None], "b": [0.5, 3], "c": None}
+    assert plain(given) == {"a": [1.0, None], "b": [0.5, 3], "c": None}
 
 
 # compare

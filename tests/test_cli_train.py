@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections import Counter
 
@@ -11,6 +12,8 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main
+from minicnn.report import FILES
+from minicnn.training import checkpoints
 
 FAST = ["--size", "32", "--epochs", "2", "--no-scratch"]
 
@@ -38,6 +41,11 @@ def train(capsys, *words):
     return code, out, err
 
 
+def page_of(path):
+    """The JSON of a page."""
+    return json.loads(re.findall(r'id="data">(.*?)</script>', path.read_text("utf-8"), re.S)[0])
+
+
 def table(path):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -53,12 +61,19 @@ def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
     assert [line.split()[1] for line in text.splitlines() if line.startswith("epoch ")] == [
         "1/3", "2/3", "3/3"]
     assert {p.name for p in out.iterdir()} == {
-        "model.h5", "last.h5", "run.json", "split.csv", "history.csv", "curves.png",
-        "confusion.png", "predictions.csv", "lr.png"}
+        *FILES, "last.h5", "lr.png"}
     parts = [row["part"] for row in table(out / "split.csv")]
     assert {part: parts.count(part) for part in set(parts)} == {"train": 13, "validation": 4,
                                                                 "test": 5}
+    page = page_of(out / "report.html")
+    assert page["watched"] == "validation" and len(page["history"]["val_loss"]) == 3
+    assert 10 ** page["rates"]["best"] == pytest.approx(float(
+        re.search(r"step size of the head (\S+)", text)[1]), rel=0.01)
+    assert len(page["fed"]) == 13 and [one["name"] for one in page["parts"]] == [
+        "train", "validation", "test"]
+    assert any("weights of epoch" in note for note in page["notes"])
     options = json.loads((out / "run.json").read_text())
+    assert page["options"] == [list(pair) for pair in options.items()]
     assert options["finetune"] == "block5" and options["views"] == 2 and options["find_lr"] is True
     losses = [float(row["val_loss"]) for row in table(out / "history.csv")]
     model = mc.load(out / "model.h5")
@@ -111,12 +126,17 @@ def test_kfold_predicts_every_photo_once(photos, tmp_path, capsys):
     assert code == 0 and "fold 1:" in text and "fold 2:" in text and "standard deviation" in text
     assert len(table(out / "predictions.csv")) == 20
     assert len(table(out / "folds.csv")) == 2
+    assert {p.name for p in out.iterdir()} == {*FILES, "folds.csv"} - {"model.h5", "curves.png"}
+    page = page_of(out / "report.html")
+    assert len(page["photos"]) == 20 and "standard deviation of the folds" in page["notes"][0]
+    assert page["worst"] and not any(one["map"] for one in page["worst"])  # five networks, no one
 
 
 def test_very_unequal_classes_are_told_unless_weighted(tmp_path, capsys):
     root = photo_folder(tmp_path / "photos", {"left": 4, "right": 16})
     text = train(capsys, root, *FAST, "--output", tmp_path / "a")[1]
     assert "right has 12 photos, left 3" in text and "--class-weights" in text
+    assert page_of(tmp_path / "a" / "report.html")["notes"][0].startswith("right has 12 photos")
     assert "Try --class-weights" not in train(capsys, root, *FAST, "--class-weights", "--output",
                                               tmp_path / "b")[1]
 
@@ -174,3 +194,83 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch,
     (tmp_path / "photos" / "test" / "left").rename(tmp_path / "photos" / "test" / "lift")
     assert main(["train", "photos"]) == 2
     assert "expected the classes of train, left, right, in test, too" in capsys.readouterr().err
+
+
+# Photos whose header is good and whose pixels are damaged
+
+
+def damage(path):
+    """Half of the file is left."""
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 2])
+
+
+def test_damaged_photos_are_skipped_counted_and_named_and_the_split_file_says_so(
+        tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    for name in ("left/03.png", "right/06.png"):
+        damage(root / name)
+    code, text, _ = train(capsys, root, *FAST, "--output", tmp_path / "a")
+    assert code == 0 and "could not be read and do not count: 2." in text
+    assert "left/03.png: expected a readable photo" in text and "right/06.png: expected" in text
+    rows = table(tmp_path / "a" / "split.csv")
+    assert [row["photo"] for row in rows if row["part"] == "unreadable"] == [
+        "left/03.png", "right/06.png"]
+    assert Counter(row["part"] for row in rows) == {"train": 10, "test": 4, "unreadable": 2}
+    page = page_of(tmp_path / "a" / "report.html")
+    assert [line.split(": ")[0].rpartition("/")[2] for line in page["skipped"]] == [
+        "03.png", "06.png"]
+    assert page["parts"][-1] == {"name": "unreadable", "counts": [1, 1]}
+    # the same with that split, and one more that has been damaged since
+    damage(root / "left" / next(row["photo"] for row in rows if row["part"] == "train")[5:])
+    code, text, _ = train(capsys, root, *FAST, "--split", tmp_path / "a" / "split.csv",
+                          "--output", tmp_path / "b")
+    assert code == 0 and "could not be read and do not count: 3." in text
+    assert Counter(row["part"] for row in table(tmp_path / "b" / "split.csv")) == {
+        "train": 9, "test": 4, "unreadable": 3}
+
+
+def test_damaged_photos_of_a_folder_that_is_split_already_are_skipped(tmp_path, capsys):
+    for part, count in (("train", 5), ("test", 3)):
+        photo_folder(tmp_path / "photos" / part, {"left": count, "right": count})
+    damage(tmp_path / "photos" / "test" / "left" / "01.png")
+    code, text, _ = train(capsys, tmp_path / "photos", *FAST, "--output", tmp_path / "run")
+    assert code == 0 and "could not be read and do not count: 1." in text
+    assert [row["photo"] for row in table(tmp_path / "run" / "split.csv")
+            if row["part"] == "unreadable"] == ["test/left/01.png"]
+    assert len(table(tmp_path / "run" / "predictions.csv")) == 5
+
+
+def test_a_run_that_goes_on_names_the_same_damaged_photos_in_the_same_bytes(
+        tmp_path, monkeypatch, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    damage(root / "right" / "05.png")
+    (root / "left" / "notes.txt").write_text("no photo")
+    assert train(capsys, root, *FAST, "--output", tmp_path / "whole")[0] == 0
+    after_step = checkpoints.Checkpoints.after_step
+
+    def stopping(self, *args, **kwargs):
+        self.stop()
+        return after_step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "after_step", stopping)
+        assert train(capsys, root, *FAST, "--output", tmp_path / "stopped")[0] == 130
+    assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "stopped" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_class_of_which_nothing_can_be_read_is_refused(split, tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 4, "right": 6})
+    options = []
+    if split:
+        mc.data.write_split(tmp_path / "split.csv", dict(zip(
+            ("train", "test"), mc.data.ImageFolder(root).split(0.5), strict=True)))
+        options = ["--split", tmp_path / "split.csv"]
+    for photo in (root / "left").iterdir():
+        damage(photo)
+    code, text, err = train(capsys, root, *FAST, *options, "--output", tmp_path / "run")
+    assert code == 2 and "photos of 'left'" in err and not (tmp_path / "run").exists()
+    assert split or text.count("skipped: ") == 4

@@ -68,3 +68,10 @@ def test_zero_is_mid_grey_in_a_signed_picture():
     drawing.show_signed(ax, x)
     picture = np.asarray(ax.images[0].get_array())
     assert picture[:, :, 0].tolist() == [[1, 0.5, 0.5], [0.5, 0.5, 0.5], [0.5, 0.5, 0]]
+
+
+def test_a_signed_picture_of_other_channels_is_the_map_of_their_sum(rng):
+    x = rng.normal(size=(4, 5, 7))
+    ax = axes()
+    drawing.show_signed(ax, x)
+    np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), x.sum(axis=-1))

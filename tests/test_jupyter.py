@@ -14,7 +14,7 @@ from reference import assert_refused
 
 import minicnn as mc
 from minicnn import drawing
-from minicnn.training import Evaluation, History
+from minicnn.training import Evaluation, History, LearningRates
 from minicnn.visualize.results import Result
 
 HOSTILE = "<script>alert('x')</script> & \"sons\""
@@ -153,6 +153,14 @@ def test_an_evaluation_is_its_confusion_matrix_and_says_its_accuracy():
     assert cells == ["1", "1", "0", "2"]
     inches = result.figure().get_size_inches()
     assert_png(result._repr_png_(), tuple(int(side * 120) for side in inches))
+
+
+def test_a_gradient_check_is_its_table_and_a_step_size_finder_its_curve():
+    result = mc.gradcheck(mc.ReLU(), np.random.default_rng(0).normal(size=(2, 3)))
+    assert repr(result) == str(result) and "dx" in repr(result) and "ok" in repr(result)
+    lr = np.logspace(-4, 0, 30)
+    rates = LearningRates(lr, 1 - lr + lr ** 2, 1 - lr + lr ** 2, 0.1)
+    assert_png(rates._repr_png_(), (1080, 600))
 
 
 def test_results_of_visualize_show_their_figure():

@@ -1,5 +1,8 @@
 """launch: what a kernel is given is checked; what it does wrong is found."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 from reference import assert_refused, assert_same
@@ -157,6 +160,71 @@ def test_a_changed_source_is_compiled_again(tmp_path):
     for factor in (2, 3):
         launch.launch(kernel(tmp_path, f"EACH(k, size) y[k] = {factor} * x[k];"), flat(2), X, y, 2)
         assert_same(y, [factor, 2 * factor])
+
+
+# What CuPy is told, by a stand-in that keeps it: there is no GPU here
+
+
+class OnGPU(np.ndarray):
+    """An array that says it is CuPy's."""
+
+
+OnGPU.__module__ = "cupy"
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """A module of that name; .asked holds what it was asked for."""
+    module, asked = types.ModuleType("cupy"), []
+
+    class CompileException(Exception):
+        pass
+
+    class RawModule:
+        def __init__(self, code, options):
+            self.code = code
+            asked.append((code, options))
+
+        def compile(self):
+            if "nowhere" in self.code:
+                raise CompileException("mine.cu(3): error: nowhere is undefined\n1 error detected")
+
+        def get_function(self, name):
+            return lambda *call: asked.append((name, *call))
+
+    module.RawModule, module.asked, module.ascontiguousarray = RawModule, asked, lambda x: x
+    module.cuda = types.SimpleNamespace(
+        compiler=types.SimpleNamespace(CompileException=CompileException),
+        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=RuntimeError))
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return module
+
+
+@pytest.mark.parametrize("dtype, real", [(np.float32, "float"), (np.float64, "double")])
+def test_on_a_gpu_cupy_compiles_the_file_and_starts_the_kernel_with_its_arguments(
+        cupy, saxpy, dtype, real):
+    x, y = (np.arange(5).astype(dtype).view(OnGPU) for _ in range(2))
+    launch.launch(saxpy, (7, 2, 1), x, y, 5, 3, 0.5, block=(32, 4, 1))
+    launch.launch(saxpy, (7, 2, 1), x, y, 5, 4, 0.5, block=(32, 4, 1))
+    (code, options), *calls = cupy.asked  # compiled once
+    assert f'#line 1 "{saxpy.file.as_posix()}"\n#include "common.h"' in code and code.isascii()
+    assert f"-DREAL={real}" in options and f"-I{launch.KERNELS}" in options
+    for (name, grid, block, arguments), times in zip(calls, (3, 4), strict=True):
+        assert (name, grid, block) == ("saxpy", (7, 2, 1), (32, 4, 1))
+        assert arguments[0] is x and arguments[1] is y and arguments[2:] == (5, times, 0.5)
+        assert [type(n) for n in arguments[2:]] == [np.int64, np.int32, dtype]
+
+
+def test_a_kernel_that_nvidias_compiler_refuses_is_a_sentence_with_its_line(cupy, tmp_path):
+    x = np.ones(2).view(OnGPU)
+    with assert_refused("mine.cu: expected a kernel that compiles", "mine.cu(3): error: nowhere"):
+        launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = nowhere;"), flat(2), x, x, 2)
+
+
+def test_a_letter_that_cupys_file_might_lack_is_replaced(cupy, tmp_path):
+    x = np.ones(2).view(OnGPU)
+    launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = x[k];  // Σ −"), flat(2), x, x, 2)
+    assert "y[k] = x[k];  // ? ?" in cupy.asked[0][0]
 
 
 # The three nets under every test that runs on cuda-sim

@@ -160,6 +160,7 @@ REFUSED = [
     ("gradient --size 8", ["block4_pool", "larger image"]),
     ("deconvnet dense.h5", ["convolution", "Flatten"]),
     ("smooth-grad m.h5 --seed -1", ["--seed", "-1"]),
+    ("pca m.h5 broken.png", ["photos that can be read, found none", "broken.png"]),
     ("randomisation-check m.h5 --method pca", ["pca", "grad-cam"]),
     ("maximise m.h5 heap/0.png", ["no photo", "heap/0.png"]),
     ("probes m.h5 heap photos", ["one folder"]),
@@ -207,9 +208,19 @@ def test_the_atlas_of_a_small_network(folder, tmp_path, capsys):
     assert "conv2d" in page.read_text("utf-8")
 
 
-def test_the_readme_has_a_row_and_a_thumbnail_for_every_method():
-    text = (ROOT / "README.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|.*docs/look/\1\.png", text, re.M))
+def test_the_page_of_methods_has_a_row_and_a_thumbnail_for_every_one():
+    text = (ROOT / "docs" / "look.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|.*\(look/\1\.png", text, re.M))
     assert rows == {name: method.text for name, method in METHODS.items()}
     sizes = {name: (ROOT / "docs" / "look" / f"{name}.png").stat().st_size for name in METHODS}
     assert {name: size for name, size in sizes.items() if size > 30_000} == {}
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["look", "deconvnet", "--position", "3;4"], "expected ROW,COLUMN, received '3;4'"),
+    (["gradcheck", "--loudly"], "unrecognized arguments: --loudly"),
+    (["gradcheck", "x.py:L", "--shape", "2,0"], "--shape: invalid shape value: '2,0'")])
+def test_arguments_that_nobody_knows_are_a_sentence(words, sentence, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2 and sentence in capsys.readouterr().err

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from minicnn.arrays import device_of, to_cpu
 from minicnn.layers import Conv2D, Dense, Flatten, ReLU, Sigmoid, Softmax
-from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
+from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, MeanSquaredError
 from minicnn.ops import sigmoid, softmax
 from minicnn.training import fuse
 
@@ -315,3 +315,8 @@ def test_a_cross_entropy_behind_relu_or_nothing_is_refused():
     for last in (Dense(3), Dense(3, activation="relu"), ReLU()):
         with assert_refused(last.name, "Softmax()", "from_logits=True"):
             fuse([last], CCE())
+
+
+def test_a_loss_of_ones_own_is_told_what_is_missing():
+    with assert_refused("Loss", "terms(y, t)"):
+        Loss().forward(on_device(np.ones((2, 3))), np.ones((2, 3)))

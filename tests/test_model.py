@@ -1,12 +1,12 @@
 """Sequential: the sanity ladder, freezing, heads, receptive fields, and that nothing breaks it."""
 
 import contextlib
-import sys
 
 import numpy as np
 import pytest
 from reference import array, assert_close, assert_refused
 
+from minicnn import inference
 from minicnn.errors import MiniCNNError
 from minicnn.layers import (
     AveragePool2D,
@@ -207,10 +207,10 @@ def test_without_keeping_a_large_batch_goes_through_in_parts(rng, monkeypatch):
     forward = model.layers[0].forward
     monkeypatch.setattr(model.layers[0], "forward",
                         lambda x, *a: (seen.append(len(x)), forward(x, *a))[1])
-    monkeypatch.setitem(sys.modules["minicnn.model"].ELEMENTS, "cpu", 3 * 8 * 6 * 5 + 1)
+    monkeypatch.setitem(inference.ELEMENTS, "cpu", 3 * 8 * 6 * 5 + 1)
     assert_close(model.forward(x, keep=False), expected)
     assert seen == [3, 3, 1]
-    monkeypatch.setitem(sys.modules["minicnn.model"].ELEMENTS, "cpu", 1)
+    monkeypatch.setitem(inference.ELEMENTS, "cpu", 1)
     assert_close(model.forward(x[:2], keep=False), expected[:2])
     assert model.forward(x).shape == (7, 3) and seen[3:] == [1, 1, 7]  # a training step needs all
     assert model.forward(x[:0], keep=False).shape == (0, 3)
@@ -566,3 +566,14 @@ def test_summary_says_what_was_loaded():
     assert "weights:" not in model.summary()
     model.weights_note = "m.h5: set 2 arrays"
     assert "weights: m.h5: set 2 arrays" in model.summary()
+
+
+def test_a_model_shows_itself_in_a_line():
+    model = Sequential([Flatten(), Dense(2)], (3, 4, 1), name="net")
+    assert repr(model) == "Sequential('net', 2 layers, input (3, 4, 1))"
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (2, 4, 5, 1), (2, 4, 5, 4)])
+def test_pixels_that_are_not_rgb_are_refused(shape):
+    with assert_refused("Preprocessing", "(N, H, W, 3)", str(shape)):
+        Preprocessing()(np.zeros(shape, np.uint8))

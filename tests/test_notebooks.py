@@ -15,6 +15,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 LESSONS = sorted(EXAMPLES.glob("0*.py"))
 MADE = runpy.run_path(str(EXAMPLES / "make_notebooks.py"))["notebooks"]()
 QUICK = ("01_gradient_check", "07_write_a_kernel")
+SOLVED = re.split(r"^## Lesson \d\. ", (EXAMPLES / "solutions" / "lessons.md").read_text("utf-8"),
+                  flags=re.M)[1:]  # a part a lesson
 
 
 def cells(lesson, kind):
@@ -69,6 +71,15 @@ def test_it_goes_from_the_question_to_the_exercises(lesson):
     assert "Image.open(" in cells(lesson, "code")[-1]
 
 
+@pytest.mark.parametrize("lesson", [lesson.stem for lesson in LESSONS])
+def test_every_exercise_has_its_solution_whose_code_can_be_read(lesson):
+    asked = re.findall(r"^(\d)\. ", cells(lesson, "markdown")[-1], re.M)
+    solved = SOLVED[int(lesson[:2]) - 1]
+    assert re.findall(r"^\*\*(\d)\. ?", solved, re.M) == asked
+    for code in re.findall(r"```python\n(.*?)```", solved, re.S):
+        ast.parse(code)
+
+
 @pytest.mark.parametrize("lesson", QUICK)
 def test_its_cells_run_in_one_namespace_and_say_what_the_lesson_says(lesson, tmp_path, monkeypatch,
                                                                      capsys):
@@ -79,6 +90,7 @@ def test_its_cells_run_in_one_namespace_and_say_what_the_lesson_says(lesson, tmp
     monkeypatch.setattr("minicnn.simulator.runs", 1)  # put back afterwards: lesson 7 sets it
     names = {"__name__": "__main__"}
     *code, show = cells(lesson, "code")
+    code += re.findall(r"```python\n(.*?)```", SOLVED[int(lesson[:2]) - 1], re.S)
     for cell in code:
         exec(compile(cell, lesson, "exec"), names)
     said = capsys.readouterr().out

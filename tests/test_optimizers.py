@@ -81,6 +81,17 @@ def test_one_step_of_each_by_hand():
     assert stepped(Adam(0.1, eps=0), [-3.0]) == pytest.approx(1 + 0.1)  # first step: lr, any g
 
 
+def test_the_state_has_the_names_of_the_formulas():
+    g, p = on_device([3.0, -2.0]), on_device([1.0, 1.0])
+    for optimizer, expected in ((SGD(0.1, 0.9), {"v": g}), (RMSprop(0.1, 0.75), {"s": g * g / 4}),
+                                (Adam(0.1), {"t": 1, "m": 0.1 * g, "s": 0.001 * g * g})):
+        state = {}
+        optimizer.update(p, g, state)
+        assert set(state) == set(expected)
+        for key in expected:
+            assert_close(state[key], expected[key])
+
+
 @pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9), RMSprop(0.1), Adam(0.1, weight_decay=0.1)],
                          ids=lambda o: type(o).__name__)
 def test_gradients_stay_and_frozen_layers_stay_bit_identical(optimizer, rng):

@@ -1,4 +1,4 @@
-"""The README's tables that a command computes are what the command prints today."""
+"""Tables of docs/gpu.md that a command computes are what the command prints today."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ import minicnn as mc
 from benchmarks import gpu_memory, roofline
 from minicnn.layers import base
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "gpu.md").read_text("utf-8")
 
 
 def test_the_device_memory_of_vgg16():
-    assert gpu_memory.table(32) in README
+    assert gpu_memory.table(32) in PAGE
 
 
 def test_the_roofline_of_each_layer(monkeypatch):
     monkeypatch.setattr(base, "initialize", lambda kind, shape, rng: np.zeros(shape, np.float32))
-    assert roofline.table(mc.VGG16(weights=None), 1) in README
+    assert roofline.table(mc.VGG16(weights=None), 1) in PAGE

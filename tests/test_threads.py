@@ -78,6 +78,39 @@ def test_as_many_threads_as_the_user_allows_blas():
         assert out.strip() == "1"
 
 
+@pytest.mark.parametrize("text, expected", [
+    ("100000 100000\n", 1), ("50000 100000\n", 1), ("150000 100000\n", 2), ("0 100000", 1),
+    ("max 100000\n", sys.maxsize), ("100000 0", sys.maxsize), ("", sys.maxsize),
+    (None, sys.maxsize)])
+def test_a_containers_limit_of_processor_time_limits_the_threads(text, expected, tmp_path,
+                                                                 monkeypatch):
+    file = tmp_path / "cpu.max"
+    if text is not None:
+        file.write_text(text)
+    found = threads.quota(str(file))
+    assert found == expected
+    monkeypatch.setattr(threads, "quota", lambda: found)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
+    assert threads.cores() == min(64, expected)
+    before = threads._blas()
+    monkeypatch.setattr(threads, "_blas", threads._blas.__wrapped__)  # as at the first call
+    with before.limit(limits=2):
+        assert threads.count() == min(2, expected)
+        assert set(blas()) == {threads.count()}  # products of BLAS' own, too
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
+    assert threads.cores() == min(5, expected)
+
+
+@pytest.mark.parametrize("M, K, N, expected", [
+    (6400, 27, 16, 4), (6400, 27, 16000, 1), (100, 1000, 1000, 1), (130, 10**4, 1, 2),
+    (127, 10**5, 1, 1), (0, 3, 4, 1)])
+def test_stacks_have_products_of_a_million_multiplications_and_64_rows(M, K, N, expected):
+    a = np.arange(M * K, dtype=np.float32).reshape(M, K)
+    assert threads.stacked(a, N).shape == (expected, M // expected, K)
+    assert np.shares_memory(a, threads.stacked(a, N)) == (M > 0)
+
+
 @given(st.integers(0, 50), st.integers(0, 60), st.integers(1, 5))
 def test_cuts_are_even_small_enough_and_a_share_for_each_worker(total, most, workers):
     pieces = threads.cuts(total, most, workers)
@@ -197,3 +230,22 @@ def test_the_threads_are_as_many_as_were_needed_at_once():
         threads.share(list, list(range(n)), 8)
     alive = [one for one in threading.enumerate() if one.name.startswith("minicnn-compute")]
     assert len(alive) <= max(threads.cores(), 16)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_forked_process_does_not_write_into_its_parents_workspace():
+    code = """
+import os
+from minicnn import threads
+mine = threads.workspace(10, "f4")
+mine[:] = 1
+child = os.fork()
+theirs = threads.workspace(10, "f4")
+theirs[:] = 1 if child else 2
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+print(mine.sum())
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "10.0"

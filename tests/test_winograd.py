@@ -96,6 +96,8 @@ def test_threads_change_nothing_but_rounding_and_runs_are_the_same_to_the_bit(
     ((1, 14, 14, 512), (3, 3, 512, 512), (1, 1), "im2col"),  # 36 · 48 against 9 · 196: 1.02
     ((4, 14, 14, 512), (3, 3, 512, 512), (1, 1), "winograd"),  # 36 · 96 against 9 · 784: 2.04
     ((1, 224, 224, 3), (3, 3, 3, 64), (1, 1), "im2col"),  # three channels
+    ((1, 224, 224, 32), (3, 3, 32, 64), (1, 1), "winograd"),
+    ((1, 224, 224, 64), (3, 3, 64, 31), (1, 1), "im2col"),
     ((1, 224, 224, 64), (3, 3, 64, 64), (2, 2), "im2col"),
     ((1, 224, 224, 64), (5, 5, 64, 64), (1, 1), "im2col"),
     ((1, 56, 56, 64), (1, 1, 64, 64), (1, 1), "implicit_gemm")])
@@ -129,3 +131,20 @@ def test_training_with_it_has_pytorchs_gradients(padding):
         torch.tensor(dy))
     assert_close(layer.backward(dy), leaf.grad.numpy(), rtol=1e-11)
     assert_close(layer.grads["W"], kernel.grad.numpy(), rtol=1e-11)
+
+
+@given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 60, 1 << 14]))
+def test_with_pool_it_gives_the_largest_of_each_2_by_2_to_the_last_bit(shape, F, pads, block):
+    x, W = drawn(shape, F, np.float32)
+    x = np.round(x)  # equal maxima, too
+    b = np.arange(-3, F - 3, dtype=np.float32)
+
+    def finish(z, filters):
+        ops.bias_relu(z, b[filters])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "BLOCK_ELEMENTS", block)
+        z = computed(x, W, pads, finish)
+        pooled = winograd.winograd(x, W, ops.Window((3, 3), (1, 1), pads), finish, pool=True)
+    N, OH, OW, _ = z.shape
+    z = z[:, :OH // 2 * 2, :OW // 2 * 2].reshape(N, OH // 2, 2, OW // 2, 2, F)
+    assert_same(pooled, z.max(axis=(2, 4)))

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, ImageFolder, batches
+from ..data import Dataset, ImageFolder, Photos, batches
 from ..errors import ArgumentError, FileError, whole
-from ..files import write_text
 from ..model import Sequential
 from ..progress import Bar
-from ..report import confusion, run_folder, write_csv
-from ..report.scores_figures import calibration, precision_recall, roc
+from ..report import run_folder, scores_of, write_evaluation, write_run_page
+from ..report.evaluations import SHOWN
 from ..training import (
     Evaluation,
-    average_precision,
-    brier_score,
-    calibration_curve,
     choose_threshold,
     class_probabilities,
     class_scores,
-    expected_calibration_error,
-    most_confused,
-    one_versus_rest,
-    roc_auc,
 )
 from ..training.scores import MOST_VIEWS, view
-from .predict import Photos, classifier
-from .train import describe_folder
+from .predict import classifier
+from .train import describe_folder, say_unread
 
-SHOWN = 25  # classes of the table and of the confusion matrix
+OPTIONS = ("model", "folder", "threshold", "tta", "device")  # those that the page names
 
 
 def add(command: Callable) -> None:
@@ -46,8 +36,8 @@ def add(command: Callable) -> None:
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
     p.add_argument("folder", help="photos that it has not learnt from, one sub-folder a class, "
                                   "named as the model's classes")
-    option("--output", str, None, "FOLDER", "a new folder for predictions.csv, scores.json and "
-                                            "figures")
+    option("--output", str, None, "FOLDER", "a new folder for report.html, predictions.csv, "
+                                            "scores.json and figures")
     option("--threshold", str, None, "T",
            "of the second class of a model with one sigmoid: a number from 0 to 1; youden, which "
            "makes the share found less the share of false alarms largest; or precision=0.95, the "
@@ -73,14 +63,18 @@ def evaluate_command(args: argparse.Namespace) -> None:
     labels = labels_by_name(folder, model.classes, args.folder)
     with run_folder(args.output) if args.output else nullcontext() as output:
         describe_folder(folder)
-        result, data = evaluated(model.to(args.device), folder, labels, args.tta, args.batch_size)
+        result, data, unread = evaluated(model.to(args.device), folder, labels, args.tta,
+                                         args.batch_size)
         threshold, lines = None, []
         if rule is not None:
             threshold, lines = apply_threshold(result, rule)
-        scores = all_scores(result, threshold)
+        scores = scores_of(result, threshold)
         print("\n".join([*text(result, scores), *lines]))
         if output:
-            write(output, result, data.names, scores)
+            write_evaluation(output, result, data.names, threshold=threshold)
+            write_run_page(output, result, data, scores, model=model, rows={model.name: result},
+                           skipped=folder.skipped + unread, options={
+                               key: getattr(args, key) for key in OPTIONS})
             (output / "history.csv").unlink()  # the mark of run_folder: nothing was trained here
             print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
@@ -120,30 +114,27 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 
 def evaluated(model: Sequential, folder: ImageFolder, labels: np.ndarray, views: int,
-              batch_size: int) -> tuple[Evaluation, Dataset]:
-    """What the model says of the photos that can be read, in the mean of so many views; and these
-    photos. The others are named."""
+              batch_size: int) -> tuple[Evaluation, Dataset, list[str]]:
+    """What the model says of the photos that can be read, in the mean of so many views; these
+    photos; why the others cannot be read, which is told, too."""
     photos, bar, rows = Photos(folder.items), Bar("evaluate"), []
     for pixels, _, indices in batches(photos, range(len(photos)), batch_size,
                                       model.input_shape[:2], model.preprocessing.crop_fraction):
         rows.append(np.mean([class_probabilities(model.predict(view(pixels, k), batch_size))
                              for k in range(views)], axis=0))
         bar(int(indices[-1]) + 1, len(photos))
-    for i in sorted(photos.problems):
-        print(f"  skipped: {photos.problems[i]}")
+    unread = say_unread([photos.problems[i] for i in sorted(photos.problems)])
     kept = [i for i in range(len(photos)) if i not in photos.problems]
     if not kept:
         raise FileError(f"{photos.names[0]}: expected a photo that can be read, found none in "
                         f"this folder.")
-    if photos.problems:
-        print(f"{len(photos.problems)} of {len(photos)} photos could not be read and do not count.")
     p = np.concatenate(rows)[kept]
     if not np.isfinite(p).all():
         raise FileError(f"{model.name}: expected probabilities, received NaN for "
                         f"{(~np.isfinite(p)).any(axis=1).sum()} photos. Its weights are broken.")
     data = Dataset([folder.items[i] for i in kept], labels[kept], model.classes,
                    [folder.names[i] for i in kept])
-    return Evaluation(p, data.labels, data.classes), data
+    return Evaluation(p, data.labels, data.classes), data, unread
 
 
 def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[str]]:
@@ -167,38 +158,6 @@ def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[
     title += f" ({rule})" * isinstance(rule, str)
     return float(threshold), [f"\n{title}", f"{'':<22} {'found':>6} {'false alarms':>13} "
                               f"{'precision':>10} {'recall':>7} {'accuracy':>10}", *rows, *note]
-
-
-def all_scores(result: Evaluation, threshold: float | None) -> dict[str, Any]:
-    """Every number of the evaluation, as JSON takes it: None where it is undefined."""
-    p, labels, counts = result.probabilities, result.labels, result.confusion
-    table = dict(class_scores(counts)._asdict(), roc_auc=one_versus_rest(p, labels, roc_auc),
-                 average_precision=one_versus_rest(p, labels, average_precision))
-    there = table["support"] > 0
-    curve = calibration_curve(p, labels)
-    return plain({
-        "photos": len(labels), "right": result.right, "accuracy": result.accuracy,
-        "interval": result.interval, "threshold": threshold,
-        "per_class": {name: {key: column[k] for key, column in table.items()}
-                      for k, name in enumerate(result.classes)},
-        "mean_of_classes_with_photos": {key: column[there].mean()
-                                        for key, column in table.items() if key != "support"},
-        "expected_calibration_error": expected_calibration_error(p, labels),
-        "mean_confidence": p.max(axis=1).mean(), "brier_score": brier_score(p, labels),
-        "calibration": curve._asdict(), "confusion": counts,
-        "most_confused": [{"true": result.classes[i], "predicted": result.classes[j], "photos": n}
-                          for i, j, n in most_confused(counts)]})
-
-
-def plain(value: Any) -> Any:
-    """NumPy's arrays and numbers as Python's, NaN as None."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
@@ -232,25 +191,3 @@ def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
              for pair in scores["most_confused"]]
     lines.append(f"most confused: {'; '.join(pairs) or 'none'}")
     return lines
-
-
-def write(output: Path, result: Evaluation, names: Sequence[str], scores: dict[str, Any]) -> None:
-    """predictions.csv, scores.json and the figures; of many classes the confusion matrix has those
-    that occur most."""
-    classes, counts = result.classes, result.confusion
-    rows = zip(names, result.labels, result.predicted, result.probabilities, strict=True)
-    write_csv(output / "predictions.csv", ["photo", "true", "predicted", *classes],
-              ([name, classes[t], classes[k], *(f"{value:.6f}" for value in p)]
-               for name, t, k, p in rows))
-    write_text(output / "scores.json",
-               json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    most = np.sort(np.argsort(-counts.sum(axis=0) - counts.sum(axis=1), kind="stable")[:SHOWN])
-    counts, few = counts[np.ix_(most, most)], [classes[k] for k in most]
-    title = f"{result.right} of {len(names)} photos right, {100 * result.accuracy:.1f} %"
-    title += f"\nthe {SHOWN} classes that occur most" * (len(classes) > SHOWN)
-    shares = np.rint(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(int)
-    confusion(counts, few, output / "confusion.png", title)
-    confusion(shares, few, output / "confusion_percent.png", f"{title}\n% of the true class")
-    roc(result, output / "roc.png", scores["threshold"])
-    precision_recall(result, output / "precision_recall.png", scores["threshold"])
-    calibration(result, output / "calibration.png")

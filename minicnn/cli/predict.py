@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..data import Dataset, batches, photo_paths
+from ..data import Photos, batches, photo_paths
 from ..data.datasets import visible
 from ..data.given import SUFFIXES
 from ..errors import ArgumentError, FileError
@@ -133,25 +133,6 @@ def classifier(name: str) -> Sequential:
         raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose "
                         f"outputs are probabilities, found {last!r} at its end.")
     return model
-
-
-class Photos(Dataset):
-    """Photos that may be unreadable: black then, and the reason in problems, by their number."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        super().__init__(paths, np.zeros(len(paths), int), ["photo"], list(map(str, paths)))
-        self.problems: dict[int, str] = {}
-
-    def images(self, indices: Sequence[int], size: tuple[int, int],
-               crop_fraction: float = 1.0) -> np.ndarray:
-        """As of a Dataset; never a FileError."""
-        pixels = np.zeros((len(indices), *size, 3), np.uint8)
-        for k, i in enumerate(indices):
-            try:
-                pixels[k] = super().images([i], size, crop_fraction)[0]
-            except FileError as problem:
-                self.problems[int(i)] = str(problem)
-        return pixels
 
 
 class Prediction(NamedTuple):

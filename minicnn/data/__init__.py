@@ -10,7 +10,7 @@ from .augment import Augment, Augmented
 from .batches import batches
 from .datasets import Dataset, ImageFolder
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
-from .given import photo_paths, read_photos
+from .given import Photos, photo_paths, read_photos
 from .images import read_image, resize_and_crop, was_turned
 from .sample import photos, sample
 from .splits import (
@@ -23,7 +23,7 @@ from .splits import (
     write_split,
 )
 
-__all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "batches",
+__all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "Photos", "batches",
            "drawn_parts", "near_duplicates", "perceptual_hashes", "photo_paths", "photos",
            "read_image", "read_photos", "read_split", "readable", "resize_and_crop", "sample",
            "split_folders", "split_parts", "subsets", "was_turned", "write_split"]

@@ -16,6 +16,29 @@ from .images import printable
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
+class Photos(Dataset):
+    """Photos that may be unreadable: black then, and the reason in problems, by their number.
+
+    items: paths or arrays, as of a Dataset; names: None for those of the paths.
+    """
+
+    def __init__(self, items: Sequence, names: Sequence[str] | None = None) -> None:
+        super().__init__(items, np.zeros(len(items), int), ["photo"],
+                         list(map(str, items)) if names is None else names)
+        self.problems: dict[int, str] = {}
+
+    def images(self, indices: Sequence[int], size: tuple[int, int],
+               crop_fraction: float = 1.0) -> np.ndarray:
+        """As of a Dataset; never a FileError."""
+        pixels = np.zeros((len(indices), *size, 3), np.uint8)
+        for k, i in enumerate(indices):
+            try:
+                pixels[k] = super().images([i], size, crop_fraction)[0]
+            except FileError as problem:
+                self.problems[int(i)] = str(problem)
+        return pixels
+
+
 def photo_paths(arguments: Sequence[str | PathLike]) -> list[Path]:
     """Photos as they are given; of a folder, the photos in it, by their suffixes."""
     paths = []

@@ -86,9 +86,11 @@ class Conv2D(Windowed, Affine):
         dz = dz.reshape(len(x) * OH, OW * F)
 
         def work(blocks: Iterator[tuple[slice, np.ndarray]]) -> np.ndarray:
-            dW2d = xp_of(x).zeros((self.params["W"][..., 0].size, F), x.dtype)
+            dW2d, product = xp_of(x).zeros((2, self.params["W"][..., 0].size, F), x.dtype)
             for rows, cols in blocks:
-                dW2d += cols.T @ dz[rows].reshape(-1, F)  # (KH·KW·C, M)·(M, F)
+                cols = threads.stacked(cols, F)
+                for X, dZ in zip(cols, dz[rows].reshape(*cols.shape[:2], F), strict=True):
+                    dW2d += xp_of(x).matmul(X.T, dZ, out=product)  # (KH·KW·C, M)·(M, F)
             return dW2d
 
         return sum(ops.share_columns(work, x, self.windows(x.shape)))
@@ -134,13 +136,8 @@ def convolve(x: np.ndarray, W: np.ndarray, window: ops.Window, algorithm: str,
              finish: Callable[[np.ndarray, slice], None] = lambda z, filters: None) -> np.ndarray:
     """x (N, H, Wd, C), W (KH, KW, C, F) -> z (N, OH, OW, F), finished (ops.im2col_gemm)."""
     algorithm = choose(x, W, window) if algorithm == "auto" else algorithm
-    if algorithm == "im2col":
-        return ops.im2col_gemm(x, W, window, finish)
-    if algorithm == "winograd" and device_of(x) != "cpu":
-        raise ArgumentError(f'Conv2D: expected x on cpu for algorithm "winograd", received it on '
-                            f'{device_of(x)}. Use algorithm="auto".')
-    if algorithm == "winograd":
-        return winograd(x, W, window, finish)
+    if algorithm != "implicit_gemm":
+        return (winograd if algorithm == "winograd" else ops.im2col_gemm)(x, W, window, finish)
     z = ops.implicit_gemm(x, W, window)
     finish(z, slice(None))
     return z

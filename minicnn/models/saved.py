@@ -16,11 +16,14 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) ->
     input_shape: for files that leave height or width open. Raises FileError for anything else.
     """
     layers, shape, name, metadata, note = weights.read_model(path, input_shape)
-    recipe = metadata.get("preprocessing")
+    recipe, classes = metadata.get("preprocessing"), metadata.get("classes")
     try:
+        if not isinstance(classes, (list, type(None))) or not all(
+                isinstance(one, str) for one in classes or []):
+            raise TypeError("classes are a list of names")
         model = Sequential(layers, shape, None, name, recipe and Preprocessing(**recipe),
-                           metadata.get("classes"))
-    except (TypeError, ValueError) as error:  # ArgumentErrors are ValueErrors
+                           classes)
+    except (TypeError, ValueError, OverflowError) as error:  # ArgumentErrors are ValueErrors
         raise FileError(f"{path}: expected classes and preprocessing that fit the network, "
                         f"received others ({error}).") from error
     model.weights_note = note

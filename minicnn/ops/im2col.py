@@ -73,10 +73,8 @@ def col2im(cols: np.ndarray, dx: np.ndarray, window: Window, rows: slice | None 
         return dx
     (images, source), pads = sources(dx.shape, window, rows)
     part = dx[images, source]
-    N, H, Wd, _ = part.shape
-    (top, bottom), (left, right) = pads
-    padded = np.zeros((N, H + top + bottom, Wd + left + right, C), dx.dtype)
-    cols = cols.reshape(N, -1, OW, KH, KW, C)
+    padded = pad(np.zeros(part.shape, dx.dtype), pads)
+    cols = cols.reshape(len(part), -1, OW, KH, KW, C)
     SH, SW = window.strides
     for p in range(KH):
         for q in range(KW):
@@ -131,8 +129,8 @@ def im2col_gemm(x: np.ndarray, W: np.ndarray, window: Window,
 
     def work(blocks: Iterator[tuple[slice, np.ndarray]]) -> None:
         for rows, cols in blocks:
-            part = z[rows].reshape(-1, F)
-            xp_of(x).matmul(cols, W2d, out=part)  # (M, KH·KW·C)·(KH·KW·C, F)
+            part, cols = z[rows].reshape(-1, F), threads.stacked(cols, F)
+            xp_of(x).matmul(cols, W2d, out=part.reshape(*cols.shape[:2], F))  # (…, KH·KW·C)·(…, F)
             finish(part, slice(None))
 
     share_columns(work, x, window)
@@ -153,8 +151,13 @@ def implicit_gemm(x: np.ndarray, W: np.ndarray, window: Window) -> np.ndarray:
         launch("implicit_gemm", (-(-M // TILE), -(-F // TILE), 1), x, W, z, M, F,
                *window.geometry(x.shape), block=(16, 16, 1))
         return z
-    z = None
-    for k, tap in taps(pad(x, window.pads), window):
-        product = threads.matmul(tap.reshape(-1, tap.shape[3]), W[divmod(k, window.kernel[1])])
-        z = product if z is None else np.add(z, product, out=z)
+    z, most, workers = np.empty((N * OH, OW * F), x.dtype), BLOCK_ELEMENTS["cpu"], threads.count()
+
+    def work(some: Sequence[slice]) -> None:
+        for rows in some:
+            (images, source), pads = sources(x.shape, window, rows)
+            z[rows] = sum(tap.reshape(-1, len(W[0, 0])) @ W[divmod(k, window.kernel[1])] for k, tap
+                          in taps(pad(x[images, source], pads), window)).reshape(-1, OW * F)
+
+    threads.share(work, threads.row_blocks(N, OH, OW * max(W.shape[2:]), most, workers), workers)
     return z.reshape(N, OH, OW, F)

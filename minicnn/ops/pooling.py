@@ -42,13 +42,10 @@ def max_pool(x: np.ndarray, window: Window, with_switches: bool = True
     y = switches = None
     for k, tap in taps(pad(x, window.pads, -np.inf), window):
         if y is None:
-            y = tap.copy()
-            if with_switches:
-                switches = np.zeros(y.shape, kind)
+            y, switches = tap.copy(), np.zeros(tap.shape, kind) if with_switches else None
             continue
-        if with_switches:
-            larger = (tap > y) * kind(k)  # strictly: the first maximum stays
-            np.maximum(switches, larger, out=switches)
+        if with_switches:  # strictly larger: the first maximum stays
+            np.maximum(switches, (tap > y) * kind(k), out=switches)
         np.maximum(y, tap, out=y)
     return y, switches
 

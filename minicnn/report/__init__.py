@@ -1,15 +1,16 @@
-"""Files a person opens: figures and tables of a run."""
+"""Files a person opens: figures and tables of a run, and pages that hold them together."""
 
+from .evaluations import scores_of, write_evaluation
 from .figures import confusion, curves
+from .run_page import write_run_page
 from .runs import (
     CHECKPOINTS,
     FILES,
     resumed_folder,
     run_folder,
     write_csv,
-    write_evaluation,
     write_run,
 )
 
 __all__ = ["CHECKPOINTS", "FILES", "confusion", "curves", "resumed_folder", "run_folder",
-           "write_csv", "write_evaluation", "write_run"]
+           "scores_of", "write_csv", "write_evaluation", "write_run", "write_run_page"]

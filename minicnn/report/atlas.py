@@ -1,17 +1,13 @@
 """One page that holds what the layers see: for a projector, a phone, and a machine without network.
 
 Is asked: which patches of these photos excite a map most, and what in them? What becomes of one
-photo on its way? Why this answer? The page is atlas.html with the numbers and pictures put in as
-JSON; its script writes every text with textContent, so names of files and classes stay text.
+photo on its way? Why this answer? The page is atlas.html; see pages.py.
 
 Source: Zeiler & Fergus 2014, figure 2, for the rows of nine patches with their projections.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +18,6 @@ from .. import drawing
 from ..arrays import to_cpu
 from ..data import Dataset
 from ..errors import ArgumentError, whole
-from ..files import write_text
 from ..model import Sequential
 from ..visualize import cam, gradients
 from ..visualize.attribution import Attribution
@@ -31,6 +26,7 @@ from ..visualize.photos import Photos, Progress, as_dataset, silent
 from ..visualize.results import writable
 from ..visualize.targets import chosen_layers, has_classes, photo_input
 from ..visualize.top_patches import top_patches
+from .pages import as_uri, heat_picture, write_page
 
 JOURNEY_MAPS = 6
 LAYER_STEPS = 100  # steps of progress a layer counts; a method counts 10
@@ -90,10 +86,7 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
             "layers": rows, "answers": answers, "summary": model.summary(),
             "photo": {"name": str(name), "picture": as_uri(pixels)},
             "journey": journey(model, to_cpu(x), chosen), "outputs": outputs(model, to_cpu(x))}
-    template = Path(__file__).with_name("atlas.html").read_text("utf-8")
-    text = json.dumps(page, allow_nan=False).replace("<", "\\u003c")  # no tag begins in the JSON
-    write_text(path, template.replace("{{DATA}}", text, 1))
-    return path
+    return write_page(path, "atlas.html", page)
 
 
 # Tab 1: what the maps look for
@@ -218,27 +211,3 @@ def signed_picture(x: np.ndarray) -> np.ndarray:
     if x.shape[-1] != 3:
         x = np.repeat(x.sum(axis=-1, keepdims=True), 3, axis=-1)
     return np.rint(255 * drawing.stretched(x)).astype(np.uint8)
-
-
-def heat_picture(values: np.ndarray, over: np.ndarray | None = None) -> np.ndarray:
-    """A map (h, w) in the colours of drawing.show_map, over a photo of that size or alone."""
-    from matplotlib import colormaps
-
-    most = np.abs(values).max()
-    if (values < 0).any():
-        picture = colormaps["RdBu_r"](values / (2 * most) + 0.5)[..., :3]
-    else:
-        picture = colormaps["magma"]((values - values.min()) / np.ptp(values))[..., :3]
-    if over is not None:
-        picture = 0.6 * picture + 0.4 * over.mean(axis=-1, keepdims=True) / 255
-    return np.rint(255 * picture).astype(np.uint8)
-
-
-def as_uri(picture: np.ndarray) -> str:
-    """uint8 (h, w, 3) -> a data URI: PNG up to 32 pixels, which are shown as squares, else JPEG."""
-    from PIL import Image
-
-    kind = "png" if max(picture.shape[:2]) <= 32 else "jpeg"
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, kind, **({"quality": 86} if kind == "jpeg" else {}))
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,12 +1,10 @@
 """One page about a folder of photos: what is in it, and what is wrong with it, before a training.
 
-The page is folder_page.html with numbers and pictures put in as JSON; its script writes every text
-with textContent, so names of files and classes stay text.
+The page is folder_page.html; see pages.py.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Dataset, Fingerprints, was_turned
-from ..files import write_text
-from .atlas import as_uri
+from .pages import thumbnail, write_page
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
 SHOWN = 40  # groups of a finding that are shown as pictures; the others are named
-SIDE = 160  # pixels of the longer side of a picture
 TINY = 64  # the size that `minicnn train` cuts photos to
 UNEVEN = 3  # largest class over smallest that is worth a word
 
@@ -127,7 +123,7 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset, found:
 
     title: the folder's name. parts: of each photo, None where there is no split. Raises FileError.
     """
-    path, unread = Path(path), set(found.unread)
+    unread = set(found.unread)
     each = min(SAMPLES, max(1, 50 * SAMPLES // len(data.classes)))
     samples = [[i for i in members if i not in unread][:each]
                for members in data.shuffled(0).values()]
@@ -135,7 +131,7 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset, found:
     wanted |= {i for one in said for g in one.groups[:SHOWN] for i in g[:SAMPLES]} - unread
     pictures = {}
     for done, i in enumerate(sorted(wanted), 1):
-        pictures[i] = _picture(data.read(i))
+        pictures[i] = thumbnail(data.read(i))
         if progress:
             progress(done, len(wanted))
 
@@ -159,19 +155,7 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset, found:
                                       "photos": [photo(i, k < SHOWN and j < SAMPLES)
                                                  for j, i in enumerate(g)]}
                                      for k, g in enumerate(one.groups)]} for one in said]}
-    template = Path(__file__).with_name("folder_page.html").read_text("utf-8")
-    text = json.dumps(page, allow_nan=False).replace("<", "\\u003c")  # no tag begins in the JSON
-    write_text(path, template.replace("{{DATA}}", text, 1))
-    return path
-
-
-def _picture(pixels: np.ndarray) -> str:
-    """A photo (H, W, 3) as a data URI, its longer side 160 pixels at most."""
-    from PIL import Image
-
-    photo = Image.fromarray(pixels)
-    photo.thumbnail((SIDE, SIDE))
-    return as_uri(np.asarray(photo))
+    return write_page(path, "folder_page.html", page)
 
 
 def _sizes(sizes: np.ndarray) -> str:

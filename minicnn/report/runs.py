@@ -14,11 +14,12 @@ from ..data.splits import write_split
 from ..drawing import save
 from ..errors import FileError
 from ..files import replacing
-from ..training import Evaluation, Trained, set_weights, weights_of
-from .figures import confusion, curves
+from ..training import Trained, set_weights, weights_of
+from .figures import curves
 
-FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "confusion.png",
-         "predictions.csv")
+FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "predictions.csv",
+         "scores.json", "confusion.png", "confusion_percent.png", "roc.png", "precision_recall.png",
+         "calibration.png", "batch.png", "predictions.png", "worst.png", "report.html")
 CHECKPOINTS = "checkpoints"  # a folder that is there as long as the run is not done
 AT_FIRST = ("history.csv", "split.csv", "run.json")  # what a run writes before it learns
 
@@ -92,9 +93,8 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> No
 
 
 def write_run(folder: Path, run: Trained, parts: dict[str, Dataset], held_out: str) -> None:
-    """Writes FILES: the model, its history and curves, what it says of the held-out photos, and
-    who was where; last.h5 where the model has the weights of an epoch before the last, lr.png where
-    the step size was looked for.
+    """Writes the model, its history and curves, and who was where; last.h5 where the model has the
+    weights of an epoch before the last, lr.png where the step size was looked for.
 
     parts: "train", "test", and "validation" where the best epoch was chosen. held_out: what the
     test photos are called.
@@ -115,16 +115,3 @@ def write_run(folder: Path, run: Trained, parts: dict[str, Dataset], held_out: s
               zip(epochs, *history.values(), strict=True))
     curves(history, folder / "curves.png", "validation" if "validation" in parts else held_out)
     write_split(folder / "split.csv", parts)
-    write_evaluation(folder, run.evaluation, parts["test"], held_out)
-
-
-def write_evaluation(folder: Path, result: Evaluation, data: Dataset, held_out: str) -> None:
-    """Writes predictions.csv and confusion.png."""
-    low, high = result.interval
-    confusion(result.confusion, data.classes, folder / "confusion.png",
-              f"{result.right} of {len(data)} {held_out} photos right\n"
-              f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
-    write_csv(folder / "predictions.csv", ["photo", "true", "predicted", *data.classes],
-              ([name, data.classes[t], data.classes[p], *(f"{value:.6f}" for value in row)]
-               for name, t, p, row in zip(data.names, data.labels, result.predicted,
-                                          result.probabilities, strict=True)))

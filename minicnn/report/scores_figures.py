@@ -30,8 +30,14 @@ NAMED = 6  # curves with a colour and a name; where there are more, those of the
 
 
 def percent(value: float, _: object = None) -> str:
-    """0.5 -> "50 %"."""
-    return f"{100 * value:.0f} %"
+    """0.5 -> "50 %", 0.925 -> "92.5 %"."""
+    return f"{100 * value:.3g} %"
+
+
+def by_recall(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """pr_curve with recall, its x axis, first."""
+    precision, recall, thresholds = pr_curve(p, positive)
+    return recall, precision, thresholds
 
 
 def roc(result: Evaluation, path: Path, threshold: float | None = None) -> None:
@@ -52,16 +58,12 @@ def roc(result: Evaluation, path: Path, threshold: float | None = None) -> None:
 def precision_recall(result: Evaluation, path: Path, threshold: float | None = None) -> None:
     """Precision against recall as a PNG, in steps: of the second of two classes, else of each class
     against the rest. threshold: of the second of two classes; its point is marked."""
-    def points(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        precision, recall, thresholds = pr_curve(p, positive)
-        return recall, precision, thresholds
-
     figure = new_figure(8.4, 5.6)
     ax = figure.subplots()
     if len(result.classes) == 2:
         share = (result.labels == 1).mean()
         ax.axhline(share, color="grey", ls=":", lw=2, label=f"{share:.3f}  chance")
-    _class_curves(ax, result, points, average_precision, {"lw": 2.5, "drawstyle": "steps-pre"},
+    _class_curves(ax, result, by_recall, average_precision, {"lw": 2.5, "drawstyle": "steps-pre"},
                   threshold)
     ax.set(xlabel="recall (share of the class that is found)",
            ylabel="precision (share of the found that is right)",
@@ -69,17 +71,23 @@ def precision_recall(result: Evaluation, path: Path, threshold: float | None = N
     _finish(ax, path, "average precision")
 
 
+def ranked(result: Evaluation, area: Callable) -> tuple[np.ndarray, list[int], int]:
+    """(The area of each class (K,), the classes that have a curve, the lowest area first, how many
+    of them are named): of two classes the second alone."""
+    areas = one_versus_rest(result.probabilities, result.labels, area)
+    drawn = [int(k) for k in np.argsort(areas, kind="stable") if np.isfinite(areas[k])
+             and (k == 1 or len(areas) != 2)]
+    return areas, drawn, len(drawn) if len(drawn) <= NAMED + 1 else NAMED
+
+
 def _class_curves(ax: Axes, result: Evaluation, points: Callable, area: Callable, look: dict,
                   threshold: float | None) -> None:
     """points(p, positive) -> (x, y, thresholds), a line a class: the lowest areas with a colour."""
     two = len(result.classes) == 2
-    areas = one_versus_rest(result.probabilities, result.labels, area)
-    drawn = [k for k in np.argsort(areas, kind="stable") if np.isfinite(areas[k])]
-    drawn = [k for k in drawn if k == 1] if two else drawn
+    areas, drawn, named = ranked(result, area)
     if not drawn:
         ax.text(0.5, 0.5, "no curve: it needs photos\nof a class and of others", ha="center",
                 va="center", transform=ax.transAxes)
-    named = len(drawn) if len(drawn) <= NAMED + 1 else NAMED
     looks = zip(COLOURS, cycle(STYLES), strict=False)
     for rank, k in enumerate(drawn):
         x, y, thresholds = points(result.probabilities[:, k], result.labels == k)

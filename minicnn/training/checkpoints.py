@@ -20,7 +20,7 @@ from ..files import room_for
 from ..layers import Layer
 from ..model import Sequential
 from ..weights import new_h5, opened
-from ..weights.reading import array, member
+from ..weights.hdf5 import array, judge, member
 from .best import set_weights, weights_of
 from .callbacks import Callback
 
@@ -188,4 +188,6 @@ def read_state(path: Path) -> dict:
         return {key: whole(part) for key, part in value.items()}
 
     with opened(path) as (file, _):
-        return whole(json.loads(member(file, "state", path)[()].tobytes()))
+        state = member(file, "state", path)
+        judge([state], path)
+        return whole(json.loads(state[()].tobytes()))

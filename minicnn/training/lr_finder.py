@@ -32,6 +32,11 @@ class LearningRates(drawing.Drawn):
     smooth: np.ndarray
     suggestion: float
 
+    @property
+    def top(self) -> float:
+        """Where the axis of the losses ends, that their fall is seen."""
+        return 1.5 * float(max(self.smooth[:max(2, len(self.smooth) // 2)].max(), self.losses[0]))
+
     def figure(self) -> Figure:
         """The loss over the step size, and where it falls fastest."""
         figure = drawing.new_figure(9, 5)
@@ -41,8 +46,7 @@ class LearningRates(drawing.Drawn):
         ax.axvline(self.suggestion, color=drawing.ORANGE, ls="--", lw=2,
                    label=f"falls fastest: {self.suggestion:.2g}")
         ax.set(xscale="log", xlabel="step size", ylabel="loss")
-        top = max(self.smooth[:max(2, len(self.smooth) // 2)].max(), self.losses[0])
-        ax.set_ylim(0, 1.5 * top)
+        ax.set_ylim(0, self.top)
         ax.grid(alpha=0.3)
         ax.legend()
         return figure

@@ -29,7 +29,8 @@ def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, flo
                             f"received {right} and {n}.")
     centre = (right + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * np.sqrt(right * (n - right) / n + z * z / 4)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    p = right / n  # within, whatever the rounding: at 0 and n it is an end of the interval
+    return max(0.0, min(p, float(centre - half))), min(1.0, max(p, float(centre + half)))
 
 
 def class_probabilities(y: np.ndarray) -> np.ndarray:

@@ -95,6 +95,11 @@ class Recipe:
         """The layer of the cut."""
         return self.cut or f"{self.finetune or 'block4'}_pool"
 
+    def fed(self, train: Dataset) -> Dataset:
+        """What the network is given of these photos: random views of them, or themselves."""
+        return Augmented(train, Augment.parse(self.augment), self.views, self.seed
+                         ) if self.augment else train
+
 
 @dataclass
 class Trained(Drawn):
@@ -192,9 +197,7 @@ def _two_phases(model: Sequential, train: Dataset, test: Dataset, recipe: Recipe
                 validation: Dataset | None, callbacks: Sequence[Callback],
                 checkpoints: Checkpoints | None) -> Trained:
     watched = test if validation is None else validation
-    seen, loss = train, loss_for(len(train.classes))
-    if recipe.augment:
-        seen = Augmented(train, Augment.parse(recipe.augment), recipe.views, recipe.seed)
+    seen, loss = recipe.fed(train), loss_for(len(train.classes))
     if recipe.class_weights:
         loss.class_weight = class_weights(train)
     frozen, top = model.split()

@@ -4,6 +4,7 @@
     Grad-CAM++       w_k = Σ_ij α_ijk max(G_ijk, 0)                       Chattopadhay et al. 2018
                      α = G² / (2 G² + G³ Σ_ij A_ijk)   (0 where G is 0)
     Layer-CAM        L = Σ_k max(G_k, 0) · A_k, place by place                   Jiang et al. 2021
+    HiResCAM         L = Σ_k G_k · A_k, place by place                       Draelos & Carin 2020
     Score-CAM        w = softmax_k(S(x · M_k) − S(0)), no gradient               Wang et al. 2020
                      M_k = A_k enlarged to the photo and stretched to 0 … 1
     guided Grad-CAM  max(Grad-CAM, 0), enlarged, times guided backprop       Selvaraju et al. 2017
@@ -60,6 +61,16 @@ def layer_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
         return (np.maximum(G, 0) * A).sum(axis=-1)
 
     return _by_gradient("Layer-CAM", combined, model, image, target, layer, sign)
+
+
+def hires_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
+              layer: str | None = None, sign: str = "both") -> Attribution:
+    """HiResCAM: Grad-CAM without the mean. Where ReLU, pooling and one Dense follow the layer, the
+    values of its places add up to the score but for the bias: what is shown has decided. Grad-CAM
+    may show the contrary there, since a Dense weighs each place by itself. Otherwise as grad_cam.
+    """
+    return _by_gradient("HiResCAM", lambda A, G: (G * A).sum(axis=-1), model, image, target, layer,
+                        sign)
 
 
 def guided_grad_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,

@@ -1,7 +1,8 @@
 """Weights and models in and out of Keras' HDF5 files, and VGG16's own.
 
-Read reading.py (which arrays a file holds), assigning.py (which layer each belongs to), config.py
-(the architecture), writing.py, pretrained.py.
+Read reading.py (which arrays a file holds), hdf5.py (what is judged before it is taken from a
+stranger's file), assigning.py (which layer each belongs to), config.py (the architecture),
+writing.py, pretrained.py.
 """
 
 from .assigning import assign

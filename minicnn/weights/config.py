@@ -25,6 +25,7 @@ from ..layers import (
     Sigmoid,
     Softmax,
 )
+from .hdf5 import MOST
 
 MODELS = ("Sequential", "Functional", "Model")
 # What minicnn's layers always are; a config that says otherwise computes something else.
@@ -83,7 +84,7 @@ def layers_from_config(config: dict, path: str | PathLike) -> tuple[list[Layer],
     try:
         return _layers(config, path)
     except (ArgumentError, KeyError, IndexError, TypeError, ValueError, AttributeError,
-            RecursionError) as error:
+            ArithmeticError, RecursionError) as error:
         raise FileError(f"{path}: expected Keras' description of a network, but reading stopped at "
                         f"{type(error).__name__}: {error}") from error
 
@@ -93,6 +94,9 @@ def _layers(config: dict, path) -> tuple[list[Layer], tuple | None]:
     shape, zeros = None, None  # zeros: what a ZeroPadding2D just before adds above, and to the left
     for entry, trainable in _chain(config, path, True):
         kind, c = entry["class_name"], entry["config"]
+        if not isinstance(c["name"], str) or len(layers) == MOST:
+            raise FileError(f"{path}: expected at most {MOST:,} layers, each with a text as name, "
+                            f"received {len(layers) + 1:,}, one of them {c['name']!r}.")
         where = f"{path}: layer {c.get('name')!r}"
         batch = c.get("batch_shape") or c.get("batch_input_shape")
         if shape is None and batch:

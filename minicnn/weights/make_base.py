@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FileError, MiniCNNError
+from .hdf5 import array, member, strings
 from .pretrained import BASE
-from .reading import array, member, opened, strings
+from .reading import opened
 
 SOURCE_SHA256 = "6cab8b1d95d0fe327366995e8fd43b84789f3c982eee15b5070dac3e4ed9d803"
 ATTRIBUTES = {

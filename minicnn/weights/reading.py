@@ -7,24 +7,42 @@
     F      /layers/dense/vars/0                   Keras 3 .weights.h5; F′ is F in a zip, .keras;
                                                   F″ says _layer_checkpoint_dependencies for layers
 
-Only numbers are taken, and only from inside the file: no pickle, no code, no link that leads out.
+Only numbers are taken, and only from inside the file (hdf5.py): no pickle, no code.
 Source: Keras' saving/legacy_h5_format.py, saving/saving_lib.py.
 """
 
 from __future__ import annotations
 
-import io
+import json
 import re
+import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import FileError
+from .hdf5 import (
+    INFLATION,
+    MOST,
+    SMALL,
+    TEXT,
+    count,
+    dataset,
+    has,
+    judge,
+    keys,
+    member,
+    numbers,
+    strings,
+    text,
+    too_large,
+)
 
 if TYPE_CHECKING:  # h5py is imported where it is used: `import minicnn` stays fast
     import h5py
@@ -32,9 +50,8 @@ if TYPE_CHECKING:  # h5py is imported where it is used: `import minicnn` stays f
 ZIP = b"PK\x03\x04"
 # What h5py, zipfile and json raise on a damaged file.
 DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, EOFError,
-          zipfile.BadZipFile)
+          ArithmeticError, zipfile.BadZipFile, zlib.error, struct.error, MemoryError)
 DEEPEST = 8        # models inside models; a hard link to a folder above would go on for ever
-INFLATION = 1100   # gzip makes at most 1032 bytes out of one
 
 
 class Weights(list):
@@ -47,6 +64,18 @@ class Weights(list):
 
     backend = ""
     ordered = True
+    met = 0
+
+    def add(self, name: str | None, arrays: list) -> None:
+        """A layer of the file and its arrays."""
+        self.append((name, arrays))
+        self.count(len(arrays))
+
+    def count(self, more: int) -> None:
+        """Raises ValueError where layers and arrays, which links may multiply, become too many."""
+        self.met += more
+        if self.met > MOST:
+            raise ValueError(f"expected at most {MOST:,} arrays, received more")
 
 
 def read_weights(path: str | PathLike) -> Weights:
@@ -68,20 +97,20 @@ def opened(path: str | PathLike) -> Iterator[tuple]:
     import h5py
 
     try:
-        with open(path, "rb") as raw:
+        with open(path, "rb") as raw, ExitStack() as stack:
             head = raw.read(8)
-        if head.startswith(ZIP):
-            with zipfile.ZipFile(path) as archive:
-                architecture = archive.read("config.json").decode()
-                source = io.BytesIO(archive.read("model.weights.h5"))
-        elif h5py.is_hdf5(path):
-            source, architecture = path, None
-        else:
-            raise FileError(f"{path}: expected an HDF5 file (Keras' .h5, .weights.h5) or .keras, "
-                            f"received {Path(path).stat().st_size:,} bytes that begin with "
-                            f"{head!r}; download it again?")
-        with h5py.File(source, "r") as file:
-            yield file, architecture or text(file.attrs.get("model_config"))
+            if head.startswith(ZIP):
+                folder = stack.enter_context(TemporaryDirectory())
+                source, architecture = _unpacked(raw, path, folder)
+            elif h5py.is_hdf5(path):
+                source, architecture = path, None
+            else:
+                size = Path(path).stat().st_size
+                raise FileError(f"{path}: expected an HDF5 file (Keras' .h5, .weights.h5) or "
+                                f".keras, received {size:,} bytes that begin with {head!r}; "
+                                f"download it again?")
+            with h5py.File(source, "r") as file:
+                yield file, architecture or text(file, "model_config")
     except FileNotFoundError as error:
         raise FileError(f"{path}: expected a file, found none; check the name.") from error
     except (PermissionError, IsADirectoryError) as error:
@@ -94,44 +123,78 @@ def opened(path: str | PathLike) -> Iterator[tuple]:
                         f"it may be cut short or damaged, download it again?") from error
 
 
+def _unpacked(raw: BinaryIO, path: str | PathLike, folder: str) -> tuple[Path, str]:
+    """-> (the HDF5 file of a .keras archive, in a folder for it, and its JSON text); of the other
+    entries nothing is unpacked."""
+    raw.seek(max(0, raw.seek(0, 2) - 70_000))
+    tail = raw.read()
+    end = len(tail) - 22 if tail[-22:].startswith(b"PK\5\6") else tail.rfind(b"PK\5\6")
+    directory = int.from_bytes(tail[end + 12:end + 16], "little")  # zipfile reads it at once
+    if directory > TEXT or tail[end - 20:end].startswith(b"PK\6\7"):
+        raise too_large(f"{path}: the archive's directory", directory, TEXT)
+    with zipfile.ZipFile(raw) as archive:
+        for name, most in (("config.json", TEXT),
+                           ("model.weights.h5", max(SMALL, INFLATION * raw.seek(0, 2)))):
+            found = [entry for entry in archive.infolist() if entry.filename == name]
+            if len(found) != 1:
+                raise FileError(f"{path}: expected one {name} in it, found {len(found)}; save it "
+                                f"again.")
+            if found[0].file_size > most:
+                raise too_large(f"{path}: {name}", found[0].file_size, most)
+            with archive.open(found[0]) as packed, open(Path(folder, name), "wb") as file:
+                shutil.copyfileobj(packed, file)
+    return Path(folder, "model.weights.h5"), Path(folder, "config.json").read_text("utf-8")
+
+
+def json_of(text: str) -> Any:
+    """What a JSON text says; NaN and Infinity, which JSON lacks, raise ValueError."""
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} in JSON")
+    return json.loads(text, parse_constant=refuse)
+
+
 def weights_in(file: h5py.File, path: str | PathLike) -> Weights:
     """The arrays of an open h5py.File, whichever its layout."""
-    root = member(file, "model_weights", path) if "model_weights" in file else file  # D, E
+    root = member(file, "model_weights", path) if has(file, "model_weights") else file  # D, E
     weights = Weights()
     if "nb_layers" in root.attrs:
-        weights.extend(_numbered(root, path))
+        _add_numbered(weights, root, path)
     elif strings(root, "layer_names") is not None:
         _add_named(weights, root, path)
     elif _container(root):
         _add_counted(weights, root, path, {})
     else:
         raise FileError(f"{path}: expected one of Keras' layouts (layer_names, model_weights or "
-                        f"layers), received the groups {', '.join(root) or 'none'}.")
-    weights.backend = text(root.attrs.get("backend")) or ""
+                        f"layers), received the groups {', '.join(keys(root)) or 'none'}.")
+    judge([data for _, layer in weights for data in layer], path)
+    for _, layer in weights:  # in place: an open dataset keeps a cache
+        layer[:] = [numbers(data, path) for data in layer]
+    weights.backend = text(root, "backend") or ""
     return weights
 
 
-def _numbered(root, path) -> Iterator[tuple]:
+def _add_numbered(weights: Weights, root, path) -> None:
     """Layout A: /layer_{k}/param_{p}; the numbers count layers without parameters too."""
-    for k in range(int(root.attrs["nb_layers"])):
+    for k in range(count(root, "nb_layers")):
         layer = member(root, f"layer_{k}", path)
-        count = int(layer.attrs.get("nb_params", 0))
-        if count:
-            yield None, [array(layer, f"param_{p}", path) for p in range(count)]
+        arrays = count(layer, "nb_params")
+        if arrays:
+            weights.add(None, [dataset(layer, f"param_{p}", path) for p in range(arrays)])
 
 
 def _add_named(weights: Weights, root, path) -> None:
     """Layouts B to E: layer_names and weight_names give the order; HDF5 sorts by alphabet."""
     for name in strings(root, "layer_names"):
         layer = member(root, name, path)
-        folders: dict[str, list[np.ndarray]] = {}
+        folders: dict[str, list[h5py.Dataset]] = {}
         for weight in strings(layer, "weight_names") or []:
-            folders.setdefault(weight.rpartition("/")[0], []).append(array(layer, weight, path))
+            folders.setdefault(weight.rpartition("/")[0], []).append(
+                dataset(layer, weight, path))
         for folder, arrays in folders.items():
             # One folder: the layer's own, whatever it is called (a layer may have been renamed).
             # Several: a model inside the model, one folder for each of its layers, those that
             # may train first.
-            weights.append((name if len(folders) == 1 else folder.rpartition("/")[2], arrays))
+            weights.add(name if len(folders) == 1 else folder.rpartition("/")[2], arrays)
             weights.ordered &= len(folders) == 1
 
 
@@ -142,11 +205,12 @@ def _add_counted(weights: Weights, root, path, homes: dict[str, str], depth: int
     homes: the model in which each class has been met.
     """
     layers = member(root, _container(root), path)
-    for key in sorted(layers, key=_class_and_number):  # conv2d_2 before conv2d_10
+    weights.count(depth and len(layers))
+    for key in sorted(keys(layers), key=_class_and_number):  # conv2d_2 before conv2d_10
         layer = member(layers, key, path)
-        arrays = member(layer, "vars", path) if "vars" in layer else {}
+        arrays = member(layer, "vars", path) if has(layer, "vars") else {}
         if len(arrays):
-            name = text(arrays.attrs.get("name"))
+            name = text(arrays, "name")
             kind = _class_and_number(key)[0]
             # Which comes first, a model's own conv2d or that of a model inside it?
             weights.ordered &= homes.setdefault(kind, layers.name) == layers.name
@@ -154,7 +218,7 @@ def _add_counted(weights: Weights, root, path, homes: dict[str, str], depth: int
                 raise FileError(f"{path}: {layer.name} carries no layer's name, so its place in "
                                 f"the network is unknown; save the file again with Keras 3.6 or "
                                 f"newer.")
-            weights.append((name, [array(arrays, n, path) for n in sorted(arrays, key=int)]))
+            weights.add(name, [dataset(arrays, n, path) for n in sorted(keys(arrays), key=int)])
         if _container(layer):
             if depth == DEEPEST:
                 raise FileError(f"{path}: expected at most {DEEPEST} models inside one another, "
@@ -164,67 +228,11 @@ def _add_counted(weights: Weights, root, path, homes: dict[str, str], depth: int
 
 def _container(group) -> str | None:
     """What layout F calls the folder of a model's layers; None where there is none."""
-    return next((key for key in ("layers", "_layer_checkpoint_dependencies") if key in group), None)
+    return next((key for key in ("layers", "_layer_checkpoint_dependencies")
+                 if has(group, key)), None)
 
 
 def _class_and_number(key: str) -> tuple[str, int]:
     """"conv2d_10" -> ("conv2d", 10), "conv2d" -> ("conv2d", 0)."""
     kind, _, number = re.fullmatch(r"(.*?)(_(\d+))?", key, re.DOTALL).groups()
     return kind, int(number or 0)
-
-
-def member(group: h5py.Group, name: str, path: str | PathLike) -> h5py.Group | h5py.Dataset:
-    """group[name], step by step along "a/b/c", through hard links only.
-
-    Soft and external links could lead to another file of the reader's disk.
-    """
-    import h5py
-
-    for part in name.split("/"):
-        if not isinstance(group, h5py.Group) or part not in group:
-            raise FileError(f"{path}: expected {name!r} in {group.name}, found nothing there; the "
-                            f"file is incomplete, download or save it again.")
-        link = group.get(part, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise FileError(f"{path}: {group.name} leads to {part!r} by a {type(link).__name__}; "
-                            f"minicnn reads only what lies in the file itself.")
-        group = group[part]
-    return group
-
-
-def array(group: h5py.Group, name: str, path: str | PathLike) -> np.ndarray:
-    """The dataset group[name] as native float32 (from 16 and 32 bits) or float64."""
-    import h5py
-
-    data = member(group, name, path)
-    where = f"{path}: {data.name}"
-    if not isinstance(data, h5py.Dataset):
-        raise FileError(f"{where}: expected an array, received a group.")
-    if data.is_virtual or data.external:
-        raise FileError(f"{where}: its numbers lie in another file; minicnn reads only what lies "
-                        f"in the file itself.")
-    if data.dtype.kind != "f" or data.dtype.itemsize not in (2, 4, 8):
-        raise FileError(f"{where}: expected floats of 16, 32 or 64 bits, received {data.dtype}.")
-    stored = data.id.get_storage_size()
-    if data.nbytes > 2**26 and data.nbytes > INFLATION * stored:
-        raise FileError(f"{where}: claims {data.nbytes:,} bytes but holds {stored:,}; the file is "
-                        f"damaged or made to fill the memory.")
-    return np.asarray(data[()], np.float64 if data.dtype.itemsize == 8 else np.float32)
-
-
-def strings(group: h5py.Group, name: str) -> list[str] | None:
-    """A list-of-strings attribute, whole or split into name0, name1, …; None where it is absent."""
-    attrs = group.attrs
-    if name in attrs:
-        return [text(value) for value in attrs[name]]  # empty lists come back as float64 arrays
-    parts: list[str] = []
-    k = 0
-    while f"{name}{k}" in attrs:
-        parts += [text(value) for value in attrs[f"{name}{k}"]]
-        k += 1
-    return parts if k else None
-
-
-def text(value: bytes | str | None) -> str | None:
-    """A string attribute, which is bytes or str depending on the file's age."""
-    return value.decode() if isinstance(value, bytes) else value

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..arrays import to_cpu
-from ..errors import ArgumentError, FileError
+from ..errors import ArgumentError, FileError, is_whole
 from ..files import replacing
 from ..layers import Layer
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
-from .reading import opened, text, weights_in
+from .hdf5 import text
+from .reading import json_of, opened, weights_in
 
 KERAS_VERSION = "3.15.1"  # the Keras whose layouts these are
 KERAS_NAMES = {"W": "kernel", "b": "bias"}
@@ -100,21 +101,23 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
         if architecture is None:
             raise FileError(f"{path}: holds weights but no architecture; build the network and "
                             f"call load_weights.")
-        config = json.loads(architecture)
-        metadata = json.loads(text(file.attrs.get("minicnn")) or "{}")
+        config, metadata = json_of(architecture), json_of(text(file, "minicnn") or "{}")
         entries = weights_in(file, path)
     layers, shape = layers_from_config(config, path)
     shape = tuple(input_shape or shape or ())
     if not shape or None in shape:
         raise FileError(f"{path}: leaves the input's size open ({shape or 'no shape'}); give "
                         f"input_shape=(height, width, channels).")
+    if not all(is_whole(n, 1) for n in shape):
+        raise FileError(f"{path}: expected an input of whole numbers (height, width, channels), "
+                        f"received {shape}; the file is damaged.")
     if not isinstance(metadata, dict):
         raise FileError(f"{path}: expected a JSON object in the attribute minicnn, received "
                         f"a {type(metadata).__name__}.")
     sentence = assign(layers, shape, entries, path)
     inner = config["config"]
     name = inner.get("name") if isinstance(inner, dict) else None
-    return layers, shape, name or "model", metadata, sentence
+    return layers, shape, name if isinstance(name, str) else "model", metadata, sentence
 
 
 @contextmanager

@@ -5,55 +5,12 @@ chromium-driver, and selenium. Ends with 1 at the first claim that fails. SHOTS:
 screenshots.
 """
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
-import numpy as np
-from selenium import webdriver
+from chromium import EVIL, check_pages, claim, press, size
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-
-ROOT = Path(__file__).resolve().parents[2]
-EVIL = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 1'>"
-passed = 0
-
-
-def claim(text, holds):
-    """Counts a claim; the first that fails ends the run."""
-    global passed
-    if not holds:
-        print(f"failed: {text}\n{passed} passed, 1 failed")  # noqa: T201
-        sys.exit(1)
-    passed += 1
-
-
-def browser(dark=False):
-    """Headless Chromium that prefers dark or light."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage",
-                     *["--no-sandbox"] * (os.geteuid() == 0)):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = os.environ.get("CHROMEDRIVER", "/usr/bin/chromedriver")
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
-        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
-    return chrome
-
-
-def size(chrome, width, height):
-    """The size of the page itself, phones too: a window is never as narrow."""
-    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
-
-
-def press(chrome, *keys):
-    """Keys to whatever has the focus."""
-    for key in keys:
-        chrome.switch_to.active_element.send_keys(key)
 
 
 def open_panels(chrome):
@@ -63,7 +20,6 @@ def open_panels(chrome):
 
 def small_page(folder):
     """The atlas of an untrained network of one sigmoid output, with markup for names."""
-    sys.path.insert(0, str(ROOT))
     import minicnn as mc
     from minicnn.report.atlas import write_atlas
 
@@ -72,24 +28,6 @@ def small_page(folder):
     data = mc.data.sample("test", ["sandal", "sneaker"], 6)
     data.names = [EVIL + str(i) for i in range(len(data))]
     return write_atlas(folder / "atlas.html", model, data, maps=3)
-
-
-def check_loading(chrome, page):
-    """No error, no script of a name, nothing from elsewhere, every picture decoded."""
-    chrome.get(page.resolve().as_uri())
-    severe = [e["message"] for e in chrome.get_log("browser")]
-    claim(f"the console is empty, not {severe}", severe == [])
-    claim("no name has become a script", chrome.execute_script("return window.bad") is None)
-    claim("no name has become an element", not chrome.find_elements(By.CSS_SELECTOR, "[onerror]"))
-    claim("the title names the model", chrome.title.startswith("What the layers see: "))
-    requests = chrome.execute_script(
-        "return performance.getEntriesByType('resource').map(e => e.name)"
-        ".filter(name => !name.startsWith('data:'))")
-    claim(f"nothing is loaded from elsewhere, not {requests}", requests == [])
-    broken = chrome.execute_async_script(
-        "const done = arguments[0]; Promise.allSettled([...document.images].map(i => i.decode()))"
-        ".then(all => done([all.length, all.filter(one => one.status !== 'fulfilled').length]))")
-    claim(f"pictures are there and decode: {broken}", broken[0] > 0 and broken[1] == 0)
 
 
 def check_tabs(chrome):
@@ -149,22 +87,6 @@ def check_dialog(chrome):
     claim("the button closes", not dialog.is_displayed())
 
 
-def brightness(chrome):
-    """Mean of the background's red, green and blue."""
-    found = chrome.execute_script("return getComputedStyle(document.body).backgroundColor")
-    return np.mean([int(part) for part in found[found.index("(") + 1:-1].split(",")[:3]])
-
-
-def check_theme(chrome, dark):
-    """As the machine prefers; the button turns it, and turns it back."""
-    claim(f"dark is {dark}, as preferred", (brightness(chrome) < 80) == dark)
-    button = chrome.find_element(By.ID, "theme")
-    button.click()
-    claim("the button turns it", (brightness(chrome) < 80) != dark)
-    button.click()
-    claim("and back", (brightness(chrome) < 80) == dark)
-
-
 def check_widths(chrome, shots, name):
     """No view is wider than a phone, a projector or a large screen."""
     for width, height in ((390, 844), (1280, 720), (1920, 1080)):
@@ -185,25 +107,19 @@ def check_widths(chrome, shots, name):
         press(chrome, Keys.ESCAPE)
 
 
+def check(chrome, shots, name):
+    """All of it, in light or in dark."""
+    claim("the title names the model", chrome.title.startswith("What the layers see: "))
+    check_tabs(chrome)
+    check_dialog(chrome)
+    check_widths(chrome, shots, name)
+
+
 def main(arguments):
     """Checks a page in light and in dark."""
     shots = arguments[1] if len(arguments) > 1 else None
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(arguments[0]) if arguments else small_page(Path(folder))
-        for dark in (False, True):
-            chrome = browser(dark)
-            try:
-                size(chrome, 1280, 720)
-                check_loading(chrome, page)
-                check_tabs(chrome)
-                check_dialog(chrome)
-                check_theme(chrome, dark)
-                check_widths(chrome, shots, "dark" if dark else "light")
-                errors = [e["message"] for e in chrome.get_log("browser")]
-                claim(f"the console is still empty, not {errors}", errors == [])
-            finally:
-                chrome.quit()
-    print(f"{passed} passed, 0 failed")  # noqa: T201
+    pages = (lambda folder: Path(arguments[0])) if arguments else small_page
+    check_pages({"atlas": (pages, check)}, shots)
 
 
 if __name__ == "__main__":

@@ -8,30 +8,20 @@ no warning, at most 5 s and 300 MB more than before. Only libtiff may say on std
 its handler of errors cannot be reached through Pillow. Prints a table; exits with 1 for a failure.
 """
 
-import argparse
 import io
-import json
-import os
 import re
 import struct
-import subprocess
 import sys
-import tempfile
-import threading
-import time
 import zlib
-from collections import Counter
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from minicnn.data import read_image
 from minicnn.errors import FileError
+from tests import fuzzing
 
-SECONDS, MEGABYTES = 5, 300
-ROOT = Path(__file__).parents[2]
-HANG = 60  # seconds after which a child is ended
+KINDS = "photos"
 LIBTIFF = re.compile(r"(\w+|tempfile\.tif): .+")
 
 
@@ -89,7 +79,7 @@ def saved(photo, kind, **options):
     return file.getvalue()
 
 
-def photos():
+def seeds():
     """{name: content}: every format that is read, in its modes and ways of saving."""
     rows, columns = np.mgrid[:40, :56]
     pixels = np.stack([rows * 6, columns * 4, (rows * columns) % 256], -1).astype(np.uint8)
@@ -149,45 +139,6 @@ def interlaced(pixels):
 
 
 # ---- the damage
-def flip(x, rng):
-    for at in rng.integers(0, 8 * len(x), rng.integers(1, 16)):
-        x[at // 8] ^= 1 << at % 8
-
-
-def flip_head(x, rng):
-    x[rng.integers(0, min(len(x), 200))] ^= 1 << int(rng.integers(8))
-
-
-def truncate(x, rng):
-    del x[rng.integers(0, len(x)):]
-
-
-def overwrite(x, rng):
-    at, size = rng.integers(0, len(x)), rng.integers(1, 64)
-    x[at:at + size] = (bytes([rng.choice([0, 255])]) * size if rng.random() < 0.5
-                       else rng.bytes(size))
-
-
-def insert(x, rng):
-    at = rng.integers(0, len(x))
-    x[at:at] = rng.bytes(rng.integers(1, 600))
-
-
-def delete(x, rng):
-    at = rng.integers(0, len(x))
-    del x[at:at + rng.integers(1, 64)]
-
-
-def swap(x, rng):
-    a, b, c, d = sorted(rng.integers(0, len(x) + 1, 4))
-    x[a:d] = x[c:d] + x[b:c] + x[a:b]
-
-
-def repeat(x, rng):
-    a, b = sorted(rng.integers(0, len(x) + 1, 2))
-    x[a:a] = x[a:b] * int(rng.integers(1, 20))
-
-
 def resize(x, rng):
     """A number of the header, of 16 or 32 bits, either end first, becomes an awkward one."""
     size, order = int(rng.choice([2, 4])), str(rng.choice(["big", "little"]))
@@ -215,7 +166,7 @@ def swap_chunks(x, rng):
         x[:] = head + b"".join(parts)
 
 
-DAMAGE = (flip, flip_head, truncate, overwrite, insert, delete, swap, repeat, resize, swap_chunks)
+DAMAGE = (*fuzzing.SIMPLE, resize, swap_chunks)
 
 
 def repaired(x):
@@ -242,18 +193,6 @@ def mutant(number, seed, seeds):
 
 
 # ---- the judge
-def peak():
-    """The most memory, in MB, since the last call; without /proc since the beginning."""
-    try:
-        text = Path("/proc/self/status").read_text()
-        Path("/proc/self/clear_refs").write_text("5")
-        return int(text.split("VmHWM:")[1].split()[0]) / 1e3
-    except OSError:
-        import resource
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-            1e6 if sys.platform == "darwin" else 1e3)
-
-
 def judge(path):
     """What read_image makes of a file: "read", "refused", or what is wrong."""
     try:
@@ -269,96 +208,9 @@ def judge(path):
     return "read" if right else f"wrong size: {pixels.shape} for {declared}"
 
 
-def child(first, last, seed, folder):
-    """Says of each number, on stdout, that it begins and how it ends."""
-    seeds, path, written = photos(), Path(folder) / "photo", 0
-    for content in seeds.values():
-        path.write_bytes(content)
-        read_image(path)
-    base = peak()
-    base = max(base, peak())
-    for number in range(first, last):
-        print(json.dumps([number]), flush=True)
-        name, done, content = mutant(number, seed, seeds)
-        path.write_bytes(content)
-        peak()
-        begin = time.perf_counter()
-        outcome = judge(path)
-        seconds, more = time.perf_counter() - begin, peak() - base
-        said, written = os.pread(2, 10_000, written).decode(), os.fstat(2).st_size  # it is a file
-        if said and (content[:2] not in (b"II", b"MM")
-                     or not all(map(LIBTIFF.match, said.splitlines()))):
-            outcome = f"output: {said}"
-        outcome = "slow" if seconds > SECONDS else "memory" if more > MEGABYTES else outcome
-        print(json.dumps([number, name, done, outcome, seconds, more]), flush=True)
-
-
-def run(count, seed=0, patch=""):
-    """[[number, photo, damage, outcome, seconds, MB], …] of so many photos, in their order.
-
-    patch: Python for the child to run first, in which `fuzz` is this module.
-    """
-    rows = []
-    while len(rows) < count:
-        with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "err", "w+") as err:
-            code = (f"from tests.data import fuzz\n{patch}\n"
-                    f"fuzz.child({len(rows)}, {count}, {seed}, {folder!r})")
-            with subprocess.Popen([sys.executable, "-W", "error", "-c", code], text=True,
-                                  stdout=subprocess.PIPE, stderr=err, cwd=ROOT,
-                                  env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
-                begun = follow(process, rows)
-            if not begun and process.returncode:
-                raise RuntimeError((Path(folder) / "err").read_text())
-        if begun:
-            name, done, _ = mutant(len(rows), seed, photos())
-            outcome = "hang" if process.returncode == -9 else f"crash {process.returncode}"
-            rows.append([len(rows), name, done, outcome, 0.0, 0.0])
-    return rows
-
-
-def follow(process, rows):
-    """Adds what a child says to rows, and ends it when it says nothing for too long. -> whether it
-    has begun a photo without an end."""
-    begun = False
-    while True:
-        timer = threading.Timer(HANG, process.kill)
-        timer.start()
-        line = process.stdout.readline()
-        timer.cancel()
-        if not line:
-            return begun
-        row = json.loads(line)
-        begun = len(row) == 1
-        if not begun:
-            rows.append(row)
-
-
-def failures(rows):
-    return [row for row in rows if row[3] not in ("read", "refused")]
-
-
-def table(rows):
-    """A line for each format, and one of all."""
-    lines = [f"{'format':<8} {'photos':>7} {'read':>6} {'refused':>8} {'failed':>7} "
-             f"{'slowest':>9} {'memory':>8}"]
-    formats = list(dict.fromkeys(row[1].split()[0] for row in rows))
-    for kind in [*formats, "all"]:
-        part = [row for row in rows if kind in ("all", row[1].split()[0])]
-        counts = Counter(row[3] for row in part)
-        lines.append(f"{kind:<8} {len(part):>7,} {counts['read']:>6,} {counts['refused']:>8,} "
-                     f"{len(failures(part)):>7} {max(row[4] for row in part):>7.2f} s "
-                     f"{max(row[5] for row in part):>5.0f} MB")
-    return "\n".join(lines)
+def allowed(content, said):
+    return content[:2] in (b"II", b"MM") and all(map(LIBTIFF.match, said.splitlines()))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    begin, rows = time.time(), run(args.count, args.seed)
-    print(table(rows))
-    print(f"{len(rows)} photos in {time.time() - begin:.0f} s, seed {args.seed}")
-    for row in failures(rows):
-        print(*row)
-    sys.exit(1 if failures(rows) else 0)
+    fuzzing.main(sys.modules[__name__], 5000)

@@ -33,7 +33,7 @@ from minicnn.data import (
 )
 from minicnn.errors import FileError
 
-from .fuzz import adobe_rgb, chunk, linear_grey, odd_inks, photos
+from .fuzz import adobe_rgb, chunk, linear_grey, odd_inks, seeds
 
 PATTERN = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
 
@@ -213,7 +213,7 @@ def blank_png(width, height):
             + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
 
 
-SMALL_GIF = photos()["gif"]
+SMALL_GIF = seeds()["gif"]
 BOMBS = {
     "png": blank_png(2**31 - 1, 2**31 - 1), "png below the limit": blank_png(9000, 9000),
     "gif": SMALL_GIF[:6] + b"\xff\xff\xff\xff" + SMALL_GIF[10:],
@@ -247,7 +247,7 @@ def test_plain_photos_of_16_megapixels_are_no_bombs(tmp_path):
 
 def test_files_larger_than_any_photo_are_not_read(tmp_path):
     path = tmp_path / "huge.webp"
-    path.write_bytes(photos()["webp"])
+    path.write_bytes(seeds()["webp"])
     os.truncate(path, 1 << 40)  # sparse: no byte on the disk
     tracemalloc.start()
     with assert_refused("huge.webp: expected a photo of at most", "1099511627776 bytes"):

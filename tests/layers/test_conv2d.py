@@ -1,5 +1,7 @@
 """Conv2D: by hand, by naive loops, by PyTorch, over all its geometries."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -11,16 +13,17 @@ from reference import (
     assert_close,
     assert_refused,
     blocks_of,
-    conv2d,
     geometries,
     laid_out,
     on_device,
     output_shape,
     pads_of,
 )
+from reference import conv2d as by_loops
 
+from minicnn import ops
 from minicnn.arrays import to_cpu
-from minicnn.layers import Conv2D
+from minicnn.layers import Conv2D, conv2d
 
 from .cases import built, run
 
@@ -73,7 +76,7 @@ def test_conv_matches_pytorch_in_float32(geometry, F, algorithm):
 @given(geometries(), st.integers(1, 2), algorithms)
 def test_conv_matches_naive_loops(geometry, F, algorithm):
     layer, x, dy, pads = drawn(geometry, F, algorithm=algorithm)
-    expected = conv2d(x, layer.params["W"], layer.params["b"], dy, layer.strides, pads)
+    expected = by_loops(x, layer.params["W"], layer.params["b"], dy, layer.strides, pads)
     for a, b in zip(run(layer, x, dy), expected, strict=True):
         assert_close(a, b)
 
@@ -147,6 +150,22 @@ def test_blocks_change_no_result(budget, rng):
     with blocks_of(budget):
         for a, b in zip(run(layer, x, dy), whole, strict=True):
             assert_close(a, b, rtol=1e-13)
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("algorithm", ["im2col", "implicit_gemm", "winograd"])
+def test_the_algorithm_that_is_named_computes_y_and_dx(algorithm, rng, monkeypatch):
+    called = []
+
+    def recorded(name, function, *arguments):
+        called.append(name)
+        return function(*arguments)
+
+    for place, name in (ops, "im2col_gemm"), (ops, "implicit_gemm"), (conv2d, "winograd"):
+        monkeypatch.setattr(place, name, functools.partial(recorded, name, getattr(place, name)))
+    layer = built(Conv2D(2, 3, algorithm=algorithm), (1, 6, 7, 3), rng)
+    run(layer, array(rng, 1, 6, 7, 3), array(rng, 1, 4, 5, 2))
+    assert called == [algorithm.replace("im2col", "im2col_gemm")] * 2
 
 
 def test_an_empty_batch_comes_through(rng):

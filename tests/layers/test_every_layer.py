@@ -15,7 +15,15 @@ from reference import (
 )
 
 from minicnn.arrays import device_of, xp_of
-from minicnn.layers import Layer
+from minicnn.layers import (
+    Conv2D,
+    Dense,
+    Dropout,
+    GlobalAveragePool2D,
+    Layer,
+    MaxPool2D,
+    ReLU,
+)
 
 from .cases import IMAGES, LAYERS, ROWS, built, run
 
@@ -115,6 +123,15 @@ def test_backward_needs_a_forward(make, shape, rng):
 
 
 @every_layer
+def test_a_layer_that_is_moved_has_forgotten_what_forward_kept(make, shape, rng):
+    layer, x, dy = ready(make, shape, rng)
+    run(layer, x, dy)
+    layer.to(device_of(x))
+    inner = getattr(layer, "activation", None)
+    assert layer.cache is None and (inner is None or inner.cache is None)
+
+
+@every_layer
 @pytest.mark.parametrize("wrong", [
     lambda x: x.astype(np.int64), lambda x: x.astype(np.uint8), lambda x: x.astype(np.float16),
     lambda x: x.astype(complex), lambda x: x.astype(">f4"), lambda x: x.tolist(), lambda x: None],
@@ -175,6 +192,17 @@ def test_a_layer_that_was_not_built_says_so(make, shape, rng):
         layer.forward(array(rng, *shape))
 
 
+@with_parameters
+def test_a_built_layer_is_not_built_again_for_another_shape(make, shape, rng):
+    layer = make()
+    layer.build(shape[1:], rng)
+    before, W = dict(layer.params), layer.params["W"].shape
+    with assert_refused(layer.name, f"W of shape {(*W[:-2], 9, W[-1])}", f"found {W}", "new layer"):
+        layer.build((*shape[1:-1], 9), rng)
+    layer.build(shape[1:], rng)
+    assert all(layer.params[key] is before[key] for key in before)
+
+
 @pytest.mark.cpu_only
 @every_layer
 def test_repr_is_the_call_that_makes_the_layer(make, shape, rng):
@@ -200,3 +228,21 @@ def test_a_layer_of_ones_own_is_told_what_is_missing(rng):
     for call in (Half().forward, Half().backward):
         with assert_refused("half", "Half"):
             call(array(rng, 2, 3))
+
+
+def test_a_layer_of_ones_own_gets_its_gradients_by_its_backward(rng):
+    class Scale(Layer):
+        def backward(self, dy):
+            self.grads = {"a": (dy * dy).sum()}
+
+    layer, dy = Scale(), array(rng, 2, 3)
+    layer.backward_params(dy)
+    assert_close(layer.grads["a"], (dy * dy).sum())
+
+
+@pytest.mark.cpu_only
+def test_window_is_what_one_output_looks_at():
+    assert ReLU().window == Dropout(0.5).window == ((1, 1), (1, 1))
+    assert Conv2D(2, (3, 2), (1, 4)).window == ((3, 2), (1, 4))
+    assert MaxPool2D((3, 2)).window == ((3, 2), (3, 2))
+    assert Dense(3).window is GlobalAveragePool2D().window is None

@@ -130,6 +130,7 @@ def test_global_average_pool_is_the_mean_of_each_channel(rng):
 @pytest.mark.parametrize("arguments, words", [
     (dict(padding=2), ["padding smaller than the window", "2"]),
     (dict(padding=(0, 3), pool_size=(4, 3)), ["padding smaller than the window", "(0, 3)"]),
+    (dict(padding=(4, 0), pool_size=(4, 3)), ["padding smaller than the window", "(4, 0)"]),
     (dict(padding="full"), ["'full'"]), (dict(padding=-1), ["-1"]),
     (dict(pool_size=0), ["pool_size", "0"]), (dict(pool_size=2.0), ["pool_size", "2.0"]),
     (dict(strides=0), ["strides", "0"])], ids=str)

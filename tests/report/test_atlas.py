@@ -13,7 +13,7 @@ from reference import assert_refused
 import minicnn as mc
 from minicnn.errors import MiniCNNError
 from minicnn.report import atlas
-from minicnn.report.atlas import METHODS, chosen_layers, heat_picture, write_atlas
+from minicnn.report.atlas import METHODS, chosen_layers, heat_picture, notice, write_atlas
 
 EVIL = "</script><script>window.bad = 1</script>"
 
@@ -185,3 +185,14 @@ def test_colours_tell_the_signs_apart():
     assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50 and white.min() > 235
     dark, bright = heat_picture(np.array([[0.0, 1.0]]))[0].astype(int)
     assert dark.sum() < 50 < 500 < bright.sum()
+
+
+def test_what_to_look_for_goes_by_how_much_of_the_photo_a_patch_covers():
+    for field, words in [((5, 5), "an edge"), ((16, 16), "an edge"), ((18, 18), "small parts"),
+                         ((92, 92), "small parts"), ((112, 92), "half of the photo")]:
+        assert words in notice(field, (224, 224))
+
+
+def test_a_signed_picture_of_one_channel_is_grey_and_zero_is_mid_grey():
+    x = np.array([[[0.0], [2.0], [-2.0]]])
+    assert atlas.signed_picture(x)[0].tolist() == [[128] * 3, [255] * 3, [0] * 3]

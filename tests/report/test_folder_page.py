@@ -160,8 +160,8 @@ def test_copies_stand_side_by_side_and_large_photos_are_shrunk(tmp_path):
 
 
 def test_photos_beyond_the_shown_ones_are_named(tmp_path, monkeypatch):
-    made, picture = [], folder_page._picture
-    monkeypatch.setattr(folder_page, "_picture", lambda x: (made.append(x), picture(x))[1])
+    made, picture = [], folder_page.thumbnail
+    monkeypatch.setattr(folder_page, "thumbnail", lambda x: (made.append(x), picture(x))[1])
     monkeypatch.setattr(folder_page, "SHOWN", 2)
     items = [photo(k % 5) for k in range(10)] + [photo(7)] * 12
     page = written(tmp_path / "r.html", items, [0] * 10 + [1] * 12)

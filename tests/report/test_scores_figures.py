@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minicnn.report.scores_figures import calibration, comparison, precision_recall, roc
+from minicnn.report.scores_figures import calibration, comparison, percent, precision_recall, roc
 from minicnn.training import Evaluation, calibration_curve, pr_curve, roc_auc, roc_curve
 
 
@@ -164,6 +164,11 @@ def test_comparison_shows_each_runs_curve_and_its_interval(drawn, tmp_path):
     np.testing.assert_allclose([bar[:, 0] for bar in bars], [[0.6, 0.8], [0.5, 0.75], [0.9, 1]])
     assert [text.get_text() for text in right.texts] == ["70.0 %", "60.0 %", "100.0 %"]
     assert_inside(drawn[0])
+
+
+def test_ticks_between_whole_percents_are_not_rounded():
+    assert [percent(value) for value in (0, 0.3, 0.925, 0.975, 1)] == [
+        "0 %", "30 %", "92.5 %", "97.5 %", "100 %"]
 
 
 def test_comparison_of_runs_without_epochs_says_so(drawn, tmp_path):

@@ -26,6 +26,13 @@ def test_wilson_interval_equals_published_values(right, n, interval):
     assert wilson_interval(right, n) == pytest.approx(interval, abs=1e-4)
 
 
+def test_wilson_interval_holds_the_share_to_the_last_bit():
+    for n in range(1, 80):
+        for right in (0, 1, n - 1, n):
+            low, high = wilson_interval(right, n)
+            assert 0 <= low <= right / n <= high <= 1
+
+
 @pytest.mark.parametrize("right, n", [(-1, 5), (6, 5), (0, 0)])
 def test_wilson_interval_refuses_impossible_counts(right, n):
     with pytest.raises(ArgumentError, match="0 ≤ right ≤ n"):

@@ -15,13 +15,14 @@ from minicnn.visualize.cam import (
     grad_cam,
     grad_cam_pp,
     guided_grad_cam,
+    hires_cam,
     layer_cam,
     score_cam,
 )
 from minicnn.visualize.gradients import guided_backprop
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting (forward|backward|full)")
-ALL = [grad_cam, grad_cam_pp, layer_cam, guided_grad_cam, score_cam]
+ALL = [grad_cam, grad_cam_pp, layer_cam, hires_cam, guided_grad_cam, score_cam]
 RELU = {"conv1": 1, "conv2": 4}  # of the network in PyTorch
 
 
@@ -209,3 +210,24 @@ def test_score_cam_of_a_network_of_nan_says_so():
     model, _ = both()
     model["conv2"].params["W"] = model["conv2"].params["W"] * np.nan
     assert "not finite" in str(score_cam(model, photo(), 1))
+
+
+def test_hires_cam_adds_up_to_the_logit_where_one_dense_follows():
+    model = mc.Sequential([mc.Conv2D(5, 3, padding="same"), mc.ReLU(), mc.MaxPool2D(2),
+                           mc.Flatten(), mc.Dense(1), mc.Sigmoid()], (8, 6, 3), 3)
+    model["dense"].params["b"][:] = 0.7
+    x = np.random.default_rng(0).normal(size=(8, 6, 3)).astype(np.float32)
+    p = float(model.predict(x[None])[0, 0])
+    logit = np.log(p / (1 - p))
+    found = [hires_cam(model, x, target).values for target in (0, 1)]
+    assert found[1].sum() == pytest.approx(logit - 0.7, rel=1e-4)
+    assert_close(found[0], -found[1])
+    assert abs(grad_cam(model, x, 1).values.sum() - found[1].sum()) > 1e-3  # Grad-CAM does not
+
+
+@pytest.mark.parametrize("layer", RELU)
+def test_hires_cam_is_gradient_times_map_place_by_place(layer):
+    model, net = both()
+    A, G = maps_and_gradients(net, layer, 1)
+    assert_close(hires_cam(model, photo(), 1, layer=layer).values,
+                 enlarged((A * G).sum(axis=-1)), 1e-4)

@@ -89,6 +89,11 @@ def test_overlapping_max_pooling_sees_what_any_photo_can_send_through_it(rng):
         assert receptive_box(model, name, place) == (*seen.min(axis=0), *(seen.max(axis=0) + 1))
 
 
+def test_what_sees_the_whole_photo_has_the_photo_as_its_box():
+    model = mc.Sequential([mc.Conv2D(4, 3), mc.GlobalAveragePool2D(name="mean")], (12, 10, 3))
+    assert receptive_box(model, "mean", (0, 0)) == (0, 0, 12, 10)
+
+
 def test_bad_input_is_refused():
     model, _ = both()
     for arguments, words in [(("con2",), ("'con2'", "conv2")), (("conv2", 6), ("0 to 5",)),

@@ -60,6 +60,9 @@ def test_the_figure_has_a_pair_of_pictures_for_each_look_and_the_text_a_column(d
     result = evolution(data, epochs=(1, 3), maps=2)
     assert len(result.figure().axes) == 2 * 2 * 2 + 1
     assert str(result).splitlines()[1].split() == ["epoch", "1", "3"]
+    result.projections[1] *= 0  # a map that has died since
+    said = [text.get_text() for ax in result.figure().axes for text in ax.texts]
+    assert said.count("zero") == 2
 
 
 def test_evolution_refuses_epochs_that_do_not_rise_and_layers_without_maps(data):

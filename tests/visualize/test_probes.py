@@ -141,3 +141,10 @@ def test_bad_input_is_refused():
     model["c1"].params["b"][0] = np.nan
     with assert_refused("c1", "finite"):
         probes(model, data(), ["c1"])
+
+
+def test_photos_that_are_all_alike_are_answered_with_the_mean(rng):
+    Y = np.eye(3)[[0, 1, 1, 2]]
+    answers, strength = ridge(np.full((4, 4), 7.0), np.full((5, 4), 7.0), Y)
+    assert strength == 0
+    assert_same(answers, np.tile([0.25, 0.5, 0.25], (5, 1)))

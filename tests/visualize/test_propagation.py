@@ -8,6 +8,7 @@ from visualize.twins import both, nchw, nhwc, photo
 
 import minicnn as mc
 from minicnn.layers import Conv2D, MaxPool2D, ReLU
+from minicnn.layers.activations import ACTIVATIONS
 from minicnn.visualize.propagation import backward, score_gradient, through_relu
 from minicnn.visualize.targets import score_of
 
@@ -79,3 +80,16 @@ def test_no_gradient_of_a_parameter_is_computed():
 def test_another_rule_is_refused():
     with assert_refused("gradient, deconvnet, guided", "'lrp'"):
         backward([], np.zeros((1, 2)), "lrp")
+
+
+@pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
+def test_an_activation_within_a_layer_counts_as_one_behind_it(rule, rng):
+    x, dy = rng.normal(size=(2, 5)), rng.normal(size=(2, 3))
+    for kind in ("relu", "sigmoid", "softmax"):
+        apart = mc.Sequential([mc.Dense(3), ACTIVATIONS[kind]()], (5,)).layers
+        within = mc.Sequential([mc.Dense(3, activation=kind)], (5,)).layers
+        for layers in (apart, within):
+            y = x
+            for layer in layers:
+                y = layer.forward(y)
+        assert_same(backward(within, dy, rule), backward(apart, dy, rule))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reference import assert_same
+from reference import assert_refused, assert_same
 from visualize.twins import both, photo
 
 import minicnn as mc
@@ -97,3 +97,9 @@ def test_a_map_that_is_lost_in_deeper_networks_has_not_clearly_failed():
     result = Randomisation("m", "t", np.zeros((2, 2, 3), np.uint8), np.eye(2), ["a", "b", "c"],
                            np.zeros((3, 2, 2)), np.array([0.9, nan, nan]))
     assert "nor clearly failed" in result.verdict and "flat in 2" in result.verdict
+
+
+def test_a_network_without_weights_is_refused():
+    model = mc.Sequential([mc.MaxPool2D(2), mc.Flatten(), mc.Softmax()], (12, 10, 3))
+    with assert_refused("sequential", "layers with weights", "draw anew"):
+        randomisation_check(model, photo(), gradient)

@@ -1,6 +1,5 @@
 """Every layout, written by hand or by Keras itself, comes out bit for bit."""
 
-import io
 import zipfile
 
 import h5py
@@ -10,6 +9,8 @@ import pytest
 
 from minicnn.errors import FileError
 from minicnn.weights import read_weights
+
+from .layouts import NAMED, UNNAMED, archive, write_f, write_named
 
 # Keras on PyTorch, about itself.
 pytestmark = pytest.mark.filterwarnings(
@@ -38,75 +39,6 @@ def assert_same(entries, expected, with_names=True):
             assert a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def write_a(file, network):
-    file.attrs["nb_layers"] = 2 * len(network)
-    for k, (_, arrays) in enumerate(network):
-        file.create_group(f"layer_{2 * k}").attrs["nb_params"] = 0  # a padding or a pooling
-        group = file.create_group(f"layer_{2 * k + 1}")
-        group.attrs["nb_params"] = 2
-        for p, array in enumerate(arrays):
-            group[f"param_{p}"] = array
-
-
-def write_named(root, network, keys, encode=lambda names: names):
-    names = ["input_1", *(name for name, _ in network), "pool"]
-    root.attrs["layer_names"] = encode(names)
-    for name in names:
-        group = root.create_group(name)
-        arrays = dict(network).get(name, [])
-        weight_names = [key.format(name) for key in keys[:len(arrays)]]
-        group.attrs["weight_names"] = encode(weight_names) if weight_names else np.empty(0)
-        for key, array in zip(weight_names, arrays, strict=True):
-            group[key] = array
-
-
-def write_b(file, network):
-    write_named(file, network, ("{0}_W_1:0", "{0}_b_1:0"), lambda names: np.array(names, "S"))
-
-
-def write_c(file, network):
-    file.attrs.update({"backend": b"tensorflow", "keras_version": b"2.1.6"})
-    write_named(file, network, ("{0}/kernel:0", "{0}/bias:0"), lambda names: np.array(names, "S"))
-    file.create_group("top_level_model_weights").attrs["weight_names"] = np.empty(0)
-
-
-def write_c_renamed(file, network):
-    write_named(file, network, ("conv2d_7/kernel:0", "conv2d_7/bias:0"))
-
-
-def write_d(file, network):
-    file.attrs.update({"model_config": b"{}", "keras_version": b"2.15.0", "backend": b"tensorflow"})
-    write_c(file.create_group("model_weights"), network)
-
-
-def write_e(file, network):
-    file.attrs.update({"model_config": "{}", "keras_version": "3.15.1", "backend": "torch"})
-    write_named(file.create_group("model_weights"), network,
-                ("sequential/{0}/kernel", "sequential/{0}/bias"))
-
-
-def write_f(file, network, names=True, container="layers"):
-    file.create_group("vars")
-    counts = {}
-    for name, arrays in network:
-        kind = "conv2d" if arrays[0].ndim == 4 else "dense"
-        k = counts[kind] = counts.get(kind, -1) + 1
-        group = file.create_group(f"{container}/{kind}{f'_{k}' if k else ''}/vars")
-        if names:
-            group.attrs["name"] = name
-        for p, array in enumerate(arrays):
-            group[str(p)] = array
-    # A layer without arrays, and one with a seed: neither is a weight.
-    file.create_group(f"{container}/flatten/vars")
-    file[f"{container}/dropout/seed_generator/vars/0"] = np.zeros(2, np.uint32)
-
-
-NAMED = {"B": write_b, "C": write_c, "C, renamed": write_c_renamed, "D": write_d, "E": write_e,
-         "F": write_f}
-UNNAMED = {"A": write_a, "F before 3.6": lambda f, n: write_f(f, n, names=False),
-           "F of 2.13": lambda f, n: write_f(f, n, False, "_layer_checkpoint_dependencies")}
-
-
 @pytest.mark.parametrize("layout", NAMED)
 def test_layouts_with_names_come_out_bit_for_bit_and_in_order(tmp_path, network, layout):
     with h5py.File(tmp_path / "x.h5", "w") as file:
@@ -122,13 +54,7 @@ def test_layouts_without_names_come_out_bit_for_bit_and_in_order(tmp_path, netwo
 
 
 def test_a_keras_archive_is_read_from_its_member(tmp_path, network):
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        write_f(file, network)
-    with zipfile.ZipFile(tmp_path / "x.keras", "w") as archive:
-        archive.writestr("metadata.json", "{}")
-        archive.writestr("config.json", "{}")
-        archive.writestr("model.weights.h5", buffer.getvalue())
+    (tmp_path / "x.keras").write_bytes(archive(network))
     assert_same(read_weights(tmp_path / "x.keras"), network)
 
 
@@ -220,13 +146,13 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, network, write_keras1):
 
 def test_an_archive_cut_anywhere_or_lacking_a_member_is_refused(tmp_path):
     path = tmp_path / "x.keras"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", "{}")
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("config.json", "{}")
     with pytest.raises(FileError, match=r"model\.weights\.h5"):
         read_weights(path)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", "{}")
-        archive.writestr("model.weights.h5", b"no HDF5")
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("config.json", "{}")
+        out.writestr("model.weights.h5", b"no HDF5")
     whole = path.read_bytes()
     for length in range(4, len(whole) + 1, 11):
         path.write_bytes(whole[:length])
@@ -290,15 +216,6 @@ def test_a_group_in_an_arrays_place_is_refused(write_keras1):
         del file["a/a_b_1:0"]
         file.create_group("a/a_b_1:0")
     with pytest.raises(FileError, match="expected an array, received a group"):
-        read_weights(path)
-
-
-def test_an_array_that_claims_far_more_than_it_stores_is_refused(write_keras1):
-    path = write_keras1({"a": [np.zeros((2, 2)), np.zeros(2)]})
-    with h5py.File(path, "a") as file:
-        del file["a/a_b_1:0"]
-        file["a"].create_dataset("a_b_1:0", (2**36,), "f4", chunks=(2**20,))
-    with pytest.raises(FileError, match="claims 274,877,906,944 bytes but holds 0"):
         read_weights(path)
 
 

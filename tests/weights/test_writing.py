@@ -7,6 +7,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from reference import assert_refused
 
 from minicnn.errors import FileError
 from minicnn.layers import (
@@ -264,3 +265,10 @@ def test_a_layer_of_somebodys_own_is_kept_in_a_weights_file(tmp_path):
     write_weights(tmp_path / "x.weights.h5", [Own()])
     with h5py.File(tmp_path / "x.weights.h5") as file:
         assert file["layers/own/vars/0"][()].tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("name", ["m", "m.keras", "m.h5.txt"])
+def test_a_name_of_another_kind_of_file_is_refused(name, tmp_path):
+    with assert_refused("save", ".weights.h5", name):
+        build("dense only").save(tmp_path / name)
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,69 @@
+"""Data parallelism: the photos of a training step shared out among the threads.
+
+Threads that share the work of a layer wait for each other after every one, and what is too little
+to be shared (a pooling, a mask) one does alone. Here each goes through all layers, forward and
+back, with photos of its own and copies of the layers that share the weights; they meet twice: at
+the loss, and where their gradients are added, always in the same order. It pays where the weights,
+of which each has gradients of its own, are few beside the numbers that flow.
+
+Source: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+
+from . import layers, threads
+from .arrays import device_of
+
+EACH_BY_ITSELF = (layers.Conv2D, layers.MaxPool2D, layers.AveragePool2D, layers.GlobalAveragePool2D,
+                  layers.Flatten, layers.Dense, layers.ReLU, layers.Sigmoid, layers.Softmax)
+
+
+def parts(model: Any, x: np.ndarray) -> list:
+    """A copy of `model` for each thread, with the same weights; none where that does not pay, on a
+    GPU, or with layers that might mix photos or draw random numbers."""
+    workers = threads.count(device_of(x))
+    weights = sum(p.size for layer in model.layers for p in layer.params.values())
+    numbers = len(x) * sum(map(math.prod, model.shapes()))
+    if (workers < 2 or len(x) < 4 * workers or 4 * weights > numbers
+            or any(type(layer) not in EACH_BY_ITSELF for layer in model.layers)):
+        return []
+    return [model.view([_copied(layer) for layer in model.layers], model.input_shape)
+            for _ in range(workers)]
+
+
+def _copied(layer: layers.Layer) -> layers.Layer:
+    layer.cache = None  # what it kept is of another batch now
+    one = copy.copy(layer)
+    one.grads = {}
+    if getattr(one, "activation", None):
+        one.activation = copy.copy(one.activation)
+    return one
+
+
+def _pieces(parts: list, array: np.ndarray) -> list[tuple]:
+    return list(zip(parts, threads.cuts(len(array), len(array), len(parts)), strict=True))
+
+
+def forward(parts: list, x: np.ndarray) -> np.ndarray:
+    """x (N, …) -> y, each part with its photos."""
+    y = threads.share(lambda mine: [part.forward(x[some]) for part, some in mine],
+                      _pieces(parts, x), len(parts))
+    return np.concatenate(sum(y, []))
+
+
+def backward(model: Any, parts: list, dy: np.ndarray, input_gradient: bool) -> np.ndarray | None:
+    """dy -> dx or None; assigns the sums of the parts' gradients to the layers of model."""
+    for part in parts:
+        for layer, one in zip(model.layers, part.layers, strict=True):
+            one.trainable = layer.trainable
+    dx = threads.share(lambda mine: [part.backward(dy[some], input_gradient)
+                                     for part, some in mine], _pieces(parts, dy), len(parts))
+    for layer, *ones in zip(model.layers, *(part.layers for part in parts), strict=True):
+        layer.grads.update({key: sum(one.grads[key] for one in ones) for key in ones[0].grads})
+    return np.concatenate(sum(dx, [])) if input_gradient else None

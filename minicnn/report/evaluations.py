@@ -1,0 +1,96 @@
+"""What an evaluation leaves in a folder: predictions, every number, and the figures of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import write_text
+from ..training import (
+    Evaluation,
+    average_precision,
+    brier_score,
+    calibration_curve,
+    class_scores,
+    expected_calibration_error,
+    most_confused,
+    one_versus_rest,
+    roc_auc,
+)
+from .figures import confusion
+from .runs import write_csv
+from .scores_figures import calibration, precision_recall, roc
+
+SHOWN = 25  # classes of the table and of the confusion matrix
+
+
+def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], held_out: str = "",
+                     threshold: float | None = None) -> dict[str, Any]:
+    """Writes predictions.csv, scores.json, confusion.png, confusion_percent.png, roc.png,
+    precision_recall.png and calibration.png; returns scores_of the result.
+
+    names: of the photos. held_out: what they are called ("test", …). threshold: of the second of
+    two classes, where there is one. Of many classes the matrices have those that occur most.
+    """
+    classes, counts, scores = result.classes, result.confusion, scores_of(result, threshold)
+    rows = zip(names, result.labels, result.predicted, result.probabilities, strict=True)
+    write_csv(folder / "predictions.csv", ["photo", "true", "predicted", *classes],
+              ([name, classes[t], classes[k], *(f"{value:.6f}" for value in p)]
+               for name, t, k, p in rows))
+    write_text(folder / "scores.json",
+               json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    most = occurring(counts)
+    counts, few = counts[np.ix_(most, most)], [classes[k] for k in most]
+    low, high = result.interval
+    title = (f"{result.right} of {len(names)} {held_out}{' ' * bool(held_out)}photos right\n"
+             f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+    title += f"\nthe {SHOWN} classes that occur most" * (len(classes) > SHOWN)
+    shares = np.rint(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(int)
+    confusion(counts, few, folder / "confusion.png", title)
+    confusion(shares, few, folder / "confusion_percent.png", f"{title}\n% of the true class")
+    roc(result, folder / "roc.png", threshold)
+    precision_recall(result, folder / "precision_recall.png", threshold)
+    calibration(result, folder / "calibration.png")
+    return scores
+
+
+def occurring(counts: np.ndarray) -> np.ndarray:
+    """Of the classes of a confusion matrix the SHOWN that occur most, in their order."""
+    return np.sort(np.argsort(-counts.sum(axis=0) - counts.sum(axis=1), kind="stable")[:SHOWN])
+
+
+def scores_of(result: Evaluation, threshold: float | None = None) -> dict[str, Any]:
+    """Every number of the evaluation, as JSON takes it: None where it is undefined."""
+    p, labels, counts = result.probabilities, result.labels, result.confusion
+    table = dict(class_scores(counts)._asdict(), roc_auc=one_versus_rest(p, labels, roc_auc),
+                 average_precision=one_versus_rest(p, labels, average_precision))
+    there = table["support"] > 0
+    curve = calibration_curve(p, labels)
+    return plain({
+        "photos": len(labels), "right": result.right, "accuracy": result.accuracy,
+        "interval": result.interval, "threshold": threshold,
+        "per_class": {name: {key: column[k] for key, column in table.items()}
+                      for k, name in enumerate(result.classes)},
+        "mean_of_classes_with_photos": {key: column[there].mean()
+                                        for key, column in table.items() if key != "support"},
+        "expected_calibration_error": expected_calibration_error(p, labels),
+        "mean_confidence": p.max(axis=1).mean(), "brier_score": brier_score(p, labels),
+        "calibration": curve._asdict(), "confusion": counts,
+        "most_confused": [{"true": result.classes[i], "predicted": result.classes[j], "photos": n}
+                          for i, j, n in most_confused(counts)]})
+
+
+def plain(value: Any) -> Any:
+    """NumPy's arrays and numbers as Python's, NaN as None."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,219 @@
+"""The pages of `minicnn train` and `minicnn data` in real headless Chromium:
+`python tests/browser/check_reports.py [SHOTS [PAGE.html …]]`.
+
+Writes pages whose names are markup, of two classes and of many, and asks them for what Python has
+counted. Ends with 1 at the first claim that fails. SHOTS: a folder for screenshots, in which those
+of other pages are made, too.
+"""
+
+import base64
+import sys
+from pathlib import Path
+
+import numpy as np
+from chromium import EVIL, check_pages, check_width, claim, size
+from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+import minicnn as mc
+from minicnn.data import ImageFolder, near_duplicates, perceptual_hashes, read_image
+from minicnn.report import scores_of, write_run_page
+from minicnn.report.folder_page import findings, write_folder_page
+from minicnn.report.photos import fed_batch
+from minicnn.training import Evaluation, Recipe, choose_threshold
+
+TWO = ["sandal", EVIL]
+
+
+def evaluation(classes, of_each):
+    """Photos of these built-in classes, and probabilities of a network that is often wrong."""
+    data = mc.data.sample("test", classes, of_each)
+    rng = np.random.default_rng(4)
+    scores = rng.normal(size=(len(data), len(classes)))
+    scores[np.arange(len(data)), data.labels] += 1.3
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return data, Evaluation(p, data.labels, data.classes)
+
+
+def two_classes(folder):
+    """A run's page: markup for the names of a class, of photos, of a note, of a file."""
+    data, _ = evaluation(["sandal", "sneaker"], 20)
+    data.classes, data.names = TWO, [f"{i} {EVIL}" for i in range(len(data))]
+    result = two_classes.result = Evaluation(evaluation(["sandal", "sneaker"], 20)[1].probabilities,
+                                             data.labels, TWO)
+    model = mc.SmallCNN(10)
+    model.replace_head([mc.Dense(1), mc.Sigmoid()], classes=TWO)
+    history = {key: np.linspace(start, end, 12) for key, start, end in (
+        ("loss", 0.7, 0.1), ("accuracy", 0.5, 1), ("val_loss", 0.7, 0.4),
+        ("val_accuracy", 0.5, 0.8))}
+    (folder / "two").mkdir()
+    write_run_page(folder / "two", result, data, scores_of(result), model=model, held_out="test",
+                   rows={"VGG16, new head": result, "from scratch": result}, notes=[EVIL],
+                   skipped=[EVIL] * 11, history=history, watched="test",
+                   parts={"train": data, "test": data}, fed=fed_batch(model, data, Recipe()),
+                   options={"seed": 0, "folder": EVIL, "lr": None})
+    return folder / "two" / "report.html"
+
+
+def ten_classes(folder):
+    """The page of an evaluation: ten classes, no training."""
+    data, result = evaluation(["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
+                               "sneaker", "bag", "ankle boot"], 12)
+    ten_classes.result = result
+    (folder / "ten").mkdir()
+    write_run_page(folder / "ten", result, data, scores_of(result), model=mc.SmallCNN(10),
+                   rows={"SmallCNN": result}, options={"model": "m.h5"})
+    return folder / "ten" / "report.html"
+
+
+def photo_folder(folder):
+    """The page of a folder with copies, tiny, damaged and uneven photos."""
+    cat = read_image(mc.data.photos()["chelsea"])
+    for name, count in (("cats", 16), ("<img src=x onerror='window.bad = 1'>", 4)):
+        (folder / "photos" / name).mkdir(parents=True)
+        for k in range(count):
+            part = cat[15 * k:15 * k + 90 - 8 * (k % 5), 20 * k:20 * k + 120]
+            Image.fromarray(part).save(folder / "photos" / name / f"{k}.png")
+    first = folder / "photos" / "cats" / "0.png"
+    (first.parent / "copy.png").write_bytes(first.read_bytes())
+    whole = (first.parent / "1.png").read_bytes()
+    (first.parent / "1.png").write_bytes(whole[:len(whole) // 2])
+    data = ImageFolder(folder / "photos")
+    found = perceptual_hashes(data)
+    photo_folder.said = findings(data, found, near_duplicates(data, found), skipped=[EVIL])
+    return write_folder_page(folder / "folder.html", EVIL, data, found, photo_folder.said,
+                             ["train", "test"] * 10 + ["unreadable"])
+
+
+def shoot(chrome, path):
+    """The whole page as a picture."""
+    shot = chrome.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+    Path(path).write_bytes(base64.b64decode(shot["data"]))
+
+
+def check_sizes(chrome, shots, name):
+    """A phone, a projector, a large screen; the charts are drawn when the page is loaded."""
+    for width, height in ((390, 844), (1600, 900), (1920, 1080)):
+        size(chrome, width, height)
+        chrome.refresh()
+        check_width(chrome, name)
+        if shots:
+            shoot(chrome, f"{shots}/{name}-{width}.png")
+
+
+def cells(chrome, K):
+    """The matrix as the page shows it."""
+    return np.array([[int(chrome.find_element(By.ID, f"cell-{i}-{j}").text) for j in range(K)]
+                     for i in range(K)])
+
+
+def check_matrix(chrome, result):
+    """The counts are Python's; a click and Enter show a cell's photos; shares add up."""
+    K, counts = len(result.classes), result.confusion
+    claim("the matrix has Python's counts", (cells(chrome, K) == counts).all())
+    for i, j in ((0, 0), (1, 0), (K - 1, K - 1)):
+        cell = chrome.find_element(By.ID, f"cell-{i}-{j}")
+        cell.send_keys(Keys.ENTER) if i == j else cell.click()
+        gallery = chrome.find_element(By.ID, "gallery")
+        shown = gallery.find_elements(By.TAG_NAME, "figure")
+        claim(f"cell {i}, {j} shows its photos", len(shown) == counts[i, j] == int(
+            gallery.find_element(By.TAG_NAME, "h3").text.split()[0]))
+        claim("the cell is marked", chrome.find_element(By.ID, f"cell-{i}-{j}").get_attribute(
+            "aria-pressed") == "true")
+        claim("the focus has stayed", chrome.switch_to.active_element.get_attribute("id")
+              == f"cell-{i}-{j}")
+    chrome.find_element(By.ID, "shares").click()
+    share = chrome.find_element(By.ID, "cell-0-0").text
+    claim("shares are those of the label", share == f"{100 * counts[0, 0] / counts[0].sum():.0f} %")
+    chrome.find_element(By.ID, "shares").click()
+    pairs = chrome.find_elements(By.CSS_SELECTOR, "#confused button")
+    most = (counts * (1 - np.eye(K, dtype=int))).max()
+    claim("the most confused pair is named first", pairs[0].text.endswith(f": {most}"))
+    pairs[0].click()
+    claim("a click on it shows its photos", f"{most} photo" in chrome.find_element(
+        By.CSS_SELECTOR, "#gallery h3").text)
+
+
+def check_two(chrome, shots, name):
+    """A run's page of two classes: threshold, notes, photos."""
+    result = two_classes.result
+    claim("the title asks", chrome.title == f"sandal or {EVIL}?")
+    low, high = result.interval
+    claim("accuracy and interval are said", f"{result.right} of {len(result.labels)} test photos "
+          f"right: {100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} % to "
+          f"{100 * high:.1f} %)" in chrome.find_element(By.ID, "about").text)
+    for place, found in (("notes", 1), ("skipped", 11)):
+        claim(f"{place} are text", chrome.find_element(By.ID, place).get_attribute(
+            "textContent").count(EVIL) == found)
+    check_matrix(chrome, result)
+    p, positive = result.probabilities[:, 1], result.labels == 1
+    slider, marks = chrome.find_element(By.ID, "threshold"), set()
+
+    def agrees(what, threshold):
+        taken = p >= threshold
+        counts = [[(~taken & ~positive).sum(), (taken & ~positive).sum()],
+                  [(~taken & positive).sum(), (taken & positive).sum()]]
+        claim(f"{what}: the matrix follows", (cells(chrome, 2) == counts).all())
+        shown = [cell.text for cell in chrome.find_elements(By.CSS_SELECTOR, "#effects td")]
+        true, false = counts[1][1], counts[0][1]
+        claim(f"{what}: precision and recall follow, not {shown}", shown == [
+            str(true), str(counts[1][0]), str(false),
+            f"{100 * true / (true + false):.1f} %" if true + false else "–",
+            f"{100 * true / positive.sum():.1f} %", f"{100 * (taken == positive).mean():.1f} %"])
+        at = [(round(float(m.get_attribute("cx"))), round(float(m.get_attribute("cy"))))
+              for m in chrome.find_elements(By.CSS_SELECTOR, ".mark")
+              if m.get_attribute("visibility") == "visible"]
+        marks.update(at)
+
+    agrees("at the beginning", 0.5)
+    for threshold in (0.2, 0.731, 1.0, 0.0):
+        chrome.execute_script("arguments[0].value = arguments[1];"
+                              "arguments[0].dispatchEvent(new Event('input'))", slider, threshold)
+        agrees(f"at {threshold}", threshold)
+    slider.send_keys(Keys.ARROW_RIGHT)
+    agrees("one key on", 0.001)
+    chrome.find_element(By.ID, "youden").click()
+    agrees("Youden's rule", choose_threshold(p, positive))
+    chrome.find_element(By.ID, "half").click()
+    agrees("back at one half", 0.5)
+    claim("the marks move along the curves", len(marks) > 8)
+    check_sizes(chrome, shots, name)
+
+
+def check_ten(chrome, shots, name):
+    """A page of ten classes: no threshold, all curves of the lowest areas."""
+    claim("no threshold", not chrome.find_elements(By.ID, "threshold"))
+    check_matrix(chrome, ten_classes.result)
+    claim("six curves are named", len(chrome.find_elements(By.XPATH, "//h3[.='ROC curves']/..//li")
+                                      ) == 6)
+    check_sizes(chrome, shots, name)
+
+
+def check_folder(chrome, shots, name):
+    """The findings lead to their photos; what is behind a summary opens."""
+    links = chrome.find_elements(By.CSS_SELECTOR, ".findings a")
+    claim("every finding is named", [link.text for link in links]
+          == [one.title for one in photo_folder.said])
+    for link in (links[0], links[-1]):
+        link.click()
+        card = chrome.find_element(By.CSS_SELECTOR, link.get_attribute("href").split("/")[-1][
+            link.get_attribute("href").split("/")[-1].index("#"):])
+        claim("a click leads to it", chrome.execute_script(
+            "const box = arguments[0].getBoundingClientRect();"
+            "return box.top < innerHeight && box.bottom > 0", card))
+    claim("the skipped file is text", EVIL in chrome.find_element(By.ID, "main").text)
+    check_sizes(chrome, shots, name)
+
+
+def main(arguments):
+    """Checks the pages in light and in dark."""
+    shots, *others = arguments or [None]
+    check_pages({"run": (two_classes, check_two), "ten": (ten_classes, check_ten),
+                 "folder": (photo_folder, check_folder),
+                 **{Path(page).parent.name: (lambda folder, page=page: Path(page), check_sizes)
+                    for page in others}}, shots)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,351 @@
+"""Does the test run notice a wrong formula? Each mutant is the engine with one small change.
+
+    python -m tests.mutation --count 210
+
+changes an operator, a comparison, a constant, the order of two arguments or axes, …, or leaves out
+a statement, and runs the tests of that file until one fails: first those on the processor, then
+those on cuda-sim, then the other tests of the engine. Prints a line for each mutant that survives
+and a table; exits with 1 where more than 5 % survive.
+
+Nothing is written: each mutant is a process of its own, forked from this one, in which the changed
+code is imported in the place of the file's. Sentences of errors, hints of types and docstrings stay
+as they are. Which mutants are taken of a file goes by a checksum of their text, so the choice is
+the same again, and a change in one file leaves that in the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import collections
+import contextlib
+import copy
+import functools
+import gc
+import importlib.machinery
+import math
+import os
+import signal
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes; with more than that it is dead
+TESTS = {  # of minicnn/…: below tests/, the quick and pointed ones first
+    "initializers.py": "test_initializers.py",
+    "layers/activations.py": "layers/test_rows.py layers/test_every_layer.py",
+    "layers/affine.py": "layers/test_every_layer.py layers/test_rows.py test_initializers.py",
+    "layers/base.py": "layers/test_every_layer.py layers/test_rows.py test_initializers.py",
+    "layers/conv2d.py": "layers/test_conv2d.py test_winograd.py layers/test_every_layer.py",
+    "layers/dense.py": "layers/test_rows.py layers/test_every_layer.py",
+    "layers/dropout.py": "layers/test_dropout.py layers/test_every_layer.py",
+    "layers/flatten.py": "layers/test_rows.py layers/test_every_layer.py",
+    "layers/pooling.py": "layers/test_pooling.py layers/test_every_layer.py",
+    "layers/windowed.py": "layers/test_conv2d.py layers/test_pooling.py layers/test_every_layer.py",
+    "losses.py": "test_losses.py",
+    "ops/activations.py": "ops/test_elementwise.py test_losses.py layers/test_rows.py",
+    "ops/im2col.py": "ops/test_im2col.py layers/test_conv2d.py",
+    "ops/pooling.py": "ops/test_pooling.py layers/test_pooling.py",
+    "ops/updates.py": "ops/test_elementwise.py test_optimizers.py",
+    "ops/windows.py": "ops/test_windows.py ops/test_im2col.py layers/test_pooling.py",
+    "optimizers.py": "test_optimizers.py",
+    "winograd.py": "test_winograd.py layers/test_conv2d.py",
+}
+ENGINE = ("ops layers test_initializers.py test_losses.py test_optimizers.py test_winograd.py "
+          "test_gradcheck.py test_model.py test_against_torch.py test_devices.py test_threads.py")
+OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+SAME = {  # file function: change: why no test can tell
+    "layers/activations.py Activation.forward: False -> True":
+        "only Dropout looks at `training`",
+    "layers/base.py Layer.forward: True -> False":
+        "of a function that always raises",
+    "layers/base.py Layer.to: (self.params, self.grads) -> (self.grads, self.params)":
+        "in any order",
+    "layers/conv2d.py Conv2D.weight_gradient.work: (..., 0) -> (..., -1)":
+        "the size of any slice",
+    "layers/conv2d.py Conv2D.input_gradient: K - 1 - after -> 1 - K - after":
+        "then im2col's adjoint computes dx, slower",
+    "ops/im2col.py sources: rows.start % OH if OH else 0 -> rows.start % OH if OH else 1":
+        "of no rows at all",
+    "ops/pooling.py unpool: window.kernel[0] <= window.strides[0] and window.kernel[1] <= "
+    "window.strides[1] -> window.kernel[0] < window.strides[0] and window.kernel[1] <= "
+    "window.strides[1]":
+        "adding to zeros is as good as copying, slower",
+    "ops/activations.py _like: given[0] -> given[-1] (2)":
+        "all have one dtype",
+}
+
+
+# ---- the changes
+def pairs(text: str) -> dict[str, str]:
+    """"a b, c d" -> each word with its partner."""
+    both = [pair.split() for pair in text.split(", ")]
+    return dict(both) | {b: a for a, b in both}
+
+
+OPERATORS = {**pairs("Add Sub, Mult Div, LShift RShift, BitAnd BitOr, Lt LtE, Gt GtE, Eq NotEq, "
+                     "Is IsNot, In NotIn, And Or"), "FloorDiv": "Div", "Mod": "Mult", "Pow": "Mult"}
+NAMES = pairs("min max, maximum minimum, zeros ones, zeros_like ones_like, any all, log exp, "
+              "argmax argmin, mean sum, sqrt abs")
+EITHER_WAY = "max min maximum minimum add bitwise_and xp_of".split()  # what comes first
+LEFT_ALONE = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
+NO_VALUES = ("annotation", "returns", "decorator_list", "bases")
+AT_A_TIME = ("BLOCK_ELEMENTS", "KERNEL_ELEMENTS")  # so much: it is speed and memory alone
+
+
+def edited(node: ast.AST, **fields: object) -> ast.AST:
+    """A copy of the node with other fields."""
+    new = copy.copy(node)
+    for name, value in fields.items():
+        setattr(new, name, value)
+    return new
+
+
+def exchanged(operator: ast.AST) -> ast.AST | None:
+    """+ for −, < for ≤, …"""
+    other = OPERATORS.get(type(operator).__name__)
+    return getattr(ast, other)() if other else None
+
+
+def changes(node: ast.AST) -> Iterator[ast.AST]:
+    """What can stand in the place of a node."""
+    match node:
+        case ast.BinOp(left, op, right):
+            if other := exchanged(op):
+                yield edited(node, op=other)
+            if not isinstance(op, (ast.Add, ast.Mult)):
+                yield edited(node, left=right, right=left)
+        case ast.BoolOp(op) if other := exchanged(op):
+            yield edited(node, op=other)
+        case ast.Compare(ops=ops):
+            for k, op in enumerate(ops):
+                if other := exchanged(op):
+                    yield edited(node, ops=[*ops[:k], other, *ops[k + 1:]])
+        case ast.UnaryOp(operand=operand):
+            yield operand
+        case ast.Constant(bool(value)):
+            yield edited(node, value=not value)
+        case ast.Constant(int(value) | float(value)):
+            yield from (edited(node, value=value + step) for step in (1, -1))
+        case ast.Name(name) if name in NAMES:
+            yield edited(node, id=NAMES[name])
+        case ast.Attribute(attr=name) if name in NAMES:
+            yield edited(node, attr=NAMES[name])
+        case ast.Call(ast.Name(name) | ast.Attribute(attr=name), [a, b, *more]) if (
+                name not in EITHER_WAY and not isinstance(b, ast.Starred)):
+            yield edited(node, args=[b, a, *more])
+        case ast.Tuple(elts=[a, b, *more]) if not isinstance(b, ast.Starred):
+            yield edited(node, elts=[b, a, *more])
+        case ast.Slice(lower, upper):
+            for name, edge in ("lower", lower), ("upper", upper):
+                if edge and not isinstance(edge, ast.Constant):
+                    yield edited(node, **{name: ast.BinOp(edge, ast.Add(), ast.Constant(1))})
+        case ast.IfExp(test, body, orelse):
+            yield edited(node, body=orelse, orelse=body)
+        case ast.If(test):
+            yield edited(node, test=ast.UnaryOp(ast.Not(), test))
+            yield ast.Pass()
+        case ast.AugAssign(op=op):
+            if other := exchanged(op):
+                yield edited(node, op=other)
+            yield ast.Pass()
+        case ast.Expr(ast.Call()) | ast.Assign([ast.Attribute() | ast.Subscript()]):
+            yield ast.Pass()
+
+
+@dataclass
+class Mutant:
+    """One change: in which file of minicnn/, where and what, and what then stands in the file."""
+
+    file: str
+    line: int
+    where: str
+    change: str
+    text: Callable[[], str]
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.where}: {self.change}"
+
+    @property
+    def lot(self) -> int:
+        """By which it is chosen."""
+        return zlib.crc32(f"{self.file} {self.where} {self.change}".encode())
+
+
+def mutants(file: str, text: str | None = None) -> list[Mutant]:
+    """All of a file of minicnn/, in its order."""
+    tree = ast.parse((ROOT / "minicnn" / file).read_text("utf-8") if text is None else text)
+    found, seen = [], collections.Counter()
+
+    def add(node: ast.AST, shown: ast.AST, put: Callable, new: ast.AST, where: str) -> None:
+        def changed() -> str:
+            put(new)
+            text = ast.unparse(tree)
+            put(node)
+            return text
+        before = ast.unparse(shown).splitlines()[0]
+        put(new)
+        after = ast.unparse(new if shown is node else shown).splitlines()[0]
+        put(node)
+        if before != after:
+            change = f"{before} -> {after}"
+            seen[where, change] += 1
+            change += f" ({seen[where, change]})" * (seen[where, change] > 1)
+            found.append(Mutant(file, node.lineno, where, change, changed))
+
+    def visit(node: ast.AST, where: str) -> None:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in AT_A_TIME:
+            return
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            where = f"{where}.{node.name}".lstrip(".")
+        for field, value in ast.iter_fields(node):
+            if field in NO_VALUES:
+                continue
+            for k, child in enumerate(value if isinstance(value, list) else [value]):
+                if (not isinstance(child, ast.AST) or isinstance(child, LEFT_ALONE)
+                        or getattr(child, "arg", "") == "strict"):
+                    continue
+
+                def put(new: ast.AST, node=node, field=field, value=value, k=k) -> None:
+                    if isinstance(value, list):
+                        value[k] = new
+                    else:
+                        setattr(node, field, new)
+                negative = isinstance(node, ast.UnaryOp) and isinstance(child, ast.Constant)
+                for new in list(changes(child))[negative:]:  # -1 -> 0: reshape takes -2 for -1
+                    add(child, node if isinstance(node, ast.expr) else child, put, new, where)
+                visit(child, where)
+
+    visit(tree, "")
+    return found
+
+
+def chosen(count: int) -> list[Mutant]:
+    """That many, of every file its share; the ones that no test can tell are not among them."""
+    every = {file: [m for m in mutants(file) if str(m) not in SAME] for file in TESTS}
+    share = min(1, count / sum(map(len, every.values())))
+    return [m for some in every.values()
+            for m in sorted(some, key=lambda m: m.lot)[:math.ceil(share * len(some))]]
+
+
+# ---- life and death
+class NoShrinking:
+    """Plugin of pytest: a failing example is enough, nobody looks for the smallest."""
+
+    def pytest_configure(self) -> None:
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+        hypothesis.settings.register_profile("mutation", hypothesis.settings(phases=phases))
+        hypothesis.settings.load_profile("mutation")
+
+
+def live(mutant: Mutant, arguments: list[str]) -> int:
+    """The child's part: imports the mutant, runs the tests; what pytest returns."""
+    import resource  # not on Windows, nor is os.fork
+
+    signal.alarm(10 * SECONDS)  # where it waits for something
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)
+    path = str(ROOT / "minicnn" / mutant.file)
+    code = compile(mutant.text(), path, "exec")
+    real = importlib.machinery.SourceFileLoader.get_code
+    importlib.machinery.SourceFileLoader.get_code = lambda self, name: (
+        code if self.path == path else real(self, name))
+    try:
+        importlib.import_module("minicnn")
+    except Exception:  # conftest.py imports it, too, and pytest would take that for its own fault
+        return pytest.ExitCode.TESTS_FAILED
+    return pytest.main([*OPTIONS, *arguments], [NoShrinking()])
+
+
+def stages(file: str) -> list[list[str]]:
+    """Arguments of pytest, one run after the other."""
+    own, engine = ([f"tests/{name}" for name in names.split()] for names in (TESTS[file], ENGINE))
+    return [[*own, "-k", "not cuda"], [*own, "-k", "cuda-sim"], [*engine, "-k", "not cuda"]]
+
+
+def statuses(some: list[Mutant], stage: int, jobs: int) -> Iterator[tuple[Mutant, int]]:
+    """What pytest returned, or minus the signal that ended it; `jobs` processes at a time."""
+    waiting, running = list(reversed(some)), {}
+    while waiting or running:
+        if waiting and len(running) < jobs:
+            child = os.fork()
+            if not child:
+                status = pytest.ExitCode.INTERNAL_ERROR
+                try:
+                    status = live(waiting[-1], stages(waiting[-1].file)[stage])
+                finally:
+                    os._exit(status)
+            running[child] = waiting.pop()
+            continue
+        child, status = os.wait()
+        yield running.pop(child), os.waitstatus_to_exitcode(status)
+
+
+def survivors(some: list[Mutant], jobs: int = 2,
+              tell: Callable[[str], None] = lambda line: None) -> list[Mutant]:
+    """Those that no test notices."""
+    for stage in range(3):
+        alive = []
+        for mutant, status in statuses(some, stage, jobs):
+            if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                alive.append(mutant)
+            elif status > pytest.ExitCode.INTERRUPTED:
+                raise RuntimeError(f"{mutant}: expected a run of the tests, pytest ended with "
+                                   f"{status}.")
+            tell(f"{stage} {'lives ' if mutant in alive[-1:] else 'killed'} {mutant}")
+        some = alive
+    return some
+
+
+def table(some: list[Mutant], alive: list[Mutant]) -> str:
+    """A line for each file, one of all."""
+    total, left = (collections.Counter(m.file for m in part) for part in (some, alive))
+    lines = [f"{'file of minicnn/':<24} {'mutants':>8} {'killed':>7} {'survive':>8}"]
+    for name in [*TESTS, "all"]:
+        n, k = (total.total(), left.total()) if name == "all" else (total[name], left[name])
+        if n:
+            lines.append(f"{name:<24} {n:>8} {n - k:>7} {k:>8}")
+    return "\n".join(lines)
+
+
+def warm_up() -> None:
+    """What the tests need, but not what they test, is loaded once, for all children."""
+    for name in "numpy", "h5py", "PIL.Image", "cupy", "hypothesis.internal.conjecture.engine":
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    torch.set_num_threads(1)
+    gc.freeze()  # the garbage collection of a child need not look at that again
+
+
+def main() -> int:
+    """The table."""
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--count", type=int, default=210, help="how many mutants, about")
+    p.add_argument("--jobs", type=int, default=os.cpu_count())
+    p.add_argument("--file", help="of this one only, as layers/dense.py")
+    p.add_argument("--verbose", action="store_true", help="a line for each mutant")
+    args = p.parse_args()
+    os.chdir(ROOT)
+    warm_up()
+    some = [m for m in chosen(args.count) if args.file in (None, m.file)]
+    alive = survivors(some, args.jobs, functools.partial(print, flush=True) if args.verbose
+                      else lambda line: None)
+    for mutant in alive:
+        print(f"line {mutant.line}, {mutant}")
+    print(table(some, alive))
+    print(f"{len(SAME)} more change speed or memory alone, or nothing; each is named in this file")
+    return int(len(alive) > 0.05 * len(some))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What the README says of reliability, measured: one table, in Markdown.
+
+    python -m tests.reliability           some of each, a few minutes
+    python -m tests.reliability --full    as many as the README names, and the coverage: hours
+
+Each line comes from a command that can be run alone and then says more. Exits with 1 where
+something is not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BUDGET, CONSTANT = 20, 60  # MB for features; MB for everything else that a training takes
+FEATURES = """
+import re, sys, minicnn as mc
+from minicnn.training import transfer
+
+data, test = mc.data.sample("train", None, int(sys.argv[1])), mc.data.sample("test").take(10)
+transfer(data, test, size=64, cut="block1_pool", epochs=2, batch_size=8,
+         memory_budget=int(sys.argv[2]))
+print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000)
+"""
+Row = tuple[str, str, bool, str]  # what, the result, as it must be, the command
+
+
+def said(*words: object) -> str:
+    """What `python WORDS…` prints."""
+    return subprocess.run([sys.executable, *map(str, words)], text=True, cwd=ROOT,
+                          stdout=subprocess.PIPE).stdout
+
+
+def summary(text: str) -> list[str]:
+    """The words of a table's last line, that of all."""
+    return [line.split() for line in text.splitlines() if line.startswith("all ")][-1]
+
+
+def damaged(what: str, module: str, count: int) -> Row:
+    """Files that are damaged and read."""
+    command = f"-m {module} --count {count}"
+    _, tried, read, refused, failed, slowest, _, memory, _ = summary(said(*command.split()))
+    return (f"damaged {what}", f"{tried}: {read} read, {refused} refused with a sentence, {failed} "
+            f"else; at most {slowest} s and {memory} MB", failed == "0", command)
+
+
+def interrupted(kills: int, full_disks: int) -> Iterator[Row]:
+    """Trainings that are killed, or whose disk is full."""
+    command = f"tests/training/interruptions.py --kills {kills} --full-disks {full_disks}"
+    lines = [line.split()[-5:] for line in said(*command.split()).splitlines()[1:]]
+    killed, ends, same, full, fine = (sum(map(int, column)) for column in zip(*lines, strict=True))
+    yield ("trainings killed at random instants", f"{killed} kills, {ends} trainings: {same} end "
+           f"with every file the same to the last bit", ends == same, command)
+    yield ("trainings whose disk is full", f"{full}: {fine} end with every file the same, once "
+           f"there is room", full == fine, command)
+
+
+def memory() -> Row:
+    """Features that are larger than the budget."""
+    few, many, free = (float(said("-c", FEATURES, photos, budget))
+                       for photos, budget in ((1, BUDGET), (90, BUDGET), (90, 1000)))
+    size, more = 900 * 32 * 32 * 64 * 4 / 1e6, max(many - few, 0)
+    return ("memory against its budget", f"{size:.0f} MB of features, a budget of {BUDGET} MB: "
+            f"{more:.0f} MB more than with ten photos; a budget of 1,000 MB: {free - few:.0f} MB",
+            more < BUDGET + CONSTANT, "-m tests.reliability")
+
+
+def formulas(count: int) -> Row:
+    """Mutants of the engine."""
+    command = f"-m tests.mutation --count {count}"
+    _, tried, killed, alive = summary(said(*command.split()))
+    return ("changed formulas", f"{tried}: {killed} noticed by the tests, {alive} not",
+            int(killed) >= 0.95 * int(tried), command)
+
+
+def coverage() -> Row:
+    """Of minicnn/ by the tests."""
+    command = "-m coverage run -m pytest"
+    said(*command.split())
+    said("-m", "coverage", "combine")
+    with tempfile.TemporaryDirectory() as folder:
+        said("-m", "coverage", "json", "-o", f"{folder}/all.json")
+        found = json.loads(Path(folder, "all.json").read_text())["totals"]
+    lines, branches = (found[f"percent_{what}_covered"] for what in ("statements", "branches"))
+    return ("code that the tests run", f"{lines:.1f} % of the lines, {branches:.1f} % of the "
+            f"branches", lines >= 97 and branches >= 92, command)
+
+
+def rows(full: bool) -> Iterator[Row]:
+    """All of them; the coverage only in full."""
+    yield damaged("photos", "tests.data.fuzz", 5000 if full else 200)
+    yield damaged("weight files", "tests.weights.fuzz", 20_000 if full else 200)
+    yield from interrupted(*(100, 20) if full else (4, 4))
+    yield memory()
+    yield formulas(210 if full else 20)
+    if full:
+        yield coverage()
+
+
+def main() -> int:
+    """The table."""
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--full", action="store_true", help="in the numbers that the README names")
+    fine = True
+    print("| what | result | command |\n| --- | --- | --- |")
+    for what, result, right, command in rows(p.parse_args().full):
+        fine &= right
+        print(f"| {what} | {'' if right else 'WRONG: '}{result} | `python {command}` |", flush=True)
+    return int(not fine)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

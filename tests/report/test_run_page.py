@@ -1,0 +1,207 @@
+"""The page of a run holds what was measured, shows what was fed, is the same bytes each time."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_folder_page import page_of
+
+import minicnn as mc
+from minicnn.report import photos, run_page, scores_of, write_run_page
+from minicnn.report.photos import fed_batch, pictures_of, why
+from minicnn.report.run_page import pictured
+from minicnn.training import Evaluation, Recipe, roc_auc
+
+EVIL = "</script><script>window.bad = 1</script>"
+
+
+def network(classes=("a", "b"), seed=0):
+    """One sigmoid on a convolution."""
+    return mc.Sequential([mc.Conv2D(4, 3, padding="same"), mc.ReLU(), mc.MaxPool2D(2),
+                          mc.Flatten(), mc.Dense(1), mc.Sigmoid()], (8, 8, 3), seed,
+                         preprocessing=mc.Preprocessing(scale=1 / 255), classes=list(classes))
+
+
+def data_of(n=14, classes=("a", "b")):
+    rng = np.random.default_rng(1)
+    return mc.data.Dataset.from_arrays(rng.integers(0, 256, (n, 20, 24, 3), np.uint8),
+                                       np.arange(n) % len(classes), classes)
+
+
+def evaluation(data, K=2):
+    p = np.random.default_rng(2).dirichlet(np.ones(K), len(data))
+    return Evaluation(p, data.labels, data.classes)
+
+
+def written(folder, data, result, **more):
+    """The page's JSON."""
+    options = {"model": network(), "rows": {"a network": result}, "options": {"seed": 0}, **more}
+    folder.mkdir(exist_ok=True)
+    write_run_page(folder, result, data, scores_of(result), **options)
+    return page_of(folder / "report.html")
+
+
+def test_the_page_has_the_numbers_of_each_photo_and_of_all(tmp_path):
+    data = data_of()
+    result = evaluation(data)
+    page = written(tmp_path / "run", data, result, notes=["careful"], skipped=["x.jpg: bad"],
+                   history={"loss": np.float32([1, 0.5])}, watched="test",
+                   parts={"train": data, "unreadable": data.subset([0])},
+                   options={"lr": None, "folder": "photos"}, held_out="test")
+    p = result.probabilities
+    for row, name, label, said, q in zip(page["photos"], data.names, data.labels, result.predicted,
+                                         p[:, 1], strict=True):
+        assert (row["name"], row["true"], row["said"], row["q"]) == (name, label, said, q)
+        assert row["p"] == p[data.names.index(name)].max() and row["picture"]
+    assert page["rows"] == [{"name": "a network", "right": result.right, "count": 14,
+                             "accuracy": result.accuracy, "interval": list(result.interval)}]
+    assert page["chance"] == "Always saying a would be right for 50.0 %."
+    assert page["curves"]["roc"][0]["area"] == roc_auc(p[:, 1], data.labels == 1)
+    assert (page["notes"], page["skipped"]) == (["careful"], ["x.jpg: bad"])
+    assert page["history"] == {"loss": [1, 0.5]}
+    assert page["parts"] == [{"name": "train", "counts": [7, 7]},
+                             {"name": "unreadable", "counts": [1, 0]}]
+    assert page["options"] == [["lr", None], ["folder", "photos"]]
+
+
+def test_the_worst_come_first_and_each_says_why(tmp_path):
+    data = data_of()
+    result = evaluation(data)
+    own = result.probabilities[np.arange(14), data.labels]
+    page = written(tmp_path / "run", data, result)
+    order = np.argsort(own)[:run_page.WORST]
+    assert [one["name"] for one in page["worst"]] == [data.names[i] for i in order]
+    for one, i in zip(page["worst"], order, strict=True):
+        k = result.predicted[i]
+        assert one["said"] == f"{100 * result.probabilities[i, k]:.0f} % {data.classes[k]}"
+        assert one["right"] == (k == data.labels[i]) and one["map"] and not one["flaw"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "predictions.png", "report.html", "worst.png"]
+
+
+def test_a_map_of_one_class_is_the_negative_of_the_other(tmp_path, monkeypatch):
+    maps = []
+    monkeypatch.setattr(photos, "heat_picture", lambda values, over: maps.append(values) or over)
+    data, model = data_of(2), network()
+    sharp = pictures_of(data, [0], (8, 8), 1.0)[0]
+    for target in (0, 1):
+        assert why(model, data, 0, target, sharp)[1] == ""
+    np.testing.assert_allclose(maps[0], -maps[1])
+    assert maps[0].shape == sharp.shape[:2] == (128, 128)
+
+
+def test_a_network_without_maps_says_so_instead(tmp_path):
+    model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()], (8, 8, 3),
+                          preprocessing=mc.Preprocessing(scale=1 / 255), classes=["a", "b"])
+    data = data_of()
+    page = written(tmp_path / "run", data, evaluation(data), model=model)
+    assert all(not one["map"] and "convolution" in one["flaw"] for one in page["worst"])
+    page = written(tmp_path / "fold", data, evaluation(data), explained=False)
+    assert all(not one["map"] and not one["flaw"] for one in page["worst"])
+
+
+@pytest.mark.parametrize("augment", ["", "flip,shift,colour"])
+def test_the_first_batch_is_the_one_that_the_network_is_given(augment, monkeypatch):
+    data, model, given = data_of(), network(), []
+    recipe = Recipe(augment=augment, views=3, batch_size=5, seed=4)
+    to_input = mc.Sequential.to_input
+    monkeypatch.setattr(mc.Sequential, "to_input",
+                        lambda self, images: given.append(images) or to_input(self, images))
+    mc.fit(model, recipe.fed(data), mc.losses.BinaryCrossEntropy(), mc.optimizers.SGD(0.1),
+           epochs=1, batch_size=5, views=3 if augment else 1, seed=4)
+    shown = fed_batch(model, data, recipe)
+    np.testing.assert_array_equal([one.pictures[0] for one in shown], given[0])
+    assert given[0].dtype == np.uint8 and {one.lines[0] for one in shown} <= {"a", "b"}
+
+
+def test_pictures_are_what_the_network_sees_and_sharper():
+    data = data_of()
+    found = pictures_of(data, [3, 1], (8, 12), 0.8)
+    assert sorted(found) == [1, 3] and found[3].shape == (128, 192, 3)
+    np.testing.assert_array_equal(found[3], data.images([3], (128, 192), 0.8)[0])
+
+
+def test_a_photo_that_has_vanished_since_is_left_out(tmp_path):
+    data = data_of(6)
+    for k, photo in enumerate(data.items):
+        Image.fromarray(photo).save(tmp_path / f"{k}.png")
+    data.items = [tmp_path / f"{k}.png" for k in range(6)]
+    (tmp_path / "2.png").unlink()
+    page = written(tmp_path / "run", data, evaluation(data))
+    assert [bool(row["picture"]) for row in page["photos"]] == [k != 2 for k in range(6)]
+    assert len(page["worst"]) == 5
+    assert len(fed_batch(network(), data, Recipe(batch_size=6))) == 5
+
+
+def test_wrong_photos_have_pictures_before_right_ones(monkeypatch):
+    data = data_of(60)
+    result = evaluation(data)
+    own = result.probabilities[np.arange(60), data.labels]
+    wrong = result.predicted != data.labels
+    monkeypatch.setattr(run_page, "PICTURED", 40)
+    monkeypatch.setattr(run_page, "IN_CELL", 12)
+    chosen = pictured(result, own)
+    assert len(chosen) == len(set(chosen)) == 40 or len(chosen) < 40
+    for i in (0, 1):
+        cell = np.flatnonzero(wrong & (data.labels == i))
+        expected = cell[np.argsort(own[cell])][:12]
+        assert set(expected) <= set(chosen) and set(cell) & set(chosen) == set(expected)
+
+
+def test_many_classes_and_one_class_without_photos_have_a_page(tmp_path):
+    data = data_of(30, [f"class {k}" for k in range(30)])
+    data = data.subset(range(29))
+    page = written(tmp_path / "run", data, evaluation(data, 30), explained=False)
+    assert len(page["shown"]) == 25 and len(page["curves"]["roc"]) == 6
+    assert page["youden"] is None and "q" not in page["photos"][0]
+    one = data_of(4).subset([0, 2])  # of one class alone
+    page = written(tmp_path / "one", one, evaluation(one))
+    assert page["curves"] == {"roc": [], "precision": []} and page["youden"] is None
+
+
+def test_names_stay_text_and_nothing_is_loaded_from_elsewhere(tmp_path):
+    data = data_of(6, [EVIL, "b"])
+    data.names = [EVIL] * 6
+    page = written(tmp_path / "run", data, evaluation(data), notes=[EVIL], skipped=[EVIL])
+    text = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert EVIL not in text and text.count("<script") == 2 and page["classes"][0] == EVIL
+    assert "default-src 'none'" in text and "innerHTML" not in text and "{{" not in text
+    assert set(re.findall(r"https?://[\w./]+|@import|url\(|<script[^>]*src", text)) == {
+        "http://www.w3.org/2000/svg"}  # the name of SVG, which nobody asks for
+
+
+def test_the_same_run_leaves_the_same_bytes(tmp_path):
+    data = data_of()
+    result = evaluation(data)
+    fed = fed_batch(network(), data, Recipe(augment="flip"))
+    for name in "ab":
+        written(tmp_path / name, data, result, fed=fed)
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+    assert (tmp_path / "a" / "batch.png").exists()
+
+
+def test_pictures_of_photos_have_frames_and_labels(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(photos.drawing, "save", lambda figure, path: drawn.append(figure))
+    shown = [photos.Shown([np.full((8, 4, 3), 9, np.uint8)], [f"label {k}", "→ " + "$x" * 9],
+                          (True, False, None)[k % 3]) for k in range(7)]
+    photos.draw(shown, tmp_path / "x.png", "A title", 3)
+    ax, = drawn[0].axes
+    assert len(ax.images) == 7 and [text.get_text() for text in ax.texts][:3] == [
+        "A title", "label 0", "→ " + r"\$x" * 7 + "…"]
+    colours = [line.get_color() for line in ax.get_lines()]
+    assert colours == ["#0072b2", "#d55e00"] * 2 + ["#0072b2"]
+    assert min(text.get_fontsize() for text in ax.texts) >= 12
+    left, right, bottom, top = ax.images[6].get_extent()
+    assert (right - left) / (bottom - top) == pytest.approx(0.5)  # its proportions are kept
+    assert 0 <= left < right <= ax.get_xlim()[1] and bottom <= ax.get_ylim()[0]
+
+
+def test_scores_are_json_without_nan():
+    one = data_of(4).subset([0, 2])
+    scores = scores_of(evaluation(one), 0.25)
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+    assert scores["per_class"]["b"]["roc_auc"] is None and scores["threshold"] == 0.25

@@ -1,0 +1,68 @@
+"""Inference takes a convolution and the pooling after it at once: nobody sees a difference."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import assert_same
+
+import minicnn as mc
+from minicnn import inference
+from minicnn.arrays import to_cpu, to_device
+
+POOLED = dict(algorithm="winograd", activation="relu", padding="same")
+
+
+def network(H, Wd, conv, pool=None):
+    return mc.Sequential([mc.Conv2D(5, 3, **conv), pool or mc.MaxPool2D(2)], (H, Wd, 3))
+
+
+def one_by_one(model, x):
+    for layer in model.layers:
+        x = layer.forward(x, keep=False)
+    return x
+
+
+@given(st.integers(0, 3), st.integers(2, 19), st.integers(2, 19), st.sampled_from([None, "relu"]),
+       st.sampled_from([np.float32, np.float64]), st.booleans())
+def test_the_numbers_are_those_of_the_layers_one_by_one(N, H, Wd, activation, dtype, turned):
+    model = network(H, Wd, {**POOLED, "activation": activation})
+    x = np.random.default_rng(0).normal(size=(N, H, Wd, 3)).astype(dtype)
+    x = x[:, ::-1, ::-1] if turned else x
+    assert_same(model.forward(x, keep=False), one_by_one(model, x))
+
+
+def test_what_the_convolution_gives_is_never_asked_for(monkeypatch):
+    model = network(8, 8, POOLED)
+    monkeypatch.setattr(mc.MaxPool2D, "forward", None)
+    assert model.forward(np.zeros((1, 8, 8, 3), np.float32), keep=False).shape == (1, 4, 4, 5)
+
+
+@pytest.mark.parametrize("conv, pool", [
+    (dict(activation="sigmoid"), mc.MaxPool2D(2)), (dict(activation="softmax"), mc.MaxPool2D(2)),
+    ({}, mc.MaxPool2D(3)), ({}, mc.MaxPool2D(2, strides=1)), ({}, mc.MaxPool2D(2, padding="same")),
+    ({}, mc.MaxPool2D(2, padding=1)), ({}, mc.AveragePool2D(2))])
+def test_other_pairs_stay_two_layers(conv, pool):
+    model = network(9, 7, {**POOLED, **conv}, pool)
+    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
+    assert inference.joined(model.layers) == model.layers
+    assert_same(model.forward(x, keep=False), one_by_one(model, x))
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "implicit_gemm"])
+def test_another_algorithm_leaves_the_pooling_to_its_layer(algorithm):
+    model = network(9, 7, {**POOLED, "algorithm": algorithm})
+    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
+    assert_same(model.forward(x, keep=False), one_by_one(model, x))
+    on_kernels = to_cpu(model.to("cuda-sim").forward(to_device(x, "cuda-sim"), keep=False))
+    np.testing.assert_allclose(on_kernels, one_by_one(model.to("cpu"), x), rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_is_kept_and_what_was_kept_is_forgotten():
+    model = network(8, 8, POOLED)
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    model.forward(x)
+    kept = [*model.layers, model.layers[0].activation]
+    assert all(layer.cache is not None for layer in kept)
+    model.forward(x, keep=False)
+    assert all(layer.cache is None for layer in kept)

@@ -1,0 +1,49 @@
+"""The table of reliability: it reads what the commands print, and says where something is wrong."""
+
+import pytest
+
+from tests import mutation, reliability
+
+PRINTED = {
+    "tests.data.fuzz": "format photos read\nall 5,000 1,800 3,200 0 0.31 s 12 MB\n5000 photos",
+    "tests.weights.fuzz": "all 20,000 9,000 11,000 0 0.52 s 40 MB",
+    "tests/training/interruptions.py": "run …\nhead 25 9 9 5 5\nten classes 75 30 30 15 15",
+    "tests.mutation": mutation.table([], []) + "\nall 219 215 4\n8 more",
+    "-c": "250.5"}
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """What the commands print, to be changed; none is run."""
+    texts = dict(PRINTED)
+    monkeypatch.setattr(reliability, "said", lambda *words: texts[
+        words[1] if words[0] == "-m" else words[0]])
+    monkeypatch.setattr("sys.argv", ["reliability"])
+    return texts
+
+
+def test_a_line_for_each_command(printed, capsys):
+    assert reliability.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["| what | result | command |", "| --- | --- | --- |"]
+    assert lines[2] == ("| damaged photos | 5,000: 1,800 read, 3,200 refused with a sentence, "
+                        "0 else; at most 0.31 s and 12 MB | "
+                        "`python -m tests.data.fuzz --count 200` |")
+    assert "| 100 kills, 39 trainings: 39 end with every file the same" in lines[4]
+    assert "| 20: 20 end with every file the same" in lines[5]
+    assert "236 MB of features, a budget of 20 MB: 0 MB more than" in lines[6]
+    assert "| 219: 215 noticed by the tests, 4 not |" in lines[7]
+    assert len(lines) == 8
+
+
+@pytest.mark.parametrize("command, old, new, what", [
+    ("tests.data.fuzz", " 0 0.31", " 1 0.31", "photos"),
+    ("tests.weights.fuzz", " 0 0.52", " 2 0.52", "weight files"),
+    ("tests/training/interruptions.py", "30 30", "30 29", "killed"),
+    ("tests/training/interruptions.py", "15 15", "15 14", "full"),
+    ("tests.mutation", "215 4", "207 12", "formulas")])
+def test_what_is_wrong_is_said(command, old, new, what, printed, capsys):
+    printed[command] = printed[command].replace(old, new)
+    assert reliability.main() == 1
+    (wrong,) = [line for line in capsys.readouterr().out.splitlines() if "WRONG" in line]
+    assert what in wrong
