@@ -4,8 +4,8 @@ Reading order: layers/dense.py and activations.py (one layer, forward and backwa
 optimizers.py, ops/im2col.py and layers/conv2d.py (convolution as a matrix product),
 layers/pooling.py, gradcheck.py (is it right?), model.py (layers in a row), training/loop.py
 (learning), models/vgg16.py (the true network), training/transfer.py (a new head on it),
-winograd.py, threads.py (the same convolution, faster), arrays.py, launch.py, kernels/*.cu (the
-same on a GPU), simulator.py (and without one).
+winograd.py, threads.py, inference.py, parallel.py (the same, faster), arrays.py, launch.py,
+kernels/*.cu (the same on a GPU), simulator.py (and without one).
 """
 
 from . import data, losses, optimizers

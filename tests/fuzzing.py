@@ -133,7 +133,7 @@ def follow(process, rows):
     has begun a file without an end."""
     begun = False
     while True:
-        timer = threading.Timer(HANG, process.kill)
+        timer = threading.Timer(HANG if begun else 60, process.kill)  # to begin takes its time
         timer.start()
         line = process.stdout.readline()
         timer.cancel()

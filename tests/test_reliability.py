@@ -9,7 +9,7 @@ PRINTED = {
     "tests.weights.fuzz": "all 20,000 9,000 11,000 0 0.52 s 40 MB",
     "tests/training/interruptions.py": "run …\nhead 25 9 9 5 5\nten classes 75 30 30 15 15",
     "tests.mutation": mutation.table([], []) + "\nall 219 215 4\n8 more",
-    "-c": "250.5"}
+    "-c": "Accuracy …\n250.4"}
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_line_for_each_command(printed, capsys):
                         "`python -m tests.data.fuzz --count 200` |")
     assert "| 100 kills, 39 trainings: 39 end with every file the same" in lines[4]
     assert "| 20: 20 end with every file the same" in lines[5]
-    assert "236 MB of features, a budget of 20 MB: 0 MB more than" in lines[6]
+    assert "288 MB of features, a budget of 100 MB: a training takes 250 MB" in lines[6]
     assert "| 219: 215 noticed by the tests, 4 not |" in lines[7]
     assert len(lines) == 8
 
@@ -41,7 +41,7 @@ def test_a_line_for_each_command(printed, capsys):
     ("tests.weights.fuzz", " 0 0.52", " 2 0.52", "weight files"),
     ("tests/training/interruptions.py", "30 30", "30 29", "killed"),
     ("tests/training/interruptions.py", "15 15", "15 14", "full"),
-    ("tests.mutation", "215 4", "207 12", "formulas")])
+    ("-c", "250.4", "400.1", "memory"), ("tests.mutation", "215 4", "207 12", "formulas")])
 def test_what_is_wrong_is_said(command, old, new, what, printed, capsys):
     printed[command] = printed[command].replace(old, new)
     assert reliability.main() == 1

@@ -1,5 +1,7 @@
 """im2col and col2im against their definition and against each other."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import reference
@@ -137,3 +139,17 @@ def test_a_block_is_whole_images_or_rows_of_one_image(N, OH, row_elements, most,
 @pytest.mark.parametrize("most", [1, 100])
 def test_no_images_are_no_blocks(most):
     assert list(threads.row_blocks(0, 3, 5, most)) == []
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("strides", [1, 2])
+def test_the_sum_of_products_asks_for_its_output_and_a_few_blocks(strides, monkeypatch):
+    monkeypatch.setitem(ops.BLOCK_ELEMENTS, "cpu", 1 << 12)  # 16 KB
+    rng, window = np.random.default_rng(0), ops.Window((3, 3), (strides,) * 2, ((1, 1), (1, 1)))
+    x, W = array(rng, 2, 64, 64, 8, dtype=np.float32), array(rng, 3, 3, 8, 8, dtype=np.float32)
+    ops.implicit_gemm(x, W, window)  # threads are there
+    tracemalloc.start()
+    z = ops.implicit_gemm(x, W, window)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak - z.nbytes < threads.count() * 10 * (1 << 14)

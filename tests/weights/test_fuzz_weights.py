@@ -57,6 +57,9 @@ content, calls, real = fuzz.seeds()["B"], [], fuzz.mc.Sequential.load_weights
 fuzz.seeds = lambda: {{"B": content}}
 fuzz.mutant = lambda number, seed, seeds: ("B", [], content)
 
+def restore(net):
+    net.__init__(fuzz.model().layers, (8, 8, 3), 3, 'net', net.preprocessing, net.classes)
+
 def broken(net, path):
     calls.append(path)
     note = real(net, path)
@@ -68,9 +71,10 @@ fuzz.mc.Sequential.load_weights = broken
 
 
 @pytest.mark.parametrize("line, outcome", [
-    ("pass", "read"), ("net.__init__(fuzz.model().layers, (8, 8, 3), 3, 'net', net.preprocessing, "
-                       "net.classes); raise fuzz.FileError('a sentence')", "refused"),
+    ("pass", "read"), ("restore(net); raise fuzz.FileError('a sentence')", "refused"),
     ("raise fuzz.FileError('a sentence')", "other error: load_weights ValueError the network has"),
+    ("restore(net); fuzz.FileError.__str__ = Exception.__str__; raise fuzz.FileError('a\\nb')",
+     "other error: lines"),
     ("raise ValueError", "other error: load_weights ValueError"),
     ("raise MemoryError", "other error: load_weights MemoryError"),
     ("net.layers[0].params['W'][0, 0, 0, 0] += 1e-6", "wrong numbers: load_weights"),
