@@ -128,7 +128,7 @@ def _conversion(pairs, backend: str, path) -> tuple:
         if W.ndim == 4:
             W = W.transpose(2, 3, 1, 0) if channels_first else W  # (KH, KW, C, F)
             return W[::-1, ::-1] if turned else W
-        if channels_first and place.flattened and len(W) == np.prod(place.flattened):
+        if channels_first and place.flattened and W.shape[:1] == (np.prod(place.flattened),):
             H, Wd, C = place.flattened
             W = W.reshape(C, H, Wd, -1).transpose(1, 2, 0, 3)  # (H, Wd, C, units)
             return W.reshape(H * Wd * C, -1)                   # (H·Wd·C, units)

@@ -114,7 +114,11 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
     if not isinstance(metadata, dict):
         raise FileError(f"{path}: expected a JSON object in the attribute minicnn, received "
                         f"a {type(metadata).__name__}.")
-    sentence = assign(layers, shape, entries, path)
+    try:
+        sentence = assign(layers, shape, entries, path)
+    except ArgumentError as error:
+        raise FileError(f"{path}: describes a network that does not fit together: "
+                        f"{error}") from None
     inner = config["config"]
     name = inner.get("name") if isinstance(inner, dict) else None
     return layers, shape, name if isinstance(name, str) else "model", metadata, sentence

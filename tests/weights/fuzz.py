@@ -447,9 +447,8 @@ def plain(path):
             found = [(None, [x[f"param_{p}"] for p in range(x.attrs.get("nb_params", 0))])
                      for x in found]
         elif "layer_names" in attrs or "layer_names0" in attrs:
-            names = [*attrs.get("layer_names", []), *(
-                n for k in range(9) for n in attrs.get(f"layer_names{k}", [])
-                if "layer_names" not in attrs)]
+            names = attrs["layer_names"] if "layer_names" in attrs else [
+                n for k in range(9) for n in attrs.get(f"layer_names{k}", [])]
             found = [(n, [root[n][w] for w in root[n].attrs.get("weight_names", [])])
                      for n in (n.decode() if isinstance(n, bytes) else n for n in names)]
         else:

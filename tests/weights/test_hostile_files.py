@@ -358,6 +358,8 @@ DESCRIPTIONS = {
     "huge Dense": (layer(7, units=10**9), r"layer 'fc one': expected W of shape \(16, 1000000000"),
     "huge Conv2D": (layer(1, filters=10**12), "layer 'zebra': expected W of shape"),
     "huge image": (layer(0, batch_shape=[None, 10**9, 10**9, 3]), "layer 'fc one': expected W of"),
+    "a network that does not fit": (layer(0, batch_shape=[None, 8]),
+                                    "x.h5: describes a network that does not fit together: zebra"),
     "text as size": (layer(0, batch_shape=[None, "8", 8, 3]), "expected an input of whole numbers"),
     "a name that is none": (layer(1, name={"a": 1}),
                             "each with a text as name, received 1, one of them {'a': 1}"),
@@ -391,6 +393,17 @@ def test_the_description_in_an_archive_is_judged_like_any_other(tmp_path, text, 
 
 
 # ---- all or nothing
+def test_a_kernel_of_theano_that_is_a_single_number_is_refused(tmp_path):
+    network = [(x.name, list(x.params.values())) for x in model().layers if x.params]
+    network = [(name, [W.transpose(3, 2, 0, 1) if W.ndim == 4 else W, b])
+               for name, (W, b) in network]
+    network[3][1][0] = np.float32(1)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_b(file, network)
+    assert_refused(tmp_path / "x.h5", r"layer 'fc one': expected W of shape .*, received \(\)",
+                   model().load_weights)
+
+
 def test_a_file_refused_at_its_last_array_leaves_the_network_bit_for_bit(tmp_path):
     net = model()
     net.save(tmp_path / "x.h5")
