@@ -1,6 +1,6 @@
 """Ten classes, 100 photos each: what a larger photo, other views and a fine-tuned block bring.
 
-    python -m benchmarks.finetuning                   all recipes, about an hour on two cores
+    python -m benchmarks.finetuning                   all recipes: by estimate, one to two hours
     python -m benchmarks.finetuning --rows 1 2 3      the frozen ones, a few minutes
     python -m benchmarks.finetuning --rows 4 --folds 0 --seeds 1    the test photos only, once
 
@@ -119,8 +119,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=3, help="runs on the test (default: 3)")
     parser.add_argument("--folds", type=int, default=5, help="0 leaves them out (default: 5)")
     args = parser.parse_args()
-    print(f"| `minicnn train …` | {args.folds}-fold | test (95 % interval) | {args.seeds} seeds | "
-          f"core minutes |\n| --- | --- | --- | --- | --- |")
+    print(f"| `minicnn train …` | {args.folds or 'no'} folds | test (95 % interval) | "
+          f"mean of {args.seeds} | core minutes |\n| --- | --- | --- | --- | --- |")
     for number in tqdm(args.rows, unit=" rows", disable=None, leave=False):
         print(row(RECIPES[number - 1], args.folds, args.seeds), flush=True)
 

@@ -131,7 +131,8 @@ def counted() -> Iterator[Memory]:
         for owner, name, value in (
                 (simulator, "compiler", lambda: ""), (simulator, "library", lambda *_: None),
                 (simulator, "run", lambda *_: None), (sources, "copy_ahead", ahead),
-                (loop, "all_finite", lambda *_: True),  # nothing was computed
+                (loop, "all_finite", lambda *_: True),  # nothing was computed:
+                (sources, "finite", lambda _: True),    # nothing to be checked
                 (base, "initialize", lambda kind, shape, rng: np.zeros(shape, np.float32)),
                 (simulator.xp, "empty", new), (simulator.xp, "zeros", new),
                 (simulator.xp, "zeros_like", like), (simulator.xp, "array", like),
