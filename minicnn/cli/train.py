@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset, write_split
-from ..errors import FileError, NotFiniteError
-from ..files import drafts, held, write_text
+from ..files import write_text
 from ..progress import Bars
 from ..report import (
     CHECKPOINTS,
@@ -40,6 +35,7 @@ from ..training import (
     from_scratch,
     transfer,
 )
+from .kept import kept
 from .train_options import NOT_KEPT, add_options, refuse_strays, take_config, take_resumed
 from .train_photos import imbalance, per_class, photos_of
 
@@ -83,67 +79,6 @@ def train_command(args: argparse.Namespace) -> None:
     print("Open:", output / "report.html")
     if not args.kfold:
         print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
-
-
-@contextmanager
-def kept(output: Path) -> Iterator[Checkpoints]:
-    """The run's checkpoints, taken away when it is done; nobody else works in the folder meanwhile.
-    Ctrl-C and SIGTERM end the step, write where it stands, and the command that goes on is said; so
-    it is where a disk is full."""
-    with held(output):
-        for draft in [*drafts(output), *drafts(output / CHECKPOINTS)]:  # of a life that was killed
-            draft.unlink(missing_ok=True)
-        options = json.loads((output / "run.json").read_text("utf-8"))
-        split = (output / "split.csv").read_text("utf-8", "surrogateescape")
-        with stoppable(output, Checkpoints(output / CHECKPOINTS, "vgg16", {
-                **options, "split": split})) as checkpoints:
-            yield checkpoints
-
-
-@contextmanager
-def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
-    """What `kept` does with signals and errors."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    before = [signal.getsignal(number) for number in numbers]
-
-    def stop(number: int, frame: object) -> None:
-        os.write(2, b"stopping after this step; once more stops at once\n")  # print may be at work
-        checkpoints.stop()
-        signals(before)
-
-    def signals(handlers: list) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in zip(numbers, handlers, strict=True):
-                signal.signal(number, handler)
-
-    go_on = f"Go on with: minicnn train --resume {shlex.quote(str(output))}"
-    signals([stop, stop])
-    try:
-        yield checkpoints
-        checkpoints.remove()
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped. {go_on}" if checkpoints.any() else "stopped.") from None
-    except NotFiniteError as error:
-        path = output / "last_finite.h5"
-        try:
-            error.model.save(path)
-        except FileError as other:
-            raise NotFiniteError(f"{error} {other}") from error
-        checkpoints.remove()  # to go on would end in the same place
-        raise NotFiniteError(f"{error} The last finite weights are in {path}.") from error
-    except FileError as error:
-        if not output.is_dir():
-            raise FileError(f"{error} The folder of this run is gone; where it was moved, go on "
-                            f"there with minicnn train --resume.") from error
-        if not checkpoints.any():
-            raise
-        raise FileError(f"{error} What was learnt until then is kept. {go_on}") from error
-    except OSError:  # of what is printed
-        if checkpoints.any():
-            print(go_on, file=sys.stderr)
-        raise
-    finally:
-        signals(before)
 
 
 def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],

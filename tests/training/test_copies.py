@@ -97,7 +97,7 @@ def test_photos_reach_the_simulated_gpu_as_pixels(monkeypatch):
     copied = []
     monkeypatch.setattr(sources, "to_device", lambda x, device: copied.append(x.dtype) or x)
     data = sample("test", ["sandal", "sneaker"])
-    network = SimpleNamespace(preprocessing=None, input_shape=(28, 28, 3), device="cpu",
+    network = SimpleNamespace(layers=[], preprocessing=None, input_shape=(28, 28, 3), device="cpu",
                               forward=lambda x, keep: x, to_input=lambda x: x)
     list(sources.outputs(network, data, range(5), 2))
     assert copied == [np.uint8] * 3

@@ -50,7 +50,9 @@ def test_killed_wherever_it_is_it_ends_with_the_same_files(tmp_path):
     assert set(content(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
 
 
-def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path):
+def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path, full):
+    if full:
+        assert interruptions.main(["--kills", "100", "--full-disks", "20"]) == 0
     options = interruptions.RUNS["folds"].split()
     expected, seconds = undisturbed(tmp_path, options)
     kills = interruptions.kill_until_done(tmp_path / "killed", options, seconds,
