@@ -42,7 +42,8 @@ def machine():
     name = next((line.split(":")[1].strip() for line in text.splitlines()
                  if line.startswith("model name")), platform.machine())
     versions = [f"{p} {importlib.metadata.version(p)}" for p in ("numpy", "torch", "keras")]
-    return ", ".join([name, f"{len(os.sched_getaffinity(0))} cores",
+    return ", ".join([name, f"{len(os.sched_getaffinity(0))} cores, {threads.count()} threads, "
+                      f"load {os.getloadavg()[0]:.1f}",
                       f"Python {platform.python_version()}", *versions])
 
 
@@ -150,10 +151,11 @@ def inference(args, folder):
         yield (f"VGG16 base, inference, 224 px, batch {N}", "PyTorch", ratio,
                f"{ours:.3g} s against {best:.3g} s; {direct:.0%} of the sgemm peak "
                f"({best_rate:.0f} GFLOP/s) by the definition, {done:.0%} done")
-        above = {}
-        for engine in ("minicnn", *LAYOUTS):
-            runs = [process("inference", engine, folder, N) for _ in range(3)]
-            above[engine] = median(peak for _, peak in runs) / 1e6
+        engines = ("minicnn", *LAYOUTS)
+        runs = [[process("inference", engine, folder, N)[1] for engine in engines]
+                for _ in range(args.pairs)]
+        above = {engine: median(peaks) / 1e6
+                 for engine, peaks in zip(engines, zip(*runs, strict=True), strict=True)}
         best = min(above[layout] for layout in LAYOUTS)
         yield (f"the same, batch {N}: peak memory above the weights", "PyTorch",
                above["minicnn"] / best, f"{above['minicnn']:.0f} MB against {best:.0f} MB")
@@ -166,6 +168,7 @@ def steps_of(model, x, t, optimizer, torch_optimizer):
     from benchmarks.peers import torch_network
 
     loss = mc.losses.CategoricalCrossEntropy(from_logits=True)
+    model.shared = True  # as fit has it
 
     def ours():
         loss.forward(model.forward(x, training=True), t)

@@ -13,12 +13,12 @@ def torch_network(model, x, channels_last):
     for layer, before in zip(model.layers, model.shapes(), strict=False):
         if isinstance(layer, mc.Conv2D):
             KH, KW, C, F = layer.params["W"].shape
-            modules.append(nn.Conv2d(C, F, (KH, KW), padding=layer.padding))
+            modules.append(nn.Conv2d(C, F, (KH, KW), layer.strides, layer.padding))
             modules[-1].weight.data = torch.tensor(layer.params["W"]).permute(3, 2, 0, 1)
         elif isinstance(layer, mc.Dense):
             modules.append(nn.Linear(*layer.params["W"].shape))
             W = torch.tensor(layer.params["W"])
-            if modules and isinstance(modules[-2], nn.Flatten):  # rows (h, w, c), there (c, h, w)
+            if maps and isinstance(modules[-2], nn.Flatten):  # rows (h, w, c), there (c, h, w)
                 W = W.reshape(*maps, -1).permute(2, 0, 1, 3).flatten(0, 2)
             modules[-1].weight.data = W.T
         elif isinstance(layer, mc.MaxPool2D):
@@ -27,7 +27,7 @@ def torch_network(model, x, channels_last):
             modules.append(nn.Flatten())
             maps = before
         else:
-            raise NotImplementedError(f"{layer!r} has no counterpart here.")
+            raise TypeError(f"{layer!r} has no counterpart here.")
         if layer.params:
             modules[-1].bias.data = torch.tensor(layer.params["b"])
         if getattr(layer, "activation_name", None) == "relu":

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .arrays import device_of, xp_of
-from .layers import Conv2D, Layer, MaxPool2D
+from .layers import Conv2D, Dropout, Layer, MaxPool2D, ReLU
 from .layers.conv2d import choose
+from .parallel import by_itself
 from .winograd import winograd
 
 ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB and 4 GB in float32
@@ -18,9 +19,9 @@ ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB and 4
 
 def infer(model: Any, x: np.ndarray, training: bool = False) -> np.ndarray:
     """model's y for x (N, *input_shape), so many photos at a time that no array is larger than
-    ELEMENTS, if a single photo's is not."""
+    ELEMENTS, if a single photo's is not; all at once where a layer might mix them."""
     most = max(1, ELEMENTS[device_of(x)] // max(map(math.prod, model.shapes())))
-    if len(x) > most:
+    if len(x) > most and all(by_itself(layer) or type(layer) is Dropout for layer in model.layers):
         return xp_of(x).concatenate([infer(model, x[i:i + most], training)
                                      for i in range(0, len(x), most)])
     for layer in joined(model.layers):
@@ -60,7 +61,8 @@ def joined(layers: list[Layer]) -> list[Layer | ConvPool]:
     for layer in layers:
         if (found and type(layer) is MaxPool2D and layer.window == ((2, 2), (2, 2))
                 and layer.padding in ("valid", (0, 0)) and type(found[-1]) is Conv2D
-                and found[-1].activation_name in (None, "relu")):
+                and by_itself(layer) and by_itself(found[-1])
+                and type(found[-1].activation) in (type(None), ReLU)):
             layer = ConvPool(found.pop(), layer)
         found.append(layer)
     return found

@@ -39,7 +39,7 @@ class Sequential:
         self.layers: list[Layer] = []
         self.moved_to = "cpu"
         self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
-        self.parts: list[Sequential] = []  # that have kept it, one a thread (parallel.py)
+        self.shared, self.parts = False, []  # its photos, where fit asks for it: parallel.py
         self.layers = self._build(list(layers), 0, seed, classes)
 
     def _build(self, layers: list[Layer], start: int, seed: int | None,

@@ -24,14 +24,21 @@ EACH_BY_ITSELF = (layers.Conv2D, layers.MaxPool2D, layers.AveragePool2D, layers.
                   layers.Flatten, layers.Dense, layers.ReLU, layers.Sigmoid, layers.Softmax)
 
 
+def by_itself(layer: layers.Layer) -> bool:
+    """Whether it is known to take each photo alone; not one of a reader's own, or with a method
+    exchanged."""
+    return type(layer) in EACH_BY_ITSELF and not {"forward", "backward"} & vars(layer).keys()
+
+
 def parts(model: Any, x: np.ndarray) -> list:
-    """A copy of `model` for each thread, with the same weights; none where that does not pay, on a
-    GPU, or with layers that might mix photos or draw random numbers."""
+    """A copy of `model` for each thread, with the same weights; none where model.shared does not
+    ask for it or it does not pay, on a GPU, or with layers that might mix photos or draw random
+    numbers."""
     workers = threads.count(device_of(x))
     weights = sum(p.size for layer in model.layers for p in layer.params.values())
     numbers = len(x) * sum(map(math.prod, model.shapes()))
-    if (workers < 2 or len(x) < 4 * workers or 4 * weights > numbers
-            or any(type(layer) not in EACH_BY_ITSELF for layer in model.layers)):
+    if (not model.shared or workers < 2 or len(x) < 4 * workers or 4 * weights > numbers
+            or not all(map(by_itself, model.layers))):
         return []
     return [model.view([_copied(layer) for layer in model.layers], model.input_shape)
             for _ in range(workers)]
@@ -41,8 +48,9 @@ def _copied(layer: layers.Layer) -> layers.Layer:
     layer.cache = None  # what it kept is of another batch now
     one = copy.copy(layer)
     one.grads = {}
-    if getattr(one, "activation", None):
-        one.activation = copy.copy(one.activation)
+    if getattr(layer, "activation", None):
+        layer.activation.cache = None
+        one.activation = copy.copy(layer.activation)
     return one
 
 

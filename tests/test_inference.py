@@ -49,6 +49,54 @@ def test_other_pairs_stay_two_layers(conv, pool):
     assert_same(model.forward(x, keep=False), one_by_one(model, x))
 
 
+def test_a_method_that_a_reader_has_exchanged_is_called():
+    model, called = network(8, 8, POOLED), []
+    for layer in model.layers:
+        def forward(*args, own=layer.forward, **options):
+            called.append(1)
+            return own(*args, **options)
+        layer.forward = forward
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    assert model.forward(x, keep=False).shape == (2, 4, 4, 5) and called == [1, 1]
+
+
+class Absolute(mc.ReLU):
+    """An activation that does not keep the order of numbers."""
+
+    def forward(self, x, training=False, keep=True):
+        return np.abs(x)
+
+
+def test_an_activation_of_a_readers_own_comes_before_the_maximum():
+    model = network(8, 8, POOLED)
+    model.layers[0].activation = Absolute()
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    assert_same(model.forward(x, keep=False), one_by_one(model, x))
+
+
+class Centred(mc.ReLU):
+    """A layer whose photos see each other."""
+
+    def forward(self, x, training=False, keep=True):
+        return x - x.mean(axis=0)
+
+
+@pytest.mark.parametrize("layer, most", [(mc.ReLU(), 2), (Centred(), 5)])
+def test_a_batch_is_cut_only_where_no_layer_could_mix_its_photos(layer, most, monkeypatch):
+    model = mc.Sequential([mc.Conv2D(5, 3), layer], (8, 8, 3))
+    x = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)
+    whole, sizes, convolve = one_by_one(model, x), [], type(model.layers[0]).forward
+
+    def forward(self, x, *args):
+        sizes.append(len(x))
+        return convolve(self, x, *args)
+
+    monkeypatch.setattr(mc.Conv2D, "forward", forward)
+    monkeypatch.setitem(inference.ELEMENTS, "cpu", 2 * 8 * 8 * 3)
+    assert_same(model.forward(x, keep=False), whole)
+    assert max(sizes) == most
+
+
 @pytest.mark.parametrize("algorithm", ["auto", "im2col", "implicit_gemm"])
 def test_another_algorithm_leaves_the_pooling_to_its_layer(algorithm):
     model = network(9, 7, {**POOLED, "algorithm": algorithm})

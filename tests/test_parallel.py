@@ -18,10 +18,12 @@ def workers(request, monkeypatch):
 
 
 def network(*more, H=13, Wd=11):
-    return mc.Sequential([
+    model = mc.Sequential([
         mc.Conv2D(6, 3, padding="same", activation="relu"), mc.MaxPool2D(2),
         mc.Conv2D(5, (3, 2), strides=(2, 1)), mc.ReLU(), mc.AveragePool2D(2), mc.Flatten(), *more,
         mc.Dense(7, activation="relu"), mc.Dense(3)], (H, Wd, 3))
+    model.shared = True
+    return model
 
 
 def batch(N, dtype=np.float64):
@@ -60,6 +62,7 @@ def test_the_step_is_that_of_one_list_of_layers_and_the_same_to_the_bit_again(N,
 def test_its_gradients_are_pytorchs(workers):
     model, (x, dy) = mc.SmallCNN(3, (13, 11, 3)), batch(40, np.float32)
     model = model.view(model.layers[:-1], model.input_shape)
+    model.shared = True
     step(model, x, dy)
     assert len(model.parts) == workers
     leaves = {f"{layer.name}/{key}": torch.tensor(p, dtype=torch.float64, requires_grad=True)
@@ -103,6 +106,25 @@ def test_where_photos_could_be_mixed_or_dice_thrown_there_is_one_list(workers):
     assert not parallel.parts(network(mc.Dense(1000), mc.Dense(1000)), x)  # many weights
 
 
+def test_a_method_that_a_reader_has_exchanged_is_called_and_the_gradients_stay_right(workers):
+    model, (x, dy), called = network(), batch(32), []
+    expected = one_list(model, x, dy)
+    forward = model.layers[2].forward
+    model.layers[2].forward = lambda *args, **options: called.append(1) or forward(*args, **options)
+    for a, b in zip(expected, step(model, x, dy), strict=True):
+        assert_close(a, b, rtol=1e-12)
+    assert called == [1] and not model.parts
+
+
+def test_only_fit_shares_so_that_a_loop_of_ones_own_finds_every_cache(workers):
+    model, (x, dy) = network(), batch(64)
+    model.shared = False
+    model.forward(x, training=True)
+    for layer in reversed(model.layers):
+        dy = layer.backward(dy)
+    assert dy.shape == x.shape
+
+
 def test_one_thread_needs_no_parts(monkeypatch):
     monkeypatch.setattr(threads, "count", lambda device="cpu": 1)
     assert not parallel.parts(network(), batch(64)[0])
@@ -112,7 +134,10 @@ def test_forgetting_and_errors_are_those_of_one_list(workers):
     model, (x, dy) = network(), batch(32)
     model.forward(x)  # each layer keeps something
     model.forward(x, training=True)
-    assert all(layer.cache is None for layer in model.layers)  # of that batch nothing more
+    kept = [*model.layers, *(one.activation for one in model.layers
+                             if getattr(one, "activation", None))]
+    assert len(kept) > len(model.layers)
+    assert all(layer.cache is None for layer in kept)  # of that batch nothing more
     with pytest.raises(mc.MiniCNNError, match="expected dy of the shape of y"):
         model.backward(dy[:5])
     model.forward(x, keep=False)

@@ -26,8 +26,12 @@ def kept(output: Path) -> Iterator[Checkpoints]:
     with held(output):
         for draft in [*drafts(output), *drafts(output / CHECKPOINTS)]:  # of a life that was killed
             draft.unlink(missing_ok=True)
-        options = json.loads((output / "run.json").read_text("utf-8"))
-        split = (output / "split.csv").read_text("utf-8", "surrogateescape")
+        try:
+            options = json.loads((output / "run.json").read_text("utf-8"))
+            split = (output / "split.csv").read_text("utf-8", "surrogateescape")
+        except (OSError, ValueError) as problem:
+            raise FileError(f"{output}: expected its run.json and split.csv, received: {problem}. "
+                            f"Put them back, or begin a new run.") from problem
         with stoppable(output, Checkpoints(output / CHECKPOINTS, "vgg16", {
                 **options, "split": split})) as checkpoints:
             yield checkpoints
@@ -40,7 +44,8 @@ def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
     before = [signal.getsignal(number) for number in numbers]
 
     def stop(number: int, frame: object) -> None:
-        os.write(2, b"stopping after this step; once more stops at once\n")  # print may be at work
+        os.write(2, b"stopping after this step, where it is the last one after the report; once "
+                    b"more stops at once\n")  # print may be at work
         checkpoints.stop()
         signals(before)
 

@@ -17,7 +17,6 @@ from ..data import Dataset, write_split
 from ..files import write_text
 from ..progress import Bars
 from ..report import (
-    CHECKPOINTS,
     resumed_folder,
     run_folder,
     write_csv,
@@ -67,7 +66,6 @@ def train_command(args: argparse.Namespace) -> None:
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
         if not args.resume:
             options = {key: value for key, value in vars(args).items() if key not in NOT_KEPT}
-            (output / CHECKPOINTS).mkdir()
             write_split(output / "split.csv", parts)
             write_text(output / "run.json", json.dumps(options, indent=1))
         with kept(output) as checkpoints:

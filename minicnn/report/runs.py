@@ -34,15 +34,14 @@ def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> It
     made: list[Path] = []
     try:
         folder = _make(Path(path), made) if path is not None else _make_next(stem, made)
+        used = any(folder.iterdir()) or not _claimed(folder)
     except OSError as problem:
         raise FileError(f"{path or 'runs'}: expected a folder that can be written, received: "
                         f"{problem.strerror}. Choose another --output.") from problem
-    if any(folder.iterdir()):
+    if used:
         raise FileError(f"{folder}: expected a new or empty folder for this run, found one in use. "
                         f"Nothing is overwritten: choose another --output.")
-    claim = folder / "history.csv"  # made now, so that a second run sees the folder in use
     try:
-        claim.touch(exist_ok=False)
         yield folder
     except BaseException:
         with suppress(OSError):  # rmdir refuses a folder that is not empty
@@ -65,6 +64,16 @@ def resumed_folder(path: str | os.PathLike) -> Iterator[Path]:
         raise FileError(f"{folder}: expected the folder of a run that was interrupted, found "
                         f"{found}. Look into runs/.")
     yield folder
+
+
+def _claimed(folder: Path) -> bool:
+    """Marks the folder as in use; False where another run, which saw it empty, too, was faster."""
+    try:
+        (folder / AT_FIRST[0]).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    (folder / CHECKPOINTS).mkdir()
+    return True
 
 
 def _make(folder: Path, made: list[Path]) -> Path:

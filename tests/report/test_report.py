@@ -1,6 +1,7 @@
 """Figures show the numbers they are given, under the right labels; run folders are claimed."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +78,30 @@ def test_a_folder_in_use_by_another_run_is_refused_from_its_start(tmp_path):
         with run_folder(tmp_path / "out"):
             pass
     assert (tmp_path / "out").exists()
+
+
+def test_of_two_runs_that_see_an_empty_folder_the_slower_leaves_it_to_the_other(
+        tmp_path, monkeypatch):
+    def late(claim, **_):
+        with monkeypatch.context() as patch:
+            patch.undo()
+            claim.write_text("the other's")
+        raise FileExistsError(17, "File exists", str(claim))
+
+    monkeypatch.setattr(Path, "touch", late)
+    with pytest.raises(FileError, match="found one in use"), run_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out" / "history.csv").read_text() == "the other's"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(tmp_path, monkeypatch):
+    def forbidden(claim, **_):
+        raise PermissionError(13, "Permission denied", str(claim))
+
+    monkeypatch.setattr(Path, "touch", forbidden)
+    with pytest.raises(FileError, match="can be written, received: Permission denied"):
+        with run_folder(tmp_path / "out"):
+            pass
 
 
 def test_a_failed_run_removes_what_it_made_and_nothing_else(tmp_path):

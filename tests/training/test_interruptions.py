@@ -88,7 +88,8 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
     monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
     assert minicnn("--output", "stopped", *QUICK) == 130
     assert capfd.readouterr().err == (
-        "stopping after this step; once more stops at once\n"
+        "stopping after this step, where it is the last one after the report; once more stops at "
+        "once\n"
         "minicnn: stopped. Go on with: minicnn train --resume stopped\n")
     assert signal.getsignal(name) == handler
     resumed = True
@@ -174,6 +175,13 @@ def test_a_run_whose_options_or_split_were_changed_does_not_go_on(
     assert minicnn("--resume", tmp_path / "run") == 2
     assert f"expected the state of this training, {words}" in capfd.readouterr().err
     assert content(tmp_path / "run") == before
+
+
+def test_a_run_without_its_split_says_so(tmp_path, monkeypatch, capsys):
+    stopped(tmp_path / "run", monkeypatch)
+    (tmp_path / "run" / "split.csv").unlink()
+    assert minicnn("--resume", tmp_path / "run") == 2
+    assert "expected its run.json and split.csv, received" in capsys.readouterr().err
 
 
 def test_resume_takes_no_other_options(tmp_path, capsys):
