@@ -15,7 +15,7 @@ from ..data import Dataset, ImageFolder, Photos, batches
 from ..errors import ArgumentError, FileError, whole
 from ..model import Sequential
 from ..progress import Bar
-from ..report import run_folder, scores_of, write_evaluation, write_run_page
+from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import SHOWN
 from ..training import (
     Evaluation,
@@ -75,7 +75,8 @@ def evaluate_command(args: argparse.Namespace) -> None:
             write_run_page(output, result, data, scores, model=model, rows={model.name: result},
                            skipped=folder.skipped + unread, options={
                                key: getattr(args, key) for key in OPTIONS})
-            (output / "history.csv").unlink()  # the mark of run_folder: nothing was trained here
+            (output / "history.csv").unlink()  # the marks of run_folder: nothing was trained here
+            (output / CHECKPOINTS).rmdir()
             print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
 
