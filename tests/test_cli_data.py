@@ -44,6 +44,20 @@ def refused(capsys, *words):
         assert word in err, err
 
 
+@pytest.mark.parametrize("started", ["here", "there"])
+def test_next_is_typed_as_minicnn_where_that_name_is_the_one_that_runs(
+        started, folder, tmp_path, monkeypatch, capsys):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "minicnn").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "here"))
+    monkeypatch.setattr("sys.argv", [str(tmp_path / started / "minicnn")])
+    assert main(["data", "photos"]) == 0
+    typed = "minicnn" if started == "here" else str(tmp_path / "there" / "minicnn")
+    assert f"\nNext: {typed} train photos --split photos-report/split.csv\n" in (
+        capsys.readouterr().out)
+
+
 def test_a_clean_folder_is_counted_split_and_reported(folder, capsys):
     assert main(["data", "photos"]) == 0
     out, err = capsys.readouterr()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..data.images import printable
 from ..errors import ArgumentError, FileError
 from ..progress import Bar
 from ..report.folder_page import Finding, findings, relation, write_folder_page
+from .train_options import next_step
 
 NAMED = 3  # of each kind on the screen; all are on the page
 
@@ -79,8 +79,7 @@ def data_command(args: argparse.Namespace) -> int:
     sizes = ", ".join(f"{len(part)} {name}" for name, part in named.items())
     print(f"\n{output}/: report.html, split.csv ({sizes})")
     if not split_already:
-        print("Next:", shlex.join([sys.argv[0], "train", args.folder, "--split",
-                                   str(output / "split.csv")]))
+        print(next_step("train", args.folder, "--split", str(output / "split.csv")))
     return 0
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -35,7 +33,7 @@ from ..training import (
     transfer,
 )
 from .kept import kept
-from .train_options import NOT_KEPT, add_options, refuse_strays, taken, tell_given
+from .train_options import NOT_KEPT, add_options, next_step, refuse_strays, taken, tell_given
 from .train_photos import imbalance, per_class, photos_of
 
 RECIPE = [field.name for field in fields(Recipe)]
@@ -74,7 +72,7 @@ def train_command(args: argparse.Namespace) -> None:
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     print("Open:", output / "report.html")
     if not args.kfold:
-        print("Next:", shlex.join([sys.argv[0], "predict", str(output / "model.h5"), "PHOTO.jpg"]))
+        print(next_step("predict", str(output / "model.h5"), "PHOTO.jpg"))
 
 
 def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,6 +135,13 @@ def of_resumed(given: dict[str, Any], actions: dict[str, argparse.Action]) -> di
     run = Path(given["resume"])
     options = of_config(str(run / "run.json"), actions)
     return options | ({} if options.get("folder") is None else {"split": str(run / "split.csv")})
+
+
+def next_step(*words: str) -> str:
+    """What to type then: minicnn … where that name on the PATH is this one, else its path."""
+    found = shutil.which("minicnn")
+    this = found and Path(found).resolve() == Path(sys.argv[0]).resolve()
+    return f"Next: {shlex.join(['minicnn' if this else sys.argv[0], *words])}"
 
 
 def refuse_strays(args: argparse.Namespace) -> None:
