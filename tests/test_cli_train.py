@@ -274,3 +274,74 @@ def test_a_class_of_which_nothing_can_be_read_is_refused(split, tmp_path, capsys
     code, text, err = train(capsys, root, *FAST, *options, "--output", tmp_path / "run")
     assert code == 2 and "photos of 'left'" in err and not (tmp_path / "run").exists()
     assert split or text.count("skipped: ") == 4
+
+
+# Photos that a run began with and that are not there any more
+
+
+@pytest.mark.parametrize("what", ["gone", "damaged", "new"])
+@pytest.mark.parametrize("parted", [False, True])
+def test_a_run_goes_on_only_with_the_photos_it_began_with(
+        parted, what, tmp_path, monkeypatch, capsys):
+    root = tmp_path / "photos"
+    for part in ("train", "test") if parted else ("",):
+        photo_folder(root / part, {"left": 5, "right": 5})
+    output, ours, steps = tmp_path / "run", checkpoints.Checkpoints.after_step, iter(range(99))
+    victim = root / ("train/left" if parted else "left") / "02.png"
+    content = victim.read_bytes()
+
+    def after_step(self, *args, **kwargs):
+        if next(steps) == 1:
+            self.stop()
+            (victim.unlink if what == "gone" else lambda: damage(victim) if what == "damaged" else
+             victim.with_name("new.png").write_bytes(content))()
+        return ours(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+        assert train(capsys, root, *FAST, "--output", output)[0] == 130
+    code, _, err = train(capsys, "--resume", output)
+    name = "new.png" if what == "new" else "02.png"
+    assert code == 2 and f"left/{name}" in err
+    assert err.endswith(" back as they were, or begin a new run.\n")
+    victim.write_bytes(content)
+    victim.with_name("new.png").unlink(missing_ok=True)
+    assert train(capsys, "--resume", output)[0] == 0
+
+
+def test_a_photo_that_vanishes_while_it_learns_is_to_be_put_back(tmp_path, monkeypatch, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 5, "right": 5})
+    monkeypatch.setattr(checkpoints, "EVERY", 0)
+    monkeypatch.setattr(checkpoints, "TIMES", 0)
+    ours, kept = checkpoints.Checkpoints.after_step, {}
+
+    def after_step(self, *args, **kwargs):
+        for path in (root / "left").iterdir():
+            kept[path] = path.read_bytes()
+            path.unlink()
+        return ours(self, *args, **kwargs)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    code, _, err = train(capsys, root, *FAST, "--finetune", "block5", "--finetune-epochs", "1",
+                         "--output", tmp_path / "run")
+    assert code == 2 and "found no such file; check the path, or put it back where it was." in err
+    assert "Go on with: minicnn train --resume" in err
+    for path, content in kept.items():
+        path.write_bytes(content)
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", ours)
+    assert train(capsys, "--resume", tmp_path / "run")[0] == 0
+
+
+def test_a_split_needs_photos_of_each_class_to_learn_from(photos, tmp_path, capsys):
+    data = mc.data.ImageFolder(photos)
+    left = data.labels == 0
+    mc.data.write_split(tmp_path / "split.csv", {"train": data.subset(left),
+                                                 "test": data.subset(~left)})
+    code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv", "--output",
+                         tmp_path / "run")
+    assert code == 2 and "expected photos of each class in train, found none of right. " in err
+    assert not (tmp_path / "run").exists()
+    mc.data.write_split(tmp_path / "split.csv", {  # the test may lack one
+        "train": data.subset(range(1, len(data))), "test": data.subset([0])})
+    assert train(capsys, photos, *FAST, "--split", tmp_path / "split.csv", "--output",
+                 tmp_path / "run")[0] == 0

@@ -17,8 +17,11 @@ from ..data import (
     split_folders,
     subsets,
 )
+from ..data.splits import UNREADABLE, joined
 from ..errors import ArgumentError, FileError
 from ..progress import Bar
+
+RESUMED = "begin a new run"  # instead of going on with other photos
 
 
 def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], str, str]:
@@ -37,23 +40,41 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], 
     if folders := split_folders(args.folder):
         parts, skipped = already_split(args, folders), [
             reason for folder in folders.values() for reason in folder.skipped]
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, skipped + say_unread(unread), "held-out", stem
+        if args.resume:
+            parts = read_split(args.split, joined(parts), RESUMED)
+        parts, unread = decoded(args, parts)
+        return parts, skipped + unread, "held-out", stem
     folder = ImageFolder(args.folder)
     describe_folder(folder)
     if args.split:
-        parts = read_split(args.split, folder)
+        parts = read_split(args.split, folder, *[RESUMED] * bool(args.resume))
         if {"train", "test"} - set(parts):
             raise FileError(f"{args.split}: expected parts train and test, received "
                             f"{', '.join(parts)}.")
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, folder.skipped + say_unread(unread), "held-out", stem
+        if none := [name for name, count in parts["train"].counts.items() if not count]:
+            raise FileError(f"{args.split}: expected photos of each class in train, found none of "
+                            f"{', '.join(none)}. Give some of them the part train.")
+        parts, unread = decoded(args, parts)
+        return parts, folder.skipped + unread, "held-out", stem
     test = args.test_fraction or 0.25
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
     found = perceptual_hashes(folder, Bar("reading the photos"))
     unread = say_unread(list(found.unread.values()))
     parts = drawn_parts(folder, shares, found, near_duplicates(folder, found), args.seed)
     return subsets(folder, parts), folder.skipped + unread, "held-out", stem
+
+
+def decoded(args: argparse.Namespace, parts: dict[str, Dataset]
+            ) -> tuple[dict[str, Dataset], list[str]]:
+    """As readable, and says it. A run goes on only with all photos that it began with."""
+    left, unread = readable(parts, Bar("reading the photos"))
+    before, now = (set(some[UNREADABLE].names) if UNREADABLE in some else set()
+                   for some in (parts, left))
+    if args.resume and now - before:
+        raise FileError(f"{args.resume}: expected the photos that the run began with, found that "
+                        f"{', '.join(sorted(now - before)[:3])} can no longer be read. Put them "
+                        f"back as they were, or {RESUMED}.")
+    return left, say_unread(unread)
 
 
 def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> dict[str, Dataset]:

@@ -277,8 +277,10 @@ def visible(folder: Path) -> list[Path]:
 
 
 def _deeper(root: Path, levels: int = 4) -> str:
-    """" (…)": the first folder below root that looks like one folder a class, if any."""
-    folders = [entry for entry in visible(root) if os.path.isdir(entry)]
+    """" (…)": the first folder below root that looks like one folder a class, if any. Links, which
+    may lead in circles, are not followed."""
+    folders = [entry for entry in visible(root) if os.path.isdir(entry)
+               and not os.path.islink(entry)]
     for folder in folders:
         classes = [entry for entry in visible(folder) if os.path.isdir(entry)]
         if len(classes) > 1 and all(any(map(os.path.isfile, visible(one))) for one in classes):

@@ -103,6 +103,14 @@ def drawn_parts(data: Dataset, shares: dict[str, float], found: Fingerprints, gr
     return parts.tolist()
 
 
+def joined(parts: dict[str, Dataset]) -> Dataset:
+    """The photos of all parts, which have the same classes."""
+    return Dataset([item for data in parts.values() for item in data.items],
+                   np.concatenate([data.labels for data in parts.values()]),
+                   next(iter(parts.values())).classes,
+                   [name for data in parts.values() for name in data.names])
+
+
 def readable(parts: dict[str, Dataset], progress: Callable[[int, int], None] | None = None
              ) -> tuple[dict[str, Dataset], list[str]]:
     """(The parts without the photos that cannot be decoded, which become the part UNREADABLE; the
@@ -110,10 +118,7 @@ def readable(parts: dict[str, Dataset], progress: Callable[[int, int], None] | N
 
     Raises FileError where that leaves nothing of a class in a part.
     """
-    whole = Dataset([item for data in parts.values() for item in data.items],
-                    np.concatenate([data.labels for data in parts.values()]),
-                    next(iter(parts.values())).classes,
-                    [name for data in parts.values() for name in data.names])
+    whole = joined(parts)
     unread = perceptual_hashes(whole, progress).unread
     names = [part for part, data in parts.items() for _ in data.names]
     left = subsets(whole, [UNREADABLE if i in unread else part for i, part in enumerate(names)])
@@ -148,9 +153,11 @@ def write_split(path: str | os.PathLike, parts: dict[str, Dataset]) -> None:
                          for name, label in zip(data.names, data.labels, strict=True))
 
 
-def read_split(path: str | os.PathLike, data: Dataset) -> dict[str, Dataset]:
+def read_split(path: str | os.PathLike, data: Dataset,
+               instead: str = "make a new split with minicnn data") -> dict[str, Dataset]:
     """The parts of `data` that the file names, photos in the order of `data`.
 
+    instead: what an error advises where the photos are not to be put back as they were.
     Columns may be separated by semicolons, too, as some spreadsheets do.
     Raises FileError for a file that is no split, and where its photos are not those of `data`, one
     row each, in the same classes.
@@ -180,6 +187,6 @@ def read_split(path: str | os.PathLike, data: Dataset) -> dict[str, Dataset]:
         if names:
             dots = ", …" if len(names) > 3 else ""
             raise FileError(f"{path}: expected one row for each photo of the folder. It {what} "
-                            f"{len(names)}: {', '.join(names[:3])}{dots}. Make a new split with "
-                            f"minicnn data.")
+                            f"{len(names)}: {', '.join(names[:3])}{dots}. Put the photos back "
+                            f"as they were, or {instead}.")
     return subsets(data, [said[name][1] for name in data.names])
