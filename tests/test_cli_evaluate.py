@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from test_cli_train import page_of
 
 import minicnn as mc
 from minicnn.cli import main
@@ -209,12 +210,22 @@ def test_a_threshold_decides_the_predictions_and_its_effect_is_told(clouds, tmp_
     for line, chosen in ((before, p > 0.5), (after, taken)):
         assert line[-6:-4] == [str((chosen & positive).sum()), str((chosen & ~positive).sum())]
         assert line[-2] == f"{100 * (chosen == positive).mean():.1f}"
-    assert ("looks better than it is" in out) == (rule != "0.3")
+    notes = page_of(tmp_path / "out" / "report.html")["notes"]
+    assert " ".join(notes).count("better than it is, and the interval does not hold") == (
+        rule != "0.3") and all(note in out.splitlines() for note in notes)
     if rule != "0.3":  # the number that is printed does the same again
         again = re.search(r"--threshold ([\d.e-]+)\.$", out, re.M).group(1)
         assert run("evaluate", path, folder, "--threshold", again, "--output", tmp_path / "2") == 0
         assert rows(tmp_path / "2" / "predictions.csv") == rows(tmp_path / "out" /
                                                                 "predictions.csv")
+
+
+@pytest.mark.parametrize("threshold", ["0.99996", "0.9995", "1e-05", "1", "0.5"])
+def test_a_threshold_near_0_or_1_has_digits_enough(clouds, capsys, threshold):
+    assert run("evaluate", *reversed(clouds), "--threshold", threshold) == 0
+    out = capsys.readouterr().out
+    assert re.search(rf"from a probability of {threshold}$", out, re.M)
+    assert re.search(rf"^threshold {threshold} ", out, re.M)
 
 
 def test_tta_is_the_mean_over_the_photo_its_mirror_image_and_shifts(clouds, tmp_path):

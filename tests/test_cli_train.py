@@ -100,12 +100,25 @@ def test_a_config_reproduces_the_run_and_the_split_file_its_parts(photos, tmp_pa
     assert (first / "split.csv").read_bytes() == (third / "split.csv").read_bytes()
 
 
-def test_options_given_count_more_than_those_of_the_config(photos, tmp_path, capsys):
+@pytest.mark.parametrize(("words", "epochs", "dropout"), [
+    ("--epochs 1", 1, 0.2), ("--epochs 60", 60, 0.2), ("--dropout 0", 2, 0)])
+def test_options_given_count_more_than_those_of_the_config_defaults_too(
+        words, epochs, dropout, photos, tmp_path, capsys):
     config = tmp_path / "run.json"
-    config.write_text(json.dumps({"folder": str(photos), "size": 32, "epochs": 2,
+    config.write_text(json.dumps({"folder": str(photos), "size": 32, "epochs": 2, "dropout": 0.2,
                                   "no_scratch": True}))
-    assert train(capsys, "--config", config, "--epochs", "1", "--output", tmp_path / "o")[0] == 0
-    assert len(table(tmp_path / "o" / "history.csv")) == 1
+    out = tmp_path / "out"
+    assert train(capsys, "--config", config, *words.split(), "--output", out)[0] == 0
+    assert len(table(out / "history.csv")) == epochs
+    kept = json.loads((out / "run.json").read_text())
+    assert (kept["epochs"], kept["dropout"], kept["size"]) == (epochs, dropout, 32)
+
+
+@pytest.mark.parametrize("words", ["--epochs 60", "--device cpu", "--seed 1 --no-scratch"])
+def test_a_run_that_goes_on_refuses_other_options_defaults_too(words, tmp_path, capsys):
+    code, _, err = train(capsys, "--resume", tmp_path, *words.split())
+    assert code == 2 and "--resume: expected no other options" in err
+    assert all(word in err for word in words.split() if word[0] == "-")
 
 
 def test_copies_of_a_photo_go_to_one_side(tmp_path, capsys):

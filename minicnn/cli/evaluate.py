@@ -15,8 +15,9 @@ from ..data import Dataset, ImageFolder, Photos, batches
 from ..errors import ArgumentError, FileError, whole
 from ..model import Sequential
 from ..progress import Bar
-from ..report import run_folder, scores_of, write_evaluation, write_run_page
+from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import SHOWN
+from ..report.scores_figures import probability
 from ..training import (
     Evaluation,
     choose_threshold,
@@ -65,17 +66,18 @@ def evaluate_command(args: argparse.Namespace) -> None:
         describe_folder(folder)
         result, data, unread = evaluated(model.to(args.device), folder, labels, args.tta,
                                          args.batch_size)
-        threshold, lines = None, []
+        threshold, lines, notes = None, [], []
         if rule is not None:
-            threshold, lines = apply_threshold(result, rule)
+            threshold, lines, notes = apply_threshold(result, rule)
         scores = scores_of(result, threshold)
-        print("\n".join([*text(result, scores), *lines]))
+        print("\n".join([*text(result, scores), *lines, *notes]))
         if output:
             write_evaluation(output, result, data.names, threshold=threshold)
             write_run_page(output, result, data, scores, model=model, rows={model.name: result},
-                           skipped=folder.skipped + unread, options={
+                           notes=notes, skipped=folder.skipped + unread, options={
                                key: getattr(args, key) for key in OPTIONS})
-            (output / "history.csv").unlink()  # the mark of run_folder: nothing was trained here
+            (output / "history.csv").unlink()  # the marks of run_folder: nothing was trained here
+            (output / CHECKPOINTS).rmdir()
             print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
 
@@ -137,27 +139,28 @@ def evaluated(model: Sequential, folder: ImageFolder, labels: np.ndarray, views:
     return Evaluation(p, data.labels, data.classes), data, unread
 
 
-def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[str]]:
-    """Sets result.predicted by the threshold; -> it, and lines on its effect."""
+def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[str], list[str]]:
+    """Sets result.predicted by the threshold; -> it, lines on its effect, and what to know."""
     p, positive = result.probabilities[:, 1], result.labels == 1
-    threshold, note = rule, []
+    threshold, notes = rule, []
     if isinstance(rule, str):
         wished = float(rule.removeprefix("precision=")) if rule != "youden" else None
         threshold = choose_threshold(p, positive, wished)
-        note = ["It was chosen on these very photos, on which it looks better than it is: judge it "
-                "on others,", f"with --threshold {threshold!r}."]
+        notes = ["The threshold was chosen on these very photos: it looks better than it is, and "
+                 "the interval does not hold.",
+                 f"Judge it on others, with --threshold {threshold!r}."]
     before = result.confusion
     result.predicted = (p.astype(np.float64) >= threshold).astype(np.int64)
     rows = []
     for name, counts in (("more probable class", before),
-                         (f"threshold {threshold:.4g}", result.confusion)):
+                         (f"threshold {probability(threshold)}", result.confusion)):
         scores, (false, true) = class_scores(counts), counts[:, 1].tolist()
         rows.append(f"{name:<22} {true:>6} {false:>13} {scores.precision[1]:>10.3f} "
                     f"{scores.recall[1]:>7.3f} {100 * np.trace(counts) / counts.sum():>8.1f} %")
-    title = f"{result.classes[1]} from a probability of {threshold:.4g}"
+    title = f"{result.classes[1]} from a probability of {probability(threshold)}"
     title += f" ({rule})" * isinstance(rule, str)
     return float(threshold), [f"\n{title}", f"{'':<22} {'found':>6} {'false alarms':>13} "
-                              f"{'precision':>10} {'recall':>7} {'accuracy':>10}", *rows, *note]
+                              f"{'precision':>10} {'recall':>7} {'accuracy':>10}", *rows], notes
 
 
 def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:

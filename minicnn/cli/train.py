@@ -35,7 +35,7 @@ from ..training import (
     transfer,
 )
 from .kept import kept
-from .train_options import NOT_KEPT, add_options, refuse_strays, take_config, take_resumed
+from .train_options import NOT_KEPT, add_options, refuse_strays, taken, tell_given
 from .train_photos import imbalance, per_class, photos_of
 
 RECIPE = [field.name for field in fields(Recipe)]
@@ -45,15 +45,13 @@ def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("train", train_command, "train a classifier on photos")
     add_options(p, option)
+    tell_given(p)
 
 
 def train_command(args: argparse.Namespace) -> None:
     """The main job: transfer learning, and the same photos for a small network from scratch."""
-    if args.resume:
-        take_resumed(args)
-    else:
-        if args.config:
-            take_config(args)
+    args = taken(args)
+    if not args.resume:
         refuse_strays(args)
     recipe = Recipe(**{name: getattr(args, name) for name in RECIPE})
     parts, skipped, held_out, stem = photos_of(args)

@@ -7,16 +7,16 @@ import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..errors import ArgumentError, FileError
 from ..training import SCHEDULES, Recipe
 
-NOT_KEPT = ("run", "config", "resume", "output", "parser")  # options that run.json does without
+NOT_KEPT = ("config", "resume", "output")  # options that run.json does without
 
 
 def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
     """All of them; option(…) adds one that has a value."""
-    p.set_defaults(parser=p)
     standard = Recipe()
     p.add_argument("folder", nargs="?", help="your photos, one sub-folder a class; without it, the "
                                              "built-in photos of clothes")
@@ -71,20 +71,39 @@ def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
                                             "runs/)")
 
 
-def take_config(args: argparse.Namespace) -> None:
-    """Options of a run.json for those that the command line leaves at their default."""
-    actions = {action.dest: action for action in args.parser._actions if action.dest != "help"}
+def tell_given(p: argparse.ArgumentParser) -> None:
+    """What the command line does not give is then not in the namespace, see taken."""
+    actions = {action.dest: action for action in p._actions if action.dest != "help"}
+    p.set_defaults(actions=actions, defaults={key: a.default for key, a in actions.items()})
+    for action in actions.values():
+        action.default = argparse.SUPPRESS
+
+
+def taken(args: argparse.Namespace) -> argparse.Namespace:
+    """Every option: as given, else as --config or --resume has it, else its default."""
+    given = {key: value for key, value in vars(args).items() if key in args.actions}
+    config = {}
+    if "resume" in given:
+        config = of_resumed(given, args.actions)
+    elif "config" in given:
+        config = of_config(given["config"], args.actions)
+    return argparse.Namespace(**args.defaults | config | given)
+
+
+def of_config(path: str, actions: dict[str, argparse.Action]) -> dict[str, Any]:
+    """The options in a run.json."""
     try:
-        given = json.loads(Path(args.config).read_text("utf-8"))
-        if not isinstance(given, dict):
+        found = json.loads(Path(path).read_text("utf-8"))
+        if not isinstance(found, dict):
             raise ValueError("no object at its top")
     except (OSError, ValueError) as problem:
-        raise FileError(f"{args.config}: expected the run.json of a run, received {problem}. "
+        raise FileError(f"{path}: expected the run.json of a run, received {problem}. "
                         f"Check the path.") from problem
-    for key, value in given.items():
+    options = {}
+    for key, value in found.items():
         if key not in actions or key in NOT_KEPT:
             near = difflib.get_close_matches(key, [k for k in actions if k not in NOT_KEPT], 1, 0.3)
-            raise ArgumentError(f"{args.config}: expected options of train, received {key!r}. "
+            raise ArgumentError(f"{path}: expected options of train, received {key!r}. "
                                 f"Nearest: {', '.join(near) or 'none'}.")
         action = actions[key]
         try:
@@ -97,24 +116,22 @@ def take_config(args: argparse.Namespace) -> None:
                 raise ValueError
         except (TypeError, ValueError) as problem:
             kind = "true or false" if action.nargs == 0 else action.metavar or "text"
-            raise ArgumentError(f"{args.config}: expected {key} to be {kind}, received "
-                                f"{given[key]!r}.") from problem
-        if getattr(args, key) == action.default:
-            setattr(args, key, value)
+            raise ArgumentError(f"{path}: expected {key} to be {kind}, received "
+                                f"{found[key]!r}.") from problem
+        options[key] = value
+    return options
 
 
-def take_resumed(args: argparse.Namespace) -> None:
+def of_resumed(given: dict[str, Any], actions: dict[str, argparse.Action]) -> dict[str, Any]:
     """All options of the run that --resume names, and its split."""
-    others = [action.option_strings[-1] if action.option_strings else action.dest
-              for action in args.parser._actions if action.dest not in ("help", "resume")
-              and getattr(args, action.dest) != action.default]
+    others = [action.option_strings[-1] if action.option_strings else key
+              for key, action in actions.items() if key in given and key != "resume"]
     if others:
         raise ArgumentError(f"--resume: expected no other options, since the run has its own, "
                             f"received {', '.join(others)}. Leave them out.")
-    args.config = str(Path(args.resume) / "run.json")
-    take_config(args)
-    if args.folder is not None:
-        args.split = str(Path(args.resume) / "split.csv")
+    run = Path(given["resume"])
+    options = of_config(str(run / "run.json"), actions)
+    return options | ({} if options.get("folder") is None else {"split": str(run / "split.csv")})
 
 
 def refuse_strays(args: argparse.Namespace) -> None:

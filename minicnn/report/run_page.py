@@ -66,6 +66,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
              "\nred speaks for the prediction, blue against (HiResCAM)" * explained), 4)
     if fed:
         draw(fed, folder / "batch.png", "The first batch, as it was fed", 8)
+    named = result.probabilities.argmax(axis=1)  # whose confidence it is, whatever the threshold
     counts = np.bincount(result.labels, minlength=len(result.classes))
     page = {
         "title": asked(result.classes), "held_out": held_out, "classes": result.classes,
@@ -85,6 +86,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
             ("roc", roc_curve, roc_auc), ("precision", by_recall, average_precision))},
         "youden": youden(result), "calibration": scores["calibration"],
         "ece": scores["expected_calibration_error"], "confidence": scores["mean_confidence"],
+        "sure_right": float((named == result.labels).mean()),
         "scores": [{"class": name, **row} for name, row in scores["per_class"].items()],
         "worst": [{"name": data.names[i], "picture": thumbnail(pictures[i]),
                    "map": "" if heat is None else thumbnail(heat), "flaw": flaw,

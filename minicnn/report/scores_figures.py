@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -32,6 +33,11 @@ NAMED = 6  # curves with a colour and a name; where there are more, those of the
 def percent(value: float, _: object = None) -> str:
     """0.5 -> "50 %", 0.925 -> "92.5 %"."""
     return f"{100 * value:.3g} %"
+
+
+def probability(t: float) -> str:
+    """Three digits, or as many as keep it from becoming 1: 0.99995 -> "0.99995"."""
+    return f"{t:.{max(3, -math.floor(math.log10(1 - t or 1)))}g}"
 
 
 def by_recall(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -101,7 +107,7 @@ def _class_curves(ax: Axes, result: Evaluation, points: Callable, area: Callable
         at = -1 if threshold is None else np.searchsorted(-thresholds, -threshold, "right") - 1
         if two and at >= 0:
             ax.plot(x[at], y[at], "o", ms=13, mfc="none", mec="black", mew=2.5, clip_on=False,
-                    zorder=5, label=f"at threshold {threshold:.3g}")
+                    zorder=5, label=f"at threshold {probability(threshold)}")
 
 
 def _finish(ax: Axes, path: Path, heading: str) -> None:

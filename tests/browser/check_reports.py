@@ -56,6 +56,19 @@ def two_classes(folder):
     return folder / "two" / "report.html"
 
 
+def thresholded(folder):
+    """The page of an evaluation with a threshold close to 1."""
+    data, result = evaluation(["sandal", "sneaker"], 20)
+    thresholded.named, result.predicted = result.accuracy, (
+        result.probabilities[:, 1] >= 0.9995).astype(int)
+    thresholded.result = result
+    (folder / "threshold").mkdir()
+    write_run_page(folder / "threshold", result, data, scores_of(result, 0.9995),
+                   model=mc.SmallCNN(10), rows={"SmallCNN": result}, options={"model": "m.h5"},
+                   explained=False)
+    return folder / "threshold" / "report.html"
+
+
 def ten_classes(folder):
     """The page of an evaluation: ten classes, no training."""
     data, result = evaluation(["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
@@ -181,6 +194,15 @@ def check_two(chrome, shots, name):
     check_sizes(chrome, shots, name)
 
 
+def check_threshold(chrome, shots, name):
+    """The threshold is not rounded to 1; beside the confidence stands how often that is right."""
+    claim("the threshold has its digits", chrome.find_element(By.ID, "value").text == "0.9995")
+    named, page = thresholded.named, chrome.find_element(By.ID, "main").text
+    claim("it changes the accuracy", thresholded.result.accuracy != named)
+    claim("right is that of the class named", f"in the mean, right {100 * named:.1f} %; " in page)
+    check_sizes(chrome, shots, name)
+
+
 def check_ten(chrome, shots, name):
     """A page of ten classes: no threshold, all curves of the lowest areas."""
     claim("no threshold", not chrome.find_elements(By.ID, "threshold"))
@@ -210,6 +232,7 @@ def main(arguments):
     """Checks the pages in light and in dark."""
     shots, *others = arguments or [None]
     check_pages({"run": (two_classes, check_two), "ten": (ten_classes, check_ten),
+                 "threshold": (thresholded, check_threshold),
                  "folder": (photo_folder, check_folder),
                  **{Path(page).parent.name: (lambda folder, page=page: Path(page), check_sizes)
                     for page in others}}, shots)

@@ -66,6 +66,19 @@ def test_the_page_has_the_numbers_of_each_photo_and_of_all(tmp_path):
     assert page["options"] == [["lr", None], ["folder", "photos"]]
 
 
+def test_beside_confidence_right_is_that_of_the_class_it_names_whatever_the_threshold(tmp_path):
+    data = data_of()
+    result = evaluation(data)
+    named = result.accuracy
+    result.predicted = (result.probabilities[:, 1] >= 0.9995).astype(int)
+    assert result.accuracy != named
+    page = written(tmp_path / "run", data, result)
+    assert page["rows"][0]["accuracy"] == result.accuracy and page["sure_right"] == named
+    curve = page["calibration"]
+    assert named == pytest.approx(sum(n * (share or 0) for n, share in zip(
+        curve["count"], curve["accuracy"], strict=True)) / 14)
+
+
 def test_the_worst_come_first_and_each_says_why(tmp_path):
     data = data_of()
     result = evaluation(data)
