@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from ..data import (
     Dataset,
     ImageFolder,
@@ -21,9 +23,11 @@ from ..errors import ArgumentError, FileError
 from ..progress import Bar
 
 
-def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], str, str]:
-    """({"train": …, "test": …, and "validation" where asked for}, the files that cannot be read,
-    what the test photos are called, a name for the run)."""
+def photos_of(args: argparse.Namespace
+              ) -> tuple[dict[str, Dataset], dict[str, np.ndarray], list[str], str, str]:
+    """({"train": …, "test": …, and "validation" where asked for}, near_duplicates' numbers of the
+    photos of each part, {} for built-in ones, the files that cannot be read, what the test photos
+    are called, a name for the run)."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
     if args.folder is None:
         names = args.classes or ["sandal", "sneaker"]
@@ -32,13 +36,13 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], 
         stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
         parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
                      ) if share else {"train": train}
-        return {**parts, "test": sample("test", names)}, [], "test", stem
+        return {**parts, "test": sample("test", names)}, {}, [], "test", stem
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
         parts, skipped = already_split(args, folders), [
             reason for folder in folders.values() for reason in folder.skipped]
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, skipped + say_unread(unread), "held-out", stem
+        parts, unread, groups = readable(parts, Bar("reading the photos"))
+        return parts, groups, skipped + say_unread(unread), "held-out", stem
     folder = ImageFolder(args.folder)
     describe_folder(folder)
     if args.split:
@@ -46,14 +50,15 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], 
         if {"train", "test"} - set(parts):
             raise FileError(f"{args.split}: expected parts train and test, received "
                             f"{', '.join(parts)}.")
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, folder.skipped + say_unread(unread), "held-out", stem
+        parts, unread, groups = readable(parts, Bar("reading the photos"))
+        return parts, groups, folder.skipped + say_unread(unread), "held-out", stem
     test = args.test_fraction or 0.25
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
     found = perceptual_hashes(folder, Bar("reading the photos"))
-    unread = say_unread(list(found.unread.values()))
-    parts = drawn_parts(folder, shares, found, near_duplicates(folder, found), args.seed)
-    return subsets(folder, parts), folder.skipped + unread, "held-out", stem
+    unread, numbers = say_unread(list(found.unread.values())), near_duplicates(folder, found)
+    names = drawn_parts(folder, shares, found, numbers, args.seed)
+    groups = {part: numbers[np.array(names) == part] for part in set(names)}
+    return subsets(folder, names), groups, folder.skipped + unread, "held-out", stem
 
 
 def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> dict[str, Dataset]:
