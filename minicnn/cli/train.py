@@ -34,6 +34,7 @@ from ..training import (
     from_scratch,
     transfer,
 )
+from ..training.diagnosis import warnings_of
 from .kept import kept
 from .train_options import NOT_KEPT, add_options, refuse_strays, take_config, take_resumed
 from .train_photos import imbalance, per_class, photos_of
@@ -57,10 +58,10 @@ def train_command(args: argparse.Namespace) -> None:
         refuse_strays(args)
     recipe = Recipe(**{name: getattr(args, name) for name in RECIPE})
     parts, groups, skipped, held_out, stem = photos_of(args)
-    train, test = parts["train"], parts["test"]
+    train = parts["train"]
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
-    print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, "
-          f"{len(test)} {held_out} photos.")
+    print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, " + (
+        "each of them tested once." if args.kfold else f"{len(parts['test'])} {held_out} photos."))
     for sentence in imbalance(train, args.class_weights):
         print(sentence)
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
@@ -127,13 +128,14 @@ def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         print(f"fold {k}: {100 * accuracy:.1f} %")
     spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
               f"{100 * accuracies.std(ddof=1):.1f}")
-    print(spread)
+    notes = [spread, *warnings_of({"loss": []}, result)]  # of the predictions
+    print("\n".join(notes))
     print_title("left-out")
     print_result(title := "VGG16, every photo by a network that has not seen it", result)
     model = base_with_head(recipe, data.classes)  # for its recipe: it has not learnt
     first = data.subset(np.flatnonzero(data.folds(K, recipe.seed, groups) != 0))
     write_run_page(output, result, data, scores, model=model, held_out="left-out",
-                   rows={title: result}, notes=[spread], skipped=skipped, parts=parts,
+                   rows={title: result}, notes=notes, skipped=skipped, parts=parts,
                    fed=fed_batch(model, first, recipe), options=options_of(output), explained=False)
 
 

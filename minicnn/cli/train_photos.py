@@ -25,9 +25,9 @@ from ..progress import Bar
 
 def photos_of(args: argparse.Namespace
               ) -> tuple[dict[str, Dataset], dict[str, np.ndarray], list[str], str, str]:
-    """({"train": …, "test": …, and "validation" where asked for}, near_duplicates' numbers of the
-    photos of each part, {} for built-in ones, the files that cannot be read, what the test photos
-    are called, a name for the run)."""
+    """({"train": …, "test": … but with --kfold, and "validation" where asked for},
+    near_duplicates' numbers of the photos of each part, {} for built-in ones, the files that cannot
+    be read, what the test photos are called, a name for the run)."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
     if args.folder is None:
         names = args.classes or ["sandal", "sneaker"]
@@ -36,7 +36,9 @@ def photos_of(args: argparse.Namespace
         stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
         parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
                      ) if share else {"train": train}
-        return {**parts, "test": sample("test", names)}, {}, [], "test", stem
+        if not args.kfold:
+            parts["test"] = sample("test", names)
+        return parts, {}, [], "test", stem
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
         parts, skipped = already_split(args, folders), [
@@ -47,12 +49,12 @@ def photos_of(args: argparse.Namespace
     describe_folder(folder)
     if args.split:
         parts = read_split(args.split, folder)
-        if {"train", "test"} - set(parts):
+        if {"train", "test"} - set(parts) and not args.kfold:  # all learn, in a run that goes on
             raise FileError(f"{args.split}: expected parts train and test, received "
                             f"{', '.join(parts)}.")
         parts, unread, groups = readable(parts, Bar("reading the photos"))
         return parts, groups, folder.skipped + say_unread(unread), "held-out", stem
-    test = args.test_fraction or 0.25
+    test = 0 if args.kfold else args.test_fraction or 0.25
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
     found = perceptual_hashes(folder, Bar("reading the photos"))
     unread, numbers = say_unread(list(found.unread.values())), near_duplicates(folder, found)
