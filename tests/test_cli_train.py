@@ -134,14 +134,17 @@ def test_copies_of_a_photo_go_to_one_side(tmp_path, capsys):
 
 def test_kfold_predicts_every_photo_once(photos, tmp_path, capsys):
     out = tmp_path / "run"
-    code, text, _ = train(capsys, photos, *FAST, "--kfold", "2", "--test-fraction", "0.1",
-                          "--output", out)
+    code, text, _ = train(capsys, photos, *FAST, "--kfold", "2", "--output", out)
     assert code == 0 and "fold 1:" in text and "fold 2:" in text and "standard deviation" in text
-    assert len(table(out / "predictions.csv")) == 20
+    assert "12 + 10 photos to learn from, each of them tested once." in text
+    assert sorted(row["photo"] for row in table(out / "predictions.csv")) == sorted(
+        mc.data.ImageFolder(photos).names)
+    assert [row["part"] for row in table(out / "split.csv")] == ["train"] * 22
     assert len(table(out / "folds.csv")) == 2
     assert {p.name for p in out.iterdir()} == {*FILES, "folds.csv"} - {"model.h5", "curves.png"}
     page = page_of(out / "report.html")
-    assert len(page["photos"]) == 20 and "standard deviation of the folds" in page["notes"][0]
+    assert page["parts"] == [{"name": "train", "counts": [12, 10]}]
+    assert len(page["photos"]) == 22 and "standard deviation of the folds" in page["notes"][0]
     assert page["worst"] and not any(one["map"] for one in page["worst"])  # five networks, no one
 
 
@@ -170,6 +173,7 @@ def test_configs_that_do_not_fit_are_refused(config, words, tmp_path, capsys):
     (["--validation-fraction", "1"], ["--validation-fraction", "between 0 and 1"]),
     (["--lr", "0.1", "--find-lr"], ["--lr", "--find-lr"]),
     (["--kfold", "2", "--patience", "3"], ["--kfold", "--patience"]),
+    (["--kfold", "2", "--test-fraction", "0.5"], ["--kfold", "--test-fraction"]),
     (["--kfold", "1"], ["folds", "1"]), (["--split", "none.csv"], ["none.csv"]),
     (["--split", "none.csv", "--test-fraction", "0.5"], ["--split", "--test-fraction"]),
     (["--schedule", "cosin"], ["schedule", "cosine"]), (["--finetune", "block9"], ["block9"]),
@@ -269,6 +273,29 @@ def test_a_run_that_goes_on_names_the_same_damaged_photos_in_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints.Checkpoints, "after_step", stopping)
         assert train(capsys, root, *FAST, "--output", tmp_path / "stopped")[0] == 130
+    assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "stopped" / file.name).read_bytes(), file.name
+
+
+def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypatch, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 6, "right": 6})
+    for k in range(3):
+        shutil.copy(root / "left" / f"0{k}.png", root / "left" / f"copy{k}.png")
+    damage(root / "right" / "05.png")
+    options = [*FAST, "--kfold", "2", "--lr", "0"]  # it learns nothing, and that is told
+    text = train(capsys, root, *options, "--output", tmp_path / "whole")[1]
+    assert "photos to learn from, each of them tested once." in text and "It says left of all" in (
+        text) and "It says left of all" in page_of(tmp_path / "whole" / "report.html")["notes"][1]
+    after_step = checkpoints.Checkpoints.after_step
+
+    def stopping(self, *args, **kwargs):
+        self.stop()
+        return after_step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "after_step", stopping)
+        assert train(capsys, root, *options, "--output", tmp_path / "stopped")[0] == 130
     assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
     for file in (tmp_path / "whole").iterdir():
         assert file.read_bytes() == (tmp_path / "stopped" / file.name).read_bytes(), file.name

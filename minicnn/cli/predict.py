@@ -17,11 +17,10 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ..data import Photos, batches, photo_paths
-from ..data.datasets import visible
 from ..data.given import SUFFIXES
 from ..data.images import printable
 from ..errors import ArgumentError, FileError
-from ..files import replacing
+from ..files import replacing, visible
 from ..layers import Sigmoid, Softmax
 from ..model import Sequential
 from ..models import VGG16, load

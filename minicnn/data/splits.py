@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError, ShapeError
-from ..files import replacing
-from .datasets import Dataset, ImageFolder, visible
-from .duplicates import Fingerprints, perceptual_hashes
+from ..errors import ArgumentError, FileError
+from ..files import replacing, visible
+from .datasets import Dataset, ImageFolder
+from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 
 COLUMNS = ["photo", "class", "part"]
 UNREADABLE = "unreadable"  # the part of photos whose pixels cannot be decoded
@@ -40,18 +40,9 @@ def split_parts(data: Dataset, shares: dict[str, float], groups: Sequence[int] |
         raise ArgumentError(f"split_parts: expected shares from 0 that sum to 1, received {shares}."
                             f" Give for example train 0.75, test 0.25.")
     parts = [name for name, share in shares.items() if share]
-    groups = np.arange(len(data)) if groups is None else np.asarray(groups)
-    if groups.shape != (len(data),):
-        raise ShapeError(f"split_parts: expected a group for each of {len(data)} photos, received "
-                         f"shape {groups.shape}. near_duplicates gives them.")
-
-    drawn = data.shuffled(seed).values()
-    free = np.array([_sizes(len(members), [shares[name] for name in parts])
-                     for members in drawn]).T  # (parts, K): places left
-    units: dict[int, list[int]] = {}  # the photos of each group, in the order of the draw
-    for i in np.concatenate([*drawn, np.empty(0, int)]):
-        units.setdefault(int(groups[i]), []).append(i)
-    queue = sorted(units.values(), key=len, reverse=True)  # large ones while there is room
+    queue = data.units(groups, seed)
+    free = np.array([_sizes(count, [shares[name] for name in parts])
+                     for count in data.counts.values()]).T  # (parts, K): places left
     counts = np.array([np.bincount(data.labels[unit], minlength=len(data.classes))
                        for unit in queue]).reshape(len(queue), len(data.classes))
     left = (counts > 0).sum(axis=0)  # (K,): groups of each class still to come
@@ -112,22 +103,26 @@ def joined(parts: dict[str, Dataset]) -> Dataset:
 
 
 def readable(parts: dict[str, Dataset], progress: Callable[[int, int], None] | None = None
-             ) -> tuple[dict[str, Dataset], list[str]]:
+             ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
     """(The parts without the photos that cannot be decoded, which become the part UNREADABLE; the
-    reasons). Reads every photo once; the parts have the same classes.
+    reasons; near_duplicates' numbers of the photos of each part). Reads every photo once; the parts
+    have the same classes.
 
     Raises FileError where that leaves nothing of a class in a part.
     """
     whole = joined(parts)
-    unread = perceptual_hashes(whole, progress).unread
-    names = [part for part, data in parts.items() for _ in data.names]
-    left = subsets(whole, [UNREADABLE if i in unread else part for i, part in enumerate(names)])
+    found = perceptual_hashes(whole, progress)
+    names, unread = [part for part, data in parts.items() for _ in data.names], found.unread
+    names = [UNREADABLE if i in unread else part for i, part in enumerate(names)]
+    left = subsets(whole, names)
     for part, data in parts.items():
         for kind, count in data.counts.items():
             if count and part != UNREADABLE and not (part in left and left[part].counts[kind]):
                 raise FileError(f"{part}: expected photos of {kind!r}, found none of its {count} "
                                 f"that can be read. {next(iter(unread.values()))}")
-    return left, [unread[i] for i in sorted(unread)]
+    groups = near_duplicates(whole, found)
+    return left, [unread[i] for i in sorted(unread)], {
+        part: groups[np.array(names) == part] for part in left}
 
 
 def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:

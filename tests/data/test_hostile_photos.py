@@ -472,7 +472,7 @@ def test_unread_photos_of_parts_are_set_aside(folder):
     damage(folder / "a" / "1.png")
     (folder / "b" / "3.png").unlink()
     calls = []
-    left, why = readable(parts, lambda done, total: calls.append((done, total)))
+    left, why, _ = readable(parts, lambda done, total: calls.append((done, total)))
     assert {name: part.names for name, part in left.items()} == {
         "train": ["a/0.png", "b/4.png"], "test": ["a/2.png", "b/5.png"],
         "unreadable": ["a/1.png", "b/3.png"]}
