@@ -313,14 +313,15 @@ def test_nan_becomes_null():
 # compare
 
 
-def run_folder(path, photos, history=None):
-    """A run folder with {photo: (true, predicted)} and validation accuracies by epoch."""
+def run_folder(path, photos, history=None, part="validation"):
+    """A run folder with {photo: (true, predicted)} and accuracies of that part by epoch."""
     path.mkdir(parents=True)
     write_csv(path / "predictions.csv", ["photo", "true", "predicted", "false", "true"],
               ([name, *pair, "0.5", "0.5"] for name, pair in photos.items()))
     if history is not None:
         write_csv(path / "history.csv", ["epoch", "loss", "val_accuracy"],
                   ([k, 1.0, value] for k, value in enumerate(history, 1)))
+        write_csv(path / "split.csv", ["photo", "class", "part"], [["x.png", "validation", part]])
     return path
 
 
@@ -332,7 +333,7 @@ def predictions(right, n=20):
 @pytest.fixture
 def runs(tmp_path):
     return [run_folder(tmp_path / "one", predictions(range(18)), [0.5, 0.9, 0.8]),
-            run_folder(tmp_path / "two", predictions(range(8, 20)), [0.4, 0.6]),
+            run_folder(tmp_path / "two", predictions(range(8, 20)), [0.4, 0.6], "test"),
             run_folder(tmp_path / "three", predictions(range(5), 10))]
 
 
@@ -342,6 +343,7 @@ def test_compare_prints_a_row_a_run_and_mcnemars_test_for_each_pair(runs, capsys
     low, high = (100 * side for side in wilson_interval(18, 20))
     assert lines[1].split() == ["1", str(runs[0]), "18/20", "90.0", "%", f"{low:.1f}", "…",
                                 f"{high:.1f}", "%", "3", "90.0", "%", "at", "2"]
+    assert lines[2].split()[-2:] == ["2", "–"]  # a maximum over looks at the test is no figure
     assert lines[3].split()[2:3] + lines[3].split()[-2:] == ["5/10", "–", "–"]
     # one alone: 0 … 7, two alone: 18, 19; p = 2 (1 + 10 + 45) / 1024
     assert ("1 and 2: 20 photos, 8 right only in the first, 2 only in the second: p = 0.11, no "

@@ -4,6 +4,7 @@ French one says the same: its commands, figures, tables and links."""
 import argparse
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from operator import attrgetter
 from pathlib import Path
@@ -124,4 +125,7 @@ def test_the_glossary_has_each_term_once_and_in_order():
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", sections(FRENCH)[-1], re.M)[2:]
     terms = [french for french, _ in rows]
     assert len(terms) == len(set(terms)) > 50
+    plain = [unicodedata.normalize("NFD", term.casefold()).encode("ascii", "ignore")
+             for term in terms]
+    assert plain == sorted(plain)
     assert all(english for _, english in rows)

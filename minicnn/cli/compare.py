@@ -19,12 +19,14 @@ from .predict import replacing
 
 
 class Run(NamedTuple):
-    """What a run folder says: each photo's true class and prediction, and val_accuracy by epoch."""
+    """What a run folder says: each photo's true class and prediction, val_accuracy by epoch, and
+    whether that is of validation photos: else it is of the held-out ones."""
 
     name: str
     photos: dict[str, tuple[str, str]]
     epochs: int
     history: list[float]
+    validated: bool
 
     @property
     def right(self) -> int:
@@ -57,8 +59,8 @@ def compare_command(args: argparse.Namespace) -> None:
         low, high = wilson_interval(run.right, len(run.photos))
         results.append((run.right / len(run.photos), low, high))
         share, interval = f"{run.right}/{len(run.photos)}", f"{100 * low:.1f} … {100 * high:.1f} %"
-        best = (f"{100 * max(run.history):.1f} % at {np.argmax(run.history) + 1}" if run.history
-                else "–")
+        best = (f"{100 * max(run.history):.1f} % at {np.argmax(run.history) + 1}"
+                if run.validated and run.history else "–")  # of looks at the test there is no best
         print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * results[-1][0]:>7.1f} %   "
               f"{interval:<17} {run.epochs or '–':>6} {best:>18}")
     print("\nMcNemar's test, on the photos (same name, same class) that both have predicted:")
@@ -70,7 +72,8 @@ def compare_command(args: argparse.Namespace) -> None:
               f"{0.05 / len(pairs):.2g}, not 0.05 (Bonferroni).")
     if output:
         with replacing(output) as part:
-            comparison([run.name for run in runs], [run.history for run in runs], results, part)
+            comparison([run.name for run in runs], [run.history for run in runs], results, part,
+                       [run.validated for run in runs])
         print(f"\n{output}")
 
 
@@ -94,7 +97,10 @@ def read_run(path: Path) -> Run:
         except ValueError as problem:
             raise FileError(f"{file}: expected numbers under val_accuracy, received others "
                             f"({problem}). Train again.") from problem
-    return Run(str(path), photos, len(epochs), history)
+    split = path / "split.csv"
+    validated = split.exists() and any(row[2] == "validation" for row in table(
+        split, ("photo", "class", "part")))
+    return Run(str(path), photos, len(epochs), history, validated)
 
 
 def table(path: Path, columns: Sequence[str]) -> list[list[str]]:

@@ -144,10 +144,12 @@ def calibration(result: Evaluation, path: Path, bins: int = 10) -> None:
 
 
 def comparison(names: Sequence[str], histories: Sequence[Sequence[float]],
-               results: Sequence[tuple[float, float, float]], path: Path) -> None:
-    """Runs side by side as a PNG: their validation accuracy by epoch, and accuracy, low, high.
+               results: Sequence[tuple[float, float, float]], path: Path,
+               validated: Sequence[bool]) -> None:
+    """Runs side by side as a PNG: an accuracy by epoch, and accuracy, low, high.
 
-    histories: an entry an epoch each; empty for a run without epochs.
+    histories: an entry an epoch each; empty for a run without epochs. validated: whether it is the
+    accuracy of validation photos; else it is that of the held-out ones.
     """
     ends = [name if len(name) <= 28 else f"…{name[-27:]}" for name in names]  # of paths, the end
     R, names = len(names), [f"{k}  {shortened(name, 28)}" for k, name in enumerate(ends, 1)]
@@ -155,9 +157,11 @@ def comparison(names: Sequence[str], histories: Sequence[Sequence[float]],
     figure = new_figure(10.5 + 0.1 * longest, max(4.4, 1.6 + 0.55 * R))
     left, right = figure.subplots(1, 2)
     looks = [(COLOURS[k % len(COLOURS)], STYLES[k % len(STYLES)]) for k in range(R)]
-    for k, (history, (colour, style)) in enumerate(zip(histories, looks, strict=True), 1):
+    for k, (history, of, (colour, style)) in enumerate(zip(
+            histories, validated, looks, strict=True), 1):
         if len(history):
-            left.plot(range(1, len(history) + 1), history, style, color=colour, lw=2.5, label=k,
+            left.plot(range(1, len(history) + 1), history, style, color=colour, lw=2.5,
+                      label=f"{k}  {'validation' if of else 'held-out'}",
                       marker="o" if len(history) == 1 else None)
     if any(map(len, histories)):
         left.legend()
@@ -165,7 +169,7 @@ def comparison(names: Sequence[str], histories: Sequence[Sequence[float]],
         left.text(0.5, 0.5, "no epochs in these runs", ha="center", va="center",
                   transform=left.transAxes)
     left.xaxis.get_major_locator().set_params(integer=True)
-    left.set(xlabel="epoch", title="validation accuracy")
+    left.set(xlabel="epoch", title="accuracy by epoch")
     for k, ((accuracy, low, high), (colour, _)) in enumerate(zip(results, looks, strict=True)):
         right.errorbar(accuracy, k, xerr=[[accuracy - low], [high - accuracy]], fmt="o", ms=10,
                        color=colour, lw=3, capsize=7, capthick=3)

@@ -21,7 +21,7 @@ from minicnn.data import ImageFolder, near_duplicates, perceptual_hashes, read_i
 from minicnn.report import scores_of, write_run_page
 from minicnn.report.folder_page import findings, write_folder_page
 from minicnn.report.photos import fed_batch
-from minicnn.training import Evaluation, Recipe, choose_threshold
+from minicnn.training import Evaluation, Recipe, choose_threshold, roc_curve
 
 TWO = ["sandal", EVIL]
 
@@ -148,6 +148,20 @@ def check_matrix(chrome, result):
         By.CSS_SELECTOR, "#gallery h3").text)
 
 
+def marks(chrome):
+    """Where the marks of the charts stand, by their grids, which go from 0 to 1; None: nowhere."""
+    return chrome.execute_script("""
+        return [...document.querySelectorAll("section:has(#threshold) .mark")].map(mark => {
+          if (mark.getAttribute("visibility") !== "visible") return null;
+          const lines = [...mark.parentElement.querySelectorAll(".grid")];
+          return [["x1", "x2", "cx"], ["y1", "y2", "cy"]].map(([one, other, at]) => {
+            const grid = lines.filter(line => line.getAttribute(one) === line.getAttribute(other))
+              .map(line => Number(line.getAttribute(one)));
+            return (mark.getAttribute(at) - grid[0]) / (grid.at(-1) - grid[0]);
+          });
+        });""")
+
+
 def check_two(chrome, shots, name):
     """A run's page of two classes: threshold, notes, photos."""
     result = two_classes.result
@@ -161,7 +175,7 @@ def check_two(chrome, shots, name):
             "textContent").count(EVIL) == found)
     check_matrix(chrome, result)
     p, positive = result.probabilities[:, 1], result.labels == 1
-    slider, marks = chrome.find_element(By.ID, "threshold"), set()
+    slider, (fpr, tpr, thresholds) = chrome.find_element(By.ID, "threshold"), roc_curve(p, positive)
 
     def agrees(what, threshold):
         taken = p >= threshold
@@ -174,10 +188,11 @@ def check_two(chrome, shots, name):
             str(true), str(counts[1][0]), str(false),
             f"{100 * true / (true + false):.1f} %" if true + false else "–",
             f"{100 * true / positive.sum():.1f} %", f"{100 * (taken == positive).mean():.1f} %"])
-        at = [(round(float(m.get_attribute("cx"))), round(float(m.get_attribute("cy"))))
-              for m in chrome.find_elements(By.CSS_SELECTOR, ".mark")
-              if m.get_attribute("visibility") == "visible"]
-        marks.update(at)
+        k = (thresholds >= threshold).sum() - 1
+        points = [(fpr[k], tpr[k]), (tpr[k], true / (true + false)) if true + false else None]
+        claim(f"{what}: the marks stand on the curves", all(
+            at is None if point is None else np.allclose(at, point, atol=1e-6)
+            for at, point in zip(marks(chrome), points, strict=True)))
 
     agrees("at the beginning", 0.5)
     for threshold in (0.2, 0.731, 1.0, 0.0):
@@ -190,7 +205,6 @@ def check_two(chrome, shots, name):
     agrees("Youden's rule", choose_threshold(p, positive))
     chrome.find_element(By.ID, "half").click()
     agrees("back at one half", 0.5)
-    claim("the marks move along the curves", len(marks) > 8)
     check_sizes(chrome, shots, name)
 
 

@@ -152,9 +152,9 @@ def test_comparison_shows_each_runs_curve_and_its_interval(drawn, tmp_path):
     names = ["runs/one", "runs/a-name-much-too-long-to-be-shown-1", "kfold"]
     histories = [[0.5, 0.75, 0.7], [0.6], []]
     comparison(names, histories, [(0.7, 0.6, 0.8), (0.6, 0.5, 0.75), (1.0, 0.9, 1.0)],
-               tmp_path / "compare.png")
+               tmp_path / "compare.png", [True, False, False])
     left, right = drawn[0].axes
-    assert legend(left) == ["1", "2"]  # the third has no epochs
+    assert legend(left) == ["1  validation", "2  held-out"]  # the third has no epochs
     assert [list(line.get_ydata()) for line in left.get_lines()] == histories[:2]
     assert list(left.get_lines()[0].get_xdata()) == [1, 2, 3]
     assert left.get_lines()[1].get_marker() == "o"
@@ -172,5 +172,6 @@ def test_ticks_between_whole_percents_are_not_rounded():
 
 
 def test_comparison_of_runs_without_epochs_says_so(drawn, tmp_path):
-    comparison(["a", "b"], [[], []], [(0.5, 0.4, 0.6)] * 2, tmp_path / "compare.png")
+    comparison(["a", "b"], [[], []], [(0.5, 0.4, 0.6)] * 2, tmp_path / "compare.png",
+               [True] * 2)
     assert "no epochs" in drawn[0].axes[0].texts[0].get_text()
