@@ -178,6 +178,15 @@ def test_a_split_of_other_photos_is_refused_by_name(photos, tmp_path, capsys):
     assert code == 2 and "left/" in err and "split.csv" in err
 
 
+def test_patience_with_a_split_without_validation_says_how_to_get_one(photos, tmp_path, capsys):
+    mc.data.write_split(tmp_path / "split.csv", dict(zip(
+        ("train", "test"), mc.data.ImageFolder(photos).split(0.5), strict=True)))
+    code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv", "--patience",
+                         "2", "--output", tmp_path / "run")
+    assert code == 2 and "minicnn data FOLDER --validation-fraction 0.2" in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for part, count in (("train", 5), ("val", 3), ("test", 4)):
