@@ -193,6 +193,15 @@ def test_a_split_of_other_photos_is_refused_by_name(photos, tmp_path, capsys):
     assert code == 2 and "left/" in err and "split.csv" in err
 
 
+def test_patience_with_a_split_without_validation_says_how_to_get_one(photos, tmp_path, capsys):
+    mc.data.write_split(tmp_path / "split.csv", dict(zip(
+        ("train", "test"), mc.data.ImageFolder(photos).split(0.5), strict=True)))
+    code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv", "--patience",
+                         "2", "--output", tmp_path / "run")
+    assert code == 2 and "minicnn data FOLDER --validation-fraction 0.2" in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for part, count in (("train", 5), ("val", 3), ("test", 4)):
@@ -213,6 +222,42 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch,
     (tmp_path / "photos" / "test" / "left").rename(tmp_path / "photos" / "test" / "lift")
     assert main(["train", "photos"]) == 2
     assert "expected the classes of train, left, right, in test, too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["a folder that is split", "a split file"])
+def test_copies_of_what_is_learnt_among_the_test_photos_are_told(edited, tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    tests = [root / side / f"0{k}.png" for side in ("left", "right") for k in (6, 7)]
+    for k in range(4):
+        tests.append(root / "left" / f"copy{k}.jpg")
+        with Image.open(root / "left" / f"0{k}.png") as photo:
+            photo.resize((80, 80)).save(tests[-1], quality=80)
+    before, options = "left/", []
+    if edited:
+        folder = mc.data.ImageFolder(root)
+        parts = ["test" if item in tests else "train" for item in folder.items]
+        mc.data.write_split(tmp_path / "split.csv", mc.data.subsets(folder, parts))
+        options = ["--split", tmp_path / "split.csv"]
+    else:
+        for path in list(root.glob("*/*")):
+            new = root / ("test" if path in tests else "train") / path.relative_to(root)
+            new.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(new)
+        shutil.rmtree(root / "left")
+        shutil.rmtree(root / "right")
+        before = "test/left/"
+    code, text, _ = train(capsys, root, *FAST, *options, "--output", tmp_path / "run")
+    names = ", ".join(f"{before}copy{k}.jpg" for k in range(3))
+    told = f"Near copies of photos to learn from: 4 of the 8 others ({names}, …), so"
+    assert code == 0 and told in text
+    assert page_of(tmp_path / "run" / "report.html")["notes"][0].startswith(told)
+    for k in range(4):
+        (root / ("left" if edited else "test/left") / f"copy{k}.jpg").unlink()
+    if edited:
+        mc.data.write_split(tmp_path / "split.csv", dict(zip(
+            ("train", "test"), mc.data.ImageFolder(root).split(0.5), strict=True)))
+    text = train(capsys, root, *FAST, *options, "--output", tmp_path / "clean")[1]
+    assert "Near copies" not in text
 
 
 # Photos whose header is good and whose pixels are damaged

@@ -37,7 +37,7 @@ from ..training import (
 from ..training.diagnosis import warnings_of
 from .kept import kept
 from .train_options import NOT_KEPT, add_options, refuse_strays, taken, tell_given
-from .train_photos import imbalance, per_class, photos_of
+from .train_photos import imbalance, leaks, per_class, photos_of
 
 RECIPE = [field.name for field in fields(Recipe)]
 
@@ -60,7 +60,8 @@ def train_command(args: argparse.Namespace) -> None:
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
     print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, " + (
         "each of them tested once." if args.kfold else f"{len(parts['test'])} {held_out} photos."))
-    for sentence in imbalance(train, args.class_weights):
+    notes = [*leaks(parts, groups), *imbalance(train, args.class_weights)]
+    for sentence in notes:
         print(sentence)
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
         if not args.resume:
@@ -72,7 +73,7 @@ def train_command(args: argparse.Namespace) -> None:
                 cross_validation(args, recipe, parts, groups.get("train"), skipped, output,
                                  checkpoints)
             else:
-                learn_and_report(args, recipe, parts, skipped, held_out, output, checkpoints)
+                learn_and_report(args, recipe, parts, notes, skipped, held_out, output, checkpoints)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     print("Open:", output / "report.html")
     if not args.kfold:
@@ -80,7 +81,7 @@ def train_command(args: argparse.Namespace) -> None:
 
 
 def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
-                     skipped: list[str], held_out: str, output: Path,
+                     notes: list[str], skipped: list[str], held_out: str, output: Path,
                      checkpoints: Checkpoints) -> None:
     """Trains, measures, writes the run folder, prints the table."""
     train, test = parts["train"], parts["test"]
@@ -105,8 +106,8 @@ def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         rows[title := "small network from scratch, same photos"] = small.evaluation
         print_result(title, small.evaluation)
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                   rows=rows, notes=[*imbalance(train, args.class_weights), *best.notes],
-                   skipped=skipped, history=best.history, rates=best.rates, parts=parts,
+                   rows=rows, notes=[*notes, *best.notes], skipped=skipped, history=best.history,
+                   rates=best.rates, parts=parts,
                    watched="validation" if "validation" in parts else held_out,
                    fed=fed_batch(best.model, train, recipe), options=options_of(output))
 

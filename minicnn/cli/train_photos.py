@@ -19,6 +19,7 @@ from ..data import (
     split_folders,
     subsets,
 )
+from ..data.images import printable
 from ..data.splits import UNREADABLE, joined
 from ..errors import ArgumentError, FileError
 from ..progress import Bar
@@ -114,6 +115,18 @@ def say_unread(reasons: list[str]) -> list[str]:
     if reasons:
         print(f"Photos that could not be read and do not count: {len(reasons)}.")
     return reasons
+
+
+def leaks(parts: dict[str, Dataset], groups: dict[str, np.ndarray]) -> list[str]:
+    """A sentence where photos to learn from have near copies among those that test."""
+    learnt = set(groups["train"].tolist()) if groups else set()
+    others = [(name, group) for part in ("validation", "test") if part in groups
+              for name, group in zip(parts[part].names, groups[part].tolist(), strict=True)]
+    found = [printable(name) for name, group in others if group in learnt]
+    dots = ", …" if len(found) > 3 else ""
+    return [f"Near copies of photos to learn from: {len(found)} of the {len(others)} others "
+            f"({', '.join(found[:3])}{dots}), so that the figures say more than is true. Remove "
+            f"them from one part; minicnn data shows them."] if found else []
 
 
 def imbalance(train: Dataset, weighted: bool) -> list[str]:

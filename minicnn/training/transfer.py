@@ -172,7 +172,8 @@ def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
     recipe = replace(recipe or Recipe(), **options)
     if recipe.patience is not None and validation is None:
         raise ArgumentError("patience: expected validation photos, by which training stops early, "
-                            "received none.")
+                            "received none. Give some as validation=; on the command line, make a "
+                            "split with minicnn data FOLDER --validation-fraction 0.2.")
     model = base_with_head(recipe, train.classes, device)
     for data in (test, test if validation is None else validation):
         checked(model, data)
