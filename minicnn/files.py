@@ -1,10 +1,11 @@
-"""Files that are there whole or not at all, and the room for them."""
+"""Files that are there whole or not at all, the room for them, and what a folder holds."""
 
 from __future__ import annotations
 
 import errno
 import glob
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -17,6 +18,9 @@ from typing import IO
 from .errors import FileError
 
 LEFT = 3600.0  # seconds after which nobody writes a draft any more
+# What Windows, macOS and network drives leave in every folder, in small letters.
+SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin",
+          "system volume information", "@eadir")
 
 
 @contextmanager
@@ -118,3 +122,20 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, in natural order, without hidden entries and those of SYSTEM."""
+    try:
+        entries = [entry for entry in folder.iterdir()
+                   if entry.name[0] != "." and entry.name.casefold() not in SYSTEM]
+    except OSError as problem:
+        raise FileError(f"{folder}: expected a folder that can be read, received "
+                        f"{problem.strerror}; check its permissions.") from problem
+    return sorted(entries, key=lambda entry: _natural(entry.name))
+
+
+def _natural(name: str) -> tuple:
+    """img2 before img10: the runs of digits compare as numbers, the rest without case."""
+    parts = re.split("([0-9]+)", name)  # text, digits, text, digits, …, text
+    return [int(p) if k % 2 else p.casefold() for k, p in enumerate(parts)], name

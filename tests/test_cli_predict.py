@@ -100,6 +100,17 @@ def test_text_stays_as_it_was(here, capsys):
                                       "or not\n"
 
 
+def test_text_is_one_line_a_photo_that_any_screen_can_show(here, capsys):
+    model = colours()
+    model.classes = ["red\x1b[31m\nred", "b", "c"]
+    model.save("../m.h5")
+    photo(here / "two\nlines\x1b.png", (255, 0, 0))
+    run("two\nlines\x1b.png", "--top", "1", "--explain", "a\nb")
+    share = f"{100 * expected((255, 0, 0))[0]:.1f} %"
+    assert capsys.readouterr().out == (rf"two\nlines\x1b.png: {share} red\x1b[31m\nred "
+                                       r"(a\nb/two_lines-explained.png)" "\n")
+
+
 def test_five_classes_are_named_unless_top_says_otherwise(here, capsys):
     model = mc.Sequential([mc.Flatten(), mc.Dense(7), mc.Softmax()], (4, 4, 3),
                           preprocessing=mc.Preprocessing(), classes=[f"c{k}" for k in range(7)])

@@ -136,14 +136,17 @@ def test_copies_of_a_photo_go_to_one_side(tmp_path, capsys):
 
 def test_kfold_predicts_every_photo_once(photos, tmp_path, capsys):
     out = tmp_path / "run"
-    code, text, _ = train(capsys, photos, *FAST, "--kfold", "2", "--test-fraction", "0.1",
-                          "--output", out)
+    code, text, _ = train(capsys, photos, *FAST, "--kfold", "2", "--output", out)
     assert code == 0 and "fold 1:" in text and "fold 2:" in text and "standard deviation" in text
-    assert len(table(out / "predictions.csv")) == 20
+    assert "12 + 10 photos to learn from, each of them tested once." in text
+    assert sorted(row["photo"] for row in table(out / "predictions.csv")) == sorted(
+        mc.data.ImageFolder(photos).names)
+    assert [row["part"] for row in table(out / "split.csv")] == ["train"] * 22
     assert len(table(out / "folds.csv")) == 2
     assert {p.name for p in out.iterdir()} == {*FILES, "folds.csv"} - {"model.h5", "curves.png"}
     page = page_of(out / "report.html")
-    assert len(page["photos"]) == 20 and "standard deviation of the folds" in page["notes"][0]
+    assert page["parts"] == [{"name": "train", "counts": [12, 10]}]
+    assert len(page["photos"]) == 22 and "standard deviation of the folds" in page["notes"][0]
     assert page["worst"] and not any(one["map"] for one in page["worst"])  # five networks, no one
 
 
@@ -172,6 +175,7 @@ def test_configs_that_do_not_fit_are_refused(config, words, tmp_path, capsys):
     (["--validation-fraction", "1"], ["--validation-fraction", "between 0 and 1"]),
     (["--lr", "0.1", "--find-lr"], ["--lr", "--find-lr"]),
     (["--kfold", "2", "--patience", "3"], ["--kfold", "--patience"]),
+    (["--kfold", "2", "--test-fraction", "0.5"], ["--kfold", "--test-fraction"]),
     (["--kfold", "1"], ["folds", "1"]), (["--split", "none.csv"], ["none.csv"]),
     (["--split", "none.csv", "--test-fraction", "0.5"], ["--split", "--test-fraction"]),
     (["--schedule", "cosin"], ["schedule", "cosine"]), (["--finetune", "block9"], ["block9"]),
@@ -187,6 +191,15 @@ def test_a_split_of_other_photos_is_refused_by_name(photos, tmp_path, capsys):
     (tmp_path / "split.csv").write_text("photo,class,part\nleft/77.png,left,train\n")
     code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv")
     assert code == 2 and "left/" in err and "split.csv" in err
+
+
+def test_patience_with_a_split_without_validation_says_how_to_get_one(photos, tmp_path, capsys):
+    mc.data.write_split(tmp_path / "split.csv", dict(zip(
+        ("train", "test"), mc.data.ImageFolder(photos).split(0.5), strict=True)))
+    code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv", "--patience",
+                         "2", "--output", tmp_path / "run")
+    assert code == 2 and "minicnn data FOLDER --validation-fraction 0.2" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch, capsys):
@@ -209,6 +222,42 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch,
     (tmp_path / "photos" / "test" / "left").rename(tmp_path / "photos" / "test" / "lift")
     assert main(["train", "photos"]) == 2
     assert "expected the classes of train, left, right, in test, too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["a folder that is split", "a split file"])
+def test_copies_of_what_is_learnt_among_the_test_photos_are_told(edited, tmp_path, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    tests = [root / side / f"0{k}.png" for side in ("left", "right") for k in (6, 7)]
+    for k in range(4):
+        tests.append(root / "left" / f"copy{k}.jpg")
+        with Image.open(root / "left" / f"0{k}.png") as photo:
+            photo.resize((80, 80)).save(tests[-1], quality=80)
+    before, options = "left/", []
+    if edited:
+        folder = mc.data.ImageFolder(root)
+        parts = ["test" if item in tests else "train" for item in folder.items]
+        mc.data.write_split(tmp_path / "split.csv", mc.data.subsets(folder, parts))
+        options = ["--split", tmp_path / "split.csv"]
+    else:
+        for path in list(root.glob("*/*")):
+            new = root / ("test" if path in tests else "train") / path.relative_to(root)
+            new.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(new)
+        shutil.rmtree(root / "left")
+        shutil.rmtree(root / "right")
+        before = "test/left/"
+    code, text, _ = train(capsys, root, *FAST, *options, "--output", tmp_path / "run")
+    names = ", ".join(f"{before}copy{k}.jpg" for k in range(3))
+    told = f"Near copies of photos to learn from: 4 of the 8 others ({names}, …), so"
+    assert code == 0 and told in text
+    assert page_of(tmp_path / "run" / "report.html")["notes"][0].startswith(told)
+    for k in range(4):
+        (root / ("left" if edited else "test/left") / f"copy{k}.jpg").unlink()
+    if edited:
+        mc.data.write_split(tmp_path / "split.csv", dict(zip(
+            ("train", "test"), mc.data.ImageFolder(root).split(0.5), strict=True)))
+    text = train(capsys, root, *FAST, *options, "--output", tmp_path / "clean")[1]
+    assert "Near copies" not in text
 
 
 # Photos whose header is good and whose pixels are damaged
@@ -276,6 +325,29 @@ def test_a_run_that_goes_on_names_the_same_damaged_photos_in_the_same_bytes(
         assert file.read_bytes() == (tmp_path / "stopped" / file.name).read_bytes(), file.name
 
 
+def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypatch, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 6, "right": 6})
+    for k in range(3):
+        shutil.copy(root / "left" / f"0{k}.png", root / "left" / f"copy{k}.png")
+    damage(root / "right" / "05.png")
+    options = [*FAST, "--kfold", "2", "--lr", "0"]  # it learns nothing, and that is told
+    text = train(capsys, root, *options, "--output", tmp_path / "whole")[1]
+    assert "photos to learn from, each of them tested once." in text and "It says left of all" in (
+        text) and "It says left of all" in page_of(tmp_path / "whole" / "report.html")["notes"][1]
+    after_step = checkpoints.Checkpoints.after_step
+
+    def stopping(self, *args, **kwargs):
+        self.stop()
+        return after_step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "after_step", stopping)
+        assert train(capsys, root, *options, "--output", tmp_path / "stopped")[0] == 130
+    assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "stopped" / file.name).read_bytes(), file.name
+
+
 @pytest.mark.parametrize("split", [False, True])
 def test_a_class_of_which_nothing_can_be_read_is_refused(split, tmp_path, capsys):
     root = photo_folder(tmp_path / "photos", {"left": 4, "right": 6})
@@ -289,3 +361,74 @@ def test_a_class_of_which_nothing_can_be_read_is_refused(split, tmp_path, capsys
     code, text, err = train(capsys, root, *FAST, *options, "--output", tmp_path / "run")
     assert code == 2 and "photos of 'left'" in err and not (tmp_path / "run").exists()
     assert split or text.count("skipped: ") == 4
+
+
+# Photos that a run began with and that are not there any more
+
+
+@pytest.mark.parametrize("what", ["gone", "damaged", "new"])
+@pytest.mark.parametrize("parted", [False, True])
+def test_a_run_goes_on_only_with_the_photos_it_began_with(
+        parted, what, tmp_path, monkeypatch, capsys):
+    root = tmp_path / "photos"
+    for part in ("train", "test") if parted else ("",):
+        photo_folder(root / part, {"left": 5, "right": 5})
+    output, ours, steps = tmp_path / "run", checkpoints.Checkpoints.after_step, iter(range(99))
+    victim = root / ("train/left" if parted else "left") / "02.png"
+    content = victim.read_bytes()
+
+    def after_step(self, *args, **kwargs):
+        if next(steps) == 1:
+            self.stop()
+            (victim.unlink if what == "gone" else lambda: damage(victim) if what == "damaged" else
+             victim.with_name("new.png").write_bytes(content))()
+        return ours(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+        assert train(capsys, root, *FAST, "--output", output)[0] == 130
+    code, _, err = train(capsys, "--resume", output)
+    name = "new.png" if what == "new" else "02.png"
+    assert code == 2 and f"left/{name}" in err
+    assert err.endswith(" back as they were, or begin a new run.\n")
+    victim.write_bytes(content)
+    victim.with_name("new.png").unlink(missing_ok=True)
+    assert train(capsys, "--resume", output)[0] == 0
+
+
+def test_a_photo_that_vanishes_while_it_learns_is_to_be_put_back(tmp_path, monkeypatch, capsys):
+    root = photo_folder(tmp_path / "photos", {"left": 5, "right": 5})
+    monkeypatch.setattr(checkpoints, "EVERY", 0)
+    monkeypatch.setattr(checkpoints, "TIMES", 0)
+    ours, kept = checkpoints.Checkpoints.after_step, {}
+
+    def after_step(self, *args, **kwargs):
+        for path in (root / "left").iterdir():
+            kept[path] = path.read_bytes()
+            path.unlink()
+        return ours(self, *args, **kwargs)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    code, _, err = train(capsys, root, *FAST, "--finetune", "block5", "--finetune-epochs", "1",
+                         "--output", tmp_path / "run")
+    assert code == 2 and "found no such file; check the path, or put it back where it was." in err
+    assert "Go on with: minicnn train --resume" in err
+    for path, content in kept.items():
+        path.write_bytes(content)
+    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", ours)
+    assert train(capsys, "--resume", tmp_path / "run")[0] == 0
+
+
+def test_a_split_needs_photos_of_each_class_to_learn_from(photos, tmp_path, capsys):
+    data = mc.data.ImageFolder(photos)
+    left = data.labels == 0
+    mc.data.write_split(tmp_path / "split.csv", {"train": data.subset(left),
+                                                 "test": data.subset(~left)})
+    code, _, err = train(capsys, photos, *FAST, "--split", tmp_path / "split.csv", "--output",
+                         tmp_path / "run")
+    assert code == 2 and "expected photos of each class in train, found none of right. " in err
+    assert not (tmp_path / "run").exists()
+    mc.data.write_split(tmp_path / "split.csv", {  # the test may lack one
+        "train": data.subset(range(1, len(data))), "test": data.subset([0])})
+    assert train(capsys, photos, *FAST, "--split", tmp_path / "split.csv", "--output",
+                 tmp_path / "run")[0] == 0

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
 from PIL import Image
@@ -63,6 +64,20 @@ def test_a_full_disk_is_said_and_what_was_there_stays(command, home, capsys):
     assert content(home) == before
     assert main(command.split()) == 0  # once there is room
     assert all(content(home)[name] != b"mine" for name in COMMANDS[command])
+
+
+def test_a_full_disk_under_what_is_unpacked_is_said(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.keras", "w") as out:
+        out.writestr("config.json", "{}")
+        out.writestr("model.weights.h5", bytes(300_000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(mc.errors.FileError, match="x.keras: expected room in .* to unpack it, "
+                           "received: File too large. Make room, or set TMPDIR"):
+            mc.load(tmp_path / "x.keras")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

@@ -7,6 +7,7 @@ hand, and pixels that were put where they must be found again.
 import csv
 import os
 import re
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -369,6 +370,61 @@ def test_pitfall_08_the_split_is_written_to_a_file_that_gives_it_back(copied, tm
     assert_apart(rows)
     parts = read_split(tmp_path / "report" / "split.csv", mc.data.ImageFolder(copied))
     assert {name: part for part, data in parts.items() for name in data.names} == rows
+
+
+def test_pitfall_08_copies_share_a_fold_and_every_fold_has_every_class(copied):
+    data = mc.data.ImageFolder(copied)
+    plain, groups = data.folds(5), near_duplicates(data)
+    place = {name: i for i, name in enumerate(data.names)}
+    pairs = [(place[f"a/{k}.png"], place[f"a/copy{k}.jpg"]) for k in range(8)]
+    assert any(plain[i] != plain[j] for i, j in pairs)  # left to the draw, copies straddle
+    for seed in range(5):
+        fold = data.folds(5, seed, groups)
+        assert all(fold[i] == fold[j] for i, j in pairs)
+        for label, count in enumerate((28, 20)):
+            sizes = np.bincount(fold[data.labels == label], minlength=5)
+            assert sizes.max() - sizes.min() <= 2 and sizes.sum() == count
+        alone = data.folds(5, seed, np.arange(len(data)))
+        assert_same(alone, data.folds(5, seed))
+    with assert_refused("4 photos of each class that differ", "3 of 'a'"):
+        data.folds(4, groups=np.where(data.labels == 0, np.arange(len(data)) % 3, 100 + groups))
+    with assert_refused("a group for each of 48 photos", "(5,)"):
+        data.folds(5, groups=np.arange(5))
+
+
+def test_pitfall_08_the_command_line_keeps_copies_in_one_fold(copied, tmp_path, monkeypatch,
+                                                             capsys):
+    """No network is asked for a photo whose copy it has learnt from."""
+    seen = []
+
+    def watched(train, test, *rest, **options):
+        seen.append((set(train.names), set(test.names)))
+        return transfer(train, test, *rest, **options)
+
+    monkeypatch.setattr(sys.modules["minicnn.training.transfer"], "transfer", watched)
+    options = ["--size", 32, "--epochs", 1, "--output", tmp_path / "run", "--kfold", 3]
+    code, _, _ = minicnn(capsys, "train", copied, *options)
+    assert code == 0 and len(seen) == 3
+    for learnt, asked in seen:
+        for k in range(8):
+            original, copy = f"a/{k}.png", f"a/copy{k}.jpg"
+            assert not {original, copy} & learnt or not {original, copy} & asked
+
+
+@pytest.mark.parametrize("words", [["probes", "vgg16", "--size", "32"], ["transfer-curve"],
+                                   ["ablation"]], ids=lambda words: words[0])
+def test_pitfall_08_analyses_that_test_keep_copies_together(words, copied, tmp_path, monkeypatch):
+    """The groups that the function is given, or its two parts, hold each copy with its original."""
+    jobs = []
+    monkeypatch.setattr("minicnn.cli.methods.Job.run", lambda job: jobs.append(job) or ())
+    assert cli.main(["look", *words, str(copied), "--output", str(tmp_path / "x.png")]) == 0
+    *_, first, last = [None, *jobs[0].arguments]
+    if words == ["ablation"]:
+        part = {name: k for k, data in enumerate((first, last)) for name in data.names}
+        assert len(part) == 48
+    else:
+        part = dict(zip(last.names, jobs[0].keywords["groups"], strict=True))
+    assert all(part[f"a/{k}.png"] == part[f"a/copy{k}.jpg"] for k in range(8))
 
 
 # 9: augmentation or shuffling in evaluation ------------------------------------------------------

@@ -15,7 +15,8 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from ..data import photo_paths, photos, read_image, read_photos, sample
+from ..data import near_duplicates, photo_paths, photos, read_image, read_photos, sample
+from ..data.splits import split_parts, subsets
 from ..errors import ArgumentError, whole
 from ..model import Sequential
 from ..models import VGG16, load
@@ -130,13 +131,11 @@ METHODS = {
                              "Transfer against scratch", "size layer=cut seed", model=False),
 }
 OPTIONS = {  # flag: type, unit, help
-    "class": (str, "CLASS", "name or number of the class that is asked about (default: the most "
-                            "probable)"),
+    "class": (str, "CLASS", "name or number of the class asked about (default: the most probable)"),
     "layer": (str, "LAYER", "default: the last convolution"),
     "unit": (int, "K", "number of the unit or feature map (default: the strongest)"),
     "position": (place, "ROW,COLUMN", "one place of the map (default: all, or its maximum)"),
-    "sign": (str, "SIGN", "part of an attribution that is shown: positive, negative, absolute, "
-                          "both"),
+    "sign": (str, "SIGN", "part of an attribution shown: positive, negative, absolute, both"),
     "maps": (int, "N", "how many maps are shown"),
     "method": (str, "METHOD", "the attribution that randomisation-check or faithfulness checks"),
     "parts": (str, "FILE", "positions of parts in photos, a JSON file (correspondence)"),
@@ -193,8 +192,10 @@ def look_job(args: argparse.Namespace) -> Job:
     model = [open_model(model_name, method, args)] if method.model else []
     keywords = chosen(name, model[0] if model else None, args)
     function = method.load()
-    if "progress" in inspect.signature(function).parameters:
+    if "progress" in (wanted := inspect.signature(function).parameters):
         keywords["progress"] = Bar(name)
+    if "groups" in wanted and words:
+        keywords["groups"] = near_duplicates(*given)
     return Job(function, [*model, *given], keywords, path, args.force, skipped)
 
 
@@ -250,10 +251,9 @@ def chosen(name: str, model: Sequential | None, args: argparse.Namespace) -> dic
     if target is not None and "class" in asked:
         number = target.isdecimal() and target not in (model.classes or [])
         found["target"] = int(target) if number else target
-    else:
-        unit = {flag: getattr(args, flag) for flag in asked[1:] if getattr(args, flag) is not None}
-        if unit:
-            found["target"] = Unit(**unit)
+    elif unit := {flag: getattr(args, flag) for flag in asked[1:]
+                  if getattr(args, flag) is not None}:
+        found["target"] = Unit(**unit)
     return found
 
 
@@ -269,9 +269,11 @@ def given_photos(name: str, method: Method, words: list[str]) -> tuple[list, lis
     if not words:
         own = method.takes in (NONE, MAYBE, OWN, SPLIT)
         return [] if own else [sample("test", None, method.per_class)], []
-    labelled = method.takes in (CLASSES, OWN, SPLIT)
-    data, skipped = read_photos(words, labelled)
-    return list(data.split(0.75, 0)) if method.takes == SPLIT else [data], skipped
+    data, skipped = read_photos(words, method.takes in (CLASSES, OWN, SPLIT))
+    if method.takes == SPLIT:
+        parts = split_parts(data, {"train": 0.75, "test": 0.25}, near_duplicates(data))
+        return list(subsets(data, parts).values()), skipped
+    return [data], skipped
 
 
 @dataclass

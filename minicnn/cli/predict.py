@@ -17,10 +17,10 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ..data import Photos, batches, photo_paths
-from ..data.datasets import visible
 from ..data.given import SUFFIXES
+from ..data.images import printable
 from ..errors import ArgumentError, FileError
-from ..files import replacing
+from ..files import replacing, visible
 from ..layers import Sigmoid, Softmax
 from ..model import Sequential
 from ..models import VGG16, load
@@ -195,10 +195,10 @@ def explain(model: Sequential, data: Photos, i: int, p: np.ndarray, picture: Pat
 
 def as_text(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
             ) -> Iterator[str]:
-    """photo.jpg: 93.1 % sneaker, 6.9 % sandal."""
+    """photo.jpg: 93.1 % sneaker, 6.9 % sandal. One line a photo, whatever the names hold."""
     for row in rows:
         named = ", ".join(f"{100 * row.p[k]:.1f} % {classes[k]}" for k in row.best(top))
-        yield f"{row.photo}: {named}{f' ({row.picture})' * pictures}\n"
+        yield printable(f"{row.photo}: {named}{f' ({row.picture})' * pictures}") + "\n"
 
 
 def as_csv(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool

@@ -32,9 +32,10 @@ from ..training import (
     from_scratch,
     transfer,
 )
+from ..training.diagnosis import warnings_of
 from .kept import kept
 from .train_options import NOT_KEPT, add_options, next_step, refuse_strays, taken, tell_given
-from .train_photos import imbalance, per_class, photos_of
+from .train_photos import imbalance, leaks, per_class, photos_of
 
 RECIPE = [field.name for field in fields(Recipe)]
 
@@ -52,12 +53,13 @@ def train_command(args: argparse.Namespace) -> None:
     if not args.resume:
         refuse_strays(args)
     recipe = Recipe(**{name: getattr(args, name) for name in RECIPE})
-    parts, skipped, held_out, stem = photos_of(args)
-    train, test = parts["train"], parts["test"]
+    parts, groups, skipped, held_out, stem = photos_of(args)
+    train = parts["train"]
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
-    print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, "
-          f"{len(test)} {held_out} photos.")
-    for sentence in imbalance(train, args.class_weights):
+    print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, " + (
+        "each of them tested once." if args.kfold else f"{len(parts['test'])} {held_out} photos."))
+    notes = [*leaks(parts, groups), *imbalance(train, args.class_weights)]
+    for sentence in notes:
         print(sentence)
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
         if not args.resume:
@@ -66,9 +68,10 @@ def train_command(args: argparse.Namespace) -> None:
             write_text(output / "run.json", json.dumps(options, indent=1))
         with kept(output) as checkpoints:
             if args.kfold:
-                cross_validation(args, recipe, parts, skipped, output, checkpoints)
+                cross_validation(args, recipe, parts, groups.get("train"), skipped, output,
+                                 checkpoints)
             else:
-                learn_and_report(args, recipe, parts, skipped, held_out, output, checkpoints)
+                learn_and_report(args, recipe, parts, notes, skipped, held_out, output, checkpoints)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     print("Open:", output / "report.html")
     if not args.kfold:
@@ -76,7 +79,7 @@ def train_command(args: argparse.Namespace) -> None:
 
 
 def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
-                     skipped: list[str], held_out: str, output: Path,
+                     notes: list[str], skipped: list[str], held_out: str, output: Path,
                      checkpoints: Checkpoints) -> None:
     """Trains, measures, writes the run folder, prints the table."""
     train, test = parts["train"], parts["test"]
@@ -101,19 +104,20 @@ def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         rows[title := "small network from scratch, same photos"] = small.evaluation
         print_result(title, small.evaluation)
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                   rows=rows, notes=[*imbalance(train, args.class_weights), *best.notes],
-                   skipped=skipped, history=best.history, rates=best.rates, parts=parts,
+                   rows=rows, notes=[*notes, *best.notes], skipped=skipped, history=best.history,
+                   rates=best.rates, parts=parts,
                    watched="validation" if "validation" in parts else held_out,
                    fed=fed_batch(best.model, train, recipe), options=options_of(output))
 
 
 def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
-                     skipped: list[str], output: Path, checkpoints: Checkpoints) -> None:
+                     groups: np.ndarray | None, skipped: list[str], output: Path,
+                     checkpoints: Checkpoints) -> None:
     """K trainings on the photos to learn from: a row each, and all of them together."""
     data, K = parts["train"], args.kfold
     epochs = recipe.epochs + recipe.finetune_epochs * bool(recipe.finetune)
     with Bars(K * epochs, "VGG16") as bars:
-        result, accuracies = cross_validate(data, recipe, K, callbacks=[bars],
+        result, accuracies = cross_validate(data, recipe, K, groups=groups, callbacks=[bars],
                                             checkpoints=checkpoints, device=args.device)
     scores = write_evaluation(output, result, data.names, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
@@ -121,13 +125,14 @@ def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, 
         print(f"fold {k}: {100 * accuracy:.1f} %")
     spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
               f"{100 * accuracies.std(ddof=1):.1f}")
-    print(spread)
+    notes = [spread, *warnings_of({"loss": []}, result)]  # of the predictions
+    print("\n".join(notes))
     print_title("left-out")
     print_result(title := "VGG16, every photo by a network that has not seen it", result)
     model = base_with_head(recipe, data.classes)  # for its recipe: it has not learnt
-    first = data.subset(np.flatnonzero(data.folds(K, recipe.seed) != 0))
+    first = data.subset(np.flatnonzero(data.folds(K, recipe.seed, groups) != 0))
     write_run_page(output, result, data, scores, model=model, held_out="left-out",
-                   rows={title: result}, notes=[spread], skipped=skipped, parts=parts,
+                   rows={title: result}, notes=notes, skipped=skipped, parts=parts,
                    fed=fed_batch(model, first, recipe), options=options_of(output), explained=False)
 
 

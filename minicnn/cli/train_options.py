@@ -61,7 +61,8 @@ def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
                                                           "too: block5, block4, …")
     option("--finetune-epochs", int, standard.finetune_epochs, "N", "of that second phase")
     option("--finetune-lr", float, standard.finetune_lr, "STEP", "step size of the block")
-    option("--kfold", int, None, "K", "K trainings, each tested on another K-th of the photos")
+    option("--kfold", int, None, "K", "K trainings, each tested on another K-th of all photos (of "
+                                      "the built-in ones, of those to learn from)")
     option("--seed", int, standard.seed, "N", "decides which photos are drawn, and their order")
     p.add_argument("--no-scratch", action="store_true",
                    help="leave out the comparison with a small network from scratch")
@@ -159,6 +160,7 @@ def refuse_strays(args: argparse.Namespace) -> None:
             ("--split", args.split, args.test_fraction is not None and "--test-fraction"),
             ("--split", args.split, args.validation_fraction and "--validation-fraction"),
             ("--kfold", args.kfold, args.patience is not None and "--patience"),
+            ("--kfold", args.kfold, args.test_fraction is not None and "--test-fraction"),
             ("--kfold", args.kfold, args.validation_fraction and "--validation-fraction")):
         if value is not None and other:
             raise ArgumentError(f"{option}: expected without {other}, received both. Leave one "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from ..data import (
     Dataset,
     ImageFolder,
@@ -17,13 +19,19 @@ from ..data import (
     split_folders,
     subsets,
 )
+from ..data.images import printable
+from ..data.splits import UNREADABLE, joined
 from ..errors import ArgumentError, FileError
 from ..progress import Bar
 
+RESUMED = "begin a new run"  # instead of going on with other photos
 
-def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], str, str]:
-    """({"train": …, "test": …, and "validation" where asked for}, the files that cannot be read,
-    what the test photos are called, a name for the run)."""
+
+def photos_of(args: argparse.Namespace
+              ) -> tuple[dict[str, Dataset], dict[str, np.ndarray], list[str], str, str]:
+    """({"train": …, "test": … but with --kfold, and "validation" where asked for},
+    near_duplicates' numbers of the photos of each part, {} for built-in ones, the files that cannot
+    be read, what the test photos are called, a name for the run)."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
     if args.folder is None:
         names = args.classes or ["sandal", "sneaker"]
@@ -32,28 +40,50 @@ def photos_of(args: argparse.Namespace) -> tuple[dict[str, Dataset], list[str], 
         stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
         parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
                      ) if share else {"train": train}
-        return {**parts, "test": sample("test", names)}, [], "test", stem
+        if not args.kfold:
+            parts["test"] = sample("test", names)
+        return parts, {}, [], "test", stem
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
         parts, skipped = already_split(args, folders), [
             reason for folder in folders.values() for reason in folder.skipped]
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, skipped + say_unread(unread), "held-out", stem
+        if args.resume:
+            parts = read_split(args.split, joined(parts), RESUMED)
+        parts, unread, groups = decoded(args, parts)
+        return parts, groups, skipped + unread, "held-out", stem
     folder = ImageFolder(args.folder)
     describe_folder(folder)
     if args.split:
-        parts = read_split(args.split, folder)
-        if {"train", "test"} - set(parts):
-            raise FileError(f"{args.split}: expected parts train and test, received "
+        parts = read_split(args.split, folder, *[RESUMED] * bool(args.resume))
+        expected = ["train"] if args.kfold else ["train", "test"]  # all learn, in k folds
+        if set(expected) - set(parts):
+            raise FileError(f"{args.split}: expected parts {' and '.join(expected)}, received "
                             f"{', '.join(parts)}.")
-        parts, unread = readable(parts, Bar("reading the photos"))
-        return parts, folder.skipped + say_unread(unread), "held-out", stem
-    test = args.test_fraction or 0.25
+        if none := [name for name, count in parts["train"].counts.items() if not count]:
+            raise FileError(f"{args.split}: expected photos of each class in train, found none of "
+                            f"{', '.join(none)}. Give some of them the part train.")
+        parts, unread, groups = decoded(args, parts)
+        return parts, groups, folder.skipped + unread, "held-out", stem
+    test = 0 if args.kfold else args.test_fraction or 0.25
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
     found = perceptual_hashes(folder, Bar("reading the photos"))
-    unread = say_unread(list(found.unread.values()))
-    parts = drawn_parts(folder, shares, found, near_duplicates(folder, found), args.seed)
-    return subsets(folder, parts), folder.skipped + unread, "held-out", stem
+    unread, numbers = say_unread(list(found.unread.values())), near_duplicates(folder, found)
+    names = drawn_parts(folder, shares, found, numbers, args.seed)
+    groups = {part: numbers[np.array(names) == part] for part in set(names)}
+    return subsets(folder, names), groups, folder.skipped + unread, "held-out", stem
+
+
+def decoded(args: argparse.Namespace, parts: dict[str, Dataset]
+            ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
+    """As readable, and says it. A run goes on only with all photos that it began with."""
+    left, unread, groups = readable(parts, Bar("reading the photos"))
+    before, now = (set(some[UNREADABLE].names) if UNREADABLE in some else set()
+                   for some in (parts, left))
+    if args.resume and now - before:
+        raise FileError(f"{args.resume}: expected the photos that the run began with, found that "
+                        f"{', '.join(sorted(now - before)[:3])} can no longer be read. Put them "
+                        f"back as they were, or {RESUMED}.")
+    return left, say_unread(unread), groups
 
 
 def already_split(args: argparse.Namespace, folders: dict[str, ImageFolder]) -> dict[str, Dataset]:
@@ -85,6 +115,18 @@ def say_unread(reasons: list[str]) -> list[str]:
     if reasons:
         print(f"Photos that could not be read and do not count: {len(reasons)}.")
     return reasons
+
+
+def leaks(parts: dict[str, Dataset], groups: dict[str, np.ndarray]) -> list[str]:
+    """A sentence where photos to learn from have near copies among those that test."""
+    learnt = set(groups["train"].tolist()) if groups else set()
+    others = [(name, group) for part in ("validation", "test") if part in groups
+              for name, group in zip(parts[part].names, groups[part].tolist(), strict=True)]
+    found = [printable(name) for name, group in others if group in learnt]
+    dots = ", …" if len(found) > 3 else ""
+    return [f"Near copies of photos to learn from: {len(found)} of the {len(others)} others "
+            f"({', '.join(found[:3])}{dots}), so that the figures say more than is true. Remove "
+            f"them from one part; minicnn data shows them."] if found else []
 
 
 def imbalance(train: Dataset, weighted: bool) -> list[str]:

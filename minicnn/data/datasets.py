@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
@@ -14,11 +13,8 @@ import numpy as np
 
 from ..drawing import inline
 from ..errors import ArgumentError, FileError, ShapeError
+from ..files import visible
 from .images import check_size, printable, read_image, resize_and_crop, was_turned
-
-# What Windows, macOS and network drives leave in every folder, in small letters.
-SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin",
-          "system volume information", "@eadir")
 
 
 class Dataset:
@@ -170,22 +166,37 @@ class Dataset:
             chosen.extend(members[:per_class])
         return self.subset(sorted(chosen))
 
-    def folds(self, count: int = 5, seed: int = 0) -> np.ndarray:
+    def folds(self, count: int = 5, seed: int = 0, groups: Sequence[int] | None = None
+              ) -> np.ndarray:
         """A fold, 0 … count − 1, for each photo: (N,). Every class is spread evenly over the folds,
-        in the draw of `split`.
+        in the draw of `split`; photos of one group, as of split_parts, are in one fold.
 
-        Raises ArgumentError for fewer than two folds, or a class of fewer photos than folds.
+        Raises ArgumentError for fewer than two folds, or a class that cannot be in every fold.
         """
         if not isinstance(count, (int, np.integer)) or count < 2:
             raise ArgumentError(f"folds: expected at least 2 folds, received {count!r}.")
-        fold = np.empty(len(self), int)
-        for name, members in self.shuffled(seed).items():
-            if len(members) < count:
-                raise ArgumentError(f"folds: expected at least {count} photos of each class, one "
-                                    f"for each fold, received {len(members)} of {name!r}; take "
-                                    f"fewer folds.")
-            fold[members] = np.arange(len(members)) % count
+        fold, held = np.empty(len(self), int), np.zeros((count, len(self.classes)), int)
+        for unit in self.units(groups, seed):  # each to the fold with fewest photos of its classes
+            fold[unit] = k = held[:, self.labels[unit]].max(axis=1).argmin()
+            np.add.at(held[k], self.labels[unit], 1)
+        for name, found in zip(self.classes, (held > 0).sum(axis=0), strict=True):
+            if found < count:
+                raise ArgumentError(f"folds: expected at least {count} photos of each class that "
+                                    f"differ, received {found} of {name!r}; take fewer folds.")
         return fold
+
+    def units(self, groups: Sequence[int] | None, seed: int) -> list[list[int]]:
+        """The indices of each group in the order of the draw, large groups first, which want room;
+        None: each photo is alone. Raises ShapeError."""
+        groups = np.arange(len(self)) if groups is None else np.asarray(groups)
+        if groups.shape != (len(self),):
+            raise ShapeError(f"Dataset: expected a group for each of {len(self)} photos, received "
+                             f"shape {groups.shape}. near_duplicates gives them.")
+        found: dict[int, list[int]] = {}
+        for members in self.shuffled(seed).values():
+            for i in members:
+                found.setdefault(int(groups[i]), []).append(i)
+        return sorted(found.values(), key=len, reverse=True)
 
     def shuffled(self, seed: int) -> dict[str, np.ndarray]:
         """The indices of each class in an order drawn for that class alone: photos added to one
@@ -265,28 +276,13 @@ def _whole(labels: Sequence[int]) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def visible(folder: Path) -> list[Path]:
-    """What a folder holds, in natural order, without hidden entries and those of SYSTEM."""
-    try:
-        entries = [entry for entry in folder.iterdir()
-                   if entry.name[0] != "." and entry.name.casefold() not in SYSTEM]
-    except OSError as problem:
-        raise FileError(f"{folder}: expected a folder that can be read, received "
-                        f"{problem.strerror}; check its permissions.") from problem
-    return sorted(entries, key=lambda entry: _natural(entry.name))
-
-
 def _deeper(root: Path, levels: int = 4) -> str:
-    """" (…)": the first folder below root that looks like one folder a class, if any."""
-    folders = [entry for entry in visible(root) if os.path.isdir(entry)]
+    """" (…)": the first folder below root that looks like one folder a class, if any. Links, which
+    may lead in circles, are not followed."""
+    folders = [entry for entry in visible(root) if os.path.isdir(entry)
+               and not os.path.islink(entry)]
     for folder in folders:
         classes = [entry for entry in visible(folder) if os.path.isdir(entry)]
         if len(classes) > 1 and all(any(map(os.path.isfile, visible(one))) for one in classes):
             return f" ({printable(folder)})"
     return next(filter(None, (_deeper(folder, levels - 1) for folder in folders if levels)), "")
-
-
-def _natural(name: str) -> tuple:
-    """img2 before img10: the runs of digits compare as numbers, the rest without case."""
-    parts = re.split("([0-9]+)", name)  # text, digits, text, digits, …, text
-    return [int(p) if k % 2 else p.casefold() for k, p in enumerate(parts)], name

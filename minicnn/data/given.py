@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArgumentError, FileError
-from .datasets import Dataset, ImageFolder, visible
+from ..files import visible
+from .datasets import Dataset, ImageFolder
 from .images import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import stat
 import time
 import warnings
@@ -26,7 +27,8 @@ if TYPE_CHECKING:  # Pillow is imported where it is used: `import minicnn` stays
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SMALL, PER_BYTE = 1 << 24, 256  # a file that holds more pixels than SMALL + PER_BYTE · its bytes …
 MOST_EXIF = 1 << 16  # … and one with more bytes of EXIF than JPEG allows are made to eat memory
-SECONDS = 20  # of computing: a large photo needs 2, one made of a thousand scans has no end
+SECONDS = 5  # of computing, looked at whenever Pillow reads: a large photo needs 2
+SCAN, SCANS = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e]"), 100  # of a JPEG: some ten are usual
 SILENT = logging.NullHandler()  # for what Pillow logs of a damaged photo
 
 ORIENTATION = 0x0112  # the EXIF tag that says how the camera was held (EXIF 2.32, section 4.6.4)
@@ -62,6 +64,18 @@ class _Bounded(io.BufferedReader):
         return data
 
 
+def _check_scans(photo: Photo) -> None:
+    """A JPEG goes over all its pixels with each scan, and 10 bytes make one (ITU-T T.81, B.2.3).
+
+    The marker, then a length for 1 to 4 components: the data of a scan never hold it.
+    """
+    if photo.format in ("JPEG", "MPO"):
+        photo.fp.seek(0)
+        if sum(len(SCAN.findall(part)) for part in iter(lambda: photo.fp.read(1 << 20), b"")
+               ) > SCANS:
+            raise OSError(f"a JPEG of more than {SCANS} scans takes far more work than a photo")
+
+
 @contextmanager
 def _opened(path: str | PathLike) -> Iterator[Photo]:
     """The photo with its header read; whatever goes wrong with it becomes one FileError."""
@@ -89,8 +103,8 @@ def _opened(path: str | PathLike) -> Iterator[Photo]:
                                                    f"{found.st_size} bytes")
             yield photo
     except FileNotFoundError as problem:
-        raise FileError(f"{name}: expected a photo, found no such file; "
-                        f"check the path.") from problem
+        raise FileError(f"{name}: expected a photo, found no such file; check "
+                        f"the path, or put it back where it was.") from problem
     except UnidentifiedImageError as problem:
         raise FileError(f"{name}: expected an image file ({', '.join(FORMATS)}), received "
                         f"something else or a damaged one; save the photo as JPEG or PNG."
@@ -170,10 +184,11 @@ def read_image(path: str | PathLike) -> np.ndarray:
     Returns a new (H, W, 3) uint8 array. Of an animation or a document: the first frame or page.
     Grey of 16 bits keeps its full range (value / 257).
     Raises FileError where there is no file, none of FORMATS, a damaged one, one of more pixels than
-    Pillow's limit against decompression bombs or than its few bytes can hold, or greys whose white
-    is unknown (32 bits, float).
+    Pillow's limit against decompression bombs or than its few bytes can hold, a JPEG of more than
+    100 scans, or greys whose white is unknown (32 bits, float).
     """
     with _opened(path) as photo:
+        _check_scans(photo)
         photo.load()
         pixels = _rgb(photo)
         # read after load: Pillow turns TIFF while loading, and then drops the tag

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError, ShapeError
-from ..files import replacing
-from .datasets import Dataset, ImageFolder, visible
-from .duplicates import Fingerprints, perceptual_hashes
+from ..errors import ArgumentError, FileError
+from ..files import replacing, visible
+from .datasets import Dataset, ImageFolder
+from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 
 COLUMNS = ["photo", "class", "part"]
 UNREADABLE = "unreadable"  # the part of photos whose pixels cannot be decoded
@@ -40,18 +40,9 @@ def split_parts(data: Dataset, shares: dict[str, float], groups: Sequence[int] |
         raise ArgumentError(f"split_parts: expected shares from 0 that sum to 1, received {shares}."
                             f" Give for example train 0.75, test 0.25.")
     parts = [name for name, share in shares.items() if share]
-    groups = np.arange(len(data)) if groups is None else np.asarray(groups)
-    if groups.shape != (len(data),):
-        raise ShapeError(f"split_parts: expected a group for each of {len(data)} photos, received "
-                         f"shape {groups.shape}. near_duplicates gives them.")
-
-    drawn = data.shuffled(seed).values()
-    free = np.array([_sizes(len(members), [shares[name] for name in parts])
-                     for members in drawn]).T  # (parts, K): places left
-    units: dict[int, list[int]] = {}  # the photos of each group, in the order of the draw
-    for i in np.concatenate([*drawn, np.empty(0, int)]):
-        units.setdefault(int(groups[i]), []).append(i)
-    queue = sorted(units.values(), key=len, reverse=True)  # large ones while there is room
+    queue = data.units(groups, seed)
+    free = np.array([_sizes(count, [shares[name] for name in parts])
+                     for count in data.counts.values()]).T  # (parts, K): places left
     counts = np.array([np.bincount(data.labels[unit], minlength=len(data.classes))
                        for unit in queue]).reshape(len(queue), len(data.classes))
     left = (counts > 0).sum(axis=0)  # (K,): groups of each class still to come
@@ -103,26 +94,35 @@ def drawn_parts(data: Dataset, shares: dict[str, float], found: Fingerprints, gr
     return parts.tolist()
 
 
+def joined(parts: dict[str, Dataset]) -> Dataset:
+    """The photos of all parts, which have the same classes."""
+    return Dataset([item for data in parts.values() for item in data.items],
+                   np.concatenate([data.labels for data in parts.values()]),
+                   next(iter(parts.values())).classes,
+                   [name for data in parts.values() for name in data.names])
+
+
 def readable(parts: dict[str, Dataset], progress: Callable[[int, int], None] | None = None
-             ) -> tuple[dict[str, Dataset], list[str]]:
+             ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
     """(The parts without the photos that cannot be decoded, which become the part UNREADABLE; the
-    reasons). Reads every photo once; the parts have the same classes.
+    reasons; near_duplicates' numbers of the photos of each part). Reads every photo once; the parts
+    have the same classes.
 
     Raises FileError where that leaves nothing of a class in a part.
     """
-    whole = Dataset([item for data in parts.values() for item in data.items],
-                    np.concatenate([data.labels for data in parts.values()]),
-                    next(iter(parts.values())).classes,
-                    [name for data in parts.values() for name in data.names])
-    unread = perceptual_hashes(whole, progress).unread
-    names = [part for part, data in parts.items() for _ in data.names]
-    left = subsets(whole, [UNREADABLE if i in unread else part for i, part in enumerate(names)])
+    whole = joined(parts)
+    found = perceptual_hashes(whole, progress)
+    names, unread = [part for part, data in parts.items() for _ in data.names], found.unread
+    names = [UNREADABLE if i in unread else part for i, part in enumerate(names)]
+    left = subsets(whole, names)
     for part, data in parts.items():
         for kind, count in data.counts.items():
             if count and part != UNREADABLE and not (part in left and left[part].counts[kind]):
                 raise FileError(f"{part}: expected photos of {kind!r}, found none of its {count} "
                                 f"that can be read. {next(iter(unread.values()))}")
-    return left, [unread[i] for i in sorted(unread)]
+    groups = near_duplicates(whole, found)
+    return left, [unread[i] for i in sorted(unread)], {
+        part: groups[np.array(names) == part] for part in left}
 
 
 def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
@@ -148,9 +148,11 @@ def write_split(path: str | os.PathLike, parts: dict[str, Dataset]) -> None:
                          for name, label in zip(data.names, data.labels, strict=True))
 
 
-def read_split(path: str | os.PathLike, data: Dataset) -> dict[str, Dataset]:
+def read_split(path: str | os.PathLike, data: Dataset,
+               instead: str = "make a new split with minicnn data") -> dict[str, Dataset]:
     """The parts of `data` that the file names, photos in the order of `data`.
 
+    instead: what an error advises where the photos are not to be put back as they were.
     Columns may be separated by semicolons, too, as some spreadsheets do.
     Raises FileError for a file that is no split, and where its photos are not those of `data`, one
     row each, in the same classes.
@@ -180,6 +182,6 @@ def read_split(path: str | os.PathLike, data: Dataset) -> dict[str, Dataset]:
         if names:
             dots = ", …" if len(names) > 3 else ""
             raise FileError(f"{path}: expected one row for each photo of the folder. It {what} "
-                            f"{len(names)}: {', '.join(names[:3])}{dots}. Make a new split with "
-                            f"minicnn data.")
+                            f"{len(names)}: {', '.join(names[:3])}{dots}. Put the photos back "
+                            f"as they were, or {instead}.")
     return subsets(data, [said[name][1] for name in data.names])

@@ -19,8 +19,8 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) ->
     recipe, classes = metadata.get("preprocessing"), metadata.get("classes")
     try:
         if not isinstance(classes, (list, type(None))) or not all(
-                isinstance(one, str) for one in classes or []):
-            raise TypeError("classes are a list of names")
+                isinstance(one, str) and one.isprintable() for one in classes or []):
+            raise TypeError("classes are a list of printable names")
         model = Sequential(layers, shape, None, name, recipe and Preprocessing(**recipe),
                            classes)
     except (TypeError, ValueError, OverflowError) as error:  # ArgumentErrors are ValueErrors

@@ -20,7 +20,7 @@ from ..files import room_for
 from ..layers import Layer
 from ..model import Sequential
 from ..weights import new_h5, opened
-from ..weights.hdf5 import array, judge, member
+from ..weights.hdf5 import dataset, judge, member, values
 from .best import set_weights, weights_of
 from .callbacks import Callback
 
@@ -161,7 +161,7 @@ def write_state(path: Path, state: dict) -> None:
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: plain(part) for key, part in value.items()}
+            return {"dict": {key: plain(part) for key, part in value.items()}}
         if isinstance(value, (list, tuple)):
             return [plain(part) for part in value]
         if np.ndim(value):
@@ -183,9 +183,11 @@ def read_state(path: Path) -> dict:
             return [whole(part) for part in value]
         if not isinstance(value, dict):
             return value
-        if value.keys() == {"array"}:
-            return array(file["arrays"], str(value["array"]), path)
-        return {key: whole(part) for key, part in value.items()}
+        if "dict" in value:
+            return {key: whole(part) for key, part in value["dict"].items()}
+        data = dataset(file["arrays"], str(value["array"]), path)
+        judge([data], path)
+        return values(data)  # finite or not: a moment may overflow while the training goes on
 
     with opened(path) as (file, _):
         state = member(file, "state", path)

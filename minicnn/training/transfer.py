@@ -172,7 +172,8 @@ def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
     recipe = replace(recipe or Recipe(), **options)
     if recipe.patience is not None and validation is None:
         raise ArgumentError("patience: expected validation photos, by which training stops early, "
-                            "received none.")
+                            "received none. Give some as validation=; on the command line, make a "
+                            "split with minicnn data FOLDER --validation-fraction 0.2.")
     model = base_with_head(recipe, train.classes, device)
     for data in (test, test if validation is None else validation):
         checked(model, data)
@@ -256,15 +257,17 @@ def _two_phases(model: Sequential, train: Dataset, test: Dataset, recipe: Recipe
 
 
 def cross_validate(data: Dataset, recipe: Recipe | None = None, folds: int = 5, *,
-                   callbacks: Sequence[Callback] = (), checkpoints: Checkpoints | None = None,
-                   device: str = "cpu", **options: Any) -> tuple[Evaluation, np.ndarray]:
+                   groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
+                   checkpoints: Checkpoints | None = None, device: str = "cpu", **options: Any
+                   ) -> tuple[Evaluation, np.ndarray]:
     """k-fold: every photo is predicted by a network that has not learnt from its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
-    the classes evenly (Dataset.folds). Source: Stone 1974; Kohavi 1995.
+    the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
+    Source: Stone 1974; Kohavi 1995.
     """
     recipe = replace(recipe or Recipe(), **options)
-    fold, p, found = data.folds(folds, recipe.seed), None, []
+    fold, p, found = data.folds(folds, recipe.seed, groups), None, []
     for k in range(folds):
         inside = np.flatnonzero(fold == k)
         result = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(inside), recipe,

@@ -91,12 +91,13 @@ class Probes(Result):
 
 
 def probes(model: Sequential, data: Dataset, layers: Sequence[str] | None = None, *,
-           folds: int = 5, seed: int = 0, batch_size: int | None = None,
-           progress: Progress = silent) -> Probes:
+           folds: int = 5, groups: Sequence[int] | None = None, seed: int = 0,
+           batch_size: int | None = None, progress: Progress = silent) -> Probes:
     """A linear classifier on each layer, learnt from the other folds and tested on each.
 
     data: photos of two classes or more, at least `folds` of each, at most 5,000.
     layers: None: visualize.targets.chosen_layers; of any shape. seed: draws the folds.
+    groups: of near_duplicates; None: no two photos are taken for copies. A group stays in one fold.
     batch_size: None is what memory bears. progress counts photos, once for each layer.
     Raises ArgumentError for layers that do not exist, one class, too few photos of a class, too
     many photos, features that are not finite.
@@ -107,7 +108,7 @@ def probes(model: Sequential, data: Dataset, layers: Sequence[str] | None = None
     if len(data) > MOST:
         raise ArgumentError(f"probes: expected at most {MOST:,} photos, received {len(data):,}. "
                             f"Take fewer of each class: data.take(per_class).")
-    fold = data.folds(folds, seed)
+    fold = data.folds(folds, seed, groups)
     names = chosen_layers(model) if layers is None else list(dict.fromkeys(layers))
     places = [layer_index(model, name) for name in names]
     Y = np.eye(len(data.classes))[data.labels]

@@ -90,14 +90,16 @@ class TransferCurve(Result):
 
 
 def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | None = None,
-                   folds: int = 5, size: int = 64, cut: str = "block4_pool", steps: int = 300,
-                   seed: int = 0, progress: Progress = silent) -> TransferCurve:
+                   folds: int = 5, groups: Sequence[int] | None = None, size: int = 64,
+                   cut: str = "block4_pool", steps: int = 300, seed: int = 0,
+                   progress: Progress = silent) -> TransferCurve:
     """Learns from few and from many photos, with VGG16's features and without.
 
     data: photos of two classes or more; None: the built-in ones. size: side of VGG16's input,
     pixels; the small network sees 28 × 28. per_class: numbers of training photos of each class that
-    rise; None: 1, 2, 5, 10 … up to all. cut: the last layer of VGG16 that is kept, frozen.
-    steps: of Adam. seed: of folds, draws, starting values. progress counts photos, then trainings.
+    rise; None: 1, 2, 5, 10 … up to all. groups: of near_duplicates; a group stays in one fold.
+    cut: the last layer of VGG16 that is kept, frozen. steps: of Adam. seed: of folds, draws,
+    starting values. progress counts photos, then trainings.
     The default takes some minutes. Raises ArgumentError for a cut that does not exist, one class,
     numbers that do not rise or are more than the other folds have.
     """
@@ -106,7 +108,7 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     if len(data.classes) < 2:
         raise ArgumentError(f"transfer_curve: expected photos of two classes or more, received "
                             f"{len(data.classes)}. Put each class in a folder of its own.")
-    fold = data.folds(folds, seed)
+    fold = data.folds(folds, seed, groups)
     most = min(int(np.bincount(data.labels[fold != k]).min()) for k in range(folds))
     counts = sorted({*(n for n in COUNTS if n < most), most}) if per_class is None else [*per_class]
     if not counts or not all(is_whole(n, 1) for n in counts) or counts != sorted(set(counts)) or (

@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import takewhile
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ MOST = 2_000       # layers, names in a list, entries of a group
 TEXT = 4_000_000   # bytes of a network's description, or of a list of names
 SMALL = 64_000_000  # bytes of arrays that any file may hold;
 INFLATION = 32      # and how many times its own size a larger one may: numbers do not shrink more
-CHUNKS = 100_000    # parts of an array
+CHUNKS = 100_000    # parts of all arrays
+NAME, PARTS = 1_000, 16  # characters of a name, and steps from group to group in it
 GZIP, SHUFFLE, FLETCHER = 1, 2, 3  # HDF5's numbers of what may be done to a part
 
 
@@ -54,6 +56,10 @@ def member(group: h5py.Group, name: str, path: str | PathLike) -> h5py.Group | h
     """
     import h5py
 
+    if len(name) > NAME or name.count("/") >= PARTS:
+        raise FileError(f"{path}: {group.name}: expected names of at most {NAME:,} characters and "
+                        f"{PARTS} parts, received {len(name):,} characters: {name[:NAME]!r}; the "
+                        f"file is damaged.")
     for part in name.split("/"):
         if not has(group, part):
             raise FileError(f"{path}: expected {name!r} in {group.name}, found nothing there; the "
@@ -67,7 +73,7 @@ def member(group: h5py.Group, name: str, path: str | PathLike) -> h5py.Group | h
 
 
 def array(group: h5py.Group, name: str, path: str | PathLike) -> np.ndarray:
-    """The dataset group[name] as native float32 (from 16 and 32 bits) or float64."""
+    """The dataset group[name] as numbers() gives it."""
     data = dataset(group, name, path)
     judge([data], path)
     return numbers(data, path)
@@ -94,13 +100,17 @@ def judge(datasets: Sequence[h5py.Dataset], path: str | PathLike) -> None:
 
     A chunk is unpacked whole, and may be larger than the array that is cut out of it.
     """
-    claim = 0
+    claim = chunks = 0
     for data in datasets:
         filters = _filters(data)
         if filters not in ([], [GZIP], [SHUFFLE], [SHUFFLE, GZIP], [FLETCHER]):
             raise FileError(f"{path}: {data.name}: expected an array in gzip, shuffled, with a "
                             f"checksum or plain, received HDF5's filters {filters}; save it "
                             f"plain.")
+        chunks += data.id.get_num_chunks() if data.chunks else 0
+        if chunks > CHUNKS:
+            raise FileError(f"{path}: {data.name}: expected at most {CHUNKS:,} chunks in all, "
+                            f"received {chunks:,}; save it plain.")
         chunk = math.prod(data.chunks or ()) * data.dtype.itemsize
         claim += max(data.size * max(data.dtype.itemsize, 4), chunk)
         most = max(SMALL, INFLATION * data.file.id.get_filesize())
@@ -109,13 +119,21 @@ def judge(datasets: Sequence[h5py.Dataset], path: str | PathLike) -> None:
 
 
 def numbers(data: h5py.Dataset, path: str | PathLike) -> np.ndarray:
-    """The numbers of a dataset that has been judged, all of them finite."""
-    x = np.asarray(_unpacked(data) if data.chunks else data[()],
-                   np.float64 if data.dtype.itemsize == 8 else np.float32)
-    if not np.isfinite(x).all():
+    """values() of a dataset that has been judged, all of them finite as float32."""
+    x = values(data)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(x.astype(np.float32, copy=False)).all()
+    if not finite:
         raise FileError(f"{path}: {data.name}: expected finite numbers, received NaN or infinite "
-                        f"ones; the training that wrote them had failed, or the file is damaged.")
+                        f"ones (as float32); the training that wrote them had failed, or the file "
+                        f"is damaged.")
     return x
+
+
+def values(data: h5py.Dataset) -> np.ndarray:
+    """A dataset that has been judged, as native float32 (from 16 and 32 bits) or float64."""
+    return np.asarray(_unpacked(data) if data.chunks else data[()],
+                      np.float64 if data.dtype.itemsize == 8 else np.float32)
 
 
 def _filters(data: h5py.Dataset) -> list[int]:
@@ -133,8 +151,6 @@ def _unpacked(data: h5py.Dataset) -> np.ndarray:
     """
     chunks, filters, found = data.chunks, _filters(data), []
     size = math.prod(chunks) * data.dtype.itemsize
-    if data.id.get_num_chunks() > CHUNKS:
-        raise ValueError(f"{data.name}: expected at most {CHUNKS:,} chunks, received more")
     data.id.chunk_iter(found.append)
     packed = [chunk for chunk in found if chunk.size != size + 4 * (FLETCHER in filters)
               or chunk.filter_mask or GZIP in filters or SHUFFLE in filters]
@@ -176,7 +192,7 @@ def attribute(group: h5py.Group, name: str) -> Any:
     if size <= TEXT and held.dtype.hasobject:  # texts lie in a heap, where many may share one
         name_of_file = group.file.filename
         longest = _longest_text(name_of_file, os.stat(name_of_file).st_mtime_ns)
-        size, most = (values - 1) * longest, SMALL
+        size, most = values * longest, SMALL if values > 1 else TEXT
     if size > most:
         raise ValueError(f"{group.name}, attribute {name}: expected at most {most:,} bytes, "
                          f"received a claim of {size:,}")
@@ -186,7 +202,8 @@ def attribute(group: h5py.Group, name: str) -> Any:
 @lru_cache(1)
 def _longest_text(path: str, changed: int) -> int:
     """The bytes of the longest text in a file's global heaps. Raises ValueError where an object of
-    a heap has a size that it cannot have: HDF5 (2.0) would look for the next one for ever.
+    a heap has a size that it cannot have: HDF5 (2.0) would look for the next one for ever; and
+    where there are more objects, of 16 bytes or more, than a file has room for: heaps in heaps.
 
     Source: HDF5 File Format Specification, III.E: "GCOL", version 1, the size of the heap in 8 of
     16 bytes; objects of 2 bytes number, 6 others, 8 bytes size, then content, filled up to a
@@ -194,13 +211,15 @@ def _longest_text(path: str, changed: int) -> int:
     """
     longest = 0
     with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as x:
+        left = len(x) // 16
         for found in re.finditer(rb"GCOL\x01", x):
             at = found.start()
             end, at = at + int.from_bytes(x[at + 8:at + 16], "little"), at + 16
             while at + 16 <= end:
                 free, size = x[at:at + 2] == b"\0\0", int.from_bytes(x[at + 8:at + 16], "little")
                 step = size if free else 16 + (size + 7) // 8 * 8
-                if not 0 < step <= end - at <= len(x):
+                left -= 1
+                if not 0 < step <= end - at <= len(x) or left < 0:
                     raise ValueError("a text of variable length is longer than its place")
                 longest, at = longest if free else max(longest, size), at + step
     return longest
@@ -214,21 +233,17 @@ def text(group: h5py.Group, name: str) -> str | None:
 
 def strings(group: h5py.Group, name: str) -> list[str] | None:
     """A list-of-strings attribute, whole or split into name0, name1, …; None where it is absent."""
-    values, k = attribute(group, name), 0
-    while values is None or k:
-        part = attribute(group, f"{name}{k}")
-        if part is None:
-            break
-        values, k = [*(() if values is None else values), *part], k + 1
-        if len(values) > MOST or sum(map(len, values)) > TEXT:
-            break
-    if values is None:
-        return None
-    for received, most, what in ((len(values), MOST, ""), (sum(map(len, values)) if k else 0, TEXT,
-                                                           "bytes of ")):
-        if received > most:
-            raise ValueError(f"{group.name}: expected at most {most:,} {what}{name}, received more")
-    return [_decoded(value, name) for value in values]  # empty lists come back as float64 arrays
+    names = [name] if name in group.attrs else list(takewhile(
+        group.attrs.__contains__, (f"{name}{k}" for k in range(MOST))))
+    texts: list[str] = []
+    for part in (attribute(group, one) for one in names):
+        if len(texts) + len(part) > MOST:
+            raise ValueError(f"{group.name}: expected at most {MOST:,} {name}, received more")
+        texts += [_decoded(value, name) for value in part]  # [] comes back as float64 array
+        if sum(map(len, texts)) > TEXT:
+            raise ValueError(f"{group.name}: expected at most {TEXT:,} characters of {name}, "
+                             f"received more")
+    return texts if names else None
 
 
 def _decoded(value: Any, name: str) -> str:

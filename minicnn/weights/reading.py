@@ -13,6 +13,7 @@ Source: Keras' saving/legacy_h5_format.py, saving/saving_lib.py.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import FileError
@@ -51,6 +52,7 @@ ZIP = b"PK\x03\x04"
 # What h5py, zipfile and json raise on a damaged file.
 DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, EOFError,
           ArithmeticError, zipfile.BadZipFile, zlib.error, struct.error, MemoryError)
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 DEEPEST = 8        # models inside models; a hard link to a folder above would go on for ever
 
 
@@ -119,6 +121,10 @@ def opened(path: str | PathLike) -> Iterator[tuple]:
     except RecursionError as error:
         raise FileError(f"{path}: its architecture is nested too deeply to read.") from error
     except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise FileError(f"{path}: expected room in {gettempdir()} to unpack it, received: "
+                            f"{error.strerror}. Make room, or set TMPDIR to another "
+                            f"folder.") from error
         raise FileError(f"{path}: expected a whole Keras file, but reading stopped at: {error}; "
                         f"it may be cut short or damaged, download it again?") from error
 
@@ -139,6 +145,9 @@ def _unpacked(raw: BinaryIO, path: str | PathLike, folder: str) -> tuple[Path, s
             if len(found) != 1:
                 raise FileError(f"{path}: expected one {name} in it, found {len(found)}; save it "
                                 f"again.")
+            if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise FileError(f"{path}: expected {name} stored or deflated, received it packed "
+                                f"in zip's way {found[0].compress_type}; save it again.")
             if found[0].file_size > most:
                 raise too_large(f"{path}: {name}", found[0].file_size, most)
             with archive.open(found[0]) as packed, open(Path(folder, name), "wb") as file:

@@ -34,6 +34,10 @@ def write(path: str | PathLike, model: Any) -> None:
     if not name.endswith(".h5"):
         raise ArgumentError(f"save: expected a name that ends in .h5 or .weights.h5, "
                             f"received {name!r}.")
+    for one in model.classes or []:
+        if not str(one).isprintable():  # nor would load take it
+            raise ArgumentError(f"save: expected printable names of classes, received {one!r}; "
+                                f"rename it.")
     recipe = model.preprocessing and model.preprocessing.to_dict()
     metadata = {"classes": model.classes, "preprocessing": recipe}
     return write_model(path, model.layers, model.input_shape, model.name, metadata)

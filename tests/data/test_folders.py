@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import ImageFolder
+from minicnn.data import ImageFolder, datasets
 from minicnn.errors import ArgumentError, FileError
 
 
@@ -113,6 +113,18 @@ def test_folder_without_classes_of_photos_is_refused(tmp_path, paths, words):
         save(tmp_path / path, 0)
     with pytest.raises(FileError, match=words):
         ImageFolder(tmp_path)
+
+
+def test_links_in_circles_are_not_searched_for_classes(tmp_path, monkeypatch):
+    for k in range(4):
+        (tmp_path / f"{k}").symlink_to(".")
+    save(tmp_path / "deep" / "photos" / "a" / "1.png", 0)
+    save(tmp_path / "deep" / "photos" / "b" / "1.png", 0)
+    listed, ours = [], datasets.visible
+    monkeypatch.setattr(datasets, "visible", lambda path: listed.append(path) or ours(path))
+    with pytest.raises(FileError, match=r"only 'deep'.*hold them \(.*deep.photos\)"):
+        ImageFolder(tmp_path)
+    assert len(listed) < 12
 
 
 def test_path_that_is_no_folder_is_refused(tmp_path):

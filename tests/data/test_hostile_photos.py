@@ -14,6 +14,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from reference import assert_refused
 
 from minicnn.cli import main
@@ -288,14 +289,27 @@ def test_a_file_is_read_about_once(tmp_path):
             file.read()
 
 
-def test_a_photo_of_scans_without_end_is_given_up(tmp_path, monkeypatch):
-    path = save(tmp_path / "photo.jpg", Image.new("L", (1000, 1000)), "jpeg", progressive=True)
-    scan = b"\xff\xda\0\x08\x01\x01\0\x01\x3f\0"  # all coefficients once more, of no data
-    content = path.read_bytes()
-    path.write_bytes(content[:-2] + 20_000 * scan + content[-2:])
-    clock = iter(range(1000))  # a second each time it is looked at
+def test_a_photo_that_takes_too_long_is_given_up(tmp_path, monkeypatch):
+    path = save(tmp_path / "photo.jpg", kind="jpeg")
+    clock = iter(range(1000))  # ten seconds each time it is looked at
     monkeypatch.setattr(time, "thread_time", lambda: 10 * next(clock))
     with assert_refused("photo.jpg: expected a readable photo", "far more work"):
+        read_image(path)
+    assert images.SECONDS <= 5
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "mpo"])
+def test_a_photo_of_scans_without_end_is_refused_before_it_is_decoded(tmp_path, monkeypatch, kind):
+    black = Image.new("L", (64, 64))
+    path = save(tmp_path / "photo.jpg", black, kind, progressive=True,
+                **{"save_all": True, "append_images": [black]} if kind == "mpo" else {})
+    scan = b"\xff\xda\0\x08\x01\x01\0\x01\x3f\0"  # all coefficients once more, of no data
+    content, end = path.read_bytes(), path.read_bytes().index(b"\xff\xd9")
+    path.write_bytes(content[:end] + 60 * scan + content[end:] + 999 * b"\xff\xda")
+    assert (read_image(path) == 0).all()  # what follows may be a film: no scans
+    monkeypatch.setattr(JpegImageFile, "load", None)
+    path.write_bytes(content[:end] + 101 * scan + content[end:])
+    with assert_refused("photo.jpg: expected a readable photo", "more than 100 scans"):
         read_image(path)
 
 
@@ -458,7 +472,7 @@ def test_unread_photos_of_parts_are_set_aside(folder):
     damage(folder / "a" / "1.png")
     (folder / "b" / "3.png").unlink()
     calls = []
-    left, why = readable(parts, lambda done, total: calls.append((done, total)))
+    left, why, _ = readable(parts, lambda done, total: calls.append((done, total)))
     assert {name: part.names for name, part in left.items()} == {
         "train": ["a/0.png", "b/4.png"], "test": ["a/2.png", "b/5.png"],
         "unreadable": ["a/1.png", "b/3.png"]}

@@ -177,6 +177,14 @@ def test_a_split_of_other_photos_is_refused_by_their_names(tmp_path, rows, words
         read_split(path, dataset(3, 3))
 
 
+def test_what_else_to_do_is_said_of_other_photos(tmp_path):
+    write_split(tmp_path / "split.csv", {"train": dataset(3, 3)})
+    with assert_refused("Put the photos back as they were, or make a new split with minicnn data."):
+        read_split(tmp_path / "split.csv", dataset(3, 2))
+    with assert_refused("image 5. Put the photos back as they were, or begin a new run."):
+        read_split(tmp_path / "split.csv", dataset(3, 2), "begin a new run")
+
+
 @pytest.mark.parametrize("content", [b"", b"photo,part\n", b"\x00\x01", b"\xff\xfe,\n", b"\n\n"])
 def test_a_file_that_is_no_split_is_refused(tmp_path, content):
     (tmp_path / "split.csv").write_bytes(content)

@@ -175,9 +175,31 @@ def test_a_disk_without_room_is_told_before_the_first_step(tmp_path, monkeypatch
 
 def test_a_state_comes_back_as_it_was(tmp_path):
     state = {"whole": 3, "big": 2**127 + 1, "text": "é", "none": None, "list": [1.5, [True]],
-             "nan": float("nan"), "a/b": {"W": np.float32([[1, 2]]), "s": np.float64([0.1])}}
+             "nan": float("nan"), "array": {"array": 0, "dict": {}},
+             "a/b": {"W": np.float32([[1, 2]]), "s": np.float64([0.1]),
+                     "v": np.float32([np.inf, np.nan])}}
     checkpoints.write_state(tmp_path / "s.h5", state)
     back = checkpoints.read_state(tmp_path / "s.h5")
     assert str({**back, "a/b": 0}) == str({**state, "a/b": 0})
     for key, value in state["a/b"].items():
         np.testing.assert_array_equal(back["a/b"][key], value, strict=True)
+
+
+def test_a_moment_of_adam_that_has_overflowed_goes_on_where_the_training_did(tmp_path):
+    """A gradient of 1e22 is finite, its square is not; its step is 0."""
+    def fit(folder, stop_at=0):
+        model = mc.Sequential([mc.Dense(1, name="array"), mc.Sigmoid()], (4,), 0)
+        kept = Checkpoints(folder)
+        x = np.float32(1e22) * np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+        model["array"].params["W"][...] = 0
+        with np.errstate(over="ignore"):
+            history = mc.fit(model, (x, np.arange(16) % 2), mc.losses.BinaryCrossEntropy(),
+                             mc.optimizers.Adam(1e-26), epochs=3, batch_size=4, checkpoints=kept,
+                             callbacks=[Steps(kept, stop_at)])
+        return model["array"].params, history, 0
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "a", stop_at=2)
+    state = checkpoints.read_state(next((tmp_path / "a").iterdir()))
+    assert np.isinf(state["optimizers"][0]["array/W"]["s"]).any()
+    assert_bitwise(fit(tmp_path / "a"), fit(tmp_path / "b"))

@@ -91,7 +91,8 @@ def test_patience_ends_a_phase_and_needs_validation_photos():
     run = transfer(photos(), photos("test"), validation=photos("test", 5), lr=0.5, size=32,
                    epochs=50, patience=2)
     assert len(run.history["loss"]) < 50
-    with assert_refused("patience", "validation"):
+    with assert_refused("patience", "Give some as validation=", "make a split with minicnn data "
+                        "FOLDER --validation-fraction 0.2."):
         transfer(photos(), photos("test"), patience=2, **QUICK)
 
 

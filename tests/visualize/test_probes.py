@@ -102,6 +102,7 @@ def test_the_folds_share_out_every_class_and_the_seed_draws_them():
         assert sorted(np.bincount(fold[photos.labels == label])) == [3, 3, 3, 4]
     assert_same(fold, photos.folds(4, 1))
     assert (fold != photos.folds(4, 2)).any()
+    assert_same(fold, photos.folds(4, 1, np.arange(26)))  # groups of one change nothing
     with assert_refused("4 photos", "3 of 'class 0'"):
         data(6, 2).folds(4)
     with assert_refused("at least 2"):
@@ -134,6 +135,8 @@ def test_bad_input_is_refused():
         probes(model, data(10, 1))
     with assert_refused("'c3'", "c2"):
         probes(model, data(), ["c3"])
+    with assert_refused("photos of each class that differ", "1 of 'class 0'"):
+        probes(model, data(), groups=np.arange(24) % 3)  # each class is one photo, copied
     with assert_refused("5 photos", "3 of 'class 0'"):
         probes(model, data(9))
     with assert_refused("5,000", "5,001"):

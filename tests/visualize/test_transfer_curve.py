@@ -84,5 +84,7 @@ def test_bad_input_is_refused(data):
         transfer_curve(mc.data.sample("train", ["bag"], 5))
     with assert_refused("block9", "block"):
         transfer_curve(data, folds=2, cut="block9_pool", size=32)
+    with assert_refused("photos of each class that differ", "1 of 'sandal'"):
+        transfer_curve(data, folds=2, groups=data.labels)  # each class is one photo, copied
     with assert_refused("steps"):
         transfer_curve(data, folds=2, steps=0)

@@ -1,6 +1,7 @@
 """Damaged weight files in bounded number; `python -m tests.weights.fuzz` makes as many as one
 likes."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -89,3 +90,13 @@ def test_the_judge_sees_every_failure(monkeypatch, line, outcome):
     (row,) = fuzzing.run(fuzz, 1, patch=PATCH.format(line))
     assert row[3].startswith(outcome)
     assert bool(fuzzing.failures([row])) == (outcome not in ("read", "refused"))
+
+
+def test_the_judge_sees_a_number_that_becomes_infinite_as_float32(tmp_path):
+    net = fuzz.model()
+    net.save(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        del file["model_weights/10/10/bias"]
+        file["model_weights/10/10/bias"] = [np.inf, 0.0]
+    net["10"].params["b"][...] = [np.inf, 0]
+    assert not fuzz.same(net, "", tmp_path / "x.h5")

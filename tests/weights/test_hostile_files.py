@@ -1,8 +1,10 @@
 """Weight files from strangers: nothing is run, followed or filled; a sentence says what it was."""
 
 import io
+import itertools
 import json
 import os
+import struct
 import tracemalloc
 import zipfile
 import zlib
@@ -120,6 +122,22 @@ def long_parts(file):
         file.attrs[f"layer_names{k}"] = np.array(["x" * 3_000_000], "S")
 
 
+def long_text(file):
+    file.attrs["backend"] = "x" * 5_000_000
+
+
+def long_names(file):
+    """Names of 2.1 MB each, in the heap of the file."""
+    file.attrs.create("layer_names", ["x" * 2_100_000] * 2, dtype=h5py.string_dtype())
+
+
+def chunks_again_and_again(file):
+    """60,000 chunks under two names."""
+    in_bias_place((60_000,), "f4", chunks=(1,), fillvalue=0)(file)
+    file["a/a_b_1:0"][...] = 1
+    file["a"].attrs["weight_names"] = np.array(["a_b_1:0"] * 2, "S")
+
+
 def many_chunks(file):
     in_bias_place((200_000,), "f4", chunks=(1,), fillvalue=0)(file)
     file["a/a_b_1:0"][...] = 1
@@ -136,12 +154,15 @@ CLAIMS = {
     "a long text": (lambda file: file.attrs.create("layer_names", np.zeros(9, "S1000000")),
                     "layer_names: expected at most 4,000,000 bytes, received a claim of 9,000,000"),
     "texts that are one": (shared_text, "layer_names: expected at most 64,000,000 bytes"),
+    "one long text": (long_text, "backend: expected at most 4,000,000 bytes, received a claim of"),
+    "two long names": (long_names, "/: expected at most 4,000,000 characters of layer_names"),
     "many names": (lambda file: file.attrs.create("layer_names", np.array(["a"] * 2001, "S")),
                    "/: expected at most 2,000 layer_names, received more"),
     "many parts": (many_parts, "/: expected at most 2,000 layer_names, received more"),
-    "long parts": (long_parts, "/: expected at most 4,000,000 bytes of layer_names, received more"),
+    "long parts": (long_parts, "/: expected at most 4,000,000 characters of layer_names, rec"),
     "many layers": (many_layers, "expected at most 2,000 arrays, received more"),
-    "many chunks": (many_chunks, "/a/a_b_1:0: expected at most 100,000 chunks, received more"),
+    "many chunks": (many_chunks, "/a/a_b_1:0: expected at most 100,000 chunks in all, receiv"),
+    "chunks again and again": (chunks_again_and_again, "100,000 chunks in all, received 120,000"),
 }
 
 
@@ -258,12 +279,13 @@ def test_what_is_not_a_float_is_refused_by_its_name(tmp_path, dtype, name):
     assert_refused(path, f"/a/a_b_1:0: expected floats of 16, 32 or 64 bits, received {name}")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("dtype", ["<f2", ">f4", "f8"])
+@pytest.mark.parametrize("value, dtype", [
+    *itertools.product([np.nan, np.inf, -np.inf], ["<f2", ">f4", "f8"]),
+    (1e300, "<f8"), (-3.5e38, ">f8")])  # infinite once they are float32
 def test_weights_that_are_not_finite_are_refused_by_the_name_of_the_array(tmp_path, value, dtype):
     path = written(tmp_path / "x.h5", in_bias_place(data=np.array([1, value], dtype)))
-    assert_refused(path, "/a/a_b_1:0: expected finite numbers, received NaN or infinite ones; the "
-                         "training that wrote them had failed, or the file is damaged")
+    assert_refused(path, r"/a/a_b_1:0: expected finite numbers, received NaN or infinite ones \(as "
+                         r"float32\); the training that wrote them had failed, or the file is da")
 
 
 # ---- attributes of another kind
@@ -281,8 +303,29 @@ def test_an_attribute_of_another_kind_is_refused(tmp_path, write, name, value, s
 
 def test_names_that_no_screen_can_show_make_a_sentence_of_one_line(tmp_path):
     path = written(tmp_path / "x.h5", lambda file: file.attrs.update(
-        layer_names=["a\n\x1b[31m\u2028" + "b" * 50_000]))
+        layer_names=["a\n\x1b[31m\u2028" + "b" * 900]))
     assert_refused(path, r"expected 'a.*found nothing there; the file is incomplete, download or")
+
+
+# ---- ways without end
+def test_a_name_that_leads_round_in_a_circle_is_not_followed(tmp_path):
+    def circle(file, _):
+        group = file.create_group("a")
+        group["a"] = group
+        file.attrs["layer_names"] = ["/".join("a" * 100)]
+        group.attrs["weight_names"] = np.empty(0)
+    assert_refused(written(tmp_path / "x.h5", write=circle), "/: expected names of at most 1,000 "
+                   "characters and 16 parts, received 199 characters: 'a/a/a")
+
+
+def test_heaps_inside_heaps_are_not_walked_through_each_time(tmp_path):
+    """Four thousand heads of heaps, each of which has all that follow in it."""
+    path = written(tmp_path / "x.h5", lambda file: file.attrs.update(backend="numpy"))
+    content, many = path.read_bytes(), 4_000
+    heads = b"".join(b"GCOL\1\0\0\0" + struct.pack("<QHHIQ", 32 * (many - k) + 16, 1, 1, 0, 16)
+                     for k in range(many))
+    path.write_bytes(content + bytes(-len(content) % 8) + heads + bytes(16))
+    assert_refused(path, "a text of variable length is longer than its place")
 
 
 # ---- archives
@@ -319,6 +362,8 @@ ARCHIVES = {
     "huge size": (lambda: patched(b"PK\1\2", 24, b"\0\0\0\x70"), "model.weights.h5: expected at "
                   "most 64,000,000 bytes, received a claim of 1,879,048,192"),
     "large config": (lambda: with_config(bytes(5_000_000)), "config.json: expected at most 4,000,"),
+    "lzma": (lambda: zipped(unzipped(archive(PAIR)), zipfile.ZIP_LZMA),
+             "expected config.json stored or deflated, received it packed in zip's way 14"),
     "many entries": (crowded, "the archive's directory: expected at most 4,000,000 bytes"),
     "no zip": (lambda: b"PK\3\4" + bytes(999), "File is not a zip file")}
 
@@ -369,6 +414,8 @@ DESCRIPTIONS = {
                 "expected classes and preprocessing that fit the network"),
     "class of no text": (lambda t: {**t, "classes": [1, 2]} if "classes" in t else t,
                          "expected classes and preprocessing that fit the network"),
+    "a class that rings": (lambda t: {**t, "classes": ["a", "\x1b[2J\a"]} if "classes" in t else t,
+                           r"\(classes are a list of printable names\)"),
     "preprocessing": (lambda t: {**t, "preprocessing": [1]} if "classes" in t else t,
                       "expected classes and preprocessing that fit the network"),
 }

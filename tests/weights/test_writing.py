@@ -272,3 +272,10 @@ def test_a_name_of_another_kind_of_file_is_refused(name, tmp_path):
     with assert_refused("save", ".weights.h5", name):
         build("dense only").save(tmp_path / name)
     assert os.listdir(tmp_path) == []
+
+
+def test_classes_that_could_not_be_read_back_are_not_written(tmp_path):
+    model = Sequential([Dense(2), Softmax()], (4,), 0, classes=["a", "b\n"])
+    with assert_refused("expected printable names of classes, received 'b\\n'"):
+        model.save(tmp_path / "x.h5")
+    assert not any(tmp_path.iterdir())
