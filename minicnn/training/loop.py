@@ -60,7 +60,7 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(rest.layers, loss)
     network = model.view(layers, rest.input_shape)
-    network.shared = True
+    network.shared = True  # nobody else asks its layers what they keep
     if not 0 <= label_smoothing < 1:
         raise ArgumentError(f"fit: expected a label_smoothing from 0 to below 1, received "
                             f"{label_smoothing!r}.")
