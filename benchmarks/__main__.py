@@ -28,10 +28,10 @@ from statistics import median
 import numpy as np
 
 import minicnn as mc
-from minicnn import threads
 from minicnn.inference import ELEMENTS
 from minicnn.layers.conv2d import choose
-from minicnn.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
+from minicnn.ops.fast import threads
+from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
 
 LAYOUTS = ("torch", "torch-channels-last")
 

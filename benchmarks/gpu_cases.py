@@ -19,7 +19,7 @@ import minicnn as mc
 from benchmarks.roofline import Shape, backward_steps, convolution, moved, network_steps
 from benchmarks.roofline import training_steps as steps_of_training
 from minicnn import ops
-from minicnn.arrays import to_cpu, to_device, xp_of
+from minicnn.ops.devices import to_cpu, to_device, xp_of
 from minicnn.training import fuse
 
 aten = torch.ops.aten

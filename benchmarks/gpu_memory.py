@@ -25,10 +25,10 @@ from unittest.mock import patch
 import numpy as np
 
 import minicnn as mc
-from minicnn import simulator
-from minicnn.arrays import to_device
 from minicnn.layers import base
-from minicnn.simulator import SimArray, plain, wrapped
+from minicnn.ops.cuda import simulator
+from minicnn.ops.cuda.simulator import SimArray, plain, wrapped
+from minicnn.ops.devices import to_device
 from minicnn.training import loop, sources
 
 GB = 1e9

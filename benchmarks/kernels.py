@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn.errors import KernelError
-from minicnn.launch import KERNELS, THREADS, options
+from minicnn.ops.cuda.launch import KERNELS, THREADS, options
 
 
 class Limits(NamedTuple):

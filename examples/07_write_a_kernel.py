@@ -22,9 +22,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import minicnn as mc
-from minicnn import arrays, simulator
 from minicnn.errors import KernelError
-from minicnn.launch import by_rows, flat, launch, read_kernels
+from minicnn.ops import devices as arrays
+from minicnn.ops.cuda import simulator
+from minicnn.ops.cuda.launch import by_rows, flat, launch, read_kernels
 
 DEVICE = "cuda-sim"  # the kernels on the processor, watched; on an NVIDIA GPU write "cuda"
 here = Path(__file__)

@@ -121,8 +121,8 @@ What to notice
 Exercises (solutions in examples/solutions/lessons.md)
   1. F(2, 3) above took 4 multiplications. Write down its matrices A, B and G, then F(2×2, 3×3) with
      16 multiplications a tile instead of 36. Why does minicnn take F(4×4, 3×3)?
-  2. Set minicnn.winograd.BLOCK_ELEMENTS to a 16th and to 64 times what it is. Which cache do you
-     see?
+  2. Set minicnn.ops.fast.winograd.BLOCK_ELEMENTS to a 16th and to 64 times what it is. Which
+     cache do you see?
   3. At which batch size does Winograd overtake im2col in block5_conv2? Compare with the rule,
      choose in minicnn/layers/conv2d.py.
 """)

@@ -9,7 +9,6 @@ kernels/*.cu (the same on a GPU), simulator.py (and without one).
 """
 
 from . import data, losses, optimizers
-from .arrays import to_cpu, to_device
 from .errors import MiniCNNError
 from .gradcheck import gradcheck
 from .layers import (
@@ -27,6 +26,7 @@ from .layers import (
 )
 from .model import Sequential
 from .models import VGG16, SmallCNN, load
+from .ops import to_cpu, to_device
 from .preprocessing import Preprocessing
 from .training import Callback, fit
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import to_cpu, to_device
+from .ops import to_cpu, to_device
 
 
 @dataclass

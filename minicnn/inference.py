@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import device_of, xp_of
 from .layers import Conv2D, Dropout, Layer, MaxPool2D, ReLU
 from .layers.conv2d import choose
+from .ops import device_of, xp_of
+from .ops.fast.winograd import winograd
 from .parallel import by_itself
-from .winograd import winograd
 
 ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB and 4 GB in float32
 

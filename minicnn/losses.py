@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import ops
-from .arrays import device_of, to_cpu, to_device, xp_of
 from .errors import ArgumentError, ShapeError
 from .layers import Layer, Sigmoid, Softmax
+from .ops import device_of, to_cpu, to_device, xp_of
 
 SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .arrays import device_of, to_device, xp_of
 from .errors import ArgumentError
+from .ops import device_of, to_device, xp_of
 
 
 class Optimizer:

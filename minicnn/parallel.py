@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from . import layers, threads
-from .arrays import device_of
+from . import layers
+from .ops import device_of
+from .ops.fast import threads
 
 EACH_BY_ITSELF = (layers.Conv2D, layers.MaxPool2D, layers.AveragePool2D, layers.GlobalAveragePool2D,
                   layers.Flatten, layers.Dense, layers.ReLU, layers.Sigmoid, layers.Softmax)

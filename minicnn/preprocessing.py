@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .arrays import xp_of
 from .errors import ArgumentError
+from .ops import xp_of
 
 
 @dataclass(frozen=True)

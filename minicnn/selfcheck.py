@@ -9,11 +9,10 @@ import numpy as np
 
 from . import layers as L
 from . import losses
-from .arrays import xp_of
 from .errors import ArgumentError
 from .gradcheck import Gradcheck, Row, gradcheck
 from .hints import accumulated, hints
-from .ops import softmax
+from .ops import softmax, xp_of
 
 
 class _LossLayer:

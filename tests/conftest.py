@@ -9,9 +9,9 @@ import pytest
 import reference
 import torch
 
-from minicnn import simulator
-from minicnn.arrays import module_of
 from minicnn.errors import ArgumentError
+from minicnn.ops.cuda import simulator
+from minicnn.ops.devices import module_of
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)

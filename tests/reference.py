@@ -15,8 +15,8 @@ import pytest
 from hypothesis import strategies as st
 
 from minicnn import ops
-from minicnn.arrays import device_of, to_cpu, to_device, xp_of
 from minicnn.errors import MiniCNNError
+from minicnn.ops.devices import device_of, to_cpu, to_device, xp_of
 
 DEVICE = "cpu"  # of the running test: the fixture `device` of conftest.py sets it
 

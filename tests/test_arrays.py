@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from reference import LAYOUTS, assert_refused, assert_same, laid_out
 
-from minicnn import simulator
-from minicnn.arrays import DEVICES, device_of, module_of, to_cpu, to_device, xp_of
 from minicnn.layers import Dense
 from minicnn.model import Sequential
-from minicnn.simulator import SimArray
+from minicnn.ops.cuda import simulator
+from minicnn.ops.cuda.simulator import SimArray
+from minicnn.ops.devices import DEVICES, device_of, module_of, to_cpu, to_device, xp_of
 
 X = np.array([[0.0, -0.0, np.nan], [np.inf, 1e-310, 3.0]])  # what a careless copy might change
 

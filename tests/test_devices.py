@@ -11,10 +11,10 @@ from reference import array, assert_close, assert_refused, assert_same, on_devic
 
 import minicnn as mc
 from minicnn import ops
-from minicnn.arrays import device_of, to_cpu, to_device
 from minicnn.layers import Conv2D, Dense, Dropout, MaxPool2D, ReLU, Softmax
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
 from minicnn.ops import Window
+from minicnn.ops.devices import device_of, to_cpu, to_device
 from minicnn.optimizers import SGD, Adam, RMSprop
 from minicnn.training import fuse
 

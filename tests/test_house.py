@@ -13,13 +13,12 @@ from minicnn import cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
-ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializers.py",
+ENGINE = ("ops", "layers", "losses.py", "optimizers.py", "initializers.py",
           "model.py", "gradcheck.py")
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
-         "inference", "parallel", "layers", "initializers", "winograd", "ops", "preprocessing",
-         "launch", "arrays", "cuda", "simulator", "threads", "cache", "drawing", "files", "errors"]
+         "inference", "parallel", "layers", "initializers", "preprocessing", "ops", "cache", "drawing", "files", "errors"]
 
 
 def house_part(file):

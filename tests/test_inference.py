@@ -8,7 +8,7 @@ from reference import assert_same
 
 import minicnn as mc
 from minicnn import inference
-from minicnn.arrays import to_cpu, to_device
+from minicnn.ops.devices import to_cpu, to_device
 
 POOLED = dict(algorithm="winograd", activation="relu", padding="same")
 

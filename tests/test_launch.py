@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from reference import assert_refused, assert_same
 
-from minicnn import arrays, launch, ops, simulator
-from minicnn.arrays import to_device
-from minicnn.launch import by_rows, flat, kernels, read_kernels
+from minicnn import ops
+from minicnn.ops import devices as arrays
+from minicnn.ops.cuda import launch, simulator
+from minicnn.ops.cuda.launch import by_rows, flat, kernels, read_kernels
+from minicnn.ops.devices import to_device
 
 SAXPY = """#include "common.h"
 extern "C" __global__ void saxpy(const real* x, real* y, int64 size,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kernels import compile_all
-from minicnn.launch import read_kernels
+from minicnn.ops.cuda.launch import read_kernels
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 KERNELS = EXAMPLES / "kernels"

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from reference import array, assert_close, assert_refused, assert_same, numeric_gradient, on_device
 from torch.nn import functional as F
 
-from minicnn.arrays import device_of, to_cpu
 from minicnn.layers import Conv2D, Dense, Flatten, ReLU, Sigmoid, Softmax
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, MeanSquaredError
 from minicnn.ops import sigmoid, softmax
+from minicnn.ops.devices import device_of, to_cpu
 from minicnn.training import fuse
 
 BCE, CCE, MSE = BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError

@@ -87,7 +87,8 @@ def test_its_cells_run_in_one_namespace_and_say_what_the_lesson_says(lesson, tmp
     shutil.copytree(EXAMPLES / "kernels", tmp_path / "kernels")
     monkeypatch.chdir(tmp_path / "notebooks")
     monkeypatch.setattr("sys.argv", ["kernel"])
-    monkeypatch.setattr("minicnn.simulator.runs", 1)  # put back afterwards: lesson 7 sets it
+    # Lesson 7 sets it: put back afterwards.
+    monkeypatch.setattr("minicnn.ops.cuda.simulator.runs", 1)
     names = {"__name__": "__main__"}
     *code, show = cells(lesson, "code")
     code += re.findall(r"```python\n(.*?)```", SOLVED[int(lesson[:2]) - 1], re.S)

@@ -8,7 +8,8 @@ import torch
 from reference import assert_close, assert_same
 
 import minicnn as mc
-from minicnn import parallel, threads
+from minicnn import parallel
+from minicnn.ops.fast import threads
 
 
 @pytest.fixture(params=[2, 3, 7])

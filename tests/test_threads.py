@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reference import assert_close
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from minicnn import threads
+from minicnn.ops.fast import threads
 
 
 def blas():
@@ -70,7 +70,7 @@ def test_as_many_threads_as_the_user_allows_blas():
     with threadpool_limits(1):
         assert threads.count() == 1
     assert threads.count("cuda") == 1
-    code = "from minicnn import threads; print(threads.count())"
+    code = "from minicnn.ops.fast import threads; print(threads.count())"
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         env = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
@@ -178,7 +178,7 @@ def test_who_asks_meanwhile_is_told_the_count_of_before_so_that_cuts_stay_the_sa
 
 RUN = """
 import os, signal, sys, threading, time
-from minicnn import threads
+from minicnn.ops.fast import threads
 from threadpoolctl import threadpool_info
 blas = lambda: [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 before, ended, begun = blas(), [], threading.Event()
@@ -228,7 +228,7 @@ print(status)
 def test_the_threads_are_as_many_as_were_needed_at_once():
     code = """
 import threading
-from minicnn import threads
+from minicnn.ops.fast import threads
 for n in range(2, 8):
     threads.share(list, list(range(n)), 8)
 print(sum(one.name.startswith("minicnn-compute") for one in threading.enumerate()))
@@ -241,7 +241,7 @@ print(sum(one.name.startswith("minicnn-compute") for one in threading.enumerate(
 def test_a_forked_process_does_not_write_into_its_parents_workspace():
     code = """
 import os
-from minicnn import threads
+from minicnn.ops.fast import threads
 mine = threads.workspace(10, "f4")
 mine[:] = 1
 child = os.fork()

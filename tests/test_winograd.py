@@ -9,9 +9,10 @@ from numpy.polynomial import polynomial
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
-from minicnn import ops, threads, winograd
-from minicnn.arrays import to_device
+from minicnn import ops
 from minicnn.layers.conv2d import choose
+from minicnn.ops.devices import to_device
+from minicnn.ops.fast import threads, winograd
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(3, 14), st.integers(3, 14), st.integers(1, 6))
 PADS = st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2)

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..arrays import DEVICES
 from ..errors import MiniCNNError
+from ..ops import DEVICES
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from .. import drawing
 from ..errors import ArgumentError, FileError
-from ..threads import cores
+from ..ops.fast.threads import cores
 from .datasets import Dataset
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import device_of, to_device
 from ..errors import ArgumentError, ShapeError
 from ..initializers import initialize
+from ..ops import device_of, to_device
 
 
 class Layer:

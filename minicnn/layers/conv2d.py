@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .. import ops, threads
-from ..arrays import device_of, xp_of
+from .. import ops
 from ..errors import ArgumentError, ShapeError, pair, whole
-from ..winograd import winograd
+from ..ops import device_of, xp_of
+from ..ops.fast import threads
+from ..ops.fast.winograd import winograd
 from .affine import Affine
 from .windowed import Windowed
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import threads
 from ..errors import ShapeError, whole
+from ..ops.fast import threads
 from .affine import Affine
 
 

@@ -6,8 +6,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ..arrays import device_of, to_device, xp_of
 from ..errors import ArgumentError, whole
+from ..ops import device_of, to_device, xp_of
 from .base import Layer
 
 

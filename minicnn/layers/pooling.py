@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import ops
-from ..arrays import xp_of
 from ..errors import ArgumentError, pair
+from ..ops import xp_of
 from .base import Layer
 from .windowed import Windowed, check_images
 

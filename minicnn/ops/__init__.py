@@ -4,7 +4,8 @@ Arrays in, arrays out, nothing kept; the type of the array says which of the two
 """
 
 from .activations import *
+from .devices import *
 from .im2col import *
 from .pooling import *
 from .updates import *
-from .windows import *
+from .window import *

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import device_of, xp_of
-from ..launch import block_each, flat, launch
+from .cuda.launch import block_each, flat, launch
+from .devices import device_of, xp_of
 
 
 def _like(kernel: str, *given: np.ndarray, rows: bool = False) -> np.ndarray:

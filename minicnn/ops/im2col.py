@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .. import threads
-from ..arrays import device_of, xp_of
-from ..launch import by_rows, launch
+from .cuda.launch import by_rows, launch
+from .devices import device_of, xp_of
+from .fast import threads
 from .pooling import taps
-from .windows import Pads, Window, crop, pad
+from .window import Pads, Window, crop, pad
 
 # Elements of the column matrix at a time: on a processor 4 MB in float32 a thread, for its cache;
 # on a GPU 256 MB, enough to keep it busy.

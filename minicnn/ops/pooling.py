@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..arrays import device_of, xp_of
-from ..launch import by_rows, launch
 from .activations import masked
-from .windows import Window, crop, pad
+from .cuda.launch import by_rows, launch
+from .devices import device_of, xp_of
+from .window import Window, crop, pad
 
 
 def taps(x: np.ndarray, window: Window) -> Iterator[tuple[int, np.ndarray]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import device_of, xp_of
-from ..launch import flat, launch
+from .cuda.launch import flat, launch
+from .devices import device_of, xp_of
 
 
 def sgd(p: np.ndarray, g: np.ndarray, lr: float) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..data import Dataset
 from ..errors import ArgumentError, whole
 from ..model import Sequential
+from ..ops import to_cpu
 from ..visualize import cam, gradients
 from ..visualize.attribution import Attribution
 from ..visualize.occlusion import Occlusion, occlusion

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..data import Dataset, Photos, batches
 from ..drawing import BLUE, ORANGE, shortened
 from ..errors import ArgumentError, FileError
 from ..model import Sequential
+from ..ops import to_cpu
 from ..training import Evaluation, Recipe
 from ..training.loop import Place
 from ..visualize.cam import enlarge, hires_cam

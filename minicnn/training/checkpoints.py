@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import to_cpu
 from ..errors import FileError
 from ..files import room_for
 from ..layers import Layer
 from ..model import Sequential
+from ..ops import to_cpu
 from ..weights import new_h5, opened
 from ..weights.hdf5 import dataset, judge, member, values
 from .best import set_weights, weights_of

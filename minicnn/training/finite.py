@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import xp_of
 from ..errors import NotFiniteError
 from ..layers import Dropout
 from ..losses import Loss
 from ..model import Sequential
+from ..ops import xp_of
 
 
 def all_finite(network: Sequential, loss: float, what: str) -> bool:

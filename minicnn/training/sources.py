@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import find_cupy, to_cpu, to_device
 from ..data import Dataset, batches
 from ..errors import ArgumentError, ShapeError
 from ..files import reserved
 from ..losses import CategoricalCrossEntropy, Loss
 from ..model import Sequential
+from ..ops import find_cupy, to_cpu, to_device
 from .finite import finite, not_finite
 
 Data = Dataset | tuple[np.ndarray, np.ndarray]  # photos with labels, or (x, targets)

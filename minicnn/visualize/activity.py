@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..errors import ArgumentError
 from ..layers import ReLU
 from ..layers.affine import Affine
 from ..model import Sequential
+from ..ops import to_cpu
 from .photos import Photos, Progress, bounded, photo_batches, silent
 from .results import Result
 from .targets import copies

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import to_cpu, to_device
 from ..errors import ArgumentError, whole
 from ..layers import Flatten, Layer
 from ..model import Sequential
+from ..ops import to_cpu, to_device
 from ..optimizers import Optimizer
 from .photos import Progress
 from .results import Result

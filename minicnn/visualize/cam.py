@@ -22,9 +22,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..arrays import to_cpu, to_device
 from ..errors import ArgumentError
 from ..model import Sequential
+from ..ops import to_cpu, to_device
 from .attribution import Attribution, check_sign
 from .gradients import GUIDED_NOTE
 from .photos import Progress, bounded, silent

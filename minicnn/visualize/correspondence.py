@@ -32,11 +32,11 @@ import numpy as np
 
 from .. import data as builtin
 from .. import drawing
-from ..arrays import to_cpu
 from ..data import Dataset
 from ..data.images import kept_region
 from ..errors import ArgumentError, FileError, is_whole, whole
 from ..model import Sequential
+from ..ops import to_cpu
 from .photos import Photos, Progress, as_dataset, bounded, photo_batches, silent
 from .results import Result
 from .targets import copies, layer_index, run

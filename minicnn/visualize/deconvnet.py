@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..errors import ArgumentError
 from ..model import Sequential
+from ..ops import to_cpu
 from .propagation import backward
 from .results import Result
 from .targets import Unit, as_rgb, check_position, photo_input, run, score_of

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing, ops
-from ..arrays import to_cpu
 from ..errors import ArgumentError, whole
 from ..layers import Sigmoid
 from ..model import Sequential
+from ..ops import to_cpu
 from .attribution import Attribution
 from .photos import Photos, Progress, as_dataset, bounded, silent
 from .results import Result

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..errors import ArgumentError, whole
 from ..model import Sequential
+from ..ops import to_cpu
 from .results import Result
 from .targets import copies, layer_index, photo_input, run
 

@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..errors import ArgumentError
 from ..layers.affine import Affine
 from ..layers.windowed import Windowed
 from ..model import Sequential
+from ..ops import to_cpu
 from .photos import Photos, Progress, bounded, photo_batches, silent
 from .results import Result
 from .targets import as_rgb, copies, maps_layer

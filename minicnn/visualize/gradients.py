@@ -26,9 +26,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import to_cpu, to_device
 from ..errors import ArgumentError, whole
 from ..model import Sequential
+from ..ops import to_cpu, to_device
 from .attribution import Attribution, check_sign
 from .photos import Progress, bounded, silent
 from .propagation import score_gradient

@@ -26,11 +26,11 @@ import numpy as np
 
 from .. import data as builtin
 from .. import drawing
-from ..arrays import to_cpu
 from ..data import Dataset
 from ..errors import ArgumentError
 from ..layers import Dense, Sigmoid, Softmax
 from ..model import Sequential
+from ..ops import to_cpu
 from ..training import class_probabilities
 from .photos import Photos, Progress, as_dataset, bounded, cut_to_size, silent
 from .results import Result

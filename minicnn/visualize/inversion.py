@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..errors import ArgumentError, whole
 from ..model import Sequential
+from ..ops import to_cpu
 from ..optimizers import Adam
 from .ascent import Brakes, as_pixels, climb, plain, to_image, to_input, variation
 from .photos import Progress, silent

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu, to_device
 from ..errors import ArgumentError, whole
 from ..layers import Layer, Sigmoid, Softmax
 from ..model import Sequential
+from ..ops import to_cpu, to_device
 from .photos import Progress, bounded, silent
 from .results import Result
 from .targets import Asked, Score, Unit, copies, has_classes, layer_index, photo_input, score_of

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..data import resize_and_crop
 from ..errors import ArgumentError
 from ..model import Sequential
+from ..ops import to_cpu
 from .photos import Photos, Progress, as_dataset, bounded, photo_batches, silent
 from .results import Result
 from .targets import copies, layer_index, run

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..data import Dataset
 from ..errors import ArgumentError
 from ..model import Sequential
+from ..ops import to_cpu
 from ..training.sources import storage
 from .photos import Progress, bounded, photo_batches, silent
 from .results import Result

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import to_cpu, to_device
 from ..data import resize_and_crop
 from ..errors import ArgumentError, is_whole
 from ..layers import Dense, Dropout, Layer, ReLU, Sigmoid, Softmax
 from ..layers.affine import Affine
 from ..layers.windowed import Windowed
 from ..model import Sequential
+from ..ops import to_cpu, to_device
 
 
 @dataclass(frozen=True)

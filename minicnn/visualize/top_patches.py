@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import drawing
-from ..arrays import to_cpu
 from ..data import Dataset
 from ..errors import ArgumentError, is_whole, whole
 from ..layers import Layer
 from ..model import Sequential
+from ..ops import to_cpu
 from .deconvnet import receptive_box
 from .photos import Photos, Progress, as_dataset, bounded, photo_batches, silent
 from .propagation import backward

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import to_cpu
 from ..errors import ArgumentError
 from ..files import replacing
 from ..layers import (
@@ -30,6 +29,7 @@ from ..layers import (
     Sigmoid,
     Softmax,
 )
+from ..ops import to_cpu
 
 if TYPE_CHECKING:  # the extra "onnx" is imported where it is used
     from onnx import ModelProto, NodeProto, TensorProto

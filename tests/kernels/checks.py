@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import reference  # noqa: E402
 
-from minicnn import launch, ops, simulator  # noqa: E402
-from minicnn.arrays import to_cpu, to_device  # noqa: E402
+from minicnn import ops  # noqa: E402
+from minicnn.ops.cuda import launch, simulator  # noqa: E402
+from minicnn.ops.devices import to_cpu, to_device  # noqa: E402
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest number expected
 OPS = [module for name, module in sorted(sys.modules.items())

@@ -18,8 +18,8 @@ from unittest import mock
 
 import checks
 
-from minicnn import launch, simulator
 from minicnn.errors import KernelError
+from minicnn.ops.cuda import launch, simulator
 
 FIRST_BARRIER = "part[threadIdx.y][threadIdx.x] = sum;\n        __syncthreads();"
 # (a kernel or header, what stands there exactly once, what the mutant has instead)

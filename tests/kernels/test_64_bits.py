@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from reference import assert_close, assert_same
 
-from minicnn import launch, ops, simulator
+from minicnn import ops
 from minicnn.errors import KernelError
-from minicnn.launch import KERNELS, block_each, by_rows, flat, kernels
-from minicnn.simulator import SimArray
+from minicnn.ops.cuda import launch, simulator
+from minicnn.ops.cuda.launch import KERNELS, block_each, by_rows, flat, kernels
+from minicnn.ops.cuda.simulator import SimArray
 
 WINDOW = ops.Window((2, 1), (1, 1), ((1, 0), (0, 0)))  # as many windows as pixels
 IMAGE, COLS = (8, 16, 64), (8, 16, 2, 1, 64)

@@ -10,8 +10,8 @@ import pytest
 import minicnn as mc
 from benchmarks import gpu, roofline
 from benchmarks.gpu_cases import Case
-from minicnn import simulator
-from minicnn.launch import KERNELS, kernels
+from minicnn.ops.cuda import simulator
+from minicnn.ops.cuda.launch import KERNELS, kernels
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ import checks
 import numpy as np
 import pytest
 
-from minicnn import simulator
-from minicnn.launch import KERNELS, kernels
+from minicnn.ops.cuda import simulator
+from minicnn.ops.cuda.launch import KERNELS, kernels
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["small", "larger than the grid"])

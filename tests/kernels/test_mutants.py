@@ -6,7 +6,7 @@ import sys
 import mutants
 import pytest
 
-from minicnn.launch import KERNELS, kernels
+from minicnn.ops.cuda.launch import KERNELS, kernels
 
 
 def test_every_mutant_is_killed():

@@ -15,7 +15,7 @@ from benchmarks.kernels import (
     variants,
 )
 from minicnn.errors import KernelError
-from minicnn.launch import KERNELS, kernels, options
+from minicnn.ops.cuda.launch import KERNELS, kernels, options
 
 pytest.importorskip("cupy", reason="there is no CuPy for macOS")
 

@@ -22,8 +22,8 @@ from reference import (
 from reference import conv2d as by_loops
 
 from minicnn import ops
-from minicnn.arrays import to_cpu
 from minicnn.layers import Conv2D, conv2d
+from minicnn.ops.devices import to_cpu
 
 from .cases import built, run
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
-from minicnn.arrays import to_cpu
 from minicnn.layers import Dropout
+from minicnn.ops.devices import to_cpu
 
 
 def mask(layer, shape=(50, 40)):

@@ -14,7 +14,6 @@ from reference import (
     numeric_gradient,
 )
 
-from minicnn.arrays import device_of, xp_of
 from minicnn.layers import (
     Conv2D,
     Dense,
@@ -24,6 +23,7 @@ from minicnn.layers import (
     MaxPool2D,
     ReLU,
 )
+from minicnn.ops.devices import device_of, xp_of
 
 from .cases import IMAGES, LAYERS, ROWS, built, run
 

@@ -19,8 +19,8 @@ from reference import (
     pool2d,
 )
 
-from minicnn.arrays import to_cpu
 from minicnn.layers import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+from minicnn.ops.devices import to_cpu
 
 from .cases import run
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference import array, assert_close, assert_same, on_device
 
 from minicnn import ops
-from minicnn.arrays import to_cpu
+from minicnn.ops.devices import to_cpu
 
 DTYPES = pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-13), (np.float32, 1e-6)])
 

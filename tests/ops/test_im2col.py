@@ -19,8 +19,9 @@ from reference import (
     window_of,
 )
 
-from minicnn import ops, threads
-from minicnn.arrays import to_cpu, xp_of
+from minicnn import ops
+from minicnn.ops.devices import to_cpu, xp_of
+from minicnn.ops.fast import threads
 
 
 def some_rows(N, OH, first, count):

@@ -7,8 +7,8 @@ from hypothesis import given
 from reference import array, assert_close, assert_same, geometries, on_device, window_of
 
 from minicnn import ops
-from minicnn.arrays import to_cpu
 from minicnn.ops import Window
+from minicnn.ops.devices import to_cpu
 
 
 def image(rows):

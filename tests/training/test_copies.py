@@ -6,8 +6,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from minicnn.arrays import device_of, to_cpu
 from minicnn.data import sample
+from minicnn.ops.devices import device_of, to_cpu
 from minicnn.training import sources
 from minicnn.training.sources import copy_ahead
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from . import simulator
-from .cuda import find_cupy
-from .errors import ArgumentError
-from .simulator import SimArray
+from ..errors import ArgumentError
+from .cuda import simulator
+from .cuda.cupy_module import find_cupy
+from .cuda.simulator import SimArray
 
 DEVICES = ("cpu", "cuda", "cuda-sim")
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ArgumentError, KernelError, ShapeError, is_whole
+from ..devices import device_of, xp_of
 from . import simulator
-from .arrays import device_of, xp_of
-from .errors import ArgumentError, KernelError, ShapeError, is_whole
 
-HERE = Path(__file__).resolve().parent
-KERNELS = next(p for p in (HERE / "kernels", HERE.parent / "kernels") if p.name and p.is_dir())
+PACKAGE = Path(__file__).resolve().parents[2]  # minicnn/
+KERNELS = next(p for p in (PACKAGE / "kernels", PACKAGE.parent / "kernels") if p.is_dir())
 THREADS = 256  # of a block
 MOST = 2**31 - 1, 65535, 65535  # blocks along x, y, z (CUDA C++ Programming Guide, table of limits)
 C_NAMES = {"float32": "float", "float64": "double", "uint8": "unsigned char", "int32": "int"}

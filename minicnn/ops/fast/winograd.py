@@ -20,9 +20,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from . import ops, threads
-from .arrays import device_of
-from .errors import ArgumentError
+from ... import ops
+from ...errors import ArgumentError
+from ..devices import device_of
+from . import threads
 
 KERNEL_ELEMENTS = 5 << 19  # of U, where it is made at once, for all threads
 BLOCK_ELEMENTS = 1 << 14  # of a block's V at each of the 36 places: it stays in the cache

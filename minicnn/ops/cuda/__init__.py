@@ -1,0 +1,1 @@
+"""The operations on a GPU, and in the simulator."""
