@@ -28,9 +28,9 @@ from statistics import median
 import numpy as np
 
 import minicnn as mc
-from minicnn.inference import ELEMENTS
-from minicnn.layers.conv2d import choose
+from minicnn.inference import MAX_ELEMENTS
 from minicnn.ops.fast import threads
+from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
 
 LAYOUTS = ("torch", "torch-channels-last")
@@ -42,8 +42,8 @@ def machine():
     name = next((line.split(":")[1].strip() for line in text.splitlines()
                  if line.startswith("model name")), platform.machine())
     versions = [f"{p} {importlib.metadata.version(p)}" for p in ("numpy", "torch", "keras")]
-    return ", ".join([name, f"{len(os.sched_getaffinity(0))} cores, {threads.count()} threads, "
-                      f"load {os.getloadavg()[0]:.1f}",
+    return ", ".join([name, f"{len(os.sched_getaffinity(0))} cores, "
+                      f"{threads.num_threads()} threads, load {os.getloadavg()[0]:.1f}",
                       f"Python {platform.python_version()}", *versions])
 
 
@@ -100,7 +100,7 @@ def sgemm_peak():
 
 def arithmetic(model, N):
     """(flops by the definition, flops done) of a forward pass of N photos, convolutions only."""
-    most = max(1, ELEMENTS["cpu"] // max(map(math.prod, model.shapes())))
+    most = max(1, MAX_ELEMENTS["cpu"] // max(map(math.prod, model.shapes())))
     if most < N:  # it goes part by part, and each part chooses its algorithms
         parts = [arithmetic(model, min(most, N - k)) for k in range(0, N, most)]
         return tuple(map(sum, zip(*parts, strict=True)))
@@ -108,14 +108,14 @@ def arithmetic(model, N):
     for layer, shape in zip(model.layers, model.shapes(), strict=False):
         if not isinstance(layer, mc.Conv2D):
             continue
-        x, W = np.broadcast_to(np.float32(0), (N, *shape)), layer.params["W"]
+        W = layer.params["W"]
         (OH, OW, F), C = layer.output_shape(shape), shape[2]
         flops = 2 * N * OH * OW * W[..., 0].size * F
         direct += flops
-        if choose(x, W, layer.windows(x.shape)) == "winograd":
+        if select_algorithm(N, C, F, layer.window(shape)) == "winograd":
             th, tw, tiles, kernels = -(-OH // 4), -(-OW // 4), 1, 1
             if 36 * C * F > KERNEL_ELEMENTS:  # then each thread transforms all tiles, and
-                tiles = threads.count()  # the kernels are transformed for each block of tiles
+                tiles = threads.num_threads()  # the kernels are transformed for each block of tiles
                 kernels = len(threads.row_blocks(N, th, tw * C, 2 * BLOCK_ELEMENTS))
             T = N * th * tw
             flops = 2 * (36 * T * C * F + tiles * 36 * 36 * T * C + 16 * 36 * T * F

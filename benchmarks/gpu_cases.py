@@ -18,8 +18,9 @@ from torch.nn import functional as F
 import minicnn as mc
 from benchmarks.roofline import Shape, backward_steps, convolution, moved, network_steps
 from benchmarks.roofline import training_steps as steps_of_training
-from minicnn import ops
-from minicnn.ops.devices import to_cpu, to_device, xp_of
+from minicnn.ops import Window, array_module, cuda, to_cpu, to_device
+from minicnn.ops.algorithms import use_algorithm
+from minicnn.ops.cuda import conv, elementwise
 from minicnn.training import fuse
 
 aten = torch.ops.aten
@@ -65,15 +66,22 @@ def hwc(x: torch.Tensor) -> torch.Tensor:
 def column_cases(twins: Twins, x_shape: Shape) -> Iterator[Case]:
     """im2col and col2im of 3 × 3 windows, padded; PyTorch's unfold and fold."""
     N, H, Wd, C = x_shape
-    window = ops.Window((3, 3), (1, 1), ((1, 1), (1, 1)))
+    window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (H, Wd))
     x, x_t = twins.normal(*x_shape)
     cols, cols_t = twins.normal(N * H, Wd, 3, 3, C)
     folded = cols_t.reshape(N, H * Wd, 9, C).permute(0, 3, 2, 1).reshape(N, C * 9, H * Wd)
-    yield Case("col2im", lambda: ops.col2im(cols, xp_of(x).zeros_like(x), window),
+    memory = cols.reshape(-1)
+
+    def col2im():
+        dx = array_module(x).zeros_like(x)
+        conv.col2im_block(cols, dx, window, 0, N * H)
+        return dx
+
+    yield Case("col2im", col2im,
                lambda: hwc(F.fold(folded, (H, Wd), 3, padding=1)),
                moved(cols.shape, x_shape, x_shape, x_shape), prod(cols.shape))
     # overwrites cols, so it comes last
-    yield Case("im2col", lambda: ops.im2col(x, window, out=cols),
+    yield Case("im2col", lambda: conv.im2col_block(x, window, 0, N * H, memory).reshape(cols.shape),
                lambda: F.unfold(chw(x_t), 3, padding=1).view(N, C, 3, 3, H, Wd)
                .permute(0, 4, 5, 2, 3, 1), moved(x_shape, cols.shape))
 
@@ -81,20 +89,20 @@ def column_cases(twins: Twins, x_shape: Shape) -> Iterator[Case]:
 def pooling_cases(twins: Twins, x_shape: Shape) -> Iterator[Case]:
     """Windows of 2 × 2, stride 2, forward and backward."""
     N, H, Wd, C = x_shape
-    window, k = ops.Window((2, 2), (2, 2)), ([2, 2], [2, 2])
+    window, k = Window.on_image((H, Wd), (2, 2), (2, 2)), ([2, 2], [2, 2])
     (x, x_t), (dy, dy_t) = twins.normal(*x_shape), twins.normal(N, H // 2, Wd // 2, C)
-    _, switches = ops.max_pool(x, window)
+    _, switches = cuda.max_pool2d(x, window)
     _, places = aten.max_pool2d_with_indices(chw(x_t), *k)
     one, both = moved(dy.shape), moved(x_shape, dy.shape)
-    yield Case("max_pool", lambda: ops.max_pool(x, window),
+    yield Case("max_pool", lambda: cuda.max_pool2d(x, window),
                lambda: hwc(aten.max_pool2d_with_indices(chw(x_t), *k)[0]),
                both + one // 4, prod(x_shape))
-    yield Case("unpool", lambda: ops.unpool(dy, switches, x_shape, window),
+    yield Case("unpool", lambda: cuda.max_unpool2d(dy, switches, x_shape, window),
                lambda: hwc(aten.max_pool2d_with_indices_backward(
                    chw(dy_t), chw(x_t), *k, [0, 0], [1, 1], False, places)), both + one // 4)
-    yield Case("average_pool", lambda: ops.average_pool(x, window),
+    yield Case("average_pool", lambda: cuda.average_pool2d(x, window),
                lambda: hwc(aten.avg_pool2d(chw(x_t), *k)), both, prod(x_shape))
-    yield Case("average_pool_backward", lambda: ops.average_pool_backward(dy, x_shape, window),
+    yield Case("average_pool_backward", lambda: cuda.average_pool2d_grad(dy, x_shape, window),
                lambda: hwc(aten.avg_pool2d_backward(chw(dy_t), chw(x_t), *k, [0, 0], False, True,
                                                     None)), both, prod(x_shape))
 
@@ -105,22 +113,27 @@ def elementwise_cases(twins: Twins, rows: int, K: int) -> Iterator[Case]:
     y, y_t = twins.of(twins.rng.dirichlet(np.ones(K), rows).astype(np.float32))
     z, z_t = twins.normal(rows, K)
     once, size = moved(x.shape), x.size
-    yield Case("bias_relu", lambda: ops.bias_relu(z, b), lambda: z_t.add_(b_t).relu_(),
+
+    def bias_relu():
+        elementwise.add_bias_relu(z, b, relu=True)
+        return z
+
+    yield Case("bias_relu", bias_relu, lambda: z_t.add_(b_t).relu_(),
                2 * once, 2 * size)
-    yield Case("relu", lambda: ops.relu(x), lambda: x_t.relu(), 2 * once, size)
-    yield Case("relu_backward", lambda: ops.relu_backward(dy, x),
+    yield Case("relu", lambda: cuda.relu(x), lambda: x_t.relu(), 2 * once, size)
+    yield Case("relu_backward", lambda: cuda.relu_grad(dy, x),
                lambda: aten.threshold_backward(dy_t, x_t, 0), 3 * once, size)
-    yield Case("column_sums", lambda: ops.column_sums(x), lambda: x_t.sum(0), once, size)
-    yield Case("sigmoid", lambda: ops.sigmoid(x), lambda: x_t.sigmoid(), 2 * once, 4 * size)
-    yield Case("sigmoid_backward", lambda: ops.sigmoid_backward(dy, y),
+    yield Case("column_sums", lambda: cuda.bias_grad(x), lambda: x_t.sum(0), once, size)
+    yield Case("sigmoid", lambda: cuda.sigmoid(x), lambda: x_t.sigmoid(), 2 * once, 4 * size)
+    yield Case("sigmoid_backward", lambda: cuda.sigmoid_grad(dy, y),
                lambda: aten.sigmoid_backward(dy_t, y_t), 3 * once, 3 * size)
-    yield Case("softmax", lambda: ops.softmax(x), lambda: x_t.softmax(-1), 2 * once, 4 * size)
-    yield Case("softmax_backward", lambda: ops.softmax_backward(dy, y),
+    yield Case("softmax", lambda: cuda.softmax(x), lambda: x_t.softmax(-1), 2 * once, 4 * size)
+    yield Case("softmax_backward", lambda: cuda.softmax_grad(dy, y),
                lambda: aten._softmax_backward_data(dy_t, y_t, -1, y_t.dtype), 3 * once, 4 * size)
-    yield Case("sigmoid_cross_entropy", lambda: ops.sigmoid_cross_entropy(x, y), lambda: (
+    yield Case("sigmoid_cross_entropy", lambda: cuda.sigmoid_cross_entropy(x, y), lambda: (
         F.binary_cross_entropy_with_logits(x_t, y_t, reduction="none"), x_t.sigmoid() - y_t),
         4 * once, 10 * size)
-    yield Case("softmax_cross_entropy", lambda: ops.softmax_cross_entropy(x, y), lambda: (
+    yield Case("softmax_cross_entropy", lambda: cuda.softmax_cross_entropy(x, y), lambda: (
         F.cross_entropy(x_t, y_t, reduction="none"), x_t.softmax(-1) - y_t), 3 * once, 8 * size)
 
 
@@ -150,21 +163,21 @@ def optimizer_cases(twins: Twins, size: int) -> Iterator[Case]:
 
 
 def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Case]:
-    """3 × 3, stride 1, "same", without bias: forward by both algorithms, then dW and dx."""
+    """3 × 3, stride 1, "same", a bias of zeros: forward by both algorithms, then dW and dx."""
     (x, x_t), (dz, dz_t) = twins.normal(*x_shape), twins.normal(*x_shape[:3], filters)
     W, W_t = twins.of(twins.rng.standard_normal((3, 3, x_shape[3], filters), np.float32) / 10)
     W_t = W_t.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
     layer = mc.Conv2D(filters, 3, padding="same")
     layer.params["W"] = W
-    for algorithm in ("im2col", "implicit_gemm"):
-        def forward(algorithm=algorithm):
-            layer.algorithm = algorithm
-            return layer.linear(x, lambda z, filters: None)
+    window, b = layer.window(x_shape), array_module(x).zeros(filters, x.dtype)
+    for algorithm, conv2d in (("im2col", conv.conv2d_im2col),
+                              ("implicit_gemm", conv.conv2d_implicit_gemm)):
+        def forward(conv2d=conv2d):
+            return conv2d(x, W, b, window)
         steps = convolution(x_shape, W.shape, dz.shape, algorithm)
         yield Case(f"convolution, {algorithm}", forward,
                    lambda: hwc(F.conv2d(chw(x_t), W_t, padding=1)),
                    sum(s.bytes for s in steps), sum(s.flops for s in steps))
-    layer.algorithm = "im2col"
 
     def backward(*mask):
         return aten.convolution_backward(chw(dz_t), chw(x_t), W_t, None, [1, 1], [1, 1], [1, 1],
@@ -172,10 +185,10 @@ def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Ca
     steps = {step.name: step for step in backward_steps(layer, x_shape, dz.shape, True)}
     product = prod(x_shape) * 9 * filters * 2
     cols = moved((prod(x_shape[:3]), 9 * x_shape[3]))
-    yield Case("convolution, dW", lambda: layer.weight_gradient(x, dz).reshape(W.shape),
+    yield Case("convolution, dW", lambda: cuda.conv2d_weight_grad(x, dz, window),
                lambda: backward(False, True, False)[1].permute(2, 3, 1, 0),
                steps["im2col"].bytes + cols + moved(dz.shape, W.shape), product)
-    yield Case("convolution, dx", lambda: layer.input_gradient(x, dz),
+    yield Case("convolution, dx", lambda: cuda.conv2d_input_grad(dz, W, x_shape, window),
                lambda: hwc(backward(True, False, False)[0]),
                steps["col2im"].bytes + cols + moved(dz.shape, W.shape), product)
 
@@ -220,10 +233,8 @@ def network_cases(twins: Twins, model: mc.Sequential, batch: int) -> Iterator[Ca
     torch_optimizer = torch.optim.SGD(params, 1e-6, 0.9, fused=True)
 
     def infer(algorithm):
-        for layer in model.layers:
-            if isinstance(layer, mc.Conv2D):
-                layer.algorithm = algorithm
-        return model.forward(x, keep=False)
+        with use_algorithm(algorithm):
+            return model.forward(x, keep=False)
 
     def torch_infer():
         with torch.inference_mode():

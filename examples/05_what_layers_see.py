@@ -39,7 +39,7 @@ dy = np.zeros_like(y)
 dy[0, i, j, k] = y[0, i, j, k]
 for layer in reversed(layers):
     if layer.params:                                          # a convolution, ReLU inside
-        dy = layer.input_gradient(layer.kept(), np.maximum(dy, 0))
+        dy = layer.input_gradient(np.maximum(dy, 0))
     else:
         dy = layer.backward(dy)                               # pooling: to the switches
 by_hand = dy[0, :, :, ::-1]                                   # VGG16's channels are BGR

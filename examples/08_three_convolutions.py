@@ -10,8 +10,8 @@ Formula
     implicit GEMM   nine products, (pixels, C)·(C, F), added up          9 C F a pixel
     Winograd        36 products a tile of 4 × 4 pixels, (tiles, C)·(C, F)  36 / 16 = 2.25 C F
 
-    Winograd's 36 come from polynomials: see minicnn/winograd.py. What it saves it pays in part
-    with transforms, 36 · 36 C + 16 · 36 F a tile, and 36 · 9 C F for the kernels.
+    Winograd's 36 come from polynomials: see minicnn/ops/fast/winograd.py. What it saves it
+    pays in part with transforms, 36 · 36 C + 16 · 36 F a tile, and 36 · 9 C F for the kernels.
 
 Run it:  python examples/08_three_convolutions.py
 """
@@ -23,8 +23,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import minicnn as mc
+from minicnn.ops.algorithms import use_algorithm
+from minicnn.ops.fast.conv import conv2d_im2col, conv2d_implicit_gemm
+from minicnn.ops.fast.winograd import conv2d_winograd
 
-ALGORITHMS = ("im2col", "implicit_gemm", "winograd")
+ALGORITHMS = {"im2col": conv2d_im2col, "implicit_gemm": conv2d_implicit_gemm,
+              "winograd": conv2d_winograd}
 rng = np.random.default_rng(0)
 
 
@@ -49,12 +53,12 @@ def multiplications(algorithm, H, C, F):
     return 36 * T * C * F + 36 * 36 * T * C + 16 * 36 * T * F + 36 * 9 * C * F
 
 
-def seconds(layer, x):
-    """Median of five forward passes."""
+def seconds(function, *arguments, **options):
+    """Median of five calls, and what the last one gives."""
     times = []
     for _ in range(6):
         start = time.perf_counter()
-        y = layer.forward(x, keep=False)
+        y = function(*arguments, **options)
         times.append(time.perf_counter() - start)
     return float(np.median(times[1:])), y
 
@@ -66,27 +70,24 @@ table = {}
 print(f"\n{'layer':<14}{'':14}{'multiplications':>16}{'ms':>8}{'error':>12}")
 for name, (H, C, F) in LAYERS.items():
     x = rng.normal(size=(1, H, H, C)).astype(np.float32)
-    exact = mc.Conv2D(F, 3, padding="same", algorithm="im2col")  # in float64
-    mc.Sequential([exact], x.shape[1:])
-    exact = exact.forward(x.astype(np.float64), keep=False)
-    for algorithm in ALGORITHMS:
-        layer = mc.Conv2D(F, 3, padding="same", algorithm=algorithm)
-        mc.Sequential([layer], x.shape[1:])
-        took, y = seconds(layer, x)
+    W = rng.normal(size=(3, 3, C, F)).astype(np.float32)
+    b, window = np.zeros(F, np.float32), mc.ops.Window.on_image((H, H), (3, 3), (1, 1), "same")
+    exact = conv2d_im2col(*(array.astype(np.float64) for array in (x, W, b)), window)
+    for algorithm, conv2d in ALGORITHMS.items():
+        took, y = seconds(conv2d, x, W, b, window)
         error = np.abs(y - exact).max() / np.abs(exact).max()
         count = multiplications(algorithm, H, C, F)
         table[name, algorithm] = count, 1000 * took
         print(f"{name:<14}{algorithm:<14}{count / 1e6:>14,.0f} M{1000 * took:>8.1f}{error:>12.0e}")
 
-# 3. What "auto" takes -------------------------------------------------------------------------
+# 3. What minicnn selects ----------------------------------------------------------------------
 
 model = mc.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
-convolutions = [layer for layer in model.layers if isinstance(layer, mc.Conv2D)]
 x, whole = rng.normal(size=(1, 224, 224, 3)).astype(np.float32), {}
-for algorithm in (*ALGORITHMS, "auto"):
-    for layer in convolutions:
-        layer.algorithm = algorithm
-    whole[algorithm] = seconds(model, x)[0]
+for algorithm in ALGORITHMS:
+    with use_algorithm(algorithm):
+        whole[algorithm] = seconds(model.forward, x, keep=False)[0]
+whole["selected"] = seconds(model.forward, x, keep=False)[0]
 print("\nthe whole base, ms:", ", ".join(f"{name} {1000 * t:.0f}" for name, t in whole.items()))
 
 # The picture ---
@@ -124,5 +125,5 @@ Exercises (solutions in examples/solutions/lessons.md)
   2. Set minicnn.ops.fast.winograd.BLOCK_ELEMENTS to a 16th and to 64 times what it is. Which
      cache do you see?
   3. At which batch size does Winograd overtake im2col in block5_conv2? Compare with the rule,
-     choose in minicnn/layers/conv2d.py.
+     select_algorithm in minicnn/ops/fast/conv.py.
 """)

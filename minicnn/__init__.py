@@ -1,14 +1,14 @@
 """minicnn: convolutional networks from scratch, small enough to read, real enough to use.
 
-Reading order: layers/dense.py and activations.py (one layer, forward and backward), losses.py,
-optimizers.py, ops/im2col.py and layers/conv2d.py (convolution as a matrix product),
-layers/pooling.py, gradcheck.py (is it right?), model.py (layers in a row), training/loop.py
-(learning), models/vgg16.py (the true network), training/transfer.py (a new head on it),
-winograd.py, threads.py, inference.py, parallel.py (the same, faster), arrays.py, launch.py,
-kernels/*.cu (the same on a GPU), simulator.py (and without one).
+Reading order, and what runs with MINICNN_BACKEND=reference: layers/dense.py and activations.py (one
+layer, forward and backward), losses.py, optimizers.py, layers/conv2d.py and ops/reference/conv.py
+(convolution as a matrix product), layers/pooling.py, gradcheck.py (is it right?), model.py (layers
+in a row), training/loop.py (training), models/vgg16.py (the true network), training/transfer.py (a
+new head on it). Then the machinery behind ops/__init__.py: ops/fast/ (the same on a processor,
+fast), ops/cuda/ and kernels/*.cu (the same on a GPU, and in the simulator without one).
 """
 
-from . import data, losses, optimizers
+from . import data, losses, ops, optimizers
 from .errors import MiniCNNError
 from .gradcheck import gradcheck
 from .layers import (
@@ -45,4 +45,4 @@ __version__ = "0.1.0"
 __all__ = ["AveragePool2D", "Callback", "Conv2D", "Dense", "Dropout", "Flatten",
            "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing", "ReLU",
            "Sequential", "Sigmoid", "SmallCNN", "Softmax", "VGG16", "data", "fit", "gradcheck",
-           "load", "losses", "optimizers", "to_cpu", "to_device"]
+           "load", "losses", "ops", "optimizers", "to_cpu", "to_device"]

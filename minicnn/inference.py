@@ -1,68 +1,62 @@
-"""Forward where nothing is kept for backward: some photos at a time, fewer arrays on the way."""
+"""Forward if nothing is kept for backward: some images at a time, fewer arrays on the way."""
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
 import numpy as np
 
 from .layers import Conv2D, Dropout, Layer, MaxPool2D, ReLU
-from .layers.conv2d import choose
-from .ops import device_of, xp_of
-from .ops.fast.winograd import winograd
+from .ops import array_module, device_of, ops_for
 from .parallel import by_itself
 
-ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB and 4 GB in float32
+MAX_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB, 4 GB in float32
 
 
 def infer(model: Any, x: np.ndarray, training: bool = False) -> np.ndarray:
-    """model's y for x (N, *input_shape), so many photos at a time that no array is larger than
-    ELEMENTS, if a single photo's is not; all at once where a layer might mix them."""
-    most = max(1, ELEMENTS[device_of(x)] // max(map(math.prod, model.shapes())))
-    if len(x) > most and all(by_itself(layer) or type(layer) is Dropout for layer in model.layers):
-        return xp_of(x).concatenate([infer(model, x[i:i + most], training)
-                                     for i in range(0, len(x), most)])
-    for layer in joined(model.layers):
-        x = layer.forward(x, training, False)
+    """model's y for x (N, *input_shape), in batches whose arrays have at most MAX_ELEMENTS, if a
+    single image's do; all at once if a layer might mix the images."""
+    per_image = max(map(math.prod, model.shapes()))
+    batch_size = max(1, MAX_ELEMENTS[device_of(x)] // per_image)
+    samplewise = all(by_itself(layer) or type(layer) is Dropout for layer in model.layers)
+    if len(x) > batch_size and samplewise:
+        return array_module(x).concatenate([infer(model, x[i:i + batch_size], training)
+                                            for i in range(0, len(x), batch_size)])
+    for layer in fuse_conv_pool(model.layers):
+        x = layer.forward(x, training, keep=False)
     return x
 
 
 class ConvPool:
-    """pool(conv(x)), the same to the last bit. Winograd's convolution takes the largest of each 2×2
-    outputs while a block of them is in the cache: what conv gives, in VGG16's first block the
-    largest array of all, is never written. As rounding and max(·, 0) keep the order of numbers,
-    b and ReLU come after the maximum, on a quarter of the numbers.
-
-    Source: Alwani et al., "Fused-layer CNN accelerators", 2016.
-    """
+    """pool(conv(x)) as one operation, which need not write what the convolution gives."""
 
     def __init__(self, conv: Conv2D, pool: MaxPool2D) -> None:
         self.conv, self.pool = conv, pool
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = False) -> np.ndarray:
-        """x (N, H, Wd, C) -> y (N, OH // 2, OW // 2, F)."""
-        W, window = self.conv.weight(x.dtype), self.conv.windows(x.shape)
-        algorithm = self.conv.algorithm
-        if algorithm == "auto":
-            algorithm = choose(x, W, window)
-        if algorithm != "winograd" or device_of(x) != "cpu":
-            return self.pool.forward(self.conv.forward(x, training, keep), training, keep)
-        conv = copy.copy(self.conv)
-        conv.linear = lambda x, finish: winograd(x, W, window, finish, pool=True)
-        self.conv.cache = self.pool.cache = None
-        return conv.forward(x, training, keep)
+        """x (N, H, Wd, C) -> y (N, OH, OW, F); nothing is kept."""
+        conv, pool = self.conv, self.pool
+        conv.check_input(x)
+        between = conv.output_shape(x.shape[1:])
+        pool.output_shape(between)  # raises if it does not fit
+        conv.cache = pool.cache = None
+        if conv.activation is not None:
+            conv.activation.cache = None
+        return ops_for(x).conv2d_max_pool(x, conv.param("W", x), conv.param("b", x),
+                                          conv.window(x.shape), pool.window(between),
+                                          relu=conv.fused_relu)
 
 
-def joined(layers: list[Layer]) -> list[Layer | ConvPool]:
-    """layers, each convolution (alone or with ReLU) and the 2×2 max pooling after it as one."""
-    found: list = []
+def fuse_conv_pool(layers: list[Layer]) -> list[Layer | ConvPool]:
+    """layers, each convolution (alone or with ReLU) and the max pooling after it as one."""
+    fused: list[Layer | ConvPool] = []
     for layer in layers:
-        if (found and type(layer) is MaxPool2D and layer.window == ((2, 2), (2, 2))
-                and layer.padding in ("valid", (0, 0)) and type(found[-1]) is Conv2D
-                and by_itself(layer) and by_itself(found[-1])
-                and type(found[-1].activation) in (type(None), ReLU)):
-            layer = ConvPool(found.pop(), layer)
-        found.append(layer)
-    return found
+        before = fused[-1] if fused else None
+        if (type(layer) is MaxPool2D and type(before) is Conv2D
+                and by_itself(layer) and by_itself(before)
+                and (before.activation is None or type(before.activation) is ReLU)):
+            fused[-1] = ConvPool(before, layer)
+        else:
+            fused.append(layer)
+    return fused

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import ops
 from .errors import ArgumentError, ShapeError
 from .layers import Layer, Sigmoid, Softmax
-from .ops import device_of, to_cpu, to_device, xp_of
+from .ops import array_module, device_of, ops_for, to_cpu, to_device
 
 SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
 
@@ -57,7 +56,7 @@ class Loss:
         """y (N, …), t as the loss says, sample_weight (N,) -> L."""
         t = self.targets(y, t)
         terms, dterms = self.terms(y, t)
-        xp, w = xp_of(y), xp_of(y).ones((), y.dtype)
+        xp, w = array_module(y), array_module(y).ones((), y.dtype)
         if self.class_weight is not None:
             w = self.class_weights(t).astype(y.dtype)
         if sample_weight is not None:
@@ -122,8 +121,8 @@ class BinaryCrossEntropy(Loss):
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l and dl/dy, both of y's shape."""
         if self.from_logits:
-            return ops.sigmoid_cross_entropy(y, t)
-        xp = xp_of(y)
+            return ops_for(y, t).sigmoid_cross_entropy(y, t)
+        xp = array_module(y)
         log_p, log_q = xp.log(xp.maximum(y, SMALLEST)), xp.log(xp.maximum(1 - y, SMALLEST))
         return -t * log_p - (1 - t) * log_q, (y - t) / xp.maximum(y * (1 - y), SMALLEST)
 
@@ -179,9 +178,9 @@ class CategoricalCrossEntropy(Loss):
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l (N,) and dl/dy (N, K)."""
         if self.from_logits:
-            return ops.softmax_cross_entropy(y, t)
-        p = xp_of(y).maximum(y, SMALLEST)
-        return -(t * xp_of(y).log(p)).sum(axis=1), -t / p
+            return ops_for(y, t).softmax_cross_entropy(y, t)
+        p = array_module(y).maximum(y, SMALLEST)
+        return -(t * array_module(y).log(p)).sum(axis=1), -t / p
 
     def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
         """The largest output is that of the right class."""

@@ -108,10 +108,15 @@ class Sequential:
                 dy = layer.backward(dy)
             return dy
         trainable = [i for i, layer in enumerate(self.layers) if layer.trainable and layer.params]
-        if trainable:
-            for layer in reversed(self.layers[trainable[0] + 1:]):
+        if not trainable:
+            return None
+        lowest = self.layers[trainable[0]]
+        lowest.needs_dx = False
+        try:
+            for layer in reversed(self.layers[trainable[0]:]):
                 dy = layer.backward(dy)
-            self.layers[trainable[0]].backward_params(dy)
+        finally:
+            lowest.needs_dx = True
         return None
 
     def to_input(self, images: np.ndarray) -> np.ndarray:

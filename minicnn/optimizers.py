@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
 from .errors import ArgumentError
-from .ops import device_of, to_device, xp_of
+from .ops import array_module, device_of, ops_for, to_device
 
 
 class Optimizer:
@@ -82,10 +81,10 @@ class SGD(Optimizer):
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """One step; state holds v."""
         if self.momentum:
-            v = state.setdefault("v", xp_of(p).zeros_like(p))  # μ · 0 + g = g at first
-            ops.momentum(p, g, v, self.lr, self.momentum, self.nesterov)
+            v = state.setdefault("v", array_module(p).zeros_like(p))  # μ · 0 + g = g at first
+            ops_for(p).momentum_step(p, g, v, self.lr, self.momentum, self.nesterov)
         else:
-            ops.sgd(p, g, self.lr)
+            ops_for(p).sgd_step(p, g, self.lr)
 
 
 class RMSprop(Optimizer):
@@ -101,13 +100,9 @@ class RMSprop(Optimizer):
 
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """One step; state holds s, and v with momentum."""
-        s = state.setdefault("s", xp_of(p).zeros_like(p))
-        step = ops.rmsprop(g, s, self.alpha, self.eps)
-        if self.momentum:
-            v = state.setdefault("v", xp_of(p).zeros_like(p))
-            ops.momentum(p, step, v, self.lr, self.momentum, nesterov=False)
-        else:
-            ops.sgd(p, step, self.lr)
+        s = state.setdefault("s", array_module(p).zeros_like(p))
+        v = state.setdefault("v", array_module(p).zeros_like(p)) if self.momentum else None
+        ops_for(p).rmsprop_step(p, g, s, v, self.lr, self.alpha, self.eps, self.momentum)
 
 
 class Adam(Optimizer):
@@ -128,5 +123,5 @@ class Adam(Optimizer):
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """One step; state holds t, m, s."""
         t = state["t"] = state.get("t", 0) + 1
-        m, s = (state.setdefault(key, xp_of(p).zeros_like(p)) for key in "ms")
-        ops.adam(p, g, m, s, t, self.lr, self.beta1, self.beta2, self.eps)
+        m, s = (state.setdefault(key, array_module(p).zeros_like(p)) for key in "ms")
+        ops_for(p).adam_step(p, g, m, s, t, self.lr, self.beta1, self.beta2, self.eps)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import layers
-from .ops import device_of
+from .ops import backend_for
 from .ops.fast import threads
 
 EACH_BY_ITSELF = (layers.Conv2D, layers.MaxPool2D, layers.AveragePool2D, layers.GlobalAveragePool2D,
@@ -35,7 +35,7 @@ def parts(model: Any, x: np.ndarray) -> list:
     """A copy of `model` for each thread, with the same weights; none where model.shared does not
     ask for it or it does not pay, on a GPU, or with layers that might mix photos or draw random
     numbers."""
-    workers = threads.count(device_of(x))
+    workers = threads.num_threads() if backend_for(x) == "fast" else 1
     weights = sum(p.size for layer in model.layers for p in layer.params.values())
     numbers = len(x) * sum(map(math.prod, model.shapes()))
     if (not model.shared or workers < 2 or len(x) < 4 * workers or 4 * weights > numbers
@@ -56,12 +56,12 @@ def _copied(layer: layers.Layer) -> layers.Layer:
 
 
 def _pieces(parts: list, array: np.ndarray) -> list[tuple]:
-    return list(zip(parts, threads.cuts(len(array), len(array), len(parts)), strict=True))
+    return list(zip(parts, threads.chunk_slices(len(array), len(array), len(parts)), strict=True))
 
 
 def forward(parts: list, x: np.ndarray) -> np.ndarray:
     """x (N, …) -> y, each part with its photos."""
-    y = threads.share(lambda mine: [part.forward(x[some]) for part, some in mine],
+    y = threads.parallel_map(lambda mine: [part.forward(x[some]) for part, some in mine],
                       _pieces(parts, x), len(parts))
     return np.concatenate(sum(y, []))
 
@@ -71,7 +71,7 @@ def backward(model: Any, parts: list, dy: np.ndarray, input_gradient: bool) -> n
     for part in parts:
         for layer, one in zip(model.layers, part.layers, strict=True):
             one.trainable = layer.trainable
-    dx = threads.share(lambda mine: [part.backward(dy[some], input_gradient)
+    dx = threads.parallel_map(lambda mine: [part.backward(dy[some], input_gradient)
                                      for part, some in mine], _pieces(parts, dy), len(parts))
     for layer, *ones in zip(model.layers, *(part.layers for part in parts), strict=True):
         layer.grads.update({key: sum(one.grads[key] for one in ones) for key in ones[0].grads})

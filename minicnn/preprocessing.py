@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .errors import ArgumentError
-from .ops import xp_of
+from .ops import array_module
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Preprocessing:
             raise ArgumentError(f"Preprocessing: expected RGB pixels of shape (N, H, W, 3), "
                                 f"received {pixels.shape}.")
         step = -1 if self.channel_order == "BGR" else 1
-        xp = xp_of(pixels)
+        xp = array_module(pixels)
         x = xp.array(pixels[..., ::step], np.float32, order="C")  # a copy, always
         x -= xp.array(self.mean, np.float32)
         if self.scale != 1:

@@ -16,14 +16,16 @@ def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]
     One step of an output is j input pixels: a kernel K adds (K − 1)·j, then j grows by s.
     """
     field, step, fields = [1, 1], [1, 1], []
+    shape = input_shape
     for layer in layers:
-        window = layer.window if field and len(input_shape) == 3 else None
+        window = layer.window(shape) if field and len(input_shape) == 3 else None
         if window is None:
             field = None
         else:
-            field = [r + (K - 1) * j for r, K, j in zip(field, window[0], step, strict=True)]
-            step = [j * s for j, s in zip(step, window[1], strict=True)]
+            field = [r + (K - 1) * j for r, K, j in zip(field, window.kernel, step, strict=True)]
+            step = [j * s for j, s in zip(step, window.strides, strict=True)]
         fields.append(field and tuple(field))
+        shape = layer.output_shape(shape)
     return fields
 
 

@@ -1,6 +1,7 @@
 """What every test shares: quick, repeatable drawing of shapes, one thread, one generator, and the
 devices: every test of an op, a layer, a loss or an optimizer runs on each of them."""
 
+import contextlib
 from pathlib import Path
 
 import hypothesis
@@ -10,8 +11,8 @@ import reference
 import torch
 
 from minicnn.errors import ArgumentError
+from minicnn.ops import module_of, use
 from minicnn.ops.cuda import simulator
-from minicnn.ops.devices import module_of
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
@@ -22,12 +23,14 @@ ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "tes
 
 
 def devices():
-    """"cpu", "cuda-sim", and "cuda" where CuPy finds a GPU."""
+    """Where the tests of operations run: "cpu" by both backends, "cuda-sim", and "cuda" if CuPy
+    finds a GPU."""
+    found = ["cpu", "cpu (reference)", "cuda-sim"]
     try:
         module_of("cuda")
     except ArgumentError:
-        return ["cpu", "cuda-sim"]
-    return ["cpu", "cuda-sim", "cuda"]
+        return found
+    return [*found, "cuda"]
 
 
 def pytest_addoption(parser):
@@ -50,10 +53,12 @@ def pytest_generate_tests(metafunc):
 def device(request, monkeypatch):
     """Where reference.array puts its numbers. On cuda-sim each launch runs twice, the second time
     with its blocks and threads backwards: a result that depends on their order is an error."""
-    monkeypatch.setattr(reference, "DEVICE", getattr(request, "param", "cpu"))
-    if reference.DEVICE == "cuda-sim":
+    device, _, backend = getattr(request, "param", "cpu").partition(" ")
+    monkeypatch.setattr(reference, "DEVICE", device)
+    if device == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
-    return reference.DEVICE
+    with use("reference") if backend else contextlib.nullcontext():
+        yield device
 
 
 @pytest.fixture

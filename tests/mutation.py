@@ -94,7 +94,7 @@ OPERATORS = {**pairs("Add Sub, Mult Div, LShift RShift, BitAnd BitOr, Lt LtE, Gt
                      "Is IsNot, In NotIn, And Or"), "FloorDiv": "Div", "Mod": "Mult", "Pow": "Mult"}
 NAMES = pairs("min max, maximum minimum, zeros ones, zeros_like ones_like, any all, log exp, "
               "argmax argmin, mean sum, sqrt abs")
-EITHER_WAY = "max min maximum minimum add bitwise_and xp_of swapaxes".split()
+EITHER_WAY = "max min maximum minimum add bitwise_and array_module swapaxes".split()
 LEFT_ALONE = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
 NO_VALUES = ("annotation", "returns", "decorator_list", "bases")
 AT_A_TIME = ("BLOCK_ELEMENTS", "KERNEL_ELEMENTS")

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from minicnn import ops
 from minicnn.errors import MiniCNNError
-from minicnn.ops.devices import device_of, to_cpu, to_device, xp_of
+from minicnn.ops import Window, ops_for
+from minicnn.ops.devices import array_module, device_of, to_cpu, to_device
 
 DEVICE = "cpu"  # of the running test: the fixture `device` of conftest.py sets it
 
@@ -59,11 +59,17 @@ def assert_refused(*words):
         assert word in sentence, sentence
 
 
+def running_ops():
+    """The backend that computes in the running test."""
+    return ops_for(on_device(0.0))
+
+
 @contextlib.contextmanager
 def blocks_of(elements):
     """Convolutions cut their column matrix into blocks of about that many elements."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ops.BLOCK_ELEMENTS, DEVICE, elements)
+        patch.setattr("minicnn.ops.fast.im2col_blocks.BLOCK_ELEMENTS", elements)
+        patch.setattr("minicnn.ops.cuda.conv.BLOCK_ELEMENTS", elements)
         yield
 
 
@@ -112,7 +118,7 @@ LAYOUTS = ["contiguous", "Fortran", "channels first", "every other pixel", "back
 
 def laid_out(x, layout):
     """x (N, H, Wd, C) arranged otherwise in memory; same numbers, but for "broadcast"."""
-    xp = xp_of(x)
+    xp = array_module(x)
     if layout == "Fortran":
         return xp.asfortranarray(x)
     if layout == "channels first":
@@ -172,7 +178,7 @@ def seen(i, j, p, q, strides, pads):
 def window_of(geometry):
     """The engine's Window for a drawn geometry."""
     shape, kernel, strides, padding = geometry
-    return ops.Window(kernel, strides, pads_of(padding, shape[1:3], kernel, strides))
+    return Window(kernel, strides, pads_of(padding, shape[1:3], kernel, strides), shape[1:3])
 
 
 @oracle
@@ -201,6 +207,21 @@ def conv2d(x, W, b, dy, strides, pads):
                 dx[n, h, w, c] += dy[n, i, j, f] * W[p, q, c, f]
                 dW[p, q, c, f] += dy[n, i, j, f] * x[n, h, w, c]
     return y, dx, dW, db
+
+
+def by_torch(x, W, b, dz, strides, pads):
+    """y, dx, dW, db of a convolution by PyTorch, padded by hand."""
+    import torch
+
+    x, W, b, dz = (torch.tensor(np.ascontiguousarray(to_cpu(a))) for a in (x, W, b, dz))
+    for leaf in (x, W, b):
+        leaf.requires_grad_()
+    (top, bottom), (left, right) = pads
+    padded = torch.nn.functional.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
+    kernel = W.permute(3, 2, 0, 1).contiguous()  # (F, C, KH, KW)
+    y = torch.nn.functional.conv2d(padded.contiguous(), kernel, b, strides).permute(0, 2, 3, 1)
+    y.backward(dz)
+    return [a.detach().numpy() for a in (y, x.grad, W.grad, b.grad)]
 
 
 @oracle

@@ -12,7 +12,7 @@ from minicnn.layers import Dense
 from minicnn.model import Sequential
 from minicnn.ops.cuda import simulator
 from minicnn.ops.cuda.simulator import SimArray
-from minicnn.ops.devices import DEVICES, device_of, module_of, to_cpu, to_device, xp_of
+from minicnn.ops.devices import DEVICES, array_module, device_of, module_of, to_cpu, to_device
 
 X = np.array([[0.0, -0.0, np.nan], [np.inf, 1e-310, 3.0]])  # what a careless copy might change
 
@@ -59,7 +59,7 @@ def test_what_is_there_already_is_not_copied():
 
 def test_lists_and_numbers_count_as_on_the_cpu():
     assert device_of([1, 2]) == device_of(3.0) == device_of(np.zeros(2)) == "cpu"
-    assert xp_of(np.zeros(2), 3.0) is np
+    assert array_module(np.zeros(2), 3.0) is np
     assert_same(to_cpu([1, 2]), np.array([1, 2]))
 
 
@@ -103,8 +103,8 @@ def test_what_is_computed_from_the_devices_arrays_stays_there_and_is_numpys(comp
     lambda s, n: np.where(s > 0, s, n), lambda s, n: np.copyto(s, n), lambda s, n: np.dot(n, s),
     lambda s, n: s.__setitem__(0, n[0]), lambda s, n: s.__setitem__(..., n),
     lambda s, n: np.matmul(s, s, out=n), lambda s, n: module_of("cuda-sim").zeros_like(n),
-    lambda s, n: module_of("cuda-sim").maximum(s, n), lambda s, n: xp_of(s, n),
-    lambda s, n: xp_of(n, 1.0, s)])
+    lambda s, n: module_of("cuda-sim").maximum(s, n), lambda s, n: array_module(s, n),
+    lambda s, n: array_module(n, 1.0, s)])
 def test_arrays_of_two_devices_never_meet(meet):
     s, n = sim(np.ones((2, 2))), np.ones((2, 2))
     with assert_refused("expected all arrays on one device", "cuda-sim", "cpu", "to_device"):

@@ -22,13 +22,13 @@ ALSO = {"losses.py": {"asarray",        # class_weight: a list of numbers
 
 
 def dotted(node):
-    """The names of a.b.c from left to right, xp_of(…) counting as xp; [] for anything else."""
+    """The names of a.b.c from left to right, array_module(…) as xp; [] for anything else."""
     names = []
     while isinstance(node, ast.Attribute):
         names.insert(0, node.attr)
         node = node.value
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return ["xp", *names] if node.func.id == "xp_of" else []
+        return ["xp", *names] if node.func.id == "array_module" else []
     return [node.id, *names] if isinstance(node, ast.Name) else []
 
 
@@ -70,7 +70,8 @@ def test_cupy_has_every_name_that_is_asked_of_it(file):
 
 def test_a_name_that_cupy_lacks_is_found():
     pytest.importorskip("cupy", reason="there is no CuPy for macOS")
-    source = ("xp = xp_of(x)\ny = xp.exp(x)\ny = xp.no_such(x)\ny = xp_of(x).linalg.expm(x)\n"
+    source = ("xp = array_module(x)\ny = xp.exp(x)\ny = xp.no_such(x)\n"
+              "y = array_module(x).linalg.expm(x)\n"
               "y = np.no_such(x)\ncupy.cuda.runtime.no_such()\ny = xp.linalg.norm(xp.nope)")
     assert sorted(missing_in_cupy(source)) == [
         (3, "no_such"), (4, "linalg.expm"), (6, "cuda.runtime.no_such"), (7, "nope")]

@@ -26,7 +26,7 @@ class AxesExchanged(ReLU):
 
 class TermMissing(Softmax):
     def backward(self, dy):
-        y = self.kept()
+        y = self.read_cache()
         return y * dy  # without the sum over j
 
 
@@ -57,7 +57,7 @@ class InputChanged(ReLU):
 
 class UpstreamChanged(ReLU):
     def backward(self, dy):
-        dy *= self.kept() > 0
+        dy *= self.read_cache() > 0
         return dy
 
 
@@ -74,32 +74,33 @@ class OneElementOff(Sigmoid):
 
 
 class KernelTransposed(Conv2D):
-    def weight_gradient(self, x, dz):
-        dW = super().weight_gradient(x, dz).reshape(self.params["W"].shape)
-        return dW.transpose(1, 0, 2, 3)
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["W"] = self.grads["W"].transpose(1, 0, 2, 3)
+        return dx
 
 
 class BatchMeanInsteadOfSum(Dense):
-    def _dz_with_grads(self, dy):
-        dz = super()._dz_with_grads(dy)
-        self.grads["b"] = dz.mean(axis=0)
-        return dz
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["b"] = dy.mean(axis=0)
+        return dx
 
 
 class BiasForgotten(Dense):
-    def _dz_with_grads(self, dy):
-        dz = super()._dz_with_grads(dy)
+    def backward(self, dy):
+        dx = super().backward(dy)
         del self.grads["b"]
-        return dz
+        return dx
 
 
 class NoGradients(Dense):
-    def _dz_with_grads(self, dy):
-        return dy
+    def backward(self, dy):
+        return self.input_gradient(dy)
 
 
 class WeightNotTransposed(Dense):
-    def input_gradient(self, x, dz):
+    def input_gradient(self, dz):
         return dz @ self.params["W"]  # square, so that it fits
 
 
@@ -184,7 +185,7 @@ def test_same_seed_same_table(rng):
 @pytest.mark.parametrize("device", ["cpu", "cuda-sim"], indirect=True)
 def test_every_layer_and_loss_of_minicnn_passes(device):
     reports = check_all(device=device)
-    assert len(reports) == 20 and all(report.ok for report in reports)
+    assert len(reports) == 19 and all(report.ok for report in reports)
     assert max(row.error for report in reports for row in report.rows) < 1e-7
 
 

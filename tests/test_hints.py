@@ -125,7 +125,7 @@ def test_a_kernel_turned_by_180_degrees_is_named():
 
 def test_a_weight_not_transposed_is_named():
     class NotTransposed(Dense):
-        def input_gradient(self, x, dz):
+        def input_gradient(self, dz):
             return dz @ self.params["W"]
 
     assert said(NotTransposed(5), ROWS) == [
@@ -231,17 +231,17 @@ def instead(kind, backward):
 
 @pytest.mark.parametrize("layer, shape, sentence", [
     (instead(ReLU, lambda self, dy: dy), ROWS, "is right where x > 0 and wrong elsewhere."),
-    (instead(ReLU, lambda self, dy: dy * (self.kept() <= 0)), ROWS, None),
+    (instead(ReLU, lambda self, dy: dy * (self.read_cache() <= 0)), ROWS, None),
     (instead(Sigmoid, lambda self, dy: dy), ROWS,
      "is dy itself: the slope of the layer is missing."),
-    (instead(Sigmoid, lambda self, dy: dy * self.kept()), ROWS, "lacks the factor (1 − y)."),
-    (instead(Sigmoid, lambda self, dy: self.kept() * (1 - self.kept())), ROWS,
+    (instead(Sigmoid, lambda self, dy: dy * self.read_cache()), ROWS, "lacks the factor (1 − y)."),
+    (instead(Sigmoid, lambda self, dy: self.read_cache() * (1 - self.read_cache())), ROWS,
      "lacks the factor dy."),
     (instead(Square, lambda self, dy: 2 * dy), ROWS, "lacks the factor x."),
     (instead(Square, lambda self, dy: 2 * self.x**2 * dy), ROWS,
      "has the factor x once too often."),
     (instead(Square, lambda self, dy: self.x * dy), ROWS, "is 0.5 times what is right."),
-    (instead(Softmax, lambda self, dy: self.kept() * dy), ROWS,
+    (instead(Softmax, lambda self, dy: self.read_cache() * dy), ROWS,
      "is off by y times a number that is the same along D: is a term like y·Σ y·dy missing?"),
     (instead(MinusMean, lambda self, dy: dy), ROWS,
      "is off by a number that is the same along N: is a sum over N missing?"),
@@ -300,12 +300,12 @@ def test_right_losses_pass(loss, shape):
 
 
 class AddsUp(Dense):
-    def _dz_with_grads(self, dy):
+    def backward(self, dy):
         before = dict(self.grads)
-        dz = super()._dz_with_grads(dy)
+        dx = super().backward(dy)
         if before:
             self.grads["W"] = self.grads["W"] + before["W"]
-        return dz
+        return dx
 
 
 def test_a_gradient_that_adds_up_over_calls_is_found_though_one_call_is_right():
@@ -339,7 +339,8 @@ def test_random_numbers_get_no_hint(kind, name, shape, seed):
 
 
 @pytest.mark.parametrize("layer", [
-    instead(Sigmoid, lambda self, dy: dy * self.kept() * (1 - self.kept()) * (1 + 1e-4 * dy)),
+    instead(Sigmoid, lambda self, dy: (
+        dy * self.read_cache() * (1 - self.read_cache()) * (1 + 1e-4 * dy))),
     instead(Square, lambda self, dy: 2 * self.x * dy * (1 + 1e-5 * self.x))])
 def test_nearly_right_gets_no_hint_that_is_only_nearly_right(layer):
     assert said(layer, ROWS) == []

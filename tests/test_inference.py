@@ -8,9 +8,17 @@ from reference import assert_same
 
 import minicnn as mc
 from minicnn import inference
-from minicnn.ops.devices import to_cpu, to_device
+from minicnn.ops import fast, to_cpu, to_device
+from minicnn.ops.algorithms import use_algorithm
+from minicnn.ops.fast import conv
 
-POOLED = dict(algorithm="winograd", activation="relu", padding="same")
+POOLED = dict(activation="relu", padding="same")
+
+
+@pytest.fixture(params=["winograd", "im2col", "implicit_gemm"])
+def algorithm(request):
+    with use_algorithm(request.param):
+        yield request.param
 
 
 def network(H, Wd, conv, pool=None):
@@ -23,29 +31,43 @@ def one_by_one(model, x):
     return x
 
 
+@pytest.mark.parametrize("algorithm", ["winograd", "im2col"])
 @given(st.integers(0, 3), st.integers(2, 19), st.integers(2, 19), st.sampled_from([None, "relu"]),
        st.sampled_from([np.float32, np.float64]), st.booleans())
-def test_the_numbers_are_those_of_the_layers_one_by_one(N, H, Wd, activation, dtype, turned):
+def test_the_numbers_are_those_of_the_layers_one_by_one(algorithm, N, H, Wd, activation, dtype,
+                                                        rotated):
     model = network(H, Wd, {**POOLED, "activation": activation})
     x = np.random.default_rng(0).normal(size=(N, H, Wd, 3)).astype(dtype)
-    x = x[:, ::-1, ::-1] if turned else x
-    assert_same(model.forward(x, keep=False), one_by_one(model, x))
+    x = x[:, ::-1, ::-1] if rotated else x
+    with use_algorithm(algorithm):
+        assert_same(model.forward(x, keep=False), one_by_one(model, x))
 
 
 def test_what_the_convolution_gives_is_never_asked_for(monkeypatch):
     model = network(8, 8, POOLED)
+    monkeypatch.setattr(fast, "max_pool2d", None)
+    monkeypatch.setattr(conv, "max_pool2d", None)
     monkeypatch.setattr(mc.MaxPool2D, "forward", None)
-    assert model.forward(np.zeros((1, 8, 8, 3), np.float32), keep=False).shape == (1, 4, 4, 5)
+    with use_algorithm("winograd"):
+        assert model.forward(np.zeros((1, 8, 8, 3), np.float32), keep=False).shape == (1, 4, 4, 5)
 
 
 @pytest.mark.parametrize("conv, pool", [
     (dict(activation="sigmoid"), mc.MaxPool2D(2)), (dict(activation="softmax"), mc.MaxPool2D(2)),
-    ({}, mc.MaxPool2D(3)), ({}, mc.MaxPool2D(2, strides=1)), ({}, mc.MaxPool2D(2, padding="same")),
-    ({}, mc.MaxPool2D(2, padding=1)), ({}, mc.AveragePool2D(2))])
+    ({}, mc.AveragePool2D(2))])
 def test_other_pairs_stay_two_layers(conv, pool):
     model = network(9, 7, {**POOLED, **conv}, pool)
     x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
-    assert inference.joined(model.layers) == model.layers
+    assert inference.fuse_conv_pool(model.layers) == model.layers
+    assert_same(model.forward(x, keep=False), one_by_one(model, x))
+
+
+@pytest.mark.parametrize("pool", [mc.MaxPool2D(3), mc.MaxPool2D(2, strides=1),
+                                  mc.MaxPool2D(2, padding="same"), mc.MaxPool2D(2, padding=1)])
+def test_any_max_pooling_joins_the_convolution_before_it(pool, algorithm):
+    model = network(9, 7, POOLED, pool)
+    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
+    assert len(inference.fuse_conv_pool(model.layers)) == 1
     assert_same(model.forward(x, keep=False), one_by_one(model, x))
 
 
@@ -87,23 +109,22 @@ def test_a_batch_is_cut_only_where_no_layer_could_mix_its_photos(layer, most, mo
     x = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)
     whole, sizes, convolve = one_by_one(model, x), [], type(model.layers[0]).forward
 
-    def forward(self, x, *args):
+    def forward(self, x, *args, **options):
         sizes.append(len(x))
-        return convolve(self, x, *args)
+        return convolve(self, x, *args, **options)
 
     monkeypatch.setattr(mc.Conv2D, "forward", forward)
-    monkeypatch.setitem(inference.ELEMENTS, "cpu", 2 * 8 * 8 * 3)
+    monkeypatch.setitem(inference.MAX_ELEMENTS, "cpu", 2 * 8 * 8 * 3)
     assert_same(model.forward(x, keep=False), whole)
     assert max(sizes) == most
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "im2col", "implicit_gemm"])
-def test_another_algorithm_leaves_the_pooling_to_its_layer(algorithm):
-    model = network(9, 7, {**POOLED, "algorithm": algorithm})
-    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
-    assert_same(model.forward(x, keep=False), one_by_one(model, x))
+def test_on_the_kernels_the_pair_gives_the_same(rng):
+    model = network(9, 7, POOLED)
+    x = rng.normal(size=(2, 9, 7, 3)).astype(np.float32)
+    expected = one_by_one(model, x)
     on_kernels = to_cpu(model.to("cuda-sim").forward(to_device(x, "cuda-sim"), keep=False))
-    np.testing.assert_allclose(on_kernels, one_by_one(model.to("cpu"), x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(on_kernels, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_is_kept_and_what_was_kept_is_forgotten():

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from reference import assert_refused, assert_same
 
-from minicnn import ops
+from minicnn.ops import Window, cuda
 from minicnn.ops import devices as arrays
 from minicnn.ops.cuda import launch, simulator
+from minicnn.ops.cuda.conv import conv2d_implicit_gemm
+from minicnn.ops.cuda.elementwise import add_bias_relu
 from minicnn.ops.cuda.launch import by_rows, flat, kernels, read_kernels
 from minicnn.ops.devices import to_device
 
@@ -128,10 +130,10 @@ def test_arrays_of_two_devices_are_refused(saxpy, x):
 
 
 def test_a_place_is_a_byte_or_an_int():
-    x, window = sim(np.zeros((1, 2, 2, 1))), ops.Window((2, 2), (2, 2))
-    y, switches = ops.max_pool(x, window)
+    x, window = sim(np.zeros((1, 2, 2, 1))), Window.on_image((2, 2), (2, 2), (2, 2))
+    y, switches = cuda.max_pool2d(x, window)
     with assert_refused("unpool", "switches as one of", "uint8", "int32", "float64"):
-        ops.unpool(y, switches.astype(float), x.shape, window)
+        cuda.max_unpool2d(y, switches.astype(float), x.shape, window)
 
 
 @pytest.mark.parametrize("grid, block", [
@@ -263,21 +265,22 @@ def test_a_result_that_depends_on_the_order_of_the_threads_is_found(tmp_path, mo
     assert_same(y, [499])
 
 
-IMAGES, WINDOW = (2, 4, 4, 3), ops.Window((2, 2), (2, 2))
+IMAGES, WINDOW = (2, 4, 4, 3), Window.on_image((4, 4), (2, 2), (2, 2))
 
 
 @pytest.mark.parametrize("words, call", [
-    (["relu_backward", "one shape"], lambda a: ops.relu_backward(a(2, 6), a(4, 3))),
-    (["relu_backward", "y of 12"], lambda a: ops.relu_backward(a(4, 3), a(2, 3))),
-    (["bias_relu", "b of 3"], lambda a: ops.bias_relu(a(4, 3), a(5))),
+    (["relu_backward", "one shape"], lambda a: cuda.relu_grad(a(2, 6), a(4, 3))),
+    (["relu_backward", "y of 12"], lambda a: cuda.relu_grad(a(4, 3), a(2, 3))),
+    (["bias_relu", "b of 3"], lambda a: add_bias_relu(a(4, 3), a(5), True)),
     (["softmax_cross_entropy", "t of 12"],
-     lambda a: ops.softmax_cross_entropy(a(4, 3), a(4, 5))),
-    (["sgd", "g of 3"], lambda a: ops.sgd(a(3), a(5), 0.1)),
+     lambda a: cuda.softmax_cross_entropy(a(4, 3), a(4, 5))),
+    (["sgd", "g of 3"], lambda a: cuda.sgd_step(a(3), a(5), 0.1)),
     (["average_pool_backward", "dy of 24"],
-     lambda a: ops.average_pool_backward(a(2, 3, 3, 3), IMAGES, WINDOW)),
-    (["unpool", "y of 24"], lambda a: ops.unpool(
-        a(2, 3, 3, 3), ops.max_pool(a(*IMAGES), WINDOW)[1], IMAGES, WINDOW)),
-    (["implicit_gemm", "W of 60"], lambda a: ops.implicit_gemm(a(*IMAGES), a(2, 2, 4, 5), WINDOW))])
+     lambda a: cuda.average_pool2d_grad(a(2, 3, 3, 3), IMAGES, WINDOW)),
+    (["unpool", "y of 24"], lambda a: cuda.max_unpool2d(
+        a(2, 3, 3, 3), cuda.max_pool2d(a(*IMAGES), WINDOW)[1], IMAGES, WINDOW)),
+    (["implicit_gemm", "W of 60"], lambda a: conv2d_implicit_gemm(
+        a(*IMAGES), a(2, 2, 4, 5), a(5), WINDOW))])
 def test_arrays_that_are_not_as_large_as_they_should_be_are_refused(words, call):
     with assert_refused(*words):
         call(lambda *shape: simulator.xp.ones(shape, np.float32))

@@ -21,7 +21,7 @@ def blas():
 
 @given(st.integers(0, 30), st.integers(1, 6))
 def test_every_item_comes_to_one_worker_and_always_to_the_same(n, workers):
-    shares = threads.share(list, list(range(n)), workers)
+    shares = threads.parallel_map(list, list(range(n)), workers)
     assert sorted(sum(shares, [])) == list(range(n))
     assert shares == [list(range(n))[k::len(shares)] for k in range(len(shares))]
     assert len(shares) == max(1, min(workers, n))
@@ -34,7 +34,7 @@ def test_workers_are_threads_at_the_same_time_and_blas_has_one_meanwhile():
         meet.wait()
         return threading.get_ident(), blas()
     before = blas()
-    found = threads.share(work, [1, 2, 3], 3)
+    found = threads.parallel_map(work, [1, 2, 3], 3)
     assert len({ident for ident, _ in found}) == 3
     assert before and all(set(seen) == {1} for _, seen in found)
     assert blas() == before
@@ -48,7 +48,7 @@ def test_an_error_is_raised_when_all_have_ended():
             raise KeyError("the first")
         ended.append(items[0])
     with pytest.raises(KeyError, match="the first"):
-        threads.share(work, [0, 1, 2], 3)
+        threads.parallel_map(work, [0, 1, 2], 3)
     assert sorted(ended) == [1, 2] and blas() == before
 
 
@@ -57,7 +57,8 @@ def test_callers_at_the_same_time_leave_blas_as_it_was_and_workers_may_share_aga
 
     def caller():
         for _ in range(20):
-            found.append(threads.share(lambda items: threads.share(sum, items, 2), [1, 2, 3], 2))
+            found.append(threads.parallel_map(
+                lambda items: threads.parallel_map(sum, items, 2), [1, 2, 3], 2))
     callers = [threading.Thread(target=caller) for _ in range(4)]
     for one in callers:
         one.start()
@@ -68,9 +69,8 @@ def test_callers_at_the_same_time_leave_blas_as_it_was_and_workers_may_share_aga
 
 def test_as_many_threads_as_the_user_allows_blas():
     with threadpool_limits(1):
-        assert threads.count() == 1
-    assert threads.count("cuda") == 1
-    code = "from minicnn.ops.fast import threads; print(threads.count())"
+        assert threads.num_threads() == 1
+    code = "from minicnn.ops.fast import threads; print(threads.num_threads())"
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         env = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
@@ -87,16 +87,16 @@ def test_a_containers_limit_of_processor_time_limits_the_threads(text, expected,
     file = tmp_path / "cpu.max"
     if text is not None:
         file.write_text(text)
-    found = threads.quota(str(file))
+    found = threads.cgroup_cpu_limit(str(file))
     assert found == expected
-    monkeypatch.setattr(threads, "quota", lambda: found)
+    monkeypatch.setattr(threads, "cgroup_cpu_limit", lambda: found)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
     assert threads.cores() == min(64, expected)
     before = threads._blas()
     monkeypatch.setattr(threads, "_blas", threads._blas.__wrapped__)  # as at the first call
     with before.limit(limits=2):
-        assert threads.count() == min(2, expected)
-        assert set(blas()) == {threads.count()}  # products of BLAS' own, too
+        assert threads.num_threads() == min(2, expected)
+        assert set(blas()) == {threads.num_threads()}  # products of BLAS' own, too
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "process_cpu_count", lambda: 5, raising=False)
     assert threads.cores() == min(5, expected)
@@ -107,13 +107,13 @@ def test_a_containers_limit_of_processor_time_limits_the_threads(text, expected,
     (127, 10**5, 1, 1), (0, 3, 4, 1)])
 def test_stacks_have_products_of_a_million_multiplications_and_64_rows(M, K, N, expected):
     a = np.arange(M * K, dtype=np.float32).reshape(M, K)
-    assert threads.stacked(a, N).shape == (expected, M // expected, K)
-    assert np.shares_memory(a, threads.stacked(a, N)) == (M > 0)
+    assert threads.as_matmul_batch(a, N).shape == (expected, M // expected, K)
+    assert np.shares_memory(a, threads.as_matmul_batch(a, N)) == (M > 0)
 
 
 @given(st.integers(0, 50), st.integers(0, 60), st.integers(1, 5))
 def test_cuts_are_even_small_enough_and_a_share_for_each_worker(total, most, workers):
-    pieces = threads.cuts(total, most, workers)
+    pieces = threads.chunk_slices(total, most, workers)
     assert [k for piece in pieces for k in range(total)[piece]] == list(range(total))
     sizes = [piece.stop - piece.start for piece in pieces]
     assert all(1 <= size <= max(most, 1) for size in sizes)
@@ -127,8 +127,8 @@ def test_matmul_is_numpys_on_any_number_of_threads(M, K, N, workers, turned):
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(M, K)), rng.normal(size=(N, K)).T if turned else rng.normal(size=(K, N))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "count", lambda device="cpu": workers)
-        patch.setattr(threads, "SMALL", 0)
+        patch.setattr(threads, "num_threads", lambda: workers)
+        patch.setattr(threads, "MIN_PARALLEL_MULTIPLIES", 0)
         product = threads.matmul(a, b)
     assert_close(product, np.einsum("mk,kn->mn", a, b), rtol=1e-12)
 
@@ -137,7 +137,7 @@ def test_a_thread_has_its_own_workspace_and_keeps_it():
     mine = threads.workspace(100, np.float32)
     mine[:] = 1
     meet = threading.Barrier(2, timeout=20)
-    theirs = threads.share(lambda items: (meet.wait(), threads.workspace(
+    theirs = threads.parallel_map(lambda items: (meet.wait(), threads.workspace(
         100, np.float32).ctypes.data)[1], [1, 2], 2)
     assert len({mine.ctypes.data, *theirs}) == 3
     again = threads.workspace(40, np.float64)
@@ -161,19 +161,19 @@ def test_a_batch_of_no_photos_is_computed_in_a_fresh_process():
 
 
 def test_who_asks_meanwhile_is_told_the_count_of_before_so_that_cuts_stay_the_same():
-    before, told = threads.count(), []
+    before, told = threads.num_threads(), []
     start, go_on = threading.Event(), threading.Event()
 
     def work(items):
         start.set()
         go_on.wait(20)
-    sharing = threading.Thread(target=threads.share, args=(work, [1, 2], 2))
+    sharing = threading.Thread(target=threads.parallel_map, args=(work, [1, 2], 2))
     sharing.start()
     assert start.wait(20)
-    told.append(threads.count())
+    told.append(threads.num_threads())
     go_on.set()
     sharing.join(20)
-    assert told == [before] and threads.count() == before
+    assert told == [before] and threads.num_threads() == before
 
 
 RUN = """
@@ -197,9 +197,9 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt).start()
 try:
-    threads.share(work, [1, 2], 2)
+    threads.parallel_map(work, [1, 2], 2)
 except KeyboardInterrupt:
-    print(len(ended), blas() == before, threads.share(sum, [1, 2], 2))
+    print(len(ended), blas() == before, threads.parallel_map(sum, [1, 2], 2))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "2 True [1, 2]"
@@ -208,13 +208,13 @@ except KeyboardInterrupt:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
 def test_a_process_forked_while_others_share_computes_on():
     code = RUN + """
-thread = threading.Thread(target=threads.share, args=(work, [1, 2], 2))
+thread = threading.Thread(target=threads.parallel_map, args=(work, [1, 2], 2))
 thread.start()
 begun.wait(20)
 child = os.fork()
 if not child:
     signal.alarm(10)
-    print(threads.share(sum, [1, 2], 2), blas() == before, flush=True)
+    print(threads.parallel_map(sum, [1, 2], 2), blas() == before, flush=True)
     os._exit(0)
 _, status = os.waitpid(child, 0)
 thread.join()
@@ -230,7 +230,7 @@ def test_the_threads_are_as_many_as_were_needed_at_once():
 import threading
 from minicnn.ops.fast import threads
 for n in range(2, 8):
-    threads.share(list, list(range(n)), 8)
+    threads.parallel_map(list, list(range(n)), 8)
 print(sum(one.name.startswith("minicnn-compute") for one in threading.enumerate()))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,10 +9,10 @@ from numpy.polynomial import polynomial
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
-from minicnn import ops
-from minicnn.layers.conv2d import choose
-from minicnn.ops.devices import to_device
-from minicnn.ops.fast import threads, winograd
+from minicnn.ops import Window, to_device
+from minicnn.ops.algorithms import use_algorithm
+from minicnn.ops.fast import conv, im2col_blocks, threads, winograd
+from minicnn.ops.fast.winograd import conv2d_winograd
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(3, 14), st.integers(3, 14), st.integers(1, 6))
 PADS = st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2)
@@ -31,8 +31,8 @@ def by_torch(x, W, pads):
     return z.permute(0, 2, 3, 1).numpy()
 
 
-def computed(x, W, pads, finish=lambda z, filters: None):
-    return winograd.winograd(x, W, ops.Window((3, 3), (1, 1), pads), finish)
+def computed(x, W, pads, b=None, **options):
+    return conv2d_winograd(x, W, b, Window((3, 3), (1, 1), pads, x.shape[1:3]), **options)
 
 
 def test_the_matrices_multiply_polynomials():
@@ -62,28 +62,33 @@ def test_in_float32_it_errs_by_a_few_1e_5_of_the_largest_output(shape, F):
     assert 1e-7 < error < 3e-5
 
 
-def test_finish_sees_every_output_once_with_its_filters():
+def test_every_group_of_filters_gets_its_own_biases():
     x, W = drawn((2, 9, 7, 40), 70)
     b = np.arange(70.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "KERNEL_ELEMENTS", 36 * 40 * 20)  # four groups of filters
-        z = computed(x, W, ((1, 1), (1, 1)), lambda z, filters: np.add(z, b[filters], out=z))
-    assert_close(z, by_torch(x, W, ((1, 1), (1, 1))) + b, rtol=1e-12)
+        z = computed(x, W, ((1, 1), (1, 1)), b)
+        y = computed(x, W, ((1, 1), (1, 1)), b, relu=True)
+    expected = by_torch(x, W, ((1, 1), (1, 1))) + b
+    assert_close(z, expected, rtol=1e-12)
+    assert_close(y, np.maximum(expected, 0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("algorithm", ["im2col", "winograd"])
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 def test_threads_change_nothing_but_rounding_and_runs_are_the_same_to_the_bit(
         algorithm, workers, monkeypatch):
-    layer = mc.Conv2D(33, 3, padding="same", activation="relu", algorithm=algorithm)
+    layer = mc.Conv2D(33, 3, padding="same", activation="relu")
     mc.Sequential([layer], (13, 11, 32))
     x, dy = drawn((5, 13, 11, 32), 1)[0], drawn((5, 13, 11, 33), 1)[0]
 
     def results():
-        return [layer.forward(x), layer.backward(dy), layer.grads["W"].copy()]
+        with use_algorithm(algorithm):
+            return [layer.forward(x), layer.backward(dy), layer.grads["W"].copy()]
     expected = results()
-    monkeypatch.setattr(threads, "count", lambda device="cpu": workers)
-    monkeypatch.setitem(ops.BLOCK_ELEMENTS, "cpu", 9000)
+    for module in (conv, im2col_blocks, threads, winograd):
+        monkeypatch.setattr(module, "num_threads", lambda: workers)
+    monkeypatch.setattr(im2col_blocks, "BLOCK_ELEMENTS", 9000)
     monkeypatch.setattr(winograd, "BLOCK_ELEMENTS", 20000)
     once, again = results(), results()
     for a, b, c in zip(expected, once, again, strict=True):
@@ -103,35 +108,47 @@ def test_threads_change_nothing_but_rounding_and_runs_are_the_same_to_the_bit(
     ((1, 224, 224, 64), (5, 5, 64, 64), (1, 1), "im2col"),
     ((1, 56, 56, 64), (1, 1, 64, 64), (1, 1), "implicit_gemm")])
 def test_the_rule(x, W, strides, expected):
-    x, W = np.broadcast_to(np.float32(0), x), np.broadcast_to(np.float32(0), W)
-    pads = ops.padding_amounts("same", x.shape[1:3], W.shape[:2], strides)
-    assert choose(x, W, ops.Window(W.shape[:2], strides, pads)) == expected
-
-
-def test_on_the_kernels_it_is_refused():
-    layer = mc.Conv2D(2, 3, algorithm="winograd")
-    mc.Sequential([layer], (5, 5, 3))
-    layer.to("cuda-sim")
-    with assert_refused("winograd", "cuda-sim", "auto"):
-        layer.forward(to_device(np.zeros((1, 5, 5, 3), np.float32), "cuda-sim"))
+    window = Window.on_image(x[1:3], W[:2], strides, "same")
+    assert conv.select_algorithm(x[0], *W[2:], window) == expected
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", (2, 1)])
 def test_training_with_it_has_pytorchs_gradients(padding):
-    layer = mc.Conv2D(4, 3, padding=padding, algorithm="winograd")
+    layer = mc.Conv2D(4, 3, padding=padding)
     mc.Sequential([layer], (9, 10, 3))
     x, W = drawn((2, 9, 10, 3), 4)
     layer.params["W"] = W
-    pads = layer.windows(x.shape).pads
-    y = layer.forward(x)
+    pads = layer.window(x.shape).pads
+    with use_algorithm("winograd"):
+        y = layer.forward(x)
     dy = np.random.default_rng(1).normal(size=y.shape)
     leaf, kernel = (torch.tensor(a, requires_grad=True) for a in (x, W))
     (top, bottom), (left, right) = pads
     padded = torch.nn.functional.pad(leaf.permute(0, 3, 1, 2), (left, right, top, bottom))
     torch.nn.functional.conv2d(padded, kernel.permute(3, 2, 0, 1)).permute(0, 2, 3, 1).backward(
         torch.tensor(dy))
-    assert_close(layer.backward(dy), leaf.grad.numpy(), rtol=1e-11)
+    with use_algorithm("winograd"):
+        assert_close(layer.backward(dy), leaf.grad.numpy(), rtol=1e-11)
     assert_close(layer.grads["W"], kernel.grad.numpy(), rtol=1e-11)
+
+
+@pytest.mark.parametrize("device, arguments, words", [
+    ("cpu", dict(strides=2), ["'winograd'", "(2, 2)"]),
+    ("cpu", dict(kernel_size=(3, 1)), ["'winograd'", "(3, 1)"]),
+    ("cuda-sim", {}, ["'winograd'", "GPU", "implicit_gemm"])])
+def test_what_it_cannot_compute_is_refused(device, arguments, words):
+    layer = mc.Conv2D(**{"filters": 2, "kernel_size": 3, **arguments})
+    mc.Sequential([layer], (5, 5, 3)).to(device)
+    x = to_device(np.zeros((1, 5, 5, 3), np.float32), device)
+    with use_algorithm("winograd"), assert_refused("use_algorithm", *words):
+        layer.forward(x)
+    assert layer.forward(x).shape[0] == 1  # outside of the block it is selected again
+
+
+def test_an_algorithm_that_does_not_exist_is_refused():
+    with assert_refused("use_algorithm", "'fft'", "implicit_gemm", "winograd"):
+        with use_algorithm("fft"):
+            pass
 
 
 @given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 60, 1 << 14]))
@@ -140,12 +157,10 @@ def test_with_pool_it_gives_the_largest_of_each_2_by_2_to_the_last_bit(shape, F,
     x = np.round(x)  # equal maxima, too
     b = np.arange(-3, F - 3, dtype=np.float32)
 
-    def finish(z, filters):
-        ops.bias_relu(z, b[filters])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "BLOCK_ELEMENTS", block)
-        z = computed(x, W, pads, finish)
-        pooled = winograd.winograd(x, W, ops.Window((3, 3), (1, 1), pads), finish, pool=True)
+        z = computed(x, W, pads, b, relu=True)
+        pooled = computed(x, W, pads, b, relu=True, pool=True)
     N, OH, OW, _ = z.shape
     z = z[:, :OH // 2 * 2, :OW // 2 * 2].reshape(N, OH // 2, 2, OW // 2, 2, F)
     assert_same(pooled, z.max(axis=(2, 4)))

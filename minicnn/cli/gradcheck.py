@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import ArgumentError, FileError, MiniCNNError, whole
 from ..gradcheck import Gradcheck
+from ..ops import BACKENDS, use
 from ..selfcheck import check_all, check_user_layer, hints_for, is_loss
 
 
@@ -19,6 +20,9 @@ def add(command: Callable) -> None:
     p.add_argument("layer", nargs="?", metavar="FILE.py:ClassName",
                    help="a layer of your own, or a loss with forward(y, t) and backward(); "
                         "without it, all of minicnn's are checked")
+    p.add_argument("--backend", choices=BACKENDS, default="reference",
+                   help="which of minicnn's operations are checked on the processor: the "
+                        "reference, a formula a line, or the fast ones (default: reference)")
     option("--shape", shape, None, "N,H,W,C",
            "of the random x for your layer (default: 2,6,7,3; for a loss 4,5)")
     option("--seed", int, 0, "N", "of the random numbers")
@@ -30,8 +34,9 @@ def gradcheck_command(args: argparse.Namespace) -> int:
         raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
                             "minicnn's layers are checked on shapes of their own.")
     whole(args.seed, "--seed", least=0)
-    results, said = (check_user_class(args) if args.layer
-                     else (check_all(args.seed, args.device), []))
+    with use(args.backend if args.device == "cpu" else "fast"):
+        results, said = (check_user_class(args) if args.layer
+                         else (check_all(args.seed, args.device), []))
     print(f"{'layer':<34} {'gradient':<16} {'shape':<16} {'checked':<14} {'error':>8}")
     for result in results:
         print(result)

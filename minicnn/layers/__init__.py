@@ -6,4 +6,4 @@ from .conv2d import Conv2D
 from .dense import Dense
 from .dropout import Dropout
 from .flatten import Flatten
-from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Pool2D

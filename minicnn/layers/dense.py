@@ -2,59 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from ..errors import ShapeError, whole
-from ..ops.fast import threads
-from .affine import Affine
+from ..errors import whole
+from ..ops import ops_for
+from . import checks
+from .activations import ActivatedLayer
 
 
-class Dense(Affine):
+class Dense(ActivatedLayer):
     """Every output sees every input.
 
     Shapes:  x (N, D) -> y (N, units), W (D, units), b (units,)
-    Forward: Z = X @ W + b
+    Forward: y = activation(Z), Z = X @ W + b
     Cost:    2·N·D·units flops
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     """
 
     arguments = ("units", "activation", "kernel_initializer")
-    window = None  # sees all of x
 
     def __init__(self, units: int, activation: str | None = None,
                  kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
         super().__init__(activation, kernel_initializer, name)
         self.units = whole(units, f"{self.name}, units")
 
-    def linear_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def window(self, shape: tuple[int, ...]) -> None:
+        """None: every output looks at all of x."""
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(D,) -> (units,)."""
-        if len(input_shape) != 1:
-            raise ShapeError(f"{self.name}: expected x of shape (N, D), received "
-                             f"{('N', *input_shape)}. Put Flatten() or GlobalAveragePool2D() "
-                             f"before it.")
-        W = self.params.get("W")
-        if W is not None and input_shape[0] != W.shape[0]:
-            raise ShapeError(f"{self.name}: expected {W.shape[0]} inputs (W is {W.shape}), "
-                             f"received x of shape {('N', *input_shape)}. Was the image size "
-                             f"changed?")
-        return (self.units,)
+        checks.check_rows(self, input_shape)
+        return self.activated_shape((self.units,))
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """W (D, units), b (units,)."""
         return {"W": (input_shape[0], self.units), "b": (self.units,)}
 
-    def linear(self, x: np.ndarray, finish: Callable[[np.ndarray, slice], None]) -> np.ndarray:
-        """x (N, D) -> x @ W (N, units), finished."""
-        z = threads.matmul(x, self.weight(x.dtype))  # (N, D)·(D, units)
-        finish(z, slice(None))
-        return z
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x (N, D) -> y (N, units) = activation(X @ W + b)."""
+        self.check_input(x)
+        z = ops_for(x).dense(x, self.param("W", x), self.param("b", x), relu=self.fused_relu)
+        self.cache = x if keep else None
+        return self.activation_forward(z, training, keep)
 
-    def weight_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
-        """Derivation: dL = <dZ, X @ dW + db>, hence dW = Xᵀ @ dZ (D, units)."""
-        return threads.matmul(x.T, dz)
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """dy (N, units) -> dx (N, D); dW and db unless frozen.
 
-    def input_gradient(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
-        """Derivation: dL = <dZ, dX @ W>, hence dX = dZ @ Wᵀ (N, D)."""
-        return threads.matmul(dz, self.weight(x.dtype).T)
+        Derivation: dL = <dZ, X @ dW + dX @ W + db>, hence dW = Xᵀ @ dZ, dX = dZ @ Wᵀ, and db = Σ dZ
+                    over the rows, to each of which b was added.
+        """
+        x = self.read_cache()
+        dz = self.activation_backward(dy)
+        if self.trainable:
+            ops = ops_for(x, dz)
+            self.grads["W"] = ops.dense_weight_grad(x, dz)
+            self.grads["b"] = ops.bias_grad(dz)
+        return self.input_gradient(dz) if self.needs_dx else None
+
+    def input_gradient(self, dz: np.ndarray) -> np.ndarray:
+        """dz (N, units) -> dx (N, D)."""
+        return ops_for(dz).dense_input_grad(dz, self.param("W", dz))

@@ -16,10 +16,10 @@ class Flatten(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, …) -> y (N, D)."""
-        self.check(x)
+        self.check_input(x)
         self.cache = x.shape if keep else None
         return x.reshape(len(x), *self.output_shape(x.shape[1:]))  # (N, D)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: the same numbers in another shape, and so are their gradients."""
-        return dy.reshape(self.kept())  # (N, H, Wd, C)
+        return dy.reshape(self.read_cache())  # (N, H, Wd, C)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import ops
-from ..errors import ArgumentError, pair
-from ..ops import xp_of
+from ..errors import pair
+from ..ops import Window, array_module, ops_for
+from . import checks
 from .base import Layer
-from .windowed import Windowed, check_images
 
 
-class Pool2D(Windowed, Layer):
+class Pool2D(Layer):
     """What MaxPool2D and AveragePool2D share: the windows.
 
     Shapes:  x (N, H, Wd, C) -> y (N, OH, OW, C)
-    strides: pool_size where None. padding: "valid", "same" as Keras places it, an int or a pair,
+    strides: pool_size if None. padding: "valid", "same" as Keras places it, an int or a pair,
              smaller than the window.
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     """
+
     arguments = ("pool_size", "strides", "padding")
 
     def __init__(self, pool_size: int | tuple[int, int] = 2,
@@ -27,16 +27,19 @@ class Pool2D(Windowed, Layer):
         super().__init__(name)
         self.pool_size = pair(pool_size, f"{self.name}, pool_size")
         self.strides = self.pool_size if strides is None else pair(strides, f"{self.name}, strides")
-        self.set_windows(self.pool_size, self.strides, padding)
-        if not isinstance(self.padding, str) and not (
-                self.padding[0] < self.pool_size[0] and self.padding[1] < self.pool_size[1]):
-            raise ArgumentError(f"{self.name}: expected padding smaller than the window "
-                                f"{self.pool_size}, received {padding}: a window of padding only "
-                                f"has nothing to pool.")
+        self.padding = checks.as_padding(self.name, padding)
+        checks.check_pool_padding(self.name, self.padding, self.pool_size)
+
+    def window(self, shape: tuple[int, ...]) -> Window:
+        """Where the windows lie on an x of `shape` ((N,) H, Wd, C)."""
+        return Window.on_image(shape[-3:-1], self.pool_size, self.strides, self.padding)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, C)."""
-        return (*self.windows_shape(input_shape), input_shape[2])
+        checks.check_images(self.name, input_shape)
+        OH, OW = self.window(input_shape).output_size
+        checks.check_output_size(self, input_shape, self.pool_size, (OH, OW))
+        return OH, OW, input_shape[2]
 
 
 class MaxPool2D(Pool2D):
@@ -49,16 +52,17 @@ class MaxPool2D(Pool2D):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
-        self.check(x)
-        y, switches = ops.max_pool(x, self.windows(x.shape), with_switches=keep)
+        self.check_input(x)
+        y, switches = ops_for(x).max_pool2d(x, self.window(x.shape), with_switches=keep)
         self.cache = (x.shape, switches) if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: y = x at the switch, so ∂y/∂x is 1 there and 0 elsewhere; dx collects dy at
         the switches, summed where windows overlap."""
-        shape, switches = self.kept()
-        return ops.unpool(dy, switches, shape, self.windows(shape))
+        input_shape, switches = self.read_cache()
+        ops = ops_for(dy, switches)
+        return ops.max_unpool2d(dy, switches, input_shape, self.window(input_shape))
 
 
 class AveragePool2D(Pool2D):
@@ -66,35 +70,36 @@ class AveragePool2D(Pool2D):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
-        self.check(x)
+        self.check_input(x)
         self.cache = x.shape if keep else None
-        return ops.average_pool(x, self.windows(x.shape))
+        return ops_for(x).average_pool2d(x, self.window(x.shape))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: y = Σ_window x / count, so every pixel of the window receives dy / count."""
-        shape = self.kept()
-        return ops.average_pool_backward(dy, shape, self.windows(shape))
+        input_shape = self.read_cache()
+        return ops_for(dy).average_pool2d_grad(dy, input_shape, self.window(input_shape))
 
 
 class GlobalAveragePool2D(Layer):
     """y = the mean of each channel: x (N, H, Wd, C) -> y (N, C). Source: Lin et al. 2014."""
 
-    window = None  # sees all of x
+    def window(self, shape: tuple[int, ...]) -> None:
+        """None: every output looks at all of x."""
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (C,)."""
-        check_images(self.name, input_shape)
+        checks.check_images(self.name, input_shape)
         return (input_shape[2],)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, C)."""
-        self.check(x)
+        self.check_input(x)
         self.cache = x.shape if keep else None
         return x.mean(axis=(1, 2))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Derivation: y = Σ_{i,j} x / (H·Wd), so every pixel receives dy / (H·Wd)."""
-        N, H, Wd, C = self.kept()
-        dx = xp_of(dy).empty((N, H, Wd, C), dy.dtype)
+        N, H, Wd, C = self.read_cache()
+        dx = array_module(dy).empty((N, H, Wd, C), dy.dtype)
         dx[...] = (dy / (H * Wd))[:, None, None, :]  # (N, 1, 1, C)
         return dx

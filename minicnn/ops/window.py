@@ -1,4 +1,4 @@
-"""Geometry of sliding windows: how much to pad, and how many windows fit.
+"""Sliding windows over images: how much to pad, how many fit, and what each of them sees.
 
 Along one axis of size H with kernel K and stride s, window i covers the positions
 i·s − before … i·s − before + K − 1 of the image; outside there is padding. Hence
@@ -7,7 +7,6 @@ OH = (H + before + after − K) // s + 1.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,57 +15,72 @@ Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 
 
 class Window(NamedTuple):
-    """Where the windows lie: kernel (KH, KW), strides (SH, SW), padding on each side."""
+    """Where the windows of a convolution or pooling lie on images of one size."""
 
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    pads: Pads = ((0, 0), (0, 0))
+    kernel: tuple[int, int]   # KH, KW
+    strides: tuple[int, int]  # SH, SW
+    pads: Pads                # pixels added on each side
+    size: tuple[int, int]     # H, Wd of the image without padding
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(OH, OW) for images of `size`; not positive where no window fits."""
-        OH, OW = ((H + before + after - K) // s + 1 for H, K, s, (before, after)
-                  in zip(size, self.kernel, self.strides, self.pads, strict=True))
-        return OH, OW
+    @classmethod
+    def on_image(cls, size: tuple[int, int], kernel: tuple[int, int], strides: tuple[int, int],
+                 padding: str | tuple[int, int] = "valid") -> Window:
+        """The windows of a layer with these arguments on an image of `size` (H, Wd)."""
+        return cls(kernel, strides, padding_amounts(padding, size, kernel, strides), size)
 
-    def geometry(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """What the kernels take: H, Wd, C, OH, OW, KH, KW, SH, SW, top, left."""
-        top_left = self.pads[0][0], self.pads[1][0]
-        return (*shape[1:], *self.output_size(shape[1:3]), *self.kernel, *self.strides, *top_left)
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(OH, OW), how many windows fit below and beside each other; below 1 if none does."""
+        (KH, KW), (SH, SW), ((top, bottom), (left, right)), (H, Wd) = self
+        return (H + top + bottom - KH) // SH + 1, (Wd + left + right - KW) // SW + 1
+
+    @property
+    def switch_dtype(self) -> type[np.integer]:
+        """The integers that number the places of a window: p·KW + q."""
+        return np.uint8 if self.kernel[0] * self.kernel[1] <= 256 else np.int32
 
 
 def padding_amounts(padding: str | tuple[int, int], size: tuple[int, int],
                     kernel: tuple[int, int], strides: tuple[int, int]) -> Pads:
-    """Zeros to add on each side of an image of `size`.
+    """Pixels to add on each side of an image of `size`.
 
     "valid": none. (a, b): a above and below, b left and right. "same", as Keras computes it:
     enough for OH = ceil(H / s), the odd one going below and to the right.
     """
     if padding == "valid":
         return (0, 0), (0, 0)
-    if padding != "same":
-        return (padding[0],) * 2, (padding[1],) * 2
+    if not isinstance(padding, str):
+        a, b = padding
+        return (a, a), (b, b)
     amounts = []
     for H, K, s in zip(size, kernel, strides, strict=True):
-        total = max((-(-H // s) - 1) * s + K - H, 0)  # −(−H // s) is ceil(H / s)
+        OH = -(-H // s)  # ceil(H / s)
+        total = max((OH - 1) * s + K - H, 0)
         amounts.append((total // 2, total - total // 2))
     return amounts[0], amounts[1]
 
 
-def pad(x: np.ndarray, pads: Pads, value: float = 0.0, out: np.ndarray | None = None) -> np.ndarray:
-    """x (N, H, Wd, C) with `value` around it, in the memory of `out` (1-D) where given; x itself
-    where nothing is to be added."""
+def pad(x: np.ndarray, pads: Pads, value: float = 0.0) -> np.ndarray:
+    """x (N, H, Wd, C) with `value` around it; x itself if nothing is to be added."""
     if pads == ((0, 0), (0, 0)):
         return x
     (top, bottom), (left, right) = pads
     N, H, Wd, C = x.shape
-    shape = N, H + top + bottom, Wd + left + right, C
-    out = np.empty(shape, x.dtype) if out is None else out[:math.prod(shape)].reshape(shape)
-    out[...] = value
-    crop(out, pads)[...] = x
-    return out
+    padded = np.full((N, top + H + bottom, left + Wd + right, C), value, x.dtype)
+    crop(padded, pads)[...] = x
+    return padded
 
 
 def crop(x: np.ndarray, pads: Pads) -> np.ndarray:
     """A view of x without its padding: the adjoint of zero padding."""
     (top, bottom), (left, right) = pads
     return x[:, top:x.shape[1] - bottom, left:x.shape[2] - right]
+
+
+def offset_view(x: np.ndarray, p: int, q: int, window: Window) -> np.ndarray:
+    """What stands at place (p, q) of every window: x[:, i·SH + p, j·SW + q], (N, OH, OW, C).
+
+    x is padded already. A view: what is written to it is written to x.
+    """
+    (OH, OW), (SH, SW) = window.output_size, window.strides
+    return x[:, p:p + SH * OH:SH, q:q + SW * OW:SW]

@@ -10,7 +10,7 @@ from ..errors import NotFiniteError
 from ..layers import Dropout
 from ..losses import Loss
 from ..model import Sequential
-from ..ops import xp_of
+from ..ops import array_module
 
 
 def all_finite(network: Sequential, loss: float, what: str) -> bool:
@@ -43,7 +43,7 @@ def _first(network: Sequential, x: np.ndarray, t: np.ndarray | None, loss: Loss 
             if not finite(p):
                 return f"{key} of {layer.name}"
         if training and isinstance(layer, Dropout):
-            x = x * layer.kept()  # what it left, not what it would leave now
+            x = x * layer.read_cache()  # what it left, not what it would leave now
         else:
             x = layer.forward(x)
         if not finite(x):
@@ -67,4 +67,4 @@ def _first(network: Sequential, x: np.ndarray, t: np.ndarray | None, loss: Loss 
 
 def finite(x: Any) -> bool:
     """One pass; a second one only where the sum is not finite, as it may be of finite numbers."""
-    return bool(np.isfinite(x.sum())) or bool(xp_of(x).isfinite(x).all())
+    return bool(np.isfinite(x.sum())) or bool(array_module(x).isfinite(x).all())

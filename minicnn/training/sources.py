@@ -15,7 +15,7 @@ from ..errors import ArgumentError, ShapeError
 from ..files import reserved
 from ..losses import CategoricalCrossEntropy, Loss
 from ..model import Sequential
-from ..ops import find_cupy, to_cpu, to_device
+from ..ops import module_of, to_cpu, to_device
 from .finite import finite, not_finite
 
 Data = Dataset | tuple[np.ndarray, np.ndarray]  # photos with labels, or (x, targets)
@@ -165,7 +165,7 @@ def copy_ahead(batches: Iterable[tuple], device: str) -> Iterator[tuple]:
         for x, *rest in batches:
             yield to_device(x, device), *rest
         return
-    cupy = find_cupy()
+    cupy = module_of("cuda")
     import cupyx
 
     stream = cupy.cuda.Stream(non_blocking=True)

@@ -21,8 +21,7 @@ import numpy as np
 
 from .. import drawing
 from ..errors import ArgumentError
-from ..layers import ReLU
-from ..layers.affine import Affine
+from ..layers import Conv2D, Dense, ReLU
 from ..model import Sequential
 from ..ops import to_cpu
 from .photos import Photos, Progress, bounded, photo_batches, silent
@@ -90,7 +89,7 @@ def activity(model: Sequential, photos: Photos, *, batch_size: int | None = None
     """
     layers = copies(model.layers)
     followers = [*layers[1:], None]
-    counted = [isinstance(one, ReLU) or isinstance(one, Affine) and not (
+    counted = [isinstance(one, ReLU) or isinstance(one, (Conv2D, Dense)) and not (
         one.activation is None and isinstance(after, ReLU))
         for one, after in zip(layers, followers, strict=True)]
     names = [one.name for one, counts in zip(layers, counted, strict=True) if counts]

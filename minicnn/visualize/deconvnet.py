@@ -96,11 +96,13 @@ def receptive_box(model: Sequential, layer: str, position: tuple[int, int]
     spans = [(position[0], position[0]), (position[1], position[1])]
     for at in range(place, -1, -1):
         one, shape = model.layers[at], shapes[at]
-        if one.window is None:
+        if len(shape) != 3:
+            continue
+        window = one.window(shape)
+        if window is None:
             spans = [(0, shape[0] - 1), (0, shape[1] - 1)]
-        elif hasattr(one, "windows"):
-            window = one.windows(shape)
+        else:
             spans = [(max(a * s - pads[0], 0), min(b * s - pads[0] + K - 1, size - 1))
-                     for (a, b), K, s, pads, size in zip(spans, *window, shape[:2], strict=True)]
+                     for (a, b), K, s, pads, size in zip(spans, *window, strict=True)]
     (top, bottom), (left, right) = spans
     return top, left, bottom + 1, right + 1

@@ -25,7 +25,7 @@ import numpy as np
 from .. import drawing
 from ..data import Dataset, sample
 from ..errors import ArgumentError, is_whole, whole
-from ..layers.windowed import Windowed
+from ..layers import Conv2D, Pool2D
 from ..models import SmallCNN, loss_for
 from ..optimizers import Adam
 from ..training import Callback, fit
@@ -124,7 +124,7 @@ def evolution(train: Dataset | None = None, *,
     rng = np.random.default_rng(seed)
     units = np.sort(rng.permutation(shape[-1])[:whole(maps, "evolution, maps")])
     some = cut_to_size(model, train.subset(np.sort(rng.permutation(len(train))[:200])))
-    layers = [one.name for one in model.layers if one.params or isinstance(one, Windowed)]
+    layers = [one.name for one in model.layers if one.params or isinstance(one, (Conv2D, Pool2D))]
     found, steps, accuracy, before = [], [], [], {}
 
     def look(epoch: int, logs: dict[str, float]) -> None:

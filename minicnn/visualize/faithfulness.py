@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import drawing, ops
+from .. import drawing
 from ..errors import ArgumentError, whole
 from ..layers import Sigmoid
 from ..model import Sequential
-from ..ops import to_cpu
+from ..ops import ops_for, to_cpu
 from .attribution import Attribution
 from .photos import Photos, Progress, as_dataset, bounded, silent
 from .results import Result
@@ -179,6 +179,7 @@ def probabilities(model: Sequential, score: Score, pixels: np.ndarray, batch_siz
     found = []
     for k in range(0, len(pixels), batch_size):
         z = run(score.layers, model.to_input(pixels[k:k + batch_size]))  # (n, K)
+        ops = ops_for(z)
         p = ops.sigmoid(score.values(z)) if one else ops.softmax(z)[:, score.unit]
         found.append(to_cpu(p).astype(np.float64))
     return np.concatenate(found)

@@ -29,8 +29,7 @@ import numpy as np
 
 from .. import drawing
 from ..errors import ArgumentError
-from ..layers.affine import Affine
-from ..layers.windowed import Windowed
+from ..layers import Conv2D
 from ..model import Sequential
 from ..ops import to_cpu
 from .photos import Photos, Progress, bounded, photo_batches, silent
@@ -130,7 +129,7 @@ def first_layer(model: Sequential, photos: Photos | None = None, *, batch_size: 
     """
     maps_layer(model)  # or a sentence: there are none
     places = [at for at, one in enumerate(model.layers)
-              if isinstance(one, Affine) and isinstance(one, Windowed)][:2]
+              if isinstance(one, Conv2D)][:2]
     names = [model.layers[at].name for at in places]
     W = to_cpu(model.layers[places[0]].params["W"])  # (KH, KW, C, F)
     if not np.isfinite(W).all():

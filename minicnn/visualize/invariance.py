@@ -28,7 +28,7 @@ from .. import data as builtin
 from .. import drawing
 from ..data import Dataset
 from ..errors import ArgumentError
-from ..layers import Dense, Sigmoid, Softmax
+from ..layers import Conv2D, Dense, Sigmoid, Softmax
 from ..model import Sequential
 from ..ops import to_cpu
 from ..training import class_probabilities
@@ -170,8 +170,7 @@ def invariance(model: Sequential, photos: Photos | None = None, target: Asked = 
 def low_and_high(model: Sequential) -> list[str]:
     """The first convolution, and the last layer before the head."""
     maps_layer(model)  # or a sentence: no convolution
-    first = next(layer.name for layer in model.layers if hasattr(layer, "windows")
-                 and "W" in layer.params)
+    first = next(layer.name for layer in model.layers if isinstance(layer, Conv2D))
     dense = [k for k, layer in enumerate(model.layers) if isinstance(layer, Dense)]
     high = model.layers[dense[-1] - 1 if dense and has_classes(model) else -1].name
     return [first, high] if first != high else [first]

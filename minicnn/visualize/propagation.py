@@ -16,8 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ArgumentError
-from ..layers import Layer, ReLU
-from ..layers.affine import Affine
+from ..layers import Conv2D, Dense, Layer, ReLU
 from .targets import Score, run
 
 RULES = ("gradient", "deconvnet", "guided")
@@ -38,13 +37,13 @@ def backward(layers: list[Layer], dy: np.ndarray, rule: str = "gradient") -> np.
     for layer in reversed(layers):
         if isinstance(layer, ReLU):
             dy = through_relu(dy, layer, rule)
-        elif isinstance(layer, Affine):
+        elif isinstance(layer, (Conv2D, Dense)):
             inner = layer.activation
             if isinstance(inner, ReLU):
                 dy = through_relu(dy, inner, rule)
             elif inner is not None:
                 dy = inner.backward(dy)
-            dy = layer.input_gradient(layer.kept(), dy)
+            dy = layer.input_gradient(dy)
         else:
             dy = layer.backward(dy)
     return dy

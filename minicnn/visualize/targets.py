@@ -20,9 +20,7 @@ import numpy as np
 
 from ..data import resize_and_crop
 from ..errors import ArgumentError, is_whole
-from ..layers import Dense, Dropout, Layer, ReLU, Sigmoid, Softmax
-from ..layers.affine import Affine
-from ..layers.windowed import Windowed
+from ..layers import Conv2D, Dense, Dropout, Layer, Pool2D, ReLU, Sigmoid, Softmax
 from ..model import Sequential
 from ..ops import to_cpu, to_device
 
@@ -56,7 +54,7 @@ def layer_index(model: Sequential, name: str | None = None) -> int:
 def maps_layer(model: Sequential) -> str:
     """The last convolution; raises where the network has none."""
     found = [maps_of(model, place) for place, layer in enumerate(model.layers)
-             if isinstance(layer, Affine) and isinstance(layer, Windowed)]
+             if isinstance(layer, Conv2D)]
     if not found:
         raise ArgumentError(f"{model.name}: expected a network with a convolution, found "
                             f"{', '.join(type(layer).__name__ for layer in model.layers)}. "
@@ -76,11 +74,10 @@ def chosen_layers(model: Sequential, layers: Sequence[str] | None = None) -> lis
     if layers is None:
         found, conv = [], None
         for place, layer in enumerate(model.layers):
-            if isinstance(layer, Windowed):
-                if isinstance(layer, Affine):
-                    conv = maps_of(model, place)
-                elif conv is not None:
-                    found.append(conv)
+            if isinstance(layer, Conv2D):
+                conv = maps_of(model, place)
+            elif isinstance(layer, Pool2D) and conv is not None:
+                found.append(conv)
         found = list(dict.fromkeys([*found, maps_layer(model)]))
         places = np.linspace(0, len(found) - 1, min(5, len(found))).round().astype(int)
         return [found[place] for place in places]

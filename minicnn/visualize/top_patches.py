@@ -233,10 +233,11 @@ def _geometry(model: Sequential, stop: int, field: tuple[int, int] | None
     if field is None:
         return jump, offset, size
     for one, shape in zip(model.layers[:stop], model.shapes(), strict=False):
-        if hasattr(one, "windows"):
-            _, strides, pads = one.windows(shape)
-            offset += jump * [pads[0][0], pads[1][0]]
-            jump = jump * strides
+        window = one.window(shape)
+        if window is not None:
+            (top, _), (left, _) = window.pads
+            offset += jump * [top, left]
+            jump = jump * window.strides
     left_out = np.maximum(size - (np.array(field) + jump - 1), 0)
     return jump, offset, size - left_out // jump * jump
 

@@ -139,7 +139,7 @@ class _Graph:
         params = {key: np.asarray(to_cpu(p), np.float32) for key, p in layer.params.items()}
         if kind in (Conv2D, MaxPool2D, AveragePool2D):
             self.channels(FIRST)
-            window = layer.windows(shape)
+            window = layer.window(shape)
             (top, bottom), (left, right) = window.pads
             where = {"kernel_shape": window.kernel, "strides": window.strides,
                      "pads": (top, left, bottom, right)}

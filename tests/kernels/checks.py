@@ -1,4 +1,4 @@
-"""Every kernel, launched in the simulator by the very functions of minicnn.ops, against formulas in
+"""Every kernel, launched in the simulator by the functions of minicnn.ops.cuda, against formulas in
 float64 that know nothing of it.
 
     python tests/kernels/checks.py [--kernels FOLDER] [NAME …]     all kernels, or those named
@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import reference  # noqa: E402
 
-from minicnn import ops  # noqa: E402
-from minicnn.ops.cuda import launch, simulator  # noqa: E402
-from minicnn.ops.devices import to_cpu, to_device  # noqa: E402
+from minicnn.ops import Window, cuda, to_cpu, to_device  # noqa: E402
+from minicnn.ops.cuda import conv, elementwise, launch, simulator  # noqa: E402
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest number expected
 OPS = [module for name, module in sorted(sys.modules.items())
-       if name.startswith("minicnn.ops.") and getattr(module, "launch", 0) is launch.launch]
+       if name.startswith("minicnn.ops.cuda.") and module is not launch
+       and getattr(module, "launch", 0) is launch.launch]
 
 
 # Comparing, launching, drawing
@@ -73,37 +73,37 @@ def sizes(large):
 def windows(rng, large, pooling=False):
     """Shapes of x and windows over it: rectangular, off the middle, apart, overlapping, over one
     pixel, and (but for pooling) wholly in the padding."""
-    Window = ops.Window
     if large:
-        yield (2, 3, 140, 8), Window((2, 3), (1, 2), ((1, 0), (0, 2)))  # rows of over 512 elements
-        yield (1, 18, 19, 2), Window((16, 16), (2, 3), ((5, 3), (2, 7)))  # 256 places: a byte
-        yield (1, 20, 21, 2), Window((17, 16), (3, 2), ((3, 6), (7, 1)))  # 272: an int
+        # rows of over 512 elements; windows of 256 places, a byte; of 272, an int
+        yield (2, 3, 140, 8), Window((2, 3), (1, 2), ((1, 0), (0, 2)), (3, 140))
+        yield (1, 18, 19, 2), Window((16, 16), (2, 3), ((5, 3), (2, 7)), (18, 19))
+        yield (1, 20, 21, 2), Window((17, 16), (3, 2), ((3, 6), (7, 1)), (20, 21))
         return
-    yield (1, 1, 1, 1), Window((1, 1), (1, 1))
-    yield (2, 5, 7, 3), Window((3, 2), (2, 3), ((1, 2), (0, 1)))
-    yield (1, 8, 9, 1), Window((2, 3), (3, 4), ((0, 1), (2, 0)))
-    yield (3, 4, 3, 2), Window((4, 3), (1, 1), ((3, 1), (1, 2)))
-    yield (2, 6, 5, 2), Window((2, 2), (2, 2))
+    yield (1, 1, 1, 1), Window((1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    yield (2, 5, 7, 3), Window((3, 2), (2, 3), ((1, 2), (0, 1)), (5, 7))
+    yield (1, 8, 9, 1), Window((2, 3), (3, 4), ((0, 1), (2, 0)), (8, 9))
+    yield (3, 4, 3, 2), Window((4, 3), (1, 1), ((3, 1), (1, 2)), (4, 3))
+    yield (2, 6, 5, 2), Window((2, 2), (2, 2), ((0, 0), (0, 0)), (6, 5))
     if not pooling:
-        yield (2, 3, 4, 2), Window((2, 2), (1, 3), ((3, 2), (4, 5)))
+        yield (2, 3, 4, 2), Window((2, 2), (1, 3), ((3, 2), (4, 5)), (3, 4))
     for _ in range(4):
         kernel, strides = rng.integers(1, 5, 2), rng.integers(1, 4, 2)
         pads = rng.integers(0, kernel[:, None] if pooling else 4, (2, 2))
         H, Wd = np.maximum(kernel - pads.sum(1), 1) + rng.integers(0, 5, 2)
         yield ((int(rng.integers(1, 4)), int(H), int(Wd), int(rng.integers(1, 4))),
                Window(*(tuple(map(int, v)) for v in (kernel, strides)),
-                      tuple(tuple(map(int, v)) for v in pads)))
+                      tuple(tuple(map(int, v)) for v in pads), (int(H), int(Wd))))
 
 
 def output(shape, window, *last):
     """The shape (N, OH, OW, …) of what the windows give."""
-    return (*reference.output_shape(shape, *window)[:3], *last)
+    return (*reference.output_shape(shape, *window[:3])[:3], *last)
 
 
 def covered(n, i, j, shape, window):
     """The places (k, (n, h, w)) of a window that are pixels, in the order k = p·KW + q."""
     for k, (p, q) in enumerate(np.ndindex(window.kernel)):
-        h, w = reference.seen(i, j, p, q, *window[1:])
+        h, w = reference.seen(i, j, p, q, *window[1:3])
         if 0 <= h < shape[1] and 0 <= w < shape[2]:
             yield k, (n, h, w)
 
@@ -111,15 +111,22 @@ def covered(n, i, j, shape, window):
 # Windows
 
 
+def im2col(x, window, first, count):
+    """The columns of these output rows, (count, OW, KH, KW, C)."""
+    shape = count, window.output_size[1], *window.kernel, x.shape[3]
+    out = sim(np.zeros(math.prod(shape), x.dtype))
+    return conv.im2col_block(sim(x), window, first, count, out).reshape(shape)
+
+
 def check_im2col(dtype, rng, large):
     for shape, window in windows(rng, large):
         x = normal(dtype, rng, *shape)
-        expected = reference.im2col(x, *window)
+        expected = reference.im2col(x, *window[:3])
         rows = expected.reshape(-1, *expected.shape[2:])
         start = int(rng.integers(0, len(rows)))
         stop = int(rng.integers(start, len(rows))) + 1
-        agree(ops.im2col(sim(x), window), rows)
-        agree(ops.im2col(sim(x), window, slice(start, stop)), rows[start:stop])
+        agree(im2col(x, window, 0, len(rows)), rows)
+        agree(im2col(x, window, start, stop - start), rows[start:stop])
 
 
 def check_col2im(dtype, rng, large):
@@ -131,11 +138,14 @@ def check_col2im(dtype, rng, large):
         for n, i, j in np.ndindex(N, OH, OW):
             for k, pixel in covered(n, i, j, shape, window):
                 expected[pixel] += cols[n * OH + i, j][divmod(k, window.kernel[1])]
-        agree(ops.col2im(sim(cols), sim(dx), window), expected)
+        got = sim(dx)
+        conv.col2im_block(sim(cols), got, window, 0, N * OH)
+        agree(got, expected)
         cut, got = int(rng.integers(0, N * OH + 1)), sim(dx)
         for rows in slice(0, cut), slice(cut, N * OH):  # in two chunks, wherever they meet
             if rows.start < rows.stop:
-                ops.col2im(sim(cols[rows]), got, window, rows)
+                conv.col2im_block(sim(cols[rows]), got, window, rows.start,
+                                  rows.stop - rows.start)
         agree(got, expected)
 
 
@@ -161,7 +171,7 @@ def check_max_pool(dtype, rng, large):
                 switches[n, i, j, c] = max(before, key=before.get, default=0)  # the first of equals
                 y[n, i, j, c] = math.nan if nan < math.inf else max(before.values(),
                                                                     default=-math.inf)
-            got, places = ops.max_pool(sim(x), window)
+            got, places = cuda.max_pool2d(sim(x), window)
             agree(got, y)
             assert places.dtype == (np.uint8 if math.prod(window.kernel) <= 256 else np.int32)
             np.testing.assert_array_equal(to_cpu(places), switches)
@@ -172,8 +182,8 @@ def check_unpool(dtype, rng, large):
         y = normal(dtype, rng, *output(shape, window, shape[3]))
         places = math.prod(window.kernel)
         switches = rng.integers(0, places, y.shape).astype(np.uint8 if places <= 256 else np.int32)
-        agree(ops.unpool(sim(y), sim(switches), shape, window),
-              reference.unpool(y, switches, shape, *window))
+        agree(cuda.max_unpool2d(sim(y), sim(switches), shape, window),
+              reference.unpool(y, switches, shape, *window[:3]))
 
 
 def check_average_pool(dtype, rng, large):
@@ -183,7 +193,7 @@ def check_average_pool(dtype, rng, large):
         for place in np.ndindex(y.shape[:3]):
             seen = [x[pixel].astype(float) for _, pixel in covered(*place, shape, window)]
             y[place] = sum(seen) / len(seen)
-        agree(ops.average_pool(sim(x), window), y)
+        agree(cuda.average_pool2d(sim(x), window), y)
 
 
 def check_average_pool_backward(dtype, rng, large):
@@ -194,18 +204,19 @@ def check_average_pool_backward(dtype, rng, large):
             pixels = [pixel for _, pixel in covered(*place, shape, window)]
             for pixel in pixels:
                 dx[pixel] += dy[place].astype(float) / len(pixels)
-        agree(ops.average_pool_backward(sim(dy), shape, window), dx)
+        agree(cuda.average_pool2d_grad(sim(dy), shape, window), dx)
 
 
 def check_implicit_gemm(dtype, rng, large):
     cases = list(windows(rng, large))
     if large:  # several tiles each way, none of them full
-        cases = [((2, 7, 11, 19), ops.Window((2, 3), (1, 1), ((1, 0), (2, 1))))]
+        cases = [((2, 7, 11, 19), Window((2, 3), (1, 1), ((1, 0), (2, 1)), (7, 11)))]
     for shape, window in cases:
         F = 67 if large else int(rng.integers(1, 6))
         x, W = normal(dtype, rng, *shape), normal(dtype, rng, *window.kernel, shape[3], F)
-        expected = np.tensordot(reference.im2col(x, *window), W.astype(float), 3)
-        agree(ops.implicit_gemm(sim(x), sim(W), window), expected)
+        expected = np.tensordot(reference.im2col(x, *window[:3]), W.astype(float), 3)
+        b = normal(dtype, rng, F)
+        agree(conv.conv2d_implicit_gemm(sim(x), sim(W), sim(b), window), expected + b)
 
 
 # Elements
@@ -222,13 +233,13 @@ def special(dtype, rng, size):
 def check_relu(dtype, rng, large):
     for size in sizes(large):
         x = special(dtype, rng, size)
-        agree(ops.relu(sim(x)), [v if v > 0 or v != v else 0 for v in x.tolist()])
+        agree(cuda.relu(sim(x)), [v if v > 0 or v != v else 0 for v in x.tolist()])
 
 
 def check_relu_backward(dtype, rng, large):
     for size in sizes(large):
         y, dy = np.maximum(special(dtype, rng, size), 0), normal(dtype, rng, size)
-        agree(ops.relu_backward(sim(dy), sim(y)),
+        agree(cuda.relu_grad(sim(dy), sim(y)),
               [d if v > 0 else 0 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
 
 
@@ -238,14 +249,14 @@ def check_bias_relu(dtype, rng, large):
         z.flat[-1] = math.nan
         expected = z.astype(float) + b
         got = sim(z)
-        assert ops.bias_relu(got, sim(b)) is got  # in place
+        elementwise.add_bias_relu(got, sim(b), relu=True)  # in place
         agree(got, np.where(expected < 0, 0, expected))
 
 
 def check_column_sums(dtype, rng, large):
     for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
         x = normal(dtype, rng, *shape)
-        agree(ops.column_sums(sim(x)), [math.fsum(column) for column in
+        agree(cuda.bias_grad(sim(x)), [math.fsum(column) for column in
                                         x.reshape(-1, shape[-1]).T.tolist()])
 
 
@@ -256,21 +267,21 @@ def sigma(x):
 def check_sigmoid(dtype, rng, large):
     for size in sizes(large):
         x = special(dtype, rng, size)
-        agree(ops.sigmoid(sim(x)), [sigma(v) for v in x.tolist()])
+        agree(cuda.sigmoid(sim(x)), [sigma(v) for v in x.tolist()])
 
 
 def check_sigmoid_backward(dtype, rng, large):
     for size in sizes(large):
         x, dy = normal(float, rng, size), normal(dtype, rng, size)
         y = (1 / (1 + np.exp(-x))).astype(dtype)
-        agree(ops.sigmoid_backward(sim(dy), sim(y)), dy.astype(float) * (y - y.astype(float) ** 2))
+        agree(cuda.sigmoid_grad(sim(dy), sim(y)), dy.astype(float) * (y - y.astype(float) ** 2))
 
 
 def check_sigmoid_cross_entropy(dtype, rng, large):
     for size in sizes(large):
         for z in special(dtype, rng, size), normal(dtype, rng, size):
             t = rng.random(size).astype(dtype)
-            l, dz = ops.sigmoid_cross_entropy(sim(z), sim(t))  # noqa: E741
+            l, dz = cuda.sigmoid_cross_entropy(sim(z), sim(t))  # noqa: E741
             z, t = z.astype(float), t.astype(float)
             with np.errstate(invalid="ignore"):
                 agree(l, np.logaddexp(0, z) - z * t)  # −t log σ(z) − (1 − t) log σ(−z)
@@ -302,7 +313,7 @@ def softmax_of(x):
 
 def check_softmax(dtype, rng, large):
     for x in rows_of(dtype, rng, large):
-        agree(ops.softmax(sim(x)), softmax_of(x)[0])
+        agree(cuda.softmax(sim(x)), softmax_of(x)[0])
 
 
 def check_softmax_backward(dtype, rng, large):
@@ -312,7 +323,7 @@ def check_softmax_backward(dtype, rng, large):
         dx = np.empty(x.shape)
         for row, p, d in zip(dx, y.astype(float), dy.astype(float), strict=True):
             row[:] = d @ (np.diag(p) - np.outer(p, p))  # the whole Jacobian
-        agree(ops.softmax_backward(sim(dy), sim(y)), dx)
+        agree(cuda.softmax_grad(sim(dy), sim(y)), dx)
 
 
 def check_softmax_cross_entropy(dtype, rng, large):
@@ -320,7 +331,7 @@ def check_softmax_cross_entropy(dtype, rng, large):
         z[z == -np.inf] = -1  # whose 0 · −∞ would be NaN
         t = rng.random(z.shape)
         t = (t / t.sum(axis=1, keepdims=True)).astype(dtype)
-        l, dz = ops.softmax_cross_entropy(sim(z), sim(t))  # noqa: E741
+        l, dz = cuda.softmax_cross_entropy(sim(z), sim(t))  # noqa: E741
         p, logs = softmax_of(z)
         most = z.max(axis=1, keepdims=True).astype(float)
         agree(l, logs.ravel() - (t * (z - most)).sum(axis=1))
@@ -339,7 +350,7 @@ def check_sgd(dtype, rng, large):
     for size in sizes(large):
         (lr,), p, g = rates(dtype, rng, 1), *normal(dtype, rng, 2, size)
         got = sim(p)
-        ops.sgd(got, sim(g), lr)
+        cuda.sgd_step(got, sim(g), lr)
         agree(got, p - lr * g.astype(float))
 
 
@@ -348,7 +359,7 @@ def check_momentum(dtype, rng, large):
         for nesterov in False, True:
             (lr, mu), (p, g, v) = rates(dtype, rng, 2), normal(dtype, rng, 3, size)
             new_p, new_v = sim(p), sim(v)
-            ops.momentum(new_p, sim(g), new_v, lr, mu, nesterov)
+            cuda.momentum_step(new_p, sim(g), new_v, lr, mu, nesterov)
             expected = mu * v.astype(float) + g
             agree(new_v, expected)
             agree(new_p, p - lr * (g + mu * expected if nesterov else expected))
@@ -356,13 +367,13 @@ def check_momentum(dtype, rng, large):
 
 def check_rmsprop(dtype, rng, large):
     for size in sizes(large):
-        (alpha, eps), g, s = rates(dtype, rng, 2), normal(dtype, rng, size), rng.random(size)
-        s = s.astype(dtype)
-        new_s = sim(s)
-        step = ops.rmsprop(sim(g), new_s, alpha, eps)
+        (lr, alpha, eps), (p, g) = rates(dtype, rng, 3), normal(dtype, rng, 2, size)
+        s = rng.random(size).astype(dtype)
+        new_p, new_s = sim(p), sim(s)
+        cuda.rmsprop_step(new_p, sim(g), new_s, None, lr, alpha, eps)
         expected = alpha * s.astype(float) + (1 - alpha) * g.astype(float) ** 2
         agree(new_s, expected)
-        agree(step, g / (expected ** 0.5 + eps))
+        agree(new_p, p - lr * (g / (expected ** 0.5 + eps)))
 
 
 def check_adam(dtype, rng, large):
@@ -370,7 +381,7 @@ def check_adam(dtype, rng, large):
         (lr, beta1, beta2, eps), t = rates(dtype, rng, 4), 3
         (p, g, m), s = normal(dtype, rng, 3, size), rng.random(size).astype(dtype)
         new_p, new_m, new_s = sim(p), sim(m), sim(s)
-        ops.adam(new_p, sim(g), new_m, new_s, t, lr, beta1, beta2, eps)
+        cuda.adam_step(new_p, sim(g), new_m, new_s, t, lr, beta1, beta2, eps)
         mean = beta1 * m.astype(float) + (1 - beta1) * g
         square = beta2 * s.astype(float) + (1 - beta2) * g.astype(float) ** 2
         agree(new_m, mean)

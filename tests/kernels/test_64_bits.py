@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 from reference import assert_close, assert_same
 
-from minicnn import ops
 from minicnn.errors import KernelError
+from minicnn.ops import Window
 from minicnn.ops.cuda import launch, simulator
+from minicnn.ops.cuda.conv import conv2d_implicit_gemm, geometry, im2col_block
 from minicnn.ops.cuda.launch import KERNELS, block_each, by_rows, flat, kernels
 from minicnn.ops.cuda.simulator import SimArray
 
-WINDOW = ops.Window((2, 1), (1, 1), ((1, 0), (0, 0)))  # as many windows as pixels
+WINDOW = Window((2, 1), (1, 1), ((1, 0), (0, 0)), (8, 16))  # as many windows as pixels
 IMAGE, COLS = (8, 16, 64), (8, 16, 2, 1, 64)
 NUMBERS = {"F": 8, "K": 1024, "nesterov": 1, "first": 0, **dict(zip(
-    "H Wd C OH OW KH KW SH SW top left".split(), WINDOW.geometry((1, *IMAGE)), strict=True))}
+    "H Wd C OH OW KH KW SH SW top left".split(), geometry(WINDOW, 64), strict=True))}
 BY_WINDOWS = ["im2col", "col2im", "max_pool", "unpool", "average_pool", "average_pool_backward"]
 BY_BLOCKS = ["softmax", "softmax_backward", "softmax_cross_entropy"]
 TILED = ["implicit_gemm", "column_sums"]
@@ -126,25 +127,25 @@ def test_an_index_of_32_bits_is_noticed(name, mutant, tmp_path, monkeypatch):
 
 def test_output_rows_are_numbered_beyond_2_to_the_31():
     x = with_end(normal(1, 3, 1, 1), 2**30, 3, 1, 1)  # so many images with 3 output rows each
-    window = ops.Window((2, 1), (1, 1), ((1, 0), (0, 0)))
+    window = Window((2, 1), (1, 1), ((1, 0), (0, 0)), (3, 1))
     first = 3 * 2**30 - 2
-    cols = ops.im2col(x, window, slice(first, first + 2))
+    cols = im2col_block(x, window, first, 2, promised(4))
     a, b, c = np.array(x[-1]).ravel()
     assert_same(cols.reshape(2, 2), [[a, b], [b, c]])
     dx = promised(*x.shape)
-    launch.launch("col2im", by_rows(3, 1), cols, dx[-1:], 1, 2, 3, *window.geometry(x.shape))
+    launch.launch("col2im", by_rows(3, 1), cols, dx[-1:], 1, 2, 3, *geometry(window, 1))
     assert_same(dx[-1].ravel(), np.float32([a, 2 * b, c]))
 
 
 def test_implicit_gemm_of_more_than_2_to_the_31_elements_is_right():
     N, F = 2**31 // (8 * 16 * 64) + 1, 128
     x, W = normal(1, *IMAGE), normal(2, 1, 64, F)
-    expected = ops.implicit_gemm(x, W, WINDOW)
+    expected = conv2d_implicit_gemm(x, W, promised(F), WINDOW)
     grid = N * 8 * 16 // 64, F // 64, 1
     big, z = with_end(x, N, *IMAGE), promised(N, 8, 16, F)
     with only(grid[0] - 1, 1, grid):
         launch.launch("implicit_gemm", grid, big, W, z, N * 8 * 16, F,
-                      *WINDOW.geometry(big.shape), block=(16, 16, 1))
+                      *geometry(WINDOW, 64), block=(16, 16, 1))
     assert_same(z.reshape(-1, F)[-64:, 64:], expected.reshape(-1, F)[-64:, 64:])
 
 

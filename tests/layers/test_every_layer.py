@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import reference
 from reference import (
     LAYOUTS,
     array,
@@ -12,8 +13,10 @@ from reference import (
     assert_same,
     laid_out,
     numeric_gradient,
+    running_ops,
 )
 
+from minicnn import Sequential
 from minicnn.layers import (
     Conv2D,
     Dense,
@@ -23,7 +26,7 @@ from minicnn.layers import (
     MaxPool2D,
     ReLU,
 )
-from minicnn.ops.devices import device_of, xp_of
+from minicnn.ops.devices import array_module, device_of
 
 from .cases import IMAGES, LAYERS, ROWS, built, run
 
@@ -90,8 +93,8 @@ def test_memory_layout_does_not_matter(make, shape, layout, rng):
         x, shaped = laid_out(x, layout), dy
     if shaped.ndim == 4:
         shaped = laid_out(shaped, layout)
-    expected = run(copy.deepcopy(layer), xp_of(x).ascontiguousarray(x),
-                   xp_of(x).ascontiguousarray(shaped))
+    expected = run(copy.deepcopy(layer), array_module(x).ascontiguousarray(x),
+                   array_module(x).ascontiguousarray(shaped))
     for a, b in zip(run(layer, x, shaped), expected, strict=True):
         assert_close(a, b, rtol=1e-13)
 
@@ -166,21 +169,23 @@ def test_a_frozen_layer_passes_dx_but_computes_no_gradient(make, shape, rng, mon
     layer, x, dy = ready(make, shape, rng)
     expected = run(layer, x, dy)[1]
     layer.grads, layer.trainable = {}, False
-    monkeypatch.setattr(layer, "weight_gradient", None)  # calling it would raise
+    monkeypatch.setattr(running_ops(), "bias_grad", None)  # calling it would raise
     layer.forward(x)
     assert_same(layer.backward(dy), expected)
-    layer.backward_params(dy)
+    layer.needs_dx = False
+    assert layer.backward(dy) is None
     assert layer.grads == {}
 
 
 @with_parameters
-def test_backward_params_gives_the_same_gradients_without_dx(make, shape, rng, monkeypatch):
+def test_without_needs_dx_the_gradients_are_the_same(make, shape, rng, monkeypatch):
     layer, x, dy = ready(make, shape, rng)
     _, _, *expected = run(layer, x, dy)
     layer.grads = {}
     monkeypatch.setattr(layer, "input_gradient", None)  # calling it would raise
     layer.forward(x)
-    layer.backward_params(dy)
+    layer.needs_dx = False
+    assert layer.backward(dy) is None
     for key, grad in zip(layer.params, expected, strict=True):
         assert_same(layer.grads[key], grad)
 
@@ -232,17 +237,30 @@ def test_a_layer_of_ones_own_is_told_what_is_missing(rng):
 
 def test_a_layer_of_ones_own_gets_its_gradients_by_its_backward(rng):
     class Scale(Layer):
-        def backward(self, dy):
-            self.grads = {"a": (dy * dy).sum()}
+        def param_shapes(self, input_shape):
+            return {"a": (1,)}
 
-    layer, dy = Scale(), array(rng, 2, 3)
-    layer.backward_params(dy)
-    assert_close(layer.grads["a"], (dy * dy).sum())
+        def forward(self, x, training=False, keep=True):
+            self.cache = x
+            return x * self.params["a"]
+
+        def backward(self, dy):  # knows nothing of needs_dx
+            self.grads = {"a": (dy * self.cache).sum().reshape(1)}
+            return dy * self.params["a"]
+
+    x, dy = array(rng, 2, 3), array(rng, 2, 3)
+    model = Sequential([Scale()], (3,)).to(reference.DEVICE)
+    model.forward(x)
+    assert model.backward(dy, input_gradient=False) is None
+    assert_close(model.layers[0].grads["a"], (dy * x).sum().reshape(1))
 
 
 @pytest.mark.cpu_only
 def test_window_is_what_one_output_looks_at():
-    assert ReLU().window == Dropout(0.5).window == ((1, 1), (1, 1))
-    assert Conv2D(2, (3, 2), (1, 4)).window == ((3, 2), (1, 4))
-    assert MaxPool2D((3, 2)).window == ((3, 2), (3, 2))
-    assert Dense(3).window is GlobalAveragePool2D().window is None
+    shape = (9, 8, 3)
+    for layer in ReLU(), Dropout(0.5):
+        assert layer.window(shape)[:3] == ((1, 1), (1, 1), ((0, 0), (0, 0)))
+    assert Conv2D(2, (3, 2), (1, 4), (1, 0)).window(shape) == (
+        (3, 2), (1, 4), ((1, 1), (0, 0)), (9, 8))
+    assert MaxPool2D((3, 2)).window((5, *shape)) == ((3, 2), (3, 2), ((0, 0), (0, 0)), (9, 8))
+    assert Dense(3).window((5,)) is GlobalAveragePool2D().window(shape) is None

@@ -6,6 +6,7 @@ from reference import assert_close
 from torch.nn import functional as F
 
 import minicnn as mc
+from minicnn.ops.algorithms import use_algorithm
 from minicnn.training import fuse
 
 SIZE = 32
@@ -19,11 +20,9 @@ def photos():
     return recipe(data.images(range(6), (SIZE, SIZE), 1.0)), data.labels
 
 
-def transfer_model(algorithm="im2col"):
+def transfer_model():
     """VGG16 frozen up to block4_pool, block 5 trainable, a head of one sigmoid output."""
     model = mc.VGG16(include_top=False, input_shape=(SIZE, SIZE, 3))
-    for layer in model.layers:
-        layer.algorithm = algorithm  # pooling layers have no use for it
     model.freeze(until="block4_pool")
     return model.replace_head([mc.Dense(1), mc.Sigmoid()], seed=3)
 
@@ -48,9 +47,8 @@ def tensors(model):
 def test_vgg16s_base_on_the_kernels_is_numpys_and_pytorchs(algorithm, photos):
     model = mc.VGG16(include_top=False, input_shape=(SIZE, SIZE, 3))
     x, expected = photos[0][:2], model.forward(photos[0][:2])
-    for layer in model.layers:
-        layer.algorithm = algorithm
-    y = model.to("cuda-sim").forward(mc.to_device(x, "cuda-sim"))
+    with use_algorithm(algorithm):
+        y = model.to("cuda-sim").forward(mc.to_device(x, "cuda-sim"))
     assert_close(y, expected, rtol=1e-5)
     assert_close(y, torch_forward(torch.tensor(x), tensors(model)).numpy(), rtol=1e-5)
 

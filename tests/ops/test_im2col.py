@@ -19,9 +19,10 @@ from reference import (
     window_of,
 )
 
-from minicnn import ops
-from minicnn.ops.devices import to_cpu, xp_of
-from minicnn.ops.fast import threads
+from minicnn.ops import Window, array_module, to_cpu
+from minicnn.ops.fast import conv, im2col_blocks, threads
+
+from .columns import col2im, im2col, row_blocks
 
 
 def some_rows(N, OH, first, count):
@@ -36,9 +37,9 @@ def some_rows(N, OH, first, count):
 def test_im2col_gathers_what_the_formula_says(geometry, layout):
     (N, *_), window = geometry[0], window_of(geometry)
     x = laid_out(array(np.random.default_rng(0), *geometry[0]), layout)
-    cols = ops.im2col(x, window)
-    assert cols.flags.c_contiguous and not xp_of(x).shares_memory(cols, x)
-    expected = reference.im2col(x, *window)
+    cols = im2col(x, window)
+    assert cols.flags.c_contiguous and not array_module(x).shares_memory(cols, x)
+    expected = reference.im2col(x, *window[:3])
     assert cols.shape == (N * expected.shape[1], *expected.shape[2:])
     assert_same(cols.reshape(expected.shape), expected)
 
@@ -47,10 +48,10 @@ def test_im2col_gathers_what_the_formula_says(geometry, layout):
 def test_im2col_of_some_rows_is_a_piece_of_the_whole_and_fills_what_it_is_given(geometry, first,
                                                                                 count):
     x, window = array(np.random.default_rng(0), *geometry[0]), window_of(geometry)
-    whole, OH = ops.im2col(x, window), window.output_size(x.shape[1:3])[0]
+    whole, OH = im2col(x, window), window.output_size[0]
     rows = some_rows(len(x), OH, first, count)
     out = on_device(np.full(whole[rows].size, np.nan))
-    cols = ops.im2col(x, window, rows, out)
+    cols = im2col(x, window, rows, out)
     assert_same(cols, whole[rows])
     assert_same(out, cols.reshape(-1))  # out is what was filled
 
@@ -58,14 +59,14 @@ def test_im2col_of_some_rows_is_a_piece_of_the_whole_and_fills_what_it_is_given(
 @pytest.mark.parametrize("pads", [((3, 0), (0, 0)), ((0, 3), (0, 0)), ((0, 0), (3, 0)),
                                   ((0, 0), (0, 3)), ((4, 4), (4, 4))])
 def test_a_window_wholly_in_the_padding_is_zeros_and_gives_nothing_back(pads, rng):
-    x, window = array(rng, 2, 3, 3, 2), ops.Window((2, 2), (1, 1), pads)
-    cols = ops.im2col(x, window)
-    expected = reference.im2col(x, *window)
+    x, window = array(rng, 2, 3, 3, 2), Window((2, 2), (1, 1), pads, (3, 3))
+    cols = im2col(x, window)
+    expected = reference.im2col(x, *window[:3])
     beyond = (expected == 0).all(axis=(3, 4, 5))
     assert beyond.any()
     assert_same(cols.reshape(expected.shape), expected)
     c = on_device(np.where(beyond[..., None, None, None], 1.0, np.zeros(expected.shape)))
-    dx = ops.col2im(c.reshape(cols.shape), on_device(np.zeros(x.shape)), window)
+    dx = col2im(c.reshape(cols.shape), on_device(np.zeros(x.shape)), window)
     assert_same(dx, np.zeros(x.shape))
 
 
@@ -73,31 +74,31 @@ def test_a_window_wholly_in_the_padding_is_zeros_and_gives_nothing_back(pads, rn
 def test_col2im_is_the_adjoint_of_im2col(geometry):
     rng, window = np.random.default_rng(0), window_of(geometry)
     x = array(rng, *geometry[0])
-    cols = ops.im2col(x, window)
+    cols = im2col(x, window)
     c = array(rng, *cols.shape)
-    back = ops.col2im(c, on_device(np.zeros(x.shape)), window)
-    scale = float(abs(cols * c).sum())  # the sums may nearly cancel
+    back = col2im(c, on_device(np.zeros(x.shape)), window)
+    scale = max(float(abs(cols * c).sum()), 1.0)  # the sums may nearly cancel
     assert_close(((cols * c).sum() - (x * back).sum()) / scale + 1, 1.0, rtol=1e-13)
 
 
 @given(geometries())
 def test_col2im_by_blocks_is_col2im(geometry):
     rng, window = np.random.default_rng(0), window_of(geometry)
-    shape, (OH, OW) = geometry[0], window.output_size(geometry[0][1:3])
+    shape, (OH, OW) = geometry[0], window.output_size
     cols = array(rng, shape[0] * OH, OW, *window.kernel, shape[3])
-    whole = ops.col2im(cols, on_device(np.zeros(shape)), window)
+    whole = col2im(cols, on_device(np.zeros(shape)), window)
     for most in (1, 2 * cols[0].size, 1 << 19):
         dx = on_device(np.zeros(shape))
-        for rows in threads.row_blocks(shape[0], OH, cols[0].size, most):
-            assert ops.col2im(cols[rows], dx, window, rows) is dx
+        for rows in row_blocks(shape[0], window, shape[3], most):
+            col2im(cols[rows], dx, window, rows)
         assert_close(dx, whole, rtol=1e-13)
 
 
 def test_col2im_adds_to_what_is_there(rng):
     c, start = array(rng, 2, 2, 2, 2, 1), array(rng, 1, 3, 3, 1)
-    window = ops.Window((2, 2), (1, 1))
-    added = ops.col2im(c, start.copy(), window) - start
-    assert_close(added, ops.col2im(c, on_device(np.zeros((1, 3, 3, 1))), window), rtol=1e-14)
+    window = Window((2, 2), (1, 1), ((0, 0), (0, 0)), (3, 3))
+    added = col2im(c, start.copy(), window) - start
+    assert_close(added, col2im(c, on_device(np.zeros((1, 3, 3, 1))), window), rtol=1e-14)
     added, c = to_cpu(added), to_cpu(c)
     assert_close(added[0, 1, 1, 0], c[0, 0, 1, 1, 0] + c[0, 1, 1, 0, 0] + c[1, 0, 0, 1, 0]
                  + c[1, 1, 0, 0, 0], rtol=1e-14)  # the middle pixel is seen by all four windows
@@ -105,20 +106,34 @@ def test_col2im_adds_to_what_is_there(rng):
 
 @pytest.mark.parametrize("budget", [1, 7, 40, 100, 1 << 19])
 @given(geometries())
-def test_blocks_cut_the_column_matrix_without_gap_or_overlap(budget, geometry):
+def test_blocks_cut_the_rows_without_gap_or_overlap(budget, geometry):
+    (N, _, _, C), window = geometry[0], window_of(geometry)
+    (OH, OW), times = window.output_size, np.zeros(N * window.output_size[0], int)
+    row_elements = OW * window.kernel[0] * window.kernel[1] * C
+    for rows in row_blocks(N, window, C, budget):
+        times[rows] += 1
+        count = rows.stop - rows.start
+        assert rows.start % OH == rows.stop % OH == 0 or rows.start // OH == (rows.stop - 1) // OH
+        assert count * row_elements <= max(budget, row_elements)  # never more, but for one row
+    assert (times == 1).all()
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("budget", [1, 7, 40, 100, 1 << 19])
+@given(geometries())
+def test_threads_together_see_the_whole_column_matrix_once(budget, geometry):
     x, window = array(np.random.default_rng(0), *geometry[0]), window_of(geometry)
-    whole = to_cpu(ops.im2col(x, window))
-    joined, times = np.zeros(whole.shape), np.zeros(len(whole), int)
+    expected = reference.im2col(x, *window[:3])
+    expected = expected.reshape(len(x) * window.output_size[0], -1)
+    joined, times = np.zeros(expected.shape), np.zeros(len(expected), int)
     with blocks_of(budget):
-        shares = ops.share_columns(lambda blocks: [(rows, to_cpu(cols).copy())
-                                                   for rows, cols in blocks], x, window)
-    for rows, cols in (block for share in shares for block in share):
+        parts = im2col_blocks.map_column_blocks(
+            lambda blocks: [(rows, cols.copy()) for rows, cols in blocks], x, window)
+    for rows, cols in (block for part in parts for block in part):
         times[rows] += 1
         joined[rows] = cols.reshape(joined[rows].shape)
-        assert cols.shape[1] == whole[0, 0].size
-        assert cols.size <= max(budget, whole[0].size)  # never more, but for one row
     assert (times == 1).all()
-    assert_same(joined, whole)
+    assert_same(joined, expected)
 
 
 @pytest.mark.cpu_only
@@ -145,12 +160,13 @@ def test_no_images_are_no_blocks(most):
 @pytest.mark.cpu_only
 @pytest.mark.parametrize("strides", [1, 2])
 def test_the_sum_of_products_asks_for_its_output_and_a_few_blocks(strides, monkeypatch):
-    monkeypatch.setitem(ops.BLOCK_ELEMENTS, "cpu", 1 << 12)  # 16 KB
-    rng, window = np.random.default_rng(0), ops.Window((3, 3), (strides,) * 2, ((1, 1), (1, 1)))
+    monkeypatch.setattr(im2col_blocks, "BLOCK_ELEMENTS", 1 << 12)  # 16 KB
+    rng = np.random.default_rng(0)
+    window = Window((3, 3), (strides,) * 2, ((1, 1), (1, 1)), (64, 64))
     x, W = array(rng, 2, 64, 64, 8, dtype=np.float32), array(rng, 3, 3, 8, 8, dtype=np.float32)
-    ops.implicit_gemm(x, W, window)  # threads are there
+    conv.conv2d_implicit_gemm(x, W, None, window)  # threads are there
     tracemalloc.start()
-    z = ops.implicit_gemm(x, W, window)
+    z = conv.conv2d_implicit_gemm(x, W, None, window)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak - z.nbytes < threads.count() * 10 * (1 << 14)
+    assert peak - z.nbytes < threads.num_threads() * 10 * (1 << 14)

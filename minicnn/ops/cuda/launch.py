@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, KernelError, ShapeError, is_whole
-from ..devices import device_of, xp_of
+from ..devices import array_module, device_of
 from . import simulator
 
 PACKAGE = Path(__file__).resolve().parents[2]  # minicnn/
@@ -124,7 +124,7 @@ def checked(kernel: Kernel, values: tuple) -> tuple[list, dict[str, np.dtype]]:
     pairs = list(zip(kernel.parameters, values, strict=True))
     arrays = [(kind.split()[-1].rstrip("*"), kind.startswith("const"), name, value)
               for (kind, name), value in pairs if "*" in kind]
-    xp = xp_of(*(value for *_, value in arrays))
+    xp = array_module(*(value for *_, value in arrays))
     if xp is np:
         raise ArgumentError(f"{kernel.name}: expected arrays on cuda or cuda-sim, received them on "
                             f"cpu. Use to_device.")

@@ -4,7 +4,7 @@ The product of polynomials a(t)·g(t) of 4 and 3 coefficients has degree 5, so i
 points fix it: evaluate both at 0, 1, −1, 2, −2, ∞ (the leading coefficient), multiply six values,
 interpolate: s = E₆⁻¹ ((E₄ a) ∘ (E₃ g)), Eₙ evaluating n coefficients. For fixed g its adjoint takes
 six numbers d to the four Σ_j d_{i+j} g_j, a correlation: y = Aᵀ ((Bᵀ d) ∘ (G g)), with Aᵀ = E₄ᵀ and
-Bᵀ = E₆⁻ᵀ, whose rows are scaled to whole numbers and those of G = E₃ by the inverse. In two
+Bᵀ = E₆⁻ᵀ, whose rows are scaled to integers and those of G = E₃ by the inverse. In two
 dimensions each matrix acts on rows and on columns, on a 6×6 tile as 36 numbers by its Kronecker
 square; over channels the ∘ becomes a product of matrices for each of 36 places k:
 
@@ -16,89 +16,130 @@ Source: Winograd 1980; Lavin & Gray, "Fast algorithms for convolutional neural n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ... import ops
-from ...errors import ArgumentError
-from ..devices import device_of
-from . import threads
+from ..window import Window, crop, offset_view
+from .im2col_blocks import block_window
+from .threads import (
+    MAX_UNPACKED_GEMM,
+    chunk_slices,
+    num_threads,
+    parallel_map,
+    row_blocks,
+    workspace,
+)
 
-KERNEL_ELEMENTS = 5 << 19  # of U, where it is made at once, for all threads
-BLOCK_ELEMENTS = 1 << 14  # of a block's V at each of the 36 places: it stays in the cache
+KERNEL_ELEMENTS = 5 << 19  # of U, if it is computed once, for all threads
+BLOCK_ELEMENTS = 1 << 14   # of a block's V at each of the 36 places: it stays in the cache
 B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
                 [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
 G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 
-def winograd(x: np.ndarray, W: np.ndarray, window: ops.Window,
-             finish: Callable[[np.ndarray, slice], None], pool: bool = False) -> np.ndarray:
-    """x (N, H, Wd, C), W (3, 3, C, F), strides 1 -> z (N, OH, OW, F); with pool the largest of
-    each 2×2 of them, (N, OH // 2, OW // 2, F).
+def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
+                    relu: bool = False, pool: bool = False) -> np.ndarray:
+    """x (N, H, Wd, C), W (3, 3, C, F), strides 1 -> y (N, OH, OW, F); with pool the largest of
+    each 2×2 of them, (N, OH // 2, OW // 2, F). b None adds nothing.
 
-    Worked in blocks, some rows of tiles by some filters, which stay in the cache and whose products
-    are small enough (threads.UNPACKED). finish(block, filters) changes each block of z in place.
-    Threads share the rows; where the kernels' transform is much work, the filters.
-    Raises: ArgumentError for an x on a GPU.
+    Computed in blocks, some rows of tiles by some filters, which stay in the cache and whose
+    products are small (threads.MAX_UNPACKED_GEMM). Threads share the rows of tiles; if the
+    transform of the kernels is much work, they share the filters.
     """
-    if device_of(x) != "cpu":
-        raise ArgumentError(f'Conv2D: expected x on cpu for algorithm "winograd", received it on '
-                            f'{device_of(x)}. Use algorithm="auto".')
-    (N, H, Wd, C), F, workers = x.shape, W.shape[3], threads.count()
-    OH, OW = window.output_size((H, Wd))
-    th, tw = -(-OH // 4), -(-OW // 4)  # tiles below and beside each other
-    (top, _), (left, _) = window.pads
-    below, beside = 4 * th + 2 - top - H, 4 * tw + 2 - left - Wd  # padding, to whole tiles
-    tiles = ops.Window((6, 6), (4, 4), ((top, below), (left, beside)))
-    into, back, kernel = (np.kron(m, m).astype(x.dtype) for m in (B_T, A_T, G))
-    W, few = W.reshape(9, C, F), 36 * C * F <= KERNEL_ELEMENTS
-    blocks = (threads.row_blocks(N, th, tw * C, BLOCK_ELEMENTS, workers) if few
-              else threads.row_blocks(N, th, tw * C, 2 * BLOCK_ELEMENTS))
-    T = tw * max((rows.stop - rows.start for rows in blocks), default=0)  # tiles of a block
-    most = max(16, threads.UNPACKED // max(1, T * C) // 16 * 16)
-    groups = threads.cuts(F, most, workers)
-    Fc = max(filters.stop - filters.start for filters in groups)  # filters of a group
-    side = 2 if pool else 4  # of what a tile gives
-    z = np.empty((N, OH * side // 4, OW * side // 4, F), x.dtype)
+    (N, _, _, C), F, workers = x.shape, W.shape[3], num_threads()
+    OH, OW = window.output_size
+    tiles = tile_window(window)
+    tile_rows, tile_columns = tiles.output_size  # of tiles in an image
+    BT2, AT2, G2 = (np.kron(M, M).astype(x.dtype) for M in (B_T, A_T, G))  # Kronecker squares
+    W9 = W.reshape(9, C, F)
 
-    def transform(filters: slice, u: np.ndarray) -> np.ndarray:
-        U = u[:36 * C * (filters.stop - filters.start)].reshape(36, C, -1)
-        np.matmul(kernel, W[..., filters].swapaxes(0, 1), out=U.swapaxes(0, 1))  # (C, 36, K)
+    precompute_U = 36 * C * F <= KERNEL_ELEMENTS
+    if precompute_U:
+        blocks = row_blocks(N, tile_rows, tile_columns * C, BLOCK_ELEMENTS, workers)
+    else:
+        blocks = row_blocks(N, tile_rows, tile_columns * C, 2 * BLOCK_ELEMENTS)
+    max_tiles = tile_columns * max((rows.stop - rows.start for rows in blocks), default=0)
+    max_filters = max(16, MAX_UNPACKED_GEMM // max(1, max_tiles * C) // 16 * 16)
+    groups = chunk_slices(F, max_filters, workers)  # of filters
+    group_size = max(filters.stop - filters.start for filters in groups)
+    tile_out = 2 if pool else 4  # outputs along the side of a tile
+    y = np.empty((N, OH * tile_out // 4, OW * tile_out // 4, F), x.dtype)
+    all_U = np.empty(36 * C * F if precompute_U else 0, x.dtype)  # one group after the other
+
+    def transform_kernels(filters: slice, memory: np.ndarray) -> np.ndarray:
+        """U (36, C, K) of K filters."""
+        U = memory[:36 * C * (filters.stop - filters.start)].reshape(36, C, -1)
+        np.matmul(G2, W9[..., filters].swapaxes(0, 1), out=U.swapaxes(0, 1))  # (36, 9)·(C, 9, K)
         return U
 
-    def work(some: Sequence[slice]) -> None:
-        ends = np.cumsum([36 * T * C, T * max(36 * C, 52 * Fc), 0 if few else 36 * C * Fc])
-        v, a, u, _ = np.split(threads.workspace(ends[-1], x.dtype), ends)
-        for rows in some if few else blocks:
-            (images, source), pads = ops.sources(x.shape, tiles, rows)
-            n, t = images.stop - images.start, (rows.stop - rows.start) * tw
-            tile = a[:36 * t * C].reshape(36, n, -1, tw, C)
-            for k, tap in ops.taps(ops.pad(x[images, source], pads, out=v), tiles):
-                tile[k] = tap
-            tile, V = tile.reshape(36, t, C), v[:36 * t * C].reshape(36, t, C)
-            np.matmul(into, tile.swapaxes(0, 1), out=V.swapaxes(0, 1))  # (t, 36, C)
-            for filters in groups if few else some:
+    def work(items: Sequence[slice]) -> None:
+        ends = np.cumsum([36 * max_tiles * C, max_tiles * max(36 * C, 52 * group_size),
+                          0 if precompute_U else 36 * C * group_size])
+        v, scratch, u, _ = np.split(workspace(ends[-1], x.dtype), ends)
+        for rows in items if precompute_U else blocks:
+            images, input_rows, part = block_window(tiles, rows)
+            V = transform_tiles(x[images, input_rows], part, BT2, v, scratch)  # (36, T, C)
+            T = V.shape[1]
+            y_rows = y[images, tile_out * (rows.start % tile_rows):]
+            for filters in groups if precompute_U else items:
                 K = filters.stop - filters.start
-                U = (kernels[36 * C * filters.start:36 * C * filters.stop].reshape(36, C, K) if few
-                     else transform(filters, u))
-                M = np.matmul(V, U, out=a[:36 * t * K].reshape(36, t, K))
-                y = a[36 * t * K:52 * t * K].reshape(16, t, K)
-                np.matmul(back, M.swapaxes(0, 1), out=y.swapaxes(0, 1))  # (t, 16, K)
-                y = y.reshape(4, 4, n, -1, tw, K)
+                if precompute_U:
+                    U = all_U[36 * C * filters.start:36 * C * filters.stop].reshape(36, C, K)
+                else:
+                    U = transform_kernels(filters, u)
+                M = np.matmul(V, U, out=scratch[:36 * T * K].reshape(36, T, K))
+                z = scratch[36 * T * K:52 * T * K].reshape(16, T, K)
+                np.matmul(AT2, M.swapaxes(0, 1), out=z.swapaxes(0, 1))  # (16, 36)·(T, 36, K)
+                z = z.reshape(4, 4, images.stop - images.start, -1, tile_columns, K)
                 if pool:
-                    np.maximum(y[::2], y[1::2], out=y[::2])
-                    y = np.maximum(y[::2, ::2], y[::2, 1::2], out=y[::2, ::2])
-                finish(y, filters)
-                to = z[images, side * (rows.start % th):, :, filters]
-                for i, j in np.ndindex(side, side):  # shorter where tiles stand over the edge
-                    place = to[:, i:side * y.shape[3]:side, j::side]
-                    place[...] = y[i, j, :, :place.shape[1], :place.shape[2]]
+                    np.maximum(z[::2], z[1::2], out=z[::2])
+                    z = np.maximum(z[::2, ::2], z[::2, 1::2], out=z[::2, ::2])
+                if b is not None:
+                    z += b[filters]
+                if relu:
+                    np.maximum(z, 0, out=z)
+                place_tiles(z, y_rows[..., filters])
 
-    if few:
-        kernels = np.empty(36 * C * F, x.dtype)
-        threads.share(lambda some: [transform(s, kernels[36 * C * s.start:]) for s in some],
-                      groups, workers)
-    threads.share(work, blocks if few else groups, workers)
-    return z
+    if precompute_U:
+        parallel_map(lambda mine: [transform_kernels(filters, all_U[36 * C * filters.start:])
+                                   for filters in mine], groups, workers)
+    parallel_map(work, blocks if precompute_U else groups, workers)
+    return y
+
+
+def tile_window(window: Window) -> Window:
+    """The 6×6 tiles, four pixels apart, padded to whole tiles below and to the right."""
+    (OH, OW), ((top, _), (left, _)), (H, Wd) = window.output_size, window.pads, window.size
+    tile_rows, tile_columns = -(-OH // 4), -(-OW // 4)
+    bottom, right = 4 * tile_rows + 2 - top - H, 4 * tile_columns + 2 - left - Wd
+    return Window((6, 6), (4, 4), ((top, bottom), (left, right)), (H, Wd))
+
+
+def transform_tiles(x: np.ndarray, tiles: Window, BT2: np.ndarray, v: np.ndarray,
+                    scratch: np.ndarray) -> np.ndarray:
+    """x (n, H, Wd, C) -> V = Bᵀ⊗Bᵀ tiles (36, T, C), in the memory v; scratch is overwritten."""
+    (n, H, Wd, C), ((top, bottom), (left, right)) = x.shape, tiles.pads
+    OH, OW = tiles.output_size
+    shape = n, top + H + bottom, left + Wd + right, C
+    padded = v[:shape[0] * shape[1] * shape[2] * C].reshape(shape)  # V takes its place below
+    padded[...] = 0
+    crop(padded, tiles.pads)[...] = x
+    gathered = scratch[:36 * n * OH * OW * C].reshape(36, n, OH, OW, C)
+    for k in range(36):
+        gathered[k] = offset_view(padded, *divmod(k, 6), tiles)
+    T = n * OH * OW
+    V = v[:36 * T * C].reshape(36, T, C)
+    np.matmul(BT2, gathered.reshape(36, T, C).swapaxes(0, 1), out=V.swapaxes(0, 1))
+    return V
+
+
+def place_tiles(z: np.ndarray, y: np.ndarray) -> None:
+    """z (s, s, n, tile rows, tile columns, K) -> y (n, OH, OW, K), s outputs of a tile side by
+    side; what stands over the edge of y is left out."""
+    side = len(z)
+    for i in range(side):
+        for j in range(side):
+            place = y[:, i:side * z.shape[3]:side, j::side]
+            place[...] = z[i, j, :, :place.shape[1], :place.shape[2]]

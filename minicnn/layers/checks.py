@@ -1,0 +1,153 @@
+"""Everything that layers refuse, so that their own files hold mathematics only.
+
+Each check returns quietly (or returns its argument in the form the layer keeps) or raises a
+sentence: which layer, what was expected, what was received, what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError, pair
+from ..initializers import NAMES
+from ..ops.devices import device_of
+
+if TYPE_CHECKING:
+    from .base import Layer
+
+
+def check_input(layer: Layer, x: np.ndarray) -> None:
+    """x is a float array of a shape that fits, on the device of the parameters, which exist."""
+    if getattr(x, "dtype", None) not in (np.float32, np.float64):
+        raise ArgumentError(
+            f"{layer.name}: expected float32 or float64, received "
+            f"{getattr(x, 'dtype', type(x).__name__)}. Pixels become floats by the model's "
+            f"preprocessing, other numbers by x.astype('float32').")
+    layer.output_shape(x.shape[1:])  # raises if the shape does not fit
+    for key, p in layer.params.items():
+        if device_of(p) != device_of(x):
+            raise ArgumentError(f"{layer.name}: expected x on {device_of(p)}, as {key}, "
+                                f"received x on {device_of(x)}. Move one: layer.to(…), "
+                                f"model.to(…), to_device(x, …).")
+    if not layer.params and layer.param_shapes(x.shape[1:]):
+        raise ArgumentError(f"{layer.name}: expected parameters, found none yet. Put the layer "
+                            f"into a Sequential, or call build(x.shape[1:], rng).")
+
+
+def check_cache(layer: Layer) -> None:
+    """forward has kept what backward needs."""
+    if layer.cache is None:
+        raise ArgumentError(f"{layer.name}: backward(dy) needs the cache of forward(x): expected "
+                            f"one, found none. Call forward(x, keep=True) first.")
+
+
+def missing_method(layer: Layer, method: str) -> ArgumentError:
+    """The error of a layer that does not define a method it needs."""
+    return ArgumentError(f"{layer.name}: expected a {method}, found none. "
+                         f"Define it in {type(layer).__name__}.")
+
+
+def check_rebuilt(layer: Layer, shapes: dict[str, tuple[int, ...]], input_shape: tuple[int, ...]
+                  ) -> None:
+    """Parameters that exist already have the shapes that this input needs."""
+    for key, shape in shapes.items():
+        if key in layer.params and layer.params[key].shape != shape:
+            raise ShapeError(
+                f"{layer.name}: expected {key} of shape {shape} for input {input_shape}, found "
+                f"{layer.params[key].shape} from an earlier use. Make a new layer.")
+
+
+def check_activation(name: str, activation: str | None, known: dict[str, Any]) -> None:
+    """activation is None or the name of one."""
+    if activation is not None and activation not in known:
+        raise ArgumentError(f"{name}: expected activation None or one of {', '.join(known)}, "
+                            f"received {activation!r}.")
+
+
+def check_initializer(name: str, kernel_initializer: str) -> None:
+    """kernel_initializer is the name of one."""
+    if kernel_initializer not in NAMES:
+        raise ArgumentError(f"{name}: expected a kernel_initializer of {NAMES}, "
+                            f"received {kernel_initializer!r}.")
+
+
+def check_ordinary_convolution(name: str, dilation_rate: int | tuple[int, int], groups: int
+                               ) -> None:
+    """Keras' arguments that this engine has not, at the values that change nothing."""
+    if pair(dilation_rate, f"{name}, dilation_rate") != (1, 1) or groups != 1:
+        raise ArgumentError(f"{name}: expected dilation_rate 1 and groups 1, received "
+                            f"{dilation_rate} and {groups}. minicnn has neither dilated nor "
+                            f"grouped convolution.")
+
+
+def as_padding(name: str, padding: str | int | tuple[int, int]) -> str | tuple[int, int]:
+    """padding as the layers keep it: "same", "valid" or a pair of ints of at least 0."""
+    if not isinstance(padding, str):
+        return pair(padding, f"{name}, padding", least=0)
+    if padding not in ("same", "valid"):
+        raise ArgumentError(f'{name}: expected padding "same", "valid" or an int, '
+                            f"received {padding!r}.")
+    return padding
+
+
+def check_pool_padding(name: str, padding: str | tuple[int, int], pool_size: tuple[int, int]
+                       ) -> None:
+    """No window can hold padding only."""
+    if isinstance(padding, str):
+        return
+    if padding[0] >= pool_size[0] or padding[1] >= pool_size[1]:
+        raise ArgumentError(f"{name}: expected padding smaller than the window {pool_size}, "
+                            f"received {padding}: a window of padding only has nothing to pool.")
+
+
+def check_images(name: str, input_shape: tuple[int, ...]) -> None:
+    """input_shape is (H, Wd, C)."""
+    if len(input_shape) != 3:
+        raise ShapeError(f"{name}: expected x of shape (N, H, W, C), received "
+                         f"{('N', *input_shape)}. Is a Flatten before it?")
+
+
+def check_output_size(layer: Any, input_shape: tuple[int, ...], kernel: tuple[int, int],
+                      output_size: tuple[int, int]) -> None:
+    """At least one window fits on the image."""
+    if min(output_size) < 1:
+        raise ShapeError(f"{layer.name}: expected x of at least {kernel} pixels, less padding "
+                         f"{layer.padding!r}, received {('N', *input_shape)}. Use a larger image "
+                         f"or fewer poolings.")
+
+
+def check_channels(layer: Layer, input_shape: tuple[int, ...]) -> None:
+    """The image has as many channels as the kernels."""
+    W = layer.params.get("W")
+    if W is not None and input_shape[2] != W.shape[2]:
+        raise ShapeError(f"{layer.name}: expected {W.shape[2]} input channels (W is {W.shape}), "
+                         f"received x of shape {('N', *input_shape)}. Did you skip a layer?")
+
+
+def check_rows(layer: Layer, input_shape: tuple[int, ...]) -> None:
+    """input_shape is (D,), with as many inputs as W has."""
+    if len(input_shape) != 1:
+        raise ShapeError(f"{layer.name}: expected x of shape (N, D), received "
+                         f"{('N', *input_shape)}. Put Flatten() or GlobalAveragePool2D() "
+                         f"before it.")
+    W = layer.params.get("W")
+    if W is not None and input_shape[0] != W.shape[0]:
+        raise ShapeError(f"{layer.name}: expected {W.shape[0]} inputs (W is {W.shape}), "
+                         f"received x of shape {('N', *input_shape)}. Was the image size changed?")
+
+
+def check_softmax_units(name: str, input_shape: tuple[int, ...]) -> None:
+    """The softmax of one unit is 1 whatever its input, and nothing can be trained."""
+    if not input_shape or input_shape[-1] < 2:
+        raise ArgumentError(
+            f"{name}: expected at least 2 units, received {('N', *input_shape)}. The "
+            f"softmax of one unit is always 1, so it cannot learn; use Dense(1) with Sigmoid.")
+
+
+def as_rate(name: str, rate: float) -> float:
+    """The share of inputs that Dropout sets to zero."""
+    if not 0 <= rate < 1:
+        raise ArgumentError(f"{name}: expected a rate from 0 to below 1, received {rate!r}.")
+    return float(rate)

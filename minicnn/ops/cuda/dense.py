@@ -1,0 +1,25 @@
+"""The fully connected layer on a GPU: its matrix products are the GPU's library's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..devices import array_module
+from .elementwise import add_bias_relu
+
+
+def dense(x: np.ndarray, W: np.ndarray, b: np.ndarray, relu: bool = False) -> np.ndarray:
+    """x (N, D), W (D, units), b (units,) -> y (N, units): Z = X @ W + b; with relu max(Z, 0)."""
+    z = array_module(x, W, b).matmul(x, W)
+    add_bias_relu(z, b, relu)
+    return z
+
+
+def dense_weight_grad(x: np.ndarray, dz: np.ndarray) -> np.ndarray:
+    """dW = Xᵀ @ dZ (D, units)."""
+    return array_module(x, dz).matmul(x.T, dz)
+
+
+def dense_input_grad(dz: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """dX = dZ @ Wᵀ (N, D)."""
+    return array_module(dz, W).matmul(dz, W.T)

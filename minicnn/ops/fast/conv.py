@@ -1,0 +1,154 @@
+"""Convolution on a processor: three algorithms for the same numbers, and which one when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..algorithms import forced_algorithm
+from ..window import Window, offset_view, pad
+from . import im2col_blocks
+from .im2col_blocks import block_window, col2im_block, map_column_blocks
+from .pooling import max_pool2d
+from .threads import as_matmul_batch, matmul, num_threads, parallel_map, row_blocks
+from .winograd import conv2d_winograd
+
+
+def select_algorithm(N: int, C: int, F: int, window: Window) -> str:
+    """The algorithm for N images, C channels, F filters: the one with the least work.
+
+    1×1 kernels: "implicit_gemm", then one product of x as it lies. 3×3 with strides 1: "winograd",
+    if at least 32 channels and filters make good products, and if it saves half the
+    multiplications: T tiles of 4×4 outputs take 36 each, as does the transform of the kernels,
+    counted as 32 tiles; the definition takes 9 an output. Otherwise "im2col".
+    """
+    if forced := forced_algorithm(window):
+        return forced
+    OH, OW = window.output_size
+    if window.kernel == (1, 1):
+        return "implicit_gemm"
+    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32:
+        return "im2col"
+    tiles = N * -(-OH // 4) * -(-OW // 4)
+    saves_half = 36 * (tiles + 32) <= 9 * N * OH * OW / 2
+    return "winograd" if saves_half else "im2col"
+
+
+def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False
+           ) -> np.ndarray:
+    """x (N, H, Wd, C), W (KH, KW, C, F), b (F,) -> y (N, OH, OW, F)."""
+    return convolve(x, W, b, window, relu)
+
+
+def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window, relu: bool = False
+             ) -> np.ndarray:
+    """conv2d by the selected algorithm; b None adds nothing."""
+    algorithm = {"im2col": conv2d_im2col, "implicit_gemm": conv2d_implicit_gemm,
+                 "winograd": conv2d_winograd}[select_algorithm(len(x), *W.shape[2:], window)]
+    return algorithm(x, W, b, window, relu)
+
+
+def conv2d_im2col(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
+                  relu: bool = False) -> np.ndarray:
+    """Z = X_col @ W2d + b, a block of columns after the other."""
+    (OH, OW), F = window.output_size, W.shape[3]
+    z = np.empty((len(x) * OH, OW * F), x.dtype)
+    W2d = W.reshape(-1, F)  # (KH·KW·C, F)
+
+    def work(blocks: Iterator[tuple[slice, np.ndarray]]) -> None:
+        for rows, cols in blocks:
+            batch, part = as_matmul_batch(cols, F), z[rows].reshape(-1, F)
+            np.matmul(batch, W2d, out=part.reshape(*batch.shape[:2], F))
+            add_bias_relu(part, b, relu)
+
+    map_column_blocks(work, x, window)
+    return z.reshape(len(x), OH, OW, F)
+
+
+def conv2d_implicit_gemm(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
+                         relu: bool = False) -> np.ndarray:
+    """z = Σ_{p,q} x[:, p::SH, q::SW] @ W[p, q] + b: the product without its columns.
+
+    Each place (p, q) of the window is a product of its own, of pixels as they lie in x.
+    Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3.
+    """
+    (KH, KW), (OH, OW), (C, F) = window.kernel, window.output_size, W.shape[2:]
+    z = np.empty((len(x) * OH, OW * F), x.dtype)
+
+    def work(blocks: Sequence[slice]) -> None:
+        for rows in blocks:
+            images, input_rows, part = block_window(window, rows)
+            padded = pad(x[images, input_rows], part.pads)
+            total = sum(offset_view(padded, p, q, part).reshape(-1, C) @ W[p, q]  # (M, C)·(C, F)
+                        for p in range(KH) for q in range(KW))
+            add_bias_relu(total, b, relu)
+            z[rows] = total.reshape(-1, OW * F)
+
+    workers = num_threads()
+    blocks = row_blocks(len(x), OH, OW * max(C, F), im2col_blocks.BLOCK_ELEMENTS, workers)
+    parallel_map(work, blocks, workers)
+    return z.reshape(len(x), OH, OW, F)
+
+
+def add_bias_relu(z: np.ndarray, b: np.ndarray | None, relu: bool) -> None:
+    """z (…, F) ← z + b, or max(z + b, 0), in place, while z is in the cache."""
+    if b is not None:
+        z += b
+    if relu:
+        np.maximum(z, 0, out=z)
+
+
+def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
+                    pool_window: Window, relu: bool = False) -> np.ndarray:
+    """max_pool2d(conv2d(…)), the same to the last bit.
+
+    Winograd's convolution takes the largest of each 2×2 outputs while a block of them is in the
+    cache: what the convolution gives, in VGG16's first block the largest array of all, is never
+    written. Rounding and max(·, 0) keep the order of numbers, so b and ReLU come after the maximum,
+    on a quarter of the numbers. Source: Alwani et al., "Fused-layer CNN accelerators", 2016.
+    """
+    pools_2x2 = pool_window[:3] == ((2, 2), (2, 2), ((0, 0), (0, 0)))
+    if pools_2x2 and select_algorithm(len(x), *W.shape[2:], window) == "winograd":
+        return conv2d_winograd(x, W, b, window, relu, pool=True)
+    y, _ = max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
+    return y
+
+
+def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
+    """dW2d = X_colᵀ @ dZ, a block of columns after the other, each thread its own sum."""
+    (KH, KW), C, (N, OH, OW, F) = window.kernel, x.shape[3], dz.shape
+    dZ = dz.reshape(N * OH, OW * F)
+
+    def work(blocks: Iterator[tuple[slice, np.ndarray]]) -> np.ndarray:
+        dW2d = np.zeros((KH * KW * C, F), x.dtype)
+        product = np.empty_like(dW2d)
+        for rows, cols in blocks:
+            X_parts = as_matmul_batch(cols, F)
+            dZ_parts = dZ[rows].reshape(*X_parts.shape[:2], F)
+            for X_part, dZ_part in zip(X_parts, dZ_parts, strict=True):
+                dW2d += np.matmul(X_part.T, dZ_part, out=product)  # (KH·KW·C, M)·(M, F)
+        return dW2d
+
+    return sum(map_column_blocks(work, x, window)).reshape(KH, KW, C, F)
+
+
+def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...], window: Window
+                      ) -> np.ndarray:
+    """dX_col = dZ @ W2dᵀ and col2im; with strides 1 a convolution, which scatters nothing.
+
+    Written out: dx[n,h,w,c] = Σ_{p,q,f} dz[n, h + P − p, w + P − q, f] · W[p,q,c,f],
+    which with p' = K − 1 − p is the convolution of dz, padded by K − 1 − P, with the kernels
+    rotated by 180° and C and F exchanged.
+    """
+    (KH, KW), ((top, bottom), (left, right)) = window.kernel, window.pads
+    pads = (KH - 1 - top, KH - 1 - bottom), (KW - 1 - left, KW - 1 - right)
+    if window.strides == (1, 1) and min(*pads[0], *pads[1]) >= 0:
+        W_rot180 = W[::-1, ::-1].swapaxes(2, 3)  # (KH, KW, F, C)
+        return convolve(dz, W_rot180, None, Window(window.kernel, (1, 1), pads, dz.shape[1:3]))
+    (N, OH, OW, F), K = dz.shape, KH * KW * W.shape[2]
+    dx, dZ, W2d = np.zeros(input_shape, dz.dtype), dz.reshape(N * OH, OW * F), W.reshape(K, F)
+    for rows in row_blocks(N, OH, OW * K, im2col_blocks.BLOCK_ELEMENTS):
+        dX_col = matmul(dZ[rows].reshape(-1, F), W2d.T)  # (M, F)·(F, KH·KW·C)
+        col2im_block(dX_col, dx, window, rows)
+    return dx

@@ -1,0 +1,42 @@
+"""Activations and their gradients; the sum that is a bias' gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """max(x, 0), of x's shape."""
+    return np.maximum(x, 0)
+
+
+def relu_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dy · [y > 0]: y > 0 exactly where x > 0, and there dy/dx is 1."""
+    return np.where(y > 0, dy, 0)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + e⁻ˣ) = e^x / (1 + e^x), of x's shape. Only e^(−|x|) ≤ 1 is computed: no overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def sigmoid_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dy · y · (1 − y), since σ' = σ (1 − σ)."""
+    return dy * y * (1 - y)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """e^{x_k} / Σ_j e^{x_j} over the last axis; subtracting the maximum changes nothing."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def softmax_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dx_k = y_k (dy_k − Σ_j dy_j y_j), since ∂y_j/∂x_k = y_j (δ_jk − y_k)."""
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+def bias_grad(dz: np.ndarray) -> np.ndarray:
+    """dz (…, F) -> db (F,): b is added to every row, so db is the sum of all rows of dz."""
+    return dz.reshape(-1, dz.shape[-1]).sum(axis=0)
