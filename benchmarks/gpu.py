@@ -34,7 +34,7 @@ from benchmarks.gpu_cases import (
 from benchmarks.roofline import Card
 from minicnn import VGG16, Sequential
 from minicnn.errors import ArgumentError
-from minicnn.ops.devices import module_of, to_cpu
+from minicnn.ops import module_of, to_cpu
 
 # FP32 cores of an SM by compute capability: CUDA C++ Programming Guide, throughput of arithmetic
 # instructions (results per clock and SM, 32-bit floating-point add, multiply, multiply-add).

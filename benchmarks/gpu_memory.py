@@ -26,9 +26,9 @@ import numpy as np
 
 import minicnn as mc
 from minicnn.layers import base
+from minicnn.ops import to_device
 from minicnn.ops.cuda import simulator
 from minicnn.ops.cuda.simulator import SimArray, plain, wrapped
-from minicnn.ops.devices import to_device
 from minicnn.training import loop, sources
 
 GB = 1e9

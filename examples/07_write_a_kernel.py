@@ -22,8 +22,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import minicnn as mc
+from minicnn import ops
 from minicnn.errors import KernelError
-from minicnn.ops import devices as arrays
 from minicnn.ops.cuda import simulator
 from minicnn.ops.cuda.launch import by_rows, flat, launch, read_kernels
 
@@ -47,7 +47,7 @@ FAULTS = [
 ]
 
 try:
-    arrays.module_of(DEVICE)
+    ops.module_of(DEVICE)
 except mc.MiniCNNError as error:  # no C++ compiler, or no GPU
     print(error, file=sys.stderr)
     sys.exit(2)
@@ -55,9 +55,9 @@ except mc.MiniCNNError as error:  # no C++ compiler, or no GPU
 # 1. Who takes what? A tiny grid that prints --------------------------------------------------
 
 print("2 blocks of 4 threads, 11 elements:", flush=True)
-x = arrays.to_device(np.zeros(11, np.float32), DEVICE)
+x = ops.to_device(np.zeros(11, np.float32), DEVICE)
 launch(read_kernels(kernels / "who.cu")["who"], (2, 1, 1), x, x.size, block=(4, 1, 1))
-print("x, 10 · block + thread:", arrays.to_cpu(x).astype(int))
+print("x, 10 · block + thread:", ops.to_cpu(x).astype(int))
 print(f"In earnest blocks have 256 threads: flat(1_000_000) is a grid of {flat(1_000_000)} blocks,"
       f"\nby_rows(300, 451), for 300 rows of 451 pixels, one of {by_rows(300, 451)}.")
 
@@ -76,13 +76,13 @@ right = np.hypot(smooth[:, 2:] - smooth[:, :-2],
 
 def complaint(path, pictures):
     """Runs the kernel of `path` on the photo: what is wrong with it, "" if nothing is."""
-    x = arrays.to_device(grey, DEVICE)
-    y = arrays.to_device(np.full_like(grey, np.nan), DEVICE)
+    x = ops.to_device(grey, DEVICE)
+    y = ops.to_device(np.full_like(grey, np.nan), DEVICE)
     try:
         launch(read_kernels(path)["edges"], by_rows(H, Wd), x, y, H, Wd)
     except KernelError as error:
         return str(error)
-    y = arrays.to_cpu(y)
+    y = ops.to_cpu(y)
     pictures.append(y)
     error = np.abs(y - right) / right.max()
     print(f"Largest difference from NumPy: {np.nanmax(error):.0e} of the steepest edge.")

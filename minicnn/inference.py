@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .layers import Conv2D, Dropout, Layer, MaxPool2D, ReLU
+from .layers.checks import check_input
 from .ops import array_module, device_of, ops_for
 from .parallel import by_itself
 
@@ -37,7 +38,7 @@ class ConvPool:
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = False) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, F); nothing is kept."""
         conv, pool = self.conv, self.pool
-        conv.check_input(x)
+        check_input(conv, x)
         between = conv.output_shape(x.shape[1:])
         pool.output_shape(between)  # raises if it does not fit
         conv.cache = pool.cache = None

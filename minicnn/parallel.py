@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from . import layers
-from .ops import backend_for
+from . import layers, ops
+from .ops import ops_for
 from .ops.fast import threads
 
 EACH_BY_ITSELF = (layers.Conv2D, layers.MaxPool2D, layers.AveragePool2D, layers.GlobalAveragePool2D,
@@ -35,7 +35,7 @@ def parts(model: Any, x: np.ndarray) -> list:
     """A copy of `model` for each thread, with the same weights; none where model.shared does not
     ask for it or it does not pay, on a GPU, or with layers that might mix photos or draw random
     numbers."""
-    workers = threads.num_threads() if backend_for(x) == "fast" else 1
+    workers = threads.num_threads() if ops_for(x) is ops.fast else 1
     weights = sum(p.size for layer in model.layers for p in layer.params.values())
     numbers = len(x) * sum(map(math.prod, model.shapes()))
     if (not model.shared or workers < 2 or len(x) < 4 * workers or 4 * weights > numbers

@@ -27,12 +27,9 @@ class Stop(Exception):
     """Raised to end a traced call where its path ends."""
 
 
-def traced(call: Callable[[], object], until: Callable[[str, str], bool] = lambda *_: False
-           ) -> list[tuple[Path, str, int]]:
-    """(file, function, lines) of minicnn's functions that the call enters, in order, each once.
-
-    until(file name, function name) is asked at each call and ends the path before that function.
-    """
+def traced(call: Callable[[], object], before: str = "") -> list[tuple[Path, str, int]]:
+    """(file, function, lines) of minicnn's functions that the call enters, in order, each once,
+    up to the function `before`."""
     found: dict[object, tuple[Path, str, int]] = {}
 
     def tracer(frame, event, _):
@@ -41,7 +38,7 @@ def traced(call: Callable[[], object], until: Callable[[str, str], bool] = lambd
         if event != "call" or PACKAGE not in file.parents or code.co_name in (
                 "<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"):
             return
-        if until(file.name, code.co_name):
+        if code.co_name == before:
             raise Stop
         last = max(line for _, _, line in code.co_lines() if line is not None)
         for inner in code.co_consts:
@@ -50,14 +47,14 @@ def traced(call: Callable[[], object], until: Callable[[str, str], bool] = lambd
         found.setdefault(code, (file, code.co_qualname if hasattr(code, "co_qualname")
                                 else code.co_name, last - code.co_firstlineno + 1))
 
-    before = sys.gettrace()
+    outer = sys.gettrace()
     sys.settrace(tracer)
     try:
         call()
     except Stop:
         pass
     finally:
-        sys.settrace(before)
+        sys.settrace(outer)
     return list(found.values())
 
 
@@ -65,7 +62,7 @@ def paths() -> dict[str, list[tuple[Path, str, int]]]:
     """The paths of DESIGN's table: {name: functions}."""
     rng = np.random.default_rng(0)
     images, rows = rng.normal(size=(2, 6, 7, 3)), rng.normal(size=(4, 5))
-    conv = mc.Conv2D(4, 3, padding="same", activation="relu")
+    conv = mc.Conv2D(4, 3, padding="same")
     dense = mc.Dense(3)
     for layer, x in ((conv, images), (dense, rows)):
         layer.build(x.shape[1:], rng)
@@ -79,12 +76,11 @@ def paths() -> dict[str, list[tuple[Path, str, int]]]:
 
     with use("reference"):
         return {
-            "Conv2D.forward": traced(lambda: conv.forward(images)),
+            "Conv2D.forward": traced(lambda: conv.forward(images), before="activation_forward"),
             "Conv2D.backward": traced(lambda: conv.backward(dy)),
-            "Dense.forward": traced(lambda: dense.forward(rows)),
+            "Dense.forward": traced(lambda: dense.forward(rows), before="activation_forward"),
             "Dense.backward": traced(lambda: dense.backward(rng.normal(size=(4, 3)))),
-            "fit to the first update": traced(
-                fit, until=lambda file, function: file == "steps.py"),
+            "fit to the first update": traced(fit, before="sgd_step"),
         }
 
 

@@ -15,8 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from minicnn.errors import MiniCNNError
-from minicnn.ops import Window, ops_for
-from minicnn.ops.devices import array_module, device_of, to_cpu, to_device
+from minicnn.ops import Window, array_module, device_of, ops_for, to_cpu, to_device
 
 DEVICE = "cpu"  # of the running test: the fixture `device` of conftest.py sets it
 

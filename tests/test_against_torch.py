@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from minicnn.layers import AveragePool2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from minicnn.losses import CategoricalCrossEntropy
 from minicnn.model import Sequential
-from minicnn.ops.devices import to_cpu
+from minicnn.ops import to_cpu
 from minicnn.optimizers import SGD, Adam, RMSprop
 
 ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "softmax": lambda x: x.softmax(-1),

@@ -10,9 +10,9 @@ from reference import LAYOUTS, assert_refused, assert_same, laid_out
 
 from minicnn.layers import Dense
 from minicnn.model import Sequential
+from minicnn.ops import DEVICES, array_module, device_of, module_of, to_cpu, to_device
 from minicnn.ops.cuda import simulator
 from minicnn.ops.cuda.simulator import SimArray
-from minicnn.ops.devices import DEVICES, array_module, device_of, module_of, to_cpu, to_device
 
 X = np.array([[0.0, -0.0, np.nan], [np.inf, 1e-310, 3.0]])  # what a careless copy might change
 

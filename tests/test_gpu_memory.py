@@ -6,8 +6,8 @@ import numpy as np
 
 import minicnn as mc
 from benchmarks.gpu_memory import Memory, Pool, counted, inference, whole
+from minicnn.ops import to_device
 from minicnn.ops.cuda.simulator import SimArray
-from minicnn.ops.devices import to_device
 
 
 def train_a_little():

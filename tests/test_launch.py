@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from reference import assert_refused, assert_same
 
-from minicnn.ops import Window, cuda
-from minicnn.ops import devices as arrays
+from minicnn import ops
+from minicnn.ops import Window, cuda, to_device
 from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.conv import conv2d_implicit_gemm
 from minicnn.ops.cuda.elementwise import add_bias_relu
 from minicnn.ops.cuda.launch import by_rows, flat, kernels, read_kernels
-from minicnn.ops.devices import to_device
 
 SAXPY = """#include "common.h"
 extern "C" __global__ void saxpy(const real* x, real* y, int64 size,
@@ -125,7 +124,7 @@ def test_arguments_that_do_not_fit_the_signature_are_refused(saxpy, values, word
 
 @pytest.mark.parametrize("x", [np.ones(2), 3.0, [1.0, 2.0]], ids=str)
 def test_arrays_of_two_devices_are_refused(saxpy, x):
-    with assert_refused("one device", "on cpu", "on cuda-sim"):
+    with assert_refused("one device", "cpu", "cuda-sim"):
         launch.launch(saxpy, flat(2), *without(0, x))
 
 
@@ -235,7 +234,7 @@ def test_a_letter_that_cupys_file_might_lack_is_replaced(cupy, tmp_path):
 
 
 def test_a_kernel_that_forgets_an_element_leaves_nan(tmp_path):
-    y = arrays.module_of("cuda-sim").empty(5)
+    y = ops.module_of("cuda-sim").empty(5)
     forgetful = kernel(tmp_path, "EACH(k, size - 1) y[k] = x[k];")
     launch.launch(forgetful, flat(5), sim(np.ones(5)), y, 5)
     assert_same(y, [1, 1, 1, 1, np.nan])

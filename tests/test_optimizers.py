@@ -8,7 +8,7 @@ import torch
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
 from minicnn.layers import Dense
-from minicnn.ops.devices import device_of, to_cpu
+from minicnn.ops import device_of, to_cpu
 from minicnn.optimizers import SGD, Adam, Optimizer, RMSprop
 
 OPTIMIZERS = [

@@ -1,5 +1,4 @@
-"""ReLU, Sigmoid, Softmax: parameter-free layers; each caches its output y. And what Conv2D and
-Dense share, an activation of their own."""
+"""ReLU, Sigmoid, Softmax: parameter-free layers; each caches its output y."""
 
 from __future__ import annotations
 
@@ -17,9 +16,11 @@ class ReLU(Layer):
     Source: Nair & Hinton 2010.
     """
 
+    fusable = True
+
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
-        self.check_input(x)
+        checks.check_input(self, x)
         y = ops_for(x).relu(x)
         self.cache = y if keep else None
         return y
@@ -38,7 +39,7 @@ class Sigmoid(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
-        self.check_input(x)
+        checks.check_input(self, x)
         y = ops_for(x).sigmoid(x)
         self.cache = y if keep else None
         return y
@@ -64,7 +65,7 @@ class Softmax(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
-        self.check_input(x)
+        checks.check_input(self, x)
         y = ops_for(x).softmax(x)
         self.cache = y if keep else None
         return y
@@ -78,47 +79,9 @@ class Softmax(Layer):
 ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
 
 
-class ActivatedLayer(Layer):
-    """y = activation(z): what Conv2D and Dense share.
-
-    activation: None, "relu", "sigmoid" or "softmax", as in Keras; kept as a layer of its own.
-    A ReLU is computed together with z (fused_relu), any other activation after it.
-    """
-
-    def __init__(self, activation: str | None, kernel_initializer: str, name: str | None) -> None:
-        super().__init__(name)
-        checks.check_activation(self.name, activation, ACTIVATIONS)
-        checks.check_initializer(self.name, kernel_initializer)
-        self.activation_name = activation
-        self.activation = None if activation is None else ACTIVATIONS[activation](self.name)
-        self.kernel_initializer = kernel_initializer
-
-    @property
-    def fused_relu(self) -> bool:
-        """Whether the operation that computes z takes max(z, 0), too."""
-        return isinstance(self.activation, ReLU)
-
-    def activation_forward(self, z: np.ndarray, training: bool, keep: bool) -> np.ndarray:
-        """z -> y; with a fused ReLU z is y already."""
-        if self.fused_relu:
-            self.activation.cache = z if keep else None
-            return z
-        return z if self.activation is None else self.activation.forward(z, training, keep)
-
-    def activation_backward(self, dy: np.ndarray) -> np.ndarray:
-        """dy -> dz."""
-        return dy if self.activation is None else self.activation.backward(dy)
-
-    def activated_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of z, which the activation keeps (and a softmax of one unit refuses)."""
-        return shape if self.activation is None else self.activation.output_shape(shape)
-
-    def to(self, device: str) -> Layer:
-        """As Layer.to; the activation forgets its cache, too."""
-        if self.activation is not None:
-            self.activation.cache = None
-        return super().to(device)
-
-    def config(self) -> dict:
-        """As Layer.config, the activation by its name."""
-        return {**super().config(), "activation": self.activation_name}
+def make_activation(name: str | None, layer_name: str) -> Layer | None:
+    """The activation layer of that name, for a layer that has one of its own."""
+    if name is None:
+        return None
+    checks.check_activation(layer_name, name, ACTIVATIONS)
+    return ACTIVATIONS[name](layer_name)

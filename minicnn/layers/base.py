@@ -27,6 +27,7 @@ class Layer:
 
     arguments: tuple[str, ...] = ()  # the constructor's, kept under the same names
     random = False  # True if forward(training=True) draws random numbers
+    fusable = False  # True for ReLU: the operation before it can take max(z, 0), too
     kernel_initializer = "glorot_uniform"
 
     def __init__(self, name: str | None = None) -> None:
@@ -48,13 +49,10 @@ class Layer:
         """dy = dL/dy -> dx = dL/dx; assigns self.grads unless the layer is frozen."""
         raise checks.missing_method(self, "backward(dy)")
 
-    def check_input(self, x: np.ndarray) -> None:
-        """Raises unless x is a float array of a shape that fits and the parameters exist."""
-        checks.check_input(self, x)
-
     def read_cache(self) -> Any:
         """self.cache; raises ArgumentError if forward has not been called with keep=True."""
-        checks.check_cache(self)
+        if self.cache is None:
+            raise checks.empty_cache(self)
         return self.cache
 
     def param(self, key: str, x: np.ndarray) -> np.ndarray:
@@ -101,3 +99,47 @@ class Layer:
     def __repr__(self) -> str:
         arguments = [f"{key}={value!r}" for key, value in self.config().items()]
         return f"{type(self).__name__}({', '.join([*arguments, f'name={self.name!r}'])})"
+
+
+class ActivatedLayer(Layer):
+    """y = activation(z): what Conv2D and Dense share.
+
+    activation: a layer or None. A ReLU is computed together with z, any other activation after it.
+    """
+
+    activation: Layer | None
+
+    def __init__(self, activation_name: str | None, kernel_initializer: str, name: str | None
+                 ) -> None:
+        super().__init__(name)
+        checks.check_initializer(self.name, kernel_initializer)
+        self.activation_name = activation_name
+        self.kernel_initializer = kernel_initializer
+
+    @property
+    def fused_relu(self) -> bool:
+        """Whether the operation that computes z takes max(z, 0), too."""
+        return self.activation is not None and self.activation.fusable
+
+    def activation_forward(self, z: np.ndarray, training: bool, keep: bool) -> np.ndarray:
+        """z -> y; with a fused ReLU z is y already."""
+        if self.activation is None:
+            return z
+        if self.activation.fusable:
+            self.activation.cache = z if keep else None
+            return z
+        return self.activation.forward(z, training, keep)
+
+    def activation_backward(self, dy: np.ndarray) -> np.ndarray:
+        """dy -> dz."""
+        return dy if self.activation is None else self.activation.backward(dy)
+
+    def to(self, device: str) -> Layer:
+        """As Layer.to; the activation forgets its cache, too."""
+        if self.activation is not None:
+            self.activation.cache = None
+        return super().to(device)
+
+    def config(self) -> dict:
+        """As Layer.config, the activation by its name."""
+        return {**super().config(), "activation": self.activation_name}

@@ -6,16 +6,20 @@ sentence: which layer, what was expected, what was received, what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError, pair
 from ..initializers import NAMES
-from ..ops.devices import device_of
+from ..ops import device_of
 
 if TYPE_CHECKING:
+    from ..ops import Window
     from .base import Layer
+    from .conv2d import Conv2D
+    from .dense import Dense
 
 
 def check_input(layer: Layer, x: np.ndarray) -> None:
@@ -36,11 +40,10 @@ def check_input(layer: Layer, x: np.ndarray) -> None:
                             f"into a Sequential, or call build(x.shape[1:], rng).")
 
 
-def check_cache(layer: Layer) -> None:
-    """forward has kept what backward needs."""
-    if layer.cache is None:
-        raise ArgumentError(f"{layer.name}: backward(dy) needs the cache of forward(x): expected "
-                            f"one, found none. Call forward(x, keep=True) first.")
+def empty_cache(layer: Layer) -> ArgumentError:
+    """The error of a backward without its forward."""
+    return ArgumentError(f"{layer.name}: backward(dy) needs the cache of forward(x): expected "
+                         f"one, found none. Call forward(x, keep=True) first.")
 
 
 def missing_method(layer: Layer, method: str) -> ArgumentError:
@@ -59,9 +62,9 @@ def check_rebuilt(layer: Layer, shapes: dict[str, tuple[int, ...]], input_shape:
                 f"{layer.params[key].shape} from an earlier use. Make a new layer.")
 
 
-def check_activation(name: str, activation: str | None, known: dict[str, Any]) -> None:
-    """activation is None or the name of one."""
-    if activation is not None and activation not in known:
+def check_activation(name: str, activation: str, known: Iterable[str]) -> None:
+    """activation is the name of one."""
+    if activation not in known:
         raise ArgumentError(f"{name}: expected activation None or one of {', '.join(known)}, "
                             f"received {activation!r}.")
 
@@ -109,24 +112,26 @@ def check_images(name: str, input_shape: tuple[int, ...]) -> None:
                          f"{('N', *input_shape)}. Is a Flatten before it?")
 
 
-def check_output_size(layer: Any, input_shape: tuple[int, ...], kernel: tuple[int, int],
-                      output_size: tuple[int, int]) -> None:
+def check_windows(layer: Any, input_shape: tuple[int, ...], window: Window) -> None:
     """At least one window fits on the image."""
-    if min(output_size) < 1:
-        raise ShapeError(f"{layer.name}: expected x of at least {kernel} pixels, less padding "
-                         f"{layer.padding!r}, received {('N', *input_shape)}. Use a larger image "
-                         f"or fewer poolings.")
+    if min(window.output_size) < 1:
+        raise ShapeError(f"{layer.name}: expected x of at least {window.kernel} pixels, less "
+                         f"padding {layer.padding!r}, received {('N', *input_shape)}. Use a larger "
+                         f"image or fewer poolings.")
 
 
-def check_channels(layer: Layer, input_shape: tuple[int, ...]) -> None:
-    """The image has as many channels as the kernels."""
+def check_conv2d(layer: Conv2D, input_shape: tuple[int, ...], window: Window) -> None:
+    """At least one window fits, and the image has as many channels as the kernels."""
+    check_windows(layer, input_shape, window)
     W = layer.params.get("W")
     if W is not None and input_shape[2] != W.shape[2]:
         raise ShapeError(f"{layer.name}: expected {W.shape[2]} input channels (W is {W.shape}), "
                          f"received x of shape {('N', *input_shape)}. Did you skip a layer?")
+    if layer.activation_name == "softmax":
+        check_softmax_units(layer.name, (layer.filters,))
 
 
-def check_rows(layer: Layer, input_shape: tuple[int, ...]) -> None:
+def check_dense(layer: Dense, input_shape: tuple[int, ...]) -> None:
     """input_shape is (D,), with as many inputs as W has."""
     if len(input_shape) != 1:
         raise ShapeError(f"{layer.name}: expected x of shape (N, D), received "
@@ -136,6 +141,8 @@ def check_rows(layer: Layer, input_shape: tuple[int, ...]) -> None:
     if W is not None and input_shape[0] != W.shape[0]:
         raise ShapeError(f"{layer.name}: expected {W.shape[0]} inputs (W is {W.shape}), "
                          f"received x of shape {('N', *input_shape)}. Was the image size changed?")
+    if layer.activation_name == "softmax":
+        check_softmax_units(layer.name, (layer.units,))
 
 
 def check_softmax_units(name: str, input_shape: tuple[int, ...]) -> None:

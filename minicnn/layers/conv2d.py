@@ -7,7 +7,8 @@ import numpy as np
 from ..errors import pair, whole
 from ..ops import Window, ops_for
 from . import checks
-from .activations import ActivatedLayer
+from .activations import make_activation
+from .base import ActivatedLayer
 
 
 class Conv2D(ActivatedLayer):
@@ -31,6 +32,7 @@ class Conv2D(ActivatedLayer):
                  activation: str | None = None, kernel_initializer: str = "glorot_uniform",
                  name: str | None = None, dilation_rate: int = 1, groups: int = 1) -> None:
         super().__init__(activation, kernel_initializer, name)
+        self.activation = make_activation(activation, self.name)
         checks.check_ordinary_convolution(self.name, dilation_rate, groups)
         self.filters = whole(filters, f"{self.name}, filters")
         self.kernel_size = pair(kernel_size, f"{self.name}, kernel_size")
@@ -44,10 +46,9 @@ class Conv2D(ActivatedLayer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, F)."""
         checks.check_images(self.name, input_shape)
-        OH, OW = self.window(input_shape).output_size
-        checks.check_output_size(self, input_shape, self.kernel_size, (OH, OW))
-        checks.check_channels(self, input_shape)
-        return self.activated_shape((OH, OW, self.filters))
+        window = self.window(input_shape)
+        checks.check_conv2d(self, input_shape, window)
+        return *window.output_size, self.filters
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """W (KH, KW, C, F), b (F,)."""
@@ -55,7 +56,7 @@ class Conv2D(ActivatedLayer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, F) = activation(Z), Z = X_col @ W2d + b."""
-        self.check_input(x)
+        checks.check_input(self, x)
         z = ops_for(x).conv2d(x, self.param("W", x), self.param("b", x), self.window(x.shape),
                               relu=self.fused_relu)
         self.cache = x if keep else None  # backward rebuilds the columns from it

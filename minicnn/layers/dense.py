@@ -7,7 +7,8 @@ import numpy as np
 from ..errors import whole
 from ..ops import ops_for
 from . import checks
-from .activations import ActivatedLayer
+from .activations import make_activation
+from .base import ActivatedLayer
 
 
 class Dense(ActivatedLayer):
@@ -24,6 +25,7 @@ class Dense(ActivatedLayer):
     def __init__(self, units: int, activation: str | None = None,
                  kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
         super().__init__(activation, kernel_initializer, name)
+        self.activation = make_activation(activation, self.name)
         self.units = whole(units, f"{self.name}, units")
 
     def window(self, shape: tuple[int, ...]) -> None:
@@ -31,8 +33,8 @@ class Dense(ActivatedLayer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(D,) -> (units,)."""
-        checks.check_rows(self, input_shape)
-        return self.activated_shape((self.units,))
+        checks.check_dense(self, input_shape)
+        return (self.units,)
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """W (D, units), b (units,)."""
@@ -40,7 +42,7 @@ class Dense(ActivatedLayer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, D) -> y (N, units) = activation(X @ W + b)."""
-        self.check_input(x)
+        checks.check_input(self, x)
         z = ops_for(x).dense(x, self.param("W", x), self.param("b", x), relu=self.fused_relu)
         self.cache = x if keep else None
         return self.activation_forward(z, training, keep)

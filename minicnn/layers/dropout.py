@@ -32,7 +32,7 @@ class Dropout(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
-        self.check_input(x)
+        checks.check_input(self, x)
         if not (training and self.trainable):
             self.cache = array_module(x).ones((), x.dtype) if keep else None
             return x

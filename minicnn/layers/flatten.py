@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import checks
 from .base import Layer
 
 
@@ -16,7 +17,7 @@ class Flatten(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, …) -> y (N, D)."""
-        self.check_input(x)
+        checks.check_input(self, x)
         self.cache = x.shape if keep else None
         return x.reshape(len(x), *self.output_shape(x.shape[1:]))  # (N, D)
 

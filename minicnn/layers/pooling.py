@@ -37,9 +37,9 @@ class Pool2D(Layer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, C)."""
         checks.check_images(self.name, input_shape)
-        OH, OW = self.window(input_shape).output_size
-        checks.check_output_size(self, input_shape, self.pool_size, (OH, OW))
-        return OH, OW, input_shape[2]
+        window = self.window(input_shape)
+        checks.check_windows(self, input_shape, window)
+        return *window.output_size, input_shape[2]
 
 
 class MaxPool2D(Pool2D):
@@ -52,7 +52,7 @@ class MaxPool2D(Pool2D):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
-        self.check_input(x)
+        checks.check_input(self, x)
         y, switches = ops_for(x).max_pool2d(x, self.window(x.shape), with_switches=keep)
         self.cache = (x.shape, switches) if keep else None
         return y
@@ -70,7 +70,7 @@ class AveragePool2D(Pool2D):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
-        self.check_input(x)
+        checks.check_input(self, x)
         self.cache = x.shape if keep else None
         return ops_for(x).average_pool2d(x, self.window(x.shape))
 
@@ -93,7 +93,7 @@ class GlobalAveragePool2D(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, C)."""
-        self.check_input(x)
+        checks.check_input(self, x)
         self.cache = x.shape if keep else None
         return x.mean(axis=(1, 2))
 

@@ -5,7 +5,7 @@ import pytest
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
 from minicnn.layers import Dropout
-from minicnn.ops.devices import to_cpu
+from minicnn.ops import to_cpu
 
 
 def mask(layer, shape=(50, 40)):

@@ -26,7 +26,7 @@ from minicnn.layers import (
     MaxPool2D,
     ReLU,
 )
-from minicnn.ops.devices import array_module, device_of
+from minicnn.ops import array_module, device_of
 
 from .cases import IMAGES, LAYERS, ROWS, built, run
 

@@ -20,7 +20,7 @@ from reference import (
 )
 
 from minicnn.layers import AveragePool2D, GlobalAveragePool2D, MaxPool2D
-from minicnn.ops.devices import to_cpu
+from minicnn.ops import to_cpu
 
 from .cases import run
 

@@ -11,7 +11,8 @@ from reference import assert_refused, assert_same
 
 import minicnn as mc
 from minicnn import ops
-from minicnn.ops import Operations, backend_for, ops_for, to_device, use
+from minicnn.ops import ops_for, to_device, use
+from minicnn.ops.operations import Operations
 
 pytestmark = pytest.mark.cpu_only
 
@@ -47,25 +48,25 @@ def test_numpys_arrays_are_computed_with_by_fast_unless_use_says_otherwise():
 def test_an_error_inside_the_block_ends_it():
     with pytest.raises(ZeroDivisionError), use("reference"):
         1 / 0  # noqa: B018
-    assert backend_for(x) == "fast"
+    assert ops_for(x) is ops.fast
 
 
 def test_another_thread_is_not_affected():
     found = []
     with use("reference"):
-        thread = threading.Thread(target=lambda: found.append(backend_for(x)))
+        thread = threading.Thread(target=lambda: found.append(ops_for(x)))
         thread.start()
         thread.join()
-    assert found == ["fast"]
+    assert found == [ops.fast]
 
 
 def test_the_environment_chooses_where_use_does_not(monkeypatch):
     monkeypatch.setenv("MINICNN_BACKEND", "reference")
-    assert backend_for(x) == "reference"
+    assert ops_for(x) is ops.reference
     with use("fast"):
-        assert backend_for(x) == "fast"
+        assert ops_for(x) is ops.fast
     monkeypatch.setenv("MINICNN_BACKEND", "")
-    assert backend_for(x) == "fast"
+    assert ops_for(x) is ops.fast
 
 
 def test_simulated_arrays_are_the_cuda_backends():

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from reference import array, assert_same, count, geometries, pads_of, same_pads, seen
 
-from minicnn.ops import Window, padding_amounts
+from minicnn.ops import Window
 from minicnn.ops.cuda.conv import geometry as kernel_arguments
-from minicnn.ops.window import crop, offset_view, pad
+from minicnn.ops.window import crop, offset_view, pad, padding_amounts
 
 pytestmark = pytest.mark.cpu_only  # nothing but numbers and NumPy's pad and crop
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minicnn.data import sample
-from minicnn.ops.devices import device_of, to_cpu
+from minicnn.ops import device_of, to_cpu
 from minicnn.training import sources
 from minicnn.training.sources import copy_ahead
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .. import array_module
 from ..algorithms import forced_algorithm
-from ..devices import array_module
 from ..window import Window
 from .elementwise import add_bias_relu
 from .launch import by_rows, launch

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..devices import array_module
+from .. import array_module
 from .launch import block_each, flat, launch
 
 

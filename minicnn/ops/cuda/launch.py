@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, KernelError, ShapeError, is_whole
-from ..devices import array_module, device_of
+from .. import array_module, device_of
 from . import simulator
 
 PACKAGE = Path(__file__).resolve().parents[2]  # minicnn/

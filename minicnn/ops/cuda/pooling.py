@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..devices import array_module
+from .. import array_module
 from ..window import Window
 from .launch import by_rows, launch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..devices import array_module
+from .. import array_module
 from .launch import flat, launch
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..algorithms import forced_algorithm
-from ..window import Window, offset_view, pad
+from ..window import Window, offset_view
 from . import im2col_blocks
-from .im2col_blocks import block_window, col2im_block, map_column_blocks
+from .im2col_blocks import block_window, col2im_block, map_column_blocks, pad
 from .pooling import max_pool2d
 from .threads import as_matmul_batch, matmul, num_threads, parallel_map, row_blocks
 from .winograd import conv2d_winograd

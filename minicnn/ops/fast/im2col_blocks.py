@@ -7,16 +7,34 @@ those of whole images or some rows of one image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..window import Window, crop, offset_view, pad
+from ..window import Pads, Window, crop, offset_view
 from .threads import num_threads, parallel_map, row_blocks, workspace
 
 BLOCK_ELEMENTS = 1 << 20  # of the column matrix, per thread: 4 MB in float32, for its cache
+
+
+def pad(x: np.ndarray, pads: Pads, value: float = 0.0, memory: np.ndarray | None = None
+        ) -> np.ndarray:
+    """As window.pad, in fewer steps than np.pad takes; in `memory` (1-D) if given."""
+    if pads == ((0, 0), (0, 0)) and memory is None:
+        return x
+    (top, bottom), (left, right) = pads
+    N, H, Wd, C = x.shape
+    shape = N, top + H + bottom, left + Wd + right, C
+    if memory is None:
+        padded = np.empty(shape, x.dtype)
+    else:
+        padded = memory[:math.prod(shape)].reshape(shape)
+    padded[...] = value
+    crop(padded, pads)[...] = x
+    return padded
 
 
 def block_window(window: Window, rows: slice) -> tuple[slice, slice, Window]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..reference.pooling import average_pool2d_grad, pixel_counts
-from ..window import Window, crop, offset_view, pad
+from ..window import Window, crop, offset_view
 from .elementwise import where_mask
+from .im2col_blocks import pad
 
 __all__ = ["average_pool2d", "average_pool2d_grad", "max_pool2d", "max_unpool2d"]
 

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..window import Window, crop, offset_view
-from .im2col_blocks import block_window
+from ..window import Window, offset_view
+from .im2col_blocks import block_window, pad
 from .threads import (
     MAX_UNPACKED_GEMM,
     chunk_slices,
@@ -120,12 +120,8 @@ def tile_window(window: Window) -> Window:
 def transform_tiles(x: np.ndarray, tiles: Window, BT2: np.ndarray, v: np.ndarray,
                     scratch: np.ndarray) -> np.ndarray:
     """x (n, H, Wd, C) -> V = Bᵀ⊗Bᵀ tiles (36, T, C), in the memory v; scratch is overwritten."""
-    (n, H, Wd, C), ((top, bottom), (left, right)) = x.shape, tiles.pads
-    OH, OW = tiles.output_size
-    shape = n, top + H + bottom, left + Wd + right, C
-    padded = v[:shape[0] * shape[1] * shape[2] * C].reshape(shape)  # V takes its place below
-    padded[...] = 0
-    crop(padded, tiles.pads)[...] = x
+    (n, _, _, C), (OH, OW) = x.shape, tiles.output_size
+    padded = pad(x, tiles.pads, memory=v)  # V takes its place below
     gathered = scratch[:36 * n * OH * OW * C].reshape(36, n, OH, OW, C)
     for k in range(36):
         gathered[k] = offset_view(padded, *divmod(k, 6), tiles)

@@ -20,7 +20,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..window import Window, crop, offset_view, pad
-from .pooling import max_pool2d
 
 
 def im2col(x: np.ndarray, window: Window) -> np.ndarray:
@@ -83,13 +82,3 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
     F = W.shape[3]
     dX_col = dz.reshape(-1, F) @ W.reshape(-1, F).T  # (N·OH·OW, F) @ (F, KH·KW·C)
     return col2im(dX_col, input_shape, window)
-
-
-def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
-                    pool_window: Window, relu: bool = False) -> np.ndarray:
-    """The convolution and the max pooling after it, if nothing is kept for backward.
-
-    pool_window lies on images of window.output_size.
-    """
-    y, _ = max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
-    return y

@@ -1,4 +1,4 @@
-"""The fully connected layer's matrix products."""
+"""The fully connected layer's matrix products, and the gradient of a bias."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def dense_weight_grad(x: np.ndarray, dz: np.ndarray) -> np.ndarray:
 def dense_input_grad(dz: np.ndarray, W: np.ndarray) -> np.ndarray:
     """dz (N, units), W (D, units) -> dx (N, D). dL = <dZ, dX @ W>, hence dX = dZ @ Wᵀ."""
     return dz @ W.T
+
+
+def bias_grad(dz: np.ndarray) -> np.ndarray:
+    """dz (…, F) -> db (F,): b is added to every row, so db is the sum of all rows of dz."""
+    return dz.reshape(-1, dz.shape[-1]).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Activations and their gradients; the sum that is a bias' gradient."""
+"""Activations and their gradients."""
 
 from __future__ import annotations
 
@@ -35,8 +35,3 @@ def softmax(x: np.ndarray) -> np.ndarray:
 def softmax_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dx_k = y_k (dy_k − Σ_j dy_j y_j), since ∂y_j/∂x_k = y_j (δ_jk − y_k)."""
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
-
-
-def bias_grad(dz: np.ndarray) -> np.ndarray:
-    """dz (…, F) -> db (F,): b is added to every row, so db is the sum of all rows of dz."""
-    return dz.reshape(-1, dz.shape[-1]).sum(axis=0)

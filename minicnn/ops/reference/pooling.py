@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..window import Window, crop, offset_view, pad
+from .conv import conv2d
 
 
 def max_pool2d(x: np.ndarray, window: Window, with_switches: bool = True
@@ -23,6 +24,16 @@ def max_pool2d(x: np.ndarray, window: Window, with_switches: bool = True
         switches[candidate > y] = k  # strictly larger: the first maximum stays
         y = np.maximum(y, candidate)
     return y, switches if with_switches else None
+
+
+def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
+                    pool_window: Window, relu: bool = False) -> np.ndarray:
+    """The convolution and the max pooling after it, if nothing is kept for backward.
+
+    pool_window lies on images of window.output_size.
+    """
+    y, _ = max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
+    return y
 
 
 def max_unpool2d(y: np.ndarray, switches: np.ndarray, input_shape: tuple[int, ...], window: Window

@@ -1,0 +1,98 @@
+"""The operations: what every backend offers, reference, fast and cuda alike.
+
+Their signatures are the same in all three, held by a test. Nothing changes its arguments but the
+optimizers' steps, and nothing is kept between calls.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from .window import Window
+
+
+class Operations(Protocol):
+    """A backend: a module with these functions."""
+
+    def conv2d(self, x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
+               relu: bool = False) -> np.ndarray:
+        """x (N, H, Wd, C), W (KH, KW, C, F), b (F,) -> y (N, OH, OW, F)."""
+
+    def conv2d_weight_grad(self, x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
+        """x (N, H, Wd, C), dz (N, OH, OW, F) -> dW (KH, KW, C, F)."""
+
+    def conv2d_input_grad(self, dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...],
+                          window: Window) -> np.ndarray:
+        """dz (N, OH, OW, F) -> dx of input_shape (N, H, Wd, C)."""
+
+    def conv2d_max_pool(self, x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
+                        pool_window: Window, relu: bool = False) -> np.ndarray:
+        """max_pool2d(conv2d(…)) if nothing is kept for backward."""
+
+    def dense(self, x: np.ndarray, W: np.ndarray, b: np.ndarray, relu: bool = False) -> np.ndarray:
+        """x (N, D), W (D, units), b (units,) -> y (N, units)."""
+
+    def dense_weight_grad(self, x: np.ndarray, dz: np.ndarray) -> np.ndarray:
+        """x (N, D), dz (N, units) -> dW (D, units)."""
+
+    def dense_input_grad(self, dz: np.ndarray, W: np.ndarray) -> np.ndarray:
+        """dz (N, units), W (D, units) -> dx (N, D)."""
+
+    def bias_grad(self, dz: np.ndarray) -> np.ndarray:
+        """dz (…, F) -> db (F,)."""
+
+    def max_pool2d(self, x: np.ndarray, window: Window, with_switches: bool = True
+                   ) -> tuple[np.ndarray, np.ndarray | None]:
+        """x (N, H, Wd, C) -> y, switches (N, OH, OW, C)."""
+
+    def max_unpool2d(self, y: np.ndarray, switches: np.ndarray, input_shape: tuple[int, ...],
+                     window: Window) -> np.ndarray:
+        """y, switches (N, OH, OW, C) -> x of input_shape; the gradient of max pooling."""
+
+    def average_pool2d(self, x: np.ndarray, window: Window) -> np.ndarray:
+        """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
+
+    def average_pool2d_grad(self, dy: np.ndarray, input_shape: tuple[int, ...], window: Window
+                            ) -> np.ndarray:
+        """dy (N, OH, OW, C) -> dx of input_shape."""
+
+    def relu(self, x: np.ndarray) -> np.ndarray:
+        """x -> y of one shape, as the next five."""
+
+    def relu_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def sigmoid(self, x: np.ndarray) -> np.ndarray:
+        """x -> y."""
+
+    def sigmoid_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def softmax(self, x: np.ndarray) -> np.ndarray:
+        """x -> y, over the last axis."""
+
+    def softmax_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def sigmoid_cross_entropy(self, z: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits z, targets t -> l, dl/dz, all of one shape."""
+
+    def softmax_cross_entropy(self, z: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits z, targets t (N, K) -> l (N,), dl/dz (N, K)."""
+
+    def sgd_step(self, p: np.ndarray, g: np.ndarray, lr: float) -> None:
+        """p moves by its gradient g."""
+
+    def momentum_step(self, p: np.ndarray, g: np.ndarray, v: np.ndarray, lr: float,
+                      momentum: float, nesterov: bool = False) -> None:
+        """p and v move."""
+
+    def rmsprop_step(self, p: np.ndarray, g: np.ndarray, s: np.ndarray, v: np.ndarray | None,
+                     lr: float, alpha: float, eps: float, momentum: float = 0.0) -> None:
+        """p, s and v (if given) move."""
+
+    def adam_step(self, p: np.ndarray, g: np.ndarray, m: np.ndarray, s: np.ndarray, t: int,
+                  lr: float, beta1: float, beta2: float, eps: float) -> None:
+        """p, m and s move; t counts the steps from 1."""
