@@ -1,12 +1,14 @@
 """What every test shares: quick, repeatable drawing of shapes, one thread, one generator, and the
 devices: every test of an op, a layer, a loss or an optimizer runs on each of them."""
 
+import contextlib
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import reference
+import standin
 import torch
 
 from minicnn import simulator
@@ -15,25 +17,30 @@ from minicnn.errors import ArgumentError
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
+hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("minicnn"),
+                                     max_examples=8)
 hypothesis.settings.load_profile("minicnn")
 
+STANDIN = "cuda (stand-in)"  # the device "cuda" with tests/standin.py for CuPy
 ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "test_against_torch.py",
                    "test_devices.py")
 
 
 def devices():
-    """"cpu", "cuda-sim", and "cuda" where CuPy finds a GPU."""
+    """"cpu", "cuda-sim", the stand-in, and "cuda" where CuPy finds a GPU."""
     try:
         module_of("cuda")
     except ArgumentError:
-        return ["cpu", "cuda-sim"]
-    return ["cpu", "cuda-sim", "cuda"]
+        return ["cpu", "cuda-sim", STANDIN]
+    return ["cpu", "cuda-sim", STANDIN, "cuda"]
 
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="damaged files, kills, full disks and "
                      "mutants in the numbers that the README names, which takes an hour or so; "
                      "without it some of each")
+    parser.addoption("--devices", nargs="+", metavar="DEVICE", help="the tests that run on every "
+                     "device run on these only: cpu, cuda-sim, cuda, or 'cuda (stand-in)'")
 
 
 def pytest_configure(config):
@@ -43,17 +50,28 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     part = Path(metafunc.definition.path).relative_to(Path(__file__).parent).parts[0]
     if part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
-        metafunc.parametrize("device", devices(), indirect=True)
+        metafunc.parametrize("device", metafunc.config.getoption("devices") or devices(),
+                             indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def device(request, monkeypatch):
-    """Where reference.array puts its numbers. On cuda-sim each launch runs twice, the second time
-    with its blocks and threads backwards: a result that depends on their order is an error."""
-    monkeypatch.setattr(reference, "DEVICE", getattr(request, "param", "cpu"))
-    if reference.DEVICE == "cuda-sim":
-        monkeypatch.setattr(simulator, "runs", 2)
-    return reference.DEVICE
+    """Where reference.array puts its numbers.
+
+    On cuda-sim each launch runs twice, the second time with its blocks and threads backwards: a
+    result that depends on their order is an error. On the stand-in the same kernels run once, on
+    fewer shapes: there it is what lies between Python and CuPy that is tested.
+    """
+    name = getattr(request, "param", "cpu")
+    with contextlib.ExitStack() as stack:
+        if name == STANDIN:
+            stack.enter_context(standin.installed())
+            hypothesis.settings.load_profile("few")
+            stack.callback(hypothesis.settings.load_profile, "minicnn")
+        if name == "cuda-sim":
+            monkeypatch.setattr(simulator, "runs", 2)
+        monkeypatch.setattr(reference, "DEVICE", "cuda" if name == STANDIN else name)
+        yield reference.DEVICE
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ ENGINE = ("ops", "layers", "arrays.py", "losses.py", "optimizers.py", "initializ
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
          "inference", "parallel", "layers", "initializers", "winograd", "ops", "preprocessing",
-         "launch", "arrays", "cuda", "simulator", "threads", "cache", "drawing", "files", "errors"]
+         "launch", "signatures", "arrays", "cuda", "simulator", "threads", "cache", "drawing",
+         "files", "errors"]
 
 
 def house_part(file):
