@@ -1,7 +1,6 @@
 """What every test shares: quick, repeatable drawing of shapes, one thread, one generator, and the
 devices: every test of an op, a layer, a loss or an optimizer runs on each of them."""
 
-import contextlib
 from pathlib import Path
 
 import hypothesis
@@ -21,7 +20,6 @@ hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("min
                                      max_examples=8)
 hypothesis.settings.load_profile("minicnn")
 
-STANDIN = "cuda (stand-in)"  # the device "cuda" with tests/standin.py for CuPy
 ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "test_against_torch.py",
                    "test_devices.py")
 
@@ -31,8 +29,8 @@ def devices():
     try:
         module_of("cuda")
     except ArgumentError:
-        return ["cpu", "cuda-sim", STANDIN]
-    return ["cpu", "cuda-sim", STANDIN, "cuda"]
+        return ["cpu", "cuda-sim", standin.NAME]
+    return ["cpu", "cuda-sim", standin.NAME, "cuda"]
 
 
 def pytest_addoption(parser):
@@ -45,13 +43,16 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only: looks inside NumPy, or computes nothing")
+    config.addinivalue_line("markers", "on_devices(NAME, …): runs there, or where --devices says")
 
 
 def pytest_generate_tests(metafunc):
     part = Path(metafunc.definition.path).relative_to(Path(__file__).parent).parts[0]
-    if part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
-        metafunc.parametrize("device", metafunc.config.getoption("devices") or devices(),
-                             indirect=True)
+    given = metafunc.config.getoption("devices")
+    if marker := metafunc.definition.get_closest_marker("on_devices"):
+        metafunc.parametrize("device", given or marker.args, indirect=True)
+    elif part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
+        metafunc.parametrize("device", given or devices(), indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -63,15 +64,14 @@ def device(request, monkeypatch):
     fewer shapes: there it is what lies between Python and CuPy that is tested.
     """
     name = getattr(request, "param", "cpu")
-    with contextlib.ExitStack() as stack:
-        if name == STANDIN:
-            stack.enter_context(standin.installed())
-            hypothesis.settings.load_profile("few")
-            stack.callback(hypothesis.settings.load_profile, "minicnn")
-        if name == "cuda-sim":
-            monkeypatch.setattr(simulator, "runs", 2)
-        monkeypatch.setattr(reference, "DEVICE", "cuda" if name == STANDIN else name)
-        yield reference.DEVICE
+    if name == "cuda-sim":
+        monkeypatch.setattr(simulator, "runs", 2)
+    if name == standin.NAME:
+        hypothesis.settings.load_profile("few")
+    with standin.found(name) as found:
+        monkeypatch.setattr(reference, "DEVICE", found)
+        yield found
+    hypothesis.settings.load_profile("minicnn")
 
 
 @pytest.fixture

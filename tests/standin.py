@@ -8,7 +8,8 @@ kernel in minicnn.simulator. So the lines of minicnn that only a GPU reaches run
 It cannot show: how cuBLAS and the GPU's exp round, that a float below 1e-38 becomes 0, races
 between threads, and work that is still under way when Python goes on.
 
-    with standin.installed(): ...        # import cupy gives the stand-in
+    with standin.installed(): ...              # import cupy gives the stand-in
+    with standin.found(name) as device: ...    # for tests: "cuda" if name is standin.NAME
 """
 
 import contextlib
@@ -30,6 +31,7 @@ try:
 except ImportError:
     names = np
 
+NAME = "cuda (stand-in)"  # of the device, for tests and benchmarks
 SCALARS = (bool, int, float, complex, np.generic)
 NUMBERS = (*SCALARS, np.ndarray)
 
@@ -411,3 +413,13 @@ def installed():
         for name in MODULES:
             del sys.modules[name]
         sys.modules.update(before)
+
+
+@contextlib.contextmanager
+def found(name):
+    """The device of this name, as minicnn calls it."""
+    if name == NAME:
+        with installed():
+            yield "cuda"
+    else:
+        yield name
