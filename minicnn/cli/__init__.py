@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..arrays import DEVICES
+from ..cuda import explained
 from ..errors import MiniCNNError
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
 
@@ -29,8 +30,9 @@ def parser() -> argparse.ArgumentParser:
             p.add_argument(*flag.split(), type=kind, default=default, metavar=unit,
                            help=text + shown)
         p.add_argument("--device", choices=DEVICES, default="cpu",
-                       help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13), "
-                            "cuda-sim its kernels on the processor, slowly (needs a C++ compiler)")
+                       help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13; "
+                            "its first use compiles the kernels, which takes a while), cuda-sim "
+                            "its kernels on the processor, slowly (needs a C++ compiler)")
         return p, option
 
     for module in (data, train, evaluate, compare, predict, export, look, gradcheck):
@@ -65,3 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         print(f"minicnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not (sentence := explained(error)):
+            raise
+        print(f"minicnn: {sentence}", file=sys.stderr)
+        return 2

@@ -1,5 +1,5 @@
-"""Every kernel, launched in the simulator by the very functions of minicnn.ops, against formulas in
-float64 that know nothing of it.
+"""Every kernel, launched by the very functions of minicnn.ops, against formulas in float64 that
+know nothing of it: in the simulator, or where DEVICE says.
 
     python tests/kernels/checks.py [--kernels FOLDER] [NAME …]     all kernels, or those named
 
@@ -24,6 +24,7 @@ import reference  # noqa: E402
 from minicnn import launch, ops, simulator  # noqa: E402
 from minicnn.arrays import to_cpu, to_device  # noqa: E402
 
+DEVICE = "cuda-sim"  # or "cuda"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest number expected
 OPS = [module for name, module in sorted(sys.modules.items())
        if name.startswith("minicnn.ops.") and getattr(module, "launch", 0) is launch.launch]
@@ -43,8 +44,8 @@ def agree(actual, expected):
     assert (error <= bound).all(), f"off by {error.max()}, allowed {bound}"
 
 
-def sim(x):
-    return to_device(x, "cuda-sim")
+def there(x):
+    return to_device(x, DEVICE)
 
 
 @contextlib.contextmanager
@@ -117,8 +118,8 @@ def check_im2col(dtype, rng, large):
         rows = expected.reshape(-1, *expected.shape[2:])
         start = int(rng.integers(0, len(rows)))
         stop = int(rng.integers(start, len(rows))) + 1
-        agree(ops.im2col(sim(x), window), rows)
-        agree(ops.im2col(sim(x), window, slice(start, stop)), rows[start:stop])
+        agree(ops.im2col(there(x), window), rows)
+        agree(ops.im2col(there(x), window, slice(start, stop)), rows[start:stop])
 
 
 def check_col2im(dtype, rng, large):
@@ -130,11 +131,11 @@ def check_col2im(dtype, rng, large):
         for n, i, j in np.ndindex(N, OH, OW):
             for k, pixel in covered(n, i, j, shape, window):
                 expected[pixel] += cols[n * OH + i, j][divmod(k, window.kernel[1])]
-        agree(ops.col2im(sim(cols), sim(dx), window), expected)
-        cut, got = int(rng.integers(0, N * OH + 1)), sim(dx)
+        agree(ops.col2im(there(cols), there(dx), window), expected)
+        cut, got = int(rng.integers(0, N * OH + 1)), there(dx)
         for rows in slice(0, cut), slice(cut, N * OH):  # in two chunks, wherever they meet
             if rows.start < rows.stop:
-                ops.col2im(sim(cols[rows]), got, window, rows)
+                ops.col2im(there(cols[rows]), got, window, rows)
         agree(got, expected)
 
 
@@ -160,7 +161,7 @@ def check_max_pool(dtype, rng, large):
                 switches[n, i, j, c] = max(before, key=before.get, default=0)  # the first of equals
                 y[n, i, j, c] = math.nan if nan < math.inf else max(before.values(),
                                                                     default=-math.inf)
-            got, places = ops.max_pool(sim(x), window)
+            got, places = ops.max_pool(there(x), window)
             agree(got, y)
             assert places.dtype == (np.uint8 if math.prod(window.kernel) <= 256 else np.int32)
             np.testing.assert_array_equal(to_cpu(places), switches)
@@ -171,7 +172,7 @@ def check_unpool(dtype, rng, large):
         y = normal(dtype, rng, *output(shape, window, shape[3]))
         places = math.prod(window.kernel)
         switches = rng.integers(0, places, y.shape).astype(np.uint8 if places <= 256 else np.int32)
-        agree(ops.unpool(sim(y), sim(switches), shape, window),
+        agree(ops.unpool(there(y), there(switches), shape, window),
               reference.unpool(y, switches, shape, *window))
 
 
@@ -182,7 +183,7 @@ def check_average_pool(dtype, rng, large):
         for place in np.ndindex(y.shape[:3]):
             seen = [x[pixel].astype(float) for _, pixel in covered(*place, shape, window)]
             y[place] = sum(seen) / len(seen)
-        agree(ops.average_pool(sim(x), window), y)
+        agree(ops.average_pool(there(x), window), y)
 
 
 def check_average_pool_backward(dtype, rng, large):
@@ -193,7 +194,7 @@ def check_average_pool_backward(dtype, rng, large):
             pixels = [pixel for _, pixel in covered(*place, shape, window)]
             for pixel in pixels:
                 dx[pixel] += dy[place].astype(float) / len(pixels)
-        agree(ops.average_pool_backward(sim(dy), shape, window), dx)
+        agree(ops.average_pool_backward(there(dy), shape, window), dx)
 
 
 def check_implicit_gemm(dtype, rng, large):
@@ -204,7 +205,7 @@ def check_implicit_gemm(dtype, rng, large):
         F = 67 if large else int(rng.integers(1, 6))
         x, W = normal(dtype, rng, *shape), normal(dtype, rng, *window.kernel, shape[3], F)
         expected = np.tensordot(reference.im2col(x, *window), W.astype(float), 3)
-        agree(ops.implicit_gemm(sim(x), sim(W), window), expected)
+        agree(ops.implicit_gemm(there(x), there(W), window), expected)
 
 
 # Elements
@@ -221,13 +222,13 @@ def special(dtype, rng, size):
 def check_relu(dtype, rng, large):
     for size in sizes(large):
         x = special(dtype, rng, size)
-        agree(ops.relu(sim(x)), [v if v > 0 or v != v else 0 for v in x.tolist()])
+        agree(ops.relu(there(x)), [v if v > 0 or v != v else 0 for v in x.tolist()])
 
 
 def check_relu_backward(dtype, rng, large):
     for size in sizes(large):
         y, dy = np.maximum(special(dtype, rng, size), 0), normal(dtype, rng, size)
-        agree(ops.relu_backward(sim(dy), sim(y)),
+        agree(ops.relu_backward(there(dy), there(y)),
               [d if v > 0 else 0 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
 
 
@@ -236,15 +237,15 @@ def check_bias_relu(dtype, rng, large):
         z, b = normal(dtype, rng, *shape), normal(dtype, rng, shape[-1])
         z.flat[-1] = math.nan
         expected = z.astype(float) + b
-        got = sim(z)
-        assert ops.bias_relu(got, sim(b)) is got  # in place
+        got = there(z)
+        assert ops.bias_relu(got, there(b)) is got  # in place
         agree(got, np.where(expected < 0, 0, expected))
 
 
 def check_column_sums(dtype, rng, large):
     for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
         x = normal(dtype, rng, *shape)
-        agree(ops.column_sums(sim(x)), [math.fsum(column) for column in
+        agree(ops.column_sums(there(x)), [math.fsum(column) for column in
                                         x.reshape(-1, shape[-1]).T.tolist()])
 
 
@@ -255,21 +256,22 @@ def sigma(x):
 def check_sigmoid(dtype, rng, large):
     for size in sizes(large):
         x = special(dtype, rng, size)
-        agree(ops.sigmoid(sim(x)), [sigma(v) for v in x.tolist()])
+        agree(ops.sigmoid(there(x)), [sigma(v) for v in x.tolist()])
 
 
 def check_sigmoid_backward(dtype, rng, large):
     for size in sizes(large):
         x, dy = normal(float, rng, size), normal(dtype, rng, size)
         y = (1 / (1 + np.exp(-x))).astype(dtype)
-        agree(ops.sigmoid_backward(sim(dy), sim(y)), dy.astype(float) * (y - y.astype(float) ** 2))
+        expected = dy.astype(float) * (y - y.astype(float) ** 2)
+        agree(ops.sigmoid_backward(there(dy), there(y)), expected)
 
 
 def check_sigmoid_cross_entropy(dtype, rng, large):
     for size in sizes(large):
         for z in special(dtype, rng, size), normal(dtype, rng, size):
             t = rng.random(size).astype(dtype)
-            l, dz = ops.sigmoid_cross_entropy(sim(z), sim(t))  # noqa: E741
+            l, dz = ops.sigmoid_cross_entropy(there(z), there(t))  # noqa: E741
             z, t = z.astype(float), t.astype(float)
             with np.errstate(invalid="ignore"):
                 agree(l, np.logaddexp(0, z) - z * t)  # −t log σ(z) − (1 − t) log σ(−z)
@@ -301,7 +303,7 @@ def softmax_of(x):
 
 def check_softmax(dtype, rng, large):
     for x in rows_of(dtype, rng, large):
-        agree(ops.softmax(sim(x)), softmax_of(x)[0])
+        agree(ops.softmax(there(x)), softmax_of(x)[0])
 
 
 def check_softmax_backward(dtype, rng, large):
@@ -311,7 +313,7 @@ def check_softmax_backward(dtype, rng, large):
         dx = np.empty(x.shape)
         for row, p, d in zip(dx, y.astype(float), dy.astype(float), strict=True):
             row[:] = d @ (np.diag(p) - np.outer(p, p))  # the whole Jacobian
-        agree(ops.softmax_backward(sim(dy), sim(y)), dx)
+        agree(ops.softmax_backward(there(dy), there(y)), dx)
 
 
 def check_softmax_cross_entropy(dtype, rng, large):
@@ -319,7 +321,7 @@ def check_softmax_cross_entropy(dtype, rng, large):
         z[z == -np.inf] = -1  # whose 0 · −∞ would be NaN
         t = rng.random(z.shape)
         t = (t / t.sum(axis=1, keepdims=True)).astype(dtype)
-        l, dz = ops.softmax_cross_entropy(sim(z), sim(t))  # noqa: E741
+        l, dz = ops.softmax_cross_entropy(there(z), there(t))  # noqa: E741
         p, logs = softmax_of(z)
         most = z.max(axis=1, keepdims=True).astype(float)
         agree(l, logs.ravel() - (t * (z - most)).sum(axis=1))
@@ -337,8 +339,8 @@ def rates(dtype, rng, count):
 def check_sgd(dtype, rng, large):
     for size in sizes(large):
         (lr,), p, g = rates(dtype, rng, 1), *normal(dtype, rng, 2, size)
-        got = sim(p)
-        ops.sgd(got, sim(g), lr)
+        got = there(p)
+        ops.sgd(got, there(g), lr)
         agree(got, p - lr * g.astype(float))
 
 
@@ -346,8 +348,8 @@ def check_momentum(dtype, rng, large):
     for size in sizes(large):
         for nesterov in False, True:
             (lr, mu), (p, g, v) = rates(dtype, rng, 2), normal(dtype, rng, 3, size)
-            new_p, new_v = sim(p), sim(v)
-            ops.momentum(new_p, sim(g), new_v, lr, mu, nesterov)
+            new_p, new_v = there(p), there(v)
+            ops.momentum(new_p, there(g), new_v, lr, mu, nesterov)
             expected = mu * v.astype(float) + g
             agree(new_v, expected)
             agree(new_p, p - lr * (g + mu * expected if nesterov else expected))
@@ -357,8 +359,8 @@ def check_rmsprop(dtype, rng, large):
     for size in sizes(large):
         (alpha, eps), g, s = rates(dtype, rng, 2), normal(dtype, rng, size), rng.random(size)
         s = s.astype(dtype)
-        new_s = sim(s)
-        step = ops.rmsprop(sim(g), new_s, alpha, eps)
+        new_s = there(s)
+        step = ops.rmsprop(there(g), new_s, alpha, eps)
         expected = alpha * s.astype(float) + (1 - alpha) * g.astype(float) ** 2
         agree(new_s, expected)
         agree(step, g / (expected ** 0.5 + eps))
@@ -368,8 +370,8 @@ def check_adam(dtype, rng, large):
     for size in sizes(large):
         (lr, beta1, beta2, eps), t = rates(dtype, rng, 4), 3
         (p, g, m), s = normal(dtype, rng, 3, size), rng.random(size).astype(dtype)
-        new_p, new_m, new_s = sim(p), sim(m), sim(s)
-        ops.adam(new_p, sim(g), new_m, new_s, t, lr, beta1, beta2, eps)
+        new_p, new_m, new_s = there(p), there(m), there(s)
+        ops.adam(new_p, there(g), new_m, new_s, t, lr, beta1, beta2, eps)
         mean = beta1 * m.astype(float) + (1 - beta1) * g
         square = beta2 * s.astype(float) + (1 - beta2) * g.astype(float) ** 2
         agree(new_m, mean)
