@@ -109,13 +109,13 @@ def all_cases(device: str, x_shape: tuple[int, int, int, int], filters: int, row
 
 
 def standard_cases(photos: int) -> Iterator[Case]:
-    """Those of the table: sizes that fill a card, and VGG16 on so many photos."""
+    """The cases of the table: sizes that fill a card, and VGG16 on `photos` photos."""
     return all_cases("cuda", (4, 224, 224, 64), 64, (1 << 14, 1024), 1 << 24,
                      lambda: VGG16(weights=None), photos)
 
 
 def set_up_torch() -> None:
-    """No TF32, which we do not use either; cuDNN may choose its fastest algorithm."""
+    """Switches TF32 off, as in minicnn, and lets cuDNN choose its fastest algorithm."""
     import torch
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

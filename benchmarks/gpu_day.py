@@ -1,20 +1,20 @@
-"""All that a GPU has to tell about minicnn, in ten minutes.
+"""Everything to check and to measure on a GPU, in ten minutes.
 
-    python -m benchmarks.gpu_day --part 1    4 minutes: is it right? The card, launches, every
-                                             kernel, all tests of devices, VGG16, a resumed training
-    python -m benchmarks.gpu_day --part 2    6 minutes: how fast is it? The main job, block 5 at 224
-                                             pixels, every operation against PyTorch, then memcheck
-                                             and racecheck, which NVIDIA's compute-sanitizer does
-    python -m benchmarks.gpu_day --rehearse  without a GPU: every step on the stand-in for CuPy
-                                             (tests/standin.py), in tiny
+    python -m benchmarks.gpu_day --part 1    4 minutes, correctness: the card, launches, every
+                                             kernel, all device tests, VGG16, a resumed training
+    python -m benchmarks.gpu_day --part 2    6 minutes, speed: the main job, block 5 at 224 pixels,
+                                             every operation against PyTorch; then memcheck and
+                                             racecheck by NVIDIA's compute-sanitizer
+    python -m benchmarks.gpu_day --rehearse  without a GPU: the same steps on the stand-in for CuPy
+                                             (tests/standin.py), with tiny sizes
 
-Run it in the repository's root. Besides CuPy and PyTorch it needs NumPy, h5py, Pillow, Matplotlib,
-tqdm, pytest, hypothesis and threadpoolctl, and nothing else.
+Run it in the root of the repository. It needs CuPy, PyTorch, NumPy, h5py, Pillow, Matplotlib, tqdm,
+pytest, hypothesis and threadpoolctl, and nothing else.
 
-Every step is a process of its own with a limit of time, so none takes the others with it. After
-each of them gpu-day/part-1.json (part-2.json, or what --output and --only say) is written anew:
-what is known stays known. Beside it part-1.txt holds all that the steps have printed. The exit
-status is 0 where every step is well.
+Every step is a process of its own with a time limit, so that a step that fails or hangs does not
+end the others. After each step the results so far are written to gpu-day/part-1.json (part-2.json;
+day.json without --part; only.json with --only), and all output is in the .txt file beside it. The
+exit status is 0 if every step succeeded.
 """
 
 import argparse
@@ -34,17 +34,17 @@ from typing import Any, NamedTuple
 from tests import standin
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = {1: 240, 2: 360}  # of the parts; what has not begun by then is not begun
-REHEARSAL = 900  # seconds of a step at most, on whatever machine
+SECONDS = {1: 240, 2: 360}  # of each part; steps that would start later are skipped
+REHEARSAL_LIMIT = 900  # seconds for a step, on any machine
 DEVICE_TESTS = (["tests/ops"], ["tests/layers"],  # three processes side by side
                 ["tests/test_losses.py", "tests/test_optimizers.py", "tests/test_against_torch.py",
                  "tests/test_devices.py"])
-# Another machine has other plugins and versions, whose warnings are not ours.
+# Another machine has other plugins and versions: their warnings are no failures.
 PYTEST = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-W", "default", "--tb=short"]
 
 
 class Step(NamedTuple):
-    """commands: side by side; the step is well where all of them exit with 0."""
+    """A step succeeds if all its commands, which run in parallel, exit with 0."""
 
     name: str
     part: int
@@ -53,11 +53,11 @@ class Step(NamedTuple):
 
 
 def steps(rehearse: bool, folder: Path) -> list[Step]:
-    """All of them, in each part the most telling first. folder: for what they write."""
+    """All steps, within each part the most important first. folder: for the files they write."""
     device = standin.NAME if rehearse else "cuda"
 
     def own(*words: str) -> list[str]:
-        """A step of benchmarks.gpu_steps."""
+        """A step in benchmarks.gpu_steps."""
         options = ["--rehearse"] if rehearse else []
         return [sys.executable, "-m", "benchmarks.gpu_steps", *options, *words]
 
@@ -66,7 +66,7 @@ def steps(rehearse: bool, folder: Path) -> list[Step]:
                 *words, "--devices", device]
 
     def train(name: str, *words: str, device: str = "cuda") -> list[str]:
-        """`minicnn train`; in a rehearsal on a few tiny photos, for an epoch."""
+        """`minicnn train`; a rehearsal trains on a few tiny photos for one epoch."""
         photos, small = [], []
         if rehearse:
             photos, small = [str(folder / "photos")], ["--size", "32", "--epochs", "1"]
@@ -74,7 +74,7 @@ def steps(rehearse: bool, folder: Path) -> list[Step]:
                    "--output", str(folder / name))
 
     def sanitizer(tool: str) -> list[str]:
-        """The step `tool` under compute-sanitizer; in a rehearsal, without it."""
+        """The step of that name under compute-sanitizer; a rehearsal runs it without."""
         path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/cuda/bin"])
         program = shutil.which("compute-sanitizer", path=path) or "compute-sanitizer"
         under = [program, "--tool", tool, "--error-exitcode", "9", "--print-limit", "20"]
@@ -82,7 +82,7 @@ def steps(rehearse: bool, folder: Path) -> list[Step]:
 
     block5 = ["--size", "224", "--epochs", "5", "--no-scratch", "--finetune", "block5",
               "--finetune-epochs", "2"]
-    found = [
+    all_steps = [
         Step("card", 1, 15, [["nvidia-smi"]]),
         Step("ceilings", 1, 40, [own("ceilings")]),
         Step("launches", 1, 30, [own("launches")]),
@@ -90,7 +90,7 @@ def steps(rehearse: bool, folder: Path) -> list[Step]:
         Step("device tests", 1, 130, [tests(*files) for files in DEVICE_TESTS]),
         Step("vgg16", 1, 60, [tests("tests/models/test_vgg16_on_kernels.py")]),
         Step("resume", 1, 30, [tests("tests/training/test_checkpoints.py", "-k", "on_a_device")]),
-        Step("main job", 2, 60, [train("first")]),  # the first: kernels are compiled
+        Step("main job", 2, 60, [train("first")]),  # includes compiling the kernels
         Step("main job again", 2, 40, [train("second")]),
         Step("block 5, 224 pixels", 2, 60, [train("block5", *block5)]),
         Step("benchmark", 2, 120, [own("benchmark")]),
@@ -98,13 +98,16 @@ def steps(rehearse: bool, folder: Path) -> list[Step]:
         Step("racecheck", 2, 60, [sanitizer("racecheck")]),
         Step("gradcheck", 2, 30, [own("minicnn", "gradcheck", "--device", "cuda")]),
         Step("main job, processor", 2, 60, [train("cpu", device="cpu")])]
-    return found[1:] if rehearse else found
+    return all_steps[1:] if rehearse else all_steps  # no nvidia-smi in a rehearsal
 
 
 def run(commands: list[list[str]], env: dict[str, str], seconds: float
         ) -> tuple[list[int | str], str]:
-    """(exit statuses, all that was printed) of processes side by side. Those that are not done in
-    time are ended, with all that they have started: their status is "too late"."""
+    """Runs commands in parallel: their exit statuses, and all their output.
+
+    The status is "timeout" for a process that was killed, with its children, after `seconds`, and
+    the system's message for a command that could not be started.
+    """
     end, processes, texts, statuses = time.monotonic() + seconds, [], [], []
     try:
         for command in commands:
@@ -122,25 +125,25 @@ def run(commands: list[list[str]], env: dict[str, str], seconds: float
             if not isinstance(process, str) and process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    said = []
+    output = []
     for text in texts:
         text.seek(0)
-        said.append(text.read())
+        output.append(text.read())
         text.close()
-    return statuses, "\n".join(said)
+    return statuses, "\n".join(output)
 
 
 def status_of(process: subprocess.Popen, end: float) -> int | str:
-    """The exit status, or "too late" once that moment has passed."""
+    """The exit status, or "timeout" at the time `end`."""
     try:
         return process.wait(max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return "too late"
+        return "timeout"
 
 
-def result_of(said: str) -> dict[str, Any]:
-    """What a step has found: its last line "RESULT {…}"; of others, failed tests and the end."""
-    lines = said.strip().splitlines()
+def result_of(output: str) -> dict[str, Any]:
+    """The last "RESULT {…}" line of the output; without one, the failed tests and its end."""
+    lines = output.strip().splitlines()
     results = [line.removeprefix("RESULT ") for line in lines if line.startswith("RESULT ")]
     if results:
         return json.loads(results[-1])
@@ -148,32 +151,32 @@ def result_of(said: str) -> dict[str, Any]:
     return {"failed": failed, "end": lines[-6:]}
 
 
-def day(chosen: list[Step], env: dict[str, str], limits: bool, output: Path, name: str
-        ) -> Iterator[dict[str, Any]]:
-    """What each step has found, written down before the next one begins."""
-    found, began = [], {}
-    with open(output / f"{name}.txt", "w", encoding="utf-8") as log:
+def run_steps(chosen: list[Step], env: dict[str, str], limits: bool, folder: Path, name: str
+              ) -> Iterator[dict[str, Any]]:
+    """Yields the result of each step, after writing all results so far to folder/name.json."""
+    rows, part_start = [], {}
+    with open(folder / f"{name}.txt", "w", encoding="utf-8") as log:
         for step in chosen:
             start = time.monotonic()
-            left = SECONDS[step.part] - (start - began.setdefault(step.part, start))
+            left = SECONDS[step.part] - (start - part_start.setdefault(step.part, start))
             if limits and left < 10:
                 row = {"step": step.name, "status": ["no time left"], "seconds": 0, "result": {}}
             else:
-                seconds = min(step.limit, left - 3) if limits else REHEARSAL
-                statuses, said = run(step.commands, env, seconds)
-                log.write(f"\n===== {step.name}: {statuses}\n{said}\n")
+                seconds = min(step.limit, left - 3) if limits else REHEARSAL_LIMIT
+                statuses, output = run(step.commands, env, seconds)
+                log.write(f"\n===== {step.name}: {statuses}\n{output}\n")
                 log.flush()
                 row = {"step": step.name, "status": statuses,
-                       "seconds": round(time.monotonic() - start, 1), "result": result_of(said)}
-            found.append(row)
-            text = json.dumps({"rehearsal": not limits, "steps": found}, indent=1)
-            (output / f"{name}.json").write_text(text, encoding="utf-8")
+                       "seconds": round(time.monotonic() - start, 1), "result": result_of(output)}
+            rows.append(row)
+            text = json.dumps({"rehearsal": not limits, "steps": rows}, indent=1)
+            (folder / f"{name}.json").write_text(text, encoding="utf-8")
             yield row
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What the steps find in theirs: CuPy's cache is new, so that the first main job compiles, and
-    without pooch somebody has to say where the simulator's cache is."""
+    """The steps' environment: an empty cache for CuPy, so that compiling is measured, and without
+    pooch a cache folder for the simulator."""
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "CUPY_CACHE_DIR": str(folder / "cupy"),
            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     if importlib.util.find_spec("pooch") is None:
@@ -182,29 +185,30 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def main() -> int:
-    """Prints a line a step."""
+    """Prints one line per step."""
     names = [step.name for step in steps(False, Path())]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", type=int, choices=SECONDS, help="1 or 2 (default: both)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="STEP",
                         help="some steps: " + ", ".join(names))
-    parser.add_argument("--rehearse", action="store_true", help="on the stand-in, in tiny")
+    parser.add_argument("--rehearse", action="store_true", help="on the stand-in, with tiny sizes")
     parser.add_argument("--output", type=Path, default=Path("gpu-day"), metavar="FOLDER",
                         help="for the results (default: gpu-day)")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     name = "only" if given.only else f"part-{given.part}" if given.part else "day"
-    well = True
+    ok = True
     with tempfile.TemporaryDirectory() as folder:
         chosen = [step for step in steps(given.rehearse, Path(folder))
                   if given.part in (None, step.part) and step.name in (given.only or names)]
-        for row in day(chosen, environment(Path(folder)), not given.rehearse, given.output, name):
-            good = set(row["status"]) == {0}
-            well &= good
-            print(f"{row['step']:<20} {'well' if good else row['status']!s:<12} "
+        env = environment(Path(folder))
+        for row in run_steps(chosen, env, not given.rehearse, given.output, name):
+            succeeded = set(row["status"]) == {0}
+            ok &= succeeded
+            print(f"{row['step']:<20} {'ok' if succeeded else row['status']!s:<12} "
                   f"{row['seconds']:>6} s", flush=True)
     print(f"results: {given.output / name}.json")
-    return 0 if well else 1
+    return 0 if ok else 1
 
 
 if __name__ == "__main__":

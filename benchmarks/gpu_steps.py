@@ -1,9 +1,9 @@
-"""The steps of benchmarks.gpu_day that are Python of its own; it starts each in a process.
+"""The steps of benchmarks.gpu_day that are not commands of their own. It runs each in a process:
 
-    python -m benchmarks.gpu_steps [--rehearse] STEP [WORD …]
+    python -m benchmarks.gpu_steps [--rehearse] STEP [ARGUMENT …]
 
-What a step has found is its last line "RESULT {…}". With --rehearse CuPy is the stand-in of
-tests/standin.py, and everything is tiny.
+The result of a step is the last line "RESULT {…}" that it prints. With --rehearse CuPy is the
+stand-in of tests/standin.py, and the sizes are tiny.
 """
 
 import argparse
@@ -21,16 +21,16 @@ from tests import standin
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ("column_sums", "softmax", "softmax_backward", "softmax_cross_entropy", "implicit_gemm")
-ALLOWED = 1e-3  # between our result and PyTorch's, of the greatest number
+TOLERANCE = 1e-3  # of the difference to PyTorch, relative to the largest value
 
 
-def say(**found: object) -> None:
-    """Prints a RESULT; the last one counts, so a step that is ended has said what it knew."""
-    print("RESULT", json.dumps(found), flush=True)
+def report(**result: object) -> None:
+    """Prints a RESULT line; the last one counts, so a step that is killed keeps the earlier one."""
+    print("RESULT", json.dumps(result), flush=True)
 
 
 def ceilings(rehearse: bool) -> int:
-    """What the card can do at best: copying, and a product of cuBLAS."""
+    """The rates that bound everything else: a copy in memory, and a cuBLAS product."""
     import torch
 
     from benchmarks.gpu import event_seconds, this_card
@@ -53,17 +53,17 @@ def ceilings(rehearse: bool) -> int:
                                    ("matmul, TFLOP/s", multiply, 2 * side**3 / 1e12)):
         event_seconds(function, 3)  # the first one compiles
         rates[name] = amount / event_seconds(function, 1 if rehearse else 20)
-    say(card=card.name, python=platform.python_version(), cupy=cupy.__version__,
+    report(card=card.name, python=platform.python_version(), cupy=cupy.__version__,
         numpy=np.__version__, torch=torch.__version__,
         peaks={"GB/s": card.bandwidth / 1e9, "TFLOP/s": card.flops / 1e12}, measured=rates)
     return 0
 
 
 def launches(rehearse: bool) -> int:
-    """Microseconds a launch."""
-    from benchmarks.launches import measured
+    """Microseconds per launch."""
+    from benchmarks.launches import measure
 
-    say(microseconds=measured(20 if rehearse else 2000))
+    report(microseconds=measure(20 if rehearse else 2000))
     return 0
 
 
@@ -80,16 +80,16 @@ def kernels(rehearse: bool, names: Iterable[str] = (), dtypes: Iterable[str] = (
                 try:
                     checks.run(name, dtype, large)
                     right += 1
-                except Exception as error:  # the others may be right
+                except Exception as error:  # the next check may pass
                     wrong.append(f"{name} {dtype} {'large' if large else 'small'}: "
                                  f"{type(error).__name__} {str(error)[:300]}")
-        say(right=right, wrong=wrong)
+        report(right=right, wrong=wrong)
     return int(bool(wrong))
 
 
 def memcheck(rehearse: bool) -> int:
-    """The kernels with an allocation of its own for each array, whose bounds compute-sanitizer
-    then knows; CuPy's pool would hand out pieces of large ones."""
+    """The kernels without CuPy's memory pool, so that each array is an allocation of its own, whose
+    bounds compute-sanitizer knows."""
     from minicnn.arrays import module_of
 
     cuda = module_of("cuda").cuda
@@ -99,7 +99,7 @@ def memcheck(rehearse: bool) -> int:
 
 
 def racecheck(rehearse: bool) -> int:
-    """The kernels whose threads meet in shared memory."""
+    """The kernels that use shared memory."""
     return kernels(rehearse, SHARED, ["float32"])
 
 
@@ -124,12 +124,12 @@ def benchmark(rehearse: bool) -> int:
                      "difference": result.difference, "bytes": result.case.bytes,
                      "flops": result.case.flops})
         print(gpu.line(result, card), flush=True)
-        say(card=card._asdict(), rows=rows)
-    return int(any(not row["difference"] < ALLOWED for row in rows))
+        report(card=card._asdict(), rows=rows)
+    return int(any(not row["difference"] < TOLERANCE for row in rows))
 
 
 def minicnn(rehearse: bool, words: list[str]) -> int:
-    """The command line; a rehearsal gets photos to learn from, eight noisy ones."""
+    """The command line; for a rehearsal of `train` it makes a folder of eight photos."""
     from minicnn.cli import main
 
     if rehearse and words[0] == "train":
@@ -147,7 +147,7 @@ STEPS = {step.__name__: step for step in (ceilings, launches, kernels, memcheck,
 
 
 def main() -> int:
-    """Runs one step; the exit status is 0 where it is well."""
+    """Runs one step and returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("step", choices=[*STEPS, "minicnn"])

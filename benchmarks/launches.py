@@ -1,10 +1,11 @@
-"""What a launch costs in Python: the arguments checked, the grid, the kernel looked up.
+"""The Python time of a launch: validating the arguments, looking up the compiled kernel.
 
-    python -m benchmarks.launches                  without a GPU, on the stand-in for CuPy
-                                                   (tests/standin.py); the kernels do nothing
-    python -m benchmarks.launches --device cuda    on a GPU, with the kernels, which are tiny
+    python -m benchmarks.launches                  without a GPU: on the stand-in for CuPy
+                                                   (tests/standin.py), with kernels that do nothing
+    python -m benchmarks.launches --device cuda    on a GPU, with tiny arrays
 
-The least of five times of 2,000 launches each: what is slower waited for something else.
+The minimum of five runs of 2,000 launches each. "own" is a kernel outside kernels/, whose file is
+checked for changes at every launch.
 """
 
 import argparse
@@ -28,8 +29,7 @@ extern "C" __global__ void own(const real* x, real* y, int64 size) { EACH(k, siz
 
 
 def launches(folder: Path) -> dict[str, Callable[[], None]]:
-    """A launch of few and of many arguments, and one of a kernel that stands in a file of one's
-    own, which is looked at for changes each time; all on "cuda"."""
+    """Launches on "cuda" with few and with many arguments, and of a kernel outside kernels/."""
     def zeros(*shape: int):
         return to_device(np.zeros(shape, np.float32), "cuda")
 
@@ -49,7 +49,7 @@ def launches(folder: Path) -> dict[str, Callable[[], None]]:
 
 def seconds(function: Callable[[], None], wait: Callable[[], None], repeats: int = REPEATS
             ) -> tuple[float, float]:
-    """(of Python alone, until the kernels are done, too) for one call."""
+    """Per call: (Python alone, including the kernels)."""
     function()
     times = []
     for _ in range(TIMES):
@@ -63,7 +63,7 @@ def seconds(function: Callable[[], None], wait: Callable[[], None], repeats: int
     return min(times)
 
 
-def measured(repeats: int = REPEATS) -> dict[str, dict[str, float]]:
+def measure(repeats: int = REPEATS) -> dict[str, dict[str, float]]:
     """{kernel: {"python": µs, "with the kernel": µs}} on the device "cuda"."""
     wait = module_of("cuda").cuda.get_current_stream().synchronize
     with tempfile.TemporaryDirectory() as folder:
@@ -74,22 +74,22 @@ def measured(repeats: int = REPEATS) -> dict[str, dict[str, float]]:
 
 
 @contextlib.contextmanager
-def idle_standin():
-    """The stand-in for CuPy, with kernels that do nothing."""
+def standin_without_kernels():
+    """The stand-in for CuPy with kernels that do nothing."""
     with standin.installed(), mock.patch.object(
             standin.RawModule, "get_function", lambda self, name: lambda grid, block, args: None):
         yield
 
 
 def main() -> None:
-    """Prints a line for each kernel."""
+    """Prints one line per kernel."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["cuda", standin.NAME], default=standin.NAME)
     device = parser.parse_args().device
-    with idle_standin() if device == standin.NAME else contextlib.nullcontext():
-        print(f"µs a launch, {device}")
-        for name, found in measured().items():
-            print(f"{name:<10} {found['python']:6.1f} Python, {found['with the kernel']:6.1f} "
+    with standin_without_kernels() if device == standin.NAME else contextlib.nullcontext():
+        print(f"µs per launch, {device}")
+        for name, times in measure().items():
+            print(f"{name:<10} {times['python']:6.1f} Python, {times['with the kernel']:6.1f} "
                   f"with the kernel")
 
 

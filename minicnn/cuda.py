@@ -1,4 +1,4 @@
-"""Is there a GPU, and what do CuPy's errors mean?"""
+"""Finding CuPy and a GPU, and describing CuPy's errors."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def find_cupy() -> Any:
     return cupy
 
 
-def explained(error: BaseException) -> str | None:
-    """An error of CuPy's as a sentence that says what helps; None for any other error."""
+def describe_error(error: BaseException) -> str | None:
+    """What a CuPy error means and what to do about it; None for errors of other origin."""
     if type(error).__module__.partition(".")[0] not in ("cupy", "cupy_backends"):
         return None
-    said = " ".join(str(error).split()).rstrip(".")
-    full = isinstance(error, MemoryError) or any(
-        name in said for name in ("cudaErrorMemoryAllocation", "ALLOC_FAILED"))
-    if full:
-        return (f"cuda: expected enough memory on the GPU, received: {said}. Take fewer photos at "
-                f"a time (--batch-size) or smaller ones (--size), or end what else uses the GPU.")
-    return (f"cuda: expected a GPU that does what it is asked, received: {said}. Run it again with "
-            f"MINICNN_SYNC=1 in the environment, and the kernel that failed is named.")
+    message = " ".join(str(error).split()).rstrip(".")
+    out_of_memory = isinstance(error, MemoryError) or any(
+        name in message for name in ("cudaErrorMemoryAllocation", "ALLOC_FAILED"))
+    if out_of_memory:
+        return (f"cuda: expected enough memory on the GPU, received: {message}. Use a smaller "
+                f"--batch-size or --size, or stop other programs that use the GPU.")
+    return (f"cuda: expected the GPU to complete its work, received: {message}. Set MINICNN_SYNC=1 "
+            f"in the environment and run again: the error then names the kernel.")

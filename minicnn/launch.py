@@ -3,12 +3,13 @@
 CuPy compiles and launches them on a GPU; minicnn.simulator does on the processor. The kernel's own
 signature, read from its source, says what to expect: a wrong argument is a sentence, never a crash.
 
-A launch costs some 20 µs of Python, which a small network feels, so what does not change is kept: a
-kernel is compiled once for each dtype. A kernel of your own is compiled again where its file has
-changed (or a header of kernels/); those of kernels/ itself are read once in a process.
+Small networks are bound by the Python time of a launch (python -m benchmarks.launches), so whatever
+does not change between launches is cached: a kernel is looked up and compiled once per dtype. A
+kernel of your own is compiled again when its file, or a header of kernels/, has changed; the files
+of kernels/ itself are read once per process.
 
-On a GPU a fault in a kernel is reported late, by whatever asks the GPU next. With MINICNN_SYNC=1 in
-the environment each launch waits for its kernel, and the error names it.
+A GPU reports a fault in a kernel late, at some later call. With MINICNN_SYNC=1 in the environment
+each launch waits for its kernel, and the error names it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ import numpy as np
 
 from . import simulator
 from .errors import ArgumentError, KernelError
-from .signatures import MOST, Kernel, check_grid, check_sizes, checked, read_kernels
+from .signatures import (
+    MAX_GRID,
+    Kernel,
+    check_grid,
+    check_sizes,
+    read_kernels,
+    validate_arguments,
+)
 
 HERE = Path(__file__).resolve().parent
 KERNELS = next(p for p in (HERE / "kernels", HERE.parent / "kernels") if p.name and p.is_dir())
@@ -49,12 +57,12 @@ def by_rows(rows: int, size: int) -> tuple[int, int, int]:
     if size >= 2**30:
         raise ArgumentError(f"launch: expected rows of fewer than 2**30 elements, whose places fit "
                             f"32 bits, received {size}. Use smaller images.")
-    return -(-size // THREADS), min(rows, MOST[1]), 1
+    return -(-size // THREADS), min(rows, MAX_GRID[1]), 1
 
 
 def block_each(rows: int) -> tuple[int, int, int]:
     """A grid with a block for each row."""
-    return min(rows, MOST[1]), 1, 1
+    return min(rows, MAX_GRID[1]), 1, 1
 
 
 def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
@@ -69,11 +77,11 @@ def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
             raise ArgumentError(f"launch: expected one of {', '.join(kernels(KERNELS))}, received "
                                 f"{kernel!r}. Give it a Kernel of your own by read_kernels.")
         kernel = kernels(KERNELS)[kernel]
-    arguments, real, place, device = checked(kernel, values)
+    arguments, real, place, device = validate_arguments(kernel, values)
     check_grid(kernel, grid, block)
     if 0 in grid:
         return
-    if kernel == kernels(KERNELS).get(kernel.name):  # of kernels/
+    if kernel == kernels(KERNELS).get(kernel.name):  # one of ours
         check_sizes(kernel, values)
         version = digest_of_ours(kernel.file)
     else:
@@ -88,8 +96,8 @@ def compiled(kernel: Kernel, device: str, real: np.dtype, place: np.dtype, versi
              ) -> Callable[[tuple, tuple, tuple], None]:
     """The kernel as a function of grid, block and arguments, compiled for these dtypes.
 
-    version: of its source; another one is compiled anew. Raises KernelError where the compiler
-    refuses it, or where its signature is no longer the one that the arguments were checked against.
+    version: the digest of its source. Raises KernelError if it does not compile, or if its
+    signature has changed since the kernel was read.
     """
     if read_kernels(kernel.file).get(kernel.name) != kernel:
         raise KernelError(f"{kernel.file}: expected {kernel.name} with the signature it had when "
@@ -108,15 +116,15 @@ def compiled(kernel: Kernel, device: str, real: np.dtype, place: np.dtype, versi
 
 
 def wait_for(kernel: Kernel) -> None:
-    """Until the GPU is done. Raises KernelError where the kernel has failed."""
+    """Waits until the GPU is done. Raises KernelError if the kernel has failed."""
     import cupy
 
     try:
         cupy.cuda.get_current_stream().synchronize()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise KernelError(f"{kernel.name}: expected a kernel that keeps to its arrays, received "
-                          f"from the GPU: {error}. This process can use the GPU no more; on "
-                          f"cuda-sim the same launch names thread and array.") from error
+                          f"from the GPU: {error}. Restart Python to use the GPU again, and run "
+                          f"the kernel on cuda-sim to see the thread and the array.") from error
 
 
 def options(real: np.dtype, place: np.dtype | type = np.uint8) -> tuple[str, ...]:
@@ -126,17 +134,17 @@ def options(real: np.dtype, place: np.dtype | type = np.uint8) -> tuple[str, ...
 
 
 def digest(file: Path) -> str:
-    """A hash of all that the kernels of a file are made of, read again where a file has changed."""
+    """A hash of the file and the headers it may include, computed again when one has changed."""
     sources = (str(file), *headers(KERNELS))
     return _hash(sources, tuple(os.stat(source).st_mtime_ns for source in sources))
 
 
-digest_of_ours = functools.cache(digest)  # kernels/ itself is taken to stay as it is
+digest_of_ours = functools.cache(digest)  # kernels/ is assumed not to change
 
 
 @functools.cache
 def headers(folder: Path) -> tuple[str, ...]:
-    """The header files that a kernel may include from there."""
+    """The header files of a folder of kernels."""
     return tuple(map(str, sorted(folder.glob("*.h"))))
 
 
@@ -157,5 +165,5 @@ def _module(file: Path, given: tuple[str, ...], version: str) -> Any:
         module.compile()
     except (cupy.cuda.compiler.CompileException, RuntimeError) as error:  # no CUDA headers
         raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
-                          f"{simulator.first_error(str(error))}. Mend that line.") from error
+                          f"{simulator.first_error(str(error))}. Fix that line.") from error
     return module

@@ -1,4 +1,4 @@
-"""A kernel's signature, read from its .cu file, and the check of what a launch gives it."""
+"""A kernel's signature, read from its .cu file, and the validation of a launch against it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 from .arrays import device_of, xp_of
 from .errors import ArgumentError, KernelError, ShapeError, is_whole
 
-MOST = 2**31 - 1, 65535, 65535  # blocks along x, y, z (CUDA C++ Programming Guide, table of limits)
+# Blocks along x, y, z: CUDA C++ Programming Guide, table of limits.
+MAX_GRID = 2**31 - 1, 65535, 65535
 ALLOWED = {"real": (np.dtype(np.float32), np.dtype(np.float64)),  # dtypes of real* and place*
            "place": (np.dtype(np.uint8), np.dtype(np.int32))}
 INTEGERS = {"int": (np.int32, -2**31, 2**31 - 1), "int64": (np.int64, -2**63, 2**63 - 1)}
 
-# A __global__ function: its name and what stands between its parentheses. __launch_bounds__, which
-# tells the compiler how many threads a block has at most, may stand before void or behind it.
+# A __global__ function: its name and its parameters. __launch_bounds__, which tells the compiler
+# the largest block, may stand before or after void.
 BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
 SIGNATURE = re.compile(rf"__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(([^)]*)\)")
 
@@ -48,7 +49,7 @@ def _parameter(file: Path, kernel: str, text: str) -> tuple[str, str]:
     return found[1].replace(" *", "*"), found[2]
 
 
-def checked(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, str]:
+def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, str]:
     """(values as the kernel takes them, the dtype of its reals, that of its places, the device)."""
     if len(values) != len(kernel.parameters):
         raise ArgumentError(f"{kernel.name}: expected {len(kernel.parameters)} arguments "
@@ -58,8 +59,8 @@ def checked(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, st
     arrays = [value for (kind, _), value in zip(kernel.parameters, values, strict=True)
               if "*" in kind]
     if not arrays:
-        raise ArgumentError(f"{kernel.name}: expected a kernel with an array, whose device is the "
-                            f"kernel's, found none. Give it one.")
+        raise ArgumentError(f"{kernel.name}: expected a kernel with an array, whose device it then "
+                            f"runs on, found none. Add an array to its parameters.")
     device = device_of(arrays[0])
     if device == "cpu" or any(device_of(value) != device for value in arrays):
         xp_of(*arrays)  # where they are on two devices, its sentence names both
@@ -76,8 +77,7 @@ def checked(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, st
 
 
 def _array(kernel: Kernel, kind: str, name: str, value: Any, types: dict) -> Any:
-    """The array as the kernel takes it; its dtype is noted in `types`, and must be the one there.
-    """
+    """The array as the kernel takes it, made contiguous if const; records its dtype in `types`."""
     const, what = kind.startswith("const"), "real" if "real" in kind else "place"
     if value.dtype not in ALLOWED[what]:
         raise ArgumentError(f"{kernel.name}: expected {name} as one of "
@@ -109,13 +109,13 @@ def _number(kernel: Kernel, kind: str, name: str, value: Any, real: np.dtype) ->
 
 
 def check_grid(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
-    """Raises where CUDA would not launch so many blocks, or blocks of so many threads."""
+    """Raises ArgumentError if CUDA cannot launch such a grid or such blocks."""
     fits = (len(grid) == len(block) == 3
-            and all(is_whole(n, 0) and n <= most for n, most in zip(grid, MOST, strict=True))
+            and all(is_whole(n, 0) and n <= most for n, most in zip(grid, MAX_GRID, strict=True))
             and all(is_whole(n, 1) for n in block) and block[0] * block[1] * block[2] <= 1024)
     if not fits:
-        raise ArgumentError(f"{kernel.name}: expected a grid of at most {MOST} blocks of 1 to 1024 "
-                            f"threads, received {grid} of {block}. Launch it in parts.")
+        raise ArgumentError(f"{kernel.name}: expected a grid of at most {MAX_GRID} blocks of 1 "
+                            f"to 1024 threads, received {grid} of {block}. Launch it in parts.")
 
 
 def check_sizes(kernel: Kernel, values: tuple) -> None:

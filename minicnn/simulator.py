@@ -145,7 +145,7 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
                                   text=True, env={**os.environ, "LC_ALL": "C"})
             if done.returncode:
                 raise KernelError(f"{file}: expected a kernel that compiles, received from the "
-                                  f"compiler: {first_error(done.stderr)}. Mend that line.")
+                                  f"compiler: {first_error(done.stderr)}. Fix that line.")
             os.replace(made, path)
     return ctypes.CDLL(str(path))
 

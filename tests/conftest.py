@@ -37,13 +37,13 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="damaged files, kills, full disks and "
                      "mutants in the numbers that the README names, which takes an hour or so; "
                      "without it some of each")
-    parser.addoption("--devices", nargs="+", metavar="DEVICE", help="the tests that run on every "
-                     "device run on these only: cpu, cuda-sim, cuda, or 'cuda (stand-in)'")
+    parser.addoption("--devices", nargs="+", metavar="DEVICE", help="run the tests of "
+                     "devices on these only: cpu, cuda-sim, cuda, 'cuda (stand-in)'")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only: looks inside NumPy, or computes nothing")
-    config.addinivalue_line("markers", "on_devices(NAME, …): runs there, or where --devices says")
+    config.addinivalue_line("markers", "on_devices(NAME, …): runs on these, or on --devices")
 
 
 def pytest_generate_tests(metafunc):
@@ -57,20 +57,20 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(autouse=True)
 def device(request, monkeypatch):
-    """Where reference.array puts its numbers.
+    """The device of the test: reference.array creates its arrays there.
 
-    On cuda-sim each launch runs twice, the second time with its blocks and threads backwards: a
-    result that depends on their order is an error. On the stand-in the same kernels run once, on
-    fewer shapes: there it is what lies between Python and CuPy that is tested.
+    On cuda-sim each launch runs twice, the second time with blocks and threads in reverse order: a
+    result that depends on the order is an error. On the stand-in a launch runs once and hypothesis
+    draws fewer shapes, because there the Python code around CuPy is under test, not the kernels.
     """
     name = getattr(request, "param", "cpu")
     if name == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
     if name == standin.NAME:
         hypothesis.settings.load_profile("few")
-    with standin.found(name) as found:
-        monkeypatch.setattr(reference, "DEVICE", found)
-        yield found
+    with standin.use_device(name) as device_name:
+        monkeypatch.setattr(reference, "DEVICE", device_name)
+        yield device_name
     hypothesis.settings.load_profile("minicnn")
 
 

@@ -1,15 +1,16 @@
 """A stand-in for CuPy on a machine without a GPU, as strict as CuPy 14.2.
 
-Inside it is NumPy, but its arrays are no numpy.ndarray, and what CuPy refuses it refuses:
-np.asarray of one is a TypeError, so is a NumPy array beside one, and x[...] = NumPy array is a
-ValueError; flags cannot be written; NumPy's functions that CuPy lacks are missing. RawModule runs a
-kernel in minicnn.simulator. So the lines of minicnn that only a GPU reaches run in every test run.
+It computes with NumPy, but its arrays are not numpy.ndarray, and it refuses what CuPy refuses:
+np.asarray(x) and arithmetic with a NumPy array raise TypeError, x[...] = NumPy array raises
+ValueError, flags are read-only, and the NumPy functions that CuPy lacks are missing. RawModule runs
+kernels in minicnn.simulator. In this way the code that only a GPU reaches is executed by every test
+run.
 
-It cannot show: how cuBLAS and the GPU's exp round, that a float below 1e-38 becomes 0, races
-between threads, and work that is still under way when Python goes on.
+What it cannot show: the rounding of cuBLAS and of the GPU's exp, denormals flushed to zero, races
+between threads, and everything asynchronous.
 
-    with standin.installed(): ...              # import cupy gives the stand-in
-    with standin.found(name) as device: ...    # for tests: "cuda" if name is standin.NAME
+    with standin.installed(): ...                   # import cupy gives the stand-in
+    with standin.use_device(name) as device: ...    # "cuda", with the stand-in if name is NAME
 """
 
 import contextlib
@@ -33,13 +34,13 @@ except ImportError:
 
 NAME = "cuda (stand-in)"  # of the device, for tests and benchmarks
 SCALARS = (bool, int, float, complex, np.generic)
-NUMBERS = (*SCALARS, np.ndarray)
+OPERANDS = (*SCALARS, np.ndarray)
 
 # Arrays
 
 
 class Flags:
-    """x.flags: three of them, to be read only."""
+    """x.flags, read-only."""
 
     def __init__(self, a):
         values = {"c_contiguous": a.flags.c_contiguous, "f_contiguous": a.flags.f_contiguous,
@@ -50,22 +51,22 @@ class Flags:
         raise AttributeError(f"'cupy._core.flags.Flags' object has no attribute {name!r}")
 
 
-def numpys(x):
-    """What NumPy is given for x: the numbers of the stand-in's arrays, in tuples and lists too;
-    scalars, types and slices as they are; NumPy's own arrays are refused, as CuPy refuses them."""
+def unwrap(x):
+    """The NumPy array inside a stand-in array, also within tuples and lists; scalars, types and
+    slices are passed on. Raises TypeError for NumPy arrays, as CuPy does."""
     if isinstance(x, ndarray):
         return x.numbers
     if isinstance(x, (tuple, list)):
-        return type(x)(numpys(v) for v in x)
+        return type(x)(unwrap(v) for v in x)
     if x is None or x is Ellipsis or isinstance(x, (*SCALARS, str, slice, type, np.dtype)):
         return x
     raise TypeError(f"Unsupported type {type(x)}")
 
 
-def wrapped(x):
-    """NumPy's result as CuPy gives it: a number is an array without dimensions."""
+def wrap(x):
+    """A NumPy result as a stand-in array; scalars become 0-d arrays, as in CuPy."""
     if isinstance(x, (tuple, list)):
-        return type(x)(wrapped(v) for v in x)
+        return type(x)(wrap(v) for v in x)
     return ndarray(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x
 
 
@@ -104,7 +105,7 @@ class ndarray:  # noqa: N801
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if not hasattr(names, ufunc.__name__) or not all(
-                isinstance(x, (*NUMBERS, ndarray)) for x in (*inputs, *options.get("out", ()))):
+                isinstance(x, (*OPERANDS, ndarray)) for x in (*inputs, *options.get("out", ()))):
             return NotImplemented
         return call_ufunc(ufunc, method, *inputs, **options)
 
@@ -132,16 +133,16 @@ class ndarray:  # noqa: N801
     # Elements
 
     def __getitem__(self, key):
-        return ndarray(np.asarray(self.numbers[place(key)]))
+        return ndarray(np.asarray(self.numbers[unwrap_index(key)]))
 
     def __setitem__(self, key, value):
         if isinstance(value, ndarray):
-            self.numbers[place(key)] = value.numbers
+            self.numbers[unwrap_index(key)] = value.numbers
             return
         value = np.asarray(value, dtype=self.dtype)
         if value.shape != ():
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
-        self.numbers[place(key)] = value
+        self.numbers[unwrap_index(key)] = value
 
     def __iter__(self):
         if self.ndim == 0:
@@ -149,7 +150,7 @@ class ndarray:  # noqa: N801
         return (self[k] for k in range(len(self)))
 
     def __contains__(self, value):
-        return numpys(value) in self.numbers
+        return unwrap(value) in self.numbers
 
     def __format__(self, spec):
         return format(self.item() if self.ndim == 0 and spec else str(self), spec)
@@ -185,21 +186,21 @@ class ndarray:  # noqa: N801
 ndarray.__module__ = "cupy"
 
 
-def place(key):
-    """An index or a tuple of them."""
+def unwrap_index(key):
+    """An index, or a tuple of indices, for the NumPy array."""
     if isinstance(key, tuple):
-        return tuple(map(place, key))
+        return tuple(map(unwrap_index, key))
     return key.numbers if isinstance(key, ndarray) else key
 
 
 def call(function, *args, **options):
-    """A function of NumPy's on the stand-in's arrays."""
-    result = function(*numpys(args), **{name: numpys(x) for name, x in options.items()})
-    return wrapped(result) if options.get("out") is None else options["out"]
+    """Applies a NumPy function to stand-in arrays."""
+    result = function(*unwrap(args), **{name: unwrap(x) for name, x in options.items()})
+    return wrap(result) if options.get("out") is None else options["out"]
 
 
 def call_ufunc(ufunc, method, *inputs, out=None, **options):
-    """A ufunc, its reduce, …; the result may go to an array of the stand-in's only."""
+    """Applies a ufunc or one of its methods; `out` must be a stand-in array."""
     out = out[0] if isinstance(out, tuple) else out
     if out is None:
         return call(getattr(ufunc, method), *inputs, **options)
@@ -209,7 +210,7 @@ def call_ufunc(ufunc, method, *inputs, out=None, **options):
 
 
 def complete_the_class():
-    """Methods and operators that do what NumPy's do."""
+    """Adds the methods and operators that only delegate to NumPy."""
     def method(name):
         def of_numpy(self, *args, **options):
             return call(getattr(self.numbers, name), *args, **options)
@@ -222,7 +223,7 @@ def complete_the_class():
 
     def operator(ufunc, swapped=False, in_place=False):
         def operate(self, other):
-            if not isinstance(other, (*NUMBERS, ndarray)):
+            if not isinstance(other, (*OPERANDS, ndarray)):
                 return NotImplemented
             pair = (other, self) if swapped else (self, other)
             return call_ufunc(ufunc, "__call__", *pair, out=self if in_place else None)
@@ -250,7 +251,7 @@ complete_the_class()
 
 
 class Module(types.ModuleType):
-    """cupy: NumPy's function of the name, where CuPy has one."""
+    """cupy: the NumPy function of that name, if CuPy has it, too."""
 
     def __getattr__(self, name):
         if name.startswith("__") or not hasattr(names, name):
@@ -265,7 +266,7 @@ class Module(types.ModuleType):
 
 def array(x, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
     if isinstance(x, (list, tuple)) and any(isinstance(v, ndarray) for v in x):
-        x = np.stack(numpys(x))
+        x = np.stack(unwrap(x))
     x = x.numbers if isinstance(x, ndarray) else x
     return ndarray(np.array(x, dtype, copy=copy, order=order, ndmin=ndmin))
 
@@ -280,18 +281,18 @@ def ascontiguousarray(x, dtype=None):
     return x if there else array(x, dtype, order="C")
 
 
-def unwritten(x):
-    """Memory that nobody has written yet: every byte 255, NaN in floats."""
+def poison(x):
+    """Uninitialised memory: every byte 255, which makes floats NaN."""
     x.reshape(-1).view(np.uint8)[...] = 255
     return ndarray(x)
 
 
 def empty(shape, dtype=float, order="C"):
-    return unwritten(np.empty(shape, dtype, order))
+    return poison(np.empty(shape, dtype, order))
 
 
 def empty_like(x, dtype=None):
-    return unwritten(np.empty_like(numpys(x), dtype))
+    return poison(np.empty_like(unwrap(x), dtype))
 
 
 class CompileException(Exception):
@@ -311,7 +312,7 @@ OutOfMemoryError.__module__ = "cupy.cuda.memory"
 
 
 class RawModule:
-    """cupy.RawModule: compiles the file that #line names in the code, for the simulator."""
+    """cupy.RawModule: compiles the file named by the code's #line for the simulator."""
 
     def __init__(self, *, code, options=()):
         assert code.isascii()
@@ -335,13 +336,13 @@ class RawModule:
                 assert isinstance(value, (ndarray, np.generic)), type(value)
                 assert not isinstance(value, ndarray) or value.flags.c_contiguous
             simulator.run(self.code, name, grid, block, [
-                (n, numpys(value), not kind.startswith("const"))
+                (n, unwrap(value), not kind.startswith("const"))
                 for (kind, n), value in zip(parameters, args, strict=True)])
         return start
 
 
 class Event:
-    """A moment in a stream, which here has passed when record returns."""
+    """cupy.cuda.Event; all work before it is already done."""
 
     def record(self, stream=None):
         self.at = time.perf_counter()
@@ -351,7 +352,7 @@ class Event:
 
 
 class Stream:
-    """A queue of work, which here is done at once."""
+    """cupy.cuda.Stream; work is done at once."""
 
     ptr = 0
 
@@ -369,7 +370,7 @@ class Stream:
 
 
 class Device:
-    """The numbers of an H100."""
+    """cupy.cuda.Device with the data of an H100."""
 
     attributes = {"MemoryClockRate": 2619000, "GlobalMemoryBusWidth": 5120,
                   "MultiProcessorCount": 132, "ClockRate": 1980000}
@@ -397,13 +398,13 @@ def modules():
 
 
 MODULES = modules()
-COMPILED = {name: functools.cache(getattr(launch, name).__wrapped__)  # by the stand-in, kept apart
+COMPILED = {name: functools.cache(getattr(launch, name).__wrapped__)  # not the true CuPy's caches
             for name in ("compiled", "_module")}
 
 
 @contextlib.contextmanager
 def installed():
-    """Inside, CuPy is the stand-in, and the device "cuda" is there; afterwards all is as before."""
+    """Replaces CuPy by the stand-in, so that the device "cuda" exists, and puts it back."""
     before = {name: sys.modules[name] for name in MODULES if name in sys.modules}
     sys.modules.update(MODULES)
     try:
@@ -416,8 +417,8 @@ def installed():
 
 
 @contextlib.contextmanager
-def found(name):
-    """The device of this name, as minicnn calls it."""
+def use_device(name):
+    """minicnn's name of a device of the test suite; for NAME the stand-in is installed."""
     if name == NAME:
         with installed():
             yield "cuda"

@@ -1,4 +1,4 @@
-"""The stand-in for CuPy refuses what CuPy refuses, and is gone when its test is over."""
+"""The stand-in for CuPy refuses what CuPy refuses, and is uninstalled after each test."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 import standin
 
 from minicnn.arrays import device_of, module_of, to_cpu, to_device
-from minicnn.cuda import explained
+from minicnn.cuda import describe_error
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -99,7 +99,7 @@ def test_its_errors_are_called_as_cupys_are():
     (standin.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access"),
      ["cudaErrorIllegalAddress", "MINICNN_SYNC=1"])])
 def test_an_error_of_cupys_is_a_sentence_that_says_what_helps(error, words):
-    sentence = explained(error)
+    sentence = describe_error(error)
     assert sentence.startswith("cuda: expected ") and sentence.endswith(".")
     assert "\n" not in sentence and ".." not in sentence
     for word in words:
@@ -107,4 +107,5 @@ def test_an_error_of_cupys_is_a_sentence_that_says_what_helps(error, words):
 
 
 def test_other_errors_are_left_as_they_are():
-    assert explained(MemoryError("of the processor")) is explained(RuntimeError("cuda")) is None
+    for error in (MemoryError("on the processor"), RuntimeError("cuda")):
+        assert describe_error(error) is None

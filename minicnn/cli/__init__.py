@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..arrays import DEVICES
-from ..cuda import explained
+from ..cuda import describe_error
 from ..errors import MiniCNNError
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
 
@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"minicnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
         return 130
     except Exception as error:
-        if not (sentence := explained(error)):
+        description = describe_error(error)
+        if description is None:
             raise
-        print(f"minicnn: {sentence}", file=sys.stderr)
+        print(f"minicnn: {description}", file=sys.stderr)
         return 2

@@ -274,7 +274,7 @@ def test_float_and_double_are_compiled_apart(write, compilations, tmp_path):
 
 def test_a_kernel_that_does_not_compile_is_a_sentence_with_file_and_line(write, compilations,
                                                                         tmp_path):
-    with assert_refused("mine.cu", "mine.cu:5:", "error", "Mend that line"):
+    with assert_refused("mine.cu", "mine.cu:5:", "error", "Fix that line"):
         result(write("EACH(k, size)\n y[k] = missing;"))
     assert cached(tmp_path) == []
     assert_same(result(write("EACH(k, size) y[k] = 4;")), np.full(SIZE, 4))
