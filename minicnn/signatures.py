@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,18 @@ class Kernel:
     file: Path
     parameters: tuple[tuple[str, str], ...]
 
+    @functools.cached_property
+    def arrays(self) -> list[tuple[int, str, str, bool]]:
+        """(position, name, "real" or "place", is it const?) of each parameter that is an array."""
+        return [(k, name, "real" if "real" in kind else "place", kind.startswith("const"))
+                for k, (kind, name) in enumerate(self.parameters) if "*" in kind]
+
+    @functools.cached_property
+    def numbers(self) -> list[tuple[int, str, str]]:
+        """(position, name, type) of each parameter that is a number."""
+        return [(k, name, kind) for k, (kind, name) in enumerate(self.parameters)
+                if "*" not in kind]
+
 
 def read_kernels(file: Path) -> dict[str, Kernel]:
     """The kernels of a .cu file by their names."""
@@ -56,8 +69,7 @@ def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, n
                             f"({', '.join(name for _, name in kernel.parameters)}), received "
                             f"{len(values)}.")
     arguments, types = list(values), {"real": None, "place": ALLOWED["place"][0]}
-    arrays = [value for (kind, _), value in zip(kernel.parameters, values, strict=True)
-              if "*" in kind]
+    arrays = [values[k] for k, *_ in kernel.arrays]
     if not arrays:
         raise ArgumentError(f"{kernel.name}: expected a kernel with an array, whose device it then "
                             f"runs on, found none. Add an array to its parameters.")
@@ -66,19 +78,16 @@ def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, n
         xp_of(*arrays)  # where they are on two devices, its sentence names both
         raise ArgumentError(f"{kernel.name}: expected arrays on cuda or cuda-sim, received them on "
                             f"cpu. Use to_device.")
-    for k, (kind, name) in enumerate(kernel.parameters):
-        if "*" in kind:
-            arguments[k] = _array(kernel, kind, name, values[k], types)
+    for k, name, what, const in kernel.arrays:
+        arguments[k] = _array(kernel, name, what, const, values[k], types)
     real = ALLOWED["real"][1] if types["real"] is None else types["real"]
-    for k, (kind, name) in enumerate(kernel.parameters):
-        if "*" not in kind:
-            arguments[k] = _number(kernel, kind, name, values[k], real)
+    for k, name, kind in kernel.numbers:
+        arguments[k] = _number(kernel, name, kind, values[k], real)
     return arguments, real, types["place"], device
 
 
-def _array(kernel: Kernel, kind: str, name: str, value: Any, types: dict) -> Any:
+def _array(kernel: Kernel, name: str, what: str, const: bool, value: Any, types: dict) -> Any:
     """The array as the kernel takes it, made contiguous if const; records its dtype in `types`."""
-    const, what = kind.startswith("const"), "real" if "real" in kind else "place"
     if value.dtype not in ALLOWED[what]:
         raise ArgumentError(f"{kernel.name}: expected {name} as one of "
                             f"{[dtype.name for dtype in ALLOWED[what]]}, received {value.dtype}. "
@@ -95,7 +104,7 @@ def _array(kernel: Kernel, kind: str, name: str, value: Any, types: dict) -> Any
     return xp_of(value).ascontiguousarray(value)
 
 
-def _number(kernel: Kernel, kind: str, name: str, value: Any, real: np.dtype) -> np.generic:
+def _number(kernel: Kernel, name: str, kind: str, value: Any, real: np.dtype) -> np.generic:
     """The number in the type that the kernel declares."""
     if kind == "real":
         if not isinstance(value, (int, float, np.integer, np.floating)):
@@ -123,9 +132,8 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
 
     NumPy would notice; a GPU would read what lies behind it, or compute the wrong thing.
     """
-    given = {name: value for (_, name), value in zip(kernel.parameters, values, strict=True)}
-    arrays = {name: given[name] for kind, name in kernel.parameters if "*" in kind}
-    n = {name: int(value) for name, value in given.items() if name not in arrays}
+    arrays = {name: values[k] for k, name, *_ in kernel.arrays}
+    n = {name: int(values[k]) for k, name, _ in kernel.numbers}
     if "size" in n:
         expected = dict.fromkeys(arrays, n["size"]) | {"b": n.get("F")}
     elif "K" in n:
