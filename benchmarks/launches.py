@@ -10,6 +10,7 @@ checked for changes at every launch.
 
 import argparse
 import contextlib
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +21,10 @@ import numpy as np
 
 from minicnn.arrays import module_of, to_device
 from minicnn.launch import flat, launch, read_kernels
-from tests import standin
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests"))
+import standin  # noqa: E402
 
 REPEATS, TIMES = 2000, 5
 OWN = """#include "common.h"

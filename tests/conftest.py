@@ -17,7 +17,7 @@ from minicnn.errors import ArgumentError
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("minicnn"),
-                                     max_examples=8)
+                                     max_examples=6)
 hypothesis.settings.load_profile("minicnn")
 
 ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "test_against_torch.py",
