@@ -122,6 +122,17 @@ def set_up_torch() -> None:
     torch.backends.cudnn.benchmark = True
 
 
+def require_gpu() -> Any:
+    """CuPy. Raises ArgumentError if CuPy or PyTorch does not find a GPU."""
+    import torch
+
+    cupy = module_of("cuda")
+    if not torch.cuda.is_available():
+        raise ArgumentError("expected a PyTorch that sees the GPU, found one that does not. "
+                            "Install it as pytorch.org says for your CUDA.")
+    return cupy
+
+
 def this_card() -> Card:
     """The peaks of the GPU; 0 where the card does not tell."""
     import cupy
@@ -165,10 +176,7 @@ def main() -> None:
     import torch
 
     try:
-        cupy = module_of("cuda")
-        if not torch.cuda.is_available():
-            raise ArgumentError("expected a PyTorch that sees the GPU, found one that does not. "
-                                "Install it as pytorch.org says for your CUDA.")
+        cupy = require_gpu()
     except ArgumentError as error:
         print(f"gpu: {error}", file=sys.stderr)
         sys.exit(2)

@@ -31,6 +31,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minicnn.arrays import module_of
+from minicnn.errors import ArgumentError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
 import standin  # noqa: E402
@@ -197,6 +200,12 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("gpu-day"), metavar="FOLDER",
                         help="for the results (default: gpu-day)")
     given = parser.parse_args()
+    if not given.rehearse:
+        try:
+            module_of("cuda")
+        except ArgumentError as error:
+            print(f"gpu_day: {error}", file=sys.stderr)
+            return 2
     given.output.mkdir(parents=True, exist_ok=True)
     name = "only" if given.only else f"part-{given.part}" if given.part else "day"
     ok = True

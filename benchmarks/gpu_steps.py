@@ -115,6 +115,8 @@ def benchmark(rehearse: bool) -> int:
             mc.Dense(6, activation="relu"), mc.Dense(3, activation="softmax")], (6, 8, 3),
             name="tiny")
 
+    if not rehearse:
+        gpu.require_gpu()  # PyTorch's processor would be no comparison
     gpu.set_up_torch()
     rows, card, (pairs, fill) = [], gpu.this_card(), (1, 0) if rehearse else (5, 0.02)
     cases = (gpu.all_cases("cuda", (2, 6, 8, 3), 5, (4, 7), 40, tiny, 2) if rehearse

@@ -112,6 +112,15 @@ def test_a_rehearsal_exits_with_0_and_writes_its_results(tmp_path):
     assert raced["result"] == {"right": 2 * len(gpu_steps.SHARED), "wrong": []}
 
 
+def test_without_a_gpu_there_is_one_sentence(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu_day", "--output",
+                           str(tmp_path / "new")], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("gpu_day: cuda: expected") and done.stderr.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_wrong_kernel_is_reported_and_the_others_are_checked(monkeypatch, capsys):
     def wrong(dtype, rng, large):
         if large:
