@@ -108,6 +108,31 @@ def all_cases(device: str, x_shape: tuple[int, int, int, int], filters: int, row
         convolution_cases(twins, x_shape, filters), network_cases(twins, model(), photos))
 
 
+def standard_cases(photos: int) -> Iterator[Case]:
+    """The cases of the table: sizes that fill a card, and VGG16 on `photos` photos."""
+    return all_cases("cuda", (4, 224, 224, 64), 64, (1 << 14, 1024), 1 << 24,
+                     lambda: VGG16(weights=None), photos)
+
+
+def set_up_torch() -> None:
+    """Switches TF32 off, as in minicnn, and lets cuDNN choose its fastest algorithm."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+
+
+def require_gpu() -> Any:
+    """CuPy. Raises ArgumentError if CuPy or PyTorch does not find a GPU."""
+    import torch
+
+    cupy = module_of("cuda")
+    if not torch.cuda.is_available():
+        raise ArgumentError("expected a PyTorch that sees the GPU, found one that does not. "
+                            "Install it as pytorch.org says for your CUDA.")
+    return cupy
+
+
 def this_card() -> Card:
     """The peaks of the GPU; 0 where the card does not tell."""
     import cupy
@@ -151,21 +176,16 @@ def main() -> None:
     import torch
 
     try:
-        cupy = module_of("cuda")
-        if not torch.cuda.is_available():
-            raise ArgumentError("expected a PyTorch that sees the GPU, found one that does not. "
-                                "Install it as pytorch.org says for your CUDA.")
+        cupy = require_gpu()
     except ArgumentError as error:
         print(f"gpu: {error}", file=sys.stderr)
         sys.exit(2)
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True  # cuDNN may choose its fastest algorithm
+    set_up_torch()
     card = this_card()
     print(f"{card.name}: {card.bandwidth / 1e9:,.0f} GB/s, {card.flops / 1e12:.1f} TFLOP/s at "
           f"peak; CuPy {cupy.__version__}, PyTorch {torch.__version__}, "
           f"cuDNN {torch.backends.cudnn.version()}; float32, medians of {arguments.pairs} pairs\n")
-    cases = all_cases("cuda", (4, 224, 224, 64), 64, (1 << 14, 1024), 1 << 24,
-                      lambda: VGG16(weights=None), arguments.photos)
+    cases = standard_cases(arguments.photos)
     for text in report(cases, card, event_seconds, arguments.pairs):
         print(text, flush=True)
 

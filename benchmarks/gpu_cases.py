@@ -45,7 +45,8 @@ class Twins:
 
     def of(self, a: np.ndarray) -> tuple[Any, torch.Tensor]:
         """A NumPy array as (ours, theirs), copies both."""
-        theirs = torch.tensor(a, device="cuda" if self.device == "cuda" else "cpu")
+        on_gpu = self.device == "cuda" and torch.cuda.is_available()  # the stand-in is no GPU
+        theirs = torch.tensor(a, device="cuda" if on_gpu else "cpu")
         return to_device(np.array(a), self.device), theirs
 
     def normal(self, *shape: int) -> tuple[Any, torch.Tensor]:

@@ -9,6 +9,8 @@ the peak rate; the larger of the two bounds it, and its flops per byte (arithmet
 which it is. Every kernel is counted as reading and writing each of its arrays once, in float32: no
 cache is taken to keep anything from one kernel to the next, and none to lose anything within one.
 Launches cost nothing here, and no program reaches a peak; what a cache keeps can make it faster.
+Instructions that are no flops cost nothing either: by its machine code im2col, whose threads divide
+to find their element, needs about seven times its bound.
 
 im2col, our default, runs three kernels a convolution: im2col (reads x, writes cols), matrix product
 (reads cols and W, writes z), bias + ReLU (reads and writes z). Implicit GEMM never writes cols, but

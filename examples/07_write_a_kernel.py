@@ -27,7 +27,9 @@ from minicnn.errors import KernelError
 from minicnn.ops.cuda import simulator
 from minicnn.ops.cuda.launch import by_rows, flat, launch, read_kernels
 
-DEVICE = "cuda-sim"  # the kernels on the processor, watched; on an NVIDIA GPU write "cuda"
+# The kernels on the processor, watched. On an NVIDIA GPU ("cuda") the lesson runs, too, but nobody
+# watches: neither a read outside an array nor a missing barrier is reported there.
+DEVICE = "cuda-sim"
 here = Path(__file__)
 kernels = here.parent / "kernels"
 file = kernels / ("edges_solution.cu" if "--solution" in sys.argv[1:] else "edges.cu")
@@ -104,7 +106,9 @@ with tempfile.TemporaryDirectory() as folder:
         print(fill(wrong, 99))
         fault = next((f for f in FAULTS if f[0] in wrong and f[1] in text), None)
         if fault is None:
-            print("-> A fault that this lesson does not know: it is yours to find.")
+            print("-> A fault that this lesson does not know: it is yours to find."
+                  if DEVICE == "cuda-sim" else
+                  "-> A GPU does not say which thread it was: run this lesson on cuda-sim.")
             break
         _, bad, good, question = fault
         number = text[:text.index(bad)].count("\n") + 1
@@ -139,6 +143,7 @@ What to notice
   - Neighbouring threads take neighbouring elements: a GPU fetches them in one piece.
     Here the threads come one after the other, on a GPU all at once.
   - A thread outside its arrays is named: block (0, 299, 0) works on row 299, the last one.
+    A GPU itself reads what lies there and goes on, or stops without naming the thread.
   - The missing barrier is no thread's own fault. It shows when the order of the threads changes,
     on a GPU perhaps once in a thousand runs: the worst kind of fault.
   - The third fault breaks no rule of CUDA. Only an independent answer finds it: NumPy's.

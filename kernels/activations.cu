@@ -5,7 +5,7 @@
 //
 // Who:   one thread per element.
 // Bytes: 4 read, 4 written per element (float); backward 8 and 4. An exponential, a division and a
-//        few flops: all of it is waiting for memory.
+//        few flops.
 #include "common.h"
 
 // Only e^(−|x|) <= 1 is computed, which never overflows: 1 / (1 + e) for x >= 0, e / (1 + e) below.

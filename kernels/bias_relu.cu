@@ -17,8 +17,9 @@
 //     Who:   one thread per element k.
 //     Bytes: 4 read, 4 written (relu_backward: 8 and 4) per element (float); 2 flops (add and max;
 //            relu and relu_backward: one comparison). b stays in the cache. block1_conv2, one photo
-//            of 224 pixels: 3.2 million elements, 25.7 MB (backward 38.5 MB). All of it is waiting
-//            for memory: adding b and taking the maximum in one pass instead of two halves it.
+//            of 224 pixels: 3.2 million elements, 25.7 MB (backward 38.5 MB). Adding b and taking
+//            the maximum in one pass instead of two halves these bytes. Whether memory or the
+//            instructions around it (a 64-bit division for k % F) take the time is not measured.
 //
 // column_sums, blocks of 32 × 8 threads
 //     Who:   thread (tx, ty) of block (bx, by) sums column 32·bx + tx over the rows 8·by + ty,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 def cache_folder() -> Path:
     """The folder that MINICNN_CACHE names, or the system's folder for caches."""
+    if named := os.environ.get("MINICNN_CACHE"):
+        return Path(named)
     import pooch
 
-    return Path(os.environ.get("MINICNN_CACHE") or pooch.os_cache("minicnn"))
+    return Path(pooch.os_cache("minicnn"))

@@ -80,7 +80,7 @@ class Sequential:
         if device_of(x) != self.device:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
                                 f"received x on {device_of(x)}. Move one: model.to(…), or "
-                                f"arrays.to_device(x, …).")
+                                f"to_device(x, …).")
         self.kept_shape, self.parts = None, parallel.parts(self, x) if training and keep else []
         if not keep:
             return infer(self, x, training)

@@ -8,6 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 import reference
+import standin
 import torch
 
 from minicnn.errors import ArgumentError
@@ -16,16 +17,21 @@ from minicnn.ops.cuda import simulator
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
+hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("minicnn"),
+                                     max_examples=6)
 hypothesis.settings.load_profile("minicnn")
 
 ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "test_against_torch.py",
                    "test_devices.py")
 
 
+REFERENCE = "cpu (reference)"
+
+
 def devices():
-    """Where the tests of operations run: "cpu" by both backends, "cuda-sim", and "cuda" if CuPy
-    finds a GPU."""
-    found = ["cpu", "cpu (reference)", "cuda-sim"]
+    """Where the tests of operations run: "cpu" by both backends, "cuda-sim", the stand-in for CuPy,
+    and "cuda" if CuPy finds a GPU."""
+    found = ["cpu", REFERENCE, "cuda-sim", standin.NAME]
     try:
         module_of("cuda")
     except ArgumentError:
@@ -37,28 +43,42 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="damaged files, kills, full disks and "
                      "mutants in the numbers that the README names, which takes an hour or so; "
                      "without it some of each")
+    parser.addoption("--devices", nargs="+", metavar="DEVICE", help="run the tests of "
+                     "devices on these only: cpu, cuda-sim, cuda, 'cuda (stand-in)'")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only: looks inside NumPy, or computes nothing")
+    config.addinivalue_line("markers", "on_devices(NAME, …): runs on these, or on --devices")
 
 
 def pytest_generate_tests(metafunc):
     part = Path(metafunc.definition.path).relative_to(Path(__file__).parent).parts[0]
-    if part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
-        metafunc.parametrize("device", devices(), indirect=True)
+    given = metafunc.config.getoption("devices")
+    if marker := metafunc.definition.get_closest_marker("on_devices"):
+        metafunc.parametrize("device", given or marker.args, indirect=True)
+    elif part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
+        metafunc.parametrize("device", given or devices(), indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def device(request, monkeypatch):
-    """Where reference.array puts its numbers. On cuda-sim each launch runs twice, the second time
-    with its blocks and threads backwards: a result that depends on their order is an error."""
-    device, _, backend = getattr(request, "param", "cpu").partition(" ")
-    monkeypatch.setattr(reference, "DEVICE", device)
-    if device == "cuda-sim":
+    """The device of the test: reference.array creates its arrays there.
+
+    On cuda-sim each launch runs twice, the second time with blocks and threads in reverse order: a
+    result that depends on the order is an error. On the stand-in a launch runs once and hypothesis
+    draws fewer shapes, because there the Python code around CuPy is under test, not the kernels.
+    """
+    name = getattr(request, "param", "cpu")
+    if name == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
-    with use("reference") if backend else contextlib.nullcontext():
-        yield device
+    if name == standin.NAME:
+        hypothesis.settings.load_profile("few")
+    backend = use("reference") if name == REFERENCE else contextlib.nullcontext()
+    with backend, standin.use_device("cpu" if name == REFERENCE else name) as device_name:
+        monkeypatch.setattr(reference, "DEVICE", device_name)
+        yield device_name
+    hypothesis.settings.load_profile("minicnn")
 
 
 @pytest.fixture

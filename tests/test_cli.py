@@ -10,6 +10,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+import standin
 from PIL import Image
 
 import minicnn as mc
@@ -204,6 +205,21 @@ def test_unknown_commands_and_help_are_argparse_s(capsys):
 
 
 # gradcheck --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error, words", [
+    (standin.OutOfMemoryError("Out of memory allocating 9 bytes."), ["9 bytes", "--batch-size"]),
+    (standin.CUDARuntimeError("cudaErrorLaunchFailure"), ["LaunchFailure", "MINICNN_SYNC=1"])])
+def test_an_error_of_the_gpu_is_one_sentence(error, words, monkeypatch, capsys):
+    def failing(*arguments):
+        raise error
+    with standin.installed():
+        monkeypatch.setattr(sys.modules["cupy"], "empty", failing)
+        assert main(["gradcheck", "--device", "cuda"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("minicnn: cuda: expected") and said.count("\n") == 1
+    for word in words:
+        assert word in said
 
 
 def test_gradcheck_prints_a_table_over_all_layers_and_losses(capsys):

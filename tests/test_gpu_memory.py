@@ -6,6 +6,7 @@ import numpy as np
 
 import minicnn as mc
 from benchmarks.gpu_memory import Memory, Pool, counted, inference, whole
+from minicnn import ops
 from minicnn.ops import to_device
 from minicnn.ops.cuda.simulator import SimArray
 
@@ -50,6 +51,12 @@ def test_outside_of_counting_arrays_are_computed_again():
         pass
     x = to_device(np.array([1.0, 2.0]), "cuda-sim")
     assert (np.array(x + x) == [2, 4]).all()
+
+
+def test_outside_of_counting_kernels_run_again():
+    with counted():
+        ops.cuda.relu(to_device(np.zeros(2), "cuda-sim"))
+    assert (np.array(ops.cuda.relu(to_device(np.array([-1.0, 2.0]), "cuda-sim"))) == [0, 2]).all()
 
 
 def test_the_pool_cuts_the_smallest_fitting_piece_and_joins_neighbours():

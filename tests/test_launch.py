@@ -62,6 +62,18 @@ def test_stars_may_stand_where_c_lets_them(tmp_path):
         assert kernel(tmp_path, "", star).parameters == (("const real*", "x"),)
 
 
+@pytest.mark.parametrize("head", [
+    "__global__ void __launch_bounds__(256, 2) mine(real* y)",
+    "__global__ __launch_bounds__(256) void mine(real* y)",
+    "__global__ void\n__launch_bounds__( 256 )\nmine (real* y)"])
+def test_launch_bounds_are_no_part_of_the_name(head, tmp_path):
+    file, y = tmp_path / "mine.cu", sim([1.0, 2])
+    file.write_text(f'#include "common.h"\nextern "C" {head} {{ y[threadIdx.x] += 1; }}\n')
+    assert read_kernels(file)["mine"].parameters == (("real*", "y"),)
+    launch.launch(read_kernels(file)["mine"], (1, 1, 1), y, block=(2, 1, 1))
+    assert_same(y, [2, 3])
+
+
 def test_every_kernel_of_the_engine_is_found_with_parameters_of_known_types():
     found = kernels(launch.KERNELS)
     assert len(found) >= 20 and {"im2col", "col2im", "max_pool", "adam"} <= set(found)
@@ -135,6 +147,18 @@ def test_a_place_is_a_byte_or_an_int():
         cuda.max_unpool2d(y, switches.astype(float), x.shape, window)
 
 
+def test_a_kernel_without_arrays_is_on_no_device(tmp_path):
+    with assert_refused("mine", "with an array"):
+        launch.launch(kernel(tmp_path, "", "int n"), flat(2), 3)
+
+
+def test_a_number_of_a_kernel_without_real_arrays_is_a_double(tmp_path):
+    y = sim([0, 0], np.int32)
+    launch.launch(kernel(tmp_path, "y[threadIdx.x] = sizeof(a) + (int)a;", "place* y, real a"),
+                  (1, 1, 1), y, 3, block=(2, 1, 1))
+    assert_same(y, [11, 11])
+
+
 @pytest.mark.parametrize("grid, block", [
     ((2**31, 1, 1), (256, 1, 1)), ((1, 65536, 1), (256, 1, 1)), ((1, 1, 65536), (256, 1, 1)),
     ((1, 1, 1), (1025, 1, 1)), ((1, 1, 1), (32, 32, 2)), ((-1, 1, 1), (1, 1, 1)),
@@ -165,6 +189,22 @@ def test_a_changed_source_is_compiled_again(tmp_path):
         assert_same(y, [factor, 2 * factor])
 
 
+def test_a_source_that_changes_between_two_launches_is_compiled_again(tmp_path):
+    y, mine = sim(np.zeros(2)), kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];")
+    launch.launch(mine, flat(2), X, y, 2)
+    kernel(tmp_path, "EACH(k, size) y[k] = 30 * x[k];")  # into the same file
+    launch.launch(mine, flat(2), X, y, 2)
+    assert_same(y, [30, 60])
+
+
+def test_a_signature_that_changes_between_two_launches_is_refused(tmp_path):
+    y, mine = sim(np.zeros(2)), kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];")
+    kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];", "real* y, const real* x, int64 size")
+    with assert_refused("mine.cu", "signature", "read_kernels again"):
+        launch.launch(mine, flat(2), X, y, 2)
+    assert_same(X, [1, 2])
+
+
 # What CuPy is told, by a stand-in that keeps it: there is no GPU here
 
 
@@ -178,7 +218,7 @@ OnGPU.__module__ = "cupy"
 @pytest.fixture
 def cupy(monkeypatch):
     """A module of that name; .asked holds what it was asked for."""
-    module, asked = types.ModuleType("cupy"), []
+    module, asked, functions = types.ModuleType("cupy"), [], []
 
     class CompileException(Exception):
         pass
@@ -193,12 +233,15 @@ def cupy(monkeypatch):
                 raise CompileException("mine.cu(3): error: nowhere is undefined\n1 error detected")
 
         def get_function(self, name):
+            functions.append(name)
             return lambda *call: asked.append((name, *call))
 
+    module.functions, module.synchronize = functions, lambda: asked.append("waited")
     module.RawModule, module.asked, module.ascontiguousarray = RawModule, asked, lambda x: x
     module.cuda = types.SimpleNamespace(
         compiler=types.SimpleNamespace(CompileException=CompileException),
-        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=RuntimeError))
+        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=RuntimeError),
+        get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: module.synchronize()))
     monkeypatch.setitem(sys.modules, "cupy", module)
     return module
 
@@ -210,6 +253,7 @@ def test_on_a_gpu_cupy_compiles_the_file_and_starts_the_kernel_with_its_argument
     launch.launch(saxpy, (7, 2, 1), x, y, 5, 3, 0.5, block=(32, 4, 1))
     launch.launch(saxpy, (7, 2, 1), x, y, 5, 4, 0.5, block=(32, 4, 1))
     (code, options), *calls = cupy.asked  # compiled once
+    assert cupy.functions == ["saxpy"]  # and found once
     assert f'#line 1 "{saxpy.file.as_posix()}"\n#include "common.h"' in code and code.isascii()
     assert f"-DREAL={real}" in options and f"-I{launch.KERNELS}" in options
     for (name, grid, block, arguments), times in zip(calls, (3, 4), strict=True):
@@ -222,6 +266,26 @@ def test_a_kernel_that_nvidias_compiler_refuses_is_a_sentence_with_its_line(cupy
     x = np.ones(2).view(OnGPU)
     with assert_refused("mine.cu: expected a kernel that compiles", "mine.cu(3): error: nowhere"):
         launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = nowhere;"), flat(2), x, x, 2)
+
+
+@pytest.mark.parametrize("value, waits", [(None, []), ("0", []), ("1", ["waited"])])
+def test_with_MINICNN_SYNC_a_launch_waits_for_its_kernel(cupy, saxpy, monkeypatch, value, waits):
+    monkeypatch.delenv("MINICNN_SYNC", raising=False)
+    if value is not None:
+        monkeypatch.setenv("MINICNN_SYNC", value)
+    x = np.ones(2).view(OnGPU)
+    launch.launch(saxpy, flat(2), x, x, 2, 1, 1)
+    assert cupy.asked[2:] == waits  # after the compilation and the launch
+
+
+def test_with_MINICNN_SYNC_a_fault_on_the_gpu_names_its_kernel(cupy, saxpy, monkeypatch):
+    def failed():
+        raise RuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+    monkeypatch.setenv("MINICNN_SYNC", "1")
+    cupy.synchronize = failed
+    x = np.ones(2).view(OnGPU)
+    with assert_refused("saxpy", "cudaErrorIllegalAddress", "cuda-sim"):
+        launch.launch(saxpy, flat(2), x, x, 2, 1, 1)
 
 
 def test_a_letter_that_cupys_file_might_lack_is_replaced(cupy, tmp_path):

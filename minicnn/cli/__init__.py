@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import MiniCNNError
 from ..ops import DEVICES
+from ..ops.cuda.cupy_module import describe_error
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
 
 
@@ -29,8 +30,9 @@ def parser() -> argparse.ArgumentParser:
             p.add_argument(*flag.split(), type=kind, default=default, metavar=unit,
                            help=text + shown)
         p.add_argument("--device", choices=DEVICES, default="cpu",
-                       help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13), "
-                            "cuda-sim its kernels on the processor, slowly (needs a C++ compiler)")
+                       help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13; "
+                            "its first use compiles the kernels, which takes a while), cuda-sim "
+                            "its kernels on the processor, slowly (needs a C++ compiler)")
         return p, option
 
     for module in (data, train, evaluate, compare, predict, export, look, gradcheck):
@@ -65,3 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         print(f"minicnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
         return 130
+    except Exception as error:
+        description = describe_error(error)
+        if description is None:
+            raise
+        print(f"minicnn: {description}", file=sys.stderr)
+        return 2

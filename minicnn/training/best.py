@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import ArgumentError, whole
 from ..model import Sequential
+from ..ops import device_of, to_device
 from .callbacks import Callback
 
 Weights = dict[str, dict[str, np.ndarray]]  # of the trainable layers
@@ -18,10 +19,11 @@ def weights_of(model: Sequential) -> Weights:
 
 
 def set_weights(model: Sequential, weights: Weights) -> None:
-    """Puts them back, into the same arrays."""
+    """Puts them back, into the same arrays; those read from a file come as NumPy's."""
     for name, params in weights.items():
         for key, p in params.items():
-            model[name].params[key][...] = p
+            there = model[name].params[key]
+            there[...] = to_device(p, device_of(there))
 
 
 class Best(Callback):

@@ -1,5 +1,5 @@
-"""Every kernel, launched in the simulator by the functions of minicnn.ops.cuda, against formulas in
-float64 that know nothing of it.
+"""Every kernel, launched by the functions of minicnn.ops.cuda, against formulas in float64 that
+know nothing of it: in the simulator, or where DEVICE says.
 
     python tests/kernels/checks.py [--kernels FOLDER] [NAME …]     all kernels, or those named
 
@@ -24,6 +24,7 @@ import reference  # noqa: E402
 from minicnn.ops import Window, cuda, to_cpu, to_device  # noqa: E402
 from minicnn.ops.cuda import conv, elementwise, launch, simulator  # noqa: E402
 
+DEVICE = "cuda-sim"  # or "cuda"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest number expected
 OPS = [module for name, module in sorted(sys.modules.items())
        if name.startswith("minicnn.ops.cuda.") and module is not launch
@@ -44,8 +45,8 @@ def agree(actual, expected):
     assert (error <= bound).all(), f"off by {error.max()}, allowed {bound}"
 
 
-def sim(x):
-    return to_device(x, "cuda-sim")
+def there(x):
+    return to_device(x, DEVICE)
 
 
 @contextlib.contextmanager
@@ -114,8 +115,8 @@ def covered(n, i, j, shape, window):
 def im2col(x, window, first, count):
     """The columns of these output rows, (count, OW, KH, KW, C)."""
     shape = count, window.output_size[1], *window.kernel, x.shape[3]
-    out = sim(np.zeros(math.prod(shape), x.dtype))
-    return conv.im2col_block(sim(x), window, first, count, out).reshape(shape)
+    out = there(np.zeros(math.prod(shape), x.dtype))
+    return conv.im2col_block(there(x), window, first, count, out).reshape(shape)
 
 
 def check_im2col(dtype, rng, large):
@@ -138,13 +139,13 @@ def check_col2im(dtype, rng, large):
         for n, i, j in np.ndindex(N, OH, OW):
             for k, pixel in covered(n, i, j, shape, window):
                 expected[pixel] += cols[n * OH + i, j][divmod(k, window.kernel[1])]
-        got = sim(dx)
-        conv.col2im_block(sim(cols), got, window, 0, N * OH)
+        got = there(dx)
+        conv.col2im_block(there(cols), got, window, 0, N * OH)
         agree(got, expected)
-        cut, got = int(rng.integers(0, N * OH + 1)), sim(dx)
+        cut, got = int(rng.integers(0, N * OH + 1)), there(dx)
         for rows in slice(0, cut), slice(cut, N * OH):  # in two chunks, wherever they meet
             if rows.start < rows.stop:
-                conv.col2im_block(sim(cols[rows]), got, window, rows.start,
+                conv.col2im_block(there(cols[rows]), got, window, rows.start,
                                   rows.stop - rows.start)
         agree(got, expected)
 
@@ -171,7 +172,7 @@ def check_max_pool(dtype, rng, large):
                 switches[n, i, j, c] = max(before, key=before.get, default=0)  # the first of equals
                 y[n, i, j, c] = math.nan if nan < math.inf else max(before.values(),
                                                                     default=-math.inf)
-            got, places = cuda.max_pool2d(sim(x), window)
+            got, places = cuda.max_pool2d(there(x), window)
             agree(got, y)
             assert places.dtype == (np.uint8 if math.prod(window.kernel) <= 256 else np.int32)
             np.testing.assert_array_equal(to_cpu(places), switches)
@@ -182,7 +183,7 @@ def check_unpool(dtype, rng, large):
         y = normal(dtype, rng, *output(shape, window, shape[3]))
         places = math.prod(window.kernel)
         switches = rng.integers(0, places, y.shape).astype(np.uint8 if places <= 256 else np.int32)
-        agree(cuda.max_unpool2d(sim(y), sim(switches), shape, window),
+        agree(cuda.max_unpool2d(there(y), there(switches), shape, window),
               reference.unpool(y, switches, shape, *window[:3]))
 
 
@@ -193,7 +194,7 @@ def check_average_pool(dtype, rng, large):
         for place in np.ndindex(y.shape[:3]):
             seen = [x[pixel].astype(float) for _, pixel in covered(*place, shape, window)]
             y[place] = sum(seen) / len(seen)
-        agree(cuda.average_pool2d(sim(x), window), y)
+        agree(cuda.average_pool2d(there(x), window), y)
 
 
 def check_average_pool_backward(dtype, rng, large):
@@ -204,7 +205,7 @@ def check_average_pool_backward(dtype, rng, large):
             pixels = [pixel for _, pixel in covered(*place, shape, window)]
             for pixel in pixels:
                 dx[pixel] += dy[place].astype(float) / len(pixels)
-        agree(cuda.average_pool2d_grad(sim(dy), shape, window), dx)
+        agree(cuda.average_pool2d_grad(there(dy), shape, window), dx)
 
 
 def check_implicit_gemm(dtype, rng, large):
@@ -216,7 +217,7 @@ def check_implicit_gemm(dtype, rng, large):
         x, W = normal(dtype, rng, *shape), normal(dtype, rng, *window.kernel, shape[3], F)
         expected = np.tensordot(reference.im2col(x, *window[:3]), W.astype(float), 3)
         b = normal(dtype, rng, F)
-        agree(conv.conv2d_implicit_gemm(sim(x), sim(W), sim(b), window), expected + b)
+        agree(conv.conv2d_implicit_gemm(there(x), there(W), there(b), window), expected + b)
 
 
 # Elements
@@ -233,13 +234,13 @@ def special(dtype, rng, size):
 def check_relu(dtype, rng, large):
     for size in sizes(large):
         x = special(dtype, rng, size)
-        agree(cuda.relu(sim(x)), [v if v > 0 or v != v else 0 for v in x.tolist()])
+        agree(cuda.relu(there(x)), [v if v > 0 or v != v else 0 for v in x.tolist()])
 
 
 def check_relu_backward(dtype, rng, large):
     for size in sizes(large):
         y, dy = np.maximum(special(dtype, rng, size), 0), normal(dtype, rng, size)
-        agree(cuda.relu_grad(sim(dy), sim(y)),
+        agree(cuda.relu_grad(there(dy), there(y)),
               [d if v > 0 else 0 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
 
 
@@ -248,15 +249,15 @@ def check_bias_relu(dtype, rng, large):
         z, b = normal(dtype, rng, *shape), normal(dtype, rng, shape[-1])
         z.flat[-1] = math.nan
         expected = z.astype(float) + b
-        got = sim(z)
-        elementwise.add_bias_relu(got, sim(b), relu=True)  # in place
+        got = there(z)
+        elementwise.add_bias_relu(got, there(b), relu=True)  # in place
         agree(got, np.where(expected < 0, 0, expected))
 
 
 def check_column_sums(dtype, rng, large):
     for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
         x = normal(dtype, rng, *shape)
-        agree(cuda.bias_grad(sim(x)), [math.fsum(column) for column in
+        agree(cuda.bias_grad(there(x)), [math.fsum(column) for column in
                                         x.reshape(-1, shape[-1]).T.tolist()])
 
 
@@ -267,21 +268,21 @@ def sigma(x):
 def check_sigmoid(dtype, rng, large):
     for size in sizes(large):
         x = special(dtype, rng, size)
-        agree(cuda.sigmoid(sim(x)), [sigma(v) for v in x.tolist()])
+        agree(cuda.sigmoid(there(x)), [sigma(v) for v in x.tolist()])
 
 
 def check_sigmoid_backward(dtype, rng, large):
     for size in sizes(large):
         x, dy = normal(float, rng, size), normal(dtype, rng, size)
         y = (1 / (1 + np.exp(-x))).astype(dtype)
-        agree(cuda.sigmoid_grad(sim(dy), sim(y)), dy.astype(float) * (y - y.astype(float) ** 2))
+        agree(cuda.sigmoid_grad(there(dy), there(y)), dy.astype(float) * (y - y.astype(float) ** 2))
 
 
 def check_sigmoid_cross_entropy(dtype, rng, large):
     for size in sizes(large):
         for z in special(dtype, rng, size), normal(dtype, rng, size):
             t = rng.random(size).astype(dtype)
-            l, dz = cuda.sigmoid_cross_entropy(sim(z), sim(t))  # noqa: E741
+            l, dz = cuda.sigmoid_cross_entropy(there(z), there(t))  # noqa: E741
             z, t = z.astype(float), t.astype(float)
             with np.errstate(invalid="ignore"):
                 agree(l, np.logaddexp(0, z) - z * t)  # −t log σ(z) − (1 − t) log σ(−z)
@@ -313,7 +314,7 @@ def softmax_of(x):
 
 def check_softmax(dtype, rng, large):
     for x in rows_of(dtype, rng, large):
-        agree(cuda.softmax(sim(x)), softmax_of(x)[0])
+        agree(cuda.softmax(there(x)), softmax_of(x)[0])
 
 
 def check_softmax_backward(dtype, rng, large):
@@ -323,7 +324,7 @@ def check_softmax_backward(dtype, rng, large):
         dx = np.empty(x.shape)
         for row, p, d in zip(dx, y.astype(float), dy.astype(float), strict=True):
             row[:] = d @ (np.diag(p) - np.outer(p, p))  # the whole Jacobian
-        agree(cuda.softmax_grad(sim(dy), sim(y)), dx)
+        agree(cuda.softmax_grad(there(dy), there(y)), dx)
 
 
 def check_softmax_cross_entropy(dtype, rng, large):
@@ -331,7 +332,7 @@ def check_softmax_cross_entropy(dtype, rng, large):
         z[z == -np.inf] = -1  # whose 0 · −∞ would be NaN
         t = rng.random(z.shape)
         t = (t / t.sum(axis=1, keepdims=True)).astype(dtype)
-        l, dz = cuda.softmax_cross_entropy(sim(z), sim(t))  # noqa: E741
+        l, dz = cuda.softmax_cross_entropy(there(z), there(t))  # noqa: E741
         p, logs = softmax_of(z)
         most = z.max(axis=1, keepdims=True).astype(float)
         agree(l, logs.ravel() - (t * (z - most)).sum(axis=1))
@@ -349,8 +350,8 @@ def rates(dtype, rng, count):
 def check_sgd(dtype, rng, large):
     for size in sizes(large):
         (lr,), p, g = rates(dtype, rng, 1), *normal(dtype, rng, 2, size)
-        got = sim(p)
-        cuda.sgd_step(got, sim(g), lr)
+        got = there(p)
+        cuda.sgd_step(got, there(g), lr)
         agree(got, p - lr * g.astype(float))
 
 
@@ -358,8 +359,8 @@ def check_momentum(dtype, rng, large):
     for size in sizes(large):
         for nesterov in False, True:
             (lr, mu), (p, g, v) = rates(dtype, rng, 2), normal(dtype, rng, 3, size)
-            new_p, new_v = sim(p), sim(v)
-            cuda.momentum_step(new_p, sim(g), new_v, lr, mu, nesterov)
+            new_p, new_v = there(p), there(v)
+            cuda.momentum_step(new_p, there(g), new_v, lr, mu, nesterov)
             expected = mu * v.astype(float) + g
             agree(new_v, expected)
             agree(new_p, p - lr * (g + mu * expected if nesterov else expected))
@@ -369,8 +370,8 @@ def check_rmsprop(dtype, rng, large):
     for size in sizes(large):
         (lr, alpha, eps), (p, g) = rates(dtype, rng, 3), normal(dtype, rng, 2, size)
         s = rng.random(size).astype(dtype)
-        new_p, new_s = sim(p), sim(s)
-        cuda.rmsprop_step(new_p, sim(g), new_s, None, lr, alpha, eps)
+        new_p, new_s = there(p), there(s)
+        cuda.rmsprop_step(new_p, there(g), new_s, None, lr, alpha, eps)
         expected = alpha * s.astype(float) + (1 - alpha) * g.astype(float) ** 2
         agree(new_s, expected)
         agree(new_p, p - lr * (g / (expected ** 0.5 + eps)))
@@ -380,8 +381,8 @@ def check_adam(dtype, rng, large):
     for size in sizes(large):
         (lr, beta1, beta2, eps), t = rates(dtype, rng, 4), 3
         (p, g, m), s = normal(dtype, rng, 3, size), rng.random(size).astype(dtype)
-        new_p, new_m, new_s = sim(p), sim(m), sim(s)
-        cuda.adam_step(new_p, sim(g), new_m, new_s, t, lr, beta1, beta2, eps)
+        new_p, new_m, new_s = there(p), there(m), there(s)
+        cuda.adam_step(new_p, there(g), new_m, new_s, t, lr, beta1, beta2, eps)
         mean = beta1 * m.astype(float) + (1 - beta1) * g
         square = beta2 * s.astype(float) + (1 - beta2) * g.astype(float) ** 2
         agree(new_m, mean)

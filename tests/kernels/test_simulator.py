@@ -222,9 +222,15 @@ def compilations(tmp_path, monkeypatch):
     calls, run = [], subprocess.run
     monkeypatch.setenv("MINICNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a[0]) or run(*a, **k))
-    simulator.library.cache_clear()
+    as_in_a_new_process()
     yield calls
+    as_in_a_new_process()
+
+
+def as_in_a_new_process():
+    """Forgets what has been compiled; the files of the cache stay."""
     simulator.library.cache_clear()
+    launch.compiled.cache_clear()
 
 
 def cached(tmp_path):
@@ -234,7 +240,7 @@ def cached(tmp_path):
 def test_a_file_is_compiled_once_also_for_another_process(write, compilations, tmp_path):
     for _ in range(2):
         assert_same(result(write("EACH(k, size) y[k] = 1;")), np.ones(SIZE))
-        simulator.library.cache_clear()  # as a new process begins
+        as_in_a_new_process()
     assert len(compilations) == 1
     assert [file.suffix for file in cached(tmp_path)] == [".so"]
 
@@ -268,7 +274,7 @@ def test_float_and_double_are_compiled_apart(write, compilations, tmp_path):
 
 def test_a_kernel_that_does_not_compile_is_a_sentence_with_file_and_line(write, compilations,
                                                                         tmp_path):
-    with assert_refused("mine.cu", "mine.cu:5:", "error", "Mend that line"):
+    with assert_refused("mine.cu", "mine.cu:5:", "error", "Fix that line"):
         result(write("EACH(k, size)\n y[k] = missing;"))
     assert cached(tmp_path) == []
     assert_same(result(write("EACH(k, size) y[k] = 4;")), np.full(SIZE, 4))

@@ -1,4 +1,5 @@
-"""The true VGG16 through our CUDA kernels, on the simulated GPU: NumPy's numbers and PyTorch's."""
+"""The true VGG16 through our CUDA kernels: NumPy's numbers and PyTorch's. On the simulated GPU, or
+where --devices says."""
 
 import pytest
 import torch
@@ -7,9 +8,16 @@ from torch.nn import functional as F
 
 import minicnn as mc
 from minicnn.ops.algorithms import use_algorithm
+from minicnn.ops.cuda import simulator
 from minicnn.training import fuse
 
+pytestmark = pytest.mark.on_devices("cuda-sim")
 SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def each_launch_once(device, monkeypatch):
+    monkeypatch.setattr(simulator, "runs", 1)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +52,11 @@ def tensors(model):
 
 
 @pytest.mark.parametrize("algorithm", ["im2col", "implicit_gemm"])
-def test_vgg16s_base_on_the_kernels_is_numpys_and_pytorchs(algorithm, photos):
+def test_vgg16s_base_on_the_kernels_is_numpys_and_pytorchs(algorithm, photos, device):
     model = mc.VGG16(include_top=False, input_shape=(SIZE, SIZE, 3))
     x, expected = photos[0][:2], model.forward(photos[0][:2])
     with use_algorithm(algorithm):
-        y = model.to("cuda-sim").forward(mc.to_device(x, "cuda-sim"))
+        y = model.to(device).forward(mc.to_device(x, device))
     assert_close(y, expected, rtol=1e-5)
     assert_close(y, torch_forward(torch.tensor(x), tensors(model)).numpy(), rtol=1e-5)
 
@@ -86,10 +94,10 @@ def torch_trained(photos, steps=3):
     return [p.detach().numpy() for p in params], seen
 
 
-def test_transfer_learning_with_block_5_on_the_kernels_is_numpys_and_pytorchs(photos):
+def test_transfer_learning_with_block_5_on_the_kernels_is_numpys_and_pytorchs(photos, device):
     start = {layer.name: {key: p.copy() for key, p in layer.params.items()}
              for layer in transfer_model().layers if layer.params}
-    weights, losses = trained("cuda-sim", photos)
+    weights, losses = trained(device, photos)
     expected, expected_losses = trained("cpu", photos)
     theirs, their_losses = torch_trained(photos)
     assert losses[-1] < 0.9 * losses[0]  # it learns

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import standin
 from reference import assert_refused
 
 import minicnn as mc
 from minicnn.data import Augment, Augmented
+from minicnn.ops import device_of, to_cpu
 from minicnn.training import Best, Checkpoints, checkpoints
 
 OPTIMIZERS = {
@@ -50,9 +52,9 @@ class Steps(mc.Callback):
             self.kept.stop()
 
 
-def train(folder=None, optimizer="adam", stop_at=0, epochs=3, known=None, **options):
+def train(folder=None, optimizer="adam", stop_at=0, epochs=3, known=None, device="cpu", **options):
     """-> (weights, history, epoch of the best) of 3 epochs of 4 batches, or KeyboardInterrupt."""
-    model = network()
+    model = network().to(device)
     kept = None if folder is None else Checkpoints(folder, known=known)
     best = Best(model, patience=2)
     history = mc.fit(model, photos(), mc.losses.CategoricalCrossEntropy(), OPTIMIZERS[optimizer](),
@@ -60,8 +62,9 @@ def train(folder=None, optimizer="adam", stop_at=0, epochs=3, known=None, **opti
                      schedule=lambda done: 1 - done / 2, label_smoothing=0.1, checkpoints=kept,
                      callbacks=[best, Steps(kept, stop_at)], seed=5, **options)
     best.restore()
-    return {f"{layer.name}/{key}": p for layer in model.layers for key, p in layer.params.items()
-            }, history, best.epoch
+    assert {device_of(p) for layer in model.layers for p in layer.params.values()} == {device}
+    return {f"{layer.name}/{key}": to_cpu(p) for layer in model.layers
+            for key, p in layer.params.items()}, history, best.epoch
 
 
 def assert_bitwise(one, two):
@@ -81,6 +84,15 @@ def test_stopped_after_any_step_it_comes_to_the_same_bits(optimizer, tmp_path):
         places.add(max(file.name for file in folder.iterdir()))
         assert_bitwise(train(folder, optimizer), expected)
     assert len(places) == 12  # every step has its own place
+
+
+@pytest.mark.on_devices("cuda-sim", standin.NAME)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_on_a_device_it_goes_on_from_its_file_to_the_same_bits(optimizer, tmp_path, device):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, optimizer, stop_at=6, device=device)
+    assert_bitwise(train(tmp_path, optimizer, device=device),
+                   train(optimizer=optimizer, device=device))
 
 
 def test_stopped_at_every_single_step_it_comes_to_the_same_bits(tmp_path):

@@ -83,6 +83,12 @@ def test_the_cache_is_the_systems_unless_moved(tmp_path, monkeypatch):
     assert cache_folder() == pooch.os_cache("minicnn")
 
 
+def test_a_cache_folder_that_is_named_needs_no_pooch(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINICNN_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pooch", None)  # as if it were not installed
+    assert cache_folder() == tmp_path
+
+
 def test_the_import_waits_for_neither_h5py_nor_pooch():
     code = "import sys, minicnn.weights; sys.exit(bool({'h5py', 'pooch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,4 +1,4 @@
-"""Is there a GPU?"""
+"""Finding CuPy and a GPU, and describing CuPy's errors."""
 
 from __future__ import annotations
 
@@ -22,3 +22,17 @@ def find_cupy() -> Any:
             f"cuda: expected an NVIDIA GPU with its driver, found CuPy but no GPU, or a driver "
             f"that is too old ({error}). Use cpu, or cuda-sim to try the kernels.") from error
     return cupy
+
+
+def describe_error(error: BaseException) -> str | None:
+    """What a CuPy error means and what to do about it; None for errors of other origin."""
+    if type(error).__module__.partition(".")[0] not in ("cupy", "cupy_backends"):
+        return None
+    message = " ".join(str(error).split()).rstrip(".")
+    out_of_memory = isinstance(error, MemoryError) or any(
+        name in message for name in ("cudaErrorMemoryAllocation", "ALLOC_FAILED"))
+    if out_of_memory:
+        return (f"cuda: expected enough memory on the GPU, received: {message}. Use a smaller "
+                f"--batch-size or --size, or stop other programs that use the GPU.")
+    return (f"cuda: expected the GPU to complete its work, received: {message}. Set MINICNN_SYNC=1 "
+            f"in the environment and run again: the error then names the kernel.")

@@ -34,8 +34,8 @@ _stacks = ctypes.c_void_p()  # of a block's threads
 # Arrays
 
 class SimArray(np.ndarray):
-    """A NumPy array that only meets its like, and numbers; as strict as CuPy's, where NumPy lets
-    a class be (np.asarray of one gives a plain array without a word)."""
+    """A NumPy array that only combines with its like and with numbers, as CuPy's arrays do. It is
+    less strict than CuPy: np.asarray returns a plain array, and its errors are ours, not CuPy's."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         refuse_plain((*inputs, *kwargs.get("out", ())), ufunc.__name__)
@@ -145,7 +145,7 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
                                   text=True, env={**os.environ, "LC_ALL": "C"})
             if done.returncode:
                 raise KernelError(f"{file}: expected a kernel that compiles, received from the "
-                                  f"compiler: {first_error(done.stderr)}. Mend that line.")
+                                  f"compiler: {first_error(done.stderr)}. Fix that line.")
             os.replace(made, path)
     return ctypes.CDLL(str(path))
 

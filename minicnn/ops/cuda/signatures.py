@@ -1,0 +1,162 @@
+"""A kernel's signature, read from its .cu file, and the validation of a launch against it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import ArgumentError, KernelError, ShapeError, is_whole
+from .. import array_module, device_of
+
+# Blocks along x, y, z: CUDA C++ Programming Guide, table of limits.
+MAX_GRID = 2**31 - 1, 65535, 65535
+ALLOWED = {"real": (np.dtype(np.float32), np.dtype(np.float64)),  # dtypes of real* and place*
+           "place": (np.dtype(np.uint8), np.dtype(np.int32))}
+INTEGERS = {"int": (np.int32, -2**31, 2**31 - 1), "int64": (np.int64, -2**63, 2**63 - 1)}
+
+# A __global__ function: its name and its parameters. __launch_bounds__, which tells the compiler
+# the largest block, may stand before or after void.
+BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
+SIGNATURE = re.compile(rf"__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(([^)]*)\)")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A __global__ function: its name, file, and parameters ((type, name), …)."""
+
+    name: str
+    file: Path
+    parameters: tuple[tuple[str, str], ...]
+
+    @functools.cached_property
+    def arrays(self) -> list[tuple[int, str, str, bool]]:
+        """(position, name, "real" or "place", is it const?) of each parameter that is an array."""
+        return [(k, name, "real" if "real" in kind else "place", kind.startswith("const"))
+                for k, (kind, name) in enumerate(self.parameters) if "*" in kind]
+
+    @functools.cached_property
+    def numbers(self) -> list[tuple[int, str, str]]:
+        """(position, name, type) of each parameter that is a number."""
+        return [(k, name, kind) for k, (kind, name) in enumerate(self.parameters)
+                if "*" not in kind]
+
+
+def read_kernels(file: Path) -> dict[str, Kernel]:
+    """The kernels of a .cu file by their names."""
+    found = SIGNATURE.findall(file.read_text(encoding="utf-8"))
+    return {name: Kernel(name, file, tuple(_parameter(file, name, " ".join(p.split()))
+                                           for p in text.split(","))) for name, text in found}
+
+
+def _parameter(file: Path, kernel: str, text: str) -> tuple[str, str]:
+    """"const real *x" -> ("const real*", "x")."""
+    found = re.fullmatch(r"((?:const )?(?:real|place) ?\*|int64|int|real) ?\b(\w+)", text)
+    if not found:
+        raise KernelError(f"{file}: expected the parameters of {kernel} as (const) real* or "
+                          f"place*, int, int64 or real, received {text!r}. Change its signature.")
+    return found[1].replace(" *", "*"), found[2]
+
+
+def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, str]:
+    """(values as the kernel takes them, the dtype of its reals, that of its places, the device)."""
+    if len(values) != len(kernel.parameters):
+        raise ArgumentError(f"{kernel.name}: expected {len(kernel.parameters)} arguments "
+                            f"({', '.join(name for _, name in kernel.parameters)}), received "
+                            f"{len(values)}.")
+    arguments, types = list(values), {"real": None, "place": ALLOWED["place"][0]}
+    arrays = [values[k] for k, *_ in kernel.arrays]
+    if not arrays:
+        raise ArgumentError(f"{kernel.name}: expected a kernel with an array, whose device it then "
+                            f"runs on, found none. Add an array to its parameters.")
+    device = device_of(arrays[0])
+    if device == "cpu" or any(device_of(value) != device for value in arrays):
+        array_module(*arrays)  # where they are on two devices, its sentence names both
+        raise ArgumentError(f"{kernel.name}: expected arrays on cuda or cuda-sim, received them on "
+                            f"cpu. Use to_device.")
+    for k, name, what, const in kernel.arrays:
+        arguments[k] = _array(kernel, name, what, const, values[k], types)
+    real = ALLOWED["real"][1] if types["real"] is None else types["real"]
+    for k, name, kind in kernel.numbers:
+        arguments[k] = _number(kernel, name, kind, values[k], real)
+    return arguments, real, types["place"], device
+
+
+def _array(kernel: Kernel, name: str, what: str, const: bool, value: Any, types: dict) -> Any:
+    """The array as the kernel takes it, made contiguous if const; records its dtype in `types`."""
+    if value.dtype not in ALLOWED[what]:
+        raise ArgumentError(f"{kernel.name}: expected {name} as one of "
+                            f"{[dtype.name for dtype in ALLOWED[what]]}, received {value.dtype}. "
+                            f"Use .astype.")
+    if what == "real" and types["real"] not in (None, value.dtype):
+        raise ArgumentError(f"{kernel.name}: expected all arrays as {types['real']}, received "
+                            f"{name} as {value.dtype}. Use .astype.")
+    types[what] = value.dtype
+    if value.flags.c_contiguous:
+        return value
+    if not const:
+        raise ArgumentError(f"{kernel.name}: expected {name} contiguous, since it is written, "
+                            f"received strides {value.strides}. Use xp.ascontiguousarray.")
+    return array_module(value).ascontiguousarray(value)
+
+
+def _number(kernel: Kernel, name: str, kind: str, value: Any, real: np.dtype) -> np.generic:
+    """The number in the type that the kernel declares."""
+    if kind == "real":
+        if not isinstance(value, (int, float, np.integer, np.floating)):
+            raise ArgumentError(f"{kernel.name}: expected a number as {name}, received {value!r}.")
+        return real.type(value)
+    number, least, most = INTEGERS[kind]
+    if not (is_whole(value, least) and value <= most):
+        raise ArgumentError(f"{kernel.name}: expected {name} as a whole number within {kind}, "
+                            f"received {value!r}.")
+    return number(value)
+
+
+def check_grid(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
+    """Raises ArgumentError if CUDA cannot launch such a grid or such blocks."""
+    fits = (len(grid) == len(block) == 3
+            and all(is_whole(n, 0) and n <= most for n, most in zip(grid, MAX_GRID, strict=True))
+            and all(is_whole(n, 1) for n in block) and block[0] * block[1] * block[2] <= 1024)
+    if not fits:
+        raise ArgumentError(f"{kernel.name}: expected a grid of at most {MAX_GRID} blocks of 1 "
+                            f"to 1024 threads, received {grid} of {block}. Launch it in parts.")
+
+
+def check_sizes(kernel: Kernel, values: tuple) -> None:
+    """Raises where an array of ours is not as large as the numbers beside it say.
+
+    NumPy would notice; a GPU would read what lies behind it, or compute the wrong thing.
+    """
+    arrays = {name: values[k] for k, name, *_ in kernel.arrays}
+    n = {name: int(values[k]) for k, name, _ in kernel.numbers}
+    if "size" in n:
+        expected = dict.fromkeys(arrays, n["size"]) | {"b": n.get("F")}
+    elif "K" in n:
+        expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
+    elif "OH" not in n:  # column_sums
+        expected = {"x": n["rows"] * n["F"]}
+    else:
+        inner, outer = n["H"] * n["Wd"] * n["C"], n["OH"] * n["OW"]  # of an image, of its windows
+        columns = n["KH"] * n["KW"] * n["C"]
+        if "M" in n:
+            expected = {"x": n["M"] // outer * inner, "W": columns * n["F"], "z": n["M"] * n["F"]}
+        elif "first" in n:
+            expected = {"cols": n["rows"] * n["OW"] * columns}
+        else:
+            backward = list(arrays)[-1] in ("x", "dx")
+            images = n["rows"] // (n["H"] if backward else n["OH"])
+            expected = {name: images * (inner if name in ("x", "dx") else outer * n["C"])
+                        for name in arrays}
+    for name, array in arrays.items():
+        if array.size != expected.get(name, array.size):
+            raise ShapeError(f"{kernel.name}: expected {name} of {expected[name]} elements, "
+                             f"received shape {array.shape}. Does it belong to the same batch?")
+    shapes = {array.shape for name, array in arrays.items() if name != "b"}
+    if "size" in n and len(shapes) > 1:
+        raise ShapeError(f"{kernel.name}: expected arrays of one shape, received "
+                         f"{' and '.join(map(str, sorted(shapes)))}. Are they of one layer?")
