@@ -31,6 +31,7 @@ SHARED_MEMORY = 227 * 1024  # bytes of it that a block may ask for: as on an H10
 EXTERN_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s+)?(\w[\w ]*?)\s+(\w+)\s*"
                            r"\[\s*\]\s*;")
 runs = 1  # of a launch; the 2nd with blocks and threads backwards, others shuffled: all must agree
+log: list[Any] | None = None  # where each launch leaves its accesses, for accesses.py
 _one_at_a_time = threading.Lock()  # the simulator has one threadIdx
 _stacks = ctypes.c_void_p()  # of a block's threads
 
@@ -209,10 +210,14 @@ def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
     report = _Report()
     size = (ctypes.c_uint * 7)(*grid, *block, shared_memory)
     with _one_at_a_time:
+        if log is not None:
+            code.simulator_forget()
         wrong = code.simulate(getattr(code, f"simulate_{name}"),
                               (ctypes.c_void_p * len(pointers))(*pointers), table, len(arrays),
-                              size, runs, ctypes.c_int64(only), ctypes.byref(_stacks),
-                              ctypes.byref(report))
+                              size, runs if log is None else 1, ctypes.c_int64(only),
+                              ctypes.byref(_stacks), ctypes.byref(report))
+        if log is not None:
+            log.append((name, [n for n, _, _ in arrays], _accesses(code)))
     if wrong:
         where = ""
         if report.array >= 0:
@@ -221,3 +226,17 @@ def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
             where += f" of {a.size} elements"
         raise KernelError(f"{name}: expected every thread to keep to its arrays; "
                           f"{report.text.decode()}{where}. Check its indices and barriers.")
+
+
+# One access of one thread, as simulator_record.h notes it.
+ACCESS = np.dtype([("instruction", np.uint64), ("offset", np.int64), ("block", np.uint32),
+                   ("thread", np.uint16), ("array", np.int16), ("bytes", np.uint16),
+                   ("writes", np.uint16)], align=True)
+
+
+def _accesses(code: ctypes.CDLL) -> np.ndarray:
+    """What the library has noted of its last launch, in the order of time."""
+    code.simulator_accesses.restype = ctypes.c_int64
+    first = ctypes.c_void_p()
+    count = code.simulator_accesses(ctypes.byref(first))
+    return np.frombuffer(ctypes.string_at(first, count * ACCESS.itemsize), ACCESS).copy()
