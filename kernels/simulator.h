@@ -30,14 +30,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #ifdef __SANITIZE_ADDRESS__  // it knows the bounds of every allocation, and reports by itself
 #include <sanitizer/common_interface_defs.h>
@@ -119,7 +117,7 @@ static int array_count;
 static Report* report;
 static void (*kernel)(void**);
 static void** arguments;
-static unsigned order[MAX_THREADS], threads, started;
+static unsigned order[32], threads, starting, started;  // order: of the lanes that begin
 static Fiber* waiting[MAX_THREADS];  // the stack on which a thread waits; nullptr: it has ended
 static unsigned waiting_count;
 static uint64_t dice;  // 0: everything in order; 1: backwards; else: as they fall
@@ -171,6 +169,9 @@ static void on_signal(int signal, siginfo_t* info, void* context) {
                  (long long)(address - dynamic_shared), (long long)dynamic_bytes);
         fail(text);
     }
+    if (!dynamic_bytes && (uintptr_t)address < 1 << 20)
+        fail("follows a null pointer, or an extern __shared__ array to which the launch has given "
+             "no shared_memory");
     for (int k = 0; k < array_count; k++) {
         const Array& a = arrays[k];
         if (a.start && address >= a.start - FENCE && address < a.start + a.length + FENCE)
@@ -184,7 +185,7 @@ static void on_signal(int signal, siginfo_t* info, void* context) {
 static void run_threads() {  // one after another on this stack, until one has to wait
     __sanitizer_finish_switch_fiber(nullptr, &home.stack, &home.size);
     for (;;) {
-        while (started < threads) {
+        while (started < starting) {
             set_thread(running->thread = order[started++]);
             kernel(arguments);
             running->line = 0;
@@ -229,19 +230,40 @@ static bool warp_is_complete(unsigned first, unsigned lanes) {  // all at one pl
     return true;
 }
 
-// Warps whose threads are all there go on: in order all of them by turns; in another order the
-// first of them alone, so that it runs ahead of the others as far as it can. False: none could.
-static bool run_warps(const unsigned* turn, unsigned warps) {
-    bool moved = false;
-    for (unsigned k = 0; k < warps && !(dice && moved); k++) {
-        const unsigned first = turn[k] * 32, lanes = std::min(threads - first, 32u);
-        if (!warp_is_complete(first, lanes)) continue;
-        unsigned lane[32];
-        set_order(lane, lanes);
-        for (unsigned j = 0; j < lanes; j++) go_on(first + lane[j]);
-        moved = true;
+static void run_lanes(unsigned first, unsigned lanes) {
+    unsigned lane[32];
+    set_order(lane, lanes);
+    for (unsigned j = 0; j < lanes; j++) go_on(first + lane[j]);
+}
+
+static void begin_lanes(unsigned first, unsigned lanes) {
+    set_order(order, lanes);
+    for (unsigned j = 0; j < lanes; j++) order[j] += first;
+    for (started = 0, starting = lanes; started < starting;) {
+        Fiber* fiber = &fibers[waiting_count];
+        fiber->line = 0, fiber->entered = false;
+        resume(fiber);
+        if (fiber->line) waiting[fiber->thread] = fiber, waiting_count++;
     }
-    return moved;
+}
+
+// All threads go on from a barrier, or begin, and reach the next one (or the end). In order all
+// warps run side by side; in another order one runs ahead of the others as far as it can.
+static void run_warps(bool begin) {
+    const unsigned warps = (threads + 31) / 32;
+    unsigned turn[MAX_THREADS / 32];
+    set_order(turn, warps);
+    const auto lanes = [](unsigned w) { return threads - w * 32 < 32 ? threads - w * 32 : 32; };
+    for (unsigned k = 0; k < warps; k++) {
+        const unsigned w = turn[k];
+        (begin ? begin_lanes : run_lanes)(w * 32, lanes(w));
+        while (dice && warp_is_complete(w * 32, lanes(w))) run_lanes(w * 32, lanes(w));
+    }
+    for (bool moved = !dice; moved;) {
+        moved = false;
+        for (unsigned w = 0; w < warps; w++)
+            if (warp_is_complete(w * 32, lanes(w))) run_lanes(w * 32, lanes(w)), moved = true;
+    }
 }
 
 static void check_barrier() {  // do all threads of the block stand at one __syncthreads()?
@@ -268,24 +290,12 @@ static void run_block() {
 #endif
     if (dynamic_bytes) memset(dynamic_shared, 0xff, dynamic_bytes);
     begin_warps();
-    set_order(order, threads);
     for (unsigned t = 0; t < threads; t++) waiting[t] = nullptr;
     waiting_count = 0;
-    for (started = 0; started < threads;) {
-        Fiber* fiber = &fibers[waiting_count];
-        fiber->line = 0, fiber->entered = false;
-        resume(fiber);
-        if (fiber->line) waiting[fiber->thread] = fiber, waiting_count++;
-    }
-    unsigned turn[MAX_THREADS / 32];
-    const unsigned warps = (threads + 31) / 32;
-    set_order(turn, warps);
-    while (waiting_count) {  // all that have begun wait for their warp or their block
-        if (run_warps(turn, warps)) continue;
+    run_warps(true);
+    while (waiting_count) {
         check_barrier();
-        shuffle(order, threads);
-        set_order(turn, warps);
-        for (unsigned k = 0; k < threads; k++) go_on(order[k]);
+        run_warps(false);
     }
 }
 

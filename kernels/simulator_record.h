@@ -26,6 +26,9 @@ struct Access {
 };
 
 #ifdef RECORDED
+}
+#include <vector>
+namespace simulator {
 #define UNRECORDED __attribute__((unused, noinline, no_sanitize("thread")))
 static std::vector<Access> accesses;
 

@@ -47,11 +47,12 @@ struct Copy {
     char bytes[16];
     int group;
 };
-static std::vector<Copy> under_way[MAX_THREADS];
-static int groups[MAX_THREADS];
+const int MAX_COPIES = 256;
+static Copy under_way[MAX_THREADS][MAX_COPIES];  // of each thread
+static int copies[MAX_THREADS], groups[MAX_THREADS];
 
 static void begin_warps() {
-    for (unsigned t = 0; t < threads; t++) under_way[t].clear(), groups[t] = slots[t].turn = 0;
+    for (unsigned t = 0; t < threads; t++) copies[t] = groups[t] = slots[t].turn = 0;
 }
 
 // Addresses of 16 bytes have to be multiples of 16: counted from the beginning of an argument,
@@ -88,22 +89,25 @@ UNRECORDED static void copy_async(void* to, const void* from, bool there) {
     if (there) {
         record(from, 16, false, __builtin_return_address(0));
         memcpy(copy.bytes, from, 16);
+        __asm__ volatile("" ::"m"(copy));  // it is read even if nobody waits for it
     }
     record(to, 16, true, __builtin_return_address(0));
     memset(to, 0xff, 16);
-    under_way[me].push_back(copy);
+    if (copies[me] == MAX_COPIES) fail("has more than 256 copies under way");
+    under_way[me][copies[me]++] = copy;
 }
 
 UNRECORDED static void wait_until_left(int youngest) {
     const unsigned me = running->thread;
-    std::vector<Copy>& mine = under_way[me];
-    size_t left = 0;
-    for (const Copy& copy : mine)
+    int left = 0;
+    for (int k = 0; k < copies[me]; k++) {
+        const Copy copy = under_way[me][k];
         if (copy.group >= groups[me] - youngest)
-            mine[left++] = copy;
+            under_way[me][left++] = copy;
         else
             memcpy(copy.to, copy.bytes, 16);
-    mine.resize(left);
+    }
+    copies[me] = left;
 }
 
 static inline float as_tf32(unsigned bits) {  // what a tensor core sees of a number: it cuts off

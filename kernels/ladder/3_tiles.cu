@@ -9,6 +9,7 @@
 //  16 | tile |  |    tile of Z   |     shared memory still two are read for one multiply-add.
 //     | of X |  |                |
 //     +------+  +----------------+
+// Per warp: tiles: x 4, W 4, z 4 transactions; 0 read, 0 write conflicts
 #include "ladder/ladder.h"
 
 extern "C" __global__ void tiles(

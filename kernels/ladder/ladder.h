@@ -48,3 +48,8 @@ __device__ void get4(real* to, const real* from) {  // by one instruction, from 
     const float4 four = *(const float4*)from;
     to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
 }
+
+// The row of X's tile that thread t copies, of 32 for 128 threads. Eight threads that are served at
+// once have 4 pieces of 16 bytes of rows r and r + 4, which lie 80 numbers apart: in 32 banks. Rows
+// r and r + 1 would meet in 4 of them.
+__device__ int copied_row(int t) { return t / 32 * 8 + t / 8 % 4 + t / 4 % 2 * 4; }

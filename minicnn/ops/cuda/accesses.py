@@ -2,7 +2,7 @@
 
     with record() as launches:
         launch("relu", flat(1024), x, y, 1024)
-    print(launches[0])          # relu: x 4, y 4. Bank conflicts: none.
+    print(launches[0])          # relu: x 4, y 4 transactions; no shared memory
 
 A warp's 32 threads read or write at the same time. Global memory is fetched in pieces of 32 bytes:
 32 neighbouring floats are 4 transactions, which is called coalesced; 32 floats that lie apart are
@@ -46,11 +46,11 @@ class Accesses:
 
     def __str__(self) -> str:
         arrays = ", ".join(f"{name} {_short(mean)}" for name, mean in self.transactions.items())
-        conflicts = ", ".join(
-            f"{_short(mean)} {what}" for mean, what in ((self.conflicts_reading, "reading"),
-                                                        (self.conflicts_writing, "writing"))
-            if mean is not None)
-        return f"{self.kernel}: {arrays}. Bank conflicts: {conflicts or 'none'}."
+        shared = "no shared memory"
+        if self.conflicts_reading is not None or self.conflicts_writing is not None:
+            shared = (f"{_short(self.conflicts_reading or 0)} read, "
+                      f"{_short(self.conflicts_writing or 0)} write conflicts")
+        return f"{self.kernel}: {arrays} transactions; {shared}"
 
 
 @contextlib.contextmanager

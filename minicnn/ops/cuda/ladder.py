@@ -45,8 +45,8 @@ STEPS = (
     Step("coalesced", "neighbours along filters", 8, 32, (32, 8, 1)),
     Step("tiles", "tiles in shared memory", 16, 16, (16, 16, 1)),
     Step("registers", "4 × 4 outputs a thread, in registers", 64, 64, (16, 16, 1)),
-    Step("wide", "8 × 8 outputs a thread, float4", 128, 64, (8, 16, 1), True),
-    Step("async", "double-buffered with cp.async", 128, 64, (8, 16, 1), True, 80),
+    Step("vectorized", "8 × 8 outputs a thread, float4", 128, 64, (8, 16, 1), True),
+    Step("double_buffered", "double-buffered with cp.async", 128, 64, (8, 16, 1), True, 80),
     Step("tensor_cores", "tensor cores in TF32", 128, 64, (128, 1, 1), True, 80),
 )
 

@@ -1,4 +1,4 @@
-// Step 5, 8 × 8 with float4: 64 elements of Z a thread, and four numbers by one instruction.
+// Step 5, vectorized: 8 × 8 elements of Z a thread, and four numbers by one instruction (float4).
 //
 //     8 × 16 threads, a tile of 128 × 64 of Z. Thread (tx, ty) makes rows 4·ty … 4·ty + 3 and those
 //     64 further down, columns 4·tx … 4·tx + 3 and those 32 further right:
@@ -9,11 +9,12 @@
 // C and F must be multiples of 4: four neighbours of x have one p and q, and lie at a multiple of
 // 16 bytes. Writing the turned tile costs conflicts: a warp writes 8 rows of 4 columns that lie
 // 4·132 numbers apart, 16 banks.
+// Per warp: vectorized: x 16, W 16, z 16 transactions; 0 read, 0.9 write conflicts
 #include "ladder/ladder.h"
 
 static_assert(sizeof(real) == 4, "expected float32: a float4 holds four floats");
 
-extern "C" __global__ void __launch_bounds__(128) wide(
+extern "C" __global__ void __launch_bounds__(128) vectorized(
     const real* x, const real* W, real* z, int64 M, int F, int H, int Wd, int C, int OH, int OW,
     int KH, int KW, int SH, int SW, int top, int left) {
     const Geometry g = {H, Wd, C, OH, OW, KH, KW, SH, SW, top, left};
