@@ -2,24 +2,28 @@
 own fences find the same faults; here others look, who know nothing of them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import checks
+import ladder_checks
 import mutants
 import pytest
+
+from minicnn.ops.cuda import launch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="preloads a library of g++")
 FLAGS = ("-fsanitize=address,undefined -fno-sanitize-undefined-trap-on-error "
          "-fno-sanitize-recover=all -Werror")
 
 
-def start(*arguments):
-    """checks.py under both sanitizers."""
+def start(*arguments, script=checks.__file__):
+    """checks.py, or another script, under both sanitizers."""
     library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True)
     return subprocess.Popen(
-        [sys.executable, checks.__file__, *map(str, arguments)], stdout=subprocess.PIPE,
+        [sys.executable, script, *map(str, arguments)], stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "CXX": "g++", "LD_PRELOAD": library.stdout.strip(),
              "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own
@@ -32,6 +36,48 @@ def test_no_sanitizer_and_no_warning_of_the_compiler_in_any_kernel():
         said = process.communicate()[0]
         assert process.returncode == 0, said
         assert said == "".join(f"{name}: agrees\n" for name in half)  # and nothing else
+
+
+def test_no_sanitizer_and_no_warning_in_the_ladder_and_in_what_a_warp_can_do():
+    process = start(script=ladder_checks.__file__)
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    assert said == "".join(f"{name}: agrees\n" for name in ladder_checks.CHECKS)
+
+
+LADDER_WRONG = {
+    "copies from behind its array": (
+        ("6_double_buffered.cu", "&& f < F;\n            copy", ";\n            copy"),
+        "double_buffered", "AddressSanitizer: heap-buffer-overflow"),
+    "leaves a tile": (
+        ("7_tensor_cores.cu", "[mine + 32 * a]", "[mine + 33 * a]"), "tensor_cores",
+        "index 128 out of bounds"),
+}
+
+
+@pytest.mark.parametrize("fault", list(LADDER_WRONG))
+def test_the_sanitizers_report_a_step_of_the_ladder_that(fault, tmp_path):
+    (file, old, new), name, report = LADDER_WRONG[fault]
+    shutil.copytree(launch.KERNELS, tmp_path / "kernels")
+    path = tmp_path / "kernels" / "ladder" / file
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), "utf-8")
+    process = start("--kernels", tmp_path / "kernels", name, script=ladder_checks.__file__)
+    said = process.communicate()[0]
+    assert process.returncode != 0
+    assert report in said
+
+
+def test_the_sanitizers_report_a_kernel_that_leaves_its_dynamic_shared_memory(tmp_path):
+    script = tmp_path / "small.py"
+    script.write_text(f"import sys\nsys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+                      "import ladder_checks\nladder_checks.check_warps(shared_memory=64)\n")
+    process = start(script=script)
+    said = process.communicate()[0]
+    assert process.returncode != 0
+    assert "AddressSanitizer: heap-buffer-overflow" in said
+    assert "warps.cu" in said
 
 
 WRONG = {
