@@ -85,7 +85,8 @@ def test_a_mean_is_taken_over_warps_and_turns_of_a_loop(measure):
 
 @pytest.mark.parametrize("index, expected", [
     ({}, 0), ({"times": 33}, 0), ({"times": 0}, 0), ({"over": 2}, 0),
-    ({"times": -1, "plus": 31}, 0), ({"times": 2}, 1), ({"times": 4}, 3), ({"times": 32}, 31), ({"times": 32, "by": 64}, 1),
+    ({"times": -1, "plus": 31}, 0), ({"times": 2}, 1), ({"times": 4}, 3),
+    ({"times": 32}, 31), ({"times": 32, "by": 64}, 1),
     ({"times": 16, "by": 64}, 1)], ids=str)
 def test_conflicts_are_the_times_that_a_warp_waits_for_a_bank(index, expected, measure):
     assert measure(WRITE_SHARED, **index).conflicts_writing == expected

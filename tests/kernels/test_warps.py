@@ -26,7 +26,8 @@ def run(tmp_path):
     def run(body, size=256, threads=256, dtype=np.float32, x=None, blocks=1, **options):
         file = tmp_path / "mine.cu"
         file.write_text('#include "common.h"\n#include "tensor_core.h"\nextern "C" __global__ void '
-                        f"mine(const real* x, real* y) {{\nconst int t = threadIdx.x;\n{body}\n}}\n")
+                        "mine(const real* x, real* y) {\nconst int t = threadIdx.x;\n"
+                        f"{body}\n}}\n", encoding="utf-8")
         x = to_device(np.arange(size).astype(dtype) if x is None else x, "cuda-sim")
         y = simulator.xp.empty(size, dtype)
         launch.launch(launch.read_kernels(file)["mine"], (blocks, 1, 1), x, y,
@@ -119,8 +120,8 @@ def test_a_copy_is_there_once_it_has_been_waited_for(run):
     assert_same(copied(run, "wait_copies<0>();\n__syncthreads();", 0, 128), X.astype(int) ^ 128)
 
 
-@pytest.mark.parametrize("wait, which", [("", 0), ("wait_copies<2>();", 0), ("wait_copies<1>();", 1),
-                                         ("__syncthreads();", 0)])
+@pytest.mark.parametrize("wait, which", [
+    ("", 0), ("wait_copies<2>();", 0), ("wait_copies<1>();", 1), ("__syncthreads();", 0)])
 def test_a_copy_that_nobody_waits_for_is_nan(run, wait, which):
     assert_same(copied(run, wait, which), np.full(256, np.nan))
 
@@ -212,8 +213,10 @@ def test_four_floats_are_read_and_written_at_once(run):
 
 
 @pytest.mark.parametrize("body, words", [
-    ("*(float4*)&y[4 * t] = *(const float4*)&x[4 * t + 4];", ["thread (63, 0, 0)", "x[256] of 256"]),
-    ("*(float4*)&y[4 * t + 4] = *(const float4*)&x[4 * t];", ["thread (63, 0, 0)", "y[256] of 256"]),
+    ("*(float4*)&y[4 * t] = *(const float4*)&x[4 * t + 4];",
+     ["thread (63, 0, 0)", "x[256] of 256"]),
+    ("*(float4*)&y[4 * t + 4] = *(const float4*)&x[4 * t];",
+     ["thread (63, 0, 0)", "y[256] of 256"]),
     ("*(float4*)&y[4 * t] = *(const float4*)&x[t];", ["thread (1, 0, 0)", "no multiple of 16"])])
 def test_four_floats_at_a_wrong_place_are_reported(run, body, words, monkeypatch):
     monkeypatch.setattr(simulator, "runs", 1)
@@ -222,8 +225,8 @@ def test_four_floats_at_a_wrong_place_are_reported(run, body, words, monkeypatch
 
 
 def test_an_array_that_ends_within_four_floats_begins_at_a_multiple_of_16(run):
-    assert_same(run("if (t == 0) *(float4*)y = *(const float4*)x;\nelse y[3 + t] = x[3 + t];", 7, 4),
-                np.arange(7))
+    y = run("if (t == 0) *(float4*)y = *(const float4*)x;\nelse y[3 + t] = x[3 + t];", 7, 4)
+    assert_same(y, np.arange(7))
 
 
 # Dynamic shared memory

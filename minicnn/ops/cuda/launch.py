@@ -69,8 +69,9 @@ def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
            block: tuple[int, int, int] = (THREADS, 1, 1), shared_memory: int = 0) -> None:
     """Runs a kernel on the device of its arrays. values: as in its signature, each checked.
 
-    shared_memory: the bytes of the kernel's `extern __shared__` array, if it has one. Const arrays are made contiguous; those that are written must be. A grid without blocks is an
-    empty batch: nothing happens. Raises ArgumentError, or KernelError where it does not compile.
+    Const arrays are made contiguous; those that are written must be. A grid without blocks is an
+    empty batch: nothing happens. shared_memory: the bytes of the kernel's `extern __shared__`
+    array, if it has one. Raises ArgumentError, or KernelError where it does not compile.
     """
     if isinstance(kernel, str):
         if kernel not in kernels(KERNELS):
