@@ -119,7 +119,7 @@ static void (*kernel)(void**);
 static void** arguments;
 static unsigned order[32], threads, starting, started;  // order: of the lanes that begin
 static Fiber* waiting[MAX_THREADS];  // the stack on which a thread waits; nullptr: it has ended
-static unsigned waiting_count;
+static unsigned waiting_count, stacks_used;
 static uint64_t dice;  // 0: everything in order; 1: backwards; else: as they fall
 
 // What a kernel calls extern __shared__: of the size that the launch names, between two fences.
@@ -240,10 +240,10 @@ static void begin_lanes(unsigned first, unsigned lanes) {
     set_order(order, lanes);
     for (unsigned j = 0; j < lanes; j++) order[j] += first;
     for (started = 0, starting = lanes; started < starting;) {
-        Fiber* fiber = &fibers[waiting_count];
+        Fiber* fiber = &fibers[stacks_used];
         fiber->line = 0, fiber->entered = false;
         resume(fiber);
-        if (fiber->line) waiting[fiber->thread] = fiber, waiting_count++;
+        if (fiber->line) waiting[fiber->thread] = fiber, waiting_count++, stacks_used++;
     }
 }
 
@@ -291,7 +291,7 @@ static void run_block() {
     if (dynamic_bytes) memset(dynamic_shared, 0xff, dynamic_bytes);
     begin_warps();
     for (unsigned t = 0; t < threads; t++) waiting[t] = nullptr;
-    waiting_count = 0;
+    waiting_count = stacks_used = 0;
     run_warps(true);
     while (waiting_count) {
         check_barrier();

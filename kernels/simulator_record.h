@@ -82,6 +82,17 @@ extern "C" UNRECORDED void __tsan_read_range(void* address, size_t bytes) {
 extern "C" UNRECORDED void __tsan_write_range(void* address, size_t bytes) {
     simulator::record(address, (unsigned)bytes, true, __builtin_return_address(0));
 }
+#ifdef __clang__  // which also asks for these
+extern "C" UNRECORDED void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
+    return memcpy(to, from, bytes);
+}
+extern "C" UNRECORDED void* __tsan_memmove(void* to, const void* from, size_t bytes) {
+    return memmove(to, from, bytes);
+}
+extern "C" UNRECORDED void* __tsan_memset(void* to, int value, size_t bytes) {
+    return memset(to, value, bytes);
+}
+#endif
 extern "C" void __tsan_init() {}
 extern "C" void __tsan_func_entry(void*) {}
 extern "C" void __tsan_func_exit() {}

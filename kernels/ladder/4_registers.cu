@@ -1,4 +1,4 @@
-// Step 4, 4 × 4 in registers: each thread makes 16 elements of Z. This is ../implicit_gemm.cu.
+// Step 4, 4 × 4 in registers: each thread makes 16 elements of Z, as in ../implicit_gemm.cu.
 //
 //     thread (tx, ty) of 16 × 16: rows ty + 16·a and columns tx + 16·b of a tile of 64 × 64
 //
