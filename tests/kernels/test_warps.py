@@ -132,7 +132,7 @@ def test_the_copies_of_other_threads_need_a_barrier(run):
 
 
 @pytest.mark.parametrize("body, words", [
-    ("copy_async(&part[4 * t], &x[4 * t + 8], true);", ["thread (62, 0, 0)", "x[256] of 256"]),
+    ("copy_async(&part[4 * t], &x[4 * t + 8], true);", ["thread (62, 0, 0)", "of 256 elements"]),
     ("copy_async(&part[4 * t], &x[4 * t + 1], true);", ["no multiple of 16"]),
     ("copy_async(&part[4 * t + 2], &x[4 * t], true);", ["no multiple of 16"]),
     ("copy_async((real*)x, &x[4 * t], true);", ["x[0] of 256"]),
@@ -214,9 +214,9 @@ def test_four_floats_are_read_and_written_at_once(run):
 
 @pytest.mark.parametrize("body, words", [
     ("*(float4*)&y[4 * t] = *(const float4*)&x[4 * t + 4];",
-     ["thread (63, 0, 0)", "x[256] of 256"]),
+     ["thread (63, 0, 0)", "of 256 elements"]),
     ("*(float4*)&y[4 * t + 4] = *(const float4*)&x[4 * t];",
-     ["thread (63, 0, 0)", "y[256] of 256"]),
+     ["thread (63, 0, 0)", "of 256 elements"]),
     ("*(float4*)&y[4 * t] = *(const float4*)&x[t];", ["thread (1, 0, 0)", "no multiple of 16"])])
 def test_four_floats_at_a_wrong_place_are_reported(run, body, words, monkeypatch):
     monkeypatch.setattr(simulator, "runs", 1)
