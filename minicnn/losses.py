@@ -21,13 +21,20 @@ SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay 
 
 
 class Loss:
-    """forward(y, t, sample_weight) -> float, then backward() -> dL/dy of y's shape and dtype."""
+    """forward(y, t, sample_weight) -> float, then backward() -> dL/dy of y's shape and dtype.
+
+    label_smoothing: ε, 0 ≤ ε < 1; forward moves the targets by this share towards all classes
+    alike (smooth_labels). fit applies it in training and leaves it out in validation.
+    """
 
     fused_activation: type[Layer] | None = None  # the activation whose logits this loss also takes
 
-    def __init__(self, from_logits: bool = False,
-                 class_weight: Sequence[float] | None = None) -> None:
-        self.from_logits = from_logits
+    def __init__(self, from_logits: bool = False, class_weight: Sequence[float] | None = None,
+                 label_smoothing: float = 0.0) -> None:
+        if not 0 <= label_smoothing < 1:
+            raise ArgumentError(f"{type(self).__name__}: expected a label_smoothing from 0 to "
+                                f"below 1, received {label_smoothing!r}.")
+        self.from_logits, self.label_smoothing = from_logits, float(label_smoothing)
         self.class_weight = None if class_weight is None else np.asarray(class_weight, np.float64)
         self.dy: np.ndarray | None = None
 
@@ -47,6 +54,11 @@ class Loss:
         raise ArgumentError(f"{type(self).__name__}: expected no class_weight, received one; "
                             f"this loss has no classes.")
 
+    def smooth_labels(self, t: np.ndarray) -> np.ndarray:
+        """The targets t, moved by the share label_smoothing towards all classes alike."""
+        raise ArgumentError(f"{type(self).__name__}: expected no label_smoothing, received "
+                            f"{self.label_smoothing}; this loss has no classes.")
+
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(l, dl/dy): the terms that the mean is taken over, and the gradient of y's shape."""
         raise ArgumentError(f"{type(self).__name__}: expected terms(y, t); define it.")
@@ -55,6 +67,8 @@ class Loss:
                 sample_weight: np.ndarray | None = None) -> float:
         """y (N, …), t as the loss says, sample_weight (N,) -> L."""
         t = self.targets(y, t)
+        if self.label_smoothing:
+            t = self.smooth_labels(t)
         terms, dterms = self.terms(y, t)
         xp, w = array_module(y), array_module(y).ones((), y.dtype)
         if self.class_weight is not None:
@@ -118,6 +132,10 @@ class BinaryCrossEntropy(Loss):
                                 f"{self.class_weight.shape}.")
         return self.class_weight[0] * (1 - t) + self.class_weight[1] * t
 
+    def smooth_labels(self, t: np.ndarray) -> np.ndarray:
+        """(1 − ε) t + ε / 2: each output is a choice between two classes, 0 and 1."""
+        return (1 - self.label_smoothing) * t + self.label_smoothing / 2
+
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l and dl/dy, both of y's shape."""
         if self.from_logits:
@@ -174,6 +192,10 @@ class CategoricalCrossEntropy(Loss):
             raise ArgumentError(f"CategoricalCrossEntropy: expected {t.shape[1]} class weights, "
                                 f"received {self.class_weight.shape}.")
         return t @ to_device(self.class_weight, device_of(t))
+
+    def smooth_labels(self, t: np.ndarray) -> np.ndarray:
+        """Rows (1 − ε) t + ε / K. Source: Szegedy et al. 2016, section 7."""
+        return (1 - self.label_smoothing) * t + self.label_smoothing / t.shape[1]  # (N, K)
 
     def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l (N,) and dl/dy (N, K)."""

@@ -6,6 +6,7 @@ State lives in `state["layer/param"]`, in the parameter's dtype; parameters are 
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class Optimizer:
             g = g.astype(p.dtype, copy=False)
             self.update(p, g + self.weight_decay * p if self.weight_decay else g, state)
 
+    @property
+    def param_groups(self) -> list[Optimizer]:
+        """The optimizers that step() uses, each with its lr and its state: here this one alone."""
+        return [self]
+
     def to(self, device: str) -> Optimizer:
         """Moves the state to "cpu", "cuda" or "cuda-sim"."""
         for state in self.state.values():
@@ -63,6 +69,74 @@ class Optimizer:
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """Changes p and state in place."""
         raise ArgumentError(f"{type(self).__name__}: expected update(p, g, state); define it.")
+
+
+class ParamGroups:
+    """Several optimizers, each for a group of layers: those whose names begin with its key.
+
+        ParamGroups({"block5": Adam(1e-5), "": Adam(1e-3)})
+
+    A layer belongs to the first key that its name begins with; "" takes all that are left. It
+    steps as an Optimizer does; the learning rates are those of the optimizers in param_groups.
+    """
+
+    def __init__(self, groups: dict[str, Optimizer]) -> None:
+        self.groups = dict(groups)
+
+    @property
+    def param_groups(self) -> list[Optimizer]:
+        """The optimizers, in the order of the keys."""
+        return list(self.groups.values())
+
+    @property
+    def state(self) -> dict[str, dict]:
+        """The optimizers' states together, by "layer/param"."""
+        return {name: part for optimizer in self.param_groups
+                for name, part in optimizer.state.items()}
+
+    @state.setter
+    def state(self, state: dict[str, dict]) -> None:
+        """Each optimizer takes its own part."""
+        for key, optimizer in self.groups.items():
+            optimizer.state = {name: part for name, part in state.items()
+                               if self.key_of(name) == key}
+
+    def key_of(self, name: str) -> str | None:
+        """The first key that this name begins with; None if there is none."""
+        return next((key for key in self.groups if name.startswith(key)), None)
+
+    def split(self, model: Any) -> dict[str, SimpleNamespace]:
+        """For each key its part of the model, with the .layers that Optimizer.step takes.
+
+        Raises ArgumentError for a trainable layer without a key, or a key without such a layer.
+        """
+        parts = {key: SimpleNamespace(layers=[]) for key in self.groups}
+        for layer in model.layers:
+            if not (layer.trainable and layer.params):
+                continue
+            key = self.key_of(layer.name)
+            if key is None:
+                raise ArgumentError(f"ParamGroups: expected an optimizer for {layer.name}, "
+                                    f"received some for {', '.join(map(repr, self.groups))}. Add "
+                                    f"one under the name \"\".")
+            parts[key].layers.append(layer)
+        for key, part in parts.items():
+            if not part.layers:
+                raise ArgumentError(f"ParamGroups: expected a trainable layer whose name begins "
+                                    f"with {key!r}, found none. Leave that optimizer out, or "
+                                    f"unfreeze the layer.")
+        return parts
+
+    def step(self, model: Any) -> None:
+        """Every optimizer changes the trainable layers of its group, as Optimizer.step says."""
+        for key, part in self.split(model).items():
+            self.groups[key].step(part)
+
+    def to(self, device: str) -> ParamGroups:
+        """Moves the states to "cpu", "cuda" or "cuda-sim"."""
+        for optimizer in self.param_groups:
+            optimizer.to(device)
+        return self
 
 
 class SGD(Optimizer):
