@@ -8,7 +8,7 @@ from itertools import count
 
 import numpy as np
 
-from . import parallel, summary, weights
+from . import summary, weights
 from .errors import ArgumentError, ShapeError, whole
 from .inference import infer
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
@@ -39,7 +39,6 @@ class Sequential:
         self.layers: list[Layer] = []
         self.moved_to = "cpu"
         self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
-        self.shared, self.parts = False, []  # its photos, where fit asks for it: parallel.py
         self.layers = self._build(list(layers), 0, seed, classes)
 
     def _build(self, layers: list[Layer], start: int, seed: int | None,
@@ -81,14 +80,11 @@ class Sequential:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
                                 f"received x on {device_of(x)}. Move one: model.to(…), or "
                                 f"to_device(x, …).")
-        self.kept_shape, self.parts = None, parallel.parts(self, x) if training and keep else []
+        self.kept_shape = None
         if not keep:
             return infer(self, x, training)
-        if self.parts:
-            x = parallel.forward(self.parts, x)
-        else:
-            for layer in self.layers:
-                x = layer.forward(x, training)
+        for layer in self.layers:
+            x = layer.forward(x, training)
         self.kept_shape = x.shape
         return x
 
@@ -101,8 +97,6 @@ class Sequential:
         if self.kept_shape is not None and np.shape(dy) != self.kept_shape:
             raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.kept_shape}, "
                              f"received {np.shape(dy)}. Is it the gradient of another batch?")
-        if self.parts:
-            return parallel.backward(self, self.parts, dy, input_gradient)
         if input_gradient:
             for layer in reversed(self.layers):
                 dy = layer.backward(dy)
@@ -160,7 +154,7 @@ class Sequential:
         module_of(device)  # or a sentence, before anything has moved
         for layer in self.layers:
             layer.to(device)
-        self.moved_to, self.kept_shape, self.parts = device, None, []
+        self.moved_to, self.kept_shape = device, None
         return self
 
     @property

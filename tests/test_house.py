@@ -16,8 +16,8 @@ PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
 # From top to bottom; a module imports only what stands below it (or beside it in its own folder).
 HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
          "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
-         "inference", "parallel", "layers", "initializers", "preprocessing", "ops", "cache",
-         "drawing", "files", "errors"]
+         "inference", "layers", "initializers", "preprocessing", "ops", "cache", "drawing", "files",
+         "errors"]
 
 
 def house_part(file):

@@ -19,11 +19,10 @@ def weights_of(model: Sequential) -> Weights:
 
 
 def set_weights(model: Sequential, weights: Weights) -> None:
-    """Puts them back, into the same arrays; those read from a file come as NumPy's."""
-    for name, params in weights.items():
-        for key, p in params.items():
-            there = model[name].params[key]
-            there[...] = to_device(p, device_of(there))
+    """Puts them back, into the same arrays."""
+    for layer in model.layers:
+        for key, p in weights.get(layer.name, {}).items():
+            layer.params[key][...] = to_device(p, device_of(layer.params[key]))
 
 
 class Best(Callback):

@@ -127,7 +127,7 @@ class Checkpoints(Callback):
         set_weights(network, state["weights"])
         for (optimizer, _), kept in zip(groups, state["optimizers"], strict=False):
             optimizer.state = kept
-            optimizer.to(network.device)
+            optimizer.to(network.network.device)
         for layer in network.layers:
             if state["generators"].get(layer.name):
                 layer.generator = np.random.default_rng()

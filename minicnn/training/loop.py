@@ -14,6 +14,7 @@ from ..model import Sequential
 from ..optimizers import Optimizer
 from .best import set_weights, weights_of
 from .callbacks import Callback, teller
+from .data_parallel import DataParallel
 from .finite import all_finite, not_finite
 from .fusing import fuse
 from .history import History
@@ -59,8 +60,7 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
         raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(rest.layers, loss)
-    network = model.view(layers, rest.input_shape)
-    network.shared = True  # nobody else asks its layers what they keep
+    network = DataParallel(model.view(layers, rest.input_shape))
     if not 0 <= label_smoothing < 1:
         raise ArgumentError(f"fit: expected a label_smoothing from 0 to below 1, received "
                             f"{label_smoothing!r}.")
@@ -83,7 +83,7 @@ def fit(model: Sequential, train_data: Data, loss: Loss,
         found = features(frozen, data, batch_size=batch_size, memory_budget=memory_budget,
                          progress=teller(callbacks, stage))
         memory_budget -= bytes_held(found[0])
-        return model.view([], network.input_shape), found
+        return model.view([], rest.input_shape), found
 
     if checkpoints:
         callbacks = [*callbacks, checkpoints]

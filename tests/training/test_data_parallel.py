@@ -8,8 +8,8 @@ import torch
 from reference import assert_close, assert_same
 
 import minicnn as mc
-from minicnn import parallel
 from minicnn.ops.fast import threads
+from minicnn.training.data_parallel import DataParallel
 
 
 @pytest.fixture(params=[2, 3, 7])
@@ -19,12 +19,10 @@ def workers(request, monkeypatch):
 
 
 def network(*more, H=13, Wd=11):
-    model = mc.Sequential([
+    return DataParallel(mc.Sequential([
         mc.Conv2D(6, 3, padding="same", activation="relu"), mc.MaxPool2D(2),
         mc.Conv2D(5, (3, 2), strides=(2, 1)), mc.ReLU(), mc.AveragePool2D(2), mc.Flatten(), *more,
-        mc.Dense(7, activation="relu"), mc.Dense(3)], (H, Wd, 3))
-    model.shared = True
-    return model
+        mc.Dense(7, activation="relu"), mc.Dense(3)], (H, Wd, 3)))
 
 
 def batch(N, dtype=np.float64):
@@ -53,19 +51,18 @@ def one_list(model, x, dy):
 @pytest.mark.parametrize("N", [28, 29, 64])
 def test_the_step_is_that_of_one_list_of_layers_and_the_same_to_the_bit_again(N, workers):
     model, (x, dy) = network(), batch(N)
-    found, again = step(model, x, dy), step(model, x, dy)
-    assert len(model.parts) == workers
-    for a, b, c in zip(one_list(model, x, dy), found, again, strict=True):
+    first, again = step(model, x, dy), step(model, x, dy)
+    assert len(model.replicas) == workers
+    for a, b, c in zip(one_list(model, x, dy), first, again, strict=True):
         assert_close(a, b, rtol=1e-12)
         assert_same(b, c)
 
 
 def test_its_gradients_are_pytorchs(workers):
     model, (x, dy) = mc.SmallCNN(3, (13, 11, 3)), batch(40, np.float32)
-    model = model.view(model.layers[:-1], model.input_shape)
-    model.shared = True
+    model = DataParallel(model.view(model.layers[:-1], model.input_shape))
     step(model, x, dy)
-    assert len(model.parts) == workers
+    assert len(model.replicas) == workers
     leaves = {f"{layer.name}/{key}": torch.tensor(p, dtype=torch.float64, requires_grad=True)
               for layer in model.layers for key, p in layer.params.items()}
     h = torch.tensor(x, dtype=torch.float64).permute(0, 3, 1, 2)
@@ -82,10 +79,10 @@ def test_its_gradients_are_pytorchs(workers):
 
 def test_a_frozen_layer_gets_no_gradient_and_without_input_gradient_no_dx(workers):
     model, (x, dy) = network(), batch(32)
-    model.freeze("maxpool2d")
+    model.network.freeze("maxpool2d")
     expected = one_list(model, x, dy)
     y, dx, *grads = step(model, x, dy, input_gradient=False)
-    assert model.parts and dx is None and model.layers[0].grads == {}
+    assert model.replicas and dx is None and model.layers[0].grads == {}
     for a, b in zip(expected[2:], grads, strict=True):
         assert_close(a, b, rtol=1e-12)
 
@@ -100,11 +97,11 @@ class Mixing(mc.ReLU):
 def test_where_photos_could_be_mixed_or_dice_thrown_there_is_one_list(workers):
     x, _ = batch(64)
     assert network().forward(x, training=True) is not None
-    assert parallel.parts(network(), x)
-    assert not parallel.parts(network(Mixing()), x)
-    assert not parallel.parts(network(mc.Dropout(0.5)), x)
-    assert not parallel.parts(network(), x[:4 * workers - 1])  # few photos
-    assert not parallel.parts(network(mc.Dense(1000), mc.Dense(1000)), x)  # many weights
+    assert network().replicate(x)
+    assert not network(Mixing()).replicate(x)
+    assert not network(mc.Dropout(0.5)).replicate(x)
+    assert not network().replicate(x[:4 * workers - 1])  # few photos
+    assert not network(mc.Dense(1000), mc.Dense(1000)).replicate(x)  # many weights
 
 
 def test_a_method_that_a_reader_has_exchanged_is_called_and_the_gradients_stay_right(workers):
@@ -114,12 +111,12 @@ def test_a_method_that_a_reader_has_exchanged_is_called_and_the_gradients_stay_r
     model.layers[2].forward = lambda *args, **options: called.append(1) or forward(*args, **options)
     for a, b in zip(expected, step(model, x, dy), strict=True):
         assert_close(a, b, rtol=1e-12)
-    assert called == [1] and not model.parts
+    assert called == [1] and not model.replicas
 
 
 def test_only_fit_shares_so_that_a_loop_of_ones_own_finds_every_cache(workers):
     model, (x, dy) = network(), batch(64)
-    model.shared = False
+    model = model.network
     model.forward(x, training=True)
     for layer in reversed(model.layers):
         dy = layer.backward(dy)
@@ -128,7 +125,7 @@ def test_only_fit_shares_so_that_a_loop_of_ones_own_finds_every_cache(workers):
 
 def test_one_thread_needs_no_parts(monkeypatch):
     monkeypatch.setattr(threads, "num_threads", lambda: 1)
-    assert not parallel.parts(network(), batch(64)[0])
+    assert not network().replicate(batch(64)[0])
 
 
 def test_forgetting_and_errors_are_those_of_one_list(workers):
@@ -144,10 +141,8 @@ def test_forgetting_and_errors_are_those_of_one_list(workers):
     model.forward(x, keep=False)
     with pytest.raises(mc.MiniCNNError, match="needs the cache"):
         model.backward(dy)
-    model.forward(x, training=True)
-    model.to("cpu")
-    with pytest.raises(mc.MiniCNNError, match="needs the cache"):
-        model.backward(dy)
+    with pytest.raises(mc.MiniCNNError, match="expected x of shape"):
+        model.forward(x[..., :2], training=True)
 
 
 def test_an_empty_batch_passes(workers):
