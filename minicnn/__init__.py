@@ -3,9 +3,10 @@
 Reading order, and what runs with MINICNN_BACKEND=reference: layers/dense.py and activations.py (one
 layer, forward and backward), losses.py, optimizers.py, layers/conv2d.py and ops/reference/conv.py
 (convolution as a matrix product), layers/pooling.py, gradcheck.py (is it right?), model.py (layers
-in a row), training/loop.py (training), models/vgg16.py (the true network), training/transfer.py (a
-new head on it). Then the machinery behind ops/__init__.py: ops/fast/ (the same on a processor,
-fast), ops/cuda/ and kernels/*.cu (the same on a GPU, and in the simulator without one).
+in a row), training/loop.py and training/callbacks/ (training), models/vgg16.py (the true network),
+training/transfer.py (a new head on it). Then the machinery behind ops/__init__.py: ops/fast/ (the
+same on a processor, fast), ops/cuda/ and kernels/*.cu (the same on a GPU, and in the simulator
+without one).
 """
 
 from . import data, losses, ops, optimizers

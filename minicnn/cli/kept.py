@@ -15,11 +15,11 @@ from pathlib import Path
 from ..errors import FileError, NotFiniteError
 from ..files import drafts, held
 from ..report import CHECKPOINTS
-from ..training import Checkpoints
+from ..training import Checkpoint
 
 
 @contextmanager
-def kept(output: Path) -> Iterator[Checkpoints]:
+def kept(output: Path) -> Iterator[Checkpoint]:
     """The run's checkpoints, taken away when it is done; nobody else works in the folder meanwhile.
     Ctrl-C and SIGTERM end the step, write where it stands, and the command that goes on is said; so
     it is where a disk is full."""
@@ -32,13 +32,13 @@ def kept(output: Path) -> Iterator[Checkpoints]:
         except (OSError, ValueError) as problem:
             raise FileError(f"{output}: expected its run.json and split.csv, received: {problem}. "
                             f"Put them back, or begin a new run.") from problem
-        with stoppable(output, Checkpoints(output / CHECKPOINTS, "vgg16", {
-                **options, "split": split})) as checkpoints:
-            yield checkpoints
+        with stoppable(output, Checkpoint(output / CHECKPOINTS, "vgg16", {
+                **options, "split": split})) as checkpoint:
+            yield checkpoint
 
 
 @contextmanager
-def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
+def stoppable(output: Path, checkpoint: Checkpoint) -> Iterator[Checkpoint]:
     """What `kept` does with signals and errors."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = [signal.getsignal(number) for number in numbers]
@@ -46,7 +46,7 @@ def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
     def stop(number: int, frame: object) -> None:
         os.write(2, b"stopping after this step, where it is the last one after the report; once "
                     b"more stops at once\n")  # print may be at work
-        checkpoints.stop()
+        checkpoint.stop()
         signals(before)
 
     def signals(handlers: list) -> None:
@@ -57,27 +57,27 @@ def stoppable(output: Path, checkpoints: Checkpoints) -> Iterator[Checkpoints]:
     go_on = f"Go on with: minicnn train --resume {shlex.quote(str(output))}"
     signals([stop, stop])
     try:
-        yield checkpoints
-        checkpoints.remove()
+        yield checkpoint
+        checkpoint.remove()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped. {go_on}" if checkpoints.any() else "stopped.") from None
+        raise KeyboardInterrupt(f"stopped. {go_on}" if checkpoint.any() else "stopped.") from None
     except NotFiniteError as error:
         path = output / "last_finite.h5"
         try:
             error.model.save(path)
         except FileError as other:
             raise NotFiniteError(f"{error} {other}") from error
-        checkpoints.remove()  # to go on would end in the same place
+        checkpoint.remove()  # to go on would end in the same place
         raise NotFiniteError(f"{error} The last finite weights are in {path}.") from error
     except FileError as error:
         if not output.is_dir():
             raise FileError(f"{error} The folder of this run is gone; where it was moved, go on "
                             f"there with minicnn train --resume.") from error
-        if not checkpoints.any():
+        if not checkpoint.any():
             raise
         raise FileError(f"{error} What was learnt until then is kept. {go_on}") from error
     except OSError:  # of what is printed
-        if checkpoints.any():
+        if checkpoint.any():
             print(go_on, file=sys.stderr)
         raise
     finally:

@@ -27,6 +27,8 @@ class Dataset:
     Raises ArgumentError where lengths, labels or class names do not fit.
     """
 
+    views = 1  # of each photo that it holds; Augmented has more
+
     def __init__(self, items: Sequence, labels: Sequence[int], classes: Sequence[str],
                  names: Sequence[str]) -> None:
         labels = _whole(labels)

@@ -20,9 +20,10 @@ def head(classes: int, kernel_initializer: str = "glorot_uniform", dropout: floa
             Dense(units, kernel_initializer=kernel_initializer), activation]
 
 
-def loss_for(classes: int) -> Loss:
+def loss_for(classes: int, label_smoothing: float = 0.0) -> Loss:
     """The loss that belongs to head(classes)."""
-    return BinaryCrossEntropy() if classes == 2 else CategoricalCrossEntropy()
+    kind = BinaryCrossEntropy if classes == 2 else CategoricalCrossEntropy
+    return kind(label_smoothing=label_smoothing)
 
 
 def SmallCNN(classes: int, input_shape: tuple[int, int, int] = (28, 28, 3),

@@ -15,8 +15,8 @@ from ..drawing import BLUE, ORANGE, shortened
 from ..errors import ArgumentError, FileError
 from ..model import Sequential
 from ..ops import to_cpu
-from ..training import Evaluation, Recipe
-from ..training.loop import Place
+from ..training import Evaluation, TransferConfig
+from ..training.batches import epoch_order
 from ..visualize.cam import enlarge, hires_cam
 from .pages import heat_picture
 
@@ -33,12 +33,12 @@ class Shown(NamedTuple):
     right: bool | None = None
 
 
-def fed_batch(model: Sequential, train: Dataset, recipe: Recipe) -> list[Shown]:
+def fed_batch(model: Sequential, train: Dataset, config: TransferConfig) -> list[Shown]:
     """The first batch of the first epoch, pixel by pixel as the network was given it."""
-    fed = recipe.fed(train)
-    order = Place(np.random.default_rng(recipe.seed)).order(len(train), len(fed) // len(train))
+    fed = config.augmented(train)
+    order = epoch_order(np.random.default_rng(config.seed), fed)
     found = []
-    for i in order[:min(recipe.batch_size, FED)]:
+    for i in order[:min(config.batch_size, FED)]:
         with suppress(FileError):  # it was there when it was learnt
             pixels = fed.images([i], model.input_shape[:2], model.preprocessing.crop_fraction)
             found.append(Shown([pixels[0]], [fed.classes[fed.labels[i]]]))

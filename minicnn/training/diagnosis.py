@@ -36,8 +36,8 @@ def warnings_of(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
     said += worse or ([] if best_kept else _overfitting(loss, watched))
     if "accuracy" in history and history["accuracy"][-1] < 0.5 / len(evaluation.classes):
         said.append(f"The training accuracy, {_percent(history['accuracy'][-1])}, is far below "
-                    f"chance, {_percent(1 / len(evaluation.classes))}: the step size is too "
-                    f"large. Try a smaller --lr.")
+                    f"chance, {_percent(1 / len(evaluation.classes))}: the learning rate is "
+                    f"too large. Try a smaller --lr.")
     return said + _predictions(evaluation)
 
 

@@ -11,8 +11,8 @@ from ..data import Augmented, Dataset
 from ..drawing import Drawn
 from ..errors import ArgumentError
 from ..model import Sequential
+from .features import extract_features
 from .figures import confusion_figure
-from .sources import features
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,5 +88,5 @@ def evaluate_photos(model: Sequential, data: Dataset, batch_size: int = 32) -> E
     if isinstance(data, Augmented):
         raise ArgumentError("evaluate_photos: expected the photos as they are, received random "
                             "views of them (Augmented). Give the data that these were made of.")
-    y, labels = features(model, data, batch_size=batch_size)
-    return Evaluation(class_probabilities(y), labels, data.classes)
+    y = extract_features(model, data, batch_size=batch_size).x
+    return Evaluation(class_probabilities(y), data.labels, data.classes)

@@ -28,7 +28,7 @@ from ..errors import ArgumentError, is_whole, whole
 from ..layers import Conv2D, Pool2D
 from ..models import SmallCNN, loss_for
 from ..optimizers import Adam
-from ..training import Callback, fit
+from ..training import Callback, TrainingState, fit
 from .photos import Progress, cut_to_size, silent
 from .results import Result
 from .targets import layer_index
@@ -127,9 +127,9 @@ def evolution(train: Dataset | None = None, *,
     layers = [one.name for one in model.layers if one.params or isinstance(one, (Conv2D, Pool2D))]
     found, steps, accuracy, before = [], [], [], {}
 
-    def look(epoch: int, logs: dict[str, float]) -> None:
-        progress(epoch, looks[-1])
-        if epoch not in looks:
+    def look(state: TrainingState) -> None:
+        progress(state.epoch, looks[-1])
+        if state.epoch not in looks:
             return
         found.append(top_patches(model, train, name, units.tolist(), n=1))
         features = model.activations(some, layers)
@@ -137,7 +137,7 @@ def evolution(train: Dataset | None = None, *,
             steps.append([np.linalg.norm(features[key] - before[key])
                           / max(np.linalg.norm(features[key]), 1e-12) for key in layers])
         before.update(features)
-        accuracy.append(logs["accuracy"])
+        accuracy.append(state.logs["accuracy"])
 
     fit(model, train, loss_for(len(train.classes)), Adam(0.001), epochs=looks[-1], seed=seed,
         callbacks=[_Look(look)])
@@ -148,5 +148,10 @@ def evolution(train: Dataset | None = None, *,
 
 
 class _Look(Callback):
-    def __init__(self, look: Callable[[int, dict[str, float]], None]) -> None:
-        self.on_epoch_end = look
+    """Looks in after every epoch."""
+
+    def __init__(self, look: Callable[[TrainingState], None]) -> None:
+        self.look = look
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        self.look(state)

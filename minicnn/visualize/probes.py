@@ -34,7 +34,7 @@ from ..data import Dataset
 from ..errors import ArgumentError
 from ..model import Sequential
 from ..ops import to_cpu
-from ..training.sources import storage
+from ..training.features import storage
 from .photos import Progress, bounded, photo_batches, silent
 from .results import Result
 from .targets import chosen_layers, copies, layer_index

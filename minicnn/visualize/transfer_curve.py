@@ -32,8 +32,8 @@ from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam
 from ..training import class_probabilities, fit
-from ..training.sources import storage
-from ..training.transfer import step_size
+from ..training.features import storage
+from ..training.transfer import initial_learning_rate
 from .photos import Progress, bounded, cut_to_size, photo_batches, silent
 from .results import Result
 
@@ -136,8 +136,8 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
         for row, n in enumerate(counts):
             train = np.array(others.take(n, seed).items)
             top = Sequential(head(len(data.classes), kernel_initializer="zeros"), X.shape[1:], k)
-            transfer[row, k] = _accuracy(top, Adam(step_size(X[train])), X, data, train, test,
-                                         steps, seed)
+            transfer[row, k] = _accuracy(top, Adam(initial_learning_rate(X[train])), X, data,
+                                         train, test, steps, seed)
             scratch[row, k] = _accuracy(SmallCNN(len(data.classes), small, seed + k), Adam(0.001),
                                         pixels, data, train, test, steps, seed)
             progress(len(data) + k * len(counts) + row + 1, total)

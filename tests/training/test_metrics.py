@@ -1,4 +1,4 @@
-"""Accuracy, its interval, the confusion matrix; the step size; transfer learning on the sample."""
+"""Accuracy, its interval, the confusion matrix; transfer learning on the sample."""
 
 import functools
 
@@ -13,7 +13,7 @@ from minicnn.training import (
     class_probabilities,
     evaluate_photos,
     from_scratch,
-    step_size,
+    initial_learning_rate,
     transfer,
     wilson_interval,
 )
@@ -52,10 +52,10 @@ def test_confusion_has_true_classes_in_rows():
     assert result.interval == wilson_interval(4, 6)
 
 
-def test_the_first_step_of_step_size_moves_a_logit_by_about_one():
+def test_the_first_step_of_initial_learning_rate_moves_a_logit_by_about_one():
     rng = np.random.default_rng(0)
     x = rng.exponential(100, (16, 400)).astype(np.float32)
-    lr = step_size(x)
+    lr = initial_learning_rate(x)
     head = mc.Sequential([mc.Dense(1, kernel_initializer="zeros")], (400,))
     mc.fit(head, (x, np.ones(16)), BinaryCrossEntropy(from_logits=True), mc.optimizers.Adam(lr),
            epochs=1)
@@ -103,5 +103,5 @@ def test_from_scratch_draws_its_start_by_the_seed_and_names_its_classes():
     assert a.classes == ["sandal", "bag"]
 
 
-def test_step_size_of_features_that_are_all_zero_is_finite():
-    assert np.isfinite(step_size(np.zeros((4, 3), np.float32)))
+def test_initial_learning_rate_of_features_that_are_all_zero_is_finite():
+    assert np.isfinite(initial_learning_rate(np.zeros((4, 3), np.float32)))

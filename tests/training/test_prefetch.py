@@ -6,10 +6,13 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+import minicnn as mc
+from minicnn import model
 from minicnn.data import sample
 from minicnn.ops import device_of, to_cpu
-from minicnn.training import sources
-from minicnn.training.sources import copy_ahead
+from minicnn.training import prefetch
+from minicnn.training.batches import ArrayDataset, forward_batches
+from minicnn.training.prefetch import prefetch_to_gpu
 
 
 def batches(log, count=3):
@@ -20,15 +23,17 @@ def batches(log, count=3):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda-sim"])
 def test_batches_arrive_in_order_and_unchanged(device):
-    arrived = list(copy_ahead(batches([]), device))
-    assert [t for _, t in arrived] == [[0, 0], [1, 1], [2, 2]]
+    network = mc.Sequential([], (3,)).to(device)
+    x, t = np.repeat(np.arange(3, dtype=np.float32), 6).reshape(6, 3), np.arange(6)
+    arrived = list(forward_batches(network, ArrayDataset(x, t), np.arange(6), 2))
+    assert [targets.tolist() for _, targets in arrived] == [[0, 1], [2, 3], [4, 5]]
     for k, (x, _) in enumerate(arrived):
-        assert device_of(x) == device and x.dtype == np.uint8
+        assert device_of(x) == device and x.dtype == np.float32
         assert (to_cpu(x) == k).all()
 
 
 class Stream:
-    """What copy_ahead asks of a CUDA stream, written down."""
+    """What prefetch_to_gpu asks of a CUDA stream, written down."""
 
     def __init__(self, log, name):
         self.log, self.name = log, name
@@ -65,12 +70,12 @@ def log(monkeypatch):
     cupyx = ModuleType("cupyx")
     cupyx.empty_pinned = np.empty
     monkeypatch.setitem(sys.modules, "cupyx", cupyx)
-    monkeypatch.setattr(sources, "find_cupy", lambda: cupy)
+    monkeypatch.setattr(prefetch, "module_of", lambda device: cupy)
     return log
 
 
 def test_a_batch_is_copied_while_the_one_before_it_is_worked_on(log):
-    for x, targets in copy_ahead(batches(log), "cuda"):
+    for x, targets in prefetch_to_gpu(batches(log)):
         assert (np.asarray(x) == targets[0]).all()
         log.append(f"kernels of {targets[0]}")
     steps = [step for step in log if not step.endswith("record") and "decode" not in step]
@@ -81,7 +86,7 @@ def test_a_batch_is_copied_while_the_one_before_it_is_worked_on(log):
 
 
 def test_a_loop_that_is_left_waits_for_the_copy_under_way(log):
-    loop = copy_ahead(batches(log), "cuda")
+    loop = prefetch_to_gpu(batches(log))
     next(loop)
     loop.close()
     assert log[-1] == "all copies are done"
@@ -89,15 +94,21 @@ def test_a_loop_that_is_left_waits_for_the_copy_under_way(log):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_batches_arrive_too(count, log):
-    assert len(list(copy_ahead(batches(log, count), "cuda"))) == count
+    assert len(list(prefetch_to_gpu(batches(log, count)))) == count
 
 
 def test_photos_reach_the_simulated_gpu_as_pixels(monkeypatch):
     """Bytes are copied, a quarter of what floats would be; the GPU makes floats of them."""
-    copied = []
-    monkeypatch.setattr(sources, "to_device", lambda x, device: copied.append(x.dtype) or x)
+    copied, ours = [], model.to_device
+
+    def to_device(x, device):
+        if device_of(x) != device:
+            copied.append(x.dtype)
+        return ours(x, device)
+
+    network = mc.Sequential([], (28, 28, 3), preprocessing=mc.Preprocessing()).to("cuda-sim")
+    monkeypatch.setattr(model, "to_device", to_device)
     data = sample("test", ["sandal", "sneaker"])
-    network = SimpleNamespace(layers=[], preprocessing=None, input_shape=(28, 28, 3), device="cpu",
-                              forward=lambda x, keep: x, to_input=lambda x: x)
-    list(sources.outputs(network, data, range(5), 2))
+    for x, _ in forward_batches(network, data, range(5), 2):
+        assert device_of(x) == "cuda-sim" and x.dtype == np.float32
     assert copied == [np.uint8] * 3

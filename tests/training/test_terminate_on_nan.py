@@ -7,7 +7,7 @@ from reference import assert_refused
 import minicnn as mc
 from minicnn import cli
 from minicnn.errors import NotFiniteError
-from minicnn.training import find_lr
+from minicnn.training import LearningRateSchedule, TerminateOnNaN, find_lr
 
 CATEGORIES = mc.losses.CategoricalCrossEntropy()
 SQUARES = mc.losses.MeanSquaredError()
@@ -42,7 +42,7 @@ def fit(model, x, t=None, loss=CATEGORIES, optimizer=None, **options):
 def test_on_the_way_up_the_first_is_named(spoil, found):
     model, x = network(), numbers(12, 8, 8, 3)
     spoil(model, x)
-    with assert_refused("sequential: epoch 1, batch 1: ", f"infinity in {found}. ", "step size",
+    with assert_refused("sequential: epoch 1, batch 1: ", f"infinity in {found}. ", "learning rate",
                         "preprocessing"):
         fit(model, x)
 
@@ -92,12 +92,12 @@ def test_epoch_and_batch_are_named_and_the_weights_before_that_step_kept():
     model, kept = network(), []
 
     class Keep(mc.Callback):
-        def on_batch_end(self, stage, done, total):
+        def on_batch_end(self, state):
             kept.append(weights(model))
 
     with assert_refused("epoch 3, batch 2", " of conv2d. "):  # the step that makes W infinite
-        fit(model, numbers(12, 8, 8, 3), batch_size=4, epochs=4, callbacks=[Keep()],
-            schedule=lambda done: 1 if done < 7 / 12 else 1e45)
+        fit(model, numbers(12, 8, 8, 3), batch_size=4, epochs=4, callbacks=[
+            Keep(), LearningRateSchedule(lambda done: 1 if done < 7 / 12 else 1e45)])
     assert len(kept) == 7
     for key, p in weights(model).items():
         np.testing.assert_array_equal(p, kept[-1][key])
@@ -116,10 +116,10 @@ def test_a_frozen_layer_is_named_before_the_training_begins():
     model["conv2d"].params["W"][0] = np.nan
     with assert_refused("features: ", "W of conv2d. ") as caught:
         fit(model, numbers(12, 8, 8, 3))
-    assert "step size" not in str(caught)
+    assert "learning rate" not in str(caught)
 
 
-def test_a_step_size_is_looked_for_only_where_there_is_a_loss():
+def test_a_learning_rate_is_searched_for_only_where_there_is_a_loss():
     model, x = network(), numbers(12, 8, 8, 3)
     before = weights(model)
     with assert_refused("find_lr, batch 1: ", "its input. "):
@@ -128,6 +128,17 @@ def test_a_step_size_is_looked_for_only_where_there_is_a_loss():
         find_lr(model, (x, np.arange(12) % 3), CATEGORIES, lowest=1e39, highest=1e40)
     for key, p in weights(model).items():
         np.testing.assert_array_equal(p, before[key])
+
+
+def test_without_it_the_training_goes_on_with_what_it_gets():
+    """A subclass takes the place of the TerminateOnNaN that fit adds."""
+    class GoOn(TerminateOnNaN):
+        def roll_back(self, state, batch):
+            pass
+
+    history = fit(network(), numbers(12, 8, 8, 3), optimizer=mc.optimizers.SGD(1e30), epochs=3,
+                  callbacks=[GoOn()])
+    assert np.isnan(history["loss"][-1])
 
 
 RUN = ("train", "--size", "32", "--epochs", "3", "--per-class", "4", "--batch-size", "4")

@@ -1,0 +1,142 @@
+"""Where the training loop's batches come from: images decoded ahead of need, or arrays."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data import Dataset, batches
+from ..errors import ArgumentError, ShapeError, whole
+from ..losses import Loss
+from ..model import Sequential
+from ..ops import to_cpu
+from .locate_nan import is_finite, not_finite_error
+from .prefetch import prefetch_to_gpu
+
+
+@dataclass
+class ArrayDataset:
+    """Arrays as a data set for fit.
+
+    x:       (views · N, …): uint8 pixels, network input as floats, or features.
+    targets: (views · N, …), as the loss wants them.
+    views:   how many views of each of the N images x holds: first all images in their first view,
+             then all in their second. An epoch takes each image once, in one of its views.
+    Raises ShapeError if the numbers of x, targets and views do not fit.
+    """
+
+    x: np.ndarray
+    targets: np.ndarray
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        self.x, self.targets = to_cpu(self.x), to_cpu(self.targets)
+        if len(self.targets) != len(self.x):
+            raise ShapeError(f"ArrayDataset: expected one target for each of {len(self.x)} images, "
+                             f"received {len(self.targets)}.")
+        if len(self.x) % whole(self.views, "ArrayDataset, views"):
+            raise ShapeError(f"ArrayDataset: expected {self.views} views of each image, received "
+                             f"{len(self.x)} images, which {self.views} does not divide.")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+Data = Dataset | ArrayDataset | tuple[np.ndarray, np.ndarray]  # the tuple is (images, targets)
+
+
+def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
+                  classes: list[str] | None = None) -> Dataset | ArrayDataset:
+    """The data as a Dataset or ArrayDataset.
+
+    Raises ShapeError or ArgumentError if they do not fit the model, the loss, or the order of the
+    classes: those given, else the model's.
+    """
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        data = ArrayDataset(*data)
+    if isinstance(data, ArrayDataset):
+        model.check(data.x)
+    elif not isinstance(data, Dataset):
+        raise ArgumentError(f"fit: expected a Dataset, an ArrayDataset or (images, targets), "
+                            f"received a {type(data).__name__}. Weights belong to the loss.")
+    elif (classes or model.classes or data.classes) != data.classes:
+        raise ArgumentError(f"{model.name}: expected photos of {classes or model.classes}, in "
+                            f"this order, received {data.classes}. Labels are places in that list.")
+    if len(data) == 0:
+        raise ShapeError("fit: expected at least one photo, received none.")
+    if loss is not None:
+        outputs_like = np.broadcast_to(np.float32(0), (len(data), *model.shapes()[-1]))
+        loss.targets(outputs_like, targets_of(data))
+    return data
+
+
+def targets_of(data: Dataset | ArrayDataset) -> np.ndarray:
+    """The labels of a Dataset, the targets of an ArrayDataset."""
+    return data.labels if isinstance(data, Dataset) else data.targets
+
+
+def epoch_order(rng: np.random.Generator, data: Dataset | ArrayDataset) -> np.ndarray:
+    """The indices of one epoch (N,): each image once, at random, in one of its views."""
+    N = len(data) // data.views
+    order = rng.permutation(N)
+    if data.views > 1:
+        order = order + N * rng.integers(data.views, size=N)
+    return order
+
+
+def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: Sequence[int],
+                    batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(network(x), targets) of the images of `order`, batch by batch, keeping no caches.
+
+    The images of a Dataset are cut to size by data.resize_and_crop and decoded by threads ahead of
+    need. Pixels go through the network's preprocessing. A network without layers gives x itself.
+    Raises NotFiniteError if an output is not finite.
+    """
+    raw = _raw_batches(network, data, order, batch_size)
+    if network.device == "cuda":
+        raw = prefetch_to_gpu(raw)
+    for images, targets in raw:
+        x = network.to_input(images)  # on the network's device
+        if not network.layers:
+            yield x, targets
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):  # the next line looks for them
+            y = network.forward(x, keep=False)
+        if not is_finite(y):
+            raise not_finite_error(network, x, "features")
+        yield y, targets
+
+
+def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: Sequence[int],
+                 batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(images, targets) as the data set holds them."""
+    if isinstance(data, Dataset):
+        preprocessing = network.preprocessing
+        crop_fraction = preprocessing.crop_fraction if preprocessing else 1.0
+        size = network.input_shape[:2]
+        for images, labels, _ in batches(data, order, batch_size, size, crop_fraction):
+            yield images, labels
+        return
+    for start in range(0, len(order), batch_size):
+        rows = order[start:start + batch_size]
+        x = data.x[rows]
+        release_pages(data.x)
+        yield x, data.targets[rows]
+
+
+def release_pages(x: np.ndarray) -> None:
+    """If x lies in a file (features.storage), the pages that were read may leave the memory; Linux
+    and macOS."""
+    file = mapped_file(x)
+    if file and hasattr(file, "madvise"):
+        file.madvise(mmap.MADV_DONTNEED)
+
+
+def mapped_file(x: np.ndarray) -> mmap.mmap | None:
+    """The mapped file that an array, or the array it is a view of, lies in."""
+    while isinstance(x, np.ndarray):
+        x = x.base
+    return x if isinstance(x, mmap.mmap) else None

@@ -1,0 +1,129 @@
+"""What comes before the first step: checks, frozen base and trainable head, activation and loss."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ArgumentError, whole
+from ..layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
+from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
+from ..model import Sequential
+from ..optimizers import Optimizer, ParamGroups
+from .batches import Data, validate_data
+from .callbacks import Callback, Checkpoint, FeatureCache, TerminateOnNaN
+from .data_parallel import DataParallel
+from .state import TrainingState
+
+
+def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer | ParamGroups, *,
+            epochs: int = 1, batch_size: int = 32, validation_data: Data | None = None,
+            callbacks: Sequence[Callback] = (), seed: int = 0, initial_epoch: int = 0
+            ) -> TrainingState:
+    """The state of a training before its first step; the arguments and errors are those of fit.
+
+    Changes nothing but model.classes, if there are none and the data have some.
+    """
+    whole(batch_size, "fit, batch_size")
+    whole(initial_epoch, "fit, initial_epoch", least=0)
+    if whole(epochs, "fit, epochs") <= initial_epoch:
+        raise ArgumentError(f"fit: expected epochs above initial_epoch, received {epochs} and "
+                            f"{initial_epoch}. epochs is the number of the last epoch.")
+    base, head = split_frozen(model)
+    layers, loss = fuse(head.layers, loss)
+    network = DataParallel(model.view(layers, head.input_shape))
+    check_optimizer(optimizer, network)
+    callbacks = with_defaults(callbacks, base)
+    train_data = validate_data(model, train_data, loss)
+    classes = model.classes or getattr(train_data, "classes", None)
+    if validation_data is not None:
+        validation_data = validate_data(model, validation_data, loss, classes)
+    model.classes = classes
+    return TrainingState(
+        model=model, base=base, network=network, loss=loss,
+        validation_loss=without_smoothing(loss), optimizer=optimizer, train_data=train_data,
+        validation_data=validation_data, epochs=epochs, batch_size=batch_size,
+        initial_epoch=initial_epoch, callbacks=callbacks, rng=np.random.default_rng(seed))
+
+
+def split_frozen(model: Sequential) -> tuple[Sequential, Sequential]:
+    """(frozen base, the layers from the first trainable one on), as Sequential.split; refused if
+    there is nothing to train."""
+    base, head = model.split()
+    if not any(layer.trainable and layer.params for layer in head.layers):
+        raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
+                            f"Use model.unfreeze(since=…) or model.replace_head(…).")
+    return base, head
+
+
+def check_optimizer(optimizer: Optimizer | ParamGroups, network: DataParallel) -> None:
+    """Refuses what is no optimizer, and groups that do not fit the layers."""
+    if isinstance(optimizer, dict):
+        raise ArgumentError("fit: expected an optimizer, received a dict of them. Write "
+                            "optimizers.ParamGroups({…}).")
+    if isinstance(optimizer, ParamGroups):
+        optimizer.split(network)
+
+
+def without_smoothing(loss: Loss) -> Loss:
+    """The same loss for validation, whose labels are taken as they are."""
+    loss = copy.copy(loss)
+    loss.label_smoothing = 0.0
+    return loss
+
+
+def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callback]:
+    """The callbacks in the order in which they are called: first TerminateOnNaN, and FeatureCache
+    if there are frozen layers, unless they are among them; Checkpoint last, since it stores what
+    the others remember."""
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ArgumentError(f"fit: expected callbacks, objects of a subclass of Callback, "
+                                f"received {callback!r}.")
+    given = {kind for callback in callbacks for kind in type(callback).__mro__}
+    defaults: list[Callback] = []
+    if TerminateOnNaN not in given:
+        defaults.append(TerminateOnNaN())
+    if base.layers and FeatureCache not in given:
+        defaults.append(FeatureCache())
+    return sorted([*defaults, *callbacks], key=lambda callback: isinstance(callback, Checkpoint))
+
+
+def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
+    """(layers without the last activation, the loss from logits) if the two are a pair, else both
+    unchanged. Parameters and gradients stay shared with the originals.
+
+    Raises ArgumentError for pairs that cannot be trained, and says why.
+    """
+    last = layers[-1]
+    inner = getattr(last, "activation", None)  # Dense(1, activation="sigmoid")
+    activation = type(inner or last)
+    if loss.from_logits and activation in (Sigmoid, Softmax):
+        raise ArgumentError(f"{last.name}: expected logits for {loss!r}, received the output of "
+                            f"{activation.__name__}. Leave from_logits out; training fuses them.")
+    if activation is Sigmoid and isinstance(loss, CategoricalCrossEntropy):
+        raise ArgumentError(
+            f"{last.name}: expected BinaryCrossEntropy after Sigmoid, received "
+            f"CategoricalCrossEntropy, which chooses among outputs that sum to 1: of a single one "
+            f"it learns nothing. For several classes end with Softmax.")
+    if activation is Softmax and isinstance(loss, BinaryCrossEntropy):
+        raise ArgumentError(
+            f"{last.name}: expected CategoricalCrossEntropy after Softmax, received "
+            f"BinaryCrossEntropy, which takes every output for a question of its own. For two "
+            f"classes Dense(1) with Sigmoid will do.")
+    if loss.fused_activation and not loss.from_logits and activation in (Conv2D, Dense, ReLU):
+        raise ArgumentError(
+            f"{last.name}: expected probabilities for {type(loss).__name__}, received the output "
+            f"of {activation.__name__}. End with {loss.fused_activation.__name__}(), or say "
+            f"{type(loss).__name__}(from_logits=True).")
+    if loss.from_logits or activation is not loss.fused_activation:
+        return layers, loss
+    fused_loss = copy.copy(loss)
+    fused_loss.from_logits = True
+    if inner is None:
+        return layers[:-1], fused_loss
+    linear = copy.copy(last)  # shares the dicts of parameters and gradients
+    linear.activation = None
+    return [*layers[:-1], linear], fused_loss
