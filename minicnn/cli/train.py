@@ -33,7 +33,7 @@ from ..training import (
     from_scratch,
     transfer,
 )
-from ..training.diagnosis import warnings_of
+from ..training.diagnosis import diagnose
 from .kept import kept
 from .train_options import NOT_KEPT, add_options, next_step, refuse_strays, taken, tell_given
 from .train_photos import imbalance, leaks, per_class, photos_of
@@ -126,7 +126,7 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
         print(f"fold {k}: {100 * accuracy:.1f} %")
     spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
               f"{100 * accuracies.std(ddof=1):.1f}")
-    notes = [spread, *warnings_of({"loss": []}, result)]  # of the predictions
+    notes = [spread, *diagnose({"loss": []}, result)]  # of the predictions
     print("\n".join(notes))
     print_title("left-out")
     print_result(title := "VGG16, every photo by a network that has not seen it", result)

@@ -1,4 +1,4 @@
-"""What went wrong in a training, in sentences: what its figures show and what usually helps."""
+"""Diagnosis of a training: what its figures show, and what usually helps."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from .metrics import Evaluation
 RISE, LEAST = 1.25, 0.05  # a loss is far above another: by this factor, and by so much
 
 
-def warnings_of(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
-                head_epochs: int | None = None, best_kept: bool = False) -> list[str]:
-    """A sentence for each thing that a reader of the run must know; [] where nothing is wrong.
+def diagnose(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
+             head_epochs: int | None = None, best_kept: bool = False) -> list[str]:
+    """A sentence for each thing that a reader of the run must know; [] if nothing is wrong.
 
-    history:     loss, and accuracy, val_loss where there are any, an entry an epoch.
+    history:     loss, and accuracy, val_loss if there are any, an entry an epoch.
     evaluation:  of the photos held out.
-    head_epochs: how many of the epochs were the head's alone, where a fine-tuning followed.
+    head_epochs: how many of the epochs were the head's alone, if a fine-tuning followed.
     best_kept:   the model has the weights of the epoch with the lowest val_loss, so that what
                  became worse later does no harm.
 
-    Told are: a loss that has not fallen; a fine-tuning that made it worse; a validation loss far
-    above its lowest while the training loss went on falling (overfitting); an accuracy below
-    chance; one class for every photo, and no more right than that. A perfect accuracy is not told:
-    easy problems have it, and copies of photos are kept on one side by the split.
+    It reports: a loss that did not decrease; a fine-tuning that made it worse; a validation loss
+    far above its lowest while the training loss went on falling (overfitting); an accuracy below
+    chance; one class predicted for every photo, and no more correct than that. A perfect accuracy
+    is not reported: easy problems have it, and the split keeps copies of photos on one side.
     """
     loss, watched = history["loss"], history.get("val_loss", [])
     head = min(head_epochs or len(loss), len(loss))
     said = []
     if head > 1 and not loss[head - 1] < loss[0]:
-        said.append(f"It has not learnt: the loss went from {loss[0]:.3g} to {loss[head - 1]:.3g}. "
+        said.append(f"The loss did not decrease: from {loss[0]:.3g} to {loss[head - 1]:.3g}. "
                     f"Try another --lr; without it and --find-lr, a fitting one is chosen.")
     worse = _finetuning(loss, watched, head, best_kept)
     said += worse or ([] if best_kept else _overfitting(loss, watched))
@@ -53,7 +53,7 @@ def _finetuning(loss: Sequence[float], watched: Sequence[float], head: int, best
             return [f"Fine-tuning has made it worse: the {name} loss went from "
                     f"{values[head - 1]:.3g} with the head alone to {values[-1]:.3g}. {advice}"]
     if _far_above(loss[head], 2 * loss[head - 1]):
-        return [f"Fine-tuning began with a blow: its first epoch took the loss from "
+        return [f"The loss jumped when fine-tuning began, in its first epoch from "
                 f"{loss[head - 1]:.3g} to {loss[head]:.3g}, so that much of what the base knew is "
                 f"lost. {advice}"]
     return []
@@ -66,7 +66,7 @@ def _overfitting(loss: Sequence[float], watched: Sequence[float]) -> list[str]:
     best = int(np.argmin(watched))
     if not _far_above(watched[-1], watched[best]) or not loss[-1] < loss[best]:
         return []
-    return [f"It learns by heart (overfitting): the validation loss was lowest in epoch "
+    return [f"The model is overfitting: the validation loss was lowest in epoch "
             f"{best + 1}, {watched[best]:.3g}, and ended at {watched[-1]:.3g}, while the training "
             f"loss went on from {loss[best]:.3g} to {loss[-1]:.3g}. --patience 5 keeps the weights "
             f"of the best epoch; --augment flip, --dropout 0.5 or more photos help."]

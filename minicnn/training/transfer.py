@@ -29,7 +29,7 @@ from .callbacks import (
     FeatureCache,
     LearningRateSchedule,
 )
-from .diagnosis import warnings_of
+from .diagnosis import diagnose
 from .features import extract_features
 from .history import History
 from .loop import fit
@@ -226,7 +226,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
         last = best.last_weights
         notes.append(f"weights of epoch {best.best_epoch}, the best of {len(history['loss'])} by "
                      f"the validation loss ({best.best:.3g})")
-    notes += warnings_of(history, evaluation, len(trained.history["loss"]), best is not None)
+    notes += diagnose(history, evaluation, len(trained.history["loss"]), best is not None)
     return TransferResult(model, history, evaluation, notes, last, trained.rates)
 
 
@@ -276,4 +276,4 @@ def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0
         history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
                       batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed)
     evaluation = evaluate_photos(model, test)
-    return TransferResult(model, history, evaluation, warnings_of(history, evaluation))
+    return TransferResult(model, history, evaluation, diagnose(history, evaluation))
