@@ -274,3 +274,29 @@ def test_a_regression_may_be_scheduled_too():
     history = fit(model, (x, x[:, :1]), MeanSquaredError(), SGD(0.1), epochs=30,
                   callbacks=[LearningRateSchedule(SCHEDULES["one-cycle"])])
     assert history["loss"][-1] < 0.1 * history["loss"][0]
+
+
+def test_the_finder_computes_frozen_layers_once_for_each_image(monkeypatch):
+    model, images = network(), []
+    model.freeze(until="maxpool2d")
+    forward = mc.Conv2D.forward
+
+    def counting(self, x, *rest, **named):
+        images.extend([len(x)] * (self.name == "conv2d"))
+        return forward(self, x, *rest, **named)
+
+    monkeypatch.setattr(mc.Conv2D, "forward", counting)
+    found = find_lr(model, photos(), CategoricalCrossEntropy(), SGD, steps=20, batch_size=8)
+    assert len(found.lr) == 20 and sum(images) == len(photos())
+
+
+@pytest.mark.parametrize(("frozen", "loss", "words"), [
+    (True, CategoricalCrossEntropy(), ["unfreeze"]),
+    (False, CategoricalCrossEntropy(from_logits=True), ["logits"])])
+def test_the_finder_refuses_what_fit_refuses(frozen, loss, words):
+    model = network()
+    if frozen:
+        model.freeze()
+    for train in (find_lr, lambda *args: fit(*args, SGD(0.1))):
+        with assert_refused(*words):
+            train(model, photos(), loss)
