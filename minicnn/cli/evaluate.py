@@ -24,7 +24,7 @@ from ..training import (
     class_probabilities,
     class_scores,
 )
-from ..training.scores import MOST_VIEWS, view
+from ..training.metrics import MOST_VIEWS, view
 from .predict import classifier
 from .train_photos import describe_folder, say_unread
 

@@ -12,13 +12,12 @@ from .callbacks import (
     ProgressBar,
     TerminateOnNaN,
 )
+from .evaluation import Evaluation, class_probabilities, evaluate_photos, wilson_interval
 from .features import extract_features
 from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
-from .metrics import Evaluation, class_probabilities, evaluate_photos, wilson_interval
-from .prepare import fuse
-from .scores import (
+from .metrics import (
     average_precision,
     brier_score,
     calibration_curve,
@@ -32,6 +31,7 @@ from .scores import (
     roc_auc,
     roc_curve,
 )
+from .prepare import fuse
 from .state import TrainingState, Weights, get_weights, set_weights
 from .transfer import (
     TransferResult,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .metrics import Evaluation
+from .evaluation import Evaluation
 
 RISE, LEAST = 1.25, 0.05  # a loss is far above another: by this factor, and by so much
 

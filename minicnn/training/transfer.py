@@ -30,11 +30,11 @@ from .callbacks import (
     LearningRateSchedule,
 )
 from .diagnosis import diagnose
+from .evaluation import Evaluation, class_probabilities, evaluate_photos
 from .features import extract_features
 from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
-from .metrics import Evaluation, class_probabilities, evaluate_photos
 from .state import Weights
 from .transfer_config import TransferConfig
 
