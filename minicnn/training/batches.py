@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +87,7 @@ def epoch_order(rng: np.random.Generator, data: Dataset | ArrayDataset) -> np.nd
     return order
 
 
-def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: Sequence[int],
+def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.ndarray,
                     batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(network(x), targets) of the images of `order`, batch by batch, keeping no caches.
 
@@ -110,7 +110,7 @@ def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: Se
         yield y, targets
 
 
-def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: Sequence[int],
+def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.ndarray,
                  batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(images, targets) as the data set holds them."""
     if isinstance(data, Dataset):
@@ -137,6 +137,7 @@ def release_pages(x: np.ndarray) -> None:
 
 def mapped_file(x: np.ndarray) -> mmap.mmap | None:
     """The mapped file that an array, or the array it is a view of, lies in."""
-    while isinstance(x, np.ndarray):
-        x = x.base
-    return x if isinstance(x, mmap.mmap) else None
+    owner: object = x
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return owner if isinstance(owner, mmap.mmap) else None

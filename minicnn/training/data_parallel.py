@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class DataParallel:
             return self.network.forward(x, training, keep)
         self.network.check(x)
 
-        def forward_shards(shards: list[tuple[Sequential, slice]]) -> list[np.ndarray]:
+        def forward_shards(shards: Sequence[tuple[Sequential, slice]]) -> list[np.ndarray]:
             return [replica.forward(x[rows], training=True) for replica, rows in shards]
 
         y = np.concatenate(self.map_shards(forward_shards, len(x)))
@@ -65,7 +65,7 @@ class DataParallel:
             raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.output_shape}, "
                              f"received {np.shape(dy)}. Is it the gradient of another batch?")
 
-        def backward_shards(shards: list[tuple[Sequential, slice]]) -> list[np.ndarray | None]:
+        def backward_shards(shards: Sequence[tuple[Sequential, slice]]) -> list:
             return [replica.backward(dy[rows], input_gradient) for replica, rows in shards]
 
         dx = self.map_shards(backward_shards, len(dy))
@@ -89,7 +89,7 @@ class DataParallel:
         return [self.network.view([replica_of(layer) for layer in self.layers],
                                   self.network.input_shape) for _ in range(workers)]
 
-    def map_shards(self, work: Callable[[list], list], N: int) -> list:
+    def map_shards(self, work: Callable[[Sequence], list], N: int) -> list:
         """The results of work([(replica, rows), …]) for all shards of N samples, in their order;
         each thread does one replica's."""
         slices = threads.chunk_slices(N, N, len(self.replicas))

@@ -75,7 +75,10 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
     growing = optimizer(lowest)
     state = prepare(model, data, loss, growing, batch_size=batch_size, seed=seed)
     FeatureCache().on_train_begin(state)
-    weights, rates, losses, smooth = get_weights(model), [], [], []
+    weights = get_weights(model)
+    rates: list[float] = []
+    losses: list[float] = []
+    smooth: list[float] = []
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # it ends when they are not finite
             order = shuffled_often(state.rng, len(state.train_data), steps * batch_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,7 +102,7 @@ class TrainingState:
     meter: AverageMeter = field(default_factory=AverageMeter)
     logs: dict[str, float] = field(default_factory=dict)
     history: History = field(default_factory=History)
-    rng_state: dict = field(init=False)  # of the beginning of this epoch: its order follows from it
+    rng_state: Mapping = field(init=False)  # when this epoch began: its order follows from it
 
     def __post_init__(self) -> None:
         self.epoch = self.initial_epoch
