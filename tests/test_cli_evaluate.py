@@ -298,7 +298,7 @@ def test_photos_that_can_none_be_read_and_a_broken_model_are_refused(clouds, cap
     folder, path = clouds
     with monkeypatch.context() as patch:
         patch.setattr(type(mc.load(path).layers[-1]), "forward",
-                      lambda self, x, *_: np.full_like(x, np.nan))
+                      lambda self, x, *_, **options: np.full_like(x, np.nan))
         assert "NaN for 16 photos" in refusal(capsys, "evaluate", path, folder)
     for photo in folder.rglob("*.png"):
         photo.write_bytes(photo.read_bytes()[:60])
