@@ -82,13 +82,18 @@ def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callb
         if not isinstance(callback, Callback):
             raise ArgumentError(f"fit: expected callbacks, objects of a subclass of Callback, "
                                 f"received {callback!r}.")
-    given = {kind for callback in callbacks for kind in type(callback).__mro__}
-    defaults: list[Callback] = []
-    if TerminateOnNaN not in given:
-        defaults.append(TerminateOnNaN())
-    if base.layers and FeatureCache not in given:
-        defaults.append(FeatureCache())
-    return sorted([*defaults, *callbacks], key=lambda callback: isinstance(callback, Checkpoint))
+
+    def given(kind: type[Callback]) -> bool:
+        return any(isinstance(callback, kind) for callback in callbacks)
+
+    first: list[Callback] = []
+    if not given(TerminateOnNaN):
+        first.append(TerminateOnNaN())
+    if base.layers and not given(FeatureCache):
+        first.append(FeatureCache())
+    checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
+    others = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+    return [*first, *others, *checkpoints]
 
 
 def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
