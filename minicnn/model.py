@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -196,8 +197,10 @@ class Sequential:
     def view(self, layers: list[Layer], input_shape: tuple[int, ...],
              preprocessing: Preprocessing | None = None) -> Sequential:
         """A network of some of these layers, shared and not built again; with none, y = x."""
-        view = Sequential([], input_shape, name=self.name, preprocessing=preprocessing)
-        view.layers, view.moved_to = layers, self.device
+        view = copy.copy(self)
+        view.layers, view.input_shape, view.preprocessing = layers, input_shape, preprocessing
+        view.classes, view.weights_note = None, ""
+        view.moved_to, view.kept_shape = self.device, None
         return view
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,

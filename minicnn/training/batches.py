@@ -21,22 +21,24 @@ from .prefetch import prefetch_to_gpu
 class ArrayDataset:
     """Arrays as a data set for fit.
 
-    x:       (views · N, …): uint8 pixels, network input as floats, or features.
-    targets: (views · N, …), as the loss wants them.
-    views:   how many views of each of the N images x holds: first all images in their first view,
-             then all in their second. An epoch takes each image once, in one of its views.
-    Raises ShapeError if the numbers of x, targets and views do not fit.
+    x:      (views · N, …): uint8 pixels, network input as floats, or features.
+    labels: (views · N, …): class numbers or other targets, as the loss wants them.
+    views:  how many views of each of the N images x holds: first all images in their first view,
+            then all in their second. An epoch takes each image once, in one of its views.
+    file:   the file that x is mapped from, if it is (features.storage).
+    Raises ShapeError if the numbers of x, labels and views do not fit.
     """
 
     x: np.ndarray
-    targets: np.ndarray
+    labels: np.ndarray
     views: int = 1
+    file: mmap.mmap | None = None
 
     def __post_init__(self) -> None:
-        self.x, self.targets = to_cpu(self.x), to_cpu(self.targets)
-        if len(self.targets) != len(self.x):
+        self.x, self.labels = to_cpu(self.x), to_cpu(self.labels)
+        if len(self.labels) != len(self.x):
             raise ShapeError(f"ArrayDataset: expected one target for each of {len(self.x)} images, "
-                             f"received {len(self.targets)}.")
+                             f"received {len(self.labels)}.")
         if len(self.x) % whole(self.views, "ArrayDataset, views"):
             raise ShapeError(f"ArrayDataset: expected {self.views} views of each image, received "
                              f"{len(self.x)} images, which {self.views} does not divide.")
@@ -69,13 +71,8 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
         raise ShapeError("fit: expected at least one photo, received none.")
     if loss is not None:
         outputs_like = np.broadcast_to(np.float32(0), (len(data), *model.shapes()[-1]))
-        loss.targets(outputs_like, targets_of(data))
+        loss.targets(outputs_like, data.labels)
     return data
-
-
-def targets_of(data: Dataset | ArrayDataset) -> np.ndarray:
-    """The labels of a Dataset, the targets of an ArrayDataset."""
-    return data.labels if isinstance(data, Dataset) else data.targets
 
 
 def epoch_order(rng: np.random.Generator, data: Dataset | ArrayDataset) -> np.ndarray:
@@ -123,21 +120,12 @@ def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.nd
     for start in range(0, len(order), batch_size):
         rows = order[start:start + batch_size]
         x = data.x[rows]
-        release_pages(data.x)
-        yield x, data.targets[rows]
+        if data.file is not None:
+            release_pages(data.file)
+        yield x, data.labels[rows]
 
 
-def release_pages(x: np.ndarray) -> None:
-    """If x lies in a file (features.storage), the pages that were read may leave the memory; Linux
-    and macOS."""
-    file = mapped_file(x)
-    if file and hasattr(file, "madvise"):
+def release_pages(file: mmap.mmap) -> None:
+    """The pages of a mapped file that were read may leave the memory (Linux and macOS)."""
+    if hasattr(file, "madvise"):
         file.madvise(mmap.MADV_DONTNEED)
-
-
-def mapped_file(x: np.ndarray) -> mmap.mmap | None:
-    """The mapped file that an array, or the array it is a view of, lies in."""
-    owner: object = x
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return owner if isinstance(owner, mmap.mmap) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,15 +12,7 @@ import numpy as np
 from ..files import reserved
 from ..model import Sequential
 from ..ops import to_cpu
-from .batches import (
-    ArrayDataset,
-    Data,
-    forward_batches,
-    mapped_file,
-    release_pages,
-    targets_of,
-    validate_data,
-)
+from .batches import ArrayDataset, Data, forward_batches, release_pages, validate_data
 
 
 def extract_features(network: Sequential, data: Data, *, batch_size: int = 32,
@@ -37,10 +30,11 @@ def extract_features(network: Sequential, data: Data, *, batch_size: int = 32,
         if x is None:
             x = storage((N, *y.shape[1:]), y.dtype, memory_budget)
         x[done:done + len(y)] = to_cpu(y)
-        release_pages(x)
+        if file := mapped_file(x):
+            release_pages(file)
         done += len(y)
         progress(done, N)
-    return ArrayDataset(x, targets_of(data), data.views)
+    return ArrayDataset(x, data.labels, data.views, mapped_file(x))
 
 
 def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.ndarray:
@@ -56,6 +50,14 @@ def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.n
     with reserved("/var/tmp" if large else tempfile.gettempdir(), size, "Make room, let TMPDIR "
                   "name a folder on another disk, or allow more memory (--memory-budget).") as file:
         return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def mapped_file(x: np.ndarray) -> mmap.mmap | None:
+    """The mapped file that an array, or the array it is a view of, lies in."""
+    owner: object = x
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return owner if isinstance(owner, mmap.mmap) else None
 
 
 def resident_bytes(x: np.ndarray) -> int:

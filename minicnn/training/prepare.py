@@ -31,7 +31,10 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
     if whole(epochs, "fit, epochs") <= initial_epoch:
         raise ArgumentError(f"fit: expected epochs above initial_epoch, received {epochs} and "
                             f"{initial_epoch}. epochs is the number of the last epoch.")
-    base, head = split_frozen(model)
+    base, head = model.split()
+    if not any(layer.trainable and layer.params for layer in head.layers):
+        raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
+                            f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(head.layers, loss)
     network = DataParallel(model.view(layers, head.input_shape))
     check_optimizer(optimizer, network)
@@ -41,21 +44,14 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
     if validation_data is not None:
         validation_data = validate_data(model, validation_data, loss, classes)
     model.classes = classes
+    validation_loss = copy.copy(loss)
+    validation_loss.label_smoothing = 0.0  # validation takes labels as they are
+    rng = np.random.default_rng(seed)
     return TrainingState(
-        model=model, base=base, network=network, loss=loss,
-        validation_loss=without_smoothing(loss), optimizer=optimizer, train_data=train_data,
-        validation_data=validation_data, epochs=epochs, batch_size=batch_size,
-        initial_epoch=initial_epoch, callbacks=callbacks, rng=np.random.default_rng(seed))
-
-
-def split_frozen(model: Sequential) -> tuple[Sequential, Sequential]:
-    """(frozen base, the layers from the first trainable one on), as Sequential.split; refused if
-    there is nothing to train."""
-    base, head = model.split()
-    if not any(layer.trainable and layer.params for layer in head.layers):
-        raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
-                            f"Use model.unfreeze(since=…) or model.replace_head(…).")
-    return base, head
+        model=model, base=base, network=network, loss=loss, validation_loss=validation_loss,
+        optimizer=optimizer, train_data=train_data, validation_data=validation_data, epochs=epochs,
+        batch_size=batch_size, initial_epoch=initial_epoch, callbacks=callbacks, rng=rng,
+        epoch=initial_epoch, rng_state=rng.bit_generator.state)
 
 
 def check_optimizer(optimizer: Optimizer | ParamGroups, network: DataParallel) -> None:
@@ -67,13 +63,6 @@ def check_optimizer(optimizer: Optimizer | ParamGroups, network: DataParallel) -
         optimizer.split(network)
 
 
-def without_smoothing(loss: Loss) -> Loss:
-    """The same loss for validation, whose labels are taken as they are."""
-    loss = copy.copy(loss)
-    loss.label_smoothing = 0.0
-    return loss
-
-
 def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callback]:
     """The callbacks in the order in which they are called: first TerminateOnNaN, and FeatureCache
     if there are frozen layers, unless they are among them; Checkpoint last, since it stores what
@@ -83,13 +72,10 @@ def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callb
             raise ArgumentError(f"fit: expected callbacks, objects of a subclass of Callback, "
                                 f"received {callback!r}.")
 
-    def given(kind: type[Callback]) -> bool:
-        return any(isinstance(callback, kind) for callback in callbacks)
-
     first: list[Callback] = []
-    if not given(TerminateOnNaN):
+    if not any(isinstance(callback, TerminateOnNaN) for callback in callbacks):
         first.append(TerminateOnNaN())
-    if base.layers and not given(FeatureCache):
+    if base.layers and not any(isinstance(callback, FeatureCache) for callback in callbacks):
         first.append(FeatureCache())
     checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
     others = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]

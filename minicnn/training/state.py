@@ -36,11 +36,13 @@ def set_weights(network: Sequential | DataParallel, weights: Weights) -> None:
             p[...] = to_device(value, device_of(p))
 
 
+@dataclass
 class AverageMeter:
-    """Loss and accuracy averaged over batches of different sizes."""
+    """Loss and accuracy averaged over batches of different sizes: sums over the samples so far."""
 
-    def __init__(self) -> None:
-        self.count, self.loss, self.correct = 0, 0.0, 0.0
+    count: int = 0
+    loss: float = 0.0
+    correct: float = 0.0
 
     def update(self, loss: float, correct: np.ndarray | None, n: int) -> None:
         """One batch of n samples: its mean loss, and which samples are classified correctly (n,);
@@ -92,7 +94,8 @@ class TrainingState:
     callbacks: Sequence[Any]  # of Callback, whose hooks take this state
     rng: np.random.Generator
 
-    epoch: int = field(init=False)
+    epoch: int
+    rng_state: Mapping  # when this epoch began: its order follows from it
     batch: int = 0
     stop_training: bool = False
     error: BaseException | None = None
@@ -102,11 +105,6 @@ class TrainingState:
     meter: AverageMeter = field(default_factory=AverageMeter)
     logs: dict[str, float] = field(default_factory=dict)
     history: History = field(default_factory=History)
-    rng_state: Mapping = field(init=False)  # when this epoch began: its order follows from it
-
-    def __post_init__(self) -> None:
-        self.epoch = self.initial_epoch
-        self.rng_state = self.rng.bit_generator.state
 
     @property
     def images_per_epoch(self) -> int:

@@ -31,7 +31,7 @@ from .callbacks import (
 )
 from .diagnosis import diagnose
 from .evaluation import Evaluation, class_probabilities, evaluate_photos
-from .features import extract_features
+from .features import extract_features, mapped_file
 from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
@@ -80,7 +80,8 @@ def initial_learning_rate(x: np.ndarray) -> float:
     sums = []
     for row in x:
         sums.append(np.abs(row).sum())
-        release_pages(x)
+        if file := mapped_file(x):
+            release_pages(file)
     return float(1 / max(np.mean(sums), 1e-6))
 
 

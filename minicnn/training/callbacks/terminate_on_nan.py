@@ -18,8 +18,7 @@ class TerminateOnNaN(Callback):
     fit adds it itself.
     """
 
-    def __init__(self) -> None:
-        self.last_weights: Weights = {}
+    last_weights: Weights = {}
 
     def on_batch_begin(self, state: TrainingState) -> None:
         """Keeps the weights before this step."""
