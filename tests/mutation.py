@@ -43,8 +43,8 @@ ROOT = Path(__file__).parents[1]
 SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes; with more than that it is dead
 FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optimizers.py",
          "**/winograd.py")  # of minicnn/: where the formulas are …
-NO_FORMULAS = ("__init__", "checks", "device", "launch", "simulator", "threads")  # … and are not:
-# they refuse, launch or divide the work, which tests of their own look at
+NO_FORMULAS = ("__init__", "checks", "cupy_module", "devices", "launch", "simulator", "threads")
+# … and are not: they refuse, launch or divide the work, which tests of their own look at
 ENGINE = ("ops", "layers", "**/test_initializers*.py", "**/test_losses*.py",
           "**/test_optimizers*.py", "**/test_winograd*.py", "**/test_gradcheck*.py",
           "**/test_model*.py", "test_against_torch.py", "**/test_devices*.py",
@@ -322,7 +322,7 @@ def own_tests(file: str) -> list[str]:
     for count in range(len(words), 0, -1):
         name = "_".join(words[:count])
         if found := below_tests(*((folder / f"test_{name}{end}.py").as_posix()
-                                  for folder in path.parents for end in ("", "_*"))):
+                                  for folder in path.parents for end in ("", "s", "_*"))):
             return found
     first = [name for pattern, names in FIRST.items() if fnmatch.fnmatch(file, pattern)
              for name in names]

@@ -4,6 +4,7 @@ own fences find the same faults; here others look, who know nothing of them."""
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import checks
 import pytest
@@ -18,7 +19,7 @@ def start(*arguments):
     library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True)
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
+        stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parent,
         env={**os.environ, "CXX": "g++", "LD_PRELOAD": library.stdout.strip(),
              "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own
              "MINICNN_SIM_FLAGS": FLAGS})
@@ -45,10 +46,9 @@ LAUNCH = """
 import sys
 from pathlib import Path
 import numpy as np
-from minicnn import launch
-from minicnn.arrays import to_device
+from checks import launch, sim
 
-x, y = (to_device(np.zeros(700, np.float32), "cuda-sim") for _ in range(2))
+x, y = (sim(np.zeros(700, np.float32)) for _ in range(2))
 launch.launch(launch.read_kernels(Path(sys.argv[1]))["mine"], launch.flat(700), x, y, 700)
 """
 
