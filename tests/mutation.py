@@ -54,8 +54,7 @@ FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed 
     "ops/activations.py": ("ops/test_elementwise.py",),
     "ops/updates.py": ("ops/test_elementwise.py", "test_optimizers.py"),
 }
-OPTIONS = ["-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-W",
-           "ignore::pytest.PytestAssertRewriteWarning"]
+OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 # Mutants that no test can tell from the engine, by file and shape: the statement before and after
 # the change, in which a, b, c … stand for the names in their order. (--verbose prints the shapes.)
 SAME = {
