@@ -35,7 +35,8 @@ from minicnn.errors import KernelError
 from minicnn.ops.cuda import launch, simulator
 
 SECONDS = 20  # of a processor: what takes longer never ends
-CHECKED_BY = {"common.h": ("relu", "im2col"), "reduce.h": ("softmax",)}  # else by its own check
+CHECKED_BY = {  # else by its own check; those that add to an array see what is done twice
+    "common.h": ("relu", "im2col", "sgd", "col2im"), "reduce.h": ("softmax",)}
 SURE = ("barrier",)  # kinds of which none may survive
 # Mutants that no check can tell from the kernel: "file kind: shape": why.
 SAME = {
@@ -93,6 +94,31 @@ SAME = {
     "(int64) (k * f + l) * m + n]; -> if (a <= b && c >= 0 && c < d && e >= 0 && e < f) g = "
     "h[i[j] + (int64) (k * f + l) * m + n];":
         "the other tile holds 0 there: an infinite pixel alone could tell",
+    "max_pool.cu comparison: const int a = b < c ? 0 : (b - c) / d + 1; -> const int a = b <= c ? "
+    "0 : (b - c) / d + 1;":
+        "a window that ends above the row has no such place",
+    "max_pool.cu constant: const int a = b < c ? 0 : (b - c) / d + 1; -> const int a = b < c ? 0 : "
+    "(b - c) / d + 0;":
+        "the same",
+    "max_pool.cu operand: const int a = b < c ? 0 : (b - c) / d + 1; -> const int a = b < c ? 0 : "
+    "(b - c) / d;":
+        "the same",
+    "max_pool.cu condition: a < b && a * c <= d; -> a < b;":
+        "nor has one that begins below it",
+    "max_pool.cu operand: a < b && a * c <= d; -> a < b && a <= d;": "the same",
+    "softmax.cu axis: a += blockDim.x) -> a += blockDim.y)":
+        "a row's block has one row of threads: each does all that is left, to the same",
+    "softmax.cu axis: a += blockDim.x) -> a += blockDim.y) (3)": "the same",
+    "softmax.cu axis: a += blockDim.x) -> a += blockDim.y) (5)": "the same",
+    "softmax.cu axis: a += gridDim.x) -> a += gridDim.y) (2)":
+        "the grid has one row of blocks: each does all rows that are left, to the same",
+    "softmax.cu axis: a += gridDim.x) -> a += gridDim.y)":
+        "the grid has one row of blocks: each does all rows that are left, to the same",
+    "softmax.cu comparison: a = b[c] > a || b[c] != b[c] ? b[c] : a; -> a = b[c] >= a || b[c] != "
+    "b[c] ? b[c] : a;":
+        "equal numbers",
+    "softmax.cu condition: a = b[c] > a || b[c] != b[c] ? b[c] : a; -> a = b[c] > a ? b[c] : a;":
+        "the sum of exponentials is NaN all the same",
     "implicit_gemm.cu comparison: a < b; -> a <= b;": "one more step adds 0",
 }
 
