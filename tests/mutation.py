@@ -43,16 +43,17 @@ ROOT = Path(__file__).parents[1]
 SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes; with more than that it is dead
 FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optimizers.py",
          "**/winograd.py")  # of minicnn/: where the formulas are …
-NO_FORMULAS = ("__init__", "checks", "cupy_module", "devices", "launch", "simulator", "threads")
-# … and are not: they refuse, launch or divide the work, which tests of their own look at
+NO_FORMULAS = ("__init__", "checks", "cupy_module", "devices", "launch", "operations", "signatures",
+               "simulator", "threads")  # … and are not: they refuse, launch or divide the work,
+# which tests of their own look at
 ENGINE = ("ops", "layers", "**/test_initializers*.py", "**/test_losses*.py",
           "**/test_optimizers*.py", "**/test_winograd*.py", "**/test_gradcheck*.py",
           "**/test_model*.py", "test_against_torch.py", "**/test_devices*.py",
           "**/test_threads*.py")  # below tests/: what runs when a file's own tests notice nothing
 FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed tests to begin with
     "layers/*": ("layers/test_rows.py", "layers/test_every_layer.py"),
-    "ops/activations.py": ("ops/test_elementwise.py",),
-    "ops/updates.py": ("ops/test_elementwise.py", "test_optimizers.py"),
+    "ops/*/dense.py": ("layers/test_rows.py",),
+    "ops/*/steps.py": ("ops/test_elementwise.py", "test_optimizers.py"),
 }
 OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 # Mutants that no test can tell from the engine, by file and shape: the statement before and after
@@ -60,19 +61,6 @@ OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRew
 SAME = {
     "layers/base.py: for a in (b.c, b.d): -> for a in (b.d, b.c):":
         "in any order",
-    "layers/conv2d.py: a, b = c(d).zeros((2, e.f['W'][..., 0].g, h), d.i) -> "
-    "a, b = c(d).zeros((2, e.f['W'][..., -1].g, h), d.i)":
-        "the size of any slice",
-    "layers/conv2d.py: a = tuple(((b - 1 - c, b - 1 - d) for b, (c, d) in zip(e.f, e.a, g=True))) "
-    "-> a = tuple(((b - 1 - c, 1 - b - d) for b, (c, d) in zip(e.f, e.a, g=True)))":
-        "then im2col's adjoint computes dx, slower",
-    "ops/activations.py: a = b(*c).d(c[0].e, c[0].f) -> a = b(*c).d(c[0].e, c[-1].f)":
-        "all have one dtype",
-    "ops/im2col.py: a = c.d % b if b else 0 -> a = c.d % b if b else 1":
-        "of no rows at all",
-    "ops/pooling.py: a = b.c[0] <= b.d[0] and b.c[1] <= b.d[1] -> "
-    "a = b.c[0] < b.d[0] and b.c[1] <= b.d[1]":
-        "adding to zeros is as good as copying, slower",
 }
 
 
@@ -384,8 +372,11 @@ def live(mutant: Mutant, arguments: list[str]) -> int:
 def stages(file: str) -> list[list[str]]:
     """Arguments of pytest, one run after the other."""
     own, engine = own_tests(file), below_tests(*ENGINE)
-    return [[*tests, "-k", which] for tests, which in (
-        (own, "not cuda"), (own, "cuda-sim"), (engine, "not cuda")) if tests]
+    if "/cuda/" in file:
+        runs = [(own, "cuda"), (engine, "cuda")]
+    else:
+        runs = [(own, "not cuda"), (own, "cuda-sim"), (engine, "not cuda")]
+    return [[*tests, "-k", which] for tests, which in runs if tests]
 
 
 def statuses(some: list[Mutant], stage: int, jobs: int) -> Iterator[tuple[Mutant, int]]:

@@ -19,7 +19,7 @@ from minicnn.ops.fast import threads
 @pytest.fixture(autouse=True, scope="module")
 def three_threads():
     """For BLAS, here and in the processes that are started here; all other tests have one."""
-    threads.count()  # where a container has a limit it is set now, not later
+    threads.num_threads()  # where a container has a limit it is set now, not later
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(3, "blas"):
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             patch.setenv(name, "3")
@@ -36,7 +36,7 @@ def test_a_network_on_three_threads_computes_what_it_does_on_one():
     seen = []
     for workers in (1, 3):
         with threadpool_limits(workers, "blas"):
-            assert threads.count() == workers
+            assert threads.num_threads() == workers
             model = mc.SmallCNN(10)
             y = model.forward(x)
             seen.append([y, model.backward(dy), *(
