@@ -77,7 +77,7 @@ def test_readme_lists_two_set_up_lines_for_the_ci_script():
     found = re.findall(r"^python3 -m venv.*$", (ROOT / "README.md").read_text("utf-8"), re.M)
     assert len(found) == 2
     assert found[0].endswith("minicnn train")
-    assert found[1].endswith("-m pytest")
+    assert found[1].endswith("-m pytest -n auto")
 
 
 def test_readme_python_runs_learns_and_its_model_predicts(monkeypatch, tmp_path, capsys):

@@ -36,7 +36,9 @@ def network(rng, dtype=np.float64, layers=1):
     return model
 
 
-@pytest.mark.parametrize("ours, theirs, options", OPTIMIZERS, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(
+    "ours, theirs, options", OPTIMIZERS,
+    ids=lambda v: str(v) if isinstance(v, dict) else getattr(v, "__name__", type(v).__name__))
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_100_steps_are_pytorchs_at_every_step(ours, theirs, options, dtype, rtol, rng):
     model = network(rng, dtype)
