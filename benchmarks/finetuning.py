@@ -19,15 +19,14 @@ from tqdm import tqdm
 import minicnn as mc
 from minicnn.cli.train_options import add_options
 from minicnn.data import sample
+from minicnn.evaluation import Evaluation, class_probabilities
 from minicnn.models import loss_for
 from minicnn.training import (
     SCHEDULES,
     ArrayDataset,
-    Evaluation,
     LearningRateSchedule,
     TransferConfig,
     base_with_head,
-    class_probabilities,
     extract_features,
     initial_learning_rate,
 )

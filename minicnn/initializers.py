@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import ArgumentError
+from .utils.errors import ArgumentError
 
 NAMES = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros")
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import ArgumentError, ShapeError
 from .layers import Layer, Sigmoid, Softmax
 from .ops import array_module, device_of, ops_for, to_cpu, to_device
+from .utils.errors import ArgumentError, ShapeError
 
 SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
 

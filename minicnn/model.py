@@ -10,11 +10,11 @@ from itertools import count
 import numpy as np
 
 from . import summary, weights
-from .errors import ArgumentError, ShapeError, whole
 from .inference import infer
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing
+from .utils.errors import ArgumentError, ShapeError, whole
 
 
 class Sequential:

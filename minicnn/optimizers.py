@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
 from .ops import array_module, device_of, ops_for, to_device
+from .utils.errors import ArgumentError
 
 
 class Optimizer:

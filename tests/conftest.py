@@ -23,9 +23,9 @@ import reference
 import standin
 import torch
 
-from minicnn.errors import ArgumentError
 from minicnn.ops import module_of, use
 from minicnn.ops.cuda import simulator
+from minicnn.utils.errors import ArgumentError
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)

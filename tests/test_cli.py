@@ -16,8 +16,8 @@ from PIL import Image
 import minicnn as mc
 from minicnn.cli import main
 from minicnn.data import read_image, resize_and_crop
-from minicnn.errors import FileError
 from minicnn.report import FILES
+from minicnn.utils.errors import FileError
 
 FAST = ["--epochs", "3", "--size", "32", "--cut", "block3_pool", "--no-scratch"]
 

@@ -13,10 +13,10 @@ from test_cli_train import page_of
 import minicnn as mc
 from minicnn.cli import main
 from minicnn.data import read_image
+from minicnn.evaluation import choose_threshold, wilson_interval
 from minicnn.preprocessing import Preprocessing
 from minicnn.report import write_csv
 from minicnn.report.evaluations import plain
-from minicnn.training import choose_threshold, wilson_interval
 
 FILES = ["calibration.png", "confusion.png", "confusion_percent.png", "precision_recall.png",
          "predictions.csv", "predictions.png", "report.html", "roc.png", "scores.json", "worst.png"]

@@ -15,7 +15,7 @@ from PIL import Image
 import minicnn as mc
 from minicnn.cli import main, predict
 from minicnn.data import read_image, resize_and_crop
-from minicnn.visualize.explain import explanation
+from minicnn.visualize.attribution.explain import explanation
 
 CLASSES = ["red", "green, or not", 'blue "sky"']
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main
-from minicnn.files import LEFT, drafts, held, replacing
 from minicnn.models import SmallCNN
+from minicnn.utils.files import LEFT, drafts, held, replacing
 
 COMMANDS = {  # command: the files that it writes over
     "predict model.h5 photos --format csv --output out.csv --force": ["out.csv"],

@@ -13,9 +13,10 @@ from PIL import Image
 from reference import assert_refused
 
 import minicnn as mc
-from minicnn import drawing
-from minicnn.training import Evaluation, History, LearningRates
-from minicnn.visualize.results import Result
+from minicnn.evaluation import Evaluation
+from minicnn.plotting import drawing
+from minicnn.training import History, LearningRates
+from minicnn.visualize.result import Result
 
 HOSTILE = "<script>alert('x')</script> & \"sons\""
 

@@ -12,20 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset, ImageFolder, Photos, batches
-from ..errors import ArgumentError, FileError, whole
+from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
+from ..evaluation.metrics import MOST_VIEWS, view
 from ..model import Sequential
-from ..progress import Bar
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import SHOWN
-from ..report.scores_figures import probability
-from ..training import (
-    Evaluation,
-    choose_threshold,
-    class_probabilities,
-    class_scores,
-)
-from ..training.metrics import MOST_VIEWS, view
+from ..report.metric_figures import probability
+from ..utils.errors import ArgumentError, FileError, whole
 from .predict import classifier
+from .progress import Bar
 from .train_photos import describe_folder, say_unread
 
 OPTIONS = ("model", "folder", "threshold", "tta", "device")  # those that the page names

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ArgumentError, FileError, MiniCNNError, whole
-from ..gradcheck import Gradcheck
+from ..gradcheck.check import Gradcheck
+from ..gradcheck.suite import check_all, check_user_layer, hints_for, is_loss
 from ..ops import BACKENDS, use
-from ..selfcheck import check_all, check_user_layer, hints_for, is_loss
+from ..utils.errors import ArgumentError, FileError, MiniCNNError, whole
 
 
 def add(command: Callable) -> None:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from ..data import near_duplicates, photo_paths, photos, read_image, read_photos, sample
 from ..data.splits import split_parts, subsets
-from ..errors import ArgumentError, whole
 from ..model import Sequential
 from ..models import VGG16, load
-from ..progress import Bar
-from ..visualize.results import PICTURES, Result, writable
-from ..visualize.targets import Unit
+from ..utils.errors import ArgumentError, whole
+from ..visualize.result import PICTURES, Result, writable
+from ..visualize.target import Unit
+from .progress import Bar
 
 ONE, MANY, CLASSES, MAYBE, NONE = "one photo", "photos", "photos in classes", "photos or none", ""
 OWN, SPLIT = "photos in classes, or its own", "photos in classes, to split, or its own"

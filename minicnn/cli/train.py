@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset, write_split
-from ..files import write_text
-from ..progress import EpochLines
+from ..evaluation import Evaluation
+from ..evaluation.diagnosis import diagnose
 from ..report import (
     resumed_folder,
     run_folder,
@@ -25,7 +25,6 @@ from ..report import (
 from ..report.photos import fed_batch
 from ..training import (
     Checkpoint,
-    Evaluation,
     ProgressBar,
     TransferConfig,
     base_with_head,
@@ -33,8 +32,9 @@ from ..training import (
     from_scratch,
     transfer,
 )
-from ..training.diagnosis import diagnose
-from .kept import kept
+from ..utils.files import write_text
+from .progress import EpochLines
+from .run_session import kept
 from .train_options import NOT_KEPT, add_options, next_step, refuse_strays, taken, tell_given
 from .train_photos import imbalance, leaks, per_class, photos_of
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, FileError
 from ..training import SCHEDULES, TransferConfig
+from ..utils.errors import ArgumentError, FileError
 
 NOT_KEPT = ("config", "resume", "output")  # options that run.json does without
 

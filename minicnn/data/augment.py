@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, whole
 from .datasets import Dataset
 
 

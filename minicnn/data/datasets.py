@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..drawing import inline
-from ..errors import ArgumentError, FileError, ShapeError
-from ..files import visible
+from ..plotting.drawing import inline
+from ..utils.errors import ArgumentError, FileError, ShapeError
+from ..utils.files import visible
 from .images import check_size, printable, read_image, resize_and_crop, was_turned
 
 

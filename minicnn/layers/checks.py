@@ -7,22 +7,16 @@ sentence: which layer, what was expected, what was received, what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError, pair
 from ..initializers import NAMES
-from ..ops import device_of
-
-if TYPE_CHECKING:
-    from ..ops import Window
-    from .base import Layer
-    from .conv2d import Conv2D
-    from .dense import Dense
+from ..ops import Window, device_of
+from ..utils.errors import ArgumentError, ShapeError, pair
 
 
-def check_input(layer: Layer, x: np.ndarray) -> None:
+def check_input(layer: Any, x: np.ndarray) -> None:
     """x is a float array of a shape that fits, on the device of the parameters, which exist."""
     if getattr(x, "dtype", None) not in (np.float32, np.float64):
         raise ArgumentError(
@@ -40,19 +34,19 @@ def check_input(layer: Layer, x: np.ndarray) -> None:
                             f"into a Sequential, or call build(x.shape[1:], rng).")
 
 
-def empty_cache(layer: Layer) -> ArgumentError:
+def empty_cache(layer: Any) -> ArgumentError:
     """The error of a backward without its forward."""
     return ArgumentError(f"{layer.name}: backward(dy) needs the cache of forward(x): expected "
                          f"one, found none. Call forward(x, keep=True) first.")
 
 
-def missing_method(layer: Layer, method: str) -> ArgumentError:
+def missing_method(layer: Any, method: str) -> ArgumentError:
     """The error of a layer that does not define a method it needs."""
     return ArgumentError(f"{layer.name}: expected a {method}, found none. "
                          f"Define it in {type(layer).__name__}.")
 
 
-def check_rebuilt(layer: Layer, shapes: dict[str, tuple[int, ...]], input_shape: tuple[int, ...]
+def check_rebuilt(layer: Any, shapes: dict[str, tuple[int, ...]], input_shape: tuple[int, ...]
                   ) -> None:
     """Parameters that exist already have the shapes that this input needs."""
     for key, shape in shapes.items():
@@ -120,7 +114,7 @@ def check_windows(layer: Any, input_shape: tuple[int, ...], window: Window) -> N
                          f"image or fewer poolings.")
 
 
-def check_conv2d(layer: Conv2D, input_shape: tuple[int, ...], window: Window) -> None:
+def check_conv2d(layer: Any, input_shape: tuple[int, ...], window: Window) -> None:
     """At least one window fits, and the image has as many channels as the kernels."""
     check_windows(layer, input_shape, window)
     W = layer.params.get("W")
@@ -131,7 +125,7 @@ def check_conv2d(layer: Conv2D, input_shape: tuple[int, ...], window: Window) ->
         check_softmax_units(layer.name, (layer.filters,))
 
 
-def check_dense(layer: Dense, input_shape: tuple[int, ...]) -> None:
+def check_dense(layer: Any, input_shape: tuple[int, ...]) -> None:
     """input_shape is (D,), with as many inputs as W has."""
     if len(input_shape) != 1:
         raise ShapeError(f"{layer.name}: expected x of shape (N, D), received "

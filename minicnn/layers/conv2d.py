@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import pair, whole
 from ..ops import Window, ops_for
+from ..utils.errors import pair, whole
 from . import checks
 from .activations import make_activation
 from .base import ActivatedLayer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import whole
 from ..ops import ops_for
+from ..utils.errors import whole
 from . import checks
 from .activations import make_activation
 from .base import ActivatedLayer

@@ -6,8 +6,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import whole
 from ..ops import array_module, device_of, to_device
+from ..utils.errors import whole
 from . import checks
 from .base import Layer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import pair
 from ..ops import Window, array_module, ops_for
+from ..utils.errors import pair
 from . import checks
 from .base import Layer
 

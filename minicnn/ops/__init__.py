@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..utils.errors import ArgumentError
 from .window import Window
 
 if TYPE_CHECKING:

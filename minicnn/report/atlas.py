@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import drawing
 from ..data import Dataset
-from ..errors import ArgumentError, whole
 from ..model import Sequential
 from ..ops import to_cpu
-from ..visualize import cam, gradients
-from ..visualize.attribution import Attribution
-from ..visualize.occlusion import Occlusion, occlusion
+from ..plotting import drawing
+from ..utils.errors import ArgumentError, whole
+from ..visualize.attribution import cam, gradients
+from ..visualize.attribution.occlusion import Occlusion, occlusion
+from ..visualize.attribution.result import Attribution
+from ..visualize.features.top_patches import top_patches
 from ..visualize.photos import Photos, Progress, as_dataset, silent
-from ..visualize.results import writable
-from ..visualize.targets import chosen_layers, has_classes, photo_input
-from ..visualize.top_patches import top_patches
+from ..visualize.result import writable
+from ..visualize.target import chosen_layers, has_classes, photo_input
 from .pages import as_uri, heat_picture, write_page
 
 JOURNEY_MAPS = 6

@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import drawing
 from ..data import Dataset, Photos, batches
-from ..drawing import BLUE, ORANGE, shortened
-from ..errors import ArgumentError, FileError
+from ..evaluation import Evaluation
 from ..model import Sequential
 from ..ops import to_cpu
-from ..training import Evaluation, TransferConfig
+from ..plotting import drawing
+from ..plotting.drawing import BLUE, ORANGE, shortened
+from ..training import TransferConfig
 from ..training.batches import epoch_order
-from ..visualize.cam import enlarge, hires_cam
+from ..utils.errors import ArgumentError, FileError
+from ..visualize.attribution.cam import enlarge, hires_cam
 from .pages import heat_picture
 
 SHARP = 128  # pixels: a side at which photos are shown at least

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ..data import Dataset
 from ..data.splits import write_split
-from ..drawing import save
-from ..errors import FileError
-from ..files import replacing
+from ..plotting.drawing import save
 from ..training import TransferResult, get_weights, set_weights
+from ..utils.errors import FileError
+from ..utils.files import replacing
 from .figures import curves
 
 FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "predictions.csv",

@@ -12,25 +12,11 @@ from .callbacks import (
     ProgressBar,
     TerminateOnNaN,
 )
-from .evaluation import Evaluation, class_probabilities, evaluate_photos, wilson_interval
+from .evaluate import evaluate_photos
 from .features import extract_features
 from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
-from .metrics import (
-    average_precision,
-    brier_score,
-    calibration_curve,
-    choose_threshold,
-    class_scores,
-    expected_calibration_error,
-    mcnemar,
-    most_confused,
-    one_versus_rest,
-    pr_curve,
-    roc_auc,
-    roc_curve,
-)
 from .prepare import fuse
 from .state import TrainingState, Weights, get_weights, set_weights
 from .transfer import (
@@ -44,12 +30,9 @@ from .transfer import (
 )
 from .transfer_config import TransferConfig
 
-__all__ = ["SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", "EarlyStopping", "Evaluation",
-           "FeatureCache", "History", "LearningRateSchedule", "LearningRates", "ProgressBar",
-           "TerminateOnNaN", "TrainingState", "TransferConfig", "TransferResult", "Weights",
-           "average_precision", "base_with_head", "brier_score", "calibration_curve",
-           "choose_threshold", "class_probabilities", "class_scores", "class_weights",
-           "cross_validate", "evaluate_photos", "expected_calibration_error", "extract_features",
-           "find_lr", "fit", "from_scratch", "fuse", "get_weights", "initial_learning_rate",
-           "mcnemar", "most_confused", "one_versus_rest", "pr_curve", "roc_auc", "roc_curve",
-           "set_weights", "transfer", "wilson_interval"]
+__all__ = ["SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", "EarlyStopping", "FeatureCache",
+           "History", "LearningRateSchedule", "LearningRates", "ProgressBar", "TerminateOnNaN",
+           "TrainingState", "TransferConfig", "TransferResult", "Weights", "base_with_head",
+           "class_weights", "cross_validate", "evaluate_photos", "extract_features", "find_lr",
+           "fit", "from_scratch", "fuse", "get_weights", "initial_learning_rate", "set_weights",
+           "transfer"]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data import Dataset, batches
-from ..errors import ArgumentError, ShapeError, whole
 from ..losses import Loss
 from ..model import Sequential
 from ..ops import to_cpu
+from ..utils.errors import ArgumentError, ShapeError, whole
 from .locate_nan import is_finite, not_finite_error
 from .prefetch import prefetch_to_gpu
 

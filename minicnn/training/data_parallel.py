@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..errors import ShapeError
 from ..layers import Layer
 from ..layers.samplewise import is_samplewise
 from ..model import Sequential
 from ..ops import fast, ops_for
 from ..ops.fast import threads
+from ..utils.errors import ShapeError
 
 MIN_SAMPLES = 4   # for each thread
 MIN_NUMBERS = 4   # that flow through the network for each weight

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..files import reserved
 from ..model import Sequential
 from ..ops import to_cpu
+from ..utils.files import reserved
 from .batches import ArrayDataset, Data, forward_batches, release_pages, validate_data
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NotFiniteError
 from ..layers import Dropout
 from ..losses import Loss
 from ..ops import array_module
+from ..utils.errors import NotFiniteError
 
 
 def is_finite(x: Any) -> bool:

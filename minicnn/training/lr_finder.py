@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import drawing
-from ..errors import ArgumentError, whole
 from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Adam, Optimizer
+from ..plotting import drawing
+from ..utils.errors import ArgumentError, whole
 from .batches import Data, forward_batches
 from .callbacks import FeatureCache
 from .locate_nan import not_finite_error

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ArgumentError, whole
 from ..layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
 from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
 from ..model import Sequential
 from ..optimizers import Optimizer, ParamGroups
+from ..utils.errors import ArgumentError, whole
 from .batches import Data, validate_data
 from .callbacks import Callback, Checkpoint, FeatureCache, TerminateOnNaN
 from .data_parallel import DataParallel

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError
 from ..ops import to_cpu
+from ..utils.errors import FileError
 from ..weights import new_h5, opened
 from ..weights.hdf5 import dataset, judge, member, values
 

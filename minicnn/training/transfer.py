@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import Dataset
-from ..drawing import Drawn, inline
-from ..errors import ArgumentError, NotFiniteError
+from ..evaluation import Evaluation, class_probabilities
+from ..evaluation.diagnosis import diagnose
 from ..losses import Loss
 from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam, ParamGroups
+from ..plotting.drawing import Drawn, inline
+from ..utils.errors import ArgumentError, NotFiniteError
 from .batches import ArrayDataset, release_pages, validate_data
 from .callbacks import (
     SCHEDULES,
@@ -29,8 +31,7 @@ from .callbacks import (
     FeatureCache,
     LearningRateSchedule,
 )
-from .diagnosis import diagnose
-from .evaluation import Evaluation, class_probabilities, evaluate_photos
+from .evaluate import evaluate_photos
 from .features import extract_features, mapped_file
 from .history import History
 from .loop import fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..data import Augment, Augmented, Dataset
-from ..errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, whole
 from .callbacks import SCHEDULES
 
 BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16

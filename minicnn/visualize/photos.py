@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..data import Dataset, batches, resize_and_crop
-from ..errors import ArgumentError, whole
 from ..model import Sequential
+from ..utils.errors import ArgumentError, whole
 
 Photos = Dataset | Sequence[np.ndarray] | np.ndarray  # uint8 (H', Wd', 3) each, of any size
 Progress = Callable[[int, int], None]  # progress(done, total)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FileError, is_whole
+from ..utils.errors import FileError, is_whole
 
 if TYPE_CHECKING:  # h5py is imported where it is used: `import minicnn` stays fast
     import h5py

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError, is_whole
-from ..files import replacing
 from ..layers import Layer
 from ..ops import to_cpu
+from ..utils.errors import ArgumentError, FileError, is_whole
+from ..utils.files import replacing
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
 from .hdf5 import text

@@ -18,10 +18,11 @@ from selenium.webdriver.common.keys import Keys
 
 import minicnn as mc
 from minicnn.data import ImageFolder, near_duplicates, perceptual_hashes, read_image
+from minicnn.evaluation import Evaluation, choose_threshold, roc_curve
 from minicnn.report import scores_of, write_run_page
 from minicnn.report.folder_page import findings, write_folder_page
 from minicnn.report.photos import fed_batch
-from minicnn.training import Evaluation, TransferConfig, choose_threshold, roc_curve
+from minicnn.training import TransferConfig
 
 TWO = ["sandal", EVIL]
 

@@ -31,8 +31,8 @@ from unittest import mock
 
 import checks
 
-from minicnn.errors import KernelError
 from minicnn.ops.cuda import launch, simulator
+from minicnn.utils.errors import KernelError
 
 SECONDS = 20  # of a processor: what takes longer never ends
 CHECKED_BY = {  # else by its own check; those that add to an array see what is done twice

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from reference import assert_close, assert_same
 
-from minicnn.errors import KernelError
 from minicnn.ops import Window
 from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.conv import conv2d_implicit_gemm, geometry, im2col_block
 from minicnn.ops.cuda.launch import KERNELS, block_each, by_rows, flat, kernels
 from minicnn.ops.cuda.simulator import SimArray
+from minicnn.utils.errors import KernelError
 
 WINDOW = Window((2, 1), (1, 1), ((1, 0), (0, 0)), (8, 16))  # as many windows as pixels
 IMAGE, COLS = (8, 16, 64), (8, 16, 2, 1, 64)

@@ -6,8 +6,8 @@ import sys
 import mutants
 import pytest
 
-from minicnn.errors import KernelError
 from minicnn.ops.cuda.launch import KERNELS, kernels
+from minicnn.utils.errors import KernelError
 
 SHORT = 40  # mutants of the run without --full
 

@@ -9,10 +9,11 @@ from PIL import Image
 from test_folder_page import page_of
 
 import minicnn as mc
+from minicnn.evaluation import Evaluation, roc_auc
 from minicnn.report import photos, run_page, scores_of, write_run_page
 from minicnn.report.photos import fed_batch, pictures_of, why
 from minicnn.report.run_page import pictured
-from minicnn.training import Evaluation, TransferConfig, roc_auc
+from minicnn.training import TransferConfig
 
 EVIL = "</script><script>window.bad = 1</script>"
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minicnn.training import Evaluation
-from minicnn.training.diagnosis import diagnose
+from minicnn.evaluation import Evaluation
+from minicnn.evaluation.diagnosis import diagnose
 
 GOOD = {"loss": [0.7, 0.4, 0.2], "accuracy": [0.5, 0.8, 0.95], "val_loss": [0.6, 0.4, 0.35],
         "val_accuracy": [0.6, 0.8, 0.9]}

@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.errors import ArgumentError
+from minicnn.evaluation import Evaluation, class_probabilities, wilson_interval
 from minicnn.losses import BinaryCrossEntropy
-from minicnn.training import (
-    Evaluation,
-    class_probabilities,
-    evaluate_photos,
-    from_scratch,
-    initial_learning_rate,
-    transfer,
-    wilson_interval,
-)
+from minicnn.training import evaluate_photos, from_scratch, initial_learning_rate, transfer
+from minicnn.utils.errors import ArgumentError
 
 
 @pytest.mark.parametrize("right, n, interval", [

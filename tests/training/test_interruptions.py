@@ -13,8 +13,8 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn import cli
-from minicnn.files import held
 from minicnn.training.callbacks import checkpoint
+from minicnn.utils.files import held
 
 
 @pytest.fixture(autouse=True)

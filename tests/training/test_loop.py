@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.errors import ArgumentError, ShapeError
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
 from minicnn.optimizers import SGD, Adam
 from minicnn.training import FeatureCache, evaluate_photos, extract_features, features
 from minicnn.training.batches import forward_batches
+from minicnn.utils.errors import ArgumentError, ShapeError
 
 CLASSES = ["sandal", "sneaker", "bag"]
 

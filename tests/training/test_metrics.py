@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import assert_refused
 
-from minicnn.training import (
+from minicnn.evaluation import (
     average_precision,
     brier_score,
     calibration_curve,
@@ -23,7 +23,7 @@ from minicnn.training import (
     roc_auc,
     roc_curve,
 )
-from minicnn.training.metrics import MOST_VIEWS, view
+from minicnn.evaluation.metrics import MOST_VIEWS, view
 
 P = np.array([0.1, 0.4, 0.35, 0.8])  # scikit-learn's documented example of both areas
 POSITIVE = np.array([False, False, True, True])

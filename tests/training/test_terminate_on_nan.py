@@ -6,8 +6,8 @@ from reference import assert_refused
 
 import minicnn as mc
 from minicnn import cli
-from minicnn.errors import NotFiniteError
 from minicnn.training import LearningRateSchedule, TerminateOnNaN, find_lr
+from minicnn.utils.errors import NotFiniteError
 
 CATEGORIES = mc.losses.CategoricalCrossEntropy()
 SQUARES = mc.losses.MeanSquaredError()

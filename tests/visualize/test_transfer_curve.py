@@ -5,10 +5,10 @@ import pytest
 from reference import assert_refused
 
 import minicnn as mc
+from minicnn.experiments import transfer_curve
 from minicnn.models import SmallCNN, head, loss_for
 from minicnn.optimizers import Adam
 from minicnn.training import initial_learning_rate
-from minicnn.visualize import transfer_curve
 
 CLASSES = ["sandal", "sneaker", "bag"]
 

@@ -23,16 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, KernelError
+from ...utils.errors import ArgumentError, KernelError
 from . import simulator
-from .signatures import (
-    MAX_GRID,
-    Kernel,
-    check_grid,
-    check_sizes,
-    read_kernels,
-    validate_arguments,
-)
+from .signatures import MAX_GRID, Kernel, check_grid, check_sizes, read_kernels, validate_arguments
 
 PACKAGE = Path(__file__).resolve().parents[2]  # minicnn/
 KERNELS = next(p for p in (PACKAGE / "kernels", PACKAGE.parent / "kernels") if p.is_dir())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, KernelError, ShapeError, is_whole
+from ...utils.errors import ArgumentError, KernelError, ShapeError, is_whole
 from .. import array_module, device_of
 
 # Blocks along x, y, z: CUDA C++ Programming Guide, table of limits.

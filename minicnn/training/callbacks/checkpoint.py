@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import FileError
-from ...files import room_for
 from ...layers import Layer
+from ...utils.errors import FileError
+from ...utils.files import room_for
 from ..state import TrainingState, get_weights, set_weights
 from ..state_files import read_state, write_state
 from .base import Callback

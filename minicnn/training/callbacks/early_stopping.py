@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, whole
 from ..state import TrainingState, Weights, get_weights, set_weights
 from .base import Callback
 
