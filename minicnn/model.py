@@ -14,7 +14,7 @@ from .inference import infer
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing
-from .utils.errors import ArgumentError, ShapeError, whole
+from .utils.errors import ArgumentError, ShapeError, check_int
 
 
 class Sequential:
@@ -33,7 +33,7 @@ class Sequential:
         if not isinstance(input_shape, (tuple, list)) or not input_shape:
             raise ArgumentError(f"Sequential: expected input_shape (H, W, C) or (D,), without N, "
                                 f"received {input_shape!r}.")
-        self.input_shape = tuple(whole(n, "Sequential, input_shape") for n in input_shape)
+        self.input_shape = tuple(check_int(n, "Sequential, input_shape") for n in input_shape)
         self.name, self.preprocessing = name, preprocessing
         self.classes = None if classes is None else list(classes)
         self.weights_note = ""  # what the last loading of weights has set, for summary
@@ -131,7 +131,7 @@ class Sequential:
         preprocessed here; floats are network input already. NumPy in, NumPy out, on any device."""
         images = to_cpu(images)
         self.check(images)
-        batch_size = whole(batch_size, f"{self.name}, batch_size")
+        batch_size = check_int(batch_size, f"{self.name}, batch_size")
         y = [to_cpu(self.forward(self.to_input(images[i:i + batch_size]), keep=False))
              for i in range(0, len(images), batch_size)]
         return np.concatenate(y) if y else np.zeros((0, *self.shapes()[-1]), np.float32)

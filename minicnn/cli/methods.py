@@ -19,7 +19,7 @@ from ..data import near_duplicates, photo_paths, photos, read_image, read_photos
 from ..data.splits import split_parts, subsets
 from ..model import Sequential
 from ..models import VGG16, load
-from ..utils.errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, check_int
 from ..visualize.result import PICTURES, Result, writable
 from ..visualize.target import Unit
 from .progress import Bar
@@ -212,7 +212,7 @@ def refuse_strays(name: str, args: argparse.Namespace) -> None:
         raise ArgumentError(f"{name}: expected --class or --layer, --unit, --position, received "
                             f"both. A score belongs to a class or to a unit.")
     if args.seed is not None:
-        whole(args.seed, f"{name}, --seed", least=0)
+        check_int(args.seed, f"{name}, --seed", least=0)
 
 
 def model_and_photos(words: list[str]) -> tuple[str | None, list[str]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..utils.errors import ArgumentError, ShapeError, whole
+from ..utils.errors import ArgumentError, ShapeError, check_int
 
 # One class against the rest
 
@@ -194,7 +194,7 @@ def calibration_curve(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     """Photos in bins of equal width by their confidence, the largest probability: bin m of M holds
     (m / M, (m + 1) / M], the first 0 too. Source: Guo et al. 2017, section 2."""
     probabilities, labels = _all_classes(probabilities, labels)
-    whole(bins, "calibration_curve, bins")
+    check_int(bins, "calibration_curve, bins")
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     place = np.searchsorted(np.arange(1, bins) / bins, confidence)  # (N,): 0 … bins − 1
     count, sums, rights = (np.bincount(place, w, bins) for w in (None, confidence, right))

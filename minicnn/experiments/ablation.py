@@ -24,7 +24,7 @@ from ..optimizers import Adam
 from ..plotting import drawing
 from ..preprocessing import Preprocessing
 from ..training import evaluate_photos, fit
-from ..utils.errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, check_int
 from ..visualize.photos import Progress, silent
 from ..visualize.result import Result
 
@@ -94,8 +94,8 @@ def ablation(train: Dataset | None = None, test: Dataset | None = None, *, epoch
     progress:    counts trainings. The default takes some minutes.
     Raises ArgumentError for other classes in test than in train.
     """
-    whole(epochs, "ablation, epochs")
-    whole(seeds, "ablation, seeds", 2)
+    check_int(epochs, "ablation, epochs")
+    check_int(seeds, "ablation, seeds", 2)
     if train is None:
         train, test = sample("train"), sample("test") if test is None else test
     elif test is None:

@@ -28,7 +28,7 @@ from ..models import SmallCNN, loss_for
 from ..optimizers import Adam
 from ..plotting import drawing
 from ..training import Callback, TrainingState, fit
-from ..utils.errors import ArgumentError, is_whole, whole
+from ..utils.errors import ArgumentError, check_int, is_int
 from ..visualize.features.top_patches import top_patches
 from ..visualize.photos import Progress, cut_to_size, silent
 from ..visualize.result import Result
@@ -111,7 +111,7 @@ def evolution(train: Dataset | None = None, *,
     Raises ArgumentError for epochs that do not rise from 1, and for layers without maps.
     """
     looks = list(epochs)
-    if not looks or not all(is_whole(e, 1) for e in looks) or looks != sorted(set(looks)):
+    if not looks or not all(is_int(e, 1) for e in looks) or looks != sorted(set(looks)):
         raise ArgumentError(f"evolution: expected epochs that rise, from 1 on, received "
                             f"{epochs!r}. Write for example (1, 2, 5, 10).")
     train = sample() if train is None else train
@@ -122,7 +122,7 @@ def evolution(train: Dataset | None = None, *,
         raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
                             f"outputs of shape {('N', *shape)}. Name one before Flatten.")
     rng = np.random.default_rng(seed)
-    units = np.sort(rng.permutation(shape[-1])[:whole(maps, "evolution, maps")])
+    units = np.sort(rng.permutation(shape[-1])[:check_int(maps, "evolution, maps")])
     some = cut_to_size(model, train.subset(np.sort(rng.permutation(len(train))[:200])))
     layers = [one.name for one in model.layers if one.params or isinstance(one, (Conv2D, Pool2D))]
     found, steps, accuracy, before = [], [], [], {}

@@ -34,7 +34,7 @@ from ..plotting import drawing
 from ..training import fit
 from ..training.features import storage
 from ..training.transfer import initial_learning_rate
-from ..utils.errors import ArgumentError, is_whole, whole
+from ..utils.errors import ArgumentError, check_int, is_int
 from ..visualize.photos import Progress, bounded, cut_to_size, photo_batches, silent
 from ..visualize.result import Result
 
@@ -105,14 +105,14 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     numbers that do not rise or are more than the other folds have.
     """
     data = sample() if data is None else data
-    whole(steps, "transfer_curve, steps")
+    check_int(steps, "transfer_curve, steps")
     if len(data.classes) < 2:
         raise ArgumentError(f"transfer_curve: expected photos of two classes or more, received "
                             f"{len(data.classes)}. Put each class in a folder of its own.")
     fold = data.folds(folds, seed, groups)
     most = min(int(np.bincount(data.labels[fold != k]).min()) for k in range(folds))
     counts = sorted({*(n for n in COUNTS if n < most), most}) if per_class is None else [*per_class]
-    if not counts or not all(is_whole(n, 1) for n in counts) or counts != sorted(set(counts)) or (
+    if not counts or not all(is_int(n, 1) for n in counts) or counts != sorted(set(counts)) or (
             counts[-1] > most):
         raise ArgumentError(f"transfer_curve: expected numbers of photos of each class that rise, "
                             f"from 1 to {most}, received {per_class!r}.")

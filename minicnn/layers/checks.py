@@ -13,7 +13,7 @@ import numpy as np
 
 from ..initializers import NAMES
 from ..ops import Window, device_of
-from ..utils.errors import ArgumentError, ShapeError, pair
+from ..utils.errors import ArgumentError, ShapeError, as_pair
 
 
 def check_input(layer: Any, x: np.ndarray) -> None:
@@ -73,7 +73,7 @@ def check_initializer(name: str, kernel_initializer: str) -> None:
 def check_ordinary_convolution(name: str, dilation_rate: int | tuple[int, int], groups: int
                                ) -> None:
     """Keras' arguments that this engine has not, at the values that change nothing."""
-    if pair(dilation_rate, f"{name}, dilation_rate") != (1, 1) or groups != 1:
+    if as_pair(dilation_rate, f"{name}, dilation_rate") != (1, 1) or groups != 1:
         raise ArgumentError(f"{name}: expected dilation_rate 1 and groups 1, received "
                             f"{dilation_rate} and {groups}. minicnn has neither dilated nor "
                             f"grouped convolution.")
@@ -82,7 +82,7 @@ def check_ordinary_convolution(name: str, dilation_rate: int | tuple[int, int], 
 def as_padding(name: str, padding: str | int | tuple[int, int]) -> str | tuple[int, int]:
     """padding as the layers keep it: "same", "valid" or a pair of ints of at least 0."""
     if not isinstance(padding, str):
-        return pair(padding, f"{name}, padding", least=0)
+        return as_pair(padding, f"{name}, padding", least=0)
     if padding not in ("same", "valid"):
         raise ArgumentError(f'{name}: expected padding "same", "valid" or an int, '
                             f"received {padding!r}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ops import Window, ops_for
-from ..utils.errors import pair, whole
+from ..utils.errors import as_pair, check_int
 from . import checks
 from .activations import make_activation
 from .base import ActivatedLayer
@@ -34,9 +34,9 @@ class Conv2D(ActivatedLayer):
         super().__init__(activation, kernel_initializer, name)
         self.activation = make_activation(activation, self.name)
         checks.check_ordinary_convolution(self.name, dilation_rate, groups)
-        self.filters = whole(filters, f"{self.name}, filters")
-        self.kernel_size = pair(kernel_size, f"{self.name}, kernel_size")
-        self.strides = pair(strides, f"{self.name}, strides")
+        self.filters = check_int(filters, f"{self.name}, filters")
+        self.kernel_size = as_pair(kernel_size, f"{self.name}, kernel_size")
+        self.strides = as_pair(strides, f"{self.name}, strides")
         self.padding = checks.as_padding(self.name, padding)
 
     def window(self, shape: tuple[int, ...]) -> Window:

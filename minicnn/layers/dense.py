@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ops import ops_for
-from ..utils.errors import whole
+from ..utils.errors import check_int
 from . import checks
 from .activations import make_activation
 from .base import ActivatedLayer
@@ -26,7 +26,7 @@ class Dense(ActivatedLayer):
                  kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
         super().__init__(activation, kernel_initializer, name)
         self.activation = make_activation(activation, self.name)
-        self.units = whole(units, f"{self.name}, units")
+        self.units = check_int(units, f"{self.name}, units")
 
     def window(self, shape: tuple[int, ...]) -> None:
         """None: every output looks at all of x."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ops import Window, array_module, ops_for
-from ..utils.errors import pair
+from ..utils.errors import as_pair
 from . import checks
 from .base import Layer
 
@@ -25,8 +25,9 @@ class Pool2D(Layer):
                  strides: int | tuple[int, int] | None = None,
                  padding: str | int | tuple[int, int] = "valid", name: str | None = None) -> None:
         super().__init__(name)
-        self.pool_size = pair(pool_size, f"{self.name}, pool_size")
-        self.strides = self.pool_size if strides is None else pair(strides, f"{self.name}, strides")
+        self.pool_size = as_pair(pool_size, f"{self.name}, pool_size")
+        strides = self.pool_size if strides is None else strides
+        self.strides = as_pair(strides, f"{self.name}, strides")
         self.padding = checks.as_padding(self.name, padding)
         checks.check_pool_padding(self.name, self.padding, self.pool_size)
 

@@ -18,7 +18,7 @@ from ..data import Dataset
 from ..model import Sequential
 from ..ops import to_cpu
 from ..plotting import drawing
-from ..utils.errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, check_int
 from ..visualize.attribution import cam, gradients
 from ..visualize.attribution.occlusion import Occlusion, occlusion
 from ..visualize.attribution.result import Attribution
@@ -61,7 +61,7 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
     """
     path = writable(path, (".html",), force)
     data, chosen = as_dataset(photos), chosen_layers(model, layers)
-    maps, n = whole(maps, "write_atlas, maps"), whole(n, "write_atlas, n")
+    maps, n = check_int(maps, "write_atlas, maps"), check_int(n, "write_atlas, n")
     if not len(data):
         raise ArgumentError("write_atlas: expected at least one photo, received none. Name some.")
     name = data.names[0] if image is None else "the given photo"

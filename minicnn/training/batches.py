@@ -12,7 +12,7 @@ from ..data import Dataset, batches
 from ..losses import Loss
 from ..model import Sequential
 from ..ops import to_cpu
-from ..utils.errors import ArgumentError, ShapeError, whole
+from ..utils.errors import ArgumentError, ShapeError, check_int
 from .locate_nan import is_finite, not_finite_error
 from .prefetch import prefetch_to_gpu
 
@@ -39,7 +39,7 @@ class ArrayDataset:
         if len(self.labels) != len(self.x):
             raise ShapeError(f"ArrayDataset: expected one target for each of {len(self.x)} images, "
                              f"received {len(self.labels)}.")
-        if len(self.x) % whole(self.views, "ArrayDataset, views"):
+        if len(self.x) % check_int(self.views, "ArrayDataset, views"):
             raise ShapeError(f"ArrayDataset: expected {self.views} views of each image, received "
                              f"{len(self.x)} images, which {self.views} does not divide.")
 

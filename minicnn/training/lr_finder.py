@@ -13,7 +13,7 @@ from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Adam, Optimizer
 from ..plotting import drawing
-from ..utils.errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, check_int
 from .batches import Data, forward_batches
 from .callbacks import FeatureCache
 from .locate_nan import not_finite_error
@@ -68,7 +68,7 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
     Raises ArgumentError for limits that do not fit, NotFiniteError if the first loss or the second
     is not finite, and what fit raises before its first step. Source: Smith 2017, section 3.3.
     """
-    whole(steps, "find_lr, steps", least=10)
+    check_int(steps, "find_lr, steps", least=10)
     if not 0 < lowest < highest:
         raise ArgumentError(f"find_lr: expected 0 < lowest < highest, received {lowest!r} and "
                             f"{highest!r}.")

@@ -11,7 +11,7 @@ from ..layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
 from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
 from ..model import Sequential
 from ..optimizers import Optimizer, ParamGroups
-from ..utils.errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, check_int
 from .batches import Data, validate_data
 from .callbacks import Callback, Checkpoint, FeatureCache, TerminateOnNaN
 from .data_parallel import DataParallel
@@ -26,9 +26,9 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
 
     Changes nothing but model.classes, if there are none and the data have some.
     """
-    whole(batch_size, "fit, batch_size")
-    whole(initial_epoch, "fit, initial_epoch", least=0)
-    if whole(epochs, "fit, epochs") <= initial_epoch:
+    check_int(batch_size, "fit, batch_size")
+    check_int(initial_epoch, "fit, initial_epoch", least=0)
+    if check_int(epochs, "fit, epochs") <= initial_epoch:
         raise ArgumentError(f"fit: expected epochs above initial_epoch, received {epochs} and "
                             f"{initial_epoch}. epochs is the number of the last epoch.")
     base, head = model.split()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..data import Augment, Augmented, Dataset
-from ..utils.errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, check_int
 from .callbacks import SCHEDULES
 
 BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16
@@ -62,7 +62,7 @@ class TransferConfig:
         if self.finetune and self.last_kept[:6] < self.finetune:
             raise ArgumentError(f"finetune: expected a cut behind {self.finetune}, received "
                                 f"{self.cut!r}, which cuts it away. Leave the cut out.")
-        whole(self.memory_budget, "memory_budget", least=0)
+        check_int(self.memory_budget, "memory_budget", least=0)
         Augment.parse(self.augment)
 
     @property

@@ -48,23 +48,23 @@ class KernelError(MiniCNNError):
     """A CUDA kernel that does not compile, or does what it must not."""
 
 
-def is_whole(value: Any, least: int) -> bool:
+def is_int(value: Any, least: int) -> bool:
     """Is it an int (NumPy's too, but not a bool) of at least `least`?"""
     return (isinstance(value, (int, np.integer)) and not isinstance(value, bool)
             and value >= least)
 
 
-def whole(value: int, what: str, least: int = 1) -> int:
+def check_int(value: int, what: str, least: int = 1) -> int:
     """value as an int of at least `least`; anything else is refused."""
-    if not is_whole(value, least):
+    if not is_int(value, least):
         raise ArgumentError(f"{what}: expected an int of at least {least}, received {value!r}.")
     return int(value)
 
 
-def pair(value: int | tuple[int, int], what: str, least: int = 1) -> tuple[int, int]:
+def as_pair(value: int | tuple[int, int], what: str, least: int = 1) -> tuple[int, int]:
     """3 -> (3, 3); (3, 5) -> (3, 5); anything else is refused."""
     values = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or not all(is_whole(v, least) for v in values):
+    if len(values) != 2 or not all(is_int(v, least) for v in values):
         raise ArgumentError(f"{what}: expected an int of at least {least}, or two of them, "
                             f"received {value!r}.")
     return int(values[0]), int(values[1])

@@ -22,7 +22,7 @@ from ..data import resize_and_crop
 from ..layers import Conv2D, Dense, Dropout, Layer, Pool2D, ReLU, Sigmoid, Softmax
 from ..model import Sequential
 from ..ops import to_cpu, to_device
-from ..utils.errors import ArgumentError, is_whole
+from ..utils.errors import ArgumentError, is_int
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def chosen_layers(model: Sequential, layers: Sequence[str] | None = None) -> lis
 def check_unit(model: Sequential, layer: str, unit: int) -> int:
     """unit, where the layer has it."""
     units = model.shapes()[layer_index(model, layer) + 1][-1]
-    if not is_whole(unit, 0) or unit >= units:
+    if not is_int(unit, 0) or unit >= units:
         raise ArgumentError(f"{layer}: expected a unit from 0 to {units - 1}, received {unit!r}.")
     return int(unit)
 
@@ -178,7 +178,7 @@ def score_of(model: Sequential, x: np.ndarray, target: Asked = None) -> Score:
             raise ArgumentError(f"{model.name}: expected the name of a class, received {target!r}. "
                                 f"Nearest: {', '.join(near)}.")
         target = names.index(target)
-    if not is_whole(target, 0) or target >= len(names):
+    if not is_int(target, 0) or target >= len(names):
         raise ArgumentError(f"{model.name}: expected a class from 0 to {len(names) - 1}, received "
                             f"{target!r}.")
     weight = np.zeros(K, np.float32)
@@ -211,7 +211,7 @@ def check_position(layer: str, shape: tuple[int, ...], position: tuple[int, int]
                    ) -> tuple[int, int]:
     """position, where a layer of that output shape (H, Wd, C) has it."""
     if len(shape) != 3 or np.shape(position) != (2,) or not all(
-            is_whole(p, 0) and p < n for p, n in zip(position, shape, strict=False)):
+            is_int(p, 0) and p < n for p, n in zip(position, shape, strict=False)):
         raise ArgumentError(f"{layer}: expected a position (row, column) within {shape[:-1]}, "
                             f"received {position!r}.")
     return int(position[0]), int(position[1])

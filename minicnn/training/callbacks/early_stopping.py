@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..state import TrainingState, Weights, get_weights, set_weights
 from .base import Callback
 
@@ -24,7 +24,7 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, patience: int | None = None, restore_best_weights: bool = True) -> None:
-        self.patience = None if patience is None else whole(patience, "EarlyStopping, patience")
+        self.patience = None if patience is None else check_int(patience, "EarlyStopping, patience")
         self.restore_best_weights = restore_best_weights
         self.best, self.best_epoch, self.first_epoch = np.inf, 0, 0
         self.best_weights: Weights = {}

@@ -28,7 +28,7 @@ from ...layers import Sigmoid
 from ...model import Sequential
 from ...ops import ops_for, to_cpu
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..photos import Photos, Progress, as_dataset, bounded, silent
 from ..result import Result
 from ..target import Asked, Score, Unit, has_classes, photo_input, run, score_of
@@ -102,7 +102,7 @@ def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attrib
     if isinstance(target, Unit) or not has_classes(model):
         raise ArgumentError(f"{model.name}: expected a class of a network with classes as target, "
                             f"received {target!r}. A unit has no probability.")
-    steps = whole(steps, "faithfulness, steps")
+    steps = check_int(steps, "faithfulness, steps")
     if isinstance(photos, np.ndarray) and photos.ndim == 3 and photos.shape[-1] == 3:
         photos = photos[None]
     data = as_dataset(photos)

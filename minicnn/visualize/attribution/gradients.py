@@ -28,7 +28,7 @@ import numpy as np
 
 from ...model import Sequential
 from ...ops import to_cpu, to_device
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress, bounded, silent
 from ..propagation import score_gradient
 from ..target import Asked, Score, as_rgb, photo_input, run, score_of
@@ -101,7 +101,7 @@ def smooth_grad(model: Sequential, image: np.ndarray, target: Asked = None, *,
     Raises ArgumentError for samples below 1 or a negative noise; else as gradient.
     """
     check_sign("SmoothGrad", sign)
-    samples = whole(samples, "SmoothGrad, samples")
+    samples = check_int(samples, "SmoothGrad, samples")
     if not 0 <= noise < np.inf:
         raise ArgumentError(f"SmoothGrad: expected a noise of at least 0 (a share of the photo's "
                             f"range), received {noise!r}.")
@@ -133,7 +133,7 @@ def integrated_gradients(model: Sequential, image: np.ndarray, target: Asked = N
     Raises ArgumentError for steps below 2, another rule or a baseline of another shape.
     """
     check_sign("integrated gradients", sign)
-    steps = whole(steps, "integrated gradients, steps", least=2)
+    steps = check_int(steps, "integrated gradients, steps", least=2)
     if rule not in RULES:
         raise ArgumentError(f"integrated gradients: expected a rule of {', '.join(RULES)}, "
                             f"received {rule!r}.")

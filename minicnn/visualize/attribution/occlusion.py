@@ -17,7 +17,7 @@ from ...layers import Layer, Sigmoid, Softmax
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress, bounded, silent
 from ..result import Result
 from ..target import Asked, Score, Unit, copies, has_classes, layer_index, photo_input, score_of
@@ -124,8 +124,8 @@ def occlusion(model: Sequential, image: np.ndarray, target: Asked = None, *,
         raise ArgumentError(f"{layer}: expected a layer of feature maps (N, H, W, C), received "
                             f"one of shape {('N', *model.shapes()[place + 1])}.")
     H, Wd = x.shape[1:3]
-    size = max(1, min(H, Wd) // 5) if size is None else whole(size, "occlusion, size")
-    stride = max(1, size // 2) if stride is None else whole(stride, "occlusion, stride")
+    size = max(1, min(H, Wd) // 5) if size is None else check_int(size, "occlusion, size")
+    stride = max(1, size // 2) if stride is None else check_int(stride, "occlusion, stride")
     if size > min(H, Wd):
         raise ArgumentError(f"occlusion: expected a size of at most {min(H, Wd)} pixels, that of "
                             f"the photo, received {size}.")

@@ -36,7 +36,7 @@ from ...data.images import kept_region
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, FileError, is_whole, whole
+from ...utils.errors import ArgumentError, FileError, check_int, is_int
 from ..photos import Photos, Progress, as_dataset, bounded, photo_batches, silent
 from ..result import Result
 from ..target import copies, layer_index, run
@@ -122,10 +122,10 @@ def correspondence(model: Sequential, photos: Photos | None = None,
     """
     data = builtin.sample("test", ["sneaker"]) if photos is None else as_dataset(photos)
     data, names, places, seen = located(model, data, SNEAKERS if parts is None else parts)
-    stop, draws = layer_index(model, layer) + 1, whole(draws, "correspondence, draws", 2)
+    stop, draws = layer_index(model, layer) + 1, check_int(draws, "correspondence, draws", 2)
     layers, rng = copies(model.layers[:stop]), np.random.default_rng(seed)
     images = [data.read(i) for i in range(len(data))]
-    sizes = [whole(max(1, min(image.shape[:2]) // 4) if size is None else size,
+    sizes = [check_int(max(1, min(image.shape[:2]) // 4) if size is None else size,
                    "correspondence, size") for image in images]
     batch_size, total = bounded(model, stop, batch_size), len(places) + 3 * draws
     untouched, first, done = None, [], 0
@@ -224,7 +224,7 @@ def located(model: Sequential, data: Dataset, parts: Parts | str | os.PathLike
 
 def _inside(place: object, low: tuple[int, int], high: tuple[int, int]) -> bool:
     return (isinstance(place, (list, tuple)) and len(place) == 2
-            and all(is_whole(p, a) and p <= b
+            and all(is_int(p, a) and p <= b
                     for p, a, b in zip(place, low, high, strict=True)))
 
 

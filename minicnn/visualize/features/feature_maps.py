@@ -19,7 +19,7 @@ import numpy as np
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..result import Result
 from ..target import copies, layer_index, photo_input, run
 
@@ -114,7 +114,7 @@ def feature_maps(model: Sequential, image: np.ndarray, layer: str | None = None,
     """
     name, pixels, y = _maps_of(model, image, layer)
     sums = y.sum(axis=(0, 1), dtype=np.float64)
-    units = np.argsort(-sums, kind="stable")[:whole(maps, "feature_maps, maps")]
+    units = np.argsort(-sums, kind="stable")[:check_int(maps, "feature_maps, maps")]
     return FeatureMaps(pixels, name, units, np.ascontiguousarray(np.moveaxis(y[..., units], -1, 0)),
                        sums[units])
 
@@ -129,7 +129,7 @@ def rank_maps(model: Sequential, image: np.ndarray, layer: str | None = None, *,
         raise ArgumentError(f"{name}: expected finite maps, received others "
                             f"({', '.join(map(str, np.flatnonzero(~np.isfinite(sums))[:5]))}, …). "
                             f"Are the weights finite?")
-    units = np.argsort(-sums, kind="stable")[:whole(top, "rank_maps, top")]
+    units = np.argsort(-sums, kind="stable")[:check_int(top, "rank_maps, top")]
     shares = (y > 0).mean(axis=(0, 1))
     return Ranking(pixels, name, units, sums[units], maxima[units], shares[units],
                    int((shares == 0).sum()), y.shape[-1])

@@ -27,7 +27,7 @@ from ...layers import Layer
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, is_whole, whole
+from ...utils.errors import ArgumentError, check_int, is_int
 from ..photos import Photos, Progress, as_dataset, bounded, photo_batches, silent
 from ..propagation import backward
 from ..result import Result
@@ -125,9 +125,10 @@ def top_patches(model: Sequential, photos: Photos, layer: str | None = None,
     """
     maps_layer(model)  # or a sentence: there are no maps
     place, data = layer_index(model, layer), as_dataset(photos)
-    name, n, maps = model.layers[place].name, whole(n, "top_patches, n"), whole(maps, "maps")
+    name = model.layers[place].name
+    n, maps = check_int(n, "top_patches, n"), check_int(maps, "maps")
     if units is not None:
-        units = [units] if is_whole(units, 0) else list(units)
+        units = [units] if is_int(units, 0) else list(units)
         if not units:
             raise ArgumentError("top_patches: expected at least one unit, received none.")
         units = [check_unit(model, name, unit) for unit in units]

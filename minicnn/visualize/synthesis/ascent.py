@@ -28,7 +28,7 @@ from ...layers import Flatten, Layer
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...optimizers import Optimizer
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress
 from ..result import Result
 
@@ -158,7 +158,7 @@ def fixed_size(layers: list[Layer]) -> bool:
 def octave_sizes(size: tuple[int, int], octaves: int, ratio: float) -> np.ndarray:
     """(octaves, 2): the sizes of an image that grows by `ratio` to `size`; those whose shorter side
     has fewer than SMALLEST pixels are left out."""
-    octaves = whole(octaves, "octaves")
+    octaves = check_int(octaves, "octaves")
     if not 1 < ratio < 10:
         raise ArgumentError(f"octaves: expected a ratio above 1 and below 10, received {ratio!r}.")
     scale = ratio ** -np.arange(octaves - 1, -1, -1.0)

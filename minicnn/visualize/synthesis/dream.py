@@ -22,7 +22,7 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...optimizers import SGD
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress, silent
 from ..propagation import backward
 from ..target import check_unit, chosen_layers, copies, layer_index, photo_input, run
@@ -77,7 +77,7 @@ def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: 
     Raises ArgumentError for layers and units that do not exist and a map that is zero for the
     photo, which no gradient can change.
     """
-    steps, rng = whole(steps, "dream, steps"), np.random.default_rng(seed)
+    steps, rng = check_int(steps, "dream, steps"), np.random.default_rng(seed)
     layer = chosen_layers(model, layer and [layer])[-2:][0]
     layers = copies(model.layers[:layer_index(model, layer) + 1])
     pick = np.s_[...] if unit is None else np.s_[..., check_unit(model, layer, unit)]

@@ -25,7 +25,7 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...optimizers import Adam
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress, silent
 from ..propagation import backward
 from ..result import Result
@@ -82,7 +82,7 @@ def inversion(model: Sequential, image: np.ndarray, layers: Sequence[str] | None
     in pixels of 0 … 1. tv: weight of the variation of a pixel beside the relative distance squared.
     Raises ArgumentError for layers that do not exist or that give zeros only.
     """
-    whole(steps, "inversion, steps", len(STAGES))
+    check_int(steps, "inversion, steps", len(STAGES))
     names = chosen_layers(model, layers)
     photo, x0 = photo_input(model, image)
     if model.preprocessing is None or x0.shape[3] != 3:

@@ -21,7 +21,7 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...optimizers import Adam
 from ...plotting import drawing
-from ...utils.errors import ArgumentError, whole
+from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress, silent
 from ..propagation import backward
 from ..target import Asked, run, score_of
@@ -90,7 +90,7 @@ def maximise(model: Sequential, target: Asked = None, *, steps: int = 64, octave
     if len(model.input_shape) != 3:
         raise ArgumentError(f"maximise: expected a network of images (H, W, C), received one of "
                             f"inputs {model.input_shape}. There is nothing to draw.")
-    steps, rng = whole(steps, "maximise, steps"), np.random.default_rng(seed)
+    steps, rng = check_int(steps, "maximise, steps"), np.random.default_rng(seed)
     size, brakes = model.input_shape[:2], Brakes(shift, zoom, decay, tv, blur)
     sizes, C = octave_sizes(size, octaves, ratio), model.input_shape[2]
 
