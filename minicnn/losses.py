@@ -49,7 +49,7 @@ class Loss:
                              f"outputs, received {t.shape}.")
         return to_device(t.astype(y.dtype), device_of(y))
 
-    def class_weights(self, t: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
         """The factor of each term of l from class_weight, in a shape that broadcasts against l."""
         raise ArgumentError(f"{type(self).__name__}: expected no class_weight, received one; "
                             f"this loss has no classes.")
@@ -72,7 +72,7 @@ class Loss:
         terms, dterms = self.terms(y, t)
         xp, w = array_module(y), array_module(y).ones((), y.dtype)
         if self.class_weight is not None:
-            w = self.class_weights(t).astype(y.dtype)
+            w = self.class_weights(t, self.class_weight).astype(y.dtype)
         if sample_weight is not None:
             if np.shape(sample_weight) != (len(y),):
                 raise ShapeError(f"{type(self).__name__}: expected a sample_weight of shape "
@@ -125,12 +125,12 @@ class BinaryCrossEntropy(Loss):
                                 f"CategoricalCrossEntropy.")
         return on_y
 
-    def class_weights(self, t: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
         """Interpolated between the two weights where t is not 0 or 1."""
-        if self.class_weight.shape != (2,):
+        if class_weight.shape != (2,):
             raise ArgumentError(f"BinaryCrossEntropy: expected 2 class weights, received "
-                                f"{self.class_weight.shape}.")
-        return self.class_weight[0] * (1 - t) + self.class_weight[1] * t
+                                f"{class_weight.shape}.")
+        return class_weight[0] * (1 - t) + class_weight[1] * t
 
     def smooth_labels(self, t: np.ndarray) -> np.ndarray:
         """(1 − ε) t + ε / 2: each output is a choice between two classes, 0 and 1."""
@@ -186,12 +186,12 @@ class CategoricalCrossEntropy(Loss):
                                 "negative and sum to 1, received others. Are they one-hot?")
         return on_y
 
-    def class_weights(self, t: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
         """The weight of each row's class (N,)."""
-        if self.class_weight.shape != (t.shape[1],):
+        if class_weight.shape != (t.shape[1],):
             raise ArgumentError(f"CategoricalCrossEntropy: expected {t.shape[1]} class weights, "
-                                f"received {self.class_weight.shape}.")
-        return t @ to_device(self.class_weight, device_of(t))
+                                f"received {class_weight.shape}.")
+        return t @ to_device(class_weight, device_of(t))
 
     def smooth_labels(self, t: np.ndarray) -> np.ndarray:
         """Rows (1 − ε) t + ε / K. Source: Szegedy et al. 2016, section 7."""

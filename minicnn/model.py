@@ -255,14 +255,14 @@ class Sequential:
 
 def _names(layers: list[Layer]) -> list[str]:
     """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …"""
-    names = []
+    names: list[str] = []
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise ArgumentError(f"Sequential: expected layers, received {layer!r} as number {i}.")
         if any(layer is other for other in layers[:i]):
             raise ArgumentError(f"Sequential: expected each layer once, received {layer!r} twice. "
                                 f"It keeps what its backward needs: make a second one.")
-        names.append(None if layer.auto_named else layer.name)
+        names.append("" if layer.auto_named else layer.name)
         if names[-1] and names.count(names[-1]) > 1:
             raise ArgumentError(f"Sequential: expected a different name for each layer, received "
                                 f"{names[-1]!r} twice. Rename one.")

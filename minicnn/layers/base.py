@@ -28,6 +28,8 @@ class Layer:
     arguments: tuple[str, ...] = ()  # the constructor's, kept under the same names
     random = False  # True if forward(training=True) draws random numbers
     fusable = False  # True for ReLU: the operation before it can take max(z, 0), too
+    activation: Layer | None = None  # of Conv2D and Dense: a layer of its own after this one
+    generator: np.random.Generator | None = None  # of layers that draw random numbers
     kernel_initializer = "glorot_uniform"
 
     def __init__(self, name: str | None = None) -> None:
@@ -72,7 +74,8 @@ class Layer:
     def window(self, shape: tuple[int, ...]) -> Window | None:
         """The windows that the outputs look at, on an x of `shape` ((N,) H, Wd, C); None if each
         output looks at all of x. Here: each at one pixel."""
-        return Window.on_image(shape[-3:-1], (1, 1), (1, 1))
+        size = (shape[-3], shape[-2]) if len(shape) >= 3 else (1, 1)
+        return Window.on_image(size, (1, 1), (1, 1))
 
     def build(self, input_shape: tuple[int, ...], rng: np.random.Generator | None) -> None:
         """Draws the parameters that are not there yet: kernels as kernel_initializer says, vectors
@@ -106,8 +109,6 @@ class ActivatedLayer(Layer):
 
     activation: a layer or None. A ReLU is computed together with z, any other activation after it.
     """
-
-    activation: Layer | None
 
     def __init__(self, activation_name: str | None, kernel_initializer: str, name: str | None
                  ) -> None:

@@ -113,8 +113,8 @@ def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.nd
     if isinstance(data, Dataset):
         preprocessing = network.preprocessing
         crop_fraction = preprocessing.crop_fraction if preprocessing else 1.0
-        size = network.input_shape[:2]
-        for images, labels, _ in batches(data, order, batch_size, size, crop_fraction):
+        H, Wd, _ = network.input_shape
+        for images, labels, _ in batches(data, order, batch_size, (H, Wd), crop_fraction):
             yield images, labels
         return
     for start in range(0, len(order), batch_size):

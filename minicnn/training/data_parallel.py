@@ -70,9 +70,11 @@ class DataParallel:
 
         dx = self.map_shards(backward_shards, len(dy))
         for k, layer in enumerate(self.layers):
-            gradients = [replica.layers[k].grads for replica in self.replicas]
-            for key in gradients[0]:
-                layer.grads[key] = sum(grads[key] for grads in gradients)
+            first, *others = [replica.layers[k].grads for replica in self.replicas]
+            for key, gradient in first.items():
+                for grads in others:
+                    gradient = gradient + grads[key]
+                layer.grads[key] = gradient
         return np.concatenate(dx) if input_gradient else None
 
     def replicate(self, x: np.ndarray) -> list[Sequential]:
@@ -103,8 +105,7 @@ def replica_of(layer: Layer) -> Layer:
     layer.cache = None  # of an earlier batch
     replica = copy.copy(layer)
     replica.grads = {}
-    activation = getattr(layer, "activation", None)
-    if activation is not None:
-        activation.cache = None
-        replica.activation = copy.copy(activation)
+    if layer.activation is not None:
+        layer.activation.cache = None
+        replica.activation = copy.copy(layer.activation)
     return replica

@@ -89,7 +89,7 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
     Raises ArgumentError for pairs that cannot be trained, and says why.
     """
     last = layers[-1]
-    inner = getattr(last, "activation", None)  # Dense(1, activation="sigmoid")
+    inner = last.activation  # Dense(1, activation="sigmoid")
     activation = type(inner or last)
     if loss.from_logits and activation in (Sigmoid, Softmax):
         raise ArgumentError(f"{last.name}: expected logits for {loss!r}, received the output of "

@@ -44,8 +44,9 @@ def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bo
 def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window, relu: bool = False
              ) -> np.ndarray:
     """conv2d by the selected algorithm; b None adds nothing."""
+    C, F = W.shape[2:]
     algorithm = {"im2col": conv2d_im2col, "implicit_gemm": conv2d_implicit_gemm,
-                 "winograd": conv2d_winograd}[select_algorithm(len(x), *W.shape[2:], window)]
+                 "winograd": conv2d_winograd}[select_algorithm(len(x), C, F, window)]
     return algorithm(x, W, b, window, relu)
 
 
@@ -108,8 +109,9 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
     written. Rounding and max(·, 0) keep the order of numbers, so b and ReLU come after the maximum,
     on a quarter of the numbers. Source: Alwani et al., "Fused-layer CNN accelerators", 2016.
     """
+    C, F = W.shape[2:]
     pools_2x2 = pool_window[:3] == ((2, 2), (2, 2), ((0, 0), (0, 0)))
-    if pools_2x2 and select_algorithm(len(x), *W.shape[2:], window) == "winograd":
+    if pools_2x2 and select_algorithm(len(x), C, F, window) == "winograd":
         return conv2d_winograd(x, W, b, window, relu, pool=True)
     y, _ = max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
     return y
