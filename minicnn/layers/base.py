@@ -48,7 +48,7 @@ class Layer:
         raise checks.missing_method(self, "forward(x, training, keep)")
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """dy = dL/dy -> dx = dL/dx; assigns self.grads unless the layer is frozen."""
+        """dy = dL/dy -> dx = dL/dx (None if not needs_dx); assigns self.grads unless frozen."""
         raise checks.missing_method(self, "backward(dy)")
 
     def read_cache(self) -> Any:

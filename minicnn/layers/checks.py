@@ -1,7 +1,7 @@
 """Everything that layers refuse, so that their own files hold mathematics only.
 
-Each check returns quietly (or returns its argument in the form the layer keeps) or raises a
-sentence: which layer, what was expected, what was received, what to do.
+Each check returns quietly (or returns its argument in the form the layer keeps) or raises an
+error that says which layer, what was expected, what was received, what to do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Convolution as a matrix product (im2col), with both gradients."""
+"""The convolutional layer; its formulas are computed in ops/reference/conv.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling: one number for each window of each channel, or for each whole channel."""
+"""Pooling: one number per window and channel, or one per channel."""
 
 from __future__ import annotations
 

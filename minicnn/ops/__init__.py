@@ -1,4 +1,4 @@
-"""The seam between the mathematics and the machinery.
+"""Who computes: the seam between the mathematics and the machinery.
 
 Layers, losses and optimizers ask here for the operations they are made of:
 

@@ -4,8 +4,8 @@ Threads that share the work of one layer wait for each other after every layer, 
 little to share (a pooling, a mask) one thread does alone. Here each thread takes samples of its own
 through all layers, forward and back, with a replica of the layers: the same weights, but caches and
 gradients of its own. The threads meet twice: at the loss, and where their gradients are added,
-always in the same order, so that every run gives the same bits. It pays when the weights, of which
-each replica has its own gradients, are few beside the numbers that flow.
+always in the same order, so that every run with as many threads gives the same bits. It pays when
+the weights, of which each replica has its own gradients, are few beside the numbers that flow.
 
 Source: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
 """
