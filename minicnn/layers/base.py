@@ -41,8 +41,6 @@ class Layer:
         self.needs_dx = True
         self.cache: Any = None
 
-    # Computing
-
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y. training: as in a training step. keep: keep in self.cache what backward needs."""
         raise checks.missing_method(self, "forward(x, training, keep)")
@@ -52,7 +50,7 @@ class Layer:
         raise checks.missing_method(self, "backward(dy)")
 
     def read_cache(self) -> Any:
-        """self.cache; raises ArgumentError if forward has not been called with keep=True."""
+        """self.cache; ArgumentError if forward has not been called with keep=True."""
         if self.cache is None:
             raise checks.empty_cache(self)
         return self.cache
@@ -60,8 +58,6 @@ class Layer:
     def param(self, key: str, x: np.ndarray) -> np.ndarray:
         """params[key] in the dtype of x."""
         return self.params[key].astype(x.dtype, copy=False)
-
-    # Shapes and parameters
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of y without N, for x of input_shape without N; ShapeError if x does not fit."""
@@ -110,8 +106,8 @@ class ActivatedLayer(Layer):
     activation: a layer or None. A ReLU is computed together with z, any other activation after it.
     """
 
-    def __init__(self, activation_name: str | None, kernel_initializer: str, name: str | None
-                 ) -> None:
+    def __init__(self, activation_name: str | None, kernel_initializer: str,
+                 name: str | None) -> None:
         super().__init__(name)
         checks.check_initializer(self.name, kernel_initializer)
         self.activation_name = activation_name

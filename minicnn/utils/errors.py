@@ -1,7 +1,7 @@
 """One family of errors, and the checks of arguments that raise them most.
 
-Each message says where, what was expected, what came and what to do. Catch MiniCNNError to catch
-them all; the command line prints the sentence and exits with 2.
+Each message says where, what was expected, what was received and what to do. The command line
+prints it and exits with 2.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 1_000  # characters of a sentence about a file
+LONGEST = 1_000  # characters of a FileError
 
 
 class MiniCNNError(Exception):
-    """Whatever minicnn refuses."""
+    """Base class of all minicnn errors."""
 
 
 class ArgumentError(MiniCNNError, ValueError):
@@ -28,7 +28,7 @@ class ShapeError(ArgumentError):
 class FileError(MiniCNNError):
     """A file or folder that cannot be used: weights, models, photos, downloads.
 
-    Its sentence is one line that any screen can show, whatever names came from a stranger's file.
+    Its message is one line that any screen can show, whatever names a stranger's file holds.
     """
 
     def __str__(self) -> str:
@@ -38,8 +38,7 @@ class FileError(MiniCNNError):
 
 
 class NotFiniteError(MiniCNNError, ArithmeticError):
-    """A training whose numbers have become NaN or infinite. model: where known, with the last
-    finite weights."""
+    """Numbers that became NaN or infinite. model: if known, with the last finite weights."""
 
     model: Any = None
 
@@ -56,7 +55,7 @@ def is_int(value: Any, least: int) -> bool:
 
 def check_int(value: int, what: str, least: int = 1) -> int:
     """value as an int of at least `least`; anything else is refused."""
-    if not is_int(value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ArgumentError(f"{what}: expected an int of at least {least}, received {value!r}.")
     return int(value)
 
