@@ -12,7 +12,6 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from ..data import near_duplicates, photo_paths, photos, read_image, read_photos, sample
@@ -55,8 +54,10 @@ class Method:
 
     def load(self) -> Callable[..., Result]:
         """The function itself."""
-        module, name = self.function.split(".")
-        return getattr(import_module(f"minicnn.visualize.{module}"), name)
+        from .. import experiments, visualize  # here: `minicnn --help` stays fast
+
+        name = self.function.rpartition(".")[2]
+        return getattr(experiments if name in experiments.__all__ else visualize, name)
 
     def keywords(self) -> dict[str, str]:
         """{flag: keyword of the function}."""
