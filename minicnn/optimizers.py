@@ -32,17 +32,21 @@ class Optimizer:
         Raises ArgumentError, before anything has moved, if a gradient is missing or the state
         has another shape. After replace_head make a new optimizer: the state goes by name.
         """
+        for p, g, state in self.checked_steps(model):
+            g = g.astype(p.dtype, copy=False)
+            if self.weight_decay:
+                g = g + self.weight_decay * p
+            self.update(p, g, state)
+
+    def checked_steps(self, model: Any) -> list[tuple[np.ndarray, np.ndarray, dict]]:
+        """[(parameter, its gradient, its state), …] of the trainable layers; raises as step."""
         steps = []
         for layer in model.layers:
             for key, p in layer.params.items() if layer.trainable else ():
                 state = self.state.setdefault(f"{layer.name}/{key}", {})
                 self.check_step(layer, key, state)
                 steps.append((p, layer.grads[key], state))
-        for p, g, state in steps:
-            g = g.astype(p.dtype, copy=False)
-            if self.weight_decay:
-                g = g + self.weight_decay * p
-            self.update(p, g, state)
+        return steps
 
     def check_step(self, layer: Any, key: str, state: dict) -> None:
         """Raises ArgumentError unless gradient and state belong to this parameter, on its device.
@@ -89,6 +93,14 @@ class ParamGroups:
 
     def __init__(self, groups: dict[str, Optimizer]) -> None:
         self.groups = dict(groups)
+        for key, optimizer in self.groups.items():
+            if not isinstance(optimizer, Optimizer):
+                raise ArgumentError(f"ParamGroups: expected an optimizer for {key!r}, received "
+                                    f"{optimizer!r}. Make one, as in Adam(1e-3).")
+        if len(set(map(id, self.groups.values()))) < len(self.groups):
+            raise ArgumentError("ParamGroups: expected a different optimizer for each key, "
+                                "received the same one twice. Each keeps the state of its own "
+                                "layers: make a second one.")
 
     @property
     def param_groups(self) -> list[Optimizer]:
@@ -135,8 +147,12 @@ class ParamGroups:
         return parts
 
     def step(self, model: Any) -> None:
-        """Every optimizer changes the trainable layers of its group, as Optimizer.step says."""
-        for key, part in self.split(model).items():
+        """Every optimizer changes the trainable layers of its group, as Optimizer.step says; if one
+        of them raises, none has moved anything."""
+        parts = self.split(model)
+        for key, part in parts.items():
+            self.groups[key].checked_steps(part)
+        for key, part in parts.items():
             self.groups[key].step(part)
 
     def to(self, device: str) -> ParamGroups:

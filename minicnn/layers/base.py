@@ -21,7 +21,7 @@ class Layer:
     grads:     {"W": dW, "b": db}, assigned (not accumulated) by backward
     trainable: False freezes the layer: backward computes no dW, Dropout lets everything through
     needs_dx:  False at the lowest trainable layer of a training step: nobody reads its dx, and
-               backward may return None
+               backward may return None (a layer serves one thread at a time)
     cache:     what forward keeps for backward
     """
 

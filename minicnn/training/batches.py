@@ -72,7 +72,11 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
         raise ShapeError("fit: expected at least one photo, received none.")
     if loss is not None:
         outputs_like = np.broadcast_to(np.float32(0), (N, *model.shapes()[-1]))
-        loss.targets(outputs_like, data.labels)
+        t = loss.targets(outputs_like, data.labels)
+        if loss.label_smoothing:
+            loss.smooth_labels(t)
+        if loss.class_weight is not None:
+            loss.class_weights(t, loss.class_weight)
     return data
 
 

@@ -37,9 +37,9 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(head.layers, loss)
     network = DataParallel(model.view(layers, head.input_shape))
-    if isinstance(optimizer, dict):
-        raise ArgumentError("fit: expected an optimizer, received a dict of them. Write "
-                            "optimizers.ParamGroups({…}).")
+    if not isinstance(optimizer, (Optimizer, ParamGroups)):
+        raise ArgumentError(f"fit: expected an optimizer, received {optimizer!r}. Write "
+                            f"optimizers.Adam(1e-3), or for several optimizers.ParamGroups({{…}}).")
     if isinstance(optimizer, ParamGroups):
         optimizer.split(network)  # raises if the groups do not fit the layers
     callbacks = with_defaults(callbacks, base)

@@ -17,7 +17,8 @@ FORMAT = 2  # 1 is that of the versions in which fit took checkpoints=…
 
 
 def write_state(path: Path, state: dict) -> None:
-    """Dicts and lists of arrays, numbers and text into one HDF5 file. Raises FileError."""
+    """Dicts (with names as keys) and lists of arrays, numbers and text into one HDF5 file. Raises
+    FileError."""
     arrays: list[np.ndarray] = []
 
     def without_arrays(value: Any) -> Any:
@@ -25,8 +26,13 @@ def write_state(path: Path, state: dict) -> None:
             return {"dict": {key: without_arrays(part) for key, part in value.items()}}
         if isinstance(value, (list, tuple)):
             return [without_arrays(part) for part in value]
+        if isinstance(value, np.generic):
+            return value.item()
         if np.ndim(value):
-            arrays.append(to_cpu(value))
+            array = to_cpu(value)
+            if array.dtype not in (np.float32, np.float64):
+                return {"numbers": array.tolist(), "dtype": array.dtype.str}
+            arrays.append(array)
             return {"array": len(arrays) - 1}
         return value
 
@@ -48,6 +54,8 @@ def read_state(path: Path) -> dict:
             return value
         if "dict" in value:
             return {key: with_arrays(part) for key, part in value["dict"].items()}
+        if "numbers" in value:
+            return np.array(value["numbers"], value["dtype"])
         data = dataset(file["arrays"], str(value["array"]), path)
         judge([data], path)
         return values(data)  # finite or not: a moment may overflow while the training goes on

@@ -121,7 +121,10 @@ class Checkpoint(Callback):
 
     def settings_of(self, state: TrainingState, trained: Sequence[Layer]) -> dict:
         """What a training must have in common with the one that goes on."""
-        return {**self.known, "epochs": state.epochs, "batch_size": state.batch_size,
+        optimizers = getattr(state.optimizer, "groups", {"": state.optimizer})
+        return {**self.known, "epochs": state.epochs, "initial_epoch": state.initial_epoch,
+                "batch_size": state.batch_size,
+                "optimizers": {key: type(one).__name__ for key, one in optimizers.items()},
                 "photos": state.images_per_epoch, "views": state.train_data.views,
                 "layers": {f"{layer.name}/{key}": list(p.shape) for layer in trained
                            for key, p in layer.params.items()},

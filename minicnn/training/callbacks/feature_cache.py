@@ -23,12 +23,14 @@ class FeatureCache(Callback):
     """
 
     def __init__(self, memory_budget: int = 1 << 30, enabled: bool = True) -> None:
-        self.bytes_left, self.enabled = memory_budget, enabled
+        self.memory_budget, self.enabled = memory_budget, enabled
+        self.bytes_left = memory_budget
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Puts the features in the place of the images."""
         if not (self.enabled and state.base.layers):
             return
+        self.bytes_left = self.memory_budget  # features of an earlier fit are free
         state.train_data = self.extract(state.base, state.train_data, state.batch_size,
                                         state.callbacks, "features")
         if state.validation_data is not None:
