@@ -53,6 +53,7 @@ setup(
         "browser": ["selenium>=4.20"],  # drives Chromium over the pages: tests/browser
         "test": [
             "pytest>=8",          # runs the tests
+            "pytest-xdist>=3.8",  # on all cores: pytest -n auto
             "hypothesis>=6",      # draws shapes
             "coverage>=7.10",     # which lines the tests reach, those of child processes too
             "torch==2.13.0",      # oracle for every forward and gradient

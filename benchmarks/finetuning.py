@@ -18,17 +18,18 @@ from tqdm import tqdm
 
 import minicnn as mc
 from minicnn.cli.train_options import add_options
-from minicnn.data import Augment, Augmented, sample
+from minicnn.data import sample
+from minicnn.evaluation import Evaluation, class_probabilities
 from minicnn.models import loss_for
 from minicnn.training import (
     SCHEDULES,
-    Evaluation,
-    Recipe,
+    ArrayDataset,
+    LearningRateSchedule,
+    TransferConfig,
     base_with_head,
-    class_probabilities,
-    step_size,
+    extract_features,
+    initial_learning_rate,
 )
-from minicnn.training.sources import features
 
 RECIPES = ("--size 64", "--size 96", "--size 128",
            "--size 64 --augment shift,zoom,rotate=5 --views 4",
@@ -39,12 +40,12 @@ RECIPES = ("--size 64", "--size 96", "--size 128",
 
 
 def recipe_of(options):
-    """The Recipe of a command line's options."""
+    """The TransferConfig of a command line's options."""
     parser = argparse.ArgumentParser()
     add_options(parser, lambda flag, kind, default, *_: parser.add_argument(
         flag, type=kind, default=default))
     given = vars(parser.parse_args(options.split()))
-    return Recipe(**{key: given[key] for key in vars(Recipe())})
+    return TransferConfig(**{key: given[key] for key in vars(TransferConfig())})
 
 
 def split(recipe, classes):
@@ -55,27 +56,25 @@ def split(recipe, classes):
     return model.split()
 
 
-def learnt(recipe, classes, x, t, seed):
-    """The rest, trained on x, features of what is never changed, as training.transfer does."""
+def learnt(recipe, classes, data, seed):
+    """The rest, trained on data, features of what is never changed, as training.transfer does."""
     _, rest = split(recipe, classes)
     head = rest.layers[-1 if rest.layers[-1].params else -2]
     for layer in rest.layers:
         layer.trainable = layer is head
-    views = recipe.views if recipe.augment else 1
     frozen, top = rest.split()
-    deep, _ = features(frozen, (x, t), batch_size=recipe.batch_size)
-    lr = step_size(deep[:len(t) // views])
-    adam = mc.optimizers.Adam
-    common = {"schedule": SCHEDULES[recipe.schedule], "batch_size": recipe.batch_size,
-              "label_smoothing": recipe.label_smoothing, "seed": seed, "views": views}
-    mc.fit(top, (deep, t), loss_for(len(classes)), adam(lr, weight_decay=recipe.weight_decay),
-           epochs=recipe.epochs, **common)
+    deep = extract_features(frozen, data, batch_size=recipe.batch_size)
+    lr = initial_learning_rate(deep.x[:len(deep) // deep.views])
+    adam, loss = mc.optimizers.Adam, loss_for(len(classes), recipe.label_smoothing)
+    common = {"batch_size": recipe.batch_size, "seed": seed,
+              "callbacks": [LearningRateSchedule(SCHEDULES[recipe.schedule])]}
+    mc.fit(top, deep, loss, adam(lr, weight_decay=recipe.weight_decay), epochs=recipe.epochs,
+           **common)
     if recipe.finetune:
         rest.unfreeze()
-        mc.fit(rest, (x, t), loss_for(len(classes)),
-               {"block": adam(recipe.finetune_lr),
-                "": adam(lr, weight_decay=recipe.weight_decay)},
-               epochs=recipe.finetune_epochs, **common)
+        groups = mc.optimizers.ParamGroups({"block": adam(recipe.finetune_lr),
+                                            "": adam(lr, weight_decay=recipe.weight_decay)})
+        mc.fit(rest, data, loss, groups, epochs=recipe.finetune_epochs, **common)
     return rest
 
 
@@ -84,25 +83,24 @@ def row(options, folds, seeds):
     began, recipe = time.process_time(), recipe_of(options)
     train, test = sample("train", None, 100), sample("test")
     t = train.labels
-    seen, (frozen, _) = train, split(recipe, train.classes)
-    if recipe.augment:
-        seen = Augmented(train, Augment.parse(recipe.augment), recipe.views, recipe.seed)
-    x, labels = features(frozen, seen, memory_budget=10**9)
-    plain = features(frozen, train)[0] if recipe.augment else x
+    frozen, _ = split(recipe, train.classes)
+    seen = extract_features(frozen, recipe.augmented(train), memory_budget=10**9)
+    plain = extract_features(frozen, train).x if recipe.augment else seen.x
 
-    def judged(data, learn, x_new, t_new, seed):
-        inside = np.flatnonzero(np.resize(learn, len(data)))  # the same photos in every view
-        rest = learnt(recipe, train.classes, data[inside], labels[inside], seed)
+    def judged(learn, x_new, t_new, seed):
+        inside = np.flatnonzero(np.resize(learn, len(seen)))  # the same photos in every view
+        data = ArrayDataset(seen.x[inside], seen.targets[inside], seen.views)
+        rest = learnt(recipe, train.classes, data, seed)
         return Evaluation(class_probabilities(rest.predict(x_new)), t_new, train.classes)
 
     validation = "–"
     if folds:
         fold = train.folds(folds, recipe.seed)
-        right = sum(judged(x, fold != k, plain[fold == k], t[fold == k], recipe.seed).right
+        right = sum(judged(fold != k, plain[fold == k], t[fold == k], recipe.seed).right
                     for k in range(folds))
         validation = f"{right / len(t):.3f}"
-    x_test, t_test = features(frozen, test)
-    found = [judged(x, np.ones(len(t), bool), x_test, t_test, seed) for seed in range(seeds)]
+    x_test, t_test = extract_features(frozen, test).x, test.labels
+    found = [judged(np.ones(len(t), bool), x_test, t_test, seed) for seed in range(seeds)]
     low, high = found[0].interval
     values = np.array([one.accuracy for one in found])
     spread = f" ± {values.std(ddof=1):.3f}" if seeds > 1 else ""

@@ -31,8 +31,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minicnn.errors import ArgumentError
 from minicnn.ops import module_of
+from minicnn.utils.errors import ArgumentError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))

@@ -17,7 +17,7 @@ cuBLAS' workspace (NVIDIA's advice: 4 MiB, on Hopper 32 MiB), scratch of CuPy's 
 import argparse
 import bisect
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -29,7 +29,8 @@ from minicnn.layers import base
 from minicnn.ops import to_device
 from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.simulator import SimArray, plain, wrapped
-from minicnn.training import loop, sources
+from minicnn.training import batches
+from minicnn.training.callbacks import terminate_on_nan
 
 GB = 1e9
 
@@ -118,10 +119,12 @@ def counted() -> Iterator[Memory]:
             np.broadcast_shapes(*shapes)
         return new(shape, function(*ones).dtype)
 
-    def ahead(batches: Iterable[tuple], device: str) -> Iterator[tuple]:  # sources.copy_ahead's
+    raw_batches = batches._raw_batches
+
+    def ahead(network: mc.Sequential, *args: Any) -> Iterator[tuple]:  # as prefetch_to_gpu does
         before = None
-        for x, *rest in batches:
-            before, coming = (to_device(x, device), *rest), before
+        for x, *rest in raw_batches(network, *args):
+            before, coming = (to_device(x, network.device), *rest), before
             if coming:
                 yield coming
         if before:
@@ -131,9 +134,9 @@ def counted() -> Iterator[Memory]:
         for owner, name, value in (
                 (simulator, "compiler", lambda: ""),
                 (launch, "compiled", lambda *_: lambda grid, block, arguments: None),
-                (sources, "copy_ahead", ahead),
-                (loop, "all_finite", lambda *_: True),  # nothing was computed:
-                (sources, "finite", lambda _: True),    # nothing to be checked
+                (batches, "_raw_batches", ahead),
+                (terminate_on_nan, "all_finite", lambda *_: True),  # nothing was computed:
+                (batches, "is_finite", lambda _: True),             # nothing to be checked
                 (base, "initialize", lambda kind, shape, rng: np.zeros(shape, np.float32)),
                 (simulator.xp, "empty", new), (simulator.xp, "zeros", new),
                 (simulator.xp, "zeros_like", like), (simulator.xp, "array", like),

@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.errors import KernelError
 from minicnn.ops.cuda.launch import KERNELS, THREADS, options
+from minicnn.utils.errors import KernelError
 
 
 class Limits(NamedTuple):

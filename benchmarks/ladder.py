@@ -30,10 +30,10 @@ import numpy as np
 
 from benchmarks.gpu import event_seconds
 from benchmarks.kernels import LIMITS, Compiled, compile_source, occupancy, supported_archs
-from minicnn.errors import ArgumentError, KernelError
 from minicnn.ops import Window, module_of
 from minicnn.ops.cuda.ladder import STEPS, Step, conv2d
 from minicnn.ops.cuda.launch import options
+from minicnn.utils.errors import ArgumentError, KernelError
 
 # Multiply-adds of one instruction for each thread: HMMA.1688, 16 × 8 × 8 of them by 32 threads.
 MULTIPLY_ADDS = {"FFMA": 1, "FFMA2": 2, "HMMA": 16 * 8 * 8 // 32}

@@ -44,13 +44,18 @@ first_loss = mc.losses.CategoricalCrossEntropy().forward(p, train.labels[:100])
 print(f"\nLoss before learning: {first_loss:.4f}; "
       f"guessing among ten costs log 10 = {np.log(10):.4f}")
 
-# 4. Learning ---------------------------------------------------------------------------------
+# 4. Learning, watched by a callback of our own -----------------------------------------------
+
+
+class PrintEpochs(mc.Callback):
+    def on_epoch_end(self, state):
+        if state.epoch in (1, 2, 5, 10, 20):
+            figures = [f"{key} {value:.3f}" for key, value in state.logs.items()]
+            print(f"epoch {state.epoch:2d}: " + ", ".join(figures))
+
 
 history = mc.fit(model, train, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.002),
-                 epochs=20, batch_size=32, validation_data=test, seed=0)
-for epoch in (1, 2, 5, 10, 20):
-    print(f"epoch {epoch:2d}: " + ", ".join(f"{key} {values[epoch - 1]:.3f}"
-                                            for key, values in history.items()))
+                 epochs=20, batch_size=32, validation_data=test, callbacks=[PrintEpochs()], seed=0)
 
 # 5. How good is it? --------------------------------------------------------------------------
 

@@ -88,7 +88,8 @@ What to notice
   - Forty epochs take less time than computing the features once.
 
 Exercises (solutions in examples/solutions/lessons.md)
-  1. Cut after block3_pool or block5_pool instead. Which is best at 64 pixels? (Mind the step size.)
+  1. Cut after block3_pool or block5_pool instead. Which is best at 64 pixels? (Mind the learning
+     rate.)
   2. Start the head with glorot_uniform instead of zeros. Why is the first loss so large?
   3. model.unfreeze(since="block4_conv3") and train with mc.fit. How small must the step be?
 """)

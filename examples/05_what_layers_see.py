@@ -21,7 +21,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import minicnn as mc
-from minicnn import drawing, visualize
+from minicnn import visualize
+from minicnn.plotting import drawing
 
 model = mc.VGG16(include_top=False, weights="imagenet", input_shape=(128, 128, 3))
 photos = [mc.data.read_image(path) for path in mc.data.photos().values()]

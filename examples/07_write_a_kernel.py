@@ -23,10 +23,10 @@ from matplotlib.figure import Figure
 
 import minicnn as mc
 from minicnn import ops
-from minicnn.errors import KernelError
 from minicnn.ops.cuda import ladder, simulator
 from minicnn.ops.cuda.accesses import record
 from minicnn.ops.cuda.launch import by_rows, flat, launch, read_kernels
+from minicnn.utils.errors import KernelError
 
 # The kernels on the processor, watched. On an NVIDIA GPU ("cuda") the lesson runs, too, but nobody
 # watches: neither a read outside an array nor a missing barrier is reported there.

@@ -2,14 +2,14 @@
 
 Reading order, and what runs with MINICNN_BACKEND=reference: layers/dense.py and activations.py (one
 layer, forward and backward), losses.py, optimizers.py, layers/conv2d.py and ops/reference/conv.py
-(convolution as a matrix product), layers/pooling.py, gradcheck.py (is it right?), model.py (layers
-in a row), training/loop.py (training), models/vgg16.py (the true network), training/transfer.py (a
-new head on it). Then the machinery behind ops/__init__.py: ops/fast/ (the same on a processor,
-fast), ops/cuda/ and kernels/*.cu (the same on a GPU, and in the simulator without one).
+(convolution as a matrix product), layers/pooling.py, gradcheck/check.py (is it right?), model.py
+(layers in a row), training/loop.py and training/callbacks/ (training), models/vgg16.py (the true
+network), training/transfer.py (a new head on it). Then the machinery behind ops/__init__.py:
+ops/fast/ (the same on a processor, fast), ops/cuda/ and kernels/*.cu (the same on a GPU, and in the
+simulator without one).
 """
 
 from . import data, losses, ops, optimizers
-from .errors import MiniCNNError
 from .gradcheck import gradcheck
 from .layers import (
     AveragePool2D,
@@ -29,14 +29,15 @@ from .models import VGG16, SmallCNN, load
 from .ops import to_cpu, to_device
 from .preprocessing import Preprocessing
 from .training import Callback, fit
+from .utils.errors import MiniCNNError
 
 
 def __getattr__(name: str) -> object:
-    """mc.visualize, imported when it is first used: `import minicnn` stays fast."""
-    if name == "visualize":
+    """mc.visualize and mc.experiments, imported when first used: `import minicnn` stays fast."""
+    if name in ("visualize", "experiments"):
         from importlib import import_module
 
-        return import_module(".visualize", __name__)
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'minicnn' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""Forward if nothing is kept for backward: some images at a time, fewer arrays on the way."""
+"""Forward without caches for backward: in batches that fit, convolution and pooling as one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from .layers import Conv2D, Dropout, Layer, MaxPool2D, ReLU
 from .layers.checks import check_input
+from .layers.samplewise import is_samplewise
 from .ops import array_module, device_of, ops_for
-from .parallel import by_itself
 
 MAX_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB, 4 GB in float32
 
@@ -20,7 +20,7 @@ def infer(model: Any, x: np.ndarray, training: bool = False) -> np.ndarray:
     single image's do; all at once if a layer might mix the images."""
     per_image = max(map(math.prod, model.shapes()))
     batch_size = max(1, MAX_ELEMENTS[device_of(x)] // per_image)
-    samplewise = all(by_itself(layer) or type(layer) is Dropout for layer in model.layers)
+    samplewise = all(is_samplewise(layer) or type(layer) is Dropout for layer in model.layers)
     if len(x) > batch_size and samplewise:
         return array_module(x).concatenate([infer(model, x[i:i + batch_size], training)
                                             for i in range(0, len(x), batch_size)])
@@ -55,7 +55,7 @@ def fuse_conv_pool(layers: list[Layer]) -> list[Layer | ConvPool]:
     for layer in layers:
         before = fused[-1] if fused else None
         if (type(layer) is MaxPool2D and type(before) is Conv2D
-                and by_itself(layer) and by_itself(before)
+                and is_samplewise(layer) and is_samplewise(before)
                 and (before.activation is None or type(before.activation) is ReLU)):
             fused[-1] = ConvPool(before, layer)
         else:

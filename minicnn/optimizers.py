@@ -6,12 +6,13 @@ State lives in `state["layer/param"]`, in the parameter's dtype; parameters are 
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
 from .ops import array_module, device_of, ops_for, to_device
+from .utils.errors import ArgumentError
 
 
 class Optimizer:
@@ -28,30 +29,46 @@ class Optimizer:
     def step(self, model: Any) -> None:
         """model: anything with .layers whose backward has run. Frozen layers stay bit-identical.
 
-        Raises ArgumentError, before anything has moved, where a gradient is missing or the state
+        Raises ArgumentError, before anything has moved, if a gradient is missing or the state
         has another shape. After replace_head make a new optimizer: the state goes by name.
         """
-        moves = []
+        for p, g, state in self.checked_steps(model):
+            g = g.astype(p.dtype, copy=False)
+            if self.weight_decay:
+                g = g + self.weight_decay * p
+            self.update(p, g, state)
+
+    def checked_steps(self, model: Any) -> list[tuple[np.ndarray, np.ndarray, dict]]:
+        """[(parameter, its gradient, its state), …] of the trainable layers; raises as step."""
+        steps = []
         for layer in model.layers:
             for key, p in layer.params.items() if layer.trainable else ():
-                name, g = f"{layer.name}/{key}", layer.grads.get(key)
-                state = self.state.setdefault(name, {})
-                if g is None:
-                    raise ArgumentError(f"{layer.name}: expected a gradient of {key}, found none. "
-                                        f"Call model.backward(dy) before optimizer.step(model).")
-                if any(np.ndim(value) and value.shape != p.shape for value in state.values()):
-                    raise ArgumentError(f"{type(self).__name__}: expected {name} of the shape it "
-                                        f"had before, received {p.shape}. Make a new optimizer "
-                                        f"when a layer is replaced.")
-                found = {device_of(value) for value in (g, *state.values()) if np.ndim(value)}
-                if found != {device_of(p)}:
-                    raise ArgumentError(f"{type(self).__name__}: expected gradient and state of "
-                                        f"{name} on {device_of(p)}, as {key}, found them on "
-                                        f"{', '.join(sorted(found))}. Use optimizer.to(…).")
-                moves.append((p, g, state))
-        for p, g, state in moves:
-            g = g.astype(p.dtype, copy=False)
-            self.update(p, g + self.weight_decay * p if self.weight_decay else g, state)
+                state = self.state.setdefault(f"{layer.name}/{key}", {})
+                self.check_step(layer, key, state)
+                steps.append((p, layer.grads[key], state))
+        return steps
+
+    def check_step(self, layer: Any, key: str, state: dict) -> None:
+        """Raises ArgumentError unless gradient and state belong to this parameter, on its device.
+        """
+        name, p, g = f"{layer.name}/{key}", layer.params[key], layer.grads.get(key)
+        if g is None:
+            raise ArgumentError(f"{layer.name}: expected a gradient of {key}, found none. "
+                                f"Call model.backward(dy) before optimizer.step(model).")
+        if any(np.ndim(value) and value.shape != p.shape for value in state.values()):
+            raise ArgumentError(f"{type(self).__name__}: expected {name} of the shape it "
+                                f"had before, received {p.shape}. Make a new optimizer "
+                                f"when a layer is replaced.")
+        devices = {device_of(value) for value in (g, *state.values()) if np.ndim(value)}
+        if devices != {device_of(p)}:
+            raise ArgumentError(f"{type(self).__name__}: expected gradient and state of "
+                                f"{name} on {device_of(p)}, as {key}, found them on "
+                                f"{', '.join(sorted(devices))}. Use optimizer.to(…).")
+
+    @property
+    def param_groups(self) -> list[Optimizer]:
+        """The optimizers that step() uses, each with its lr and its state: here this one alone."""
+        return [self]
 
     def to(self, device: str) -> Optimizer:
         """Moves the state to "cpu", "cuda" or "cuda-sim"."""
@@ -63,6 +80,86 @@ class Optimizer:
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """Changes p and state in place."""
         raise ArgumentError(f"{type(self).__name__}: expected update(p, g, state); define it.")
+
+
+class ParamGroups:
+    """Several optimizers, each for a group of layers: those whose names begin with its key.
+
+        ParamGroups({"block5": Adam(1e-5), "": Adam(1e-3)})
+
+    A layer belongs to the first key that its name begins with; "" takes all that are left. It
+    steps as an Optimizer does; the learning rates are those of the optimizers in param_groups.
+    """
+
+    def __init__(self, groups: dict[str, Optimizer]) -> None:
+        self.groups = dict(groups)
+        for key, optimizer in self.groups.items():
+            if not isinstance(optimizer, Optimizer):
+                raise ArgumentError(f"ParamGroups: expected an optimizer for {key!r}, received "
+                                    f"{optimizer!r}. Make one, as in Adam(1e-3).")
+        if len(set(map(id, self.groups.values()))) < len(self.groups):
+            raise ArgumentError("ParamGroups: expected a different optimizer for each key, "
+                                "received the same one twice. Each keeps the state of its own "
+                                "layers: make a second one.")
+
+    @property
+    def param_groups(self) -> list[Optimizer]:
+        """The optimizers, in the order of the keys."""
+        return list(self.groups.values())
+
+    @property
+    def state(self) -> dict[str, dict]:
+        """The optimizers' states together, by "layer/param"."""
+        return {name: part for optimizer in self.param_groups
+                for name, part in optimizer.state.items()}
+
+    @state.setter
+    def state(self, state: dict[str, dict]) -> None:
+        """Each optimizer takes its own part."""
+        for key, optimizer in self.groups.items():
+            optimizer.state = {name: part for name, part in state.items()
+                               if self.key_of(name) == key}
+
+    def key_of(self, name: str) -> str | None:
+        """The first key that this name begins with; None if there is none."""
+        return next((key for key in self.groups if name.startswith(key)), None)
+
+    def split(self, model: Any) -> dict[str, SimpleNamespace]:
+        """For each key its part of the model, with the .layers that Optimizer.step takes.
+
+        Raises ArgumentError for a trainable layer without a key, or a key without such a layer.
+        """
+        parts = {key: SimpleNamespace(layers=[]) for key in self.groups}
+        for layer in model.layers:
+            if not (layer.trainable and layer.params):
+                continue
+            key = self.key_of(layer.name)
+            if key is None:
+                raise ArgumentError(f"ParamGroups: expected an optimizer for {layer.name}, "
+                                    f"received some for {', '.join(map(repr, self.groups))}. Add "
+                                    f"one under the name \"\".")
+            parts[key].layers.append(layer)
+        for key, part in parts.items():
+            if not part.layers:
+                raise ArgumentError(f"ParamGroups: expected a trainable layer whose name begins "
+                                    f"with {key!r}, found none. Leave that optimizer out, or "
+                                    f"unfreeze the layer.")
+        return parts
+
+    def step(self, model: Any) -> None:
+        """Every optimizer changes the trainable layers of its group, as Optimizer.step says; if one
+        of them raises, none has moved anything."""
+        parts = self.split(model)
+        for key, part in parts.items():
+            self.groups[key].checked_steps(part)
+        for key, part in parts.items():
+            self.groups[key].step(part)
+
+    def to(self, device: str) -> ParamGroups:
+        """Moves the states to "cpu", "cuda" or "cuda-sim"."""
+        for optimizer in self.param_groups:
+            optimizer.to(device)
+        return self
 
 
 class SGD(Optimizer):

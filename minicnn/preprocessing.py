@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .errors import ArgumentError
 from .ops import array_module
+from .utils.errors import ArgumentError
 
 
 @dataclass(frozen=True)

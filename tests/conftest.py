@@ -2,7 +2,19 @@
 devices: every test of an op, a layer, a loss or an optimizer runs on each of them."""
 
 import contextlib
+import fnmatch
+import functools
+import os
+import signal
 from pathlib import Path
+
+# One thread in each process of pytest -n, and in its children: more would wait for each other on
+# the same cores, several times as long as they compute. Before NumPy loads BLAS. (tests/
+# test_threads.py, test_parallel.py and test_winograd.py ask for several.)
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell, and what a
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # test starts would not hear Ctrl-C
 
 import hypothesis
 import numpy as np
@@ -11,9 +23,9 @@ import reference
 import standin
 import torch
 
-from minicnn.errors import ArgumentError
 from minicnn.ops import module_of, use
 from minicnn.ops.cuda import simulator
+from minicnn.utils.errors import ArgumentError
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
@@ -23,6 +35,22 @@ hypothesis.settings.load_profile("minicnn")
 
 ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "test_against_torch.py",
                    "test_devices.py")
+
+# python -m pytest -m quick: some of every room, on the processor alone, in less than a minute.
+QUICK = {
+    "ops": ["ops/*"],
+    "layers": ["layers/*"],
+    "losses": ["*test_losses*"],
+    "optimizers": ["*test_optimizers*"],
+    "model": ["*test_model*"],
+    "training": ["training/test_loop*", "training/test_copies*"],
+    "evaluation": ["*/test_metrics*", "*/test_scores.py", "*/test_diagnosis*", "evaluation/*"],
+    "data": ["data/test_[abdirs]*"],
+    "weights": ["weights/test_[acrw]*"],
+    "visualize": ["visualize/test_[adfimoprs]*", "visualize/test_t[ao]*"],
+    "report": ["report/test_report*", "report/test_scores_figures*"],
+    "cli": ["*test_cli_data*", "cli/test_data*"],
+}
 
 
 REFERENCE = "cpu (reference)"
@@ -50,6 +78,29 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only: looks inside NumPy, or computes nothing")
     config.addinivalue_line("markers", "on_devices(NAME, …): runs on these, or on --devices")
+    config.addinivalue_line("markers", "quick: a minute's worth of every room, for the inner loop")
+
+
+@functools.cache
+def is_quick(path):
+    """Whether QUICK names this file."""
+    name = path.relative_to(Path(__file__).parent).as_posix()
+    return any(fnmatch.fnmatch(name, pattern) for patterns in QUICK.values()
+               for pattern in patterns)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With -m quick the other files are not even imported: Keras alone takes seconds."""
+    if (config.option.markexpr == "quick" and collection_path.suffix == ".py"
+            and not is_quick(collection_path)):
+        return True
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        on = getattr(item, "callspec", None) and item.callspec.params.get("device")
+        if is_quick(item.path) and not str(on).startswith("cuda"):
+            item.add_marker("quick")
 
 
 def pytest_generate_tests(metafunc):

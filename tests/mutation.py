@@ -9,17 +9,20 @@ and a table; exits with 1 where more than 5 % survive.
 
 Nothing is written: each mutant is a process of its own, forked from this one, in which the changed
 code is imported in the place of the file's. Sentences of errors, hints of types and docstrings stay
-as they are. Which mutants are taken of a file goes by a checksum of their text, so the choice is
-the same again, and a change in one file leaves that in the others.
+as they are. Which mutants are taken of a file goes by a checksum of their shape, the statement
+without its names, so the choice is the same again, stays when something is renamed, and a change in
+one file leaves that in the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import builtins
 import collections
 import contextlib
 import copy
+import fnmatch
 import functools
 import gc
 import importlib.machinery
@@ -38,48 +41,26 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes; with more than that it is dead
-TESTS = {  # of minicnn/…: below tests/, the quick and pointed ones first
-    "initializers.py": "test_initializers.py",
-    "layers/activations.py": "layers/test_rows.py layers/test_every_layer.py",
-    "layers/affine.py": "layers/test_every_layer.py layers/test_rows.py test_initializers.py",
-    "layers/base.py": "layers/test_every_layer.py layers/test_rows.py test_initializers.py",
-    "layers/conv2d.py": "layers/test_conv2d.py test_winograd.py layers/test_every_layer.py",
-    "layers/dense.py": "layers/test_rows.py layers/test_every_layer.py",
-    "layers/dropout.py": "layers/test_dropout.py layers/test_every_layer.py",
-    "layers/flatten.py": "layers/test_rows.py layers/test_every_layer.py",
-    "layers/pooling.py": "layers/test_pooling.py layers/test_every_layer.py",
-    "layers/windowed.py": "layers/test_conv2d.py layers/test_pooling.py layers/test_every_layer.py",
-    "losses.py": "test_losses.py",
-    "ops/activations.py": "ops/test_elementwise.py test_losses.py layers/test_rows.py",
-    "ops/im2col.py": "ops/test_im2col.py layers/test_conv2d.py",
-    "ops/pooling.py": "ops/test_pooling.py layers/test_pooling.py",
-    "ops/updates.py": "ops/test_elementwise.py test_optimizers.py",
-    "ops/windows.py": "ops/test_windows.py ops/test_im2col.py layers/test_pooling.py",
-    "optimizers.py": "test_optimizers.py",
-    "winograd.py": "test_winograd.py layers/test_conv2d.py",
+FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optimizers.py",
+         "**/winograd.py")  # of minicnn/: where the formulas are …
+NO_FORMULAS = ("__init__", "checks", "cupy_module", "devices", "launch", "operations", "signatures",
+               "simulator", "threads")  # … and are not: they refuse, launch or divide the work,
+# which tests of their own look at
+ENGINE = ("ops", "layers", "**/test_initializers*.py", "**/test_losses*.py",
+          "**/test_optimizers*.py", "**/test_winograd*.py", "**/test_gradcheck*.py",
+          "**/test_model*.py", "test_against_torch.py", "**/test_devices*.py",
+          "**/test_threads*.py")  # below tests/: what runs when a file's own tests notice nothing
+FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed tests to begin with
+    "layers/*": ("layers/test_rows.py", "layers/test_every_layer.py"),
+    "ops/*/dense.py": ("layers/test_rows.py",),
+    "ops/*/steps.py": ("ops/test_elementwise.py", "test_optimizers.py"),
 }
-ENGINE = ("ops layers test_initializers.py test_losses.py test_optimizers.py test_winograd.py "
-          "test_gradcheck.py test_model.py test_against_torch.py test_devices.py test_threads.py")
 OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-SAME = {  # file function: change: why no test can tell
-    "layers/activations.py Activation.forward: False -> True":
-        "only Dropout looks at `training`",
-    "layers/base.py Layer.forward: True -> False":
-        "of a function that always raises",
-    "layers/base.py Layer.to: (self.params, self.grads) -> (self.grads, self.params)":
+# Mutants that no test can tell from the engine, by file and shape: the statement before and after
+# the change, in which a, b, c … stand for the names in their order. (--verbose prints the shapes.)
+SAME = {
+    "layers/base.py: for a in (b.c, b.d): -> for a in (b.d, b.c):":
         "in any order",
-    "layers/conv2d.py Conv2D.weight_gradient.work: (..., 0) -> (..., -1)":
-        "the size of any slice",
-    "layers/conv2d.py Conv2D.input_gradient: K - 1 - after -> 1 - K - after":
-        "then im2col's adjoint computes dx, slower",
-    "ops/im2col.py sources: rows.start % OH if OH else 0 -> rows.start % OH if OH else 1":
-        "of no rows at all",
-    "ops/pooling.py unpool: window.kernel[0] <= window.strides[0] and window.kernel[1] <= "
-    "window.strides[1] -> window.kernel[0] < window.strides[0] and window.kernel[1] <= "
-    "window.strides[1]":
-        "adding to zeros is as good as copying, slower",
-    "ops/activations.py _like: given[0] -> given[-1] (2)":
-        "all have one dtype",
 }
 
 
@@ -167,14 +148,77 @@ def how_much(node: ast.AST) -> bool:
                for part in [*parts, *getattr(node, "targets", [])])
 
 
+# ---- the shape of a statement
+class Anonymous(ast.NodeTransformer):
+    """Puts a, b, c … for the names that the engine has chosen, in the order in which they appear;
+    Python's own names and those of NAMES stay, as they are what is changed."""
+
+    KEPT = {*dir(builtins), *NAMES}
+
+    def __init__(self) -> None:
+        self.letters: dict[str, str] = {}
+
+    def letter(self, name: str | None) -> str | None:
+        if name is None or name in self.KEPT:
+            return name
+        k = len(self.letters)
+        return self.letters.setdefault(name, "abcdefghijklmnopqrstuvwxyz"[k % 26] * (k // 26 + 1))
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        node = copy.copy(node)
+        for field, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                setattr(node, field, [self.visit(v) if isinstance(v, ast.AST) else v
+                                      for v in value])
+            elif isinstance(value, ast.AST):
+                setattr(node, field, self.visit(value))
+            elif field in ("id", "attr", "arg", "name"):
+                setattr(node, field, self.letter(value))
+        return node
+
+
+def head(node: ast.AST) -> ast.AST:
+    """A statement without the statements inside it, and without hints of types."""
+    hidden = {"body": [ast.Pass()], "orelse": [], "finalbody": [], "handlers": [],
+              "decorator_list": [], "returns": None}
+    return edited(node, **{field: value for field, value in hidden.items()
+                           if isinstance(getattr(node, field, None), list) or field == "returns"
+                           and isinstance(node, ast.FunctionDef)})
+
+
+def shape(before: ast.AST, after: ast.AST) -> str:
+    """Two statements without their names: "return a + b -> return a - b"."""
+    names = Anonymous()
+    return " -> ".join(ast.unparse(names.visit(head(node))).splitlines()[0]
+                       for node in (before, after))
+
+
+def never_read(function: ast.AST) -> set[str]:
+    """Arguments that the body of a function does not look at: of its base class, say."""
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return {a.arg for a in arguments} - {
+        node.id for line in function.body for node in ast.walk(line) if isinstance(node, ast.Name)}
+
+
+def without_effect(function: ast.AST, default: ast.AST) -> bool:
+    """Whether this is the default of an argument that its function never reads."""
+    args, unread = function.args, never_read(function)
+    plain = [*args.posonlyargs, *args.args]
+    names = [*plain[len(plain) - len(args.defaults):], *args.kwonlyargs]
+    return any(value is default and argument.arg in unread for argument, value in zip(
+        names, [*args.defaults, *args.kw_defaults], strict=True))
+
+
 @dataclass
 class Mutant:
-    """One change: in which file of minicnn/, where and what, and what then stands in the file."""
+    """One change: in which file of minicnn/, where and what, its shape, and what then stands in
+    the file. A file and a shape are met once: they stay when something is given another name."""
 
     file: str
     line: int
     where: str
     change: str
+    shape: str
     text: Callable[[], str]
 
     def __str__(self) -> str:
@@ -183,7 +227,7 @@ class Mutant:
     @property
     def lot(self) -> int:
         """By which it is chosen."""
-        return zlib.crc32(f"{self.file} {self.where} {self.change}".encode())
+        return zlib.crc32(f"{self.file} {self.shape}".encode())
 
 
 def mutants(file: str, text: str | None = None) -> list[Mutant]:
@@ -191,31 +235,36 @@ def mutants(file: str, text: str | None = None) -> list[Mutant]:
     tree = ast.parse((ROOT / "minicnn" / file).read_text("utf-8") if text is None else text)
     found, seen = [], collections.Counter()
 
-    def add(node: ast.AST, shown: ast.AST, put: Callable, new: ast.AST, where: str) -> None:
+    def add(node: ast.AST, shown: ast.AST, statement: ast.AST, put: Callable, new: ast.AST,
+            where: str) -> None:
         def changed() -> str:
             put(new)
             text = ast.unparse(tree)
             put(node)
             return text
-        before = ast.unparse(shown).splitlines()[0]
+
+        before, old = ast.unparse(shown).splitlines()[0], copy.deepcopy(head(statement))
         put(new)
         after = ast.unparse(new if shown is node else shown).splitlines()[0]
+        change = shape(old, new if statement is node else statement)
         put(node)
         if before != after:
-            change = f"{before} -> {after}"
-            seen[where, change] += 1
-            change += f" ({seen[where, change]})" * (seen[where, change] > 1)
-            found.append(Mutant(file, node.lineno, where, change, changed))
+            seen[change] += 1
+            change += f" ({seen[change]})" * (seen[change] > 1)
+            found.append(Mutant(file, node.lineno, where, f"{before} -> {after}", change, changed))
 
-    def visit(node: ast.AST, where: str) -> None:
+    def visit(node: ast.AST, statement: ast.AST, function: ast.AST | None, where: str) -> None:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             where = f"{where}.{node.name}".lstrip(".")
+        if isinstance(node, ast.FunctionDef):
+            function = node
         for field, value in ast.iter_fields(node):
             if field in NO_VALUES:
                 continue
             for k, child in enumerate(value if isinstance(value, list) else [value]):
                 if (not isinstance(child, ast.AST) or isinstance(child, LEFT_ALONE)
-                        or getattr(child, "arg", "") == "strict" or how_much(child)):
+                        or getattr(child, "arg", "") == "strict" or how_much(child)
+                        or isinstance(node, ast.arguments) and without_effect(function, child)):
                     continue
 
                 def put(new: ast.AST, node=node, field=field, value=value, k=k) -> None:
@@ -223,21 +272,69 @@ def mutants(file: str, text: str | None = None) -> list[Mutant]:
                         value[k] = new
                     else:
                         setattr(node, field, new)
+
+                inside = child if isinstance(child, ast.stmt) else statement
                 negative = isinstance(node, ast.UnaryOp) and isinstance(child, ast.Constant)
                 for new in list(changes(child))[negative:]:  # -1 -> 0: reshape takes -2 for -1
-                    add(child, node if isinstance(node, ast.expr) else child, put, new, where)
-                visit(child, where)
+                    shown = node if isinstance(node, ast.expr) else child
+                    add(child, shown, inside, put, new, where)
+                visit(child, inside, function, where)
 
-    visit(tree, "")
+    visit(tree, tree, None, "")
     return found
+
+
+# ---- which files, which tests, which mutants
+def files() -> list[str]:
+    """Of minicnn/: those that hold formulas."""
+    home = ROOT / "minicnn"
+    found = {file for pattern in FILES for file in home.glob(pattern)}
+    return sorted(file.relative_to(home).as_posix() for file in found
+                  if file.stem not in NO_FORMULAS)
+
+
+def below_tests(*patterns: str) -> list[str]:
+    """The files and folders below tests/, each once, in the order of the patterns."""
+    home = ROOT / "tests"
+    found = [file for pattern in patterns for file in sorted(home.glob(pattern))]
+    return list(dict.fromkeys(file.relative_to(ROOT).as_posix() for file in found))
+
+
+def own_tests(file: str) -> list[str]:
+    """The tests of a file of minicnn/: tests/ mirrors it. Those of its name, in its folder or one
+    above (ops/fast/pooling.py: ops/fast/test_pooling*.py, ops/test_pooling*.py, …), or of the first
+    words of its name (im2col_blocks.py: test_im2col*.py); without any, FIRST and its whole room."""
+    path = Path(file)
+    words = path.stem.split("_")
+    for count in range(len(words), 0, -1):
+        name = "_".join(words[:count])
+        if found := below_tests(*((folder / f"test_{name}{end}.py").as_posix()
+                                  for folder in path.parents for end in ("", "s", "_*"))):
+            return found
+    first = [name for pattern, names in FIRST.items() if fnmatch.fnmatch(file, pattern)
+             for name in names]
+    return below_tests(*first, path.parts[0]) or below_tests(*ENGINE)
+
+
+def excused() -> dict[str, str]:
+    """Those of SAME that are still to be found, each with its reason."""
+    every = {f"{file}: {m.shape}" for file in files() for m in mutants(file)}
+    return {key: reason for key, reason in SAME.items() if key in every}
 
 
 def chosen(count: int) -> list[Mutant]:
     """That many, of every file its share; the ones that no test can tell are not among them."""
-    every = {file: [m for m in mutants(file) if str(m) not in SAME] for file in TESTS}
-    share = min(1, count / sum(map(len, every.values())))
+    every = {file: [m for m in mutants(file) if f"{file}: {m.shape}" not in SAME]
+             for file in files()}
+    share = min(1, count / max(1, sum(map(len, every.values()))))
     return [m for some in every.values()
             for m in sorted(some, key=lambda m: m.lot)[:math.ceil(share * len(some))]]
+
+
+def short(count: int) -> list[Mutant]:
+    """That many files in the order of a checksum, a mutant of each."""
+    first = {m.file: m for m in reversed(chosen(1))}
+    return sorted(first.values(), key=lambda m: m.lot)[:count]
 
 
 # ---- life and death
@@ -274,8 +371,12 @@ def live(mutant: Mutant, arguments: list[str]) -> int:
 
 def stages(file: str) -> list[list[str]]:
     """Arguments of pytest, one run after the other."""
-    own, engine = ([f"tests/{name}" for name in names.split()] for names in (TESTS[file], ENGINE))
-    return [[*own, "-k", "not cuda"], [*own, "-k", "cuda-sim"], [*engine, "-k", "not cuda"]]
+    own, engine = own_tests(file), below_tests(*ENGINE)
+    if "/cuda/" in file:
+        runs = [(own, "cuda"), (engine, "cuda")]
+    else:
+        runs = [(own, "not cuda"), (own, "cuda-sim"), (engine, "not cuda")]
+    return [[*tests, "-k", which] for tests, which in runs if tests]
 
 
 def statuses(some: list[Mutant], stage: int, jobs: int) -> Iterator[tuple[Mutant, int]]:
@@ -300,7 +401,8 @@ def survivors(some: list[Mutant], jobs: int = 2,
               tell: Callable[[str], None] = lambda line: None) -> list[Mutant]:
     """Those that no test notices."""
     for stage in range(3):
-        alive = []
+        some, alive = [m for m in some if len(stages(m.file)) > stage], [
+            m for m in some if len(stages(m.file)) <= stage]
         for mutant, status in statuses(some, stage, jobs):
             if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 alive.append(mutant)
@@ -316,7 +418,7 @@ def table(some: list[Mutant], alive: list[Mutant]) -> str:
     """A line for each file, one of all."""
     total, left = (collections.Counter(m.file for m in part) for part in (some, alive))
     lines = [f"{'file of minicnn/':<24} {'mutants':>8} {'killed':>7} {'survive':>8}"]
-    for name in [*TESTS, "all"]:
+    for name in [*dict.fromkeys(m.file for m in some), "all"]:
         n, k = (total.total(), left.total()) if name == "all" else (total[name], left[name])
         if n:
             lines.append(f"{name:<24} {n:>8} {n - k:>7} {k:>8}")
@@ -336,19 +438,24 @@ def main() -> int:
     """The table."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--count", type=int, default=210, help="how many mutants, about")
+    p.add_argument("--short", type=int, metavar="N", help="instead: one of N files each")
     p.add_argument("--jobs", type=int, default=os.cpu_count())
     p.add_argument("--file", help="of this one only, as layers/dense.py")
     p.add_argument("--verbose", action="store_true", help="a line for each mutant")
     args = p.parse_args()
     os.chdir(ROOT)
     warm_up()
-    some = [m for m in chosen(args.count) if args.file in (None, m.file)]
+    some = short(args.short) if args.short else chosen(args.count)
+    some = [m for m in some if args.file in (None, m.file)]
     alive = survivors(some, args.jobs, functools.partial(print, flush=True) if args.verbose
                       else lambda line: None)
     for mutant in alive:
-        print(f"line {mutant.line}, {mutant}")
+        print(f"line {mutant.line}, {mutant}\n    shape: {mutant.file}: {mutant.shape}")
     print(table(some, alive))
-    print(f"{len(SAME)} more change speed or memory alone, or nothing; each is named in this file")
+    known = excused()
+    for key in [key for key in SAME if key not in known]:
+        print(f"excused in this file, but no longer a mutant: {key}")
+    print(f"{len(known)} more change speed or memory alone, or nothing; each is named in this file")
     return int(len(alive) > 0.05 * len(some))
 
 

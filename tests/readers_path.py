@@ -3,15 +3,23 @@
     python -m tests.readers_path
 
 prints, for each path, functions, files and lines (bodies with docstrings), under the reference
-backend; then what layers/conv2d.py imports; tests/test_readers_path.py holds the limits.
+backend; then what layers/conv2d.py imports; with -v each of them. tests/test_readers_path.py holds
+the limits.
+
+A layer's path ends at its product with the bias added. That of fit ends at the first update, and
+does not descend into the steps that fit itself names (forward, loss, backward, step) nor into the
+shapes of layers. Functions without a body of their own (a docstring only) are not counted, nor
+lambdas and comprehensions, which stand in a function that is.
 """
 
 from __future__ import annotations
 
 import ast
+import dis
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from types import CodeType
 
 import numpy as np
 
@@ -23,29 +31,45 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "minicnn"
 
 
+STEPS = {"DataParallel.forward", "DataParallel.backward", "Loss.forward", "Loss.backward",
+         "Optimizer.step", "Sequential.shapes"}
+
+
 class Stop(Exception):
     """Raised to end a traced call where its path ends."""
 
 
-def traced(call: Callable[[], object], before: str = "") -> list[tuple[Path, str, int]]:
+def is_empty(code: CodeType) -> bool:
+    """Whether the function has a docstring only."""
+    return all(instruction.opname in ("RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST")
+               for instruction in dis.get_instructions(code))
+
+
+def traced(call: Callable[[], object], before: str = "", steps: Collection[str] = ()
+           ) -> list[tuple[Path, str, int]]:
     """(file, function, lines) of minicnn's functions that the call enters, in order, each once,
-    up to the function `before`."""
+    up to the function `before`, those left out that are called from one of `steps`."""
     found: dict[object, tuple[Path, str, int]] = {}
 
     def tracer(frame, event, _):
         code = frame.f_code
         file = Path(code.co_filename)
-        if event != "call" or PACKAGE not in file.parents or code.co_name in (
-                "<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"):
+        if event != "call" or PACKAGE not in file.parents or code.co_name[0] == "<":
             return
         if code.co_name == before:
             raise Stop
+        caller = frame
+        while caller is not None:
+            if name_of(caller.f_code) in steps:
+                return
+            caller = caller.f_back
+        if is_empty(code):
+            return
         last = max(line for _, _, line in code.co_lines() if line is not None)
         for inner in code.co_consts:
             if hasattr(inner, "co_lines"):
                 last = max(last, *(line for _, _, line in inner.co_lines() if line is not None))
-        found.setdefault(code, (file, code.co_qualname if hasattr(code, "co_qualname")
-                                else code.co_name, last - code.co_firstlineno + 1))
+        found.setdefault(code, (file, name_of(code), last - code.co_firstlineno + 1))
 
     outer = sys.gettrace()
     sys.settrace(tracer)
@@ -56,6 +80,11 @@ def traced(call: Callable[[], object], before: str = "") -> list[tuple[Path, str
     finally:
         sys.settrace(outer)
     return list(found.values())
+
+
+def name_of(code: CodeType) -> str:
+    """Class.method, or the function's name (before Python 3.11 the method's name alone)."""
+    return getattr(code, "co_qualname", code.co_name)
 
 
 def paths() -> dict[str, list[tuple[Path, str, int]]]:
@@ -71,8 +100,10 @@ def paths() -> dict[str, list[tuple[Path, str, int]]]:
     small = mc.Sequential([mc.Conv2D(2, 3), mc.Flatten(), mc.Dense(3), mc.Softmax()], (5, 5, 1))
     data = rng.normal(size=(8, 5, 5, 1)), rng.integers(0, 3, 8)
 
+    loss, optimizer = mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1)
+
     def fit():
-        mc.fit(small, data, mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1), epochs=1)
+        mc.fit(small, data, loss, optimizer, epochs=1)
 
     with use("reference"):
         return {
@@ -80,7 +111,7 @@ def paths() -> dict[str, list[tuple[Path, str, int]]]:
             "Conv2D.backward": traced(lambda: conv.backward(dy)),
             "Dense.forward": traced(lambda: dense.forward(rows), before="activation_forward"),
             "Dense.backward": traced(lambda: dense.backward(rng.normal(size=(4, 3)))),
-            "fit to the first update": traced(fit, before="sgd_step"),
+            "fit to the first update": traced(fit, before="sgd_step", steps=STEPS),
         }
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from minicnn.errors import MiniCNNError
 from minicnn.ops import Window, array_module, device_of, ops_for, to_cpu, to_device
+from minicnn.utils.errors import MiniCNNError
 
 DEVICE = "cpu"  # of the running test: the fixture `device` of conftest.py sets it
 

@@ -24,8 +24,8 @@ from unittest import mock
 
 import numpy as np
 
-from minicnn.errors import KernelError
 from minicnn.ops.cuda import launch, simulator
+from minicnn.utils.errors import KernelError
 
 try:
     import cupy as names  # the true one, which needs no GPU to say what it has

@@ -4,9 +4,9 @@ import pytest
 from reference import assert_same
 
 from benchmarks.finetuning import RECIPES, learnt, recipe_of, split
-from minicnn.data import Augment, Augmented, sample
-from minicnn.training import Recipe, class_probabilities, transfer
-from minicnn.training.sources import features
+from minicnn.data import sample
+from minicnn.evaluation import class_probabilities
+from minicnn.training import TransferConfig, extract_features, transfer
 
 CLASSES = ["sandal", "sneaker", "bag"]
 
@@ -18,15 +18,13 @@ CLASSES = ["sandal", "sneaker", "bag"]
 def test_a_row_is_the_run_of_transfer_with_these_options(options):
     recipe = recipe_of(options)
     train, test = (sample(part, CLASSES, 4) for part in ("train", "test"))
-    seen = train
-    if recipe.augment:
-        seen = Augmented(train, Augment.parse(recipe.augment), recipe.views, recipe.seed)
     frozen, _ = split(recipe, CLASSES)
-    rest = learnt(recipe, CLASSES, *features(frozen, seen), recipe.seed)
-    p = class_probabilities(rest.predict(features(frozen, test)[0]))
+    features = extract_features(frozen, recipe.augmented(train))
+    rest = learnt(recipe, CLASSES, features, recipe.seed)
+    p = class_probabilities(rest.predict(extract_features(frozen, test).x))
     assert_same(p, transfer(train, test, recipe).evaluation.probabilities)
 
 
 def test_the_recipes_are_options_of_train():
-    assert recipe_of(RECIPES[1]) == Recipe(size=96)
+    assert recipe_of(RECIPES[1]) == TransferConfig(size=96)
     assert len({recipe_of(options) for options in RECIPES}) == len(RECIPES)

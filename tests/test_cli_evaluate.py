@@ -13,10 +13,10 @@ from test_cli_train import page_of
 import minicnn as mc
 from minicnn.cli import main
 from minicnn.data import read_image
+from minicnn.evaluation import choose_threshold, wilson_interval
 from minicnn.preprocessing import Preprocessing
 from minicnn.report import write_csv
 from minicnn.report.evaluations import plain
-from minicnn.training import choose_threshold, wilson_interval
 
 FILES = ["calibration.png", "confusion.png", "confusion_percent.png", "precision_recall.png",
          "predictions.csv", "predictions.png", "report.html", "roc.png", "scores.json", "worst.png"]
@@ -298,7 +298,7 @@ def test_photos_that_can_none_be_read_and_a_broken_model_are_refused(clouds, cap
     folder, path = clouds
     with monkeypatch.context() as patch:
         patch.setattr(type(mc.load(path).layers[-1]), "forward",
-                      lambda self, x, *_: np.full_like(x, np.nan))
+                      lambda self, x, *_, **options: np.full_like(x, np.nan))
         assert "NaN for 16 photos" in refusal(capsys, "evaluate", path, folder)
     for photo in folder.rglob("*.png"):
         photo.write_bytes(photo.read_bytes()[:60])

@@ -15,7 +15,7 @@ from PIL import Image
 import minicnn as mc
 from minicnn.cli import main, predict
 from minicnn.data import read_image, resize_and_crop
-from minicnn.visualize.explain import explanation
+from minicnn.visualize.attribution.explain import explanation
 
 CLASSES = ["red", "green, or not", 'blue "sky"']
 
@@ -138,7 +138,7 @@ def test_a_probability_that_is_not_a_number_leaves_the_file_valid(kind, here, ca
     model = colours()
     model.save("../m.h5")
     monkeypatch.setattr(type(model.layers[-1]), "forward",
-                        lambda self, x, *_: np.full_like(x, np.nan))
+                        lambda self, x, *_, **options: np.full_like(x, np.nan))
     photo(here / "a.png")
     run("a.png", "--format", kind)
     out = capsys.readouterr().out

@@ -13,7 +13,7 @@ from PIL import Image
 import minicnn as mc
 from minicnn.cli import main
 from minicnn.report import FILES
-from minicnn.training import checkpoints
+from minicnn.training.callbacks import checkpoint
 
 FAST = ["--size", "32", "--epochs", "2", "--no-scratch"]
 
@@ -68,7 +68,7 @@ def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
     page = page_of(out / "report.html")
     assert page["watched"] == "validation" and len(page["history"]["val_loss"]) == 3
     assert 10 ** page["rates"]["best"] == pytest.approx(float(
-        re.search(r"step size of the head (\S+)", text)[1]), rel=0.01)
+        re.search(r"learning rate of the head (\S+)", text)[1]), rel=0.01)
     assert len(page["fed"]) == 13 and [one["name"] for one in page["parts"]] == [
         "train", "validation", "test"]
     assert any("weights of epoch" in note for note in page["notes"])
@@ -311,14 +311,14 @@ def test_a_run_that_goes_on_names_the_same_damaged_photos_in_the_same_bytes(
     damage(root / "right" / "05.png")
     (root / "left" / "notes.txt").write_text("no photo")
     assert train(capsys, root, *FAST, "--output", tmp_path / "whole")[0] == 0
-    after_step = checkpoints.Checkpoints.after_step
+    save_if_due = checkpoint.Checkpoint.save_if_due
 
     def stopping(self, *args, **kwargs):
         self.stop()
-        return after_step(self, *args, **kwargs)
+        return save_if_due(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoints, "after_step", stopping)
+        patch.setattr(checkpoint.Checkpoint, "save_if_due", stopping)
         assert train(capsys, root, *FAST, "--output", tmp_path / "stopped")[0] == 130
     assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
     for file in (tmp_path / "whole").iterdir():
@@ -334,14 +334,14 @@ def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypa
     text = train(capsys, root, *options, "--output", tmp_path / "whole")[1]
     assert "photos to learn from, each of them tested once." in text and "It says left of all" in (
         text) and "It says left of all" in page_of(tmp_path / "whole" / "report.html")["notes"][1]
-    after_step = checkpoints.Checkpoints.after_step
+    save_if_due = checkpoint.Checkpoint.save_if_due
 
     def stopping(self, *args, **kwargs):
         self.stop()
-        return after_step(self, *args, **kwargs)
+        return save_if_due(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoints, "after_step", stopping)
+        patch.setattr(checkpoint.Checkpoint, "save_if_due", stopping)
         assert train(capsys, root, *options, "--output", tmp_path / "stopped")[0] == 130
     assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
     for file in (tmp_path / "whole").iterdir():
@@ -373,11 +373,11 @@ def test_a_run_goes_on_only_with_the_photos_it_began_with(
     root = tmp_path / "photos"
     for part in ("train", "test") if parted else ("",):
         photo_folder(root / part, {"left": 5, "right": 5})
-    output, ours, steps = tmp_path / "run", checkpoints.Checkpoints.after_step, iter(range(99))
+    output, ours, steps = tmp_path / "run", checkpoint.Checkpoint.save_if_due, iter(range(99))
     victim = root / ("train/left" if parted else "left") / "02.png"
     content = victim.read_bytes()
 
-    def after_step(self, *args, **kwargs):
+    def save_if_due(self, *args, **kwargs):
         if next(steps) == 1:
             self.stop()
             (victim.unlink if what == "gone" else lambda: damage(victim) if what == "damaged" else
@@ -385,7 +385,7 @@ def test_a_run_goes_on_only_with_the_photos_it_began_with(
         return ours(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+        patch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
         assert train(capsys, root, *FAST, "--output", output)[0] == 130
     code, _, err = train(capsys, "--resume", output)
     name = "new.png" if what == "new" else "02.png"
@@ -398,24 +398,24 @@ def test_a_run_goes_on_only_with_the_photos_it_began_with(
 
 def test_a_photo_that_vanishes_while_it_learns_is_to_be_put_back(tmp_path, monkeypatch, capsys):
     root = photo_folder(tmp_path / "photos", {"left": 5, "right": 5})
-    monkeypatch.setattr(checkpoints, "EVERY", 0)
-    monkeypatch.setattr(checkpoints, "TIMES", 0)
-    ours, kept = checkpoints.Checkpoints.after_step, {}
+    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
+    ours, kept = checkpoint.Checkpoint.save_if_due, {}
 
-    def after_step(self, *args, **kwargs):
+    def save_if_due(self, *args, **kwargs):
         for path in (root / "left").iterdir():
             kept[path] = path.read_bytes()
             path.unlink()
         return ours(self, *args, **kwargs)
 
-    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
     code, _, err = train(capsys, root, *FAST, "--finetune", "block5", "--finetune-epochs", "1",
                          "--output", tmp_path / "run")
     assert code == 2 and "found no such file; check the path, or put it back where it was." in err
     assert "Go on with: minicnn train --resume" in err
     for path, content in kept.items():
         path.write_bytes(content)
-    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", ours)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", ours)
     assert train(capsys, "--resume", tmp_path / "run")[0] == 0
 
 

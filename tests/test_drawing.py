@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minicnn import drawing
+from minicnn.plotting import drawing
 
 BAD = {"zero": (np.zeros((4, 5)), "zero everywhere"),
        "flat": (np.full((4, 5), 0.25), "0.25 everywhere"),

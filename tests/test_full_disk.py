@@ -12,8 +12,9 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main
-from minicnn.files import LEFT, drafts, held, replacing
 from minicnn.models import SmallCNN
+from minicnn.utils.errors import FileError
+from minicnn.utils.files import LEFT, drafts, held, replacing
 
 COMMANDS = {  # command: the files that it writes over
     "predict model.h5 photos --format csv --output out.csv --force": ["out.csv"],
@@ -73,7 +74,7 @@ def test_a_full_disk_under_what_is_unpacked_is_said(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(mc.errors.FileError, match="x.keras: expected room in .* to unpack it, "
+        with pytest.raises(FileError, match="x.keras: expected room in .* to unpack it, "
                            "received: File too large. Make room, or set TMPDIR"):
             mc.load(tmp_path / "x.keras")
     finally:
@@ -116,7 +117,7 @@ def test_drafts_of_one_file_at_once_do_not_meet(tmp_path):
 
 def test_a_folder_is_held_by_one_until_that_one_lets_go(tmp_path):
     with held(tmp_path):
-        with pytest.raises(mc.errors.FileError, match="no other process works in"), held(tmp_path):
+        with pytest.raises(FileError, match="no other process works in"), held(tmp_path):
             pass
     with held(tmp_path):
         pass

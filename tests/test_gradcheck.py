@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from reference import array, assert_refused
 
-from minicnn.gradcheck import gradcheck
+from minicnn.gradcheck.check import gradcheck
+from minicnn.gradcheck.suite import check_all, check_user_layer
 from minicnn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sigmoid, Softmax
 from minicnn.model import Sequential
-from minicnn.selfcheck import check_all, check_user_layer
 
 IMAGES, ROWS = (2, 4, 4, 3), (3, 5)  # square images, so that exchanging H and W fits
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from minicnn import losses
-from minicnn.hints import accumulated, hints
+from minicnn.gradcheck.explain import accumulated, hints
+from minicnn.gradcheck.suite import check_user_layer, hints_for
 from minicnn.layers import (
     Conv2D,
     Dense,
@@ -20,7 +21,6 @@ from minicnn.layers import (
     Softmax,
 )
 from minicnn.model import Sequential
-from minicnn.selfcheck import check_user_layer, hints_for
 
 SOLVED = Path(__file__).parent.parent / "examples" / "solutions"
 Conv = runpy.run_path(str(SOLVED / "conv_backward.py"))["Conv"]

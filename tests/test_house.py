@@ -13,16 +13,47 @@ from minicnn import cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
-# From top to bottom; a module imports only what stands below it (or beside it in its own folder).
-HOUSE = ["cli", "progress", "report", "visualize", "training", "data", "models",
-         "selfcheck", "hints", "gradcheck", "model", "summary", "weights", "losses", "optimizers",
-         "inference", "parallel", "layers", "initializers", "preprocessing", "ops", "cache",
-         "drawing", "files", "errors"]
+# The house, from the ground up: a room imports from the floors below it, or from its own floor.
+FLOORS = [
+    ["utils"],
+    ["ops"],
+    ["layers", "losses", "optimizers", "initializers", "preprocessing", "gradcheck"],
+    ["data", "weights", "plotting"],
+    ["model", "models", "summary", "inference"],
+    ["training", "evaluation"],
+    ["visualize", "experiments", "report"],
+    ["cli"],
+]
+FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
 
-def house_part(file):
-    """minicnn/layers/dense.py -> layers."""
-    return file.relative_to(ROOT / "minicnn").with_suffix("").parts[0]
+def module_name(file):
+    """minicnn/layers/dense.py -> minicnn.layers.dense; a package's __init__.py is the package."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(file): file for file in PACKAGE}
+
+
+def imported(name):
+    """The modules of minicnn that a module imports, anywhere in it, for types too."""
+    file = MODULES[name]
+    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or node.level == 0:
+            continue
+        base = package[:len(package) - node.level + 1]
+        base = ".".join([*base, *node.module.split(".")] if node.module else base)
+        for alias in node.names:
+            module = f"{base}.{alias.name}"
+            found.add(module if module in MODULES else base)
+    return found - {name}
+
+
+def room(name):
+    return name.split(".")[1] if "." in name else ""
 
 
 @pytest.mark.parametrize("file", PACKAGE, ids=lambda f: str(f.relative_to(ROOT)))
@@ -32,19 +63,57 @@ def test_a_file_has_at_most_300_lines_of_at_most_100_columns(file):
     assert [line for line in text if len(line) > 100] == []
 
 
-@pytest.mark.parametrize("file", PACKAGE, ids=lambda f: str(f.relative_to(ROOT)))
-def test_imports_point_downward(file):
-    part = house_part(file)
-    if part == "__init__":
-        return
-    package = ["minicnn", *file.relative_to(ROOT / "minicnn").parts[:-1]]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.ImportFrom) or node.level == 0:
-            continue
-        target = package[:len(package) - node.level + 1] + (node.module or "").split(".")
-        names = [target[1]] if len(target) > 1 and target[1] else [a.name for a in node.names]
-        for name in set(names) - {part, "__version__"}:
-            assert HOUSE.index(name) > HOUSE.index(part), f"{file}: imports {name}"
+def test_every_room_has_its_floor_and_few_files_stand_on_the_ground_floor():
+    assert {room(name) for name in MODULES} - {""} == set(FLOOR_OF)
+    assert len([f for f in PACKAGE if f.parent == ROOT / "minicnn" and f.stem != "__init__"]) <= 8
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name)])
+def test_imports_point_downward(name):
+    for target in imported(name):
+        if room(target):  # the package itself: its version
+            assert FLOOR_OF[room(target)] <= FLOOR_OF[room(name)], f"{name} imports {target}"
+
+
+def circles(graph):
+    """The first circle of a graph {node: nodes}, or []."""
+    done, path = set(), []
+
+    def visit(node):
+        if node in path:
+            return [*path[path.index(node):], node]
+        if node in done:
+            return []
+        path.append(node)
+        for target in sorted(graph.get(node, ())):
+            if found := visit(target):
+                return found
+        path.pop()
+        done.add(node)
+        return []
+    return next(filter(None, map(visit, sorted(graph))), [])
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_circle_of_modules_and_none_of_rooms():
+    modules = {name: imported(name) for name in MODULES if name != "minicnn"}
+    assert circles(modules) == []
+    rooms = {}
+    for name, targets in modules.items():
+        rooms.setdefault(room(name), set()).update(map(room, targets))
+    assert circles({name: targets - {name, ""} for name, targets in rooms.items()}) == []
+
+
+def test_public_names_are_listed_not_starred():
+    for file in PACKAGE:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        stars = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+                 and any(alias.name == "*" for alias in node.names)]
+        assert stars == [], file
 
 
 def public_functions():
@@ -77,7 +146,7 @@ def test_readme_lists_two_set_up_lines_for_the_ci_script():
     found = re.findall(r"^python3 -m venv.*$", (ROOT / "README.md").read_text("utf-8"), re.M)
     assert len(found) == 2
     assert found[0].endswith("minicnn train")
-    assert found[1].endswith("-m pytest")
+    assert found[1].endswith("-m pytest -n auto")
 
 
 def test_readme_python_runs_learns_and_its_model_predicts(monkeypatch, tmp_path, capsys):

@@ -13,9 +13,10 @@ from PIL import Image
 from reference import assert_refused
 
 import minicnn as mc
-from minicnn import drawing
-from minicnn.training import Evaluation, History, LearningRates
-from minicnn.visualize.results import Result
+from minicnn.evaluation import Evaluation
+from minicnn.plotting import drawing
+from minicnn.training import History, LearningRates
+from minicnn.visualize.result import Result
 
 HOSTILE = "<script>alert('x')</script> & \"sons\""
 
@@ -155,7 +156,7 @@ def test_an_evaluation_is_its_confusion_matrix_and_says_its_accuracy():
     assert_png(result._repr_png_(), tuple(int(side * 120) for side in inches))
 
 
-def test_a_gradient_check_is_its_table_and_a_step_size_finder_its_curve():
+def test_a_gradient_check_is_its_table_and_a_learning_rate_finder_its_curve():
     result = mc.gradcheck(mc.ReLU(), np.random.default_rng(0).normal(size=(2, 3)))
     assert repr(result) == str(result) and "dx" in repr(result) and "ok" in repr(result)
     lr = np.logspace(-4, 0, 30)

@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_function(folder, tmp_path):
     photo = folder / "heap" / "0.png"
     assert main(["look", "gradient", str(folder / "m.h5"), str(photo), "--class", "right",
                  "--sign", "both", "-o", str(tmp_path / "g.npz")]) == 0
-    from minicnn.visualize.gradients import gradient
+    from minicnn.visualize.attribution.gradients import gradient
 
     expected = gradient(mc.load(folder / "m.h5"), mc.data.read_image(photo), "right", sign="both")
     with np.load(tmp_path / "g.npz") as found:

@@ -318,5 +318,60 @@ def test_a_cross_entropy_behind_relu_or_nothing_is_refused():
 
 
 def test_a_loss_of_ones_own_is_told_what_is_missing():
-    with assert_refused("Loss", "terms(y, t)"):
+    with assert_refused("Loss", "per_sample(y, t)"):
         Loss().forward(on_device(np.ones((2, 3))), np.ones((2, 3)))
+
+
+# Label smoothing
+
+
+@pytest.mark.parametrize("class_weight", [None, [0.5, 1.0, 2.0, 3.0]])
+def test_smoothed_categories_are_pytorchs(class_weight, rng):
+    z, t = array(rng, 5, 4), np.array([0, 3, 1, 1, 2])
+    leaf = torch.tensor(to_cpu(z), requires_grad=True)
+    if class_weight is None:
+        expected = F.cross_entropy(leaf, torch.tensor(t), label_smoothing=0.2)
+    else:  # as in Keras, of the smoothed targets, and divided by N
+        rows = 0.8 * np.eye(4)[t] + 0.2 / 4
+        weights = torch.tensor(rows @ class_weight)
+        expected = (weights * -(torch.tensor(rows) * leaf.log_softmax(1)).sum(1)).mean()
+    expected.backward()
+    for targets in (t, np.eye(4)[t]):
+        loss = CCE(True, class_weight, label_smoothing=0.2)
+        assert loss.forward(z, targets) == pytest.approx(expected.item(), rel=1e-10)
+        assert_close(loss.backward(), leaf.grad.numpy())
+    p = CCE(False, class_weight, label_smoothing=0.2)
+    assert p.forward(ops_for(z).softmax(z), t) == pytest.approx(expected.item(), rel=1e-10)
+
+
+def test_smoothed_binary_labels_are_kerass(rng):
+    """keras.losses.BinaryCrossentropy: y_true * (1 − ε) + 0.5 ε."""
+    z, t = array(rng, 6, 1), np.array([0, 1, 1, 0, 1, 0])
+    leaf = torch.tensor(to_cpu(z), requires_grad=True)
+    expected = F.binary_cross_entropy_with_logits(
+        leaf, torch.tensor([[0.1], [0.9], [0.9], [0.1], [0.9], [0.1]], dtype=torch.float64))
+    expected.backward()
+    loss = BCE(True, label_smoothing=0.2)
+    assert loss.forward(z, t) == pytest.approx(expected.item(), rel=1e-10)
+    assert_close(loss.backward(), leaf.grad.numpy())
+
+
+@pytest.mark.parametrize("kind, t", [(CCE, [0, 1, 1]), (BCE, [[0, 1], [1, 0], [1, 1]])])
+def test_smoothing_leaves_what_counts_as_right(kind, t, rng):
+    z = array(rng, 3, 2)
+    assert_same(kind(True, label_smoothing=0.9).correct(z, np.array(t)),
+                kind(True).correct(z, np.array(t)))
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("epsilon", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("kind", [BCE, CCE])
+def test_smoothing_outside_0_to_1_is_refused(kind, epsilon):
+    with assert_refused(kind.__name__, "label_smoothing from 0"):
+        kind(label_smoothing=epsilon)
+
+
+@pytest.mark.cpu_only
+def test_a_loss_without_classes_smoothes_nothing():
+    with assert_refused("MeanSquaredError", "no label_smoothing"):
+        MSE(label_smoothing=0.1).forward(np.zeros((2, 3)), np.zeros((2, 3)))

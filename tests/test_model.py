@@ -7,7 +7,6 @@ import pytest
 from reference import array, assert_close, assert_refused
 
 from minicnn import inference
-from minicnn.errors import MiniCNNError
 from minicnn.layers import (
     AveragePool2D,
     Conv2D,
@@ -25,6 +24,7 @@ from minicnn.model import Sequential
 from minicnn.optimizers import SGD, Adam
 from minicnn.preprocessing import Preprocessing
 from minicnn.training import fuse
+from minicnn.utils.errors import MiniCNNError
 
 INPUT = (8, 9, 3)
 

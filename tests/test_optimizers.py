@@ -9,7 +9,7 @@ from reference import array, assert_close, assert_refused, assert_same, on_devic
 
 from minicnn.layers import Dense
 from minicnn.ops import device_of, to_cpu
-from minicnn.optimizers import SGD, Adam, Optimizer, RMSprop
+from minicnn.optimizers import SGD, Adam, Optimizer, ParamGroups, RMSprop
 
 OPTIMIZERS = [
     (SGD(0.1), torch.optim.SGD, dict(lr=0.1)),
@@ -36,7 +36,9 @@ def network(rng, dtype=np.float64, layers=1):
     return model
 
 
-@pytest.mark.parametrize("ours, theirs, options", OPTIMIZERS, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(
+    "ours, theirs, options", OPTIMIZERS,
+    ids=lambda v: str(v) if isinstance(v, dict) else getattr(v, "__name__", type(v).__name__))
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_100_steps_are_pytorchs_at_every_step(ours, theirs, options, dtype, rtol, rng):
     model = network(rng, dtype)
@@ -158,3 +160,66 @@ def test_an_optimizer_of_ones_own_is_told_what_is_missing(rng):
 
     with pytest.raises(ValueError, match="Mine: expected update"):
         Mine(0.1).step(network(rng))
+
+
+# Groups of layers with optimizers of their own
+
+
+def test_groups_take_the_steps_of_pytorchs_param_groups(rng):
+    model = network(rng, layers=3)
+    for layer, name in zip(model.layers, ("block5_a", "block5_b", "head"), strict=True):
+        layer.name = name
+    tensors = [[torch.tensor(to_cpu(p).copy(), requires_grad=True) for p in layer.params.values()]
+               for layer in model.layers]
+    theirs = torch.optim.Adam([{"params": tensors[0] + tensors[1], "lr": 1e-3},
+                               {"params": tensors[2], "lr": 0.1}])
+    ours = ParamGroups({"block5": Adam(1e-3), "": Adam(0.1)})
+    for _ in range(20):
+        for layer, pair in zip(model.layers, tensors, strict=True):
+            for key, tensor in zip("Wb", pair, strict=True):
+                layer.grads[key] = array(rng, *tensor.shape)
+                tensor.grad = torch.tensor(to_cpu(layer.grads[key]).copy())
+        ours.step(model)
+        theirs.step()
+    for layer, pair in zip(model.layers, tensors, strict=True):
+        for p, tensor in zip(layer.params.values(), pair, strict=True):
+            assert_close(p, tensor.detach().numpy(), 1e-10)
+
+
+def test_the_state_of_groups_is_by_layer_and_goes_back_to_its_group(rng):
+    model = network(rng, layers=2)
+    one = ParamGroups({"fc0": SGD(0.1, momentum=0.9), "": Adam(0.1)})
+    one.step(model)
+    assert sorted(one.state) == ["fc0/W", "fc0/b", "fc1/W", "fc1/b"]
+    two = ParamGroups({"fc0": SGD(0.1, momentum=0.9), "": Adam(0.1)})
+    two.state = one.state
+    assert [sorted(group.state) for group in two.param_groups] == [["fc0/W", "fc0/b"],
+                                                                   ["fc1/W", "fc1/b"]]
+    assert two.param_groups[1].state["fc1/W"]["t"] == 1
+    assert two.to("cpu") is two
+    assert device_of(two.state["fc0/W"]["v"]) == "cpu"
+
+
+def test_an_optimizer_is_its_only_group():
+    optimizer = Adam(0.1)
+    assert optimizer.param_groups == [optimizer]
+
+
+@pytest.mark.parametrize("groups, words", [
+    ({"fc0": SGD(0.1)}, ["optimizer for fc1", '""']),
+    ({"block5": SGD(0.1), "": SGD(0.1)}, ["'block5'", "unfreeze"])])
+def test_groups_that_miss_a_layer_or_have_none_are_refused_before_a_step(groups, words, rng):
+    model = network(rng, layers=2)
+    before = to_cpu(model.layers[0].params["W"]).copy()
+    with assert_refused("ParamGroups", *words):
+        ParamGroups(groups).step(model)
+    assert_same(model.layers[0].params["W"], before)
+
+
+def test_a_frozen_layer_needs_no_group(rng):
+    model = network(rng, layers=2)
+    model.layers[0].trainable = False
+    frozen, moving = (to_cpu(layer.params["W"]).copy() for layer in model.layers)
+    ParamGroups({"fc1": SGD(0.1)}).step(model)
+    assert_same(model.layers[0].params["W"], frozen)
+    assert (to_cpu(model.layers[1].params["W"]) != moving).any()

@@ -22,7 +22,15 @@ from minicnn import cli
 from minicnn.data import Augment, Augmented, near_duplicates, read_split, split_parts
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 from minicnn.preprocessing import Preprocessing
-from minicnn.training import Recipe, base_with_head, evaluate_photos, features, fit, transfer
+from minicnn.training import (
+    FeatureCache,
+    TransferConfig,
+    base_with_head,
+    evaluate_photos,
+    extract_features,
+    fit,
+    transfer,
+)
 
 # Keras on PyTorch, about itself.
 pytestmark = pytest.mark.filterwarnings(
@@ -56,7 +64,7 @@ def minicnn(capsys, *words):
 @pytest.fixture(scope="module")
 def frozen_base():
     """VGG16 with a head for two classes, as transfer makes it."""
-    return base_with_head(Recipe(size=32), CLASSES)
+    return base_with_head(TransferConfig(size=32), CLASSES)
 
 
 @pytest.fixture
@@ -79,7 +87,7 @@ def test_pitfall_01_vgg16_prepares_pixels_as_keras_does_whoever_calls_it(frozen_
     deep = body.forward(np.ascontiguousarray(x, np.float32))
     assert np.abs(deep - body.forward((pixels / 255).astype(np.float32))).max() > 1  # it matters
     data = mc.data.Dataset.from_arrays(pixels, [0, 1], CLASSES)
-    assert_close(features(body, data)[0], deep, 1e-5)  # what training sees
+    assert_close(extract_features(body, data).x, deep, 1e-5)  # what training sees
     assert_close(body.predict(pixels), deep, 1e-5)  # what prediction sees
 
 
@@ -173,7 +181,7 @@ def test_pitfall_03_pairs_that_cannot_learn_are_refused_with_the_reason(units, e
 
 def test_pitfall_03_the_head_is_chosen_by_the_number_of_classes():
     for classes, units, end in ((["a", "b"], 1, mc.Sigmoid), (["a", "b", "c"], 3, mc.Softmax)):
-        model = base_with_head(Recipe(size=32), classes)
+        model = base_with_head(TransferConfig(size=32), classes)
         assert model.shapes()[-1] == (units,) and isinstance(model.layers[-1], end)
 
 
@@ -203,7 +211,7 @@ def test_pitfall_04_training_behind_a_frozen_dropout_is_training_without_it(cach
         model["head"].params["W"][...] = 1
         model.freeze(until=model.layers[len(rest)].name)
         return fit(model, (X, T), BinaryCrossEntropy(), mc.optimizers.SGD(0.1), epochs=3,
-                   cache_features=cached)["loss"]
+                   callbacks=[FeatureCache(enabled=cached)])["loss"]
 
     assert losses(mc.Dropout(0.5)) == losses()
 

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import MiniCNNError
 from ..ops import DEVICES
 from ..ops.cuda.cupy_module import describe_error
+from ..utils.errors import MiniCNNError
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
 
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError
-from ..report.scores_figures import comparison
-from ..training import mcnemar, wilson_interval
-from ..visualize.results import writable
+from ..evaluation import mcnemar, wilson_interval
+from ..report.metric_figures import comparison
+from ..utils.errors import ArgumentError, FileError
+from ..visualize.result import writable
 from .predict import replacing
 
 

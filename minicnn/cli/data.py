@@ -19,9 +19,9 @@ from ..data import (
     write_split,
 )
 from ..data.images import printable
-from ..errors import ArgumentError, FileError
-from ..progress import Bar
 from ..report.folder_page import Finding, findings, relation, write_folder_page
+from ..utils.errors import ArgumentError, FileError
+from .progress import Bar
 from .train_options import next_step
 
 NAMED = 3  # of each kind on the screen; all are on the page

@@ -12,20 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset, ImageFolder, Photos, batches
-from ..errors import ArgumentError, FileError, whole
+from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
+from ..evaluation.metrics import MOST_VIEWS, view
 from ..model import Sequential
-from ..progress import Bar
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import SHOWN
-from ..report.scores_figures import probability
-from ..training import (
-    Evaluation,
-    choose_threshold,
-    class_probabilities,
-    class_scores,
-)
-from ..training.scores import MOST_VIEWS, view
+from ..report.metric_figures import probability
+from ..utils.errors import ArgumentError, FileError, check_int
 from .predict import classifier
+from .progress import Bar
 from .train_photos import describe_folder, say_unread
 
 OPTIONS = ("model", "folder", "threshold", "tta", "device")  # those that the page names
@@ -52,7 +47,7 @@ def add(command: Callable) -> None:
 def evaluate_command(args: argparse.Namespace) -> None:
     """Predicts the photos, prints the scores, writes them and their figures."""
     rule = threshold_rule(args.threshold)
-    whole(args.batch_size, "--batch-size")
+    check_int(args.batch_size, "--batch-size")
     if not 1 <= args.tta <= MOST_VIEWS:
         raise ArgumentError(f"--tta: expected 1 to {MOST_VIEWS} views, received {args.tta}.")
     model = classifier(args.model)

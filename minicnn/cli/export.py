@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from ..models import VGG16, load
-from ..visualize.results import writable
+from ..visualize.result import writable
 from ..weights.onnx import write_onnx
 
 

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ArgumentError, FileError, MiniCNNError, whole
-from ..gradcheck import Gradcheck
+from ..gradcheck.check import Gradcheck
+from ..gradcheck.suite import check_all, check_user_layer, hints_for, is_loss
 from ..ops import BACKENDS, use
-from ..selfcheck import check_all, check_user_layer, hints_for, is_loss
+from ..utils.errors import ArgumentError, FileError, MiniCNNError, check_int
 
 
 def add(command: Callable) -> None:
@@ -33,7 +33,7 @@ def gradcheck_command(args: argparse.Namespace) -> int:
     if args.shape and not args.layer:
         raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
                             "minicnn's layers are checked on shapes of their own.")
-    whole(args.seed, "--seed", least=0)
+    check_int(args.seed, "--seed", least=0)
     with use(args.backend if args.device == "cpu" else "fast"):
         results, said = (check_user_class(args) if args.layer
                          else (check_all(args.seed, args.device), []))

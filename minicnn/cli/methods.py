@@ -12,17 +12,16 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from ..data import near_duplicates, photo_paths, photos, read_image, read_photos, sample
 from ..data.splits import split_parts, subsets
-from ..errors import ArgumentError, whole
 from ..model import Sequential
 from ..models import VGG16, load
-from ..progress import Bar
-from ..visualize.results import PICTURES, Result, writable
-from ..visualize.targets import Unit
+from ..utils.errors import ArgumentError, check_int
+from ..visualize.result import PICTURES, Result, writable
+from ..visualize.target import Unit
+from .progress import Bar
 
 ONE, MANY, CLASSES, MAYBE, NONE = "one photo", "photos", "photos in classes", "photos or none", ""
 OWN, SPLIT = "photos in classes, or its own", "photos in classes, to split, or its own"
@@ -55,8 +54,10 @@ class Method:
 
     def load(self) -> Callable[..., Result]:
         """The function itself."""
-        module, name = self.function.split(".")
-        return getattr(import_module(f"minicnn.visualize.{module}"), name)
+        from .. import experiments, visualize  # here: `minicnn --help` stays fast
+
+        name = self.function.rpartition(".")[2]
+        return getattr(experiments if name in experiments.__all__ else visualize, name)
 
     def keywords(self) -> dict[str, str]:
         """{flag: keyword of the function}."""
@@ -212,7 +213,7 @@ def refuse_strays(name: str, args: argparse.Namespace) -> None:
         raise ArgumentError(f"{name}: expected --class or --layer, --unit, --position, received "
                             f"both. A score belongs to a class or to a unit.")
     if args.seed is not None:
-        whole(args.seed, f"{name}, --seed", least=0)
+        check_int(args.seed, f"{name}, --seed", least=0)
 
 
 def model_and_photos(words: list[str]) -> tuple[str | None, list[str]]:

@@ -17,14 +17,14 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ..data import Photos, batches, photo_paths
-from ..data.given import SUFFIXES
 from ..data.images import printable
-from ..errors import ArgumentError, FileError
-from ..files import replacing, visible
+from ..data.paths import SUFFIXES
+from ..evaluation import class_probabilities
 from ..layers import Sigmoid, Softmax
 from ..model import Sequential
 from ..models import VGG16, load
-from ..training import class_probabilities
+from ..utils.errors import ArgumentError, FileError
+from ..utils.files import replacing, visible
 
 EXPLAINED = "-explained.png"  # how the pictures of --explain end
 
@@ -165,7 +165,7 @@ def predictions(model: Sequential, data: Photos, pictures: Sequence[Path], batch
 
 def prepare(model: Sequential, folder: Path) -> None:
     """Makes the folder for the pictures of --explain, if the model can be explained."""
-    from ..visualize.targets import maps_layer
+    from ..visualize.target import maps_layer
 
     maps_layer(model)  # or a sentence, before anything is written
     try:
@@ -177,8 +177,8 @@ def prepare(model: Sequential, folder: Path) -> None:
 
 def explain(model: Sequential, data: Photos, i: int, p: np.ndarray, picture: Path) -> None:
     """Writes the picture of photo i, or notes that the photo is no longer to be read."""
-    from .. import drawing
-    from ..visualize.explain import explanation
+    from ..plotting import drawing
+    from ..visualize.attribution.explain import explanation
 
     try:
         photo = data.read(i)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset, write_split
-from ..files import write_text
-from ..progress import Bars
+from ..evaluation import Evaluation
+from ..evaluation.diagnosis import diagnose
 from ..report import (
     resumed_folder,
     run_folder,
@@ -24,20 +24,21 @@ from ..report import (
 )
 from ..report.photos import fed_batch
 from ..training import (
-    Checkpoints,
-    Evaluation,
-    Recipe,
+    Checkpoint,
+    ProgressBar,
+    TransferConfig,
     base_with_head,
     cross_validate,
     from_scratch,
     transfer,
 )
-from ..training.diagnosis import warnings_of
-from .kept import kept
+from ..utils.files import write_text
+from .progress import EpochLines
+from .run_session import kept
 from .train_options import NOT_KEPT, add_options, next_step, refuse_strays, taken, tell_given
 from .train_photos import imbalance, leaks, per_class, photos_of
 
-RECIPE = [field.name for field in fields(Recipe)]
+CONFIG = [field.name for field in fields(TransferConfig)]
 
 
 def add(command: Callable) -> None:
@@ -52,7 +53,7 @@ def train_command(args: argparse.Namespace) -> None:
     args = taken(args)
     if not args.resume:
         refuse_strays(args)
-    recipe = Recipe(**{name: getattr(args, name) for name in RECIPE})
+    config = TransferConfig(**{name: getattr(args, name) for name in CONFIG})
     parts, groups, skipped, held_out, stem = photos_of(args)
     train = parts["train"]
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
@@ -66,74 +67,74 @@ def train_command(args: argparse.Namespace) -> None:
             options = {key: value for key, value in vars(args).items() if key not in NOT_KEPT}
             write_split(output / "split.csv", parts)
             write_text(output / "run.json", json.dumps(options, indent=1))
-        with kept(output) as checkpoints:
+        with kept(output) as checkpoint:
             if args.kfold:
-                cross_validation(args, recipe, parts, groups.get("train"), skipped, output,
-                                 checkpoints)
+                cross_validation(args, config, parts, groups.get("train"), skipped, output,
+                                 checkpoint)
             else:
-                learn_and_report(args, recipe, parts, notes, skipped, held_out, output, checkpoints)
+                learn_and_report(args, config, parts, notes, skipped, held_out, output, checkpoint)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     print("Open:", output / "report.html")
     if not args.kfold:
         print(next_step("predict", str(output / "model.h5"), "PHOTO.jpg"))
 
 
-def learn_and_report(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
+def learn_and_report(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
                      notes: list[str], skipped: list[str], held_out: str, output: Path,
-                     checkpoints: Checkpoints) -> None:
+                     checkpoint: Checkpoint) -> None:
     """Trains, measures, writes the run folder, prints the table."""
     train, test = parts["train"], parts["test"]
-    epochs = recipe.epochs + recipe.finetune_epochs * bool(recipe.finetune)
-    with Bars(epochs, "VGG16", lines=True) as bars:
-        best = transfer(train, test, recipe, validation=parts.get("validation"), callbacks=[bars],
-                        checkpoints=checkpoints, device=args.device)
+    epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
+    with EpochLines("VGG16", epochs) as bars:
+        best = transfer(train, test, config, validation=parts.get("validation"), callbacks=[bars],
+                        checkpoint=checkpoint, device=args.device)
     write_run(output, best, parts, held_out)
     scores = write_evaluation(output, best.evaluation, test.names, held_out)
     print("\n".join(best.notes))
     print_title(held_out)
-    title = (f"VGG16, new head, {recipe.finetune} fine-tuned" if recipe.finetune else
-             f"VGG16 frozen up to {recipe.last_kept}, new head")
+    title = (f"VGG16, new head, {config.finetune} fine-tuned" if config.finetune else
+             f"VGG16 frozen up to {config.last_kept}, new head")
     rows = {title: best.evaluation}
     print_result(title, best.evaluation)
     if not args.no_scratch:
-        with Bars(recipe.epochs, "from scratch") as bars:
-            size = 28 if args.folder is None else recipe.size
-            small = from_scratch(train, test, size=size, epochs=recipe.epochs, seed=recipe.seed,
-                                 batch_size=recipe.batch_size, callbacks=[bars],
-                                 checkpoints=checkpoints.of("scratch"), device=args.device)
+        with ProgressBar("from scratch") as bars:
+            size = 28 if args.folder is None else config.size
+            small = from_scratch(train, test, size=size, epochs=config.epochs, seed=config.seed,
+                                 batch_size=config.batch_size, callbacks=[bars],
+                                 checkpoint=checkpoint.of("scratch"), device=args.device)
         rows[title := "small network from scratch, same photos"] = small.evaluation
         print_result(title, small.evaluation)
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
                    rows=rows, notes=[*notes, *best.notes], skipped=skipped, history=best.history,
                    rates=best.rates, parts=parts,
                    watched="validation" if "validation" in parts else held_out,
-                   fed=fed_batch(best.model, train, recipe), options=options_of(output))
+                   fed=fed_batch(best.model, train, config), options=options_of(output))
 
 
-def cross_validation(args: argparse.Namespace, recipe: Recipe, parts: dict[str, Dataset],
+def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
                      groups: np.ndarray | None, skipped: list[str], output: Path,
-                     checkpoints: Checkpoints) -> None:
+                     checkpoint: Checkpoint) -> None:
     """K trainings on the photos to learn from: a row each, and all of them together."""
     data, K = parts["train"], args.kfold
-    epochs = recipe.epochs + recipe.finetune_epochs * bool(recipe.finetune)
-    with Bars(K * epochs, "VGG16") as bars:
-        result, accuracies = cross_validate(data, recipe, K, groups=groups, callbacks=[bars],
-                                            checkpoints=checkpoints, device=args.device)
+    epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
+    with ProgressBar("VGG16", epochs) as bars:
+        result, accuracies = cross_validate(data, config, K, groups=groups, callbacks=[bars],
+                                            checkpoint=checkpoint, device=args.device)
     scores = write_evaluation(output, result, data.names, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
     for k, accuracy in enumerate(accuracies, 1):
         print(f"fold {k}: {100 * accuracy:.1f} %")
     spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
               f"{100 * accuracies.std(ddof=1):.1f}")
-    notes = [spread, *warnings_of({"loss": []}, result)]  # of the predictions
+    notes = [spread, *diagnose({"loss": []}, result)]  # of the predictions
     print("\n".join(notes))
     print_title("left-out")
     print_result(title := "VGG16, every photo by a network that has not seen it", result)
-    model = base_with_head(recipe, data.classes)  # for its recipe: it has not learnt
-    first = data.subset(np.flatnonzero(data.folds(K, recipe.seed, groups) != 0))
+    model = base_with_head(config, data.classes)  # for its config: it has not learnt
+    first = data.subset(np.flatnonzero(data.folds(K, config.seed, groups) != 0))
     write_run_page(output, result, data, scores, model=model, held_out="left-out",
                    rows={title: result}, notes=notes, skipped=skipped, parts=parts,
-                   fed=fed_batch(model, first, recipe), options=options_of(output), explained=False)
+                   fed=fed_batch(model, first, config), options=options_of(output), explained=False)
 
 
 def options_of(output: Path) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, FileError
-from ..training import SCHEDULES, Recipe
+from ..training import SCHEDULES, TransferConfig
+from ..utils.errors import ArgumentError, FileError
 
 NOT_KEPT = ("config", "resume", "output")  # options that run.json does without
 
 
 def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
     """All of them; option(…) adds one that has a value."""
-    standard = Recipe()
+    standard = TransferConfig()
     p.add_argument("folder", nargs="?", help="your photos, one sub-folder a class; without it, the "
                                              "built-in photos of clothes")
     p.add_argument("--classes", nargs="+", metavar="NAME",
@@ -40,11 +40,11 @@ def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
     option("--size", int, standard.size, "PIXELS", "side of the square that photos are cut to")
     option("--epochs", int, standard.epochs, "N", "how often each photo is seen")
     option("--batch-size", int, standard.batch_size, "N", "photos a step")
-    option("--lr", float, None, "STEP", "Adam's step size (default: measured, so that the first "
-                                        "step moves an output by about 1)")
-    p.add_argument("--find-lr", action="store_true", help="take the step size at which the loss "
-                   "falls fastest while it grows, and draw that curve (lr.png)")
-    option("--schedule", str, standard.schedule, "NAME", "of the step size: "
+    option("--lr", float, None, "RATE", "Adam's learning rate (default: measured, so that the "
+                                        "first step moves an output by about 1)")
+    p.add_argument("--find-lr", action="store_true", help="take the learning rate at which the "
+                   "loss falls fastest while it grows, and draw that curve (lr.png)")
+    option("--schedule", str, standard.schedule, "NAME", "of the learning rate: "
                                                          + ", ".join(SCHEDULES))
     option("--patience", int, None, "N", "stop where the validation loss has not fallen for N "
                                          "epochs")
@@ -60,7 +60,7 @@ def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
     option("--finetune", str, standard.finetune, "BLOCK", "then let this block of VGG16 learn, "
                                                           "too: block5, block4, …")
     option("--finetune-epochs", int, standard.finetune_epochs, "N", "of that second phase")
-    option("--finetune-lr", float, standard.finetune_lr, "STEP", "step size of the block")
+    option("--finetune-lr", float, standard.finetune_lr, "RATE", "learning rate of the block")
     option("--kfold", int, None, "K", "K trainings, each tested on another K-th of all photos (of "
                                       "the built-in ones, of those to learn from)")
     option("--seed", int, standard.seed, "N", "decides which photos are drawn, and their order")

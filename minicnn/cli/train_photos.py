@@ -21,8 +21,8 @@ from ..data import (
 )
 from ..data.images import printable
 from ..data.splits import UNREADABLE, joined
-from ..errors import ArgumentError, FileError
-from ..progress import Bar
+from ..utils.errors import ArgumentError, FileError
+from .progress import Bar
 
 RESUMED = "begin a new run"  # instead of going on with other photos
 

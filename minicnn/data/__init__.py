@@ -10,8 +10,8 @@ from .augment import Augment, Augmented
 from .batches import batches
 from .datasets import Dataset, ImageFolder
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
-from .given import Photos, photo_paths, read_photos
 from .images import read_image, resize_and_crop, was_turned
+from .paths import Photos, photo_paths, read_photos
 from .sample import photos, sample
 from .splits import (
     drawn_parts,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..errors import ArgumentError, whole
+from ..utils.errors import ArgumentError, check_int
 from .datasets import Dataset
 
 
@@ -90,7 +90,7 @@ class Augmented(Dataset):
     """
 
     def __init__(self, data: Dataset, augment: Augment, views: int, seed: int = 0) -> None:
-        views = whole(views, "Augmented, views")
+        views = check_int(views, "Augmented, views")
         super().__init__(data.items * views, np.tile(data.labels, views), data.classes,
                          data.names * views)
         self.augment, self.views, self.count, self.seed = augment, views, len(data), seed

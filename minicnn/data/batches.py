@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..utils.errors import ArgumentError
 from .datasets import Dataset
 from .images import check_size
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..drawing import inline
-from ..errors import ArgumentError, FileError, ShapeError
-from ..files import visible
+from ..plotting.drawing import inline
+from ..utils.errors import ArgumentError, FileError, ShapeError
+from ..utils.files import visible
 from .images import check_size, printable, read_image, resize_and_crop, was_turned
 
 
@@ -26,6 +26,8 @@ class Dataset:
     names:   N names for people: file names, places in a sample.
     Raises ArgumentError where lengths, labels or class names do not fit.
     """
+
+    views = 1  # of each photo that it holds; Augmented has more
 
     def __init__(self, items: Sequence, labels: Sequence[int], classes: Sequence[str],
                  names: Sequence[str]) -> None:

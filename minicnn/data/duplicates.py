@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import drawing
-from ..errors import ArgumentError, FileError
 from ..ops.fast.threads import cores
+from ..plotting import drawing
+from ..utils.errors import ArgumentError, FileError
 from .datasets import Dataset
 
 if TYPE_CHECKING:

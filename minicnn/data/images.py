@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError, ShapeError
+from ..utils.errors import ArgumentError, FileError, ShapeError
 
 if TYPE_CHECKING:  # Pillow is imported where it is used: `import minicnn` stays fast
     from PIL.Image import Image as Photo

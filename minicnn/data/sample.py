@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..utils.errors import ArgumentError
 from .datasets import Dataset
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError
-from ..files import replacing, visible
+from ..utils.errors import ArgumentError, FileError
+from ..utils.files import replacing, visible
 from .datasets import Dataset, ImageFolder
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 

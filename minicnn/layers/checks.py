@@ -1,28 +1,21 @@
 """Everything that layers refuse, so that their own files hold mathematics only.
 
-Each check returns quietly (or returns its argument in the form the layer keeps) or raises a
-sentence: which layer, what was expected, what was received, what to do.
+A check returns quietly, or its argument in the form that the layer keeps, or raises an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError, pair
 from ..initializers import NAMES
-from ..ops import device_of
-
-if TYPE_CHECKING:
-    from ..ops import Window
-    from .base import Layer
-    from .conv2d import Conv2D
-    from .dense import Dense
+from ..ops import Window, device_of
+from ..utils.errors import ArgumentError, ShapeError, as_pair
 
 
-def check_input(layer: Layer, x: np.ndarray) -> None:
+def check_input(layer: Any, x: np.ndarray) -> None:
     """x is a float array of a shape that fits, on the device of the parameters, which exist."""
     if getattr(x, "dtype", None) not in (np.float32, np.float64):
         raise ArgumentError(
@@ -40,19 +33,19 @@ def check_input(layer: Layer, x: np.ndarray) -> None:
                             f"into a Sequential, or call build(x.shape[1:], rng).")
 
 
-def empty_cache(layer: Layer) -> ArgumentError:
+def empty_cache(layer: Any) -> ArgumentError:
     """The error of a backward without its forward."""
     return ArgumentError(f"{layer.name}: backward(dy) needs the cache of forward(x): expected "
                          f"one, found none. Call forward(x, keep=True) first.")
 
 
-def missing_method(layer: Layer, method: str) -> ArgumentError:
+def missing_method(layer: Any, method: str) -> ArgumentError:
     """The error of a layer that does not define a method it needs."""
     return ArgumentError(f"{layer.name}: expected a {method}, found none. "
                          f"Define it in {type(layer).__name__}.")
 
 
-def check_rebuilt(layer: Layer, shapes: dict[str, tuple[int, ...]], input_shape: tuple[int, ...]
+def check_rebuilt(layer: Any, shapes: dict[str, tuple[int, ...]], input_shape: tuple[int, ...]
                   ) -> None:
     """Parameters that exist already have the shapes that this input needs."""
     for key, shape in shapes.items():
@@ -62,9 +55,9 @@ def check_rebuilt(layer: Layer, shapes: dict[str, tuple[int, ...]], input_shape:
                 f"{layer.params[key].shape} from an earlier use. Make a new layer.")
 
 
-def check_activation(name: str, activation: str, known: Iterable[str]) -> None:
-    """activation is the name of one."""
-    if activation not in known:
+def check_activation(name: str, activation: str | None, known: Iterable[str]) -> None:
+    """activation is None or the name of one."""
+    if activation is not None and activation not in known:
         raise ArgumentError(f"{name}: expected activation None or one of {', '.join(known)}, "
                             f"received {activation!r}.")
 
@@ -79,7 +72,7 @@ def check_initializer(name: str, kernel_initializer: str) -> None:
 def check_ordinary_convolution(name: str, dilation_rate: int | tuple[int, int], groups: int
                                ) -> None:
     """Keras' arguments that this engine has not, at the values that change nothing."""
-    if pair(dilation_rate, f"{name}, dilation_rate") != (1, 1) or groups != 1:
+    if as_pair(dilation_rate, f"{name}, dilation_rate") != (1, 1) or groups != 1:
         raise ArgumentError(f"{name}: expected dilation_rate 1 and groups 1, received "
                             f"{dilation_rate} and {groups}. minicnn has neither dilated nor "
                             f"grouped convolution.")
@@ -88,7 +81,7 @@ def check_ordinary_convolution(name: str, dilation_rate: int | tuple[int, int], 
 def as_padding(name: str, padding: str | int | tuple[int, int]) -> str | tuple[int, int]:
     """padding as the layers keep it: "same", "valid" or a pair of ints of at least 0."""
     if not isinstance(padding, str):
-        return pair(padding, f"{name}, padding", least=0)
+        return as_pair(padding, f"{name}, padding", least=0)
     if padding not in ("same", "valid"):
         raise ArgumentError(f'{name}: expected padding "same", "valid" or an int, '
                             f"received {padding!r}.")
@@ -98,9 +91,7 @@ def as_padding(name: str, padding: str | int | tuple[int, int]) -> str | tuple[i
 def check_pool_padding(name: str, padding: str | tuple[int, int], pool_size: tuple[int, int]
                        ) -> None:
     """No window can hold padding only."""
-    if isinstance(padding, str):
-        return
-    if padding[0] >= pool_size[0] or padding[1] >= pool_size[1]:
+    if not isinstance(padding, str) and (padding[0] >= pool_size[0] or padding[1] >= pool_size[1]):
         raise ArgumentError(f"{name}: expected padding smaller than the window {pool_size}, "
                             f"received {padding}: a window of padding only has nothing to pool.")
 
@@ -120,7 +111,7 @@ def check_windows(layer: Any, input_shape: tuple[int, ...], window: Window) -> N
                          f"image or fewer poolings.")
 
 
-def check_conv2d(layer: Conv2D, input_shape: tuple[int, ...], window: Window) -> None:
+def check_conv2d(layer: Any, input_shape: tuple[int, ...], window: Window) -> None:
     """At least one window fits, and the image has as many channels as the kernels."""
     check_windows(layer, input_shape, window)
     W = layer.params.get("W")
@@ -131,7 +122,7 @@ def check_conv2d(layer: Conv2D, input_shape: tuple[int, ...], window: Window) ->
         check_softmax_units(layer.name, (layer.filters,))
 
 
-def check_dense(layer: Dense, input_shape: tuple[int, ...]) -> None:
+def check_dense(layer: Any, input_shape: tuple[int, ...]) -> None:
     """input_shape is (D,), with as many inputs as W has."""
     if len(input_shape) != 1:
         raise ShapeError(f"{layer.name}: expected x of shape (N, D), received "
@@ -148,9 +139,9 @@ def check_dense(layer: Dense, input_shape: tuple[int, ...]) -> None:
 def check_softmax_units(name: str, input_shape: tuple[int, ...]) -> None:
     """The softmax of one unit is 1 whatever its input, and nothing can be trained."""
     if not input_shape or input_shape[-1] < 2:
-        raise ArgumentError(
-            f"{name}: expected at least 2 units, received {('N', *input_shape)}. The "
-            f"softmax of one unit is always 1, so it cannot learn; use Dense(1) with Sigmoid.")
+        raise ArgumentError(f"{name}: expected at least 2 units, received {('N', *input_shape)}. "
+                            f"The softmax of one unit is always 1, so it cannot learn; use "
+                            f"Dense(1) with Sigmoid.")
 
 
 def as_rate(name: str, rate: float) -> float:

@@ -6,8 +6,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import whole
 from ..ops import array_module, device_of, to_device
+from ..utils.errors import check_int
 from . import checks
 from .base import Layer
 
@@ -27,7 +27,7 @@ class Dropout(Layer):
     def __init__(self, rate: float, seed: int = 0, name: str | None = None) -> None:
         super().__init__(name)
         self.rate = checks.as_rate(self.name, rate)
-        self.seed = whole(seed, f"{self.name}, seed", least=0)
+        self.seed = check_int(seed, f"{self.name}, seed", least=0)
         self.generator: np.random.Generator | None = None  # made when the name is final
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:

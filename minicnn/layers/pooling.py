@@ -1,11 +1,11 @@
-"""Pooling: one number for each window of each channel, or for each whole channel."""
+"""Pooling: one number per window and channel, or one per channel."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..errors import pair
 from ..ops import Window, array_module, ops_for
+from ..utils.errors import as_pair
 from . import checks
 from .base import Layer
 
@@ -25,14 +25,15 @@ class Pool2D(Layer):
                  strides: int | tuple[int, int] | None = None,
                  padding: str | int | tuple[int, int] = "valid", name: str | None = None) -> None:
         super().__init__(name)
-        self.pool_size = pair(pool_size, f"{self.name}, pool_size")
-        self.strides = self.pool_size if strides is None else pair(strides, f"{self.name}, strides")
+        self.pool_size = as_pair(pool_size, f"{self.name}, pool_size")
+        strides = self.pool_size if strides is None else strides
+        self.strides = as_pair(strides, f"{self.name}, strides")
         self.padding = checks.as_padding(self.name, padding)
         checks.check_pool_padding(self.name, self.padding, self.pool_size)
 
     def window(self, shape: tuple[int, ...]) -> Window:
         """Where the windows lie on an x of `shape` ((N,) H, Wd, C)."""
-        return Window.on_image(shape[-3:-1], self.pool_size, self.strides, self.padding)
+        return Window.on_image((shape[-3], shape[-2]), self.pool_size, self.strides, self.padding)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, C)."""

@@ -9,10 +9,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import ArgumentError
 from ..layers import Conv2D, Dense, Flatten, Layer, MaxPool2D
 from ..model import Sequential
 from ..preprocessing import Preprocessing
+from ..utils.errors import ArgumentError
 from ..weights import vgg16_base, vgg16_full
 
 # The means of ImageNet's blue, green and red. The base takes the whole photo; for the published

@@ -1,4 +1,4 @@
-"""The seam between the mathematics and the machinery.
+"""Who computes: the seam between the mathematics and the machinery.
 
 Layers, losses and optimizers ask here for the operations they are made of:
 
@@ -8,7 +8,7 @@ Three backends compute the same: `reference` (NumPy, a formula a line: the one t
 (the same on a processor, in blocks and on all cores) and `cuda` (kernels/*.cu on a GPU, or in the
 simulator). The array says which: NumPy's get `fast`, CuPy's and simulated ones get `cuda`.
 
-    with use("reference"): …          or MINICNN_BACKEND=reference in the environment
+    with use("reference"): …      or MINICNN_BACKEND=reference in the environment at the start
 
 takes the reference for NumPy's arrays. operations.py lists what a backend has to offer.
 
@@ -20,6 +20,7 @@ and `xp.exp(x)` then reads the same for both.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..utils.errors import ArgumentError
 from .window import Window
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ __all__ = ["BACKENDS", "DEVICES", "Window", "array_module", "device_of", "module
 
 BACKENDS = ("reference", "fast")  # for NumPy's arrays
 DEVICES = ("cpu", "cuda", "cuda-sim")
-_chosen: ContextVar[str | None] = ContextVar("minicnn_backend", default=None)
+DEVICE_OF_MODULE = {"cupy": "cuda", f"{__name__}.cuda.simulator": "cuda-sim"}  # of an array's type
+_chosen = ContextVar("minicnn_backend", default=os.environ.get("MINICNN_BACKEND") or "fast")
 
 
 def ops_for(*arrays: np.ndarray) -> Operations:
@@ -49,15 +51,16 @@ def ops_for(*arrays: np.ndarray) -> Operations:
     GPU, or if MINICNN_BACKEND names no backend.
     """
     device = device_of(*arrays)
-    backend = _chosen.get() or os.environ.get("MINICNN_BACKEND") or "fast"
+    backend = _chosen.get()
     if backend not in BACKENDS:
         raise ArgumentError(f"MINICNN_BACKEND: expected {' or '.join(BACKENDS)}, received "
                             f"{backend!r}. Unset it, or set one of these.")
     if device != "cpu" and backend == "reference":
         raise ArgumentError(f"ops: expected NumPy arrays for the reference backend, received "
                             f"one on {device}. Move it with to_cpu, or leave out "
-                            f"use(\"reference\").")
-    return cast("Operations", import_module(f".{backend if device == 'cpu' else 'cuda'}", __name__))
+                            f"use(\"reference\") and MINICNN_BACKEND.")
+    name = f"{__name__}.{backend if device == 'cpu' else 'cuda'}"
+    return cast("Operations", sys.modules.get(name) or import_module(name))
 
 
 @contextmanager
@@ -73,21 +76,12 @@ def use(backend: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
-# Devices
-
-
 def device_of(*arrays: Any) -> str:
     """The device that all arrays are on; numbers and lists count as "cpu".
 
     Raises ArgumentError if they are on several.
     """
-    devices = []
-    for x in arrays:
-        module = type(x).__module__
-        if module.partition(".")[0] == "cupy":
-            devices.append("cuda")
-        else:
-            devices.append("cuda-sim" if module.endswith("ops.cuda.simulator") else "cpu")
+    devices = [DEVICE_OF_MODULE.get(type(x).__module__, "cpu") for x in arrays]
     if len(set(devices)) > 1:
         raise ArgumentError(f"device: expected all arrays on one device, received them on "
                             f"{' and '.join(dict.fromkeys(devices))}. Move them with to_device.")
@@ -131,7 +125,7 @@ def to_cpu(x: Any) -> np.ndarray:
 
 
 def __getattr__(name: str) -> Any:
-    """The backends as attributes, imported when first used: ops.reference, ops.fast, ops.cuda."""
+    """ops.reference, ops.fast and ops.cuda, imported when first used."""
     if name in (*BACKENDS, "cuda"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

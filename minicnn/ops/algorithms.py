@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from ..errors import ArgumentError
+from ..utils.errors import ArgumentError
 from .window import Window
 
 ALGORITHMS = ("im2col", "implicit_gemm", "winograd")

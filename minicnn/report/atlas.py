@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import drawing
 from ..data import Dataset
-from ..errors import ArgumentError, whole
 from ..model import Sequential
 from ..ops import to_cpu
-from ..visualize import cam, gradients
-from ..visualize.attribution import Attribution
-from ..visualize.occlusion import Occlusion, occlusion
+from ..plotting import drawing
+from ..utils.errors import ArgumentError, check_int
+from ..visualize.attribution import cam, gradients
+from ..visualize.attribution.occlusion import Occlusion, occlusion
+from ..visualize.attribution.result import Attribution
+from ..visualize.features.top_patches import top_patches
 from ..visualize.photos import Photos, Progress, as_dataset, silent
-from ..visualize.results import writable
-from ..visualize.targets import chosen_layers, has_classes, photo_input
-from ..visualize.top_patches import top_patches
+from ..visualize.result import writable
+from ..visualize.target import chosen_layers, has_classes, photo_input
 from .pages import as_uri, heat_picture, write_page
 
 JOURNEY_MAPS = 6
@@ -61,7 +61,7 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
     """
     path = writable(path, (".html",), force)
     data, chosen = as_dataset(photos), chosen_layers(model, layers)
-    maps, n = whole(maps, "write_atlas, maps"), whole(n, "write_atlas, n")
+    maps, n = check_int(maps, "write_atlas, maps"), check_int(n, "write_atlas, n")
     if not len(data):
         raise ArgumentError("write_atlas: expected at least one photo, received none. Name some.")
     name = data.names[0] if image is None else "the given photo"

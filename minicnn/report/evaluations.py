@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import write_text
-from ..training import (
+from ..evaluation import (
     Evaluation,
     average_precision,
     brier_score,
@@ -22,9 +21,10 @@ from ..training import (
     one_versus_rest,
     roc_auc,
 )
+from ..utils.files import write_text
 from .figures import confusion
+from .metric_figures import calibration, precision_recall, roc
 from .runs import write_csv
-from .scores_figures import calibration, precision_recall, roc
 
 SHOWN = 25  # classes of the table and of the confusion matrix
 

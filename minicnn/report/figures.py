@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..drawing import save
-from ..training.figures import confusion_figure, curves_figure
+from ..plotting.drawing import save
+from ..plotting.training import confusion_figure, curves_figure
 
 
 def curves(history: dict[str, Sequence[float]], path: Path, held_out: str = "validation") -> None:

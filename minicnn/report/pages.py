@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import write_text
+from ..utils.files import write_text
 
 SIDE = 160  # pixels of the longer side of a thumbnail
 

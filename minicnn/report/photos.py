@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import drawing
 from ..data import Dataset, Photos, batches
-from ..drawing import BLUE, ORANGE, shortened
-from ..errors import ArgumentError, FileError
+from ..evaluation import Evaluation
 from ..model import Sequential
 from ..ops import to_cpu
-from ..training import Evaluation, Recipe
-from ..training.loop import Place
-from ..visualize.cam import enlarge, hires_cam
+from ..plotting import drawing
+from ..plotting.drawing import BLUE, ORANGE, shortened
+from ..training import TransferConfig
+from ..training.batches import epoch_order
+from ..utils.errors import ArgumentError, FileError
+from ..visualize.attribution.cam import enlarge, hires_cam
 from .pages import heat_picture
 
 SHARP = 128  # pixels: a side at which photos are shown at least
@@ -33,12 +34,12 @@ class Shown(NamedTuple):
     right: bool | None = None
 
 
-def fed_batch(model: Sequential, train: Dataset, recipe: Recipe) -> list[Shown]:
+def fed_batch(model: Sequential, train: Dataset, config: TransferConfig) -> list[Shown]:
     """The first batch of the first epoch, pixel by pixel as the network was given it."""
-    fed = recipe.fed(train)
-    order = Place(np.random.default_rng(recipe.seed)).order(len(train), len(fed) // len(train))
+    fed = config.augmented(train)
+    order = epoch_order(np.random.default_rng(config.seed), fed)
     found = []
-    for i in order[:min(recipe.batch_size, FED)]:
+    for i in order[:min(config.batch_size, FED)]:
         with suppress(FileError):  # it was there when it was learnt
             pixels = fed.images([i], model.input_shape[:2], model.preprocessing.crop_fraction)
             found.append(Shown([pixels[0]], [fed.classes[fed.labels[i]]]))

@@ -13,20 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset
-from ..errors import ArgumentError
+from ..evaluation import Evaluation, average_precision, choose_threshold, roc_auc, roc_curve
 from ..model import Sequential
-from ..training import (
-    Evaluation,
-    LearningRates,
-    average_precision,
-    choose_threshold,
-    roc_auc,
-    roc_curve,
-)
+from ..training import LearningRates
+from ..utils.errors import ArgumentError
 from .evaluations import occurring
+from .metric_figures import by_recall, ranked
 from .pages import as_uri, thumbnail, write_page
 from .photos import Shown, draw, labelled, pictures_of, said, why
-from .scores_figures import by_recall, ranked
 
 WORST = 8  # photos with the least probability for their own class
 HELD_OUT = 24  # photos of predictions.png

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ..data import Dataset
 from ..data.splits import write_split
-from ..drawing import save
-from ..errors import FileError
-from ..files import replacing
-from ..training import Trained, set_weights, weights_of
+from ..plotting.drawing import save
+from ..training import TransferResult, get_weights, set_weights
+from ..utils.errors import FileError
+from ..utils.files import replacing
 from .figures import curves
 
 FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "predictions.csv",
@@ -101,9 +101,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> No
         writer.writerows(rows)
 
 
-def write_run(folder: Path, run: Trained, parts: dict[str, Dataset], held_out: str) -> None:
+def write_run(folder: Path, run: TransferResult, parts: dict[str, Dataset], held_out: str) -> None:
     """Writes the model, its history and curves, and who was where; last.h5 where the model has the
-    weights of an epoch before the last, lr.png where the step size was looked for.
+    weights of an epoch before the last, lr.png if the learning rate was searched for.
 
     parts: "train", "test", and "validation" where the best epoch was chosen. held_out: what the
     test photos are called.
@@ -111,7 +111,7 @@ def write_run(folder: Path, run: Trained, parts: dict[str, Dataset], held_out: s
     history = run.history
     run.model.save(folder / "model.h5")
     if run.last:
-        best = weights_of(run.model)
+        best = get_weights(run.model)
         set_weights(run.model, run.last)
         try:
             run.model.save(folder / "last.h5")

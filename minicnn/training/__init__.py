@@ -1,45 +1,38 @@
-"""The loop, where its batches come from, and how the result is measured."""
+"""Training: the loop (loop.py), what it works with (state.py), what comes before it (prepare.py),
+all that is not forward, loss, backward and step (callbacks/), and how the result is measured."""
 
-from .best import Best, Weights, set_weights, weights_of
-from .callbacks import Callback
-from .checkpoints import Checkpoints
-from .fusing import fuse
+from .batches import ArrayDataset
+from .callbacks import (
+    SCHEDULES,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    FeatureCache,
+    LearningRateSchedule,
+    ProgressBar,
+    TerminateOnNaN,
+)
+from .evaluate import evaluate_photos
+from .features import extract_features
 from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
-from .metrics import Evaluation, class_probabilities, evaluate_photos, wilson_interval
-from .schedules import SCHEDULES
-from .scores import (
-    average_precision,
-    brier_score,
-    calibration_curve,
-    choose_threshold,
-    class_scores,
-    expected_calibration_error,
-    mcnemar,
-    most_confused,
-    one_versus_rest,
-    pr_curve,
-    roc_auc,
-    roc_curve,
-)
-from .sources import features
+from .prepare import fuse
+from .state import TrainingState, Weights, get_weights, set_weights
 from .transfer import (
-    Recipe,
-    Trained,
+    TransferResult,
     base_with_head,
     class_weights,
     cross_validate,
     from_scratch,
-    step_size,
+    initial_learning_rate,
     transfer,
 )
+from .transfer_config import TransferConfig
 
-__all__ = ["SCHEDULES", "Best", "Callback", "Checkpoints", "Evaluation", "History",
-           "LearningRates", "Recipe", "Trained", "Weights", "average_precision", "base_with_head",
-           "brier_score",
-           "calibration_curve", "choose_threshold", "class_probabilities", "class_scores",
-           "class_weights", "cross_validate", "evaluate_photos", "expected_calibration_error",
-           "features", "find_lr", "fit", "from_scratch", "fuse", "mcnemar", "most_confused",
-           "one_versus_rest", "pr_curve", "roc_auc", "roc_curve", "set_weights", "step_size",
-           "transfer", "weights_of", "wilson_interval"]
+__all__ = ["SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", "EarlyStopping", "FeatureCache",
+           "History", "LearningRateSchedule", "LearningRates", "ProgressBar", "TerminateOnNaN",
+           "TrainingState", "TransferConfig", "TransferResult", "Weights", "base_with_head",
+           "class_weights", "cross_validate", "evaluate_photos", "extract_features", "find_lr",
+           "fit", "from_scratch", "fuse", "get_weights", "initial_learning_rate", "set_weights",
+           "transfer"]

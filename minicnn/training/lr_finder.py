@@ -1,4 +1,5 @@
-"""A step size from a look: the loss while the step grows from far too small to far too large."""
+"""A learning rate range test: the loss while the learning rate grows from far too small to far too
+large."""
 
 from __future__ import annotations
 
@@ -8,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import drawing
-from ..errors import ArgumentError, whole
 from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Adam, Optimizer
-from .best import set_weights, weights_of
-from .finite import not_finite
-from .fusing import fuse
-from .sources import Data, checked, features, outputs
+from ..plotting import drawing
+from ..utils.errors import ArgumentError, check_int
+from .batches import Data, forward_batches
+from .callbacks import FeatureCache
+from .locate_nan import not_finite_error
+from .prepare import prepare
+from .state import get_weights, set_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class LearningRates(drawing.Drawn):
-    """lr, losses (S,): step sizes tried, and the loss of the batch before each; smooth (S,): its
-    moving mean; suggestion: where the smooth loss falls fastest."""
+    """lr, losses (S,): the learning rates that were tried, and the loss of the batch before each
+    step; smooth (S,): its moving mean; suggestion: where the smooth loss falls fastest."""
 
     lr: np.ndarray
     losses: np.ndarray
@@ -38,21 +40,21 @@ class LearningRates(drawing.Drawn):
         return 1.5 * float(max(self.smooth[:max(2, len(self.smooth) // 2)].max(), self.losses[0]))
 
     def figure(self) -> Figure:
-        """The loss over the step size, and where it falls fastest."""
+        """The loss over the learning rate, and where it falls fastest."""
         figure = drawing.new_figure(9, 5)
         ax = figure.subplots()
         ax.plot(self.lr, self.losses, color="0.7", lw=1, label="a batch")
         ax.plot(self.lr, self.smooth, color=drawing.BLUE, lw=3, label="moving mean")
         ax.axvline(self.suggestion, color=drawing.ORANGE, ls="--", lw=2,
                    label=f"falls fastest: {self.suggestion:.2g}")
-        ax.set(xscale="log", xlabel="step size", ylabel="loss")
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
         ax.set_ylim(0, self.top)
         ax.grid(alpha=0.3)
         ax.legend()
         return figure
 
     def __str__(self) -> str:
-        return (f"step size: {self.suggestion:.2g} (the loss falls fastest there; tried "
+        return (f"learning rate: {self.suggestion:.2g} (the loss falls fastest there; tried "
                 f"{self.lr[0]:.1g} … {self.lr[-1]:.1g})")
 
 
@@ -60,41 +62,53 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
             optimizer: Callable[[float], Optimizer] = Adam, *, lowest: float = 1e-9,
             highest: float = 1.0, steps: int = 100, batch_size: int = 32,
             seed: int = 0) -> LearningRates:
-    """Trains for at most `steps` batches, the step size growing by the same factor each time from
-    lowest to highest; ends where the loss is four times its least. The weights are put back.
+    """Trains for at most `steps` batches while the learning rate grows by the same factor each time
+    from lowest to highest; ends when the loss is four times its lowest. The weights are put back.
 
-    Raises ArgumentError for limits that do not fit, NotFiniteError where the first loss is not
-    finite, or the second. Source: Smith 2017, section 3.3.
+    Raises ArgumentError for limits that do not fit, NotFiniteError if the first loss or the second
+    is not finite, and what fit raises before its first step. Source: Smith 2017, section 3.3.
     """
-    whole(steps, "find_lr, steps", least=10)
+    check_int(steps, "find_lr, steps", least=10)
     if not 0 < lowest < highest:
         raise ArgumentError(f"find_lr: expected 0 < lowest < highest, received {lowest!r} and "
                             f"{highest!r}.")
-    data, size = checked(model, data, loss)
-    frozen, rest = model.split()
-    layers, loss = fuse(rest.layers, loss)
-    network, before, moving = model.view(layers, rest.input_shape), weights_of(model), optimizer(0)
-    if frozen.layers:
-        data = features(frozen, data, batch_size=batch_size)
-        frozen = model.view([], network.input_shape)
-    rng, lr, losses, smooth = np.random.default_rng(seed), [], [], []
-    order = np.concatenate([rng.permutation(size) for _ in range(-(-steps * batch_size // size))])
+    growing = optimizer(lowest)
+    state = prepare(model, data, loss, growing, batch_size=batch_size, seed=seed)
+    FeatureCache().on_train_begin(state)
+    weights = get_weights(model)
+    rates: list[float] = []
+    losses: list[float] = []
+    smooth: list[float] = []
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # it ends where it is not finite
-            for x, t in outputs(frozen, data, order[:steps * batch_size], batch_size):
-                losses.append(loss.forward(network.forward(x, training=True), t))
-                part = np.array(losses) * 0.9 ** np.arange(len(losses))[::-1]
-                smooth.append(part.sum() / (0.9 ** np.arange(len(losses))).sum())
-                moving.lr = lowest * (highest / lowest) ** (len(lr) / (steps - 1))
-                lr.append(moving.lr)
-                if not np.isfinite(smooth[-1]) and len(lr) < 3:
-                    raise not_finite(network, x, f"find_lr, batch {len(lr)}", t, loss, True)
+        with np.errstate(over="ignore", invalid="ignore"):  # it ends when they are not finite
+            order = shuffled_often(state.rng, len(state.train_data), steps * batch_size)
+            for x, t in forward_batches(state.base, state.train_data, order, batch_size):
+                rates.append(lowest * (highest / lowest) ** (len(rates) / (steps - 1)))
+                losses.append(state.loss.forward(state.network.forward(x, training=True), t))
+                smooth.append(moving_mean(losses))
+                if not np.isfinite(smooth[-1]) and len(rates) < 3:
+                    raise not_finite_error(state.network, x, f"find_lr, batch {len(rates)}", t,
+                                           state.loss, training=True)
                 if not smooth[-1] <= 4 * min(smooth):
                     break
-                network.backward(loss.backward(), input_gradient=False)
-                moving.step(network)
+                state.network.backward(state.loss.backward(), input_gradient=False)
+                growing.lr = rates[-1]
+                growing.step(state.network)
     finally:
-        set_weights(model, before)
-    slope = np.diff(smooth[:max(int(np.nanargmin(smooth)) + 1, 3)])
-    return LearningRates(np.array(lr), np.array(losses), np.array(smooth),
-                         lr[int(np.nanargmin(slope))])
+        set_weights(model, weights)
+    lowest_at = int(np.nanargmin(smooth))
+    slope = np.diff(smooth[:max(lowest_at + 1, 3)])
+    return LearningRates(np.array(rates), np.array(losses), np.array(smooth),
+                         suggestion=rates[int(np.nanargmin(slope))])
+
+
+def shuffled_often(rng: np.random.Generator, N: int, count: int) -> np.ndarray:
+    """`count` indices: all N in random order, again and again."""
+    repeats = -(-count // N)
+    return np.concatenate([rng.permutation(N) for _ in range(repeats)])[:count]
+
+
+def moving_mean(losses: list[float], decay: float = 0.9) -> float:
+    """The mean in which each loss weighs `decay` times the one after it."""
+    weights = decay ** np.arange(len(losses))[::-1]
+    return float((np.array(losses) * weights).sum() / weights.sum())

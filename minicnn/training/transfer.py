@@ -13,96 +13,38 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import Augment, Augmented, Dataset
-from ..drawing import Drawn, inline
-from ..errors import ArgumentError, NotFiniteError, whole
+from ..data import Dataset
+from ..evaluation import Evaluation, class_probabilities
+from ..evaluation.diagnosis import diagnose
+from ..losses import Loss
 from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
-from ..optimizers import Adam
-from .best import Best, Weights, weights_of
-from .callbacks import Callback, teller
-from .checkpoints import Checkpoints
-from .diagnosis import warnings_of
+from ..optimizers import Adam, ParamGroups
+from ..plotting.drawing import Drawn, inline
+from ..utils.errors import ArgumentError, NotFiniteError
+from .batches import ArrayDataset, release_pages, validate_data
+from .callbacks import (
+    SCHEDULES,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    FeatureCache,
+    LearningRateSchedule,
+)
+from .evaluate import evaluate_photos
+from .features import extract_features, mapped_file
 from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
-from .metrics import Evaluation, class_probabilities, evaluate_photos
-from .schedules import SCHEDULES
-from .sources import bytes_held, checked, features, let_go
+from .state import Weights
+from .transfer_config import TransferConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How transfer learns; every field is an option of `minicnn train` and stands in run.json.
-
-    size: side of the square that photos are cut to. cut: the last layer of VGG16 that is kept;
-    None: block4_pool, or the pooling after the block that `finetune` names.
-    lr: Adam's step size for the head; None lets step_size choose, or with find_lr the course of
-    the loss while the step grows.
-    augment: as Augment.parse takes it; views: so many random views of each photo.
-    schedule: of SCHEDULES. patience: early stopping, needs validation photos.
-    dropout: rate before the head. weight_decay: λ of the penalty λ/2 · |W|² on the head.
-    class_weights: each class counts as if it had as many photos as the mean class.
-    finetune: a block ("block5") that learns, too, after the head, for finetune_epochs with the
-    step size finetune_lr, the head with its own.
-    memory_budget: megabytes (10⁶) that features may take in memory; what is more lies in a
-    temporary file.
-    """
-
-    size: int = 64
-    cut: str | None = None
-    epochs: int = 60
-    batch_size: int = 32
-    lr: float | None = None
-    find_lr: bool = False
-    seed: int = 0
-    augment: str = ""
-    views: int = 8
-    schedule: str = "constant"
-    patience: int | None = None
-    dropout: float = 0.0
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    class_weights: bool = False
-    finetune: str = ""
-    finetune_epochs: int = 10
-    finetune_lr: float = 1e-5
-    memory_budget: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise ArgumentError(f"schedule: expected one of {', '.join(SCHEDULES)}, received "
-                                f"{self.schedule!r}.")
-        if self.finetune and self.finetune not in BLOCKS:
-            raise ArgumentError(f"finetune: expected one of {', '.join(BLOCKS)}, received "
-                                f"{self.finetune!r}.")
-        if self.find_lr and self.lr is not None:
-            raise ArgumentError(f"find_lr: expected no lr beside it, received {self.lr!r}. Leave "
-                                f"one out.")
-        if self.finetune and self.last_kept[:6] < self.finetune:
-            raise ArgumentError(f"finetune: expected a cut behind {self.finetune}, received "
-                                f"{self.cut!r}, which cuts it away. Leave the cut out.")
-        whole(self.memory_budget, "memory_budget", least=0)
-        Augment.parse(self.augment)
-
-    @property
-    def last_kept(self) -> str:
-        """The layer of the cut."""
-        return self.cut or f"{self.finetune or 'block4'}_pool"
-
-    def fed(self, train: Dataset) -> Dataset:
-        """What the network is given of these photos: random views of them, or themselves."""
-        return Augmented(train, Augment.parse(self.augment), self.views, self.seed
-                         ) if self.augment else train
-
 
 @dataclass
-class Trained(Drawn):
+class TransferResult(Drawn):
     """What a run leaves: the model, its history, and how it does on the test photos. Jupyter shows
     all three.
 
@@ -127,16 +69,20 @@ class Trained(Drawn):
                 f"{self.history._repr_html_()}{inline(self._repr_png_())}")
 
 
-def step_size(x: np.ndarray) -> float:
-    """An Adam step for a new head on features x (N, …): its first update moves a logit by about 1.
+
+
+def initial_learning_rate(x: np.ndarray) -> float:
+    """Adam's learning rate for a new head on features x (N, …): its first update moves a logit by
+    about 1.
 
     Adam's first update changes every weight by lr, so a logit z = Σ_d W_d x_d moves by lr · Σ |x_d|
-    at most. VGG16's features are in the hundreds and there are thousands of them: a step near 1e-6.
+    at most. VGG16's features are in the hundreds and there are thousands of them: lr is near 1e-6.
     """
     sums = []
     for row in x:
         sums.append(np.abs(row).sum())
-        let_go(x)
+        if file := mapped_file(x):
+            release_pages(file)
     return float(1 / max(np.mean(sums), 1e-6))
 
 
@@ -146,46 +92,148 @@ def class_weights(data: Dataset) -> np.ndarray:
     return len(data) / (len(counts) * counts)
 
 
-def base_with_head(recipe: Recipe, classes: Sequence[str], device: str = "cpu") -> Sequential:
+def base_with_head(config: TransferConfig, classes: Sequence[str],
+                   device: str = "cpu") -> Sequential:
     """VGG16 frozen up to the cut, and on it a head FC_1 + sigmoid (two classes) or FC_n + softmax.
 
     The head starts at zero: nothing is preferred yet, so the first loss is log(classes) exactly,
     whatever the features' scale.
     """
-    model = VGG16(include_top=False, input_shape=(recipe.size, recipe.size, 3)).to(device)
+    model = VGG16(include_top=False, input_shape=(config.size, config.size, 3)).to(device)
     model.freeze()
-    return model.replace_head(head(len(classes), "zeros", recipe.dropout), after=recipe.last_kept,
+    return model.replace_head(head(len(classes), "zeros", config.dropout), after=config.last_kept,
                               classes=classes)
 
 
-def transfer(train: Dataset, test: Dataset, recipe: Recipe | None = None, *,
-             validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
-             checkpoints: Checkpoints | None = None, device: str = "cpu",
-             **options: Any) -> Trained:
-    """A new head on VGG16's frozen layers; then, with recipe.finetune, one of its blocks, too.
+@dataclass
+class TransferRun:
+    """What the two phases of a transfer training share.
 
-    options: fields of Recipe, changed. validation: photos that the best epoch is chosen by, whose
-    weights the model then has; without them it has the last ones. The curves show the validation
-    photos, or else the test photos, which decide nothing. checkpoints: where both phases are kept;
-    what is there already is not learnt again. Raises NotFiniteError, with the model, as fit does.
+    monitored: the photos of the curves' second line: those of the validation, by which
+    early_stopping chooses the best epoch, or else those of the test, which decide nothing.
     """
-    recipe = replace(recipe or Recipe(), **options)
-    if recipe.patience is not None and validation is None:
+
+    model: Sequential
+    config: TransferConfig
+    train: Dataset
+    monitored: Dataset
+    monitored_name: str
+    loss: Loss
+    callbacks: Sequence[Callback]
+    checkpoint: Checkpoint | None
+    early_stopping: EarlyStopping | None
+
+    def callbacks_of(self, phase: str) -> list[Callback]:
+        """The callbacks of a phase, "head" or "finetune"."""
+        callbacks = [*self.callbacks, LearningRateSchedule(SCHEDULES[self.config.schedule])]
+        if self.early_stopping:
+            callbacks.append(self.early_stopping)
+        if self.checkpoint:
+            callbacks.append(self.checkpoint.of(phase))
+        return callbacks
+
+
+@dataclass
+class TrainedHead:
+    """What train_head gives to the rest: the history, the learning rate and how it was found, the
+    features of the monitored photos."""
+
+    history: History
+    lr: float
+    rates: LearningRates | None
+    monitored: ArrayDataset
+
+
+def train_head(run: TransferRun) -> TrainedHead:
+    """The first phase: all of VGG16 stays frozen, its features are computed once for each photo,
+    and the new head is trained on them."""
+    config, (base, top) = run.config, run.model.split()
+    callbacks = run.callbacks_of("head")
+    cache = FeatureCache(config.memory_budget * 10**6)
+    train = cache.extract(base, run.train, config.batch_size, callbacks, "features")
+    monitored = cache.extract(base, run.monitored, config.batch_size, callbacks,
+                              f"{run.monitored_name} features")
+    lr, rates = config.lr, None
+    if config.find_lr:
+        rates = find_lr(top, train, run.loss, batch_size=config.batch_size, seed=config.seed)
+        lr = rates.suggestion
+    elif lr is None:
+        lr = initial_learning_rate(train.x[:len(train) // train.views])
+    history = fit(top, train, run.loss, Adam(lr, weight_decay=config.weight_decay),
+                  epochs=config.epochs, batch_size=config.batch_size, validation_data=monitored,
+                  callbacks=callbacks, seed=config.seed)
+    return TrainedHead(history, lr, rates, monitored)
+
+
+def fine_tune(run: TransferRun, history: History, lr: float) -> History:
+    """The second phase: one block of VGG16 is trained, too, with a small learning rate of its own,
+    so that what it knows is not lost. Returns the history of both phases."""
+    config, epochs = run.config, len(history["loss"])
+    run.model.unfreeze(since=f"{config.finetune}_conv1")
+    optimizer = ParamGroups({"block": Adam(config.finetune_lr),
+                             "": Adam(lr, weight_decay=config.weight_decay)})
+    cache = FeatureCache(config.memory_budget * 10**6)
+    more = fit(run.model, run.train, run.loss, optimizer, epochs=epochs + config.finetune_epochs,
+               batch_size=config.batch_size, validation_data=run.monitored,
+               callbacks=[cache, *run.callbacks_of("finetune")], seed=config.seed,
+               initial_epoch=epochs)
+    return History({key: history[key] + more[key] for key in history})
+
+
+def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None, *,
+             validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
+             checkpoint: Checkpoint | None = None, device: str = "cpu",
+             **options: Any) -> TransferResult:
+    """A new head on VGG16's frozen layers; then, with config.finetune, one of its blocks, too.
+
+    options: fields of TransferConfig, changed. validation: photos that the best epoch is chosen by,
+    whose weights the model then has; without them it has the last ones. The curves show the
+    validation photos, or else the test photos, which decide nothing. checkpoint: where both phases
+    are kept; what is there already is not trained again. Raises NotFiniteError, with the model, as
+    fit does.
+    """
+    config = replace(config or TransferConfig(), **options)
+    if config.patience is not None and validation is None:
         raise ArgumentError("patience: expected validation photos, by which training stops early, "
                             "received none. Give some as validation=; on the command line, make a "
                             "split with minicnn data FOLDER --validation-fraction 0.2.")
-    model = base_with_head(recipe, train.classes, device)
-    for data in (test, test if validation is None else validation):
-        checked(model, data)
-    if checkpoints:
-        checkpoints.check_room([layer for layer in model.layers if layer.trainable or (
-            recipe.finetune and layer.name >= recipe.finetune)], model.layers)
-    with _in_errors(model):
-        return _two_phases(model, train, test, recipe, validation, callbacks, checkpoints)
+    model = base_with_head(config, train.classes, device)
+    monitored = test if validation is None else validation
+    validate_data(model, test)
+    validate_data(model, monitored)
+    if checkpoint:
+        checkpoint.check_free_space([layer for layer in model.layers if layer.trainable or (
+            config.finetune and layer.name >= config.finetune)], model.layers)
+    loss = loss_for(len(train.classes), config.label_smoothing)
+    if config.class_weights:
+        loss.class_weight = class_weights(train)
+    run = TransferRun(model, config, config.augmented(train), monitored,
+                      "test" if validation is None else "validation", loss, callbacks, checkpoint,
+                      None if validation is None else EarlyStopping(config.patience))
+    with _model_in_errors(model):
+        trained = train_head(run)
+        history, notes = trained.history, [f"learning rate of the head {trained.lr:.2g}"]
+        if config.finetune:
+            notes.append(f"{config.finetune} trained, too, from epoch {len(history['loss']) + 1} "
+                         f"on, learning rate {config.finetune_lr:.2g}")
+            history = fine_tune(run, history, trained.lr)
+    if config.finetune or validation is not None:
+        evaluation = evaluate_photos(model, test, config.batch_size)
+    else:
+        _, top = model.split()
+        y = extract_features(top, trained.monitored, batch_size=config.batch_size).x
+        evaluation = Evaluation(class_probabilities(y), test.labels, test.classes)
+    best, last = run.early_stopping, {}
+    if best:
+        last = best.last_weights
+        notes.append(f"weights of epoch {best.best_epoch}, the best of {len(history['loss'])} by "
+                     f"the validation loss ({best.best:.3g})")
+    notes += diagnose(history, evaluation, len(trained.history["loss"]), best is not None)
+    return TransferResult(model, history, evaluation, notes, last, trained.rates)
 
 
 @contextmanager
-def _in_errors(model: Sequential) -> Iterator[None]:
+def _model_in_errors(model: Sequential) -> Iterator[None]:
     """A NotFiniteError gets the whole model."""
     try:
         yield
@@ -194,100 +242,40 @@ def _in_errors(model: Sequential) -> Iterator[None]:
         raise
 
 
-def _two_phases(model: Sequential, train: Dataset, test: Dataset, recipe: Recipe,
-                validation: Dataset | None, callbacks: Sequence[Callback],
-                checkpoints: Checkpoints | None) -> Trained:
-    watched = test if validation is None else validation
-    seen, loss = recipe.fed(train), loss_for(len(train.classes))
-    if recipe.class_weights:
-        loss.class_weight = class_weights(train)
-    frozen, top = model.split()
-    told = callbacks if checkpoints is None else [*callbacks, checkpoints]
-    room = recipe.memory_budget * 10**6
-    x, t = features(frozen, seen, batch_size=recipe.batch_size, memory_budget=room,
-                    progress=teller(told, "features"))
-    room -= bytes_held(x)
-    x_watched, t_watched = features(
-        frozen, watched, batch_size=recipe.batch_size, memory_budget=room,
-        progress=teller(told, "test features" if watched is test else "validation features"))
-    room -= bytes_held(x_watched)
-    rates = find_lr(top, (x, t), loss, batch_size=recipe.batch_size, seed=recipe.seed
-                    ) if recipe.find_lr else None
-    lr = rates.suggestion if rates else recipe.lr
-    lr = step_size(x[:len(train)]) if lr is None else lr
-    common = {"batch_size": recipe.batch_size, "schedule": SCHEDULES[recipe.schedule], "loss": loss,
-              "label_smoothing": recipe.label_smoothing, "seed": recipe.seed,
-              "views": recipe.views if recipe.augment else 1}
-    best = None if validation is None else Best(model, recipe.patience)
-    history = fit(top, (x, t), optimizer=Adam(lr, weight_decay=recipe.weight_decay),
-                  epochs=recipe.epochs, validation_data=(x_watched, t_watched),
-                  callbacks=[*callbacks, *filter(None, [best])],
-                  checkpoints=checkpoints and checkpoints.of("head"), **common)
-    head_epochs = len(history["loss"])
-    last, notes = weights_of(model), [f"step size of the head {lr:.2g}"]
-    if best:
-        best.restore()
-    if recipe.finetune:
-        model.unfreeze(since=f"{recipe.finetune}_conv1")
-        if best:  # what comes is compared with what there is
-            best.weights = weights_of(model)
-            best.since = len(history["loss"])
-        more = fit(model, seen, optimizer={"block": Adam(recipe.finetune_lr),
-                                           "": Adam(lr, weight_decay=recipe.weight_decay)},
-                   epochs=recipe.finetune_epochs, validation_data=watched,
-                   epochs_done=len(history["loss"]), memory_budget=room,
-                   callbacks=[*callbacks, *filter(None, [best])],
-                   checkpoints=checkpoints and checkpoints.of("finetune"), **common)
-        notes.append(f"{recipe.finetune} learnt, too, from epoch {len(history['loss']) + 1} on, "
-                     f"step size {recipe.finetune_lr:.2g}")
-        history = History({key: history[key] + more[key] for key in history})
-        last = weights_of(model)
-        if best:
-            best.restore()
-    if best:
-        notes.append(f"weights of epoch {best.epoch}, the best of {len(history['loss'])} by the "
-                     f"validation loss ({best.loss:.3g})")
-    if recipe.finetune or watched is not test:
-        evaluation = evaluate_photos(model, test, recipe.batch_size)
-    else:  # top shares its layers with model
-        y, _ = features(top, (x_watched, t_watched), batch_size=recipe.batch_size)
-        evaluation = Evaluation(class_probabilities(y), t_watched, test.classes)
-    notes += warnings_of(history, evaluation, head_epochs, best is not None)
-    return Trained(model, history, evaluation, notes, last if best else {}, rates)
-
-
-def cross_validate(data: Dataset, recipe: Recipe | None = None, folds: int = 5, *,
+def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: int = 5, *,
                    groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
-                   checkpoints: Checkpoints | None = None, device: str = "cpu", **options: Any
+                   checkpoint: Checkpoint | None = None, device: str = "cpu", **options: Any
                    ) -> tuple[Evaluation, np.ndarray]:
-    """k-fold: every photo is predicted by a network that has not learnt from its fold.
+    """k-fold: every photo is predicted by a network that was not trained on its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
     the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
     Source: Stone 1974; Kohavi 1995.
     """
-    recipe = replace(recipe or Recipe(), **options)
-    fold, p, found = data.folds(folds, recipe.seed, groups), None, []
+    config = replace(config or TransferConfig(), **options)
+    fold = data.folds(folds, config.seed, groups)
+    probabilities = np.zeros((len(data), len(data.classes)))
+    accuracies = []
     for k in range(folds):
         inside = np.flatnonzero(fold == k)
-        result = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(inside), recipe,
+        result = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(inside), config,
                           callbacks=callbacks, device=device,
-                          checkpoints=checkpoints and checkpoints.of(f"fold-{k + 1}")).evaluation
-        p = np.zeros((len(data), result.probabilities.shape[1])) if p is None else p
-        p[inside] = result.probabilities
-        found.append(result.accuracy)
-    return Evaluation(p, data.labels, data.classes), np.array(found)
+                          checkpoint=checkpoint and checkpoint.of(f"fold-{k + 1}")).evaluation
+        probabilities[inside] = result.probabilities
+        accuracies.append(result.accuracy)
+    return Evaluation(probabilities, data.labels, data.classes), np.array(accuracies)
 
 
 def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0.001,
                  epochs: int = 60, batch_size: int = 32, seed: int = 0,
-                 callbacks: Sequence[Callback] = (), checkpoints: Checkpoints | None = None,
-                 device: str = "cpu") -> Trained:
+                 callbacks: Sequence[Callback] = (), checkpoint: Checkpoint | None = None,
+                 device: str = "cpu") -> TransferResult:
     """The same photos given to a small network that knows nothing yet."""
     model = SmallCNN(len(train.classes), (size, size, 3), seed).to(device)
-    with _in_errors(model):
+    if checkpoint:
+        callbacks = [*callbacks, checkpoint]
+    with _model_in_errors(model):
         history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
-                      batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed,
-                      checkpoints=checkpoints)
+                      batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed)
     evaluation = evaluate_photos(model, test)
-    return Trained(model, history, evaluation, warnings_of(history, evaluation))
+    return TransferResult(model, history, evaluation, diagnose(history, evaluation))

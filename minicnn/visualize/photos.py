@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..data import Dataset, batches, resize_and_crop
-from ..errors import ArgumentError, whole
 from ..model import Sequential
+from ..utils.errors import ArgumentError, check_int
 
 Photos = Dataset | Sequence[np.ndarray] | np.ndarray  # uint8 (H', Wd', 3) each, of any size
 Progress = Callable[[int, int], None]  # progress(done, total)
@@ -37,7 +37,7 @@ def bounded(model: Sequential, stop: int, batch_size: int | None = None, budget:
     """Photos a batch: batch_size, or where None as many as keep the outputs of the first `stop`
     layers, all together, within `budget` bytes (float32)."""
     if batch_size is not None:
-        return whole(batch_size, f"{model.name}, batch_size")
+        return check_int(batch_size, f"{model.name}, batch_size")
     one = 4 * sum(int(np.prod(shape)) for shape in model.shapes()[:stop + 1])
     return int(max(1, min(64, budget // one)))
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ArgumentError
 from ..layers import Conv2D, Dense, Layer, ReLU
-from .targets import Score, run
+from ..utils.errors import ArgumentError
+from .target import Score, run
 
 RULES = ("gradient", "deconvnet", "guided")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import FileError
 from ..layers import Dense, Flatten, Layer
+from ..utils.errors import FileError
 
 # VGG16's first number, W[0, 0, 0, 0] of block1_conv1; in a kernel turned by 180° it stands at
 # W[2, 2, 0, 0].

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 
-from ..errors import ArgumentError, FileError
 from ..layers import (
     AveragePool2D,
     Conv2D,
@@ -25,6 +24,7 @@ from ..layers import (
     Sigmoid,
     Softmax,
 )
+from ..utils.errors import ArgumentError, FileError
 from .hdf5 import MOST
 
 MODELS = ("Sequential", "Functional", "Model")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FileError, is_whole
+from ..utils.errors import FileError, is_int
 
 if TYPE_CHECKING:  # h5py is imported where it is used: `import minicnn` stays fast
     import h5py
@@ -256,7 +256,7 @@ def _decoded(value: Any, name: str) -> str:
 def count(group: h5py.Group, name: str) -> int:
     """A number of things in an attribute, 0 where it is absent."""
     value = attribute(group, name)
-    if value is not None and not (is_whole(value, 0) and value <= MOST):
+    if value is not None and not (is_int(value, 0) and value <= MOST):
         raise ValueError(f"expected an int of at most {MOST:,} as {name}, received {value!r}")
     return int(value or 0)
 

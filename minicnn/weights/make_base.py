@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import FileError, MiniCNNError
+from ..utils.errors import FileError, MiniCNNError
 from .hdf5 import array, member, strings
 from .pretrained import BASE
 from .reading import opened

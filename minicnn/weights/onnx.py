@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError
-from ..files import replacing
 from ..layers import (
     AveragePool2D,
     Conv2D,
@@ -30,6 +28,8 @@ from ..layers import (
     Softmax,
 )
 from ..ops import to_cpu
+from ..utils.errors import ArgumentError
+from ..utils.files import replacing
 
 if TYPE_CHECKING:  # the extra "onnx" is imported where it is used
     from onnx import ModelProto, NodeProto, TensorProto

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache import cache_folder
-from ..errors import FileError
-from ..files import replacing
+from ..utils.cache import cache_folder
+from ..utils.errors import FileError
+from ..utils.files import replacing
 
 if TYPE_CHECKING:
     import requests

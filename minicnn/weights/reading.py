@@ -27,7 +27,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..errors import FileError
+from ..utils.errors import FileError
 from .hdf5 import (
     INFLATION,
     MOST,

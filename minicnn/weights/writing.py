@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError, is_whole
-from ..files import replacing
 from ..layers import Layer
 from ..ops import to_cpu
+from ..utils.errors import ArgumentError, FileError, is_int
+from ..utils.files import replacing
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
 from .hdf5 import text
@@ -112,7 +112,7 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
     if not shape or None in shape:
         raise FileError(f"{path}: leaves the input's size open ({shape or 'no shape'}); give "
                         f"input_shape=(height, width, channels).")
-    if not all(is_whole(n, 1) for n in shape):
+    if not all(is_int(n, 1) for n in shape):
         raise FileError(f"{path}: expected an input of whole numbers (height, width, channels), "
                         f"received {shape}; the file is damaged.")
     if not isinstance(metadata, dict):

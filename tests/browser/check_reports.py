@@ -18,10 +18,11 @@ from selenium.webdriver.common.keys import Keys
 
 import minicnn as mc
 from minicnn.data import ImageFolder, near_duplicates, perceptual_hashes, read_image
+from minicnn.evaluation import Evaluation, choose_threshold, roc_curve
 from minicnn.report import scores_of, write_run_page
 from minicnn.report.folder_page import findings, write_folder_page
 from minicnn.report.photos import fed_batch
-from minicnn.training import Evaluation, Recipe, choose_threshold, roc_curve
+from minicnn.training import TransferConfig
 
 TWO = ["sandal", EVIL]
 
@@ -51,7 +52,8 @@ def two_classes(folder):
     write_run_page(folder / "two", result, data, scores_of(result), model=model, held_out="test",
                    rows={"VGG16, new head": result, "from scratch": result}, notes=[EVIL],
                    skipped=[EVIL] * 11, history=history, watched="test",
-                   parts={"train": data, "test": data}, fed=fed_batch(model, data, Recipe()),
+                   parts={"train": data, "test": data},
+                   fed=fed_batch(model, data, TransferConfig()),
                    options={"seed": 0, "folder": EVIL, "lr": None})
     return folder / "two" / "report.html"
 

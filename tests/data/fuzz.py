@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from minicnn.data import read_image
-from minicnn.errors import FileError
+from minicnn.utils.errors import FileError
 from tests import fuzzing
 
 KINDS = "photos"

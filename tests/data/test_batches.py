@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from minicnn.data import Dataset, ImageFolder, batches
-from minicnn.errors import ArgumentError, FileError
+from minicnn.utils.errors import ArgumentError, FileError
 
 
 def arrays(n, kind=Dataset):

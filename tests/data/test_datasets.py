@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minicnn.data import Dataset, resize_and_crop
-from minicnn.errors import ArgumentError, ShapeError
+from minicnn.utils.errors import ArgumentError, ShapeError
 
 
 def arrays(*counts):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from minicnn.data import ImageFolder, datasets
-from minicnn.errors import ArgumentError, FileError
+from minicnn.utils.errors import ArgumentError, FileError
 
 
 def save(path, value, orientation=1, size=(4, 3)):

@@ -32,7 +32,7 @@ from minicnn.data import (
     was_turned,
     write_split,
 )
-from minicnn.errors import FileError
+from minicnn.utils.errors import FileError
 
 from .fuzz import adobe_rgb, chunk, linear_grey, odd_inks, seeds
 

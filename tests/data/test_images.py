@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from minicnn.data import read_image, was_turned
-from minicnn.errors import FileError
+from minicnn.utils.errors import FileError
 
 WHITE, BLACK, RED = [255, 255, 255], [0, 0, 0], [255, 0, 0]
 

@@ -9,7 +9,7 @@ import pytest
 
 import minicnn.data
 from minicnn.data import sample
-from minicnn.errors import ArgumentError
+from minicnn.utils.errors import ArgumentError
 
 FILE = Path(minicnn.data.__file__).with_name("fashion_mini.h5")
 TEN = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",

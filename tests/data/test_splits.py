@@ -12,7 +12,7 @@ from reference import assert_refused
 
 from minicnn.data import Dataset, read_split, split_folders, split_parts, write_split
 from minicnn.data import splits as module
-from minicnn.errors import FileError
+from minicnn.utils.errors import FileError
 
 THREE = {"train": 0.6, "validation": 0.2, "test": 0.2}
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from reference import assert_close, assert_same
 
-from minicnn.errors import KernelError
 from minicnn.ops import Window
 from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.conv import conv2d_implicit_gemm, geometry, im2col_block
 from minicnn.ops.cuda.launch import KERNELS, block_each, by_rows, flat, kernels
 from minicnn.ops.cuda.simulator import SimArray
+from minicnn.utils.errors import KernelError
 
 WINDOW = Window((2, 1), (1, 1), ((1, 0), (0, 0)), (8, 16))  # as many windows as pixels
 IMAGE, COLS = (8, 16, 64), (8, 16, 2, 1, 64)
@@ -111,18 +111,38 @@ def test_the_last_elements_of_more_than_2_to_the_31_are_right(name):
     assert check_last_elements(name) is None  # an assertion inside would have failed
 
 
-@pytest.mark.parametrize("name, mutant", [
-    ("relu", ("common.h", "for (int64 k", "for (int k")),
-    ("im2col", ("im2col", "const int64 n", "const int n")),
-    ("im2col", ("im2col", "cols[row * size + k]", "cols[(int)(row * size + k)]")),
-    ("col2im", ("common.h", "for (int64 row", "for (int row")),
-    ("max_pool", ("max_pool", "const int64 n", "const int n")),
-    ("softmax", ("softmax", "y[row * K", "y[(int)row * K"))])
-def test_an_index_of_32_bits_is_noticed(name, mutant, tmp_path, monkeypatch):
-    mutants.make(tmp_path / "kernels", *mutant)
-    monkeypatch.setattr(launch, "KERNELS", tmp_path / "kernels")
-    with pytest.raises((KernelError, AssertionError)):
-        check_last_elements(name)
+def noticed(mutant, name, folder, monkeypatch):
+    """Whether the last elements of kernel `name` are wrong with that fault."""
+    mutants.make(folder, mutant)
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "KERNELS", folder)
+        patch.setenv("MINICNN_CACHE", str(folder))
+        patch.setenv("MINICNN_SIM_FLAGS", "-O0")
+        try:
+            check_last_elements(name)
+        except (KernelError, AssertionError):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", BY_WINDOWS + BY_BLOCKS)
+def test_an_index_of_32_bits_is_noticed(name, full, tmp_path, monkeypatch):
+    """col2im's numbers of rows, test_output_rows_are_numbered_beyond_2_to_the_31 looks at."""
+    kinds = {"index": mutants.narrow_index}
+    if name != "col2im":
+        kinds["number"] = mutants.narrow_number
+    some = [m for m in mutants.mutants(kinds) if m.place == name]
+    assert {m.kind for m in some} == set(kinds)
+    for k, mutant in enumerate(some if full else some[:2]):
+        assert noticed(mutant, name, tmp_path / str(k), monkeypatch), str(mutant)
+
+
+@pytest.mark.parametrize("name", ["relu", "im2col"])
+def test_a_loop_that_counts_in_32_bits_is_noticed(name, tmp_path, monkeypatch):
+    """EACH, EACH_ROW."""
+    some = [m for m in mutants.mutants({"number": mutants.narrow_number}) if m.place == "common.h"]
+    assert any(noticed(mutant, name, tmp_path / str(k), monkeypatch)
+               for k, mutant in enumerate(some))
 
 
 def test_output_rows_are_numbered_beyond_2_to_the_31():

@@ -16,10 +16,10 @@ from reference import assert_refused
 
 from benchmarks import ladder as benchmark
 from benchmarks.kernels import compile_source, supported_archs
-from minicnn.errors import KernelError, MiniCNNError
 from minicnn.ops import Window, to_device
 from minicnn.ops.cuda import ladder, launch, simulator
 from minicnn.ops.cuda.launch import options
+from minicnn.utils.errors import KernelError, MiniCNNError
 
 ODD = ((2, 5, 7, 3), Window((3, 2), (2, 3), ((1, 2), (0, 1)), (5, 7)), 5)
 

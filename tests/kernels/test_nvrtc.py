@@ -14,8 +14,8 @@ from benchmarks.kernels import (
     table,
     variants,
 )
-from minicnn.errors import KernelError
 from minicnn.ops.cuda.launch import KERNELS, kernels, options
+from minicnn.utils.errors import KernelError
 
 pytest.importorskip("cupy", reason="there is no CuPy for macOS")
 

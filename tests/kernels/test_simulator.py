@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from reference import assert_refused, assert_same
 
-from minicnn.errors import KernelError
 from minicnn.ops import to_device
 from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.launch import KERNELS, flat, kernels, options, read_kernels
+from minicnn.utils.errors import KernelError
 
 SIGNATURE = "const real* x, real* y, int size"
 SIZE = 700  # three blocks, the last one not full: thread 187 of block 2 has the last element

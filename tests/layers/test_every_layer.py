@@ -17,15 +17,7 @@ from reference import (
 )
 
 from minicnn import Sequential
-from minicnn.layers import (
-    Conv2D,
-    Dense,
-    Dropout,
-    GlobalAveragePool2D,
-    Layer,
-    MaxPool2D,
-    ReLU,
-)
+from minicnn.layers import Conv2D, Dense, Dropout, GlobalAveragePool2D, Layer, MaxPool2D, ReLU
 from minicnn.ops import array_module, device_of
 
 from .cases import IMAGES, LAYERS, ROWS, built, run

@@ -10,8 +10,8 @@ import pytest
 
 import minicnn as mc
 from minicnn import cli
-from minicnn.errors import ArgumentError, FileError, ShapeError
 from minicnn.models import SmallCNN, head, imagenet_classes, loss_for
+from minicnn.utils.errors import ArgumentError, FileError, ShapeError
 from minicnn.weights import pretrained
 
 pytestmark = pytest.mark.filterwarnings(  # Keras on PyTorch, converting to NumPy 2

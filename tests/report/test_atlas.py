@@ -11,9 +11,9 @@ from PIL import Image
 from reference import assert_refused
 
 import minicnn as mc
-from minicnn.errors import MiniCNNError
 from minicnn.report import atlas
 from minicnn.report.atlas import METHODS, chosen_layers, heat_picture, notice, write_atlas
+from minicnn.utils.errors import MiniCNNError
 
 EVIL = "</script><script>window.bad = 1</script>"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minicnn.errors import FileError
 from minicnn.report import confusion, curves, run_folder, write_csv
+from minicnn.utils.errors import FileError
 
 HISTORY = {"loss": [1.0, 0.5, 0.2], "accuracy": [0.5, 0.7, 0.9], "val_loss": [1.1, 0.8, 0.7],
            "val_accuracy": [0.4, 0.6, 0.65]}

@@ -9,10 +9,11 @@ from PIL import Image
 from test_folder_page import page_of
 
 import minicnn as mc
+from minicnn.evaluation import Evaluation, roc_auc
 from minicnn.report import photos, run_page, scores_of, write_run_page
 from minicnn.report.photos import fed_batch, pictures_of, why
 from minicnn.report.run_page import pictured
-from minicnn.training import Evaluation, Recipe, roc_auc
+from minicnn.training import TransferConfig
 
 EVIL = "</script><script>window.bad = 1</script>"
 
@@ -118,13 +119,13 @@ def test_a_network_without_maps_says_so_instead(tmp_path):
 @pytest.mark.parametrize("augment", ["", "flip,shift,colour"])
 def test_the_first_batch_is_the_one_that_the_network_is_given(augment, monkeypatch):
     data, model, given = data_of(), network(), []
-    recipe = Recipe(augment=augment, views=3, batch_size=5, seed=4)
+    config = TransferConfig(augment=augment, views=3, batch_size=5, seed=4)
     to_input = mc.Sequential.to_input
     monkeypatch.setattr(mc.Sequential, "to_input",
                         lambda self, images: given.append(images) or to_input(self, images))
-    mc.fit(model, recipe.fed(data), mc.losses.BinaryCrossEntropy(), mc.optimizers.SGD(0.1),
-           epochs=1, batch_size=5, views=3 if augment else 1, seed=4)
-    shown = fed_batch(model, data, recipe)
+    mc.fit(model, config.augmented(data), mc.losses.BinaryCrossEntropy(), mc.optimizers.SGD(0.1),
+           epochs=1, batch_size=5, seed=4)
+    shown = fed_batch(model, data, config)
     np.testing.assert_array_equal([one.pictures[0] for one in shown], given[0])
     assert given[0].dtype == np.uint8 and {one.lines[0] for one in shown} <= {"a", "b"}
 
@@ -145,7 +146,7 @@ def test_a_photo_that_has_vanished_since_is_left_out(tmp_path):
     page = written(tmp_path / "run", data, evaluation(data))
     assert [bool(row["picture"]) for row in page["photos"]] == [k != 2 for k in range(6)]
     assert len(page["worst"]) == 5
-    assert len(fed_batch(network(), data, Recipe(batch_size=6))) == 5
+    assert len(fed_batch(network(), data, TransferConfig(batch_size=6))) == 5
 
 
 def test_wrong_photos_have_pictures_before_right_ones(monkeypatch):
@@ -188,7 +189,7 @@ def test_names_stay_text_and_nothing_is_loaded_from_elsewhere(tmp_path):
 def test_the_same_run_leaves_the_same_bytes(tmp_path):
     data = data_of()
     result = evaluation(data)
-    fed = fed_batch(network(), data, Recipe(augment="flip"))
+    fed = fed_batch(network(), data, TransferConfig(augment="flip"))
     for name in "ab":
         written(tmp_path / name, data, result, fed=fed)
     for file in (tmp_path / "a").iterdir():

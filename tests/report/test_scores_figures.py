@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minicnn.report.scores_figures import calibration, comparison, percent, precision_recall, roc
-from minicnn.training import Evaluation, calibration_curve, pr_curve, roc_auc, roc_curve
+from minicnn.evaluation import Evaluation, calibration_curve, pr_curve, roc_auc, roc_curve
+from minicnn.report.metric_figures import calibration, comparison, percent, precision_recall, roc
 
 
 @pytest.fixture

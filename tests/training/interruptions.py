@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 
 CLI = """
-import importlib, os, resource, signal, sys
-import minicnn.training.checkpoints as c
+import os, pkgutil, resource, signal, sys
+import minicnn.training.callbacks.checkpoint as c
 from minicnn.cli import main
 
-c.EVERY = c.TIMES = 0
+c.MIN_SECONDS = c.MIN_TIMES = 0
 place, left, limit = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 if place:
     def dying(*args, **options):
@@ -37,10 +37,10 @@ if place:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         return function(*args, **options)
 
-    module, _, name = place.rpartition(".")
-    module = importlib.import_module(module)
-    function = getattr(module, name)
-    setattr(module, name, dying)
+    owner, _, name = place.rpartition(".")
+    owner = pkgutil.resolve_name(owner)  # a module or a class
+    function = getattr(owner, name)
+    setattr(owner, name, dying)
 sys.exit(main())
 """
 RUNS = {  # name: options
@@ -57,17 +57,17 @@ RUNS = {  # name: options
 EVERYWHERE = ("--size 32 --epochs 2 --per-class 6 --batch-size 4 --find-lr --augment flip --views 2"
               " --finetune block2 --finetune-epochs 1 --patience 9 --dropout 0.2 --memory-budget 0")
 PLACES = {  # what a run with these options does: the call of which function
-    "features": ("minicnn.training.sources.let_go", 2),
-    "step size": ("minicnn.training.lr_finder.set_weights", 1),
-    "validation": ("minicnn.training.loop.evaluate", 1),
+    "features": ("minicnn.training.features.release_pages", 2),
+    "learning rate": ("minicnn.training.lr_finder.set_weights", 1),
+    "validation": ("minicnn.training.state.TrainingState.validate", 1),
     "writing a checkpoint": ("os.fsync", 1),
     "a checkpoint takes its name": ("os.replace", 1),
-    "going on": ("minicnn.training.checkpoints.set_weights", 1),
-    "between the phases": ("minicnn.training.transfer.weights_of", 1),
-    "fine-tuning, validation": ("minicnn.training.loop.evaluate", 1),
+    "going on": ("minicnn.training.callbacks.checkpoint.set_weights", 1),
+    "between the phases": ("minicnn.training.transfer.fine_tune", 1),
+    "fine-tuning, validation": ("minicnn.training.state.TrainingState.validate", 1),
     "test": ("minicnn.training.transfer.evaluate_photos", 1),
     "writing the results": ("minicnn.report.runs.write_csv", 1),
-    "from scratch": ("minicnn.training.loop.evaluate", 1),
+    "from scratch": ("minicnn.training.state.TrainingState.validate", 1),
     "taking the checkpoints away": ("os.rmdir", 1),
 }
 

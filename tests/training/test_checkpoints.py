@@ -1,6 +1,7 @@
 """A training that is interrupted anywhere and goes on is the training that was not."""
 
 import errno
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,20 +12,28 @@ from reference import assert_refused
 import minicnn as mc
 from minicnn.data import Augment, Augmented
 from minicnn.ops import device_of, to_cpu
-from minicnn.training import Best, Checkpoints, checkpoints
+from minicnn.training import (
+    Checkpoint,
+    EarlyStopping,
+    LearningRateSchedule,
+    TrainingState,
+    state_files,
+)
+from minicnn.training.callbacks import checkpoint
 
 OPTIMIZERS = {
     "adam": lambda: mc.optimizers.Adam(0.01),
     "rmsprop": lambda: mc.optimizers.RMSprop(0.01, momentum=0.5),
     "sgd": lambda: mc.optimizers.SGD(0.05, momentum=0.9, weight_decay=0.01),
-    "two": lambda: {"conv": mc.optimizers.SGD(0.01, 0.9), "": mc.optimizers.Adam(0.02)},
+    "two": lambda: mc.optimizers.ParamGroups({"conv": mc.optimizers.SGD(0.01, 0.9),
+                                              "": mc.optimizers.Adam(0.02)}),
 }
 
 
 @pytest.fixture(autouse=True)
 def _after_every_step(monkeypatch):
-    monkeypatch.setattr(checkpoints, "EVERY", 0)
-    monkeypatch.setattr(checkpoints, "TIMES", 0)
+    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
 
 
 def network():
@@ -46,25 +55,26 @@ class Steps(mc.Callback):
     def __init__(self, kept, n):
         self.kept, self.left = kept, n
 
-    def on_batch_end(self, stage, done, total):
-        self.left -= stage.startswith("epoch")
+    def on_batch_end(self, state):
+        self.left -= 1
         if self.left == 0:
             self.kept.stop()
 
 
-def train(folder=None, optimizer="adam", stop_at=0, epochs=3, known=None, device="cpu", **options):
+def train(folder=None, optimizer="adam", stop_at=0, epochs=3, known=None, device="cpu",
+          **options):
     """-> (weights, history, epoch of the best) of 3 epochs of 4 batches, or KeyboardInterrupt."""
-    model = network().to(device)
-    kept = None if folder is None else Checkpoints(folder, known=known)
-    best = Best(model, patience=2)
-    history = mc.fit(model, photos(), mc.losses.CategoricalCrossEntropy(), OPTIMIZERS[optimizer](),
-                     epochs=epochs, batch_size=4, validation_data=photos(6),
-                     schedule=lambda done: 1 - done / 2, label_smoothing=0.1, checkpoints=kept,
-                     callbacks=[best, Steps(kept, stop_at)], seed=5, **options)
-    best.restore()
+    model, best = network().to(device), EarlyStopping(patience=2)
+    callbacks = [best, LearningRateSchedule(lambda done: 1 - done / 2)]
+    if folder is not None:
+        kept = Checkpoint(folder, known=known)
+        callbacks += [kept, Steps(kept, stop_at)]
+    history = mc.fit(model, photos(), mc.losses.CategoricalCrossEntropy(label_smoothing=0.1),
+                     OPTIMIZERS[optimizer](), epochs=epochs, batch_size=4,
+                     validation_data=photos(6), callbacks=callbacks, seed=5, **options)
     assert {device_of(p) for layer in model.layers for p in layer.params.values()} == {device}
     return {f"{layer.name}/{key}": to_cpu(p) for layer in model.layers
-            for key, p in layer.params.items()}, history, best.epoch
+            for key, p in layer.params.items()}, history, best.best_epoch
 
 
 def assert_bitwise(one, two):
@@ -121,7 +131,7 @@ def test_the_two_last_are_kept(tmp_path):
 
 
 def test_they_are_written_only_every_so_many_seconds(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "EVERY", 3600)
+    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 3600)
     train(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["training-00003-000000.h5"]
 
@@ -139,13 +149,13 @@ def test_where_the_last_is_damaged_the_one_before_will_do(damage, tmp_path):
 
 def test_a_changed_bit_in_the_arrays_is_seen(tmp_path):
     path = tmp_path / "x-1.h5"
-    checkpoints.write_state(path, {"weights": {"dense": {"W": np.arange(6, dtype=np.float32)}}})
+    state_files.write_state(path, {"weights": {"dense": {"W": np.arange(6, dtype=np.float32)}}})
     content = bytearray(path.read_bytes())
     place = content.index(np.arange(6, dtype=np.float32).tobytes())
     content[place + 9] ^= 1
     path.write_bytes(content)
     with assert_refused("x-1.h5"):
-        checkpoints.read_state(path)
+        state_files.read_state(path)
 
 
 def test_where_all_are_damaged_it_says_so_and_begins_nothing(tmp_path):
@@ -169,6 +179,53 @@ def test_the_state_of_another_training_is_refused(tmp_path):
             train(tmp_path, known=known)
 
 
+def test_a_checkpoint_of_the_first_format_is_refused_and_left_as_it_is(tmp_path):
+    """Written when fit took checkpoints=…; in it a training of Dense(1) stands after 2 batches."""
+    old = Path(__file__).with_name("checkpoint_of_format_1.h5").read_bytes()
+    file = tmp_path / "training-00000-000002.h5"
+    file.write_bytes(old)
+    with assert_refused("training-00000-000002.h5", "another version", "Begin a new run"):
+        train(tmp_path)
+    assert file.read_bytes() == old
+
+
+def test_callbacks_that_remember_something_must_be_the_same(tmp_path):
+    class Counter(mc.Callback):
+        epochs = 0
+
+        def on_epoch_end(self, state):
+            self.epochs += 1
+
+        def state_dict(self):
+            return {"epochs": self.epochs}
+
+        def load_state_dict(self, state):
+            self.epochs = state["epochs"]
+
+    def fit(epochs, *callbacks):
+        return mc.fit(network(), photos(), mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(),
+                      epochs=epochs, batch_size=14, callbacks=[*callbacks, Checkpoint(tmp_path)])
+
+    fit(3, one := Counter())
+    fit(3, two := Counter(), mc.Callback())  # that one has nothing to remember
+    assert one.epochs == two.epochs == 3
+    with assert_refused("callbacks"):
+        fit(3)
+
+
+def test_the_state_of_a_training_knows_where_it_stands():
+    seen = []
+
+    class Look(mc.Callback):
+        def on_batch_begin(self, state):
+            assert isinstance(state, TrainingState)
+            seen.append((state.epoch, state.batch, round(state.progress, 6)))
+
+    mc.fit(network(), photos(), mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(), epochs=5,
+           initial_epoch=3, batch_size=7, callbacks=[Look()])
+    assert seen == [(3, 0, 0), (3, 1, 0.25), (4, 0, 0.5), (4, 1, 0.75)]
+
+
 def test_a_disk_without_room_is_told_before_the_first_step(tmp_path, monkeypatch):
     def full(handle, start, size):
         asked.append(size)
@@ -190,8 +247,8 @@ def test_a_state_comes_back_as_it_was(tmp_path):
              "nan": float("nan"), "array": {"array": 0, "dict": {}},
              "a/b": {"W": np.float32([[1, 2]]), "s": np.float64([0.1]),
                      "v": np.float32([np.inf, np.nan])}}
-    checkpoints.write_state(tmp_path / "s.h5", state)
-    back = checkpoints.read_state(tmp_path / "s.h5")
+    state_files.write_state(tmp_path / "s.h5", state)
+    back = state_files.read_state(tmp_path / "s.h5")
     assert str({**back, "a/b": 0}) == str({**state, "a/b": 0})
     for key, value in state["a/b"].items():
         np.testing.assert_array_equal(back["a/b"][key], value, strict=True)
@@ -201,17 +258,17 @@ def test_a_moment_of_adam_that_has_overflowed_goes_on_where_the_training_did(tmp
     """A gradient of 1e22 is finite, its square is not; its step is 0."""
     def fit(folder, stop_at=0):
         model = mc.Sequential([mc.Dense(1, name="array"), mc.Sigmoid()], (4,), 0)
-        kept = Checkpoints(folder)
+        kept = Checkpoint(folder)
         x = np.float32(1e22) * np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
         model["array"].params["W"][...] = 0
         with np.errstate(over="ignore"):
             history = mc.fit(model, (x, np.arange(16) % 2), mc.losses.BinaryCrossEntropy(),
-                             mc.optimizers.Adam(1e-26), epochs=3, batch_size=4, checkpoints=kept,
-                             callbacks=[Steps(kept, stop_at)])
+                             mc.optimizers.Adam(1e-26), epochs=3, batch_size=4,
+                             callbacks=[kept, Steps(kept, stop_at)])
         return model["array"].params, history, 0
 
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "a", stop_at=2)
-    state = checkpoints.read_state(next((tmp_path / "a").iterdir()))
-    assert np.isinf(state["optimizers"][0]["array/W"]["s"]).any()
+    state = state_files.read_state(next((tmp_path / "a").iterdir()))
+    assert np.isinf(state["optimizer"]["array/W"]["s"]).any()
     assert_bitwise(fit(tmp_path / "a"), fit(tmp_path / "b"))

@@ -13,14 +13,14 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn import cli
-from minicnn.files import held
-from minicnn.training import checkpoints
+from minicnn.training.callbacks import checkpoint
+from minicnn.utils.files import held
 
 
 @pytest.fixture(autouse=True)
 def _after_every_step(monkeypatch):
-    monkeypatch.setattr(checkpoints, "EVERY", 0)
-    monkeypatch.setattr(checkpoints, "TIMES", 0)
+    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
 
 
 def minicnn(*words):
@@ -64,7 +64,7 @@ def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path, full):
 def test_what_was_killed_leaves_no_temporary_file(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     options = [*map(str, QUICK), "--memory-budget", "0", "--output", str(tmp_path / "run")]
-    process = start(options, "minicnn.training.loop.evaluate", 1)
+    process = start(options, "minicnn.training.state.TrainingState.validate", 1)
     assert process.communicate() and process.returncode == -signal.SIGKILL
     assert [one.name for one in tmp_path.iterdir()] == ["run"]
 
@@ -76,16 +76,16 @@ def test_what_was_killed_leaves_no_temporary_file(tmp_path, monkeypatch):
 def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
         name, whole, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    ours = checkpoints.Checkpoints.after_step
+    ours = checkpoint.Checkpoint.save_if_due
 
-    def after_step(self, network, groups, callbacks, place, last=False):
-        if place.epoch == 1 and place.batch == 1 and not resumed:
+    def save_if_due(self, state, last=False):
+        if state.epoch == 1 and state.batch == 1 and not resumed:
             os.kill(os.getpid(), name)
-        ours(self, network, groups, callbacks, place, last)
+        ours(self, state, last)
 
     resumed = False
     handler = signal.getsignal(name)
-    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
     assert minicnn("--output", "stopped", *QUICK) == 130
     assert capfd.readouterr().err == (
         "stopping after this step, where it is the last one after the report; once more stops at "
@@ -100,7 +100,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
 
 
 def test_a_second_ctrl_c_stops_at_once_and_the_command_is_said(tmp_path, monkeypatch, capfd):
-    ours = checkpoints.Checkpoints.after_step
+    ours = checkpoint.Checkpoint.save_if_due
 
     def twice(*args, **options):
         ours(*args, **options)
@@ -108,7 +108,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_command_is_said(tmp_path, monkeyp
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("the second signal did not stop it")
 
-    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", twice)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", twice)
     assert minicnn("--output", tmp_path / "run", *QUICK) == 130
     assert f"stopped. Go on with: minicnn train --resume {tmp_path}" in capfd.readouterr().err
 
@@ -138,13 +138,13 @@ def test_a_folder_s_run_goes_on_with_its_split(photos, tmp_path, monkeypatch):
     assert minicnn(*words, "--output", "whole") == 0
     steps = iter(range(2))
 
-    def after_step(self, *args, **kwargs):
+    def save_if_due(self, *args, **kwargs):
         if next(steps, None) == 1:
             self.stop()
         return ours(self, *args, **kwargs)
 
-    ours = checkpoints.Checkpoints.after_step
-    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    ours = checkpoint.Checkpoint.save_if_due
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
     assert minicnn(*words, "--output", "stopped") == 130
     assert minicnn("--resume", "stopped") == 0
     assert content(tmp_path / "stopped") == content(tmp_path / "whole")
@@ -153,13 +153,13 @@ def test_a_folder_s_run_goes_on_with_its_split(photos, tmp_path, monkeypatch):
 def stopped(folder, monkeypatch, *words):
     """A run that ended after its second step."""
     with monkeypatch.context() as patch:
-        ours, steps = checkpoints.Checkpoints.after_step, iter(range(2))
+        ours, steps = checkpoint.Checkpoint.save_if_due, iter(range(2))
 
-        def after_step(self, *args, **options):
-            self.asked[0] = next(steps) == 1
+        def save_if_due(self, *args, **options):
+            self.stop_requested[0] = next(steps) == 1
             ours(self, *args, **options)
 
-        patch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+        patch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
         assert minicnn("--output", folder, *QUICK, *words) == 130
 
 
@@ -214,7 +214,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
     expected, _ = undisturbed(tmp_path, options)
     for k, (limit, place, call, words) in enumerate((
             (300, "", 1, "can be written"), (20_000, "", 1, "expected room for"),
-            (20_000, "minicnn.training.checkpoints.write_state", 3, "Go on with: "),
+            (20_000, "minicnn.training.callbacks.checkpoint.write_state", 3, "Go on with: "),
             (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume"))):
         said = interruptions.full_disk(tmp_path / f"{k}", options, limit, place=place, call=call)
         assert words in said
@@ -224,14 +224,14 @@ def test_a_full_disk_loses_nothing(tmp_path):
 @pytest.mark.parametrize("what", ["removed", "moved"])
 def test_a_folder_that_vanishes_is_said_and_a_moved_run_goes_on(what, whole, tmp_path, monkeypatch,
                                                                capfd):
-    folder, ours, steps = tmp_path / "run", checkpoints.Checkpoints.after_step, iter(range(2))
+    folder, ours, steps = tmp_path / "run", checkpoint.Checkpoint.save_if_due, iter(range(2))
 
-    def after_step(self, *args, **options):
+    def save_if_due(self, *args, **options):
         if next(steps, None) == 1:
             shutil.rmtree(folder) if what == "removed" else folder.rename(tmp_path / "moved")
         ours(self, *args, **options)
 
-    monkeypatch.setattr(checkpoints.Checkpoints, "after_step", after_step)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
     assert minicnn("--output", folder, *QUICK) == 2
     said = capfd.readouterr().err
     assert "No such file or directory" in said and "The folder of this run is gone" in said
@@ -245,7 +245,7 @@ def test_features_that_the_disk_cannot_take_are_refused_with_a_sentence(tmp_path
     """Not a bus error in the middle of the work, as a mapped file on a full disk gives."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     process = start([*map(str, QUICK), "--cut", "block1_pool", "--memory-budget", "0", "--output",
-                     str(tmp_path / "run")], "minicnn.training.sources.storage", 1, 400_000)
+                     str(tmp_path / "run")], "minicnn.training.features.storage", 1, 400_000)
     said = process.communicate()[0]
     assert process.returncode == 2 and "Traceback" not in said, said
     assert f"{tmp_path}: expected room for 0.5 MB" in said and "TMPDIR" in said

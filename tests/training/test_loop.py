@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.errors import ArgumentError, ShapeError
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
 from minicnn.optimizers import SGD, Adam
-from minicnn.training import evaluate_photos, sources
+from minicnn.training import FeatureCache, evaluate_photos, extract_features, features
+from minicnn.training.batches import forward_batches
+from minicnn.utils.errors import ArgumentError, ShapeError
 
 CLASSES = ["sandal", "sneaker", "bag"]
 
@@ -103,8 +104,8 @@ def test_with_and_without_cached_features_the_weights_are_the_same(budget):
     for model in (a, b):
         model.freeze(until="pool1")
     start = weights(a)
-    cached = train(a, validation_data=photos("test"), memory_budget=budget)
-    direct = train(b, validation_data=photos("test"), cache_features=False)
+    cached = train(a, validation_data=photos("test"), callbacks=[FeatureCache(budget)])
+    direct = train(b, validation_data=photos("test"), callbacks=[FeatureCache(enabled=False)])
     for key, value in weights(b).items():
         np.testing.assert_allclose(weights(a)[key], value, rtol=1e-4, atol=1e-6, err_msg=key)
         assert np.array_equal(value, start[key]) == key.startswith("conv1")
@@ -112,16 +113,16 @@ def test_with_and_without_cached_features_the_weights_are_the_same(budget):
         np.testing.assert_allclose(cached[key], values, rtol=1e-4, err_msg=key)
 
 
-def test_frozen_layers_stay_bit_identical_and_see_each_photo_once(monkeypatch):
+def test_frozen_layers_stay_bit_identical_and_see_each_photo_once():
     model, seen = network(), []
     model.freeze(until="pool1")
-    forward = mc.Conv2D.forward
+    forward = model["conv1"].forward
 
-    def counting(self, x, *rest, **named):
-        seen.extend([len(x)] * (self.name == "conv1"))
-        return forward(self, x, *rest, **named)
+    def counting(x, *rest, **named):
+        seen.append(len(x))
+        return forward(x, *rest, **named)
 
-    monkeypatch.setattr(mc.Conv2D, "forward", counting)
+    model["conv1"].forward = counting
     before = weights(model)
     train(model, epochs=4)
     assert sum(seen) == len(photos())
@@ -131,20 +132,21 @@ def test_frozen_layers_stay_bit_identical_and_see_each_photo_once(monkeypatch):
 
 
 def test_features_above_the_budget_lie_in_a_temporary_file_that_vanishes(monkeypatch, tmp_path):
-    monkeypatch.setattr(sources.tempfile, "tempdir", str(tmp_path))
-    assert isinstance(sources.storage((10, 100), np.dtype("f4"), 3999), np.memmap)
-    assert not isinstance(sources.storage((10, 100), np.dtype("f4"), 4000), np.memmap)
+    monkeypatch.setattr(features.tempfile, "tempdir", str(tmp_path))
+    assert isinstance(features.storage((10, 100), np.dtype("f4"), 3999), np.memmap)
+    assert not isinstance(features.storage((10, 100), np.dtype("f4"), 4000), np.memmap)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("budget, kind", [(1 << 30, np.ndarray), (0, np.memmap)])
 def test_fit_keeps_features_within_the_memory_budget(budget, kind, monkeypatch):
-    kinds, storage = [], sources.storage
-    monkeypatch.setattr(sources, "storage", lambda *args: kinds.append(
+    kinds, storage = [], features.storage
+    monkeypatch.setattr(features, "storage", lambda *args: kinds.append(
         type(storage(*args))) or storage(*args))
     model = network()
     model.freeze(until="pool1")
-    train(model, epochs=1, validation_data=photos("test"), memory_budget=budget)
+    train(model, epochs=1, validation_data=photos("test"),
+          callbacks=[FeatureCache(budget)])
     assert kinds == [kind, kind]
 
 
@@ -207,12 +209,16 @@ class Recorder(mc.Callback):
     def __init__(self, stop_after=None):
         self.batches, self.epochs, self.stop_after = [], [], stop_after
 
-    def on_batch_end(self, stage, done, total):
+    def on_features_batch_end(self, stage, done, total):
         self.batches.append((stage, done, total))
 
-    def on_epoch_end(self, epoch, logs):
-        self.epochs.append((epoch, logs))
-        return epoch == self.stop_after
+    def on_batch_end(self, state):
+        stage = f"epoch {state.epoch + 1}"
+        self.batches.append((stage, state.meter.count, state.images_per_epoch))
+
+    def on_epoch_end(self, state):
+        self.epochs.append((state.epoch, state.logs))
+        state.stop_training |= state.epoch == self.stop_after
 
 
 def test_every_callback_hears_of_an_epoch_even_when_the_first_stops_training():
@@ -229,10 +235,10 @@ def test_weights_loaded_by_a_callback_are_those_that_training_goes_on_with(insid
                                 preprocessing=mc.Preprocessing()), photos()
 
     class Rewind(mc.Callback):
-        def on_epoch_end(self, epoch, logs):
-            if epoch == 1:
+        def on_epoch_end(self, state):
+            if state.epoch == 1:
                 model.save(tmp_path / "best.weights.h5")
-            if epoch == 3:
+            if state.epoch == 3:
                 model.load_weights(tmp_path / "best.weights.h5")
 
     history = train(model, data, epochs=4, callbacks=[Rewind()], validation_data=data)
@@ -250,11 +256,11 @@ def test_photos_are_cut_by_the_model_s_own_recipe_and_size():
     recipe = mc.Preprocessing(mean=(0, 0, 0), scale=1, crop_fraction=0.5)
     model = mc.Sequential([mc.Conv2D(1, 1, name="c"), mc.Flatten(), mc.Dense(1), mc.Sigmoid()],
                           (16, 24, 3), preprocessing=recipe)
-    x = np.concatenate([x for x, _ in sources.outputs(
+    x = np.concatenate([x for x, _ in forward_batches(
         model.view([], (16, 24, 3), recipe), data, np.arange(8), 3)])
     assert x.shape == (8, 16, 24, 3) and x.min() > 150
     mc.fit(model, data, BinaryCrossEntropy(), SGD(1e-9), epochs=1)
-    assert sources.features(model, data)[0].shape == (8, 1)
+    assert extract_features(model, data).x.shape == (8, 1)
 
 
 def test_a_model_without_classes_takes_those_of_the_photos():

@@ -6,7 +6,7 @@ from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.training import (
-    Recipe,
+    TransferConfig,
     base_with_head,
     class_weights,
     cross_validate,
@@ -40,7 +40,7 @@ def test_finetuning_moves_its_block_and_nothing_below_it():
     run = transfer(photos(), photos("test"), finetune="block5", finetune_epochs=2, **QUICK)
     assert changed(run.model) == ["block5_conv1", "block5_conv2", "block5_conv3"]
     assert len(run.history["loss"]) == 5
-    assert any("block5 learnt, too, from epoch 4 on" in note for note in run.notes)
+    assert any("block5 trained, too, from epoch 4 on" in note for note in run.notes)
 
 
 def test_the_first_phase_is_the_run_without_finetuning():
@@ -50,7 +50,7 @@ def test_the_first_phase_is_the_run_without_finetuning():
     assert both.history["val_loss"][:3] == without.history["val_loss"]
 
 
-def test_the_step_of_the_block_is_its_own():
+def test_the_learning_rate_of_the_block_is_its_own():
     still = transfer(photos(), photos("test"), finetune="block5", finetune_epochs=2,
                      finetune_lr=0.0, **QUICK)
     assert changed(still.model) == []
@@ -116,21 +116,22 @@ def test_class_weights_make_every_class_weigh_alike():
 
 
 def test_dropout_stands_before_the_head_and_weight_decay_makes_its_weights_smaller():
-    assert isinstance(base_with_head(Recipe(size=32, dropout=0.5), CLASSES).layers[-3], mc.Dropout)
+    model = base_with_head(TransferConfig(size=32, dropout=0.5), CLASSES)
+    assert isinstance(model.layers[-3], mc.Dropout)
     norm = [np.abs(transfer(photos(), photos("test"), size=32, epochs=20, weight_decay=decay
                             ).model.layers[-2].params["W"]).sum() for decay in (0.0, 100.0)]
     assert norm[1] < norm[0]
 
 
 def test_the_same_recipe_is_the_same_run_bit_for_bit():
-    recipe = Recipe(size=32, epochs=2, augment="flip,colour", views=2, schedule="one-cycle",
+    config = TransferConfig(size=32, epochs=2, augment="flip,colour", views=2, schedule="one-cycle",
                     dropout=0.2, label_smoothing=0.1, finetune="block5", finetune_epochs=1)
-    one, two = (transfer(photos(), photos("test"), recipe) for _ in range(2))
+    one, two = (transfer(photos(), photos("test"), config) for _ in range(2))
     assert one.history == two.history
     assert_same(one.evaluation.probabilities, two.evaluation.probabilities)
 
 
-def test_found_step_sizes_are_used_and_kept():
+def test_found_learning_rates_are_used_and_kept():
     run = transfer(photos(), photos("test"), find_lr=True, **QUICK)
     assert f"{run.rates.suggestion:.2g}" in run.notes[0]
 

@@ -7,7 +7,7 @@ from visualize.twins import both
 
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize.activity import activity
+from minicnn.visualize.features.activity import activity
 
 RECIPE = Preprocessing("RGB", (120.0, 120.0, 120.0), 0.02)
 

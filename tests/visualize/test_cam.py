@@ -10,7 +10,7 @@ from visualize.twins import both, nchw, nhwc, photo
 
 import minicnn as mc
 from minicnn.visualize import Unit
-from minicnn.visualize.cam import (
+from minicnn.visualize.attribution.cam import (
     enlarge,
     grad_cam,
     grad_cam_pp,
@@ -19,7 +19,7 @@ from minicnn.visualize.cam import (
     layer_cam,
     score_cam,
 )
-from minicnn.visualize.gradients import guided_backprop
+from minicnn.visualize.attribution.gradients import guided_backprop
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting (forward|backward|full)")
 ALL = [grad_cam, grad_cam_pp, layer_cam, hires_cam, guided_grad_cam, score_cam]

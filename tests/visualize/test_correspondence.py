@@ -8,8 +8,8 @@ from reference import assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize import correspondence
-from minicnn.visualize.correspondence import disagreement, masked, random_places
+from minicnn.visualize.features import correspondence
+from minicnn.visualize.features.correspondence import disagreement, masked, random_places
 
 PARTS = {"photo 0": {"eye": [3, 4], "nose": [9, 2]}, "photo 2": {"eye": [5, 5], "nose": [11, 8]}}
 

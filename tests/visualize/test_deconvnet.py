@@ -8,9 +8,10 @@ from reference import assert_close, assert_refused
 from visualize.twins import both, photo
 
 import minicnn as mc
-from minicnn.visualize import Unit, deconvnet, receptive_box
+from minicnn.visualize import Unit, receptive_box
+from minicnn.visualize.features import deconvnet
 from minicnn.visualize.propagation import score_gradient
-from minicnn.visualize.targets import score_of
+from minicnn.visualize.target import score_of
 
 
 def test_a_linear_stage_projects_the_kernel_times_the_activation(rng):

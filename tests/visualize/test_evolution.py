@@ -5,9 +5,10 @@ import pytest
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
+from minicnn.experiments import evolution
+from minicnn.experiments.ablation import VARIANTS, ablation, small
 from minicnn.models import SmallCNN, loss_for
-from minicnn.visualize import deconvnet, evolution
-from minicnn.visualize.ablation import VARIANTS, ablation, small
+from minicnn.visualize.features import deconvnet
 
 EPOCHS = (1, 2, 3)
 

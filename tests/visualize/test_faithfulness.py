@@ -7,9 +7,15 @@ from reference import assert_close, assert_refused, assert_same
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
 from minicnn.visualize import Unit
-from minicnn.visualize.attribution import Attribution
-from minicnn.visualize.cam import grad_cam
-from minicnn.visualize.faithfulness import area, blurred, deleted, faithfulness, masked_photo
+from minicnn.visualize.attribution.cam import grad_cam
+from minicnn.visualize.attribution.faithfulness import (
+    area,
+    blurred,
+    deleted,
+    faithfulness,
+    masked_photo,
+)
+from minicnn.visualize.attribution.result import Attribution
 
 
 def bright_spot_net():

@@ -6,7 +6,7 @@ from reference import assert_close, assert_refused, assert_same
 from visualize.twins import both, nchw, nhwc, photo
 
 import minicnn as mc
-from minicnn.visualize.feature_maps import feature_maps, rank_maps
+from minicnn.visualize.features.feature_maps import feature_maps, rank_maps
 
 
 def maps_of_torch():

@@ -9,7 +9,7 @@ from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize.first_layer import bands, first_layer
+from minicnn.visualize.features.first_layer import bands, first_layer
 
 RECIPE = Preprocessing("BGR", (100.0, 110.0, 120.0), 0.02)
 

@@ -9,16 +9,16 @@ from visualize.twins import both, nchw, nhwc, photo
 
 import minicnn as mc
 from minicnn.visualize import Unit
-from minicnn.visualize.attribution import Attribution
-from minicnn.visualize.gradients import (
+from minicnn.visualize.attribution.gradients import (
     gradient,
     gradient_x_input,
     guided_backprop,
     integrated_gradients,
     smooth_grad,
 )
+from minicnn.visualize.attribution.result import Attribution
 from minicnn.visualize.propagation import score_gradient
-from minicnn.visualize.targets import score_of
+from minicnn.visualize.target import score_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting (forward|backward|full)")
 

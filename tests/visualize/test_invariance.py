@@ -9,8 +9,9 @@ from reference import assert_close, assert_refused, assert_same
 import minicnn as mc
 from minicnn.data import Dataset
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize import Unit, invariance
-from minicnn.visualize.invariance import low_and_high, transformed
+from minicnn.visualize import Unit
+from minicnn.visualize.features import invariance
+from minicnn.visualize.features.invariance import low_and_high, transformed
 
 RECIPE = Preprocessing("RGB", (120.0, 110.0, 100.0), 0.02)
 

@@ -9,8 +9,9 @@ from reference import assert_close, assert_refused, assert_same
 import minicnn as mc
 from minicnn.optimizers import SGD
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize import Unit, dream, inversion, maximise
-from minicnn.visualize.ascent import (
+from minicnn.visualize import Unit
+from minicnn.visualize.synthesis import dream, inversion, maximise
+from minicnn.visualize.synthesis.ascent import (
     Brakes,
     climb,
     gaussian,

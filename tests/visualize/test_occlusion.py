@@ -9,7 +9,7 @@ from visualize.twins import both, photo
 
 import minicnn as mc
 from minicnn.visualize import Unit
-from minicnn.visualize.occlusion import occlusion
+from minicnn.visualize.attribution.occlusion import occlusion
 
 
 def test_pixel_drops_equal_captums_where_strides_divide():

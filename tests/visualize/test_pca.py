@@ -8,7 +8,7 @@ from visualize.twins import both
 
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize.pca import pca, principal, roomy
+from minicnn.visualize.features.pca import pca, principal, roomy
 
 
 def network():

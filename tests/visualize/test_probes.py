@@ -8,9 +8,9 @@ from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.data import Dataset
+from minicnn.experiments import probes
+from minicnn.experiments.probes import STRENGTHS, products, ridge
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize import probes
-from minicnn.visualize.probes import STRENGTHS, products, ridge
 
 
 def network():
@@ -67,7 +67,7 @@ def test_a_shift_of_all_photos_changes_no_answer(rng):
 
 @pytest.mark.parametrize("budget", [0, 1 << 29])  # in a file; in memory
 def test_products_are_those_of_the_layers_features_less_their_mean(budget, monkeypatch):
-    monkeypatch.setattr(sys.modules["minicnn.visualize.probes"], "BUDGET", budget)
+    monkeypatch.setattr(sys.modules["minicnn.experiments.probes"], "BUDGET", budget)
     model, photos = network(), data()
     pixels = photos.images(range(len(photos)), (12, 10))
     for place, name in ((0, "c1"), (4, "d")):

@@ -10,7 +10,7 @@ import minicnn as mc
 from minicnn.layers import Conv2D, MaxPool2D, ReLU
 from minicnn.layers.activations import ACTIVATIONS
 from minicnn.visualize.propagation import backward, score_gradient, through_relu
-from minicnn.visualize.targets import score_of
+from minicnn.visualize.target import score_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting (forward|backward|full)")
 

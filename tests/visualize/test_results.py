@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from reference import assert_refused, assert_same
 
-from minicnn import drawing
-from minicnn.visualize.results import Result
+from minicnn.plotting import drawing
+from minicnn.visualize.result import Result
 
 
 @dataclass

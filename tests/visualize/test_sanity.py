@@ -7,9 +7,14 @@ from visualize.twins import both, photo
 
 import minicnn as mc
 from minicnn.visualize import Unit
-from minicnn.visualize.attribution import Attribution
-from minicnn.visualize.gradients import gradient
-from minicnn.visualize.sanity import Randomisation, randomisation_check, rank_correlation, ranks
+from minicnn.visualize.attribution.gradients import gradient
+from minicnn.visualize.attribution.result import Attribution
+from minicnn.visualize.attribution.sanity import (
+    Randomisation,
+    randomisation_check,
+    rank_correlation,
+    ranks,
+)
 
 
 def spearman(a, b):

@@ -7,7 +7,7 @@ from visualize.twins import both, photo
 
 import minicnn as mc
 from minicnn.visualize.propagation import score_gradient
-from minicnn.visualize.targets import (
+from minicnn.visualize.target import (
     Unit,
     as_rgb,
     check_unit,

@@ -6,8 +6,8 @@ from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize import deconvnet
-from minicnn.visualize.top_patches import mosaic, top_patches
+from minicnn.visualize.features import deconvnet
+from minicnn.visualize.features.top_patches import mosaic, top_patches
 
 RECIPE = Preprocessing("BGR", (100.0, 110.0, 120.0), 1.0)
 

@@ -5,10 +5,10 @@ import pytest
 from reference import assert_refused
 
 import minicnn as mc
+from minicnn.experiments import transfer_curve
 from minicnn.models import SmallCNN, head, loss_for
 from minicnn.optimizers import Adam
-from minicnn.training.transfer import step_size
-from minicnn.visualize import transfer_curve
+from minicnn.training import initial_learning_rate
 
 CLASSES = ["sandal", "sneaker", "bag"]
 
@@ -37,7 +37,8 @@ def test_each_point_is_a_training_on_the_first_photos_of_the_other_fold(curve, d
             top = mc.Sequential(head(3, "zeros"), x.shape[1:])
             small = SmallCNN(3, (28, 28, 3), k)
             t = data.labels[train]
-            mc.fit(top, (x[train], t), loss_for(3), Adam(step_size(x[train])), epochs=6)
+            mc.fit(top, (x[train], t), loss_for(3), Adam(initial_learning_rate(x[train])),
+                   epochs=6)
             mc.fit(small, few, loss_for(3), Adam(0.001), epochs=6)
             pixels = small.to_input(data.images(test, (28, 28)))
             for network, given, found in ((top, x[test], curve.transfer),

@@ -29,7 +29,7 @@ import h5py
 import numpy as np
 
 import minicnn as mc
-from minicnn.errors import FileError
+from minicnn.utils.errors import FileError
 from minicnn.weights import write_model, write_weights
 from minicnn.weights.config import config_from_layers
 from tests import fuzzing

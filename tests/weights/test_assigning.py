@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from minicnn.errors import FileError
 from minicnn.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D
 from minicnn.model import Sequential
+from minicnn.utils.errors import FileError
 from minicnn.weights import assign, read_weights
 from minicnn.weights.assigning import FINGERPRINT
 from minicnn.weights.reading import Weights

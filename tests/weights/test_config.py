@@ -6,8 +6,8 @@ import json
 import keras
 import pytest
 
-from minicnn.errors import FileError
 from minicnn.layers import AveragePool2D, Conv2D, Dense, Layer, MaxPool2D, Sigmoid, Softmax
+from minicnn.utils.errors import FileError
 from minicnn.weights.config import config_from_layers, layers_from_config
 
 L = keras.layers

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minicnn.errors import FileError
+from minicnn.utils.errors import FileError
 from minicnn.weights import pretrained
 from minicnn.weights.pretrained import fetch
 

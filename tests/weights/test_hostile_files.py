@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.errors import FileError
-from minicnn.training.checkpoints import read_state, write_state
+from minicnn.training.state_files import read_state, write_state
+from minicnn.utils.errors import FileError
 from minicnn.weights import read_weights
 
 from .fuzz import load_weights, model, state, unzipped, zipped

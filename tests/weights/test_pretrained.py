@@ -9,9 +9,9 @@ import numpy as np
 import pooch
 import pytest
 
-from minicnn.cache import cache_folder
-from minicnn.errors import FileError
 from minicnn.layers import Conv2D
+from minicnn.utils.cache import cache_folder
+from minicnn.utils.errors import FileError
 from minicnn.weights import assign, make_base, pretrained, read_weights, vgg16_base, vgg16_full
 
 # The base

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from minicnn.errors import FileError
+from minicnn.utils.errors import FileError
 from minicnn.weights import read_weights
 
 from .layouts import NAMED, UNNAMED, archive, write_f, write_named

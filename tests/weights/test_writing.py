@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from reference import assert_refused
 
-from minicnn.errors import FileError
 from minicnn.layers import (
     AveragePool2D,
     Conv2D,
@@ -24,6 +23,7 @@ from minicnn.layers import (
     Softmax,
 )
 from minicnn.model import Sequential
+from minicnn.utils.errors import FileError
 from minicnn.weights import read_model, read_weights, write_model, write_weights
 
 # Keras on PyTorch, about itself.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ArgumentError
+from ...utils.errors import ArgumentError
 
 
 def find_cupy() -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import ArgumentError, ShapeError
+from ...utils.errors import ArgumentError, ShapeError
 from .. import array_module, device_of
 from ..window import Window
 from . import launch as launcher

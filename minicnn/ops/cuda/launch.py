@@ -23,16 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, KernelError, is_whole
+from ...utils.errors import ArgumentError, KernelError, is_int
 from . import simulator
-from .signatures import (
-    MAX_GRID,
-    Kernel,
-    check_grid,
-    check_sizes,
-    read_kernels,
-    validate_arguments,
-)
+from .signatures import MAX_GRID, Kernel, check_grid, check_sizes, read_kernels, validate_arguments
 
 PACKAGE = Path(__file__).resolve().parents[2]  # minicnn/
 KERNELS = next(p for p in (PACKAGE / "kernels", PACKAGE.parent / "kernels") if p.is_dir())
@@ -136,7 +129,7 @@ def reserve_shared_memory(kernel: Kernel, run: Any, device: str, size: int) -> N
         attributes = cupy.cuda.Device().attributes
         most = attributes["MaxSharedMemoryPerBlockOptin"] - run.shared_size_bytes
         card = "this GPU"
-    if not is_whole(size, 0) or size > most:
+    if not is_int(size, 0) or size > most:
         raise ArgumentError(f"{kernel.name}: expected at most {most} bytes of dynamic shared "
                             f"memory, all that {card} has for a block, received {size!r}. Use "
                             f"smaller tiles.")

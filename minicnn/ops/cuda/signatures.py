@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, KernelError, ShapeError, is_whole
+from ...utils.errors import ArgumentError, KernelError, ShapeError, is_int
 from .. import array_module, device_of
 
 # Blocks along x, y, z: CUDA C++ Programming Guide, table of limits.
@@ -111,7 +111,7 @@ def _number(kernel: Kernel, name: str, kind: str, value: Any, real: np.dtype) ->
             raise ArgumentError(f"{kernel.name}: expected a number as {name}, received {value!r}.")
         return real.type(value)
     number, least, most = INTEGERS[kind]
-    if not (is_whole(value, least) and value <= most):
+    if not (is_int(value, least) and value <= most):
         raise ArgumentError(f"{kernel.name}: expected {name} as a whole number within {kind}, "
                             f"received {value!r}.")
     return number(value)
@@ -120,8 +120,8 @@ def _number(kernel: Kernel, name: str, kind: str, value: Any, real: np.dtype) ->
 def check_grid(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
     """Raises ArgumentError if CUDA cannot launch such a grid or such blocks."""
     fits = (len(grid) == len(block) == 3
-            and all(is_whole(n, 0) and n <= most for n, most in zip(grid, MAX_GRID, strict=True))
-            and all(is_whole(n, 1) for n in block) and block[0] * block[1] * block[2] <= 1024)
+            and all(is_int(n, 0) and n <= most for n, most in zip(grid, MAX_GRID, strict=True))
+            and all(is_int(n, 1) for n in block) and block[0] * block[1] * block[2] <= 1024)
     if not fits:
         raise ArgumentError(f"{kernel.name}: expected a grid of at most {MAX_GRID} blocks of 1 "
                             f"to 1024 threads, received {grid} of {block}. Launch it in parts.")

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ...cache import cache_folder
-from ...errors import ArgumentError, KernelError
+from ...utils.cache import cache_folder
+from ...utils.errors import ArgumentError, KernelError
 
 FLAGS = ("-x", "c++", "-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-Wall", "-Wextra",
          "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"

@@ -7,6 +7,8 @@ import numpy as np
 
 def where_mask(mask: np.ndarray, x: np.ndarray) -> np.ndarray:
     """np.where(mask, x, 0), several times as fast: all bits of x or none."""
+    if x.ndim == 0 or x.dtype not in (np.float32, np.float64):
+        return np.where(mask, x, 0)
     bits = (-mask.view(np.int8)).astype(np.int32 if x.dtype == np.float32 else np.int64)
     return np.bitwise_and(bits, x.view(bits.dtype), out=bits).view(x.dtype)
 

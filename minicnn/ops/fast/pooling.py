@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..reference.pooling import average_pool2d_grad, pixel_counts
 from ..window import Window, crop, offset_view
 from .elementwise import where_mask
 from .im2col_blocks import pad
@@ -52,6 +51,15 @@ def max_unpool2d(y: np.ndarray, switches: np.ndarray, input_shape: tuple[int, ..
     return crop(padded, window.pads)
 
 
+def pixel_counts(window: Window, dtype: np.dtype) -> np.ndarray:
+    """How many pixels of the image, without padding, each window holds: (1, OH, OW, 1)."""
+    ones = pad(np.ones((1, *window.size, 1), dtype), window.pads)
+    counts = np.zeros((1, *window.output_size, 1), dtype)
+    for _, pixels in offset_views(ones, window):
+        counts += pixels
+    return counts
+
+
 def average_pool2d(x: np.ndarray, window: Window) -> np.ndarray:
     """x (N, H, Wd, C) -> y (N, OH, OW, C): the mean of each window; padding does not count."""
     padded = pad(x, window.pads)
@@ -61,3 +69,12 @@ def average_pool2d(x: np.ndarray, window: Window) -> np.ndarray:
             y += pixels
     y /= pixel_counts(window, x.dtype)
     return y
+
+
+def average_pool2d_grad(dy: np.ndarray, input_shape: tuple[int, ...], window: Window) -> np.ndarray:
+    """dy (N, OH, OW, C) -> dx of input_shape: every pixel gets dy / count of its windows."""
+    padded = pad(np.zeros(input_shape, dy.dtype), window.pads)
+    share = dy / pixel_counts(window, dy.dtype)
+    for _, pixels in offset_views(padded, window):
+        pixels += share
+    return crop(padded, window.pads)

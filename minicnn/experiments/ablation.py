@@ -1,0 +1,127 @@
+"""Which layers does the network need? Take one out, or change its width, and train again. (Z11)
+
+Every variant of the small course network (16 and 32 maps, a dense layer of 64) starts from nothing,
+with the same photos, optimizer (Adam, 0.001) and number of epochs, once a seed: the seed draws the
+starting values and the order of the photos. The error is the share of photos classified wrong; its
+standard deviation over the seeds says which differences count. The poolings stay in all variants,
+so that what is left sees maps of the same size.
+
+Source: Zeiler & Fergus 2014, section 4.4 and table 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data import Dataset, sample
+from ..layers import Conv2D, Dense, Flatten, MaxPool2D
+from ..model import Sequential
+from ..models import head, loss_for
+from ..optimizers import Adam
+from ..plotting import drawing
+from ..preprocessing import Preprocessing
+from ..training import evaluate_photos, fit
+from ..utils.errors import ArgumentError, check_int
+from ..visualize.photos import Progress, silent
+from ..visualize.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+VARIANTS = {  # maps of the first and second convolution, units of the dense layer; 0: left out
+    "the whole network": (16, 32, 64),
+    "without the first convolution": (0, 32, 64),
+    "without the second convolution": (16, 0, 64),
+    "without both convolutions": (0, 0, 64),
+    "without the dense layer": (16, 32, 0),
+    "only the last layer": (0, 0, 0),
+    "half the maps": (8, 16, 64),
+    "twice the maps": (32, 64, 64),
+    "a quarter of the dense layer": (16, 32, 16),
+    "twice the dense layer": (16, 32, 128),
+}
+
+
+@dataclass
+class Ablation(Result):
+    """Of V variants and S seeds: variants, their names; layers (V, 3): maps, maps, units (0: left
+    out); parameters (V,); train, test (V, S): shares of photos classified wrong."""
+
+    variants: list[str]
+    layers: np.ndarray
+    parameters: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    epochs: int
+
+    def figure(self) -> Figure:
+        """Bars of both errors, ± one standard deviation over the seeds."""
+        figure = drawing.new_figure(13, 7)
+        ax, rows = figure.subplots(), np.arange(len(self.variants))
+        for errors, offset, colour, label in ((self.test, -0.2, drawing.ORANGE, "test photos"),
+                                              (self.train, 0.2, drawing.BLUE, "training photos")):
+            ax.barh(rows + offset, 100 * errors.mean(axis=1), 0.4, color=colour, label=label,
+                    xerr=100 * errors.std(axis=1, ddof=1), capsize=3)
+        ax.set_yticks(rows, [f"{name}\n{count:,} parameters" for name, count
+                             in zip(self.variants, self.parameters, strict=True)], fontsize=11)
+        ax.invert_yaxis()
+        ax.set_xlabel(f"photos classified wrong, %, ± sd of {self.test.shape[1]} seeds")
+        ax.set_title(f"ablation, {self.epochs} epochs each")
+        ax.legend(loc="lower right")
+        return figure
+
+    def __str__(self) -> str:
+        rows = zip(self.variants, self.parameters, *(
+            text for errors in (self.train, self.test)
+            for text in (100 * errors.mean(axis=1), 100 * errors.std(axis=1, ddof=1))),
+            strict=True)
+        return "\n".join([f"error in %, mean ± sd of {self.test.shape[1]} seeds, {self.epochs} "
+                          f"epochs", f"{'':30}  parameters       training           test",
+                          *(f"{name:<30}{count:>12,}   {a:5.1f} ± {b:4.1f}   {c:5.1f} ± {d:4.1f}"
+                            for name, count, a, b, c, d in rows)])
+
+
+def ablation(train: Dataset | None = None, test: Dataset | None = None, *, epochs: int = 20,
+             seeds: int = 3, size: int = 28, progress: Progress = silent) -> Ablation:
+    """Trains every variant `seeds` times; errors on the photos of training and on others.
+
+    train, test: photos of the same classes; None are the built-in ones, and a fifth of `train` is
+                 kept for the test where only `train` is given.
+    seeds:       at least 2, or there is no standard deviation. size: side of the input, pixels.
+    progress:    counts trainings. The default takes some minutes.
+    Raises ArgumentError for other classes in test than in train.
+    """
+    check_int(epochs, "ablation, epochs")
+    check_int(seeds, "ablation, seeds", 2)
+    if train is None:
+        train, test = sample("train"), sample("test") if test is None else test
+    elif test is None:
+        train, test = train.split(0.8)
+    if train.classes != test.classes:
+        raise ArgumentError(f"ablation: expected test photos of the classes "
+                            f"{', '.join(train.classes)}, received {', '.join(test.classes)}.")
+    errors, counts = np.zeros((len(VARIANTS), seeds, 2)), []
+    for v, variant in enumerate(VARIANTS.values()):
+        for seed in range(seeds):
+            model = small(*variant, len(train.classes), size, seed)
+            fit(model, train, loss_for(len(train.classes)), Adam(0.001), epochs=epochs, seed=seed)
+            errors[v, seed] = [1 - evaluate_photos(model, data).accuracy for data in (train, test)]
+            progress(v * seeds + seed + 1, len(VARIANTS) * seeds)
+        counts.append(sum(p.size for layer in model.layers for p in layer.params.values()))
+    return Ablation(list(VARIANTS), np.array(list(VARIANTS.values())), np.array(counts),
+                    errors[..., 0], errors[..., 1], epochs)
+
+
+def small(first: int, second: int, units: int, classes: int, size: int = 28, seed: int = 0
+          ) -> Sequential:
+    """models.SmallCNN with other widths; 0 leaves the layer out."""
+    relu = {"activation": "relu", "kernel_initializer": "he_normal"}
+    layers = []
+    for filters in (first, second):
+        layers += [Conv2D(filters, 3, padding="same", **relu)] if filters else []
+        layers.append(MaxPool2D(2))
+    layers += [Flatten(), *([Dense(units, **relu)] if units else []), *head(classes)]
+    return Sequential(layers, (size, size, 3), seed, "small_cnn", Preprocessing())

@@ -1,0 +1,156 @@
+"""How many photos are enough? Accuracy against their number, with transfer and without. (Z13)
+
+For each fold the test photos stay the same, and the training photos of the other folds come in
+draws that grow: the first n of each class, the first 2n with them, and so on. Two learners see the
+same draws:
+
+    transfer      VGG16 frozen up to `cut`, its features computed once; a new head on them
+    from scratch  models.SmallCNN, from random weights
+
+Both take as many of Adam's steps for every n, rounded up to whole epochs, in batches of 32 at most:
+with a number of epochs instead, few photos would also mean few steps. The paper trains the same
+large network from scratch, which takes a day; the small one at 28 × 28 pixels is the better
+learner of few photos, and so the harder rival, but another network: the curves compare two ways to
+a classifier, and not the starting weights alone.
+
+Source: Zeiler & Fergus 2014, section 5.2 and figure 9 (Caltech-256: 6 photos of each class with
+transfer do better than 60 without).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data import Dataset, sample
+from ..evaluation import class_probabilities
+from ..model import Sequential
+from ..models import VGG16, SmallCNN, head, loss_for
+from ..optimizers import Adam
+from ..plotting import drawing
+from ..training import fit
+from ..training.features import storage
+from ..training.transfer import initial_learning_rate
+from ..utils.errors import ArgumentError, check_int, is_int
+from ..visualize.photos import Progress, bounded, cut_to_size, photo_batches, silent
+from ..visualize.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BATCH = 32
+BUDGET = 1 << 29  # bytes of features in memory; more go to a temporary file
+COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # photos of each class, as many as there are
+
+
+@dataclass
+class TransferCurve(Result):
+    """per_class (P,): training photos of each class; transfer, scratch (P, F): share of right
+    answers on the test photos of F folds; classes: how many; cut: the last frozen layer; steps: of
+    Adam, in each training."""
+
+    per_class: np.ndarray
+    transfer: np.ndarray
+    scratch: np.ndarray
+    classes: int
+    cut: str
+    steps: int
+
+    def figure(self) -> Figure:
+        """Both curves, ± one standard deviation over the folds, photos on a logarithmic axis."""
+        figure = drawing.new_figure(11, 6.5)
+        ax = figure.subplots()
+        for values, colour, style, label in (
+                (self.transfer, drawing.ORANGE, "o-", f"transfer: VGG16 up to {self.cut}"),
+                (self.scratch, drawing.BLUE, "s--", "from scratch: SmallCNN")):
+            mean, sd = 100 * values.mean(axis=1), 100 * values.std(axis=1, ddof=1)
+            ax.errorbar(self.per_class, mean, sd, fmt=style, color=colour, lw=2.5, ms=8, capsize=5,
+                        label=label)
+        ax.axhline(100 / self.classes, color="black", ls=":", lw=1.2,
+                   label=f"chance, 1 of {self.classes}")
+        ax.set_xscale("log")
+        ax.set_xticks(self.per_class, [str(n) for n in self.per_class])
+        ax.minorticks_off()
+        ax.set_ylim(0, 100)
+        ax.set_xlabel("training photos of each class")
+        ax.set_ylabel(f"right answers, %, ± sd of {self.transfer.shape[1]} folds")
+        ax.set_title("how many photos are enough?")
+        ax.legend(loc="lower right")
+        return figure
+
+    def __str__(self) -> str:
+        rows = [f"right answers in %, mean ± sd of {self.transfer.shape[1]} folds, {self.steps} "
+                f"steps each", "per class     transfer   from scratch"]
+        for n, *both in zip(self.per_class, self.transfer, self.scratch, strict=True):
+            rows.append(f"{n:>9}" + "".join(f"{100 * a.mean():9.1f} ± {100 * a.std(ddof=1):<4.1f}"
+                                            for a in both))
+        return "\n".join(rows)
+
+
+def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | None = None,
+                   folds: int = 5, groups: Sequence[int] | None = None, size: int = 64,
+                   cut: str = "block4_pool", steps: int = 300, seed: int = 0,
+                   progress: Progress = silent) -> TransferCurve:
+    """Learns from few and from many photos, with VGG16's features and without.
+
+    data: photos of two classes or more; None: the built-in ones. size: side of VGG16's input,
+    pixels; the small network sees 28 × 28. per_class: numbers of training photos of each class that
+    rise; None: 1, 2, 5, 10 … up to all. groups: of near_duplicates; a group stays in one fold.
+    cut: the last layer of VGG16 that is kept, frozen. steps: of Adam. seed: of folds, draws,
+    starting values. progress counts photos, then trainings.
+    The default takes some minutes. Raises ArgumentError for a cut that does not exist, one class,
+    numbers that do not rise or are more than the other folds have.
+    """
+    data = sample() if data is None else data
+    check_int(steps, "transfer_curve, steps")
+    if len(data.classes) < 2:
+        raise ArgumentError(f"transfer_curve: expected photos of two classes or more, received "
+                            f"{len(data.classes)}. Put each class in a folder of its own.")
+    fold = data.folds(folds, seed, groups)
+    most = min(int(np.bincount(data.labels[fold != k]).min()) for k in range(folds))
+    counts = sorted({*(n for n in COUNTS if n < most), most}) if per_class is None else [*per_class]
+    if not counts or not all(is_int(n, 1) for n in counts) or counts != sorted(set(counts)) or (
+            counts[-1] > most):
+        raise ArgumentError(f"transfer_curve: expected numbers of photos of each class that rise, "
+                            f"from 1 to {most}, received {per_class!r}.")
+    base = VGG16(include_top=False, input_shape=(size, size, 3))
+    layers = base.layers[:base.index(cut) + 1]
+    total = len(data) + folds * len(counts)
+    X = None
+    for indices, _, x in photo_batches(base, data, bounded(base, len(layers)),
+                                 lambda done, _: progress(done, total)):
+        for layer in layers:
+            x = layer.forward(x, keep=False)
+        x = x.reshape(len(x), -1)
+        X = storage((len(data), x.shape[1]), x.dtype, BUDGET) if X is None else X
+        X[indices] = x
+    small = (28, 28, 3)
+    pixels = cut_to_size(SmallCNN(len(data.classes), small), data)
+    numbered = Dataset(range(len(data)), data.labels, data.classes, data.names)
+    transfer, scratch = np.zeros((2, len(counts), folds))
+    for k in range(folds):
+        test = np.flatnonzero(fold == k)
+        others = numbered.subset(np.flatnonzero(fold != k))
+        for row, n in enumerate(counts):
+            train = np.array(others.take(n, seed).items)
+            top = Sequential(head(len(data.classes), kernel_initializer="zeros"), X.shape[1:], k)
+            transfer[row, k] = _accuracy(top, Adam(initial_learning_rate(X[train])), X, data,
+                                         train, test, steps, seed)
+            scratch[row, k] = _accuracy(SmallCNN(len(data.classes), small, seed + k), Adam(0.001),
+                                        pixels, data, train, test, steps, seed)
+            progress(len(data) + k * len(counts) + row + 1, total)
+    return TransferCurve(np.array(counts), transfer, scratch, len(data.classes), cut, steps)
+
+
+def _accuracy(model: Sequential, optimizer: Adam, x: np.ndarray, data: Dataset, train: np.ndarray,
+              test: np.ndarray, steps: int, seed: int) -> float:
+    """Share of right answers on `test` after learning from `train`, both indices."""
+    epochs = -(-steps // -(-len(train) // BATCH))
+    fit(model, (x[train], data.labels[train]), loss_for(len(data.classes)), optimizer,
+        epochs=epochs, batch_size=BATCH, seed=seed)
+    given = model.to_input(x[test]) if x.dtype == np.uint8 else x[test]
+    p = class_probabilities(model.predict(given))
+    return float((p.argmax(axis=1) == data.labels[test]).mean())

@@ -1,0 +1,6 @@
+"""Is a backward right? check.py compares it with central differences; suite.py does so for all of
+minicnn's layers and losses, or for one of yours; explain/ says in words what is wrong."""
+
+from .check import Gradcheck, Row, gradcheck
+
+__all__ = ["Gradcheck", "Row", "gradcheck"]

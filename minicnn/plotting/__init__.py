@@ -1,0 +1,1 @@
+"""What figures look like, and the figures of a training."""

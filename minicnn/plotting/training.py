@@ -1,0 +1,60 @@
+"""Figures of a training: its curves and the confusion matrix of what it has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .drawing import BLUE, ORANGE, new_figure, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def curves_figure(history: dict[str, Sequence[float]], held_out: str = "validation") -> Figure:
+    """Loss and accuracy by epoch, training and held-out photos."""
+    kinds = [kind for kind in ("loss", "accuracy") if kind in history]
+    figure = new_figure(5.5 * len(kinds), 4.2)
+    for ax, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds))), kinds, strict=True):
+        for key, label, colour, style in ((kind, "training", BLUE, "-"),
+                                          (f"val_{kind}", held_out, ORANGE, "--")):
+            if key in history:
+                epochs = range(1, len(history[key]) + 1)
+                ax.plot(epochs, history[key], style, color=colour, lw=2.5, label=label,
+                        marker="o" if len(epochs) == 1 else None)
+        ax.set(xlabel="epoch", title="loss (cross-entropy)" if kind == "loss" else "accuracy")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlim(left=0.5)
+        ax.grid(alpha=0.3)
+        if kind == "loss":
+            ax.set_ylim(bottom=0)
+        else:
+            ax.set_ylim(top=1.005)
+            ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+        ax.legend()
+    return figure
+
+
+def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Counts (K, K), rows true and columns predicted; colour is the share of the row."""
+    K, names = len(classes), [shortened(name) for name in classes]
+    longest = max(map(len, names))
+    turned = longest * K > 26  # would they touch, side by side?
+    side = max(4.2, 0.62 * K)
+    figure = new_figure(side + 1.9 + 0.11 * longest, side + 0.3 + 0.07 * longest * turned)
+    ax = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(counts) if K <= 25 else ():
+        ax.text(j, i, str(count), ha="center", va="center",
+                color="white" if shares[i, j] > 0.55 else "black", fontsize=18 if K < 5 else 13)
+    ax.set_xticks(range(K), names, rotation=40 * turned, ha="right" if turned else "center")
+    ax.set_yticks(range(K), names)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.set_title(title, fontsize=13, pad=12)
+    ax.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    return figure

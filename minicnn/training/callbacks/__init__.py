@@ -1,0 +1,12 @@
+"""Callbacks: all of the training that is not forward, loss, backward and step."""
+
+from .base import Callback, features_progress
+from .checkpoint import Checkpoint
+from .early_stopping import EarlyStopping
+from .feature_cache import FeatureCache
+from .lr_schedule import SCHEDULES, LearningRateSchedule
+from .progress import ProgressBar
+from .terminate_on_nan import TerminateOnNaN
+
+__all__ = ["SCHEDULES", "Callback", "Checkpoint", "EarlyStopping", "FeatureCache",
+           "LearningRateSchedule", "ProgressBar", "TerminateOnNaN", "features_progress"]

@@ -1,0 +1,111 @@
+"""Data parallelism: the samples of a training step shared among the threads.
+
+Threads that share the work of one layer wait for each other after every layer, and what is too
+little to share (a pooling, a mask) one thread does alone. Here each thread takes samples of its own
+through all layers, forward and back, with a replica of the layers: the same weights, but caches and
+gradients of its own. The threads meet twice: at the loss, and where their gradients are added,
+always in the same order, so that every run with as many threads gives the same bits. It pays when
+the weights, of which each replica has its own gradients, are few beside the numbers that flow.
+
+Source: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..layers import Layer
+from ..layers.samplewise import is_samplewise
+from ..model import Sequential
+from ..ops import fast, ops_for
+from ..ops.fast import threads
+from ..utils.errors import ShapeError
+
+MIN_SAMPLES = 4   # for each thread
+MIN_NUMBERS = 4   # that flow through the network for each weight
+
+
+class DataParallel:
+    """The network as the training loop uses it: layers, forward and backward as a Sequential's.
+
+    A training step is shared among the threads when that pays, else the network computes it alone.
+    Either way network.layers hold the gradients afterwards. Their caches are the training's own
+    business: when a step was shared, the replicas have them.
+    """
+
+    def __init__(self, network: Sequential) -> None:
+        self.network, self.layers, self.name = network, network.layers, network.name
+        self.replicas: list[Sequential] = []  # of the last forward, one a thread
+        self.output_shape: tuple[int, ...] = ()  # of its y
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x (N, *input_shape) -> y, as Sequential.forward."""
+        self.replicas = self.replicate(x) if training and keep else []
+        if not self.replicas:
+            return self.network.forward(x, training, keep)
+        self.network.check(x)
+
+        def forward_shards(shards: Sequence[tuple[Sequential, slice]]) -> list[np.ndarray]:
+            return [replica.forward(x[rows], training=True) for replica, rows in shards]
+
+        y = np.concatenate(self.map_shards(forward_shards, len(x)))
+        self.output_shape = y.shape
+        return y
+
+    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        """dL/dy -> dL/dx, or None; every trainable layer gets the sum of its replicas' gradients.
+        """
+        if not self.replicas:
+            return self.network.backward(dy, input_gradient)
+        if np.shape(dy) != self.output_shape:
+            raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.output_shape}, "
+                             f"received {np.shape(dy)}. Is it the gradient of another batch?")
+
+        def backward_shards(shards: Sequence[tuple[Sequential, slice]]) -> list:
+            return [replica.backward(dy[rows], input_gradient) for replica, rows in shards]
+
+        dx = self.map_shards(backward_shards, len(dy))
+        for k, layer in enumerate(self.layers):
+            first, *others = [replica.layers[k].grads for replica in self.replicas]
+            for key, gradient in first.items():
+                for grads in others:
+                    gradient = gradient + grads[key]
+                layer.grads[key] = gradient
+        return np.concatenate(dx) if input_gradient else None
+
+    def replicate(self, x: np.ndarray) -> list[Sequential]:
+        """A replica of the network for each thread; [] when one thread alone should compute x: on a
+        GPU or the reference backend, for few samples or many weights, or with layers that might mix
+        the samples of a batch or draw random numbers."""
+        workers = threads.num_threads() if ops_for(x) is fast else 1
+        if workers < 2 or len(x) < MIN_SAMPLES * workers:
+            return []
+        weights = sum(p.size for layer in self.layers for p in layer.params.values())
+        numbers = len(x) * sum(math.prod(shape) for shape in self.network.shapes())
+        if numbers < MIN_NUMBERS * weights or not all(map(is_samplewise, self.layers)):
+            return []
+        return [self.network.view([replica_of(layer) for layer in self.layers],
+                                  self.network.input_shape) for _ in range(workers)]
+
+    def map_shards(self, work: Callable[[Sequence], list], N: int) -> list:
+        """The results of work([(replica, rows), …]) for all shards of N samples, in their order;
+        each thread does one replica's."""
+        slices = threads.chunk_slices(N, N, len(self.replicas))
+        shards = list(zip(self.replicas, slices, strict=True))
+        results = threads.parallel_map(work, shards, len(shards))
+        return [result for part in results for result in part]
+
+
+def replica_of(layer: Layer) -> Layer:
+    """A copy of the layer that shares its parameters and has a cache and gradients of its own."""
+    layer.cache = None  # of an earlier batch
+    replica = copy.copy(layer)
+    replica.grads = {}
+    if layer.activation is not None:
+        layer.activation.cache = None
+        replica.activation = copy.copy(layer.activation)
+    return replica

@@ -1,0 +1,65 @@
+"""Features: what frozen layers give for each image, computed once; in memory or in a file."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+
+from ..model import Sequential
+from ..ops import to_cpu
+from ..utils.files import reserved
+from .batches import ArrayDataset, Data, forward_batches, release_pages, validate_data
+
+
+def extract_features(network: Sequential, data: Data, *, batch_size: int = 32,
+                     memory_budget: int = 1 << 30,
+                     progress: Callable[[int, int], None] = lambda done, total: None,
+                     ) -> ArrayDataset:
+    """The network's outputs for all images, in their order, with their targets and views.
+
+    They stay in memory, or above memory_budget bytes in a temporary file. progress(done, total) is
+    called after each batch. Raises NotFiniteError if an output is not finite.
+    """
+    data = validate_data(network, data)
+    N, done, x = len(data), 0, np.empty(0)
+    for y, _ in forward_batches(network, data, np.arange(N), batch_size):
+        if done == 0:
+            x = storage((N, *y.shape[1:]), y.dtype, memory_budget)
+        x[done:done + len(y)] = to_cpu(y)
+        if file := mapped_file(x):
+            release_pages(file)
+        done += len(y)
+        progress(done, N)
+    return ArrayDataset(x, data.labels, data.views, mapped_file(x))
+
+
+def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.ndarray:
+    """An empty array: in memory, or above memory_budget bytes in a temporary file.
+
+    The file has no name, so that nothing is left behind when the process is killed. It lies where
+    TMPDIR says, else in /var/tmp, since /tmp is memory on many systems. Raises FileError.
+    """
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if size <= memory_budget:
+        return np.empty(shape, dtype)
+    large = "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK)
+    with reserved("/var/tmp" if large else tempfile.gettempdir(), size, "Make room, let TMPDIR "
+                  "name a folder on another disk, or allow more memory (--memory-budget).") as file:
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def mapped_file(x: np.ndarray) -> mmap.mmap | None:
+    """The mapped file that an array, or the array it is a view of, lies in."""
+    owner: object = x
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return owner if isinstance(owner, mmap.mmap) else None
+
+
+def resident_bytes(x: np.ndarray) -> int:
+    """Bytes of memory that an array of `storage` takes: none if it lies in a file."""
+    return 0 if mapped_file(x) else x.nbytes

@@ -1,0 +1,115 @@
+"""What comes before the first step: checks, frozen base and trainable head, activation and loss."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
+from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
+from ..model import Sequential
+from ..optimizers import Optimizer, ParamGroups
+from ..utils.errors import ArgumentError, check_int
+from .batches import Data, validate_data
+from .callbacks import Callback, Checkpoint, FeatureCache, TerminateOnNaN
+from .data_parallel import DataParallel
+from .state import TrainingState
+
+
+def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer | ParamGroups, *,
+            epochs: int = 1, batch_size: int = 32, validation_data: Data | None = None,
+            callbacks: Sequence[Callback] = (), seed: int = 0, initial_epoch: int = 0
+            ) -> TrainingState:
+    """The state of a training before its first step; the arguments and errors are those of fit.
+
+    Changes nothing but model.classes, if there are none and the data have some.
+    """
+    check_int(batch_size, "fit, batch_size")
+    check_int(initial_epoch, "fit, initial_epoch", least=0)
+    if check_int(epochs, "fit, epochs") <= initial_epoch:
+        raise ArgumentError(f"fit: expected epochs above initial_epoch, received {epochs} and "
+                            f"{initial_epoch}. epochs is the number of the last epoch.")
+    base, head = model.split()
+    if not any(layer.trainable and layer.params for layer in head.layers):
+        raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
+                            f"Use model.unfreeze(since=…) or model.replace_head(…).")
+    layers, loss = fuse(head.layers, loss)
+    network = DataParallel(model.view(layers, head.input_shape))
+    if not isinstance(optimizer, (Optimizer, ParamGroups)):
+        raise ArgumentError(f"fit: expected an optimizer, received {optimizer!r}. Write "
+                            f"optimizers.Adam(1e-3), or for several optimizers.ParamGroups({{…}}).")
+    if isinstance(optimizer, ParamGroups):
+        optimizer.split(network)  # raises if the groups do not fit the layers
+    callbacks = with_defaults(callbacks, base)
+    train_data = validate_data(model, train_data, loss)
+    classes = model.classes or getattr(train_data, "classes", None)
+    if validation_data is not None:
+        validation_data = validate_data(model, validation_data, loss, classes)
+    model.classes = classes
+    validation_loss = copy.copy(loss)
+    validation_loss.label_smoothing = 0.0  # validation takes labels as they are
+    rng = np.random.default_rng(seed)
+    return TrainingState(
+        model=model, base=base, network=network, loss=loss, validation_loss=validation_loss,
+        optimizer=optimizer, train_data=train_data, validation_data=validation_data, epochs=epochs,
+        batch_size=batch_size, initial_epoch=initial_epoch, callbacks=callbacks, rng=rng,
+        epoch=initial_epoch, rng_state=rng.bit_generator.state)
+
+
+def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callback]:
+    """The callbacks in the order in which they are called: first TerminateOnNaN, and FeatureCache
+    if there are frozen layers, unless they are among them; Checkpoint last, since it stores what
+    the others remember."""
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ArgumentError(f"fit: expected callbacks, objects of a subclass of Callback, "
+                                f"received {callback!r}.")
+
+    first: list[Callback] = []
+    if not any(isinstance(callback, TerminateOnNaN) for callback in callbacks):
+        first.append(TerminateOnNaN())
+    if base.layers and not any(isinstance(callback, FeatureCache) for callback in callbacks):
+        first.append(FeatureCache())
+    checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
+    others = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+    return [*first, *others, *checkpoints]
+
+
+def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
+    """(layers without the last activation, the loss from logits) if the two are a pair, else both
+    unchanged. Parameters and gradients stay shared with the originals.
+
+    Raises ArgumentError for pairs that cannot be trained, and says why.
+    """
+    last = layers[-1]
+    inner = last.activation  # Dense(1, activation="sigmoid")
+    activation = type(inner or last)
+    if loss.from_logits and activation in (Sigmoid, Softmax):
+        raise ArgumentError(f"{last.name}: expected logits for {loss!r}, received the output of "
+                            f"{activation.__name__}. Leave from_logits out; training fuses them.")
+    if activation is Sigmoid and isinstance(loss, CategoricalCrossEntropy):
+        raise ArgumentError(
+            f"{last.name}: expected BinaryCrossEntropy after Sigmoid, received "
+            f"CategoricalCrossEntropy, which chooses among outputs that sum to 1: of a single one "
+            f"it learns nothing. For several classes end with Softmax.")
+    if activation is Softmax and isinstance(loss, BinaryCrossEntropy):
+        raise ArgumentError(
+            f"{last.name}: expected CategoricalCrossEntropy after Softmax, received "
+            f"BinaryCrossEntropy, which takes every output for a question of its own. For two "
+            f"classes Dense(1) with Sigmoid will do.")
+    if loss.fused_activation and not loss.from_logits and activation in (Conv2D, Dense, ReLU):
+        raise ArgumentError(
+            f"{last.name}: expected probabilities for {type(loss).__name__}, received the output "
+            f"of {activation.__name__}. End with {loss.fused_activation.__name__}(), or say "
+            f"{type(loss).__name__}(from_logits=True).")
+    if loss.from_logits or activation is not loss.fused_activation:
+        return layers, loss
+    fused_loss = copy.copy(loss)
+    fused_loss.from_logits = True
+    if inner is None:
+        return layers[:-1], fused_loss
+    linear = copy.copy(last)  # shares the dicts of parameters and gradients
+    linear.activation = None
+    return [*layers[:-1], linear], fused_loss

@@ -1,0 +1,197 @@
+"""TrainingState: all that a training works with and where it stands, given to each callback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+from ..losses import Loss
+from ..model import Sequential
+from ..ops import device_of, to_device
+from ..optimizers import Optimizer, ParamGroups
+from .batches import ArrayDataset, epoch_order, forward_batches
+from .data_parallel import DataParallel
+from .history import History
+from .locate_nan import not_finite_error
+
+Weights = dict[str, dict[str, np.ndarray]]  # {layer: {parameter: array}} of the trainable layers
+
+
+def get_weights(network: Sequential | DataParallel) -> Weights:
+    """Copies of the trainable layers' parameters."""
+    return {layer.name: {key: p.copy() for key, p in layer.params.items()}
+            for layer in network.layers if layer.trainable and layer.params}
+
+
+def set_weights(network: Sequential | DataParallel, weights: Weights) -> None:
+    """Puts them back, into the same arrays, on whatever device these are."""
+    for layer in network.layers:
+        for key, value in weights.get(layer.name, {}).items():
+            p = layer.params[key]
+            p[...] = to_device(value, device_of(p))
+
+
+@dataclass
+class AverageMeter:
+    """Loss and accuracy averaged over batches of different sizes: sums over the samples so far."""
+
+    count: int = 0
+    loss: float = 0.0
+    correct: float = 0.0
+
+    def update(self, loss: float, correct: np.ndarray | None, n: int) -> None:
+        """One batch of n samples: its mean loss, and which samples are classified correctly (n,);
+        None if the loss has no classes."""
+        self.count += n
+        self.loss += float(loss) * n
+        self.correct += np.nan if correct is None else int(correct.sum())
+
+    def averages(self) -> dict[str, float]:
+        """{"loss": …, "accuracy": …}; no accuracy without classes."""
+        averages = {"loss": self.loss / self.count}
+        if not np.isnan(self.correct):
+            averages["accuracy"] = self.correct / self.count
+        return averages
+
+
+@dataclass
+class TrainingState:
+    """What fit works with, and where it stands.
+
+    model:      the whole model. base: its first, frozen layers, which each batch still has to pass;
+                none once FeatureCache has computed their outputs.
+    network:    the layers that are trained. If the last activation is computed by the loss, it ends
+                before that, and its outputs are logits.
+    loss:       of the network's outputs; validation_loss: the same without label smoothing.
+    optimizer, train_data, validation_data, epochs, batch_size, initial_epoch, callbacks, rng: as
+                they were given to fit; the data checked, the callbacks with those of prepare.
+
+    epoch:      epochs that are finished, so in on_epoch_end the number of this one, from 1.
+    batch:      batches of the next epoch that are finished.
+    x, t, batch_loss: input of the network, targets and loss of the latest batch.
+    meter:      the averages of this epoch so far. logs: loss, accuracy, val_loss, val_accuracy of
+                the last epoch. history: of all epochs.
+    stop_training: a callback sets it to True to end the training after this epoch.
+    error:      in on_train_end, what has ended the training early; else None.
+    """
+
+    model: Sequential
+    base: Sequential
+    network: DataParallel
+    loss: Loss
+    validation_loss: Loss
+    optimizer: Optimizer | ParamGroups
+    train_data: Dataset | ArrayDataset
+    validation_data: Dataset | ArrayDataset | None
+    epochs: int
+    batch_size: int
+    initial_epoch: int
+    callbacks: Sequence[Any]  # of Callback, whose hooks take this state
+    rng: np.random.Generator
+
+    epoch: int
+    rng_state: Mapping  # when this epoch began: its order follows from it
+    batch: int = 0
+    stop_training: bool = False
+    error: BaseException | None = None
+    x: Any = None
+    t: Any = None
+    batch_loss: float = float("nan")
+    meter: AverageMeter = field(default_factory=AverageMeter)
+    logs: dict[str, float] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images of an epoch, each in one of its views."""
+        return len(self.train_data) // self.train_data.views
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of an epoch; the last one may be smaller."""
+        return -(-self.images_per_epoch // self.batch_size)
+
+    @property
+    def progress(self) -> float:
+        """The fraction of this training that is done, 0 … 1."""
+        finished = (self.epoch - self.initial_epoch) * self.batches_per_epoch + self.batch
+        return finished / ((self.epochs - self.initial_epoch) * self.batches_per_epoch)
+
+    # Callbacks
+
+    def notify(self, event: str) -> None:
+        """Calls on_{event}(state) of every callback, in their order."""
+        for callback in self.callbacks:
+            getattr(callback, f"on_{event}")(self)
+
+    @contextmanager
+    def notifying(self, event: str) -> Iterator[None]:
+        """on_{event}_begin before the block, on_{event}_end after it, after an error too."""
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # TerminateOnNaN looks for them
+                self.notify(f"{event}_begin")
+                yield
+        except BaseException as error:
+            self.error = error
+            raise
+        finally:
+            self.notify(f"{event}_end")
+
+    # The steps of an epoch
+
+    def remaining_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(x, t) of this epoch's batches, those left out that are finished: every image once, in
+        random order."""
+        order = epoch_order(self.rng, self.train_data)[self.batch * self.batch_size:]
+        for x, t in forward_batches(self.base, self.train_data, order, self.batch_size):
+            self.x, self.t = x, t
+            yield x, t
+
+    def end_batch(self, y: np.ndarray) -> None:
+        """Counts the batch whose outputs were y."""
+        self.batch += 1
+        self.meter.update(self.batch_loss, self.loss.correct(y, self.t), len(y))
+
+    def validate(self) -> dict[str, float]:
+        """{"val_loss": …, "val_accuracy": …}: nothing random, nothing shuffled, no smoothed labels;
+        {} without validation data. Raises NotFiniteError."""
+        if self.validation_data is None:
+            return {}
+        meter, loss = AverageMeter(), self.validation_loss
+        order = np.arange(len(self.validation_data))
+        for x, t in forward_batches(self.base, self.validation_data, order, self.batch_size):
+            y = self.network.forward(x, keep=False)
+            value = loss.forward(y, t)
+            if not np.isfinite(value):
+                when = f"epoch {self.epoch + 1}, validation"
+                raise not_finite_error(self.network, x, when, t, loss)
+            meter.update(value, loss.correct(y, t), len(x))
+        return {f"val_{key}": value for key, value in meter.averages().items()}
+
+    def end_epoch(self, validation_logs: dict[str, float]) -> None:
+        """Notes the averages of this epoch, and counts it."""
+        self.logs = self.meter.averages() | validation_logs
+        for key, value in self.logs.items():
+            self.history.setdefault(key, []).append(value)
+        self.epoch, self.batch, self.meter = self.epoch + 1, 0, AverageMeter()
+        self.rng_state = self.rng.bit_generator.state
+
+    # Checkpoints
+
+    def state_dict(self) -> dict:
+        """Where the training stands."""
+        return {"epoch": self.epoch, "batch": self.batch, "stop_training": self.stop_training,
+                "rng_state": self.rng_state, "meter": vars(self.meter), "history": self.history}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Goes on from there."""
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        self.stop_training, self.rng_state = state["stop_training"], state["rng_state"]
+        self.rng.bit_generator.state = self.rng_state
+        vars(self.meter).update(state["meter"])
+        self.history = History(state["history"])

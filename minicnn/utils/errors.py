@@ -1,0 +1,69 @@
+"""One family of errors, and the checks of arguments that raise them most.
+
+Each message says where, what was expected, what was received and what to do. The command line
+prints it and exits with 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+LONGEST = 1_000  # characters of a FileError
+
+
+class MiniCNNError(Exception):
+    """Base class of all minicnn errors."""
+
+
+class ArgumentError(MiniCNNError, ValueError):
+    """An argument that does not fit: a name, an option, a dtype, a label."""
+
+
+class ShapeError(ArgumentError):
+    """An array whose shape does not fit."""
+
+
+class FileError(MiniCNNError):
+    """A file or folder that cannot be used: weights, models, photos, downloads.
+
+    Its message is one line that any screen can show, whatever names a stranger's file holds.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        text = text if len(text) <= LONGEST else f"{text[:LONGEST - 200]} … {text[-200:]}"
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+class NotFiniteError(MiniCNNError, ArithmeticError):
+    """Numbers that became NaN or infinite. model: if known, with the last finite weights."""
+
+    model: Any = None
+
+
+class KernelError(MiniCNNError):
+    """A CUDA kernel that does not compile, or does what it must not."""
+
+
+def is_int(value: Any, least: int) -> bool:
+    """Is it an int (NumPy's too, but not a bool) of at least `least`?"""
+    return (isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            and value >= least)
+
+
+def check_int(value: int, what: str, least: int = 1) -> int:
+    """value as an int of at least `least`; anything else is refused."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"{what}: expected an int of at least {least}, received {value!r}.")
+    return int(value)
+
+
+def as_pair(value: int | tuple[int, int], what: str, least: int = 1) -> tuple[int, int]:
+    """3 -> (3, 3); (3, 5) -> (3, 5); anything else is refused."""
+    values = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or not all(is_int(v, least) for v in values):
+        raise ArgumentError(f"{what}: expected an int of at least {least}, or two of them, "
+                            f"received {value!r}.")
+    return int(values[0]), int(values[1])

@@ -1,0 +1,19 @@
+"""Which pixels count for a score: gradients, class activation maps, occlusion; and whether that is
+true (sanity, faithfulness)."""
+
+from .cam import grad_cam, grad_cam_pp, guided_grad_cam, layer_cam, score_cam
+from .faithfulness import faithfulness
+from .gradients import (
+    gradient,
+    gradient_x_input,
+    guided_backprop,
+    integrated_gradients,
+    smooth_grad,
+)
+from .occlusion import occlusion
+from .result import Attribution
+from .sanity import randomisation_check
+
+__all__ = ["Attribution", "faithfulness", "grad_cam", "grad_cam_pp", "gradient",
+           "gradient_x_input", "guided_backprop", "guided_grad_cam", "integrated_gradients",
+           "layer_cam", "occlusion", "randomisation_check", "score_cam", "smooth_grad"]

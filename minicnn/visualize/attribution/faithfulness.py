@@ -1,0 +1,190 @@
+"""Is a map right about what the network looks at? Hide or show those pixels, and ask again.
+
+With p the probability of the target and m the map, its negative part cut off, divided by its
+largest value (0 … 1):
+
+    average drop             mean of max(0, p(photo) − p(photo · m)) / p(photo), in %; low is good
+    increase in confidence   how often p(photo · m) > p(photo), in %; high is good
+    deletion                 the pixels, the most important first, become the photo's mean colour;
+                             area under p against their share, 0 … 1; low is good
+    insertion                the same pixels come back into the photo blurred (Gauss, σ = a tenth of
+                             its shorter side); area as before; high is good
+
+photo · m is taken of the pixels 0 … 255: what does not count is black. Such photos lie far from
+those of the training, so the figures compare maps of one network; they are no absolute truth.
+
+Source: Chattopadhay et al. 2018, section 4.1 (the first two); Petsiuk et al. 2018 (the curves).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...layers import Sigmoid
+from ...model import Sequential
+from ...ops import ops_for, to_cpu
+from ...plotting import drawing
+from ...utils.errors import ArgumentError, check_int
+from ..photos import Photos, Progress, as_dataset, bounded, silent
+from ..result import Result
+from ..target import Asked, Score, Unit, has_classes, photo_input, run, score_of
+from .result import Attribution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class Faithfulness(Result):
+    """Per photo: names, targets, probability (N,): p(photo), masked (N,): p(photo · m),
+    deletion, insertion (N, steps + 1): p at the fractions (steps + 1,), and their areas (N,);
+    average_drop, increase: in %. left_out: photos whose map is flat or not finite, with the reason.
+    """
+
+    method: str
+    names: list[str]
+    targets: list[str]
+    probability: np.ndarray
+    masked: np.ndarray
+    fractions: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
+    deletion_area: np.ndarray
+    insertion_area: np.ndarray
+    average_drop: float
+    increase: float
+    left_out: list[str]
+
+    def figure(self) -> Figure:
+        """Both curves: every photo thin, their mean thick, its area filled."""
+        figure = drawing.new_figure(12, 5)
+        parts = (("deletion", "changed to the mean colour", drawing.ORANGE, "low"),
+                 ("insertion", "brought back into the blurred photo", drawing.BLUE, "high"))
+        for ax, (name, text, color, good) in zip(figure.subplots(1, 2, sharey=True), parts,
+                                                 strict=True):
+            curves, area = getattr(self, name), getattr(self, f"{name}_area").mean()
+            if len(curves) > 1:
+                ax.plot(100 * self.fractions, curves.T, color="0.6", lw=0.8, alpha=0.7)
+            ax.plot(100 * self.fractions, curves.mean(axis=0), color=color, lw=3)
+            ax.fill_between(100 * self.fractions, curves.mean(axis=0), color=color, alpha=0.2, lw=0)
+            ax.set(xlabel=f"pixels {text}, in %", ylim=(0, 1.02), xlim=(0, 100))
+            ax.set_title(f"{name}: area {area:.3f} ({good} is good)", fontsize=13)
+            if name == "deletion":
+                ax.set_ylabel("probability of the target")
+        N = len(self.names)
+        photos = "1 photo" if N == 1 else f"mean of {N} photos"
+        figure.suptitle(f"{self.method}, {photos}: average drop {self.average_drop:.1f} %, "
+                        f"increase in confidence {self.increase:.1f} %")
+        return figure
+
+    def __str__(self) -> str:
+        lines = [f"{self.method}, photos: {len(self.names)}",
+                 f"  average drop           {self.average_drop:6.1f} %  (low is good)",
+                 f"  increase in confidence {self.increase:6.1f} %  (high is good)",
+                 f"  deletion, area         {self.deletion_area.mean():6.3f}    (low is good)",
+                 f"  insertion, area        {self.insertion_area.mean():6.3f}    (high is good)"]
+        return "\n".join([*lines, *(f"  left out: {text}" for text in self.left_out)])
+
+
+def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attribution],
+                 target: Asked = None, *, steps: int = 20, batch_size: int | None = None,
+                 progress: Progress = silent) -> Faithfulness:
+    """The four figures of one method, over one photo, uint8 (H', Wd', 3), or many.
+
+    method: gradients.gradient, cam.grad_cam, …: called as method(model, image, target).
+    target: a class; None is each photo's most probable one. steps: of the curves.
+    Raises ArgumentError for targets that are no class, and where no photo has a map to rank.
+    """
+    if isinstance(target, Unit) or not has_classes(model):
+        raise ArgumentError(f"{model.name}: expected a class of a network with classes as target, "
+                            f"received {target!r}. A unit has no probability.")
+    steps = check_int(steps, "faithfulness, steps")
+    if isinstance(photos, np.ndarray) and photos.ndim == 3 and photos.shape[-1] == 3:
+        photos = photos[None]
+    data = as_dataset(photos)
+    batch_size = bounded(model, len(model.layers), batch_size)
+    fractions, method_name = np.linspace(0, 1, steps + 1), ""
+    names, targets, curves, left_out = [], [], [], []
+    for i in range(len(data)):
+        photo = data.read(i)
+        pixels, x = photo_input(model, photo)
+        score = score_of(model, x, target)
+        result = method(model, photo, score.unit)
+        heat, method_name = result.heat(), result.method
+        if drawing.flaw(heat):
+            left_out.append(f"{data.names[i]}: the map is {drawing.flaw(heat)}")
+        else:
+            changed = np.stack([pixels, masked_photo(pixels, heat),
+                                *deleted(pixels, heat, fractions),
+                                *deleted(blurred(pixels), heat, fractions, pixels)])
+            names.append(data.names[i])
+            targets.append(score.name)
+            curves.append(probabilities(model, score, changed, batch_size))
+        progress(i + 1, len(data))
+    if not curves:
+        raise ArgumentError(f"faithfulness: expected a map that ranks the pixels of a photo, "
+                            f"received none: {'; '.join(left_out[:3]) or 'no photos'}. Try another "
+                            f"target or method.")
+    p = np.stack(curves)  # (N, 2 + 2 (steps + 1))
+    probability, masked, deletion, insertion = np.split(p, [1, 2, steps + 3], axis=1)
+    drop = np.maximum(probability - masked, 0) / np.maximum(probability, 1e-30)
+    return Faithfulness(method_name, names, targets, probability[:, 0], masked[:, 0], fractions,
+                        deletion, insertion, area(deletion), area(insertion),
+                        float(100 * drop.mean()), float(100 * (masked > probability).mean()),
+                        left_out)
+
+
+def masked_photo(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """pixels (H, Wd, 3) · m, with m (H, Wd) the map's positive part divided by its largest value;
+    black where the map has no positive part."""
+    m = np.maximum(heat, 0) / max(heat.max(), 1e-30)
+    return np.rint(pixels * m[..., None]).astype(np.uint8)
+
+
+def deleted(pixels: np.ndarray, heat: np.ndarray, fractions: np.ndarray,
+            fill: np.ndarray | None = None) -> np.ndarray:
+    """(len(fractions), H, Wd, 3): that share of the pixels, the highest of heat (H, Wd) first,
+    replaced by those of fill (H, Wd, 3), None: by the mean colour."""
+    fill = pixels.mean(axis=(0, 1)).round() if fill is None else fill
+    order = np.argsort(-heat, axis=None, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    gone = place.reshape(heat.shape) < np.rint(fractions * order.size)[:, None, None]
+    return np.where(gone[..., None], fill, pixels).astype(np.uint8)
+
+
+def blurred(pixels: np.ndarray) -> np.ndarray:
+    """pixels (H, Wd, 3) under a Gauss of σ = a tenth of the shorter side; at the border the part
+    of the Gauss that is inside counts."""
+    def gauss(n: int) -> np.ndarray:
+        d = np.subtract.outer(np.arange(n), np.arange(n)) / (min(pixels.shape[:2]) / 10)
+        G = np.exp(-d * d / 2)
+        return G / G.sum(axis=1, keepdims=True)  # (n, n): each row sums to 1
+    H, Wd, C = pixels.shape
+    rows = (gauss(H) @ pixels.reshape(H, Wd * C)).reshape(H, Wd, C)
+    return np.rint(gauss(Wd) @ rows).astype(np.uint8)  # (Wd, Wd)·(H, Wd, C)
+
+
+def probabilities(model: Sequential, score: Score, pixels: np.ndarray, batch_size: int
+                  ) -> np.ndarray:
+    """pixels (n, H, Wd, 3) uint8 -> p (n,) of the score's class, from the logits: softmax; for one
+    output, or one sigmoid for each class, σ of the score, which is 1 − p for class 0 of two."""
+    last = model.layers[-1]
+    one = model.shapes()[-1] == (1,) or isinstance(getattr(last, "activation", None) or last,
+                                                   Sigmoid)
+    found = []
+    for k in range(0, len(pixels), batch_size):
+        z = run(score.layers, model.to_input(pixels[k:k + batch_size]))  # (n, K)
+        ops = ops_for(z)
+        p = ops.sigmoid(score.values(z)) if one else ops.softmax(z)[:, score.unit]
+        found.append(to_cpu(p).astype(np.float64))
+    return np.concatenate(found)
+
+
+def area(curves: np.ndarray) -> np.ndarray:
+    """(N, steps + 1) at even steps from 0 to 1 -> (N,), by trapezia."""
+    return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2

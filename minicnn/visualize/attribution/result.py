@@ -1,0 +1,77 @@
+"""What an attribution returns: how much each pixel, or place of a layer, counts for a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...plotting import drawing
+from ...utils.errors import ArgumentError
+from ..result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIGNS = ("positive", "negative", "absolute", "both")
+
+
+@dataclass
+class Attribution(Result):
+    """pixels (H, Wd, 3): the photo; values (H, Wd, C), its channels red, green, blue, or (H, Wd);
+    score: S(x) of the target (see targets.py); sign: the part of the values that is shown; note:
+    what to know before believing the picture."""
+
+    method: str
+    target: str
+    pixels: np.ndarray
+    values: np.ndarray
+    score: float
+    sign: str = "both"
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        check_sign(self.method, self.sign)
+
+    def heat(self) -> np.ndarray:
+        """(H, Wd) by the sign; a = Σ_c values:
+        both a; positive max(a, 0); negative max(−a, 0); absolute Σ_c |values|."""
+        values = self.values if self.values.ndim == 3 else self.values[..., None]
+        if self.sign == "absolute":
+            return np.abs(values).sum(axis=-1)
+        total = values.sum(axis=-1)
+        if self.sign == "both":
+            return total
+        return np.maximum(total if self.sign == "positive" else -total, 0)
+
+    def figure(self) -> Figure:
+        """The photo, the map, and the map over the photo."""
+        figure = drawing.new_figure(12, 4.6 + 0.3 * bool(self.note))
+        axes, heat = figure.subplots(1, 3), self.heat()
+        drawing.show_image(axes[0], self.pixels, "photo")
+        drawing.show_map(axes[1], heat, f"{self.sign} part" if self.sign in SIGNS[:2] else
+                         {"absolute": "absolute value", "both": "both signs"}[self.sign])
+        drawing.show_map(axes[2], heat, "over the photo", over=self.pixels, bar=False)
+        figure.suptitle(f"{self.method}: {drawing.shortened(self.target, 40)}, "
+                        f"score {self.score:.4g}")
+        if self.note:
+            figure.supxlabel(self.note, fontsize=11)
+        return figure
+
+    def __str__(self) -> str:
+        heat = self.heat()
+        text = f"{self.method} of {self.target}: score {self.score:.4g}, {self.sign} part "
+        if drawing.flaw(heat):
+            text += drawing.flaw(heat)
+        else:
+            i, j = np.unravel_index(np.abs(heat).argmax(), heat.shape)
+            text += f"from {heat.min():.4g} to {heat.max():.4g}, strongest at row {i}, column {j}"
+        return text + (f"\n{self.note}" if self.note else "")
+
+
+def check_sign(where: str, sign: str) -> str:
+    """sign, where it is one of SIGNS; raises ArgumentError for others."""
+    if sign not in SIGNS:
+        raise ArgumentError(f"{where}: expected a sign of {', '.join(SIGNS)}, received {sign!r}.")
+    return sign

@@ -1,0 +1,108 @@
+"""One activation projected down to the pixels: what in this photo has excited this unit?
+
+Source: Zeiler & Fergus 2014, section 2.1 and figures 1 and 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...model import Sequential
+from ...ops import to_cpu
+from ...plotting import drawing
+from ...utils.errors import ArgumentError
+from ..propagation import backward
+from ..result import Result
+from ..target import Unit, as_rgb, check_position, photo_input, run, score_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class Projection(Result):
+    """pixels (H, Wd, 3): the photo; projection (H, Wd, C), its channels red, green, blue;
+    activation: the value that was sent down; layer, unit, position (i, j); box (top, left, bottom,
+    right): the receptive field, in pixels, cut at the border."""
+
+    pixels: np.ndarray
+    projection: np.ndarray
+    activation: float
+    layer: str
+    unit: int
+    position: tuple[int, int]
+    box: tuple[int, int, int, int]
+
+    def figure(self) -> Figure:
+        """The photo with the receptive field framed, its patch, and that patch's projection."""
+        top, left, bottom, right = self.box
+        figure = drawing.new_figure(12, 4.6)
+        axes = figure.subplots(1, 3)
+        drawing.show_image(axes[0], self.pixels, "photo, receptive field")
+        axes[0].plot([left - .5, right - .5, right - .5, left - .5, left - .5],
+                     [top - .5, top - .5, bottom - .5, bottom - .5, top - .5],
+                     color=drawing.ORANGE, lw=2.5)
+        drawing.show_image(axes[1], self.pixels[top:bottom, left:right], "its patch")
+        drawing.show_signed(axes[2], self.projection[top:bottom, left:right], "projection")
+        figure.suptitle(f"{self.layer}, map {self.unit} at {self.position}: {self.activation:.4g}")
+        return figure
+
+    def __str__(self) -> str:
+        return (f"{self.layer}, map {self.unit} at {self.position}: activation "
+                f"{self.activation:.4g}, patch rows {self.box[0]}–{self.box[2] - 1}, columns "
+                f"{self.box[1]}–{self.box[3] - 1}")
+
+
+def deconvnet(model: Sequential, image: np.ndarray, layer: str | None = None,
+              unit: int | None = None, position: tuple[int, int] | None = None) -> Projection:
+    """Projects one activation of a feature map to the pixels (Z1, Z2).
+
+    image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
+    layer: None is the last convolution; unit None: the strongest map; position None: its maximum.
+    Every other activation is set to zero; the value goes down through the ReLUs by the rule
+    `deconvnet`, through the transposed kernels, and through the switches of the pooling layers.
+    Raises ArgumentError for layers, units and positions that do not exist.
+    """
+    pixels, x = photo_input(model, image)
+    score = score_of(model, x, Unit(layer, unit))
+    y = run(score.layers, x, keep=True)
+    shape = y.shape[1:]
+    if len(shape) != 3:
+        raise ArgumentError(f"{score.layer}: expected a layer of feature maps (N, H, W, C), "
+                            f"received outputs of shape {('N', *shape)}. Name one before Flatten.")
+    if position is None:
+        values = to_cpu(y[0, :, :, score.unit])
+        position = tuple(int(p) for p in np.unravel_index(values.argmax(), values.shape))
+    i, j = check_position(score.layer, shape, position)
+    signal = y * 0
+    signal[0, i, j, score.unit] = y[0, i, j, score.unit]
+    down = as_rgb(model, backward(score.layers, signal, "deconvnet"))[0]
+    box = receptive_box(model, score.layer, (i, j))
+    return Projection(pixels, down, float(y[0, i, j, score.unit]), score.layer, score.unit, (i, j),
+                      box)
+
+
+def receptive_box(model: Sequential, layer: str, position: tuple[int, int]
+                  ) -> tuple[int, int, int, int]:
+    """The pixels that one place of a layer sees: (top, left, bottom, right), the last two excluded.
+
+    Up from the layer, rows [a, b] of an output are rows [a·s − P, b·s − P + K − 1] of its input
+    (window K, stride s, P rows of padding above), cut at the border: what hangs over is padding.
+    """
+    shapes, place = model.shapes(), model.index(layer)
+    spans = [(position[0], position[0]), (position[1], position[1])]
+    for at in range(place, -1, -1):
+        one, shape = model.layers[at], shapes[at]
+        if len(shape) != 3:
+            continue
+        window = one.window(shape)
+        if window is None:
+            spans = [(0, shape[0] - 1), (0, shape[1] - 1)]
+        else:
+            spans = [(max(a * s - pads[0], 0), min(b * s - pads[0] + K - 1, size - 1))
+                     for (a, b), K, s, pads, size in zip(spans, *window, strict=True)]
+    (top, bottom), (left, right) = spans
+    return top, left, bottom + 1, right + 1

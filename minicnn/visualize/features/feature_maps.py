@@ -1,0 +1,147 @@
+"""What a layer's feature maps say about one photo: drawn side by side, and ranked.
+
+A map k answers with y[i, j, k], one number a place. Its strength is the sum Σ_{i,j} y[i, j, k], as
+elsewhere in this package; the ranking adds the maximum and the share of places where y > 0, which
+tell a map that answers everywhere a little from one that answers strongly in one place.
+
+Source: Zeiler & Fergus 2014, section 4.2, take the strongest map of a layer for a photo; a grid of
+maps is the live view of Yosinski et al. 2015, "Understanding Neural Networks Through Deep
+Visualization", section 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...model import Sequential
+from ...ops import to_cpu
+from ...plotting import drawing
+from ...utils.errors import ArgumentError, check_int
+from ..result import Result
+from ..target import copies, layer_index, photo_input, run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class FeatureMaps(Result):
+    """pixels (H, Wd, 3): the photo; units (K,): the strongest maps, strongest first; maps
+    (K, OH, OW): their values; sums (K,): Σ over the places."""
+
+    pixels: np.ndarray
+    layer: str
+    units: np.ndarray
+    maps: np.ndarray
+    sums: np.ndarray
+
+    def figure(self) -> Figure:
+        """The photo, then the maps, each on its own scale."""
+        shown = len(self.units) + 1
+        columns = int(np.ceil(np.sqrt(shown * 1.7)))  # wide, as a projector
+        rows = -(-shown // columns)
+        figure = drawing.new_figure(max(1.9 * columns, 6), 2.1 * rows + 0.5)
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        for ax in axes:
+            ax.axis("off")
+        drawing.show_image(axes[0], self.pixels, "photo")
+        for ax, unit, values in zip(axes[1:], self.units, self.maps, strict=False):
+            drawing.show_map(ax, values, f"map {unit}: ≤ {values.max():.4g}", bar=False)
+        figure.suptitle(f"{self.layer}: the {len(self.units)} strongest maps, each on its own "
+                        f"scale")
+        return figure
+
+    def __str__(self) -> str:
+        rows = zip(self.units, self.maps, self.sums, strict=True)
+        return "\n".join([f"{self.layer}, maps of {self.maps.shape[1]} × {self.maps.shape[2]}",
+                          *(f"map {unit}: sum {total:.4g}, maximum {values.max():.4g}"
+                            + (f" ({drawing.flaw(values)})" if drawing.flaw(values) else "")
+                            for unit, values, total in rows)])
+
+
+@dataclass
+class Ranking(Result):
+    """The T strongest maps of a layer, by their sums. units, sums, maxima, shares (T,): number of
+    the map, Σ y, max y, share of the places where y > 0; silent: maps of the layer that are
+    nowhere > 0; count: maps of the layer."""
+
+    pixels: np.ndarray
+    layer: str
+    units: np.ndarray
+    sums: np.ndarray
+    maxima: np.ndarray
+    shares: np.ndarray
+    silent: int
+    count: int
+
+    def figure(self) -> Figure:
+        """Photo, and bars for the three figures."""
+        figure = drawing.new_figure(14, max(4.0, 0.27 * len(self.units) + 1.6))
+        axes = figure.subplots(1, 4, width_ratios=(1.3, 1, 1, 1))
+        drawing.show_image(axes[0], self.pixels, "photo")
+        rows = np.arange(len(self.units))
+        for ax, values, text in zip(axes[1:], (self.sums, self.maxima, self.shares),
+                                    ("sum", "maximum", "share of active places"), strict=True):
+            ax.barh(rows, values, color=drawing.BLUE)
+            ax.set_yticks(rows, [str(unit) for unit in self.units], fontsize=10)
+            ax.invert_yaxis()
+            ax.set_xlabel(text)
+            ax.ticklabel_format(axis="x", scilimits=(-2, 4))
+        axes[1].set_ylabel("map")
+        axes[3].set_xlim(0, 1)
+        figure.suptitle(f"{self.layer}: {len(self.units)} of {self.count} maps; {self.silent} are "
+                        f"silent for this photo")
+        return figure
+
+    def __str__(self) -> str:
+        rows = zip(self.units, self.sums, self.maxima, self.shares, strict=True)
+        return "\n".join([f"{self.layer}: {self.count} maps, {self.silent} silent for this photo",
+                          f"{'map':>6} {'sum':>11} {'maximum':>11} {'active':>8}",
+                          *(f"{unit:>6} {total:>11.4g} {most:>11.4g} {share:>8.1%}"
+                            for unit, total, most, share in rows)])
+
+
+def feature_maps(model: Sequential, image: np.ndarray, layer: str | None = None, *,
+                 maps: int = 16) -> FeatureMaps:
+    """The `maps` strongest maps of a layer for one photo, or all where it has fewer.
+
+    image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
+    layer: None is the last convolution. Raises ArgumentError for a layer that does not exist or
+    gives no maps.
+    """
+    name, pixels, y = _maps_of(model, image, layer)
+    sums = y.sum(axis=(0, 1), dtype=np.float64)
+    units = np.argsort(-sums, kind="stable")[:check_int(maps, "feature_maps, maps")]
+    return FeatureMaps(pixels, name, units, np.ascontiguousarray(np.moveaxis(y[..., units], -1, 0)),
+                       sums[units])
+
+
+def rank_maps(model: Sequential, image: np.ndarray, layer: str | None = None, *,
+              top: int = 20) -> Ranking:
+    """The `top` maps of a layer with the largest sums for one photo; arguments and errors as those
+    of feature_maps."""
+    name, pixels, y = _maps_of(model, image, layer)
+    sums, maxima = y.sum(axis=(0, 1), dtype=np.float64), y.max(axis=(0, 1))
+    if not np.isfinite(sums).all():
+        raise ArgumentError(f"{name}: expected finite maps, received others "
+                            f"({', '.join(map(str, np.flatnonzero(~np.isfinite(sums))[:5]))}, …). "
+                            f"Are the weights finite?")
+    units = np.argsort(-sums, kind="stable")[:check_int(top, "rank_maps, top")]
+    shares = (y > 0).mean(axis=(0, 1))
+    return Ranking(pixels, name, units, sums[units], maxima[units], shares[units],
+                   int((shares == 0).sum()), y.shape[-1])
+
+
+def _maps_of(model: Sequential, image: np.ndarray, layer: str | None
+             ) -> tuple[str, np.ndarray, np.ndarray]:
+    """Name of the layer, pixels, y (OH, OW, K)."""
+    place = layer_index(model, layer)
+    name, shape = model.layers[place].name, model.shapes()[place + 1]
+    if len(shape) != 3:
+        raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
+                            f"outputs of shape {('N', *shape)}. Name one before Flatten.")
+    pixels, x = photo_input(model, image)
+    return name, pixels, to_cpu(run(copies(model.layers[:place + 1]), x))[0]

@@ -1,0 +1,73 @@
+"""What every analysis returns: its numbers, and the picture that it draws of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from ..plotting import drawing
+from ..utils.errors import ArgumentError, FileError
+from ..utils.files import replacing
+
+PICTURES = (".png", ".pdf", ".svg")
+
+
+class Result(drawing.Drawn):
+    """Subclasses are dataclasses; their fields are the numbers. str(result) is its text.
+
+    figure() -> matplotlib's Figure, which Jupyter shows
+    save(path) writes the picture (.png, .pdf, .svg) or the numbers (.npz, read by np.load).
+    """
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """Every field that is an array, a number, or a list or dict of them, by its name."""
+        found = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            parts = {field.name: value}
+            if isinstance(value, dict):
+                parts = {f"{field.name}/{key}": part for key, part in value.items()}
+            found.update({key: np.asarray(part) for key, part in parts.items()
+                          if isinstance(part, (np.ndarray, np.generic, int, float, str, list,
+                                               tuple))})
+        return {key: value for key, value in found.items() if value.dtype != object}
+
+    def save(self, path: str | os.PathLike, force: bool = False) -> Path:
+        """Writes the picture or the numbers, by the suffix; returns the path.
+
+        Raises FileError where the file exists (unless force) or cannot be written, ArgumentError
+        for another suffix.
+        """
+        path = writable(path, (*PICTURES, ".npz", *self.more_suffixes()), force)
+        with replacing(path) as draft:
+            self.write(draft)
+        return path
+
+    def more_suffixes(self) -> tuple[str, ...]:
+        """Other kinds of file that write() knows."""
+        return ()
+
+    def write(self, path: Path) -> None:
+        """Writes path by its suffix."""
+        if path.suffix == ".npz":
+            np.savez_compressed(path, **self.numbers())
+        else:
+            drawing.save(self.figure(), path)
+
+
+def writable(path: str | os.PathLike, suffixes: tuple[str, ...], force: bool) -> Path:
+    """path, where it has one of these suffixes, its folder is there and it is no file yet."""
+    path = Path(path)
+    if path.suffix not in suffixes:
+        raise ArgumentError(f"{path}: expected a name that ends in {', '.join(suffixes)}, "
+                            f"received {path.suffix or 'none of them'!r}.")
+    if not path.parent.is_dir():
+        raise FileError(f"{path}: expected a folder {path.parent} that exists, found none. "
+                        f"Make it first.")
+    if path.exists() and not force:
+        raise FileError(f"{path}: expected a new file, found one that exists. Choose another name, "
+                        f"or overwrite it with --force (force=True).")
+    return path

@@ -1,0 +1,31 @@
+"""python -m pytest -m quick: of every room some tests, and no others are even read."""
+
+import fnmatch
+from pathlib import Path
+from types import SimpleNamespace
+
+import conftest
+import pytest
+
+TESTS = Path(__file__).parent
+ROOMS = ["ops", "layers", "losses", "optimizers", "model", "training", "evaluation", "data",
+         "weights", "visualize", "report", "cli"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_has_quick_tests(room):
+    files = [file.relative_to(TESTS).as_posix() for file in TESTS.rglob("test_*.py")]
+    quick = [file for file in files
+             if any(fnmatch.fnmatch(file, pattern) for pattern in conftest.QUICK[room])]
+    assert quick
+    assert all("def test_" in (TESTS / file).read_text("utf-8") for file in quick)
+
+
+@pytest.mark.parametrize("name, chosen", [
+    ("ops/test_windows.py", True), ("test_losses.py", True), ("models/test_vgg16.py", False),
+    ("test_quick.py", False)])
+def test_with_quick_other_files_are_not_even_read(name, chosen):
+    assert conftest.is_quick(TESTS / name) == chosen
+    for words, ignored in ("quick", None if chosen else True), ("", None), ("not quick", None):
+        config = SimpleNamespace(option=SimpleNamespace(markexpr=words))
+        assert conftest.pytest_ignore_collect(TESTS / name, config) is ignored
