@@ -54,8 +54,10 @@ class PrintEpochs(mc.Callback):
             print(f"epoch {state.epoch:2d}: " + ", ".join(figures))
 
 
-history = mc.fit(model, train, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.002),
-                 epochs=20, batch_size=32, validation_data=test, callbacks=[PrintEpochs()], seed=0)
+with mc.ops.use("reference"):  # what you can read in minicnn/ops/reference/ is what runs
+    history = mc.fit(model, train, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.002),
+                     epochs=20, batch_size=32, validation_data=test, callbacks=[PrintEpochs()],
+                     seed=0)
 
 # 5. How good is it? --------------------------------------------------------------------------
 

@@ -272,3 +272,15 @@ def test_a_moment_of_adam_that_has_overflowed_goes_on_where_the_training_did(tmp
     state = state_files.read_state(next((tmp_path / "a").iterdir()))
     assert np.isinf(state["optimizer"]["array/W"]["s"]).any()
     assert_bitwise(fit(tmp_path / "a"), fit(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("value", [
+    np.arange(3), np.array([True, False]), np.int64(3), np.float32(0.5), np.bool_(True),
+    [np.arange(4, dtype=np.uint8), {"name": 1.5}]], ids=str)
+def test_what_a_callback_remembers_comes_back(value, tmp_path):
+    state_files.write_state(tmp_path / "s.h5", {"callback": value})
+    again = state_files.read_state(tmp_path / "s.h5")["callback"]
+    pairs = zip(value, again, strict=True) if isinstance(value, list) else [(value, again)]
+    for before, after in pairs:
+        assert np.all(before == after)
+        assert getattr(after, "dtype", None) == (before.dtype if np.ndim(before) else None)
