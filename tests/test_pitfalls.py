@@ -4,7 +4,6 @@ The numbers are those of the list that the lab was built by; the oracles are Ker
 hand, and pixels that were put where they must be found again.
 """
 
-import csv
 import os
 import re
 import sys
@@ -14,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import keras
 import numpy as np
 import pytest
+from makers import clothes, contents, read_csv, run_command, write_photos
 from PIL import Image
 from reference import assert_close, assert_refused, assert_same
 
@@ -38,27 +38,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 CLASSES = ["sandal", "sneaker"]
 QUICK = {"size": 32, "epochs": 3, "seed": 3}
-
-
-def clothes(split="train", per_class=6):
-    return mc.data.sample(split, CLASSES, per_class, seed=1)
-
-
-def write_photos(root, names, size=(40, 40), seed=0):
-    """Noise at these paths below root, all different: {name: pixels}."""
-    rng, written = np.random.default_rng(seed), {}
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written[name] = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-        Image.fromarray(written[name]).save(path)
-    return written
-
-
-def minicnn(capsys, *words):
-    """(exit status, standard output, standard error) of a command."""
-    code = cli.main([str(word) for word in words])
-    return code, *capsys.readouterr()
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +90,7 @@ def test_pitfall_01_pixels_for_a_network_without_a_recipe_are_refused(tmp_path, 
         model.predict(np.zeros((1, 4, 4, 3), np.uint8))
     model.save(tmp_path / "m.h5")
     write_photos(tmp_path, ["one.png"])
-    code, _, said = minicnn(capsys, "predict", tmp_path / "m.h5", tmp_path / "one.png")
+    code, _, said = run_command(capsys, "predict", tmp_path / "m.h5", tmp_path / "one.png")
     assert code == 2 and "preprocessing" in said
 
 
@@ -139,9 +118,9 @@ def test_pitfall_02_every_command_gives_the_network_the_same_unsquashed_centre(
     assert_centres_were_seen()
     evaluate_photos(mc.load(model), data)
     assert_centres_were_seen()
-    assert minicnn(capsys, "evaluate", model, root)[0] == 0
+    assert run_command(capsys, "evaluate", model, root)[0] == 0
     assert_centres_were_seen()
-    assert minicnn(capsys, "predict", model, root)[0] == 0
+    assert run_command(capsys, "predict", model, root)[0] == 0
     assert_centres_were_seen()
     for i in range(4):
         mc.visualize.grad_cam(mc.load(model), data.read(i))
@@ -310,9 +289,8 @@ def test_pitfall_07_predictions_carry_file_names_and_the_names_of_the_classes(
     assert mc.load(by_brightness).classes == ["1", "2", "10"]
     given = [numbered / "10" / "2.png", numbered / "1" / "10.png", numbered / "2" / "1.png"]
     out = tmp_path / "p.csv"
-    assert minicnn(capsys, "predict", by_brightness, *given, "-o", out)[0] == 0
-    with out.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    assert run_command(capsys, "predict", by_brightness, *given, "-o", out)[0] == 0
+    rows = read_csv(out)
     assert [(row["photo"], row["predicted"]) for row in rows] == list(
         zip(map(str, given), ("10", "1", "2"), strict=True))
     assert all(float(row[row["predicted"]]) == max(float(row[c]) for c in ("1", "2", "10"))
@@ -322,10 +300,10 @@ def test_pitfall_07_predictions_carry_file_names_and_the_names_of_the_classes(
 def test_pitfall_07_classes_are_matched_by_name_where_the_folder_has_others(
         numbered, by_brightness, capsys):
     (numbered / "2").rename(numbered.parent / "2")  # now 10 is the second folder, not the third
-    code, text, _ = minicnn(capsys, "evaluate", by_brightness, numbered)
+    code, text, _ = run_command(capsys, "evaluate", by_brightness, numbered)
     assert code == 0 and "6 of 6 photos right" in text
     (numbered / "10").rename(numbered / "11")
-    code, _, said = minicnn(capsys, "evaluate", by_brightness, numbered)
+    code, _, said = run_command(capsys, "evaluate", by_brightness, numbered)
     assert code == 2 and "11" in said and "1, 2, 10" in said
 
 
@@ -370,10 +348,9 @@ def test_pitfall_08_near_copies_stay_on_one_side_of_a_stratified_split(copied):
 
 
 def test_pitfall_08_the_split_is_written_to_a_file_that_gives_it_back(copied, tmp_path, capsys):
-    code, text, _ = minicnn(capsys, "data", copied, "--output", tmp_path / "report")
+    code, text, _ = run_command(capsys, "data", copied, "--output", tmp_path / "report")
     assert code == 0 and "near" in text
-    with (tmp_path / "report" / "split.csv").open(newline="") as file:
-        rows = {row["photo"]: row["part"] for row in csv.DictReader(file)}
+    rows = {row["photo"]: row["part"] for row in read_csv(tmp_path / "report" / "split.csv")}
     assert len(rows) == 48
     assert_apart(rows)
     parts = read_split(tmp_path / "report" / "split.csv", mc.data.ImageFolder(copied))
@@ -411,7 +388,7 @@ def test_pitfall_08_the_command_line_keeps_copies_in_one_fold(copied, tmp_path, 
 
     monkeypatch.setattr(sys.modules["minicnn.training.transfer"], "transfer", watched)
     options = ["--size", 32, "--epochs", 1, "--output", tmp_path / "run", "--kfold", 3]
-    code, _, _ = minicnn(capsys, "train", copied, *options)
+    code, _, _ = run_command(capsys, "train", copied, *options)
     assert code == 0 and len(seen) == 3
     for learnt, asked in seen:
         for k in range(8):
@@ -480,10 +457,10 @@ def test_pitfall_10_photos_are_turned_by_their_exif_and_the_number_is_told(tmp_p
         assert_same(mc.data.read_image(root / "a" / f"turned{value}.png"), upright)
     data = mc.data.ImageFolder(root)
     assert data.turned == 3 and "3 turned by EXIF" in repr(data)
-    code, text, _ = minicnn(capsys, "train", root, "--size", "32", "--epochs", "1", "--no-scratch",
-                            "--output", tmp_path / "run")
+    code, text, _ = run_command(capsys, "train", root, "--size", "32", "--epochs", "1",
+                                "--no-scratch", "--output", tmp_path / "run")
     assert code == 0 and "3 turned by EXIF" in text
-    assert "turned" in minicnn(capsys, "data", root, "--output", tmp_path / "report")[1]
+    assert "turned" in run_command(capsys, "data", root, "--output", tmp_path / "report")[1]
 
 
 # 11: the exported model predicts otherwise -------------------------------------------------------
@@ -516,27 +493,19 @@ def test_pitfall_11_keras_file_predicts_the_same_here(tmp_path):
 def test_pitfall_11_a_run_s_file_alone_gives_the_run_s_predictions(tmp_path, capsys):
     root = tmp_path / "photos"
     write_photos(root, [f"{c}/{k}.png" for c in "ab" for k in range(6)], (40, 56))
-    assert minicnn(capsys, "train", root, "--size", "32", "--epochs", "2", "--no-scratch",
-                   "--output", tmp_path / "run")[0] == 0
-    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    assert run_command(capsys, "train", root, "--size", "32", "--epochs", "2", "--no-scratch",
+                       "--output", tmp_path / "run")[0] == 0
+    rows = read_csv(tmp_path / "run" / "predictions.csv")
     given = [root / row["photo"] for row in rows]
     (tmp_path / "elsewhere").mkdir()
     alone = (tmp_path / "run" / "model.h5").rename(tmp_path / "elsewhere" / "m.h5")
-    assert minicnn(capsys, "predict", alone, *given, "-o", tmp_path / "p.csv")[0] == 0
-    with (tmp_path / "p.csv").open(newline="") as file:
-        again = list(csv.DictReader(file))
-    for before, after in zip(rows, again, strict=True):
+    assert run_command(capsys, "predict", alone, *given, "-o", tmp_path / "p.csv")[0] == 0
+    for before, after in zip(rows, read_csv(tmp_path / "p.csv"), strict=True):
         assert after["predicted"] == before["predicted"]
         assert abs(float(after["b"]) - float(before["b"])) < 1e-5
 
 
 # 12: what is there is not overwritten ------------------------------------------------------------
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*")
-            if path.is_file()}
 
 
 @pytest.mark.parametrize("holds", ["history.csv", "notes.txt", "model.h5"])
@@ -545,8 +514,8 @@ def test_pitfall_12_a_run_folder_in_use_is_refused_and_left_as_it_is(holds, tmp_
     run.mkdir()
     (run / holds).write_text("of yesterday")
     before = contents(tmp_path)
-    code, _, said = minicnn(capsys, "train", "--per-class", 2, "--size", 32, "--epochs", 1,
-                            "--output", run)
+    code, _, said = run_command(capsys, "train", "--per-class", 2, "--size", 32, "--epochs", 1,
+                                "--output", run)
     assert code == 2 and f"{run}: expected a new or empty folder" in said
     assert "Nothing is overwritten" in said and contents(tmp_path) == before
 
@@ -554,9 +523,9 @@ def test_pitfall_12_a_run_folder_in_use_is_refused_and_left_as_it_is(holds, tmp_
 def test_pitfall_12_runs_without_a_name_get_a_new_folder_each(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["train", "--per-class", 2, "--size", 32, "--epochs", 1, "--no-scratch"]
-    assert minicnn(capsys, *words)[0] == 0
+    assert run_command(capsys, *words)[0] == 0
     before = contents(tmp_path / "runs")
-    assert minicnn(capsys, *words)[0] == 0
+    assert run_command(capsys, *words)[0] == 0
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"sandal-sneaker-1",
                                                                      "sandal-sneaker-2"}
     after = contents(tmp_path / "runs")
@@ -567,12 +536,13 @@ def test_pitfall_12_predictions_and_reports_are_not_overwritten_unasked(small, t
     root = tmp_path / "photos"
     write_photos(root, [f"{c}/{k}.png" for c in "ab" for k in range(4)])
     (tmp_path / "p.csv").write_text("mine")
-    assert minicnn(capsys, "predict", tmp_path / "small.h5", root, "-o", tmp_path / "p.csv")[0] == 2
+    words = "predict", tmp_path / "small.h5", root, "-o", tmp_path / "p.csv"
+    assert run_command(capsys, *words)[0] == 2
     assert (tmp_path / "p.csv").read_text() == "mine"
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / "scores.json").write_text("mine")
     for words in (("evaluate", tmp_path / "small.h5", root), ("data", root)):
-        code, _, said = minicnn(capsys, *words, "--output", tmp_path / "e")
+        code, _, said = run_command(capsys, *words, "--output", tmp_path / "e")
         assert code == 2 and "expected a new or empty folder" in said
     assert contents(tmp_path / "e") == {next((tmp_path / "e").iterdir()).relative_to(
         tmp_path / "e"): b"mine"}
