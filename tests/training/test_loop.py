@@ -345,11 +345,6 @@ def test_photos_whose_classes_stand_in_another_order_are_refused():
         train(model, turned)
 
 
-def test_softmax_of_one_unit_is_refused():
-    with pytest.raises(ArgumentError, match="always 1"):
-        small([mc.Dense(1), mc.Softmax()])
-
-
 def test_an_all_frozen_network_is_refused():
     model = network()
     model.freeze()
