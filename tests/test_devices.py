@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference
 from layers.cases import LAYERS, built
-from makers import weights
+from makers import in_float64, weights
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
 import minicnn as mc
@@ -248,10 +248,7 @@ def train(model, optimizer, x, t, steps):
                          ids=lambda o: type(o).__name__)
 def test_training_half_here_and_half_there_gives_what_staying_gives(optimizer, rng):
     x, t = rng.normal(size=(6, 8, 9, 3)), rng.integers(0, 5, 6)
-    stays, moves = (small() for _ in range(2))
-    for model in (stays, moves):
-        for layer in model.layers:
-            layer.params = {key: p.astype(np.float64) for key, p in layer.params.items()}
+    stays, moves = (in_float64(small()) for _ in range(2))
     optimizer.state = {}
     again = copy.deepcopy(optimizer)
     expected = train(stays, optimizer, x, t, 6)
