@@ -100,11 +100,11 @@ def photo_folder(root, counts, size=(40, 40), seed=0):
 
 
 def write_dataset(root, data):
-    """The photos of a dataset as files: <root>/<class>/<number>.png."""
-    for k, label in enumerate(data.labels):
-        path = root / data.classes[label] / f"{k}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(data.read(k)).save(path)
+    """The photos of a dataset as files: <root>/<class>/0.png, …"""
+    for label, name in enumerate(data.classes):
+        (root / name).mkdir(parents=True)
+        for number, k in enumerate(np.flatnonzero(data.labels == label)):
+            Image.fromarray(data.read(k)).save(root / name / f"{number}.png")
     return root
 
 
