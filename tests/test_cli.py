@@ -1,6 +1,5 @@
 """The command line: what it writes, what it prints, and one sentence where it cannot."""
 
-import csv
 import json
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import standin
+from makers import read_csv as rows
 from PIL import Image
 
 import minicnn as mc
@@ -34,11 +34,6 @@ def photo_folder(root, classes=("left", "right"), photos=8, size=(40, 48)):
             pixels[:, k * third:(k + 1) * third] += 160
             Image.fromarray(pixels).save(root / name / f"{i}.png")
     return root
-
-
-def rows(path):
-    with open(path, encoding="utf-8") as f:
-        return list(csv.DictReader(f))
 
 
 @pytest.fixture(scope="module")

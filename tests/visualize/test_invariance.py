@@ -4,30 +4,24 @@ import math
 
 import numpy as np
 import pytest
+from makers import random_pixels, two_convolutions
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.data import Dataset
-from minicnn.preprocessing import Preprocessing
 from minicnn.visualize import Unit
 from minicnn.visualize.features import invariance
 from minicnn.visualize.features.invariance import low_and_high, transformed
 
-RECIPE = Preprocessing("RGB", (120.0, 110.0, 100.0), 0.02)
-
 
 def network(units=3, end=True):
-    model = mc.Sequential([
-        mc.Conv2D(4, 3, padding="same", activation="relu", name="conv1"), mc.MaxPool2D(2),
-        mc.Conv2D(5, 3, activation="relu", name="conv2"), mc.Flatten(name="flat"),
-        *([mc.Dense(units, name="logits"), mc.Softmax() if units > 1 else mc.Sigmoid()] * end)],
-        (16, 12, 3), preprocessing=RECIPE)
-    model.classes = ["a", "b", "c"][:max(units, 2)] if end else None
-    return model
+    head = [mc.Dense(units, name="logits"), mc.Softmax() if units > 1 else mc.Sigmoid()] * end
+    return two_convolutions(mc.Flatten(name="flat"), *head,
+                            classes=["a", "b", "c"][:max(units, 2)] if end else None)
 
 
 def pictures(count=2):
-    return np.random.default_rng(8).integers(0, 256, (count, 16, 12, 3), np.uint8)
+    return random_pixels(count, 16, 12, 3, seed=8)
 
 
 def test_a_shift_moves_rows_down_and_repeats_the_border():

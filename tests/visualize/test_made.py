@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from makers import random_pixels, two_convolutions
 from PIL import Image
 from reference import assert_close, assert_refused, assert_same
 
@@ -30,18 +31,14 @@ RECIPES = [None, Preprocessing("RGB", (120.0, 110.0, 100.0), 0.02),
 
 
 def network(recipe=RECIPES[1], channels=3, head=True):
-    model = mc.Sequential([
-        mc.Conv2D(5, 3, padding="same", activation="relu", name="conv1"),
-        mc.MaxPool2D(2, name="pool1"),
-        mc.Conv2D(6, 3, padding="same", activation="relu", name="conv2"),
-        *([mc.Flatten(), mc.Dense(3, name="logits"), mc.Softmax()] if head else [])],
-        (32, 28, channels), 1, preprocessing=recipe)
-    model.classes = ["a", "b", "c"] if head else None
-    return model
+    layers = [mc.Flatten(), mc.Dense(3, name="logits"), mc.Softmax()] if head else []
+    return two_convolutions(*layers, filters=(5, 6), shape=(32, 28, channels), seed=1,
+                            padding="same", preprocessing=recipe,
+                            classes=["a", "b", "c"] if head else None)
 
 
 def picture(seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (32, 28, 3), np.uint8)
+    return random_pixels(32, 28, 3, seed=seed)
 
 
 # The pieces

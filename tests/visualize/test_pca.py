@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from makers import random_pixels
 from reference import assert_close, assert_refused, assert_same
 from visualize.twins import both
 
@@ -18,7 +19,7 @@ def network():
 
 
 def photos(count=9):
-    return np.random.default_rng(2).integers(0, 256, (count, 12, 10, 3), np.uint8)
+    return random_pixels(count, 12, 10, 3, seed=2)
 
 
 @pytest.mark.parametrize("N, C", [(12, 5), (5, 12), (2, 3)])
