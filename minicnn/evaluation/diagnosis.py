@@ -12,17 +12,17 @@ MIN_FACTOR, MIN_DIFFERENCE = 1.25, 0.05  # a loss far above another exceeds it b
 
 
 def diagnose(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
-             head_epochs: int | None = None, best_kept: bool = False) -> list[str]:
+             head_epochs: int | None = None, best_restored: bool = False) -> list[str]:
     """A warning for each problem that a reader of the run must know; [] if there is none.
 
-    history:     loss, and accuracy and val_loss if there are any, an entry per epoch.
-    evaluation:  of the held-out photos.
-    head_epochs: how many epochs trained the head alone, if fine-tuning followed.
-    best_kept:   the model has the weights of the epoch with the lowest val_loss, so that later
-                 epochs do no harm.
+    history:       loss, and accuracy and val_loss if there are any, an entry per epoch.
+    evaluation:    of the held-out photos.
+    head_epochs:   how many epochs trained the head alone, if fine-tuning followed.
+    best_restored: the model has the weights of the epoch with the lowest val_loss, so that later
+                   epochs do no harm.
 
     It reports: a loss that did not decrease; fine-tuning that increased it; a validation loss far
-    above its minimum while the training loss kept decreasing (overfitting); an accuracy below
+    above its minimum while the training loss decreased further (overfitting); an accuracy below
     chance; one class predicted for every photo; an accuracy no better than that. A perfect accuracy
     is not reported: easy problems reach it, and the split keeps copies of a photo on one side.
     """
@@ -31,23 +31,23 @@ def diagnose(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
     warnings = []
     if head > 1 and not loss[head - 1] < loss[0]:
         warnings.append(f"The loss did not decrease: from {loss[0]:.3g} to {loss[head - 1]:.3g}. "
-                    f"Try another --lr; without it and --find-lr, a suitable one is chosen.")
-    warnings += _finetuning(loss, val_loss, head, best_kept) or (
-        [] if best_kept else _overfitting(loss, val_loss))
+                        f"Try another --lr; without it and --find-lr, a suitable one is chosen.")
+    warnings += _finetuning(loss, val_loss, head, best_restored) or (
+        [] if best_restored else _overfitting(loss, val_loss))
     if "accuracy" in history and history["accuracy"][-1] < 0.5 / len(evaluation.classes):
         warnings.append(f"The training accuracy, {_percent(history['accuracy'][-1])}, is far below "
-                    f"chance, {_percent(1 / len(evaluation.classes))}: the learning rate is "
-                    f"too large. Try a smaller --lr.")
+                        f"chance, {_percent(1 / len(evaluation.classes))}: the learning rate is "
+                        f"too large. Try a smaller --lr.")
     return warnings + _predictions(evaluation)
 
 
-def _finetuning(loss: Sequence[float], val_loss: Sequence[float], head: int, best_kept: bool
+def _finetuning(loss: Sequence[float], val_loss: Sequence[float], head: int, best_restored: bool
                 ) -> list[str]:
     """Collapse after unfreezing: the loss jumps, or ends far above its value before."""
     if head == len(loss):
         return []
     advice = "Try a smaller --finetune-lr, or more --epochs for the head before it" + (
-        "; the weights of the better epoch are kept." if best_kept else ".")
+        "; the weights of the better epoch are kept." if best_restored else ".")
     for name, values in (("training", loss), ("validation", val_loss)):
         if len(values) == len(loss) and _far_above(values[-1], values[head - 1]):
             return [f"Fine-tuning made the model worse: the {name} loss went from "

@@ -65,8 +65,8 @@ def writable(path: str | os.PathLike, suffixes: tuple[str, ...], force: bool) ->
         raise ArgumentError(f"{path}: expected a name that ends in {', '.join(suffixes)}, "
                             f"received {path.suffix or 'none of them'!r}.")
     if not path.parent.is_dir():
-        raise FileError(f"{path}: expected an existing folder {path.parent}, found none. "
-                        f"Create it first.")
+        raise FileError(f"{path}: expected an existing folder {path.parent}, received one that "
+                        f"does not exist. Create it first.")
     if path.exists() and not force:
         raise FileError(f"{path}: expected a new file, found one that exists. Choose another name, "
                         f"or overwrite it with --force (force=True).")

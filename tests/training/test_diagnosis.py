@@ -62,7 +62,7 @@ def test_a_validation_loss_that_rises_for_other_reasons_is_not_called_overfittin
 
 
 def test_overfitting_does_no_harm_where_the_best_weights_are_kept():
-    assert diagnose({**GOOD, "val_loss": [0.6, 0.3, 0.9]}, FINE, best_kept=True) == []
+    assert diagnose({**GOOD, "val_loss": [0.6, 0.3, 0.9]}, FINE, best_restored=True) == []
 
 
 @pytest.mark.parametrize(("history", "name", "figures"), [
@@ -74,7 +74,7 @@ def test_a_fine_tuning_that_made_it_worse_is_told_and_not_as_overfitting_too(his
     text = said(history, head_epochs=2)
     assert "Fine-tuning" in text and f"the {name} loss" in text and figures in text
     assert "--finetune-lr" in text and "kept" not in text
-    assert "weights of the better epoch are kept" in said(history, head_epochs=2, best_kept=True)
+    assert "weights of the better epoch are kept" in said(history, head_epochs=2, best_restored=True)
 
 
 def test_a_jump_at_the_beginning_of_the_fine_tuning_is_told():

@@ -2,8 +2,8 @@
 
 Central differences give more than the gradient: moving one element of x (or of W, b) shows what it
 does to every y. So the wrong gradients that people usually compute (from one sample only, with
-windows that overwrite each other, with W rotated) can be computed too, and compared. A hint is
-given only if that comparison, or the correct gradient with that mistake put in, agrees to six
+windows that overwrite each other, with W rotated) can be computed too, and compared. There
+is a hint only if that comparison, or the correct gradient with that mistake put in, agrees to six
 digits.
 """
 

@@ -38,7 +38,7 @@ THUMBNAILS = 7
 @dataclass
 class Randomisation(Result):
     """layers: names, in the order in which they were randomised, from the output down;
-    correlation (L,): ρ with the original after each, NaN where a map is flat or not finite;
+    correlation (L,): ρ with the original after each, NaN if a map is flat or not finite;
     original (H, Wd), maps (L, H, Wd): the absolute maps; pixels (H, Wd, 3): the photo."""
 
     method: str

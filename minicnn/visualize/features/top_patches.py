@@ -1,12 +1,12 @@
 """The patches that activate a feature map most, over many photos, each beside its projection.
 
 For a unit k, every photo m gives one number a_m = max_{i,j} y_m[i, j, k]; the n largest a_m > 0 are
-kept, so no photo appears twice. A patch is what the unit saw: its receptive field, grey where that
+shown, so no photo appears twice. A patch is what the unit saw: its receptive field, grey where that
 extends beyond the border. Beside it is the same activation projected to the pixels by the
 deconvnet. What the patches have in common is what the map detects; what differs does not matter to
 it.
 
-Two passes. The first keeps only the n largest of each unit while the photos stream by. The second
+Two passes. The first stores only the n largest of each unit while the photos stream by. The second
 projects the selected photos, several in one batch, each cropped to what its unit sees, with exactly
 the same result: with J the product of the strides, a crop whose edges lie k·J pixels from those of
 the photo has every window where the photo has it, and the zeros that padding adds at the new edges
