@@ -63,7 +63,7 @@ with mc.ops.use("reference"):  # what you can read in minicnn/ops/reference/ is 
 
 result = evaluate_photos(model, test)
 low, high = result.interval
-print(f"\n{result.right} of {len(test)} test photos right: {100 * result.accuracy:.1f} % "
+print(f"\n{result.num_correct} of {len(test)} test photos right: {100 * result.accuracy:.1f} % "
       f"(95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
 wrong = result.confusion.copy()
 np.fill_diagonal(wrong, 0)
