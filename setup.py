@@ -21,7 +21,7 @@ setup(
     package_dir={"minicnn.kernels": "kernels"},  # the CUDA sources, beside minicnn/ in the sources
     package_data={"minicnn.kernels": ["*.cu", "*.h", "ladder/*.cu", "ladder/*.h"],
                   "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "models/*.csv",
-                              "data/*.json", "models/*.txt", "report/*.html",
+                              "py.typed", "data/*.json", "models/*.txt", "report/*.html",
                               "report/page.css", "report/page.js", "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[
@@ -63,6 +63,7 @@ setup(
             "onnx>=1.18",         # checks the exported files
             "onnxruntime>=1.20",  # oracle for their predictions
             "ruff>=0.6",          # the linter
+            "mypy>=1.13",         # are the type hints true?
             # NVIDIA's compiler, which needs no GPU, with the options that CuPy gives it; its
             # private functions tell them, hence the bound. There is none of it for macOS.
             "cupy-cuda12x>=14.2,<15; platform_system != 'Darwin'",          # names and options

@@ -54,14 +54,16 @@ class PrintEpochs(mc.Callback):
             print(f"epoch {state.epoch:2d}: " + ", ".join(figures))
 
 
-history = mc.fit(model, train, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.002),
-                 epochs=20, batch_size=32, validation_data=test, callbacks=[PrintEpochs()], seed=0)
+with mc.ops.use("reference"):  # what you can read in minicnn/ops/reference/ is what runs
+    history = mc.fit(model, train, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.002),
+                     epochs=20, batch_size=32, validation_data=test, callbacks=[PrintEpochs()],
+                     seed=0)
 
 # 5. How good is it? --------------------------------------------------------------------------
 
 result = evaluate_photos(model, test)
 low, high = result.interval
-print(f"\n{result.right} of {len(test)} test photos right: {100 * result.accuracy:.1f} % "
+print(f"\n{result.num_correct} of {len(test)} test photos right: {100 * result.accuracy:.1f} % "
       f"(95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
 wrong = result.confusion.copy()
 np.fill_diagonal(wrong, 0)

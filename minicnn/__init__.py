@@ -41,7 +41,7 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'minicnn' has no attribute {name!r}")
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["AveragePool2D", "Callback", "Conv2D", "Dense", "Dropout", "Flatten",
            "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing", "ReLU",

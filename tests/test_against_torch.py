@@ -7,6 +7,7 @@ import pytest
 import reference
 import torch
 from layers.cases import LAYERS, built, run
+from makers import in_float64
 from reference import array, assert_close, pads_of
 from torch.nn import functional as F
 
@@ -71,12 +72,11 @@ def test_forward_and_every_gradient_match_pytorch(make, shape, dtype, rtol, rng)
 
 def network():
     """Every kind of layer that trains or shapes, odd sizes, in float64."""
-    model = Sequential([
+    model = in_float64(Sequential([
         Conv2D(4, (3, 2), strides=(1, 2), padding="same", activation="relu"),
         MaxPool2D(3, 2, "same"), Conv2D(5, 3, padding=1), ReLU(), AveragePool2D(2, 1, "same"),
-        Flatten(), Dropout(0.3), Dense(8, activation="sigmoid"), Dense(3)], (9, 8, 2), seed=3)
+        Flatten(), Dropout(0.3), Dense(8, activation="sigmoid"), Dense(3)], (9, 8, 2), seed=3))
     for layer in model.layers:
-        layer.params = {key: p.astype(np.float64) for key, p in layer.params.items()}
         layer.trainable = layer.name != "dropout"  # its dice are not PyTorch's
     return model.to(reference.DEVICE)
 

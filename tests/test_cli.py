@@ -1,6 +1,5 @@
 """The command line: what it writes, what it prints, and one sentence where it cannot."""
 
-import csv
 import json
 import signal
 import subprocess
@@ -11,9 +10,11 @@ import h5py
 import numpy as np
 import pytest
 import standin
+from makers import read_csv as rows
 from PIL import Image
 
 import minicnn as mc
+from minicnn import ops
 from minicnn.cli import main
 from minicnn.data import read_image, resize_and_crop
 from minicnn.report import FILES
@@ -33,11 +34,6 @@ def photo_folder(root, classes=("left", "right"), photos=8, size=(40, 48)):
             pixels[:, k * third:(k + 1) * third] += 160
             Image.fromarray(pixels).save(root / name / f"{i}.png")
     return root
-
-
-def rows(path):
-    with open(path, encoding="utf-8") as f:
-        return list(csv.DictReader(f))
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +216,20 @@ def test_an_error_of_the_gpu_is_one_sentence(error, words, monkeypatch, capsys):
     assert said.startswith("minicnn: cuda: expected") and said.count("\n") == 1
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize("options, backend", [
+    ([], ops.reference), (["--backend", "reference"], ops.reference),
+    (["--backend", "fast"], ops.fast)])
+def test_gradcheck_checks_the_reference_unless_told_otherwise(options, backend, monkeypatch):
+    used = set()
+
+    def check_all(seed, device):
+        used.add(ops.ops_for(np.zeros(3)))
+        return []
+    monkeypatch.setattr("minicnn.cli.gradcheck.check_all", check_all)
+    main(["gradcheck", *options])
+    assert used == {backend}
 
 
 def test_gradcheck_prints_a_table_over_all_layers_and_losses(capsys):

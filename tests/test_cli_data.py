@@ -1,11 +1,11 @@
 """`minicnn data`: what it says of a folder, the split that it writes, and what it refuses."""
 
-import csv
-import json
 import re
 
 import numpy as np
 import pytest
+from makers import page_of
+from makers import read_csv as rows
 from PIL import Image
 
 import minicnn as mc
@@ -29,11 +29,6 @@ def folder(tmp_path, monkeypatch):
     for k in range(20):
         save(tmp_path / "photos" / ("left" if k < 12 else "right") / f"{k}.png", 7 * k)
     return tmp_path / "photos"
-
-
-def rows(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def refused(capsys, *words):
@@ -114,8 +109,7 @@ def test_long_lists_are_cut_on_the_screen_and_whole_on_the_page(folder, capsys):
     assert out.count(".txt: expected an image file") == 3
     assert out.count("and 2 more, see report.html") == 2
     assert "right/grey0.png, right/grey1.png, right/grey2.png and 2 more: the same pixels" in out
-    text = (folder.parent / "photos-report" / "report.html").read_text("utf-8")
-    page = json.loads(re.findall(r'id="data">(.*?)</script>', text, re.S)[0])
+    page = page_of(folder.parent / "photos-report" / "report.html")
     lines = {one["title"]: one["lines"] for one in page["findings"]}
     assert len(lines["5 files skipped"]) == 5
 

@@ -1,20 +1,19 @@
 """`minicnn evaluate` and `minicnn compare`: numbers against the photos, files, refusals."""
 
-import csv
 import json
 import re
 import shutil
 
 import numpy as np
 import pytest
+from makers import classifier, page_of
+from makers import read_csv as rows
 from PIL import Image
-from test_cli_train import page_of
 
 import minicnn as mc
 from minicnn.cli import main
 from minicnn.data import read_image
 from minicnn.evaluation import choose_threshold, wilson_interval
-from minicnn.preprocessing import Preprocessing
 from minicnn.report import write_csv
 from minicnn.report.evaluations import plain
 
@@ -24,11 +23,7 @@ FILES = ["calibration.png", "confusion.png", "confusion_percent.png", "precision
 
 def model(path, classes, one_sigmoid=False, seed=3):
     """A network with random weights and these classes, saved there."""
-    head = ([mc.Dense(1), mc.Sigmoid()] if one_sigmoid else
-            [mc.Dense(len(classes)), mc.Softmax()])
-    net = mc.Sequential([mc.Conv2D(4, 3), mc.ReLU(), mc.Flatten(), *head], (12, 12, 3), seed,
-                        preprocessing=Preprocessing(scale=1 / 255), classes=classes)
-    net.save(path)
+    classifier(len(classes), (12, 12, 3), seed, one_sigmoid=one_sigmoid, names=classes).save(path)
     return str(path)
 
 
@@ -51,11 +46,6 @@ def said(folder, net):
         p = np.array([1 - p[0], p[0]]) if len(p) == 1 else p
         found[path.relative_to(folder).as_posix()] = (path.parent.name, p)
     return found
-
-
-def rows(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture

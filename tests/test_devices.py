@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import reference
 from layers.cases import LAYERS, built
+from makers import in_float64, weights
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
 import minicnn as mc
@@ -35,12 +36,12 @@ def small(seed=1):
         (8, 9, 3), seed, preprocessing=mc.Preprocessing("RGB", (120, 110, 100), scale=1 / 50))
 
 
+def parameters(model):
+    return list(weights(model).values())
+
+
 def photos(rng, n=11):
     return rng.integers(0, 256, (n, 8, 9, 3), dtype=np.uint8), rng.integers(0, 5, n)
-
-
-def weights(model):
-    return [np.array(to_cpu(p)) for layer in model.layers for p in layer.params.values()]
 
 
 # What is on two devices does not meet
@@ -93,13 +94,13 @@ def check_left_behind(optimizer, model, x):
     optimizer.step(model)
     model.to(other())
     model.backward(model.forward(to_device(x, other())))
-    before = weights(model)
+    before = parameters(model)
     with assert_refused(type(optimizer).__name__, reference.DEVICE, other(), "optimizer.to"):
         optimizer.step(model)
-    for p, q in zip(weights(model), before, strict=True):
+    for p, q in zip(parameters(model), before, strict=True):
         assert_same(p, q)
     optimizer.to(other()).step(model)
-    assert any((p != q).any() for p, q in zip(weights(model), before, strict=True))
+    assert any((p != q).any() for p, q in zip(parameters(model), before, strict=True))
 
 
 def test_gradients_left_behind_are_refused(rng):
@@ -150,7 +151,7 @@ def test_new_heads_and_loaded_weights_come_to_where_the_model_is(tmp_path):
     model, saved = small().to(reference.DEVICE), small(seed=5)
     saved.save(tmp_path / "m.weights.h5")
     model.load_weights(tmp_path / "m.weights.h5")
-    for p, q in zip(weights(model), weights(saved), strict=True):
+    for p, q in zip(parameters(model), parameters(saved), strict=True):
         assert_same(p, q)
     model.replace_head([Dense(2), Softmax()])
     assert {device_of(p) for layer in model.layers for p in layer.params.values()} == {
@@ -174,7 +175,7 @@ def test_a_file_is_the_same_from_whatever_device_it_was_saved(name, tmp_path):
     assert contents(tmp_path / name) == expected
     assert model.device == reference.DEVICE
     if name == "m.h5":
-        for p, q in zip(weights(mc.load(tmp_path / name)), weights(model), strict=True):
+        for p, q in zip(parameters(mc.load(tmp_path / name)), parameters(model), strict=True):
             assert_same(p, q)
 
 
@@ -247,10 +248,7 @@ def train(model, optimizer, x, t, steps):
                          ids=lambda o: type(o).__name__)
 def test_training_half_here_and_half_there_gives_what_staying_gives(optimizer, rng):
     x, t = rng.normal(size=(6, 8, 9, 3)), rng.integers(0, 5, 6)
-    stays, moves = (small() for _ in range(2))
-    for model in (stays, moves):
-        for layer in model.layers:
-            layer.params = {key: p.astype(np.float64) for key, p in layer.params.items()}
+    stays, moves = (in_float64(small()) for _ in range(2))
     optimizer.state = {}
     again = copy.deepcopy(optimizer)
     expected = train(stays, optimizer, x, t, 6)
@@ -259,7 +257,7 @@ def test_training_half_here_and_half_there_gives_what_staying_gives(optimizer, r
         assert {device_of(a) for a in state.values() if np.ndim(a)} <= {reference.DEVICE}
     seen += train(moves.to(reference.DEVICE), again, x, t, 3)
     assert_close(seen, expected, rtol=1e-10)
-    for p, q in zip(weights(moves), weights(stays), strict=True):
+    for p, q in zip(parameters(moves), parameters(stays), strict=True):
         assert_close(p, q, rtol=1e-8)
     assert expected[-1] < expected[0]
 
@@ -275,7 +273,7 @@ def test_fit_with_validation_gives_numpys_history_and_weights(rng):
     assert history.keys() == expected.keys() >= {"loss", "accuracy", "val_loss", "val_accuracy"}
     for key, values in expected.items():
         assert_close(history[key], values, rtol=1e-5)
-    for p, q in zip(weights(there), weights(here), strict=True):
+    for p, q in zip(parameters(there), parameters(here), strict=True):
         assert_close(p, q, rtol=1e-4)
     assert there.device == reference.DEVICE and expected["loss"][-1] < expected["loss"][0]
 
@@ -286,10 +284,10 @@ def test_fit_from_cached_features_gives_numpys_weights(rng):
     for model in (here, there):
         model.freeze(until="conv2d_1")
         mc.fit(model, data, CategoricalCrossEntropy(), SGD(0.1), epochs=2, batch_size=4)
-    for p, q in zip(weights(there), weights(here), strict=True):
+    for p, q in zip(parameters(there), parameters(here), strict=True):
         assert_close(p, q, rtol=1e-5)
-    assert (weights(there)[0] == weights(start)[0]).all()
-    assert (weights(there)[-2] != weights(start)[-2]).any()
+    assert (parameters(there)[0] == parameters(start)[0]).all()
+    assert (parameters(there)[-2] != parameters(start)[-2]).any()
 
 
 @pytest.mark.parametrize("loss, y, t", [

@@ -8,7 +8,7 @@ import time
 import zipfile
 
 import pytest
-from PIL import Image
+from makers import write_dataset
 
 import minicnn as mc
 from minicnn.cli import main
@@ -33,10 +33,7 @@ COMMANDS = {  # command: the files that it writes over
 def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = mc.data.sample("train", ["bag", "dress"], 4)
-    for k, label in enumerate(data.labels):
-        folder = tmp_path / "photos" / data.classes[label]
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(data.read(k)).save(folder / f"{len(list(folder.iterdir()))}.png")
+    write_dataset(tmp_path / "photos", data)
     model = SmallCNN(2, (28, 28, 3))
     model.classes = data.classes
     model.save("model.h5")

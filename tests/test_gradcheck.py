@@ -182,7 +182,7 @@ def test_same_seed_same_table(rng):
     assert str(gradcheck(Dense(3), x, seed=1)) != str(gradcheck(Dense(3), x, seed=2))
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda-sim"], indirect=True)
+@pytest.mark.parametrize("device", ["cpu", "cpu (reference)", "cuda-sim"], indirect=True)
 def test_every_layer_and_loss_of_minicnn_passes(device):
     reports = check_all(device=device)
     assert len(reports) == 19 and all(report.ok for report in reports)

@@ -75,6 +75,21 @@ def test_imports_point_downward(name):
             assert FLOOR_OF[room(target)] <= FLOOR_OF[room(name)], f"{name} imports {target}"
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) in (
+    "layers", "losses", "optimizers", "initializers", "preprocessing", "model", "models",
+    "inference", "summary")])
+def test_the_mathematics_knows_the_seam_only(name):
+    """No backend, no device's module, no thread: they stand behind minicnn.ops."""
+    allowed = {"minicnn.ops", "minicnn.ops.window", "minicnn.ops.precision"}
+    assert {target for target in imported(name) if room(target) == "ops"} <= allowed
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+             for alias in node.names}
+    names |= {node.module for node in ast.walk(tree)
+              if isinstance(node, ast.ImportFrom) and node.level == 0}
+    assert not names & {"threading", "concurrent", "concurrent.futures", "cupy", "threadpoolctl"}
+
+
 def circles(graph):
     """The first circle of a graph {node: nodes}, or []."""
     done, path = set(), []

@@ -1,27 +1,17 @@
 """What people bring to the lab: folders in folders, files of the system, one class, 1 photo against
 500, copies, misspelt options. Each gets one sentence that names it, and loses nothing."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
+from makers import photo_folder, run_command
 from PIL import Image
 
 import minicnn as mc
-from minicnn.cli import main
 
 FAST = ["--size", "32", "--epochs", "1", "--no-scratch"]
-
-
-def photos(root, counts, size=(40, 40), seed=0):
-    """So many photos of noise, all different, in each of these folders."""
-    rng = np.random.default_rng(seed)
-    for folder, count in counts.items():
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        for k in range(count):
-            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / folder / f"{k}.png")
-    return root
 
 
 @pytest.fixture
@@ -29,10 +19,7 @@ def minicnn(capsys, tmp_path, monkeypatch):
     """A command, run in an empty folder: (exit status, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words):
-        code = main([str(word) for word in words])
-        return code, *capsys.readouterr()
-    return run
+    return functools.partial(run_command, capsys)
 
 
 def assert_refused(result, *words):
@@ -66,14 +53,14 @@ COMMANDS = [("train", "photos", *FAST), ("data", "photos"), ("evaluate", "two.h5
     (["a"], ["only 'a'", "at least two"]), (["."], ["found none", "at least two"])])
 def test_folders_that_are_not_one_a_class_are_refused_and_the_right_one_is_named(
         command, folders, words, minicnn, tmp_path, two):
-    photos(tmp_path / "photos", dict.fromkeys(folders, 3))
+    photo_folder(tmp_path / "photos", dict.fromkeys(folders, 3))
     before = sorted(tmp_path.rglob("*"))
     assert_refused(minicnn(*command), *words)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_folder_of_links_that_lead_round_ends(tmp_path):
-    photos(tmp_path / "photos", {"a": 1})
+    photo_folder(tmp_path / "photos", {"a": 1})
     (tmp_path / "photos" / "a" / "round").symlink_to(tmp_path / "photos", True)
     with pytest.raises(mc.MiniCNNError, match="at least two"):
         mc.data.ImageFolder(tmp_path / "photos")
@@ -81,7 +68,7 @@ def test_a_folder_of_links_that_lead_round_ends(tmp_path):
 
 def test_files_of_the_system_are_neither_photos_nor_classes_nor_worth_a_word(
         minicnn, tmp_path, two):
-    root = photos(tmp_path / "photos", {"a": 6, "b": 6})
+    root = photo_folder(tmp_path / "photos", {"a": 6, "b": 6})
     for name in ("Thumbs.db", "a/Thumbs.db", "b/desktop.ini", "a/.DS_Store", "b/._0.png",
                  "__MACOSX/a/._0.png", "$RECYCLE.BIN/x", "System Volume Information/x",
                  "a/@eaDir/0.png/x.jpg", "b/Icon\r"):
@@ -97,7 +84,7 @@ def test_files_of_the_system_are_neither_photos_nor_classes_nor_worth_a_word(
 
 
 def test_what_a_person_put_there_is_named_when_it_is_no_photo(minicnn, tmp_path):
-    root = photos(tmp_path / "photos", {"a": 6, "b": 6})
+    root = photo_folder(tmp_path / "photos", {"a": 6, "b": 6})
     (root / "a" / "notes.txt").write_text("cirrus")
     (root / "b" / "more").mkdir()
     text = minicnn("train", root, *FAST)[1]
@@ -108,7 +95,7 @@ def test_what_a_person_put_there_is_named_when_it_is_no_photo(minicnn, tmp_path)
 
 
 def test_one_photo_against_500_is_refused_with_the_class_and_its_count(minicnn, tmp_path):
-    photos(tmp_path / "photos", {"a": 1, "b": 500}, (16, 16))
+    photo_folder(tmp_path / "photos", {"a": 1, "b": 500}, (16, 16))
     assert_refused(minicnn("train", "photos", *FAST), "at least 2 photos of 'a'", "received 1")
     assert not (tmp_path / "runs").exists()
     code, text, said = minicnn("data", "photos")  # the page is written, the split cannot be
@@ -117,7 +104,7 @@ def test_one_photo_against_500_is_refused_with_the_class_and_its_count(minicnn, 
 
 
 def test_two_photos_against_500_are_told_and_both_parts_have_one(minicnn, tmp_path):
-    photos(tmp_path / "photos", {"a": 2, "b": 500}, (16, 16))
+    photo_folder(tmp_path / "photos", {"a": 2, "b": 500}, (16, 16))
     code, text, _ = minicnn("train", "photos", *FAST, "--output", "run")
     assert code == 0 and "b has 375 photos, a 1" in text and "--class-weights" in text
     rows = (tmp_path / "run" / "split.csv").read_text().split()
@@ -143,7 +130,7 @@ def test_a_folder_that_lacks_a_class_of_the_model_is_measured_on_the_others(mini
     model = mc.SmallCNN(3, (32, 32, 3))
     model.classes = ["a", "b", "c"]
     model.save(tmp_path / "three.h5")
-    photos(tmp_path / "photos", {"c": 4, "a": 4})
+    photo_folder(tmp_path / "photos", {"c": 4, "a": 4})
     code, text, _ = minicnn("evaluate", "three.h5", "photos", "--output", "out")
     assert code == 0 and "of 8 photos" in text and "No photos of b" in text
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
@@ -158,7 +145,7 @@ def test_a_class_that_the_model_lacks_is_refused_with_the_nearest(minicnn, tmp_p
     model = mc.SmallCNN(2, (32, 32, 3))
     model.classes = ["cirrus", "cumulus"]
     model.save(two)
-    photos(tmp_path / "photos", {"cirrus": 2, "Cumulos": 2})
+    photo_folder(tmp_path / "photos", {"cirrus": 2, "Cumulos": 2})
     assert_refused(minicnn("evaluate", two, "photos"), "does not know Cumulos", "cirrus, cumulus",
                    "Cumulos is nearest to cumulus")
 
@@ -169,7 +156,7 @@ def test_a_class_that_the_model_lacks_is_refused_with_the_nearest(minicnn, tmp_p
 @pytest.mark.parametrize("threshold", ["1.5", "-0.1", "nan", "half", "precision=2", "precision=",
                                        "youdn", ""])
 def test_a_threshold_outside_0_to_1_is_refused(threshold, minicnn, tmp_path, two):
-    photos(tmp_path / "photos", {"a": 2, "b": 2})
+    photo_folder(tmp_path / "photos", {"a": 2, "b": 2})
     assert_refused(minicnn("evaluate", two, "photos", f"--threshold={threshold}"), "--threshold",
                    "from 0 to 1", repr(threshold))
 
@@ -187,7 +174,7 @@ def test_a_misspelt_key_of_a_config_is_refused_with_the_nearest(key, nearest, mi
 @pytest.mark.parametrize("words", [("train", "photos", *FAST), ("evaluate", "two.h5", "photos")])
 @pytest.mark.parametrize("what", ["folder in use", "file"])
 def test_an_output_that_exists_is_refused_and_left_as_it_is(words, what, minicnn, tmp_path, two):
-    photos(tmp_path / "photos", {"a": 4, "b": 4})
+    photo_folder(tmp_path / "photos", {"a": 4, "b": 4})
     kept = tmp_path / "mine" / "thesis.txt" if what == "folder in use" else tmp_path / "mine"
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("three years")

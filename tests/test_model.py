@@ -476,7 +476,7 @@ def test_bad_input_is_refused_and_changes_nothing(call, words, unchanged):
     ([Flatten(), Conv2D(2, 3)], (8, 8, 3), ["conv2d", "(N, H, W, C)"]),
     ([MaxPool2D(2), MaxPool2D(5)], (8, 8, 3), ["maxpool2d_1", "(5, 5)"]),
     ([Dense(3, name="a"), Dense(3, name="a")], (4,), ["'a'", "twice"]),
-    ([Dense(1), Softmax()], (4,), ["softmax", "always 1"]),
+    ([Dense(1), Softmax()], (4,), ["softmax", "always 1", "Dense(1) with Sigmoid"]),
     ([Dense(1, activation="softmax")], (4,), ["dense", "always 1"]),
     ([Dense(3), Dense], (4,), ["layers", "Dense"]),
     ([Dense(3), 7], (4,), ["layers", "7"]),

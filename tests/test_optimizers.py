@@ -7,6 +7,7 @@ import pytest
 import torch
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
+import minicnn as mc
 from minicnn.layers import Dense
 from minicnn.ops import device_of, to_cpu
 from minicnn.optimizers import SGD, Adam, Optimizer, ParamGroups, RMSprop
@@ -223,3 +224,25 @@ def test_a_frozen_layer_needs_no_group(rng):
     ParamGroups({"fc1": SGD(0.1)}).step(model)
     assert_same(model.layers[0].params["W"], frozen)
     assert (to_cpu(model.layers[1].params["W"]) != moving).any()
+
+
+def test_one_optimizer_for_two_groups_is_refused():
+    adam = Adam(0.1)
+    with assert_refused("ParamGroups", "different optimizer"):
+        ParamGroups({"dense": adam, "": adam})
+
+
+@pytest.mark.parametrize("wrong", ["adam", None, Adam], ids=str)
+def test_a_group_without_an_optimizer_is_refused(wrong):
+    with assert_refused("ParamGroups", "''"):
+        ParamGroups({"": wrong})
+
+
+def test_no_group_moves_if_another_cannot(rng):
+    model = mc.Sequential([mc.Dense(3, name="a"), mc.Dense(2, name="b")], (4,))
+    model.backward(model.forward(rng.normal(size=(5, 4))))
+    del model["b"].grads["W"]
+    before = model["a"].params["W"].copy()
+    with assert_refused("b", "gradient of W"):
+        ParamGroups({"a": SGD(0.1), "b": SGD(0.1)}).step(model)
+    assert (model["a"].params["W"] == before).all()

@@ -37,7 +37,7 @@ FLAT = 4  # a thumbnail whose greys, 0 … 255, have a smaller standard deviatio
 
 
 @dataclass
-class Fingerprints(drawing.Drawn):
+class Fingerprints(drawing.HasFigure):
     """What is kept of N photos, each decoded once. In Jupyter it shows up to 60 thumbnails.
 
     hashes:     (N,) uint64, difference hashes.

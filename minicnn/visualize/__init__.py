@@ -1,9 +1,9 @@
-"""Looking inside a network. Every function returns a Result: numbers and a picture.
+"""Analyses of what a network has learned. Every function returns a Result: numbers and a figure.
 
-Reading order: target.py (what is asked), propagation.py (down to the pixels); features/:
-deconvnet.py and top_patches.py (what excites a map), then each for itself; attribution/:
-gradients.py, cam.py and occlusion.py (which pixels count), sanity.py and faithfulness.py (is that
-true?); synthesis/: images made by ascent. The analyses that train networks stand in
+Reading order: target.py (what is analysed), propagation.py (from a score to the pixels); features/:
+deconvnet.py and top_patches.py (what activates a map), then any other file; attribution/:
+gradients.py, cam.py and occlusion.py (which pixels matter), sanity.py and faithfulness.py (tests of
+such maps); synthesis/: images made by gradient ascent. The analyses that train networks are in
 minicnn/experiments/.
 """
 

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers import grey_images as arrays
 
 from minicnn.data import Dataset, resize_and_crop
 from minicnn.utils.errors import ArgumentError, ShapeError
-
-
-def arrays(*counts):
-    """A dataset of classes a, b, c, … with so many photos; photo i is even grey i."""
-    labels = np.repeat(np.arange(len(counts)), counts)
-    images = np.arange(len(labels), dtype=np.uint8)[:, None, None] * np.ones((2, 2), np.uint8)
-    return Dataset.from_arrays(images, labels, list("abcdefghij"[:len(counts)]))
 
 
 def values(data):

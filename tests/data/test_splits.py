@@ -7,21 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers import grey_images as dataset
 from PIL import Image
 from reference import assert_refused
 
-from minicnn.data import Dataset, read_split, split_folders, split_parts, write_split
+from minicnn.data import read_split, split_folders, split_parts, write_split
 from minicnn.data import splits as module
 from minicnn.utils.errors import FileError
 
 THREE = {"train": 0.6, "validation": 0.2, "test": 0.2}
-
-
-def dataset(*counts):
-    """A dataset of classes a, b, c, … with so many photos of one pixel."""
-    labels = np.repeat(np.arange(len(counts)), counts)
-    return Dataset.from_arrays(np.zeros((len(labels), 1, 1), np.uint8), labels,
-                               list("abcdefghij"[:len(counts)]))
 
 
 def counted(data, parts):

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from makers import in_float64
 from reference import assert_refused, assert_same
 
 import minicnn as mc
@@ -130,9 +131,7 @@ def test_vgg16s_base_is_the_same_at_every_layer_in_float32():
 def fifty_steps(backend):
     """Weights and losses of SmallCNN after 50 steps of Adam in float64."""
     rng = np.random.default_rng(0)
-    model = mc.SmallCNN(3, (12, 12, 3), seed=1)
-    for layer in model.layers:
-        layer.params = {key: p.astype(np.float64) for key, p in layer.params.items()}
+    model = in_float64(mc.SmallCNN(3, (12, 12, 3), seed=1))
     images, labels = rng.normal(size=(40, 12, 12, 3)), rng.integers(0, 3, 40)
     loss, optimizer, losses = mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(1e-3), []
     with use(backend):

@@ -1,13 +1,10 @@
 """The atlas holds the numbers and the pictures that it names, in one file, and refuses early."""
 
-import base64
-import io
-import json
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from makers import page_of, picture_of, random_pixels
 from reference import assert_refused
 
 import minicnn as mc
@@ -19,26 +16,14 @@ EVIL = "</script><script>window.bad = 1</script>"
 
 
 @pytest.fixture
-def photos(rng):
-    return list(rng.integers(0, 256, (12, 28, 28, 3), np.uint8))
+def photos():
+    return list(random_pixels(12, 28, 28, 3))
 
 
 @pytest.fixture
 def model():
     model = mc.SmallCNN(10)
     return model.replace_head([mc.Dense(1), mc.Sigmoid()], classes=[EVIL, "sneaker"])
-
-
-def page_of(path):
-    """The JSON of the page."""
-    found = re.findall(r'<script type="application/json" id="data">(.*?)</script>',
-                       path.read_text("utf-8"), re.S)
-    return json.loads(found[0])
-
-
-def picture_of(uri):
-    """The pixels of a data URI."""
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
 
 
 def test_strongest_patch_is_the_window_around_the_brightest_pixel(tmp_path, rng):

@@ -1,12 +1,10 @@
 """The page about a folder says what is wrong with its photos, and shows them; names stay text."""
 
-import base64
-import io
-import json
 import re
 
 import numpy as np
 import pytest
+from makers import page_of, picture_of
 from PIL import Image
 from reference import assert_refused
 
@@ -32,17 +30,6 @@ def examined(items, labels, classes="ab", parts=None, skipped=()):
     found = perceptual_hashes(data)
     said = findings(data, found, near_duplicates(data, found), parts, skipped)
     return data, found, {one.title: one for one in said}
-
-
-def page_of(path):
-    """The JSON of the page."""
-    found = re.findall(r'<script type="application/json" id="data">(.*?)</script>',
-                       path.read_text("utf-8"), re.S)
-    return json.loads(found[0])
-
-
-def picture_of(uri):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
 
 
 # ---- findings

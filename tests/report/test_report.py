@@ -5,22 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from minicnn.report import confusion, curves, run_folder, write_csv
 from minicnn.utils.errors import FileError
 
 HISTORY = {"loss": [1.0, 0.5, 0.2], "accuracy": [0.5, 0.7, 0.9], "val_loss": [1.1, 0.8, 0.7],
            "val_accuracy": [0.4, 0.6, 0.65]}
-
-
-@pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """Figures that were saved, still open to be asked."""
-    figures, save = [], Figure.savefig
-    monkeypatch.setattr(Figure, "savefig",
-                        lambda self, *rest: figures.append(self) or save(self, *rest))
-    return figures
 
 
 def test_curves_show_training_and_held_out_figures_under_their_names(drawn, tmp_path):

@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 import pytest
+from makers import classifier, page_of, random_pixels
 from PIL import Image
-from test_folder_page import page_of
 
 import minicnn as mc
 from minicnn.evaluation import Evaluation, roc_auc
@@ -19,16 +19,12 @@ EVIL = "</script><script>window.bad = 1</script>"
 
 
 def network(classes=("a", "b"), seed=0):
-    """One sigmoid on a convolution."""
-    return mc.Sequential([mc.Conv2D(4, 3, padding="same"), mc.ReLU(), mc.MaxPool2D(2),
-                          mc.Flatten(), mc.Dense(1), mc.Sigmoid()], (8, 8, 3), seed,
-                         preprocessing=mc.Preprocessing(scale=1 / 255), classes=list(classes))
+    return classifier(2, seed=seed, one_sigmoid=True, names=list(classes))
 
 
 def data_of(n=14, classes=("a", "b")):
-    rng = np.random.default_rng(1)
-    return mc.data.Dataset.from_arrays(rng.integers(0, 256, (n, 20, 24, 3), np.uint8),
-                                       np.arange(n) % len(classes), classes)
+    images, labels = random_pixels(n, 20, 24, 3, seed=1), np.arange(n) % len(classes)
+    return mc.data.Dataset.from_arrays(images, labels, classes)
 
 
 def evaluation(data, K=2):
@@ -56,7 +52,7 @@ def test_the_page_has_the_numbers_of_each_photo_and_of_all(tmp_path):
                                          p[:, 1], strict=True):
         assert (row["name"], row["true"], row["said"], row["q"]) == (name, label, said, q)
         assert row["p"] == p[data.names.index(name)].max() and row["picture"]
-    assert page["rows"] == [{"name": "a network", "right": result.right, "count": 14,
+    assert page["rows"] == [{"name": "a network", "right": result.num_correct, "count": 14,
                              "accuracy": result.accuracy, "interval": list(result.interval)}]
     assert page["chance"] == "Always saying a would be right for 50.0 %."
     assert page["curves"]["roc"][0]["area"] == roc_auc(p[:, 1], data.labels == 1)

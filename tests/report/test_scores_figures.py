@@ -2,19 +2,9 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from minicnn.evaluation import Evaluation, calibration_curve, pr_curve, roc_auc, roc_curve
 from minicnn.report.metric_figures import calibration, comparison, percent, precision_recall, roc
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Figures that were saved, still open to be asked."""
-    figures, save = [], Figure.savefig
-    monkeypatch.setattr(Figure, "savefig",
-                        lambda self, *rest: figures.append(self) or save(self, *rest))
-    return figures
 
 
 def evaluation(K, N=60, names=None, seed=0):

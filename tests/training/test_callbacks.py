@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tqdm
+from makers import classifier
 from reference import assert_refused, assert_same
 
 import minicnn as mc
@@ -28,8 +29,7 @@ HOOKS = ["train_begin", "epoch_begin", "batch_begin", "backward_end", "batch_end
 
 
 def network(frozen=False):
-    model = mc.Sequential([mc.Conv2D(4, 3, strides=2, activation="relu"), mc.Flatten(),
-                           mc.Dense(3), mc.Softmax()], (9, 9, 3))
+    model = classifier(shape=(9, 9, 3), preprocessing=None)
     if frozen:
         model.freeze("conv2d")
     return model
@@ -241,7 +241,7 @@ def test_optimizers_by_layer_are_param_groups():
 def test_prepare_splits_and_fuses_and_shares_the_layers():
     model = network(frozen=True)
     state = prepare(model, data(), CategoricalCrossEntropy(label_smoothing=0.1), SGD(0.1))
-    assert state.base.layers == model.layers[:2]  # Flatten has nothing to train
+    assert state.base.layers == model.layers[:3]  # ReLU and Flatten have nothing to train
     assert state.network.layers == [model["dense"]]
     assert state.loss.from_logits and state.loss.label_smoothing == 0.1
     assert state.validation_loss.from_logits and state.validation_loss.label_smoothing == 0

@@ -1,12 +1,14 @@
 """A training that is interrupted anywhere and goes on is the training that was not."""
 
 import errno
+import functools
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import standin
+from makers import classifier, random_pixels
 from reference import assert_refused
 
 import minicnn as mc
@@ -36,16 +38,12 @@ def _after_every_step(monkeypatch):
     monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
 
 
-def network():
-    return mc.Sequential([mc.Conv2D(3, 3, strides=2), mc.ReLU(), mc.Dropout(0.3), mc.Flatten(),
-                          mc.Dense(3), mc.Softmax()], (8, 8, 3),
-                         preprocessing=mc.Preprocessing(scale=1 / 255))
+network = functools.partial(classifier, filters=3, dropout=0.3)
 
 
 def photos(count=14):
-    rng = np.random.default_rng(3)
-    data = mc.data.Dataset.from_arrays(rng.integers(0, 256, (count, 8, 8, 3), np.uint8),
-                                       rng.integers(0, 3, count), ["a", "b", "c"])
+    labels = np.random.default_rng(3).integers(0, 3, count)
+    data = mc.data.Dataset.from_arrays(random_pixels(count, 8, 8, 3), labels, ["a", "b", "c"])
     return Augmented(data, Augment(), views=2)
 
 
@@ -272,3 +270,15 @@ def test_a_moment_of_adam_that_has_overflowed_goes_on_where_the_training_did(tmp
     state = state_files.read_state(next((tmp_path / "a").iterdir()))
     assert np.isinf(state["optimizer"]["array/W"]["s"]).any()
     assert_bitwise(fit(tmp_path / "a"), fit(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("value", [
+    np.arange(3), np.array([True, False]), np.int64(3), np.float32(0.5), np.bool_(True),
+    [np.arange(4, dtype=np.uint8), {"name": 1.5}]], ids=str)
+def test_what_a_callback_remembers_comes_back(value, tmp_path):
+    state_files.write_state(tmp_path / "s.h5", {"callback": value})
+    again = state_files.read_state(tmp_path / "s.h5")["callback"]
+    pairs = zip(value, again, strict=True) if isinstance(value, list) else [(value, again)]
+    for before, after in pairs:
+        assert np.all(before == after)
+        assert getattr(after, "dtype", None) == (before.dtype if np.ndim(before) else None)

@@ -62,7 +62,7 @@ def test_a_validation_loss_that_rises_for_other_reasons_is_not_called_overfittin
 
 
 def test_overfitting_does_no_harm_where_the_best_weights_are_kept():
-    assert diagnose({**GOOD, "val_loss": [0.6, 0.3, 0.9]}, FINE, best_kept=True) == []
+    assert diagnose({**GOOD, "val_loss": [0.6, 0.3, 0.9]}, FINE, best_restored=True) == []
 
 
 @pytest.mark.parametrize(("history", "name", "figures"), [
@@ -74,7 +74,7 @@ def test_a_fine_tuning_that_made_it_worse_is_told_and_not_as_overfitting_too(his
     text = said(history, head_epochs=2)
     assert "Fine-tuning" in text and f"the {name} loss" in text and figures in text
     assert "--finetune-lr" in text and "kept" not in text
-    assert "weights of the better epoch are kept" in said(history, head_epochs=2, best_kept=True)
+    assert "weights of the better epoch are kept" in said(history, head_epochs=2, best_restored=True)
 
 
 def test_a_jump_at_the_beginning_of_the_fine_tuning_is_told():
@@ -89,13 +89,13 @@ def test_a_training_accuracy_far_below_chance_is_told():
 
 def test_one_class_for_all_photos_is_told_by_its_name_and_counts():
     text = said({}, evaluation([0, 0, 1, 1, 1], [1] * 5))
-    assert "says dog of all 5 photos, of which 3 are" in text and "--class-weights" in text
+    assert "predicts dog for all 5 photos, of which 3 are" in text and "--class-weights" in text
     assert diagnose(GOOD, evaluation([1, 1, 1], [1, 1, 1])) == []  # there is only one class
 
 
 def test_no_better_than_the_most_frequent_class_is_told():
     text = said({}, evaluation([0] * 6 + [1] * 2, [0] * 4 + [1] * 2 + [0, 1]))
-    assert "62.5 %" in text and "always saying cat" in text and "75.0 %" in text
+    assert "62.5 %" in text and "always predicting cat" in text and "75.0 %" in text
 
 
 def test_an_accuracy_below_chance_is_told_only_where_luck_does_not_explain_it():

@@ -9,7 +9,7 @@ import signal
 import interruptions
 import pytest
 from interruptions import content, start, undisturbed
-from PIL import Image
+from makers import write_dataset
 
 import minicnn as mc
 from minicnn import cli
@@ -124,12 +124,7 @@ def test_a_second_sigterm_ends_the_process(tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    data = mc.data.sample("train", ["bag", "dress"], 6)
-    for k, label in enumerate(data.labels):
-        home = tmp_path / "photos" / data.classes[label]
-        home.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(data.read(k)).save(home / f"{k}.png")
-    return tmp_path / "photos"
+    return write_dataset(tmp_path / "photos", mc.data.sample("train", ["bag", "dress"], 6))
 
 
 def test_a_folder_s_run_goes_on_with_its_split(photos, tmp_path, monkeypatch):

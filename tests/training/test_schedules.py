@@ -1,8 +1,11 @@
 """Learning rates: their course, their groups, their finder; early stopping; smoothed targets."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
+from makers import clothes
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
@@ -23,14 +26,11 @@ from minicnn.training import (
 )
 
 CLASSES = ["sandal", "sneaker", "bag"]
+photos = functools.partial(clothes, per_class=8, classes=CLASSES)
 
 
 def network(seed=0):
     return mc.SmallCNN(3, seed=seed)
-
-
-def photos(split="train", per_class=8):
-    return mc.data.sample(split, CLASSES, per_class, seed=1)
 
 
 def test_constant_step_and_cosine_at_known_points():

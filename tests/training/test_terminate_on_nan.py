@@ -1,7 +1,10 @@
 """A number that is none ends the training, and the first layer where it went wrong is named."""
 
+import functools
+
 import numpy as np
 import pytest
+from makers import classifier, weights
 from reference import assert_refused
 
 import minicnn as mc
@@ -11,20 +14,11 @@ from minicnn.utils.errors import NotFiniteError
 
 CATEGORIES = mc.losses.CategoricalCrossEntropy()
 SQUARES = mc.losses.MeanSquaredError()
-
-
-def network():
-    return mc.Sequential([mc.Conv2D(3, 3, strides=2), mc.ReLU(), mc.Dropout(0.3), mc.Flatten(),
-                          mc.Dense(3), mc.Softmax()], (8, 8, 3))
+network = functools.partial(classifier, filters=3, dropout=0.3, preprocessing=None)
 
 
 def numbers(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-def weights(model):
-    return {(layer.name, key): p.copy() for layer in model.layers
-            for key, p in layer.params.items()}
 
 
 def fit(model, x, t=None, loss=CATEGORIES, optimizer=None, **options):

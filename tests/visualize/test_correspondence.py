@@ -1,27 +1,25 @@
 """Correspondence of parts against the paper's sum, pair by pair and feature by feature."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
+from makers import random_pixels, two_convolutions
 from reference import assert_refused, assert_same
 
 import minicnn as mc
-from minicnn.preprocessing import Preprocessing
 from minicnn.visualize.features import correspondence
-from minicnn.visualize.features.correspondence import disagreement, masked, random_places
+from minicnn.visualize.features.correspondence import disagreement, hide_square, random_places
 
 PARTS = {"photo 0": {"eye": [3, 4], "nose": [9, 2]}, "photo 2": {"eye": [5, 5], "nose": [11, 8]}}
 
 
-def network():
-    return mc.Sequential([mc.Conv2D(4, 3, padding="same", activation="relu", name="c1"),
-                          mc.MaxPool2D(2), mc.Conv2D(5, 3, activation="relu", name="c2")],
-                         (16, 12, 3), preprocessing=Preprocessing("RGB", (120.0, 110, 100), 0.02))
+network = functools.partial(two_convolutions, names=("c1", "c2"))
 
 
 def pictures():
-    return np.random.default_rng(6).integers(0, 256, (3, 16, 12, 3), np.uint8)
+    return random_pixels(3, 16, 12, 3, seed=6)
 
 
 def hamming(a, b):
@@ -60,7 +58,7 @@ def test_signs_that_all_agree_score_0_and_that_all_differ_1():
 
 def test_the_mask_is_a_grey_square_about_the_place_cut_at_the_border():
     image = pictures()[0]
-    hidden = masked(image, np.array([1, 11]), 5, 128)
+    hidden = hide_square(image, np.array([1, 11]), 5, 128)
     changed = np.zeros((16, 12), bool)
     changed[0:4, 9:12] = True
     assert (hidden[changed] == 128).all()

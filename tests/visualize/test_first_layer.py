@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from makers import random_pixels
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
@@ -25,7 +26,7 @@ def network(rng, filters=4, size=(3, 2), second=True):
 
 
 def photos(count=5):
-    return np.random.default_rng(4).integers(0, 256, (count, 16, 12, 3), np.uint8)
+    return random_pixels(count, 16, 12, 3, seed=4)
 
 
 def band(f):

@@ -4,20 +4,18 @@ import sys
 
 import numpy as np
 import pytest
+from makers import two_convolutions
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.data import Dataset
 from minicnn.experiments import probes
 from minicnn.experiments.probes import STRENGTHS, products, ridge
-from minicnn.preprocessing import Preprocessing
 
 
 def network():
-    return mc.Sequential([mc.Conv2D(4, 3, padding="same", activation="relu", name="c1"),
-                          mc.MaxPool2D(2), mc.Conv2D(5, 3, activation="relu", name="c2"),
-                          mc.Flatten(), mc.Dense(6, name="d")], (12, 10, 3),
-                         preprocessing=Preprocessing("RGB", (120.0, 110.0, 100.0), 0.02))
+    return two_convolutions(mc.Flatten(), mc.Dense(6, name="d"), shape=(12, 10, 3),
+                            names=("c1", "c2"))
 
 
 def data(count=24, classes=3, seed=0, shade=40):

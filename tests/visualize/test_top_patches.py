@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from makers import random_pixels
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
@@ -30,7 +31,7 @@ def small():
 
 
 def photos(count=7, shape=(26, 22, 3)):
-    return np.random.default_rng(1).integers(0, 256, (count, *shape), np.uint8)
+    return random_pixels(count, *shape, seed=1)
 
 
 def strongest(model, pictures, layer, unit, n):
