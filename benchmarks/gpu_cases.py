@@ -20,7 +20,7 @@ from benchmarks.roofline import Shape, backward_steps, convolution, moved, netwo
 from benchmarks.roofline import training_steps as steps_of_training
 from minicnn.ops import Window, array_module, cuda, to_cpu, to_device
 from minicnn.ops.algorithms import use_algorithm
-from minicnn.ops.cuda import conv, elementwise
+from minicnn.ops.cuda import conv, elementwise, im2col_blocks
 from minicnn.training import fuse
 
 aten = torch.ops.aten
@@ -73,18 +73,20 @@ def column_cases(twins: Twins, x_shape: Shape) -> Iterator[Case]:
     folded = cols_t.reshape(N, H * Wd, 9, C).permute(0, 3, 2, 1).reshape(N, C * 9, H * Wd)
     memory = cols.reshape(-1)
 
+    def im2col():
+        return im2col_blocks.im2col_block(x, window, 0, N * H, memory).reshape(cols.shape)
+
     def col2im():
         dx = array_module(x).zeros_like(x)
-        conv.col2im_block(cols, dx, window, 0, N * H)
+        im2col_blocks.col2im_block(cols, dx, window, 0, N * H)
         return dx
 
     yield Case("col2im", col2im,
                lambda: hwc(F.fold(folded, (H, Wd), 3, padding=1)),
                moved(cols.shape, x_shape, x_shape, x_shape), prod(cols.shape))
     # overwrites cols, so it comes last
-    yield Case("im2col", lambda: conv.im2col_block(x, window, 0, N * H, memory).reshape(cols.shape),
-               lambda: F.unfold(chw(x_t), 3, padding=1).view(N, C, 3, 3, H, Wd)
-               .permute(0, 4, 5, 2, 3, 1), moved(x_shape, cols.shape))
+    yield Case("im2col", im2col, lambda: F.unfold(chw(x_t), 3, padding=1).view(
+        N, C, 3, 3, H, Wd).permute(0, 4, 5, 2, 3, 1), moved(x_shape, cols.shape))
 
 
 def pooling_cases(twins: Twins, x_shape: Shape) -> Iterator[Case]:

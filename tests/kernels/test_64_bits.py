@@ -17,7 +17,8 @@ from reference import assert_close, assert_same
 
 from minicnn.ops import Window
 from minicnn.ops.cuda import launch, simulator
-from minicnn.ops.cuda.conv import conv2d_implicit_gemm, geometry, im2col_block
+from minicnn.ops.cuda.conv import conv2d_implicit_gemm
+from minicnn.ops.cuda.im2col_blocks import geometry, im2col_block
 from minicnn.ops.cuda.launch import KERNELS, block_each, by_rows, flat, kernels
 from minicnn.ops.cuda.simulator import SimArray
 from minicnn.utils.errors import KernelError

@@ -26,9 +26,11 @@ from minicnn.ops.fast import conv as on_cpu
 
 
 def algorithms():
-    """The functions of the running test's backend that compute conv2d on any geometry."""
+    """The functions of the running test's backend that compute conv2d on any geometry. (Winograd's,
+    for windows of 3×3 with strides 1, are in test_winograd.py and ops/test_winograd_on_gpus.py.)
+    """
     if reference.DEVICE != "cpu":
-        return [on_cuda.conv2d, on_cuda.conv2d_implicit_gemm]
+        return [on_cuda.conv2d, on_cuda.conv2d_im2col, on_cuda.conv2d_implicit_gemm]
     if running_ops() is ops.reference:
         return [ops.reference.conv2d]
     return [on_cpu.conv2d, on_cpu.conv2d_im2col, on_cpu.conv2d_implicit_gemm]
@@ -87,7 +89,7 @@ def test_conv2d_and_its_gradients_are_the_naive_loops(geometry, F):
     (((3, 7, 8, 17), (3, 3), (1, 1), "same"), 65),  # more than 64 pixels, 64 filters and
     (((1, 9, 9, 5), (5, 5), (1, 1), (4, 4)), 3),  # 16 columns, by a little and by more
     (((2, 8, 8, 16), (1, 1), (1, 1), "valid"), 64),  # tiles that fit to the last element
-    (((2, 12, 9, 33), (3, 3), (1, 1), "same"), 40),  # Winograd's on a processor
+    (((2, 12, 9, 33), (3, 3), (1, 1), "same"), 40),  # by Winograd's algorithm
     (((1, 3, 1, 1), (2, 1), (1, 1), "valid"), 1)])
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-12), (np.float32, 2e-5)])
 def test_images_beyond_one_tile_are_pytorchs(geometry, F, dtype, rtol):

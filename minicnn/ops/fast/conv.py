@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .. import winograd
 from ..algorithms import forced_algorithm
 from ..window import Window, offset_view
 from . import im2col_blocks
@@ -18,21 +19,14 @@ from .winograd import conv2d_winograd
 def select_algorithm(N: int, C: int, F: int, window: Window) -> str:
     """The algorithm for N images, C channels, F filters: the one with the least work.
 
-    1×1 kernels: "implicit_gemm", then one product of x as it lies. 3×3 with strides 1: "winograd",
-    if at least 32 channels and filters make good products, and if it saves half the
-    multiplications: T tiles of 4×4 outputs take 36 each, as does the transform of the kernels,
-    counted as 32 tiles; the definition takes 9 an output. Otherwise "im2col".
+    1×1 kernels: "implicit_gemm", then one product of x as it lies. Otherwise "winograd" if it pays
+    off, and "im2col" if not.
     """
     if forced := forced_algorithm(window):
         return forced
-    OH, OW = window.output_size
     if window.kernel == (1, 1):
         return "implicit_gemm"
-    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32:
-        return "im2col"
-    tiles = N * -(-OH // 4) * -(-OW // 4)
-    saves_half = 36 * (tiles + 32) <= 9 * N * OH * OW / 2
-    return "winograd" if saves_half else "im2col"
+    return "winograd" if winograd.pays_off(N, C, F, window) else "im2col"
 
 
 def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False
@@ -108,8 +102,8 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
     written. Rounding and max(·, 0) keep the order of numbers, so b and ReLU come after the maximum,
     on a quarter of the numbers. Source: Alwani et al., "Fused-layer CNN accelerators", 2016.
     """
-    pools_2x2 = pool_window[:3] == ((2, 2), (2, 2), ((0, 0), (0, 0)))
-    if pools_2x2 and select_algorithm(len(x), *W.shape[2:], window) == "winograd":
+    if winograd.can_pool(pool_window) and select_algorithm(
+            len(x), *W.shape[2:], window) == "winograd":
         return conv2d_winograd(x, W, b, window, relu, pool=True)
     y, _ = max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
     return y
@@ -141,12 +135,11 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
     which with p' = K − 1 − p is the convolution of dz, padded by K − 1 − P, with the kernels
     rotated by 180° and C and F exchanged.
     """
-    (KH, KW), ((top, bottom), (left, right)) = window.kernel, window.pads
-    pads = (KH - 1 - top, KH - 1 - bottom), (KW - 1 - left, KW - 1 - right)
-    if window.strides == (1, 1) and min(*pads[0], *pads[1]) >= 0:
+    if gradient_window := window.of_gradient():
         W_rot180 = W[::-1, ::-1].swapaxes(2, 3)  # (KH, KW, F, C)
-        return convolve(dz, W_rot180, None, Window(window.kernel, (1, 1), pads, dz.shape[1:3]))
-    (N, OH, OW, F), K = dz.shape, KH * KW * W.shape[2]
+        return convolve(dz, W_rot180, None, gradient_window)
+    (N, OH, OW, F), (KH, KW) = dz.shape, window.kernel
+    K = KH * KW * W.shape[2]
     dx, dZ, W2d = np.zeros(input_shape, dz.dtype), dz.reshape(N * OH, OW * F), W.reshape(K, F)
     for rows in row_blocks(N, OH, OW * K, im2col_blocks.BLOCK_ELEMENTS):
         dX_col = matmul(dZ[rows].reshape(-1, F), W2d.T)  # (M, F)·(F, KH·KW·C)
