@@ -40,9 +40,9 @@
 #include "common.h"
 
 extern "C" __global__ void bias_relu(real* z, const real* b, int64 rows, int F) {
-    for (int f = blockIdx.x * 32 + threadIdx.x; f < F; f += gridDim.x * 32) {
+    ROLLED for (int f = blockIdx.x * 32 + threadIdx.x; f < F; f += gridDim.x * 32) {
         const real bias = b[f];
-        for (int64 row = blockIdx.y * 8 + threadIdx.y; row < rows; row += gridDim.y * 8) {
+        ROLLED for (int64 row = blockIdx.y * 8 + threadIdx.y; row < rows; row += gridDim.y * 8) {
             const real value = z[row * F + f] + bias;  // coalesced: a warp is one ty, 32 f
             z[row * F + f] = value < 0 ? 0 : value;    // NaN stays: no NaN < 0
         }

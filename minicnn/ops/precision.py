@@ -4,9 +4,10 @@
 
 TF32 rounds what is multiplied to 10 bits behind the leading one (float32 has 23) and adds up in
 float32: several times as fast on GPUs of compute capability 8.0 and higher, and the products are
-about 3e-4 of the largest result off instead of 5e-7. It is off unless asked for. float64, and
-NumPy's arrays, are multiplied as ever. cuda-sim rounds in the same way, so that its effect on a
-network can be seen without a GPU.
+about 3e-4 of the largest result off instead of 5e-7. It is off unless asked for. Multiplied as ever
+are float64, NumPy's arrays, and the transformed tiles of Winograd's algorithm, which would magnify
+the error more than tenfold. cuda-sim rounds in the same way, so that the effect on a network can be
+seen without a GPU.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ NUMBERS = {"F": 8, "K": 1024, "nesterov": 1, "first": 0, **dict(zip(
 BY_WINDOWS = ["im2col", "col2im", "max_pool", "unpool", "average_pool", "average_pool_backward"]
 BY_BLOCKS = ["softmax", "softmax_backward", "softmax_cross_entropy"]
 WINOGRAD = ["winograd_kernels", "winograd_tiles", "winograd_outputs"]
-OTHERS = ["implicit_gemm", "column_sums", "bias_relu", "not_finite", *WINOGRAD]  # tests of their own
+OTHERS = ["implicit_gemm", "column_sums", "bias_relu", "not_finite", *WINOGRAD]
 FLAT = [name for name in kernels(KERNELS) if name not in BY_WINDOWS + BY_BLOCKS + OTHERS]
 
 

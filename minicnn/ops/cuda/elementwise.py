@@ -81,8 +81,8 @@ def add_bias_relu(z: np.ndarray, b: np.ndarray | None, relu: bool) -> None:
     if relu:
         F = z.shape[-1]
         rows = z.size // F
-        launch("bias_relu", (-(-F // 32), min(-(-rows // 32), MAX_GRID[1]), 1), z, b, rows, F,
-               block=(32, 8, 1))  # a thread takes four rows
+        launch("bias_relu", (-(-F // 32), min(-(-rows // 64), MAX_GRID[1]), 1), z, b, rows, F,
+               block=(32, 8, 1))  # a thread takes eight rows
     else:
         z += b
 

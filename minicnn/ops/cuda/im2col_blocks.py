@@ -11,7 +11,7 @@ from ..window import Window
 from .launch import by_rows, launch
 
 BLOCK_ELEMENTS = 1 << 26  # of the column matrix at a time: 256 MB in float32 keep a GPU busy
-MAX_BLOCKS = 1 << 14  # of im2col: enough to keep a GPU busy; each then serves several pixels
+MAX_BLOCKS = 1 << 12  # of im2col: enough to keep a GPU busy; each then serves several pixels
 
 
 def geometry(window: Window, C: int) -> tuple[int, ...]:
@@ -26,11 +26,16 @@ def im2col_block(x: np.ndarray, window: Window, first: int, count: int, out: np.
     memory `out`."""
     (KH, KW), OW, C = window.kernel, window.output_size[1], x.shape[3]
     cols = out[:count * OW * KH * KW * C].reshape(count * OW, KH * KW * C)
-    _, rows, _ = by_rows(count, OW * KH * KW * C)
-    blocks = min(-(-OW // 8), max(1, MAX_BLOCKS // max(1, rows)))  # of a row, 8 pixels at a time
-    launch("im2col", (blocks, rows, 1), x, cols, first, count, *geometry(window, C),
-           block=(32, 8, 1))
+    launch("im2col", im2col_grid(count, OW, KH * KW * C), x, cols, first, count,
+           *geometry(window, C), block=(32, 8, 1))
     return cols
+
+
+def im2col_grid(rows: int, OW: int, size: int) -> tuple[int, int, int]:
+    """The grid for `rows` output rows of OW pixels with `size` columns, eight pixels a block at a
+    time: what a thread finds once a row should serve several pixels, if there are blocks enough."""
+    _, blocks_of_rows, _ = by_rows(rows, OW * size)
+    return min(-(-OW // 8), max(1, MAX_BLOCKS // max(1, rows))), blocks_of_rows, 1
 
 
 def col2im_block(cols: np.ndarray, dx: np.ndarray, window: Window, first: int, count: int) -> None:

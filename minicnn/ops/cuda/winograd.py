@@ -9,7 +9,6 @@ from ..window import Window
 from ..winograd import tile_window
 from .im2col_blocks import row_blocks
 from .launch import by_rows, flat, launch
-from .products import matmul
 
 
 def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
@@ -18,7 +17,8 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
     each 2×2 of them, (N, OH // 2, OW // 2, F). b None adds nothing.
 
     Computed in blocks of tile rows, whose V and M together have about as many elements as a block
-    of im2col's columns.
+    of im2col's columns. Its products are in float32 whatever use_precision says: the way back would
+    magnify the rounding of TF32, 3e-4, to more than 5e-3.
     """
     xp, (N, H, Wd, C), F = array_module(x, W), x.shape, W.shape[3]
     tiles = tile_window(window)
@@ -40,7 +40,7 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
         M = M_memory[:36 * T * F].reshape(36, T, F)
         launch("winograd_tiles", by_rows(count, TW * C), x, V, first, count, H, Wd, C, TH, TW,
                top, left)
-        matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
+        xp.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
         launch("winograd_outputs", by_rows(count, TW * F), M, b, y, first, count, TH, TW, OH, OW,
                F, int(relu), int(pool))
     return y
