@@ -152,3 +152,12 @@ def test_the_roofline_table_has_a_line_for_every_layer_that_computes():
     assert [row.split()[1] for row in lines[2:]] == [
         "conv2d", "maxpool2d", "dense", "dense_1", "all"]
     assert all(row.count("|") == lines[0].count("|") for row in lines)
+
+
+def test_the_summary_has_inference_by_every_way_and_a_training_step():
+    rows = [row.split("|")[1:-1] for row in roofline.summary(tiny(), 2).splitlines()[2:]]
+    assert [row[0].strip() for row in rows] == [
+        "inference, im2col", "inference, implicit_gemm", "inference, selected", "training step"]
+    for row in rows:
+        h100, _, attained = map(float, row[1:])
+        assert 0 < h100 < attained < 2 * h100
