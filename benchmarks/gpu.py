@@ -40,9 +40,9 @@ from benchmarks.gpu_cases import (
 )
 from benchmarks.roofline import Card
 from minicnn import VGG16, Sequential
-from minicnn.utils.errors import ArgumentError
 from minicnn.ops import module_of, to_cpu, use_precision
 from minicnn.ops.precision import PRECISIONS
+from minicnn.utils.errors import ArgumentError
 
 # FP32 cores of an SM by compute capability: CUDA C++ Programming Guide, throughput of arithmetic
 # instructions (results per clock and SM, 32-bit floating-point add, multiply, multiply-add).

@@ -29,9 +29,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.kernels import compile_source
-from minicnn.utils.errors import ArgumentError, KernelError
 from minicnn.ops.cuda.im2col_blocks import im2col_grid
 from minicnn.ops.cuda.launch import KERNELS, kernels, options
+from minicnn.utils.errors import ArgumentError, KernelError
 
 ARCH = 90
 CHUNK_ROWS = 448  # output rows in a block of columns: block1_conv2 at batch 32

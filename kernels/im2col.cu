@@ -48,17 +48,17 @@ extern "C" __global__ void im2col(const real* x, real* cols, int64 first, int64 
         const int64 n = (first + row) / OH;
         const int h0 = (int)(first + row - n * OH) * SH - top;  // the window's first row of x
         for (int j = blockIdx.x * blockDim.y + threadIdx.y; j < OW; j += gridDim.x * blockDim.y) {
-            const int w = j * SW - left;                       // its first column
-            const int begin = w < 0 ? -w * C : 0;              // the run is inside the image from
-            const int end = w + KW > Wd ? (Wd - w) * C : run;  // begin to end − 1
+            const int w = j * SW - left;              // its first column
+            const int begin = max(-w * C, 0);         // the run is inside the image from begin
+            const int end = min((Wd - w) * C, run);   // to end − 1
             const real* from = x + ((n * H + h0) * Wd + w) * C;
             real* to = cols + (row * OW + j) * KH * run;
             for (int p = 0; p < KH; ++p) {
                 const int last = h0 + p >= 0 && h0 + p < H ? end : 0;  // 0: a row of padding
                 for (int k = threadIdx.x; k < run; k += 32)  // coalesced: neighbouring k
                     to[k] = k >= begin && k < last ? from[k] : (real)0;
-                from += Wd * C;
-                to += run;
+                from = from + Wd * C;  // the next row of x
+                to = to + run;         // and of the window
             }
         }
     }

@@ -29,11 +29,20 @@
 
 #define UNROLL _Pragma("unroll")
 
-// The matrices of minicnn/ops/winograd.py; G is 24 times that one, to be whole numbers.
-#define B_T {{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},  \
-             {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}
-#define G_24 {{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4}, {0, 0, 24}}
-#define A_T {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}
+// The matrices of minicnn/ops/winograd.py; G_24 is 24 times its G, to be whole numbers. They are
+// declared inside the kernels, so that the compiler knows their numbers.
+#define DECLARE_B_T                                                                        \
+    const int B_T[6][6] = {{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, \
+                           {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}
+#define DECLARE_G_24                                                                       \
+    const int G_24[6][3] = {{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4},   \
+                            {0, 0, 24}}
+#define DECLARE_A_T                                                                        \
+    const int A_T[4][6] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0},   \
+                           {0, 1, -1, 8, -8, 1}}
+typedef real Kernel[3][3];
+typedef real Tile[6][6];
+typedef real Outputs[4][4];
 
 // result = matrix · d · matrixᵀ
 template <int M, int K>
@@ -59,13 +68,14 @@ __device__ real larger(real a, real b) { return b > a || b != b ? b : a; }
 
 // kernels = C·F; W (9, kernels), U (36, kernels)
 extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 kernels) {
-    const int matrix[6][3] = G_24;
+    DECLARE_G_24;
     EACH(k, kernels) {
-        real g[3][3], u[6][6];
+        Kernel g;
+        Tile u;
         UNROLL for (int p = 0; p < 3; ++p)
             UNROLL for (int q = 0; q < 3; ++q)
                 g[p][q] = W[(p * 3 + q) * kernels + k];  // coalesced: neighbouring k
-        on_both_sides(matrix, g, u);
+        on_both_sides(G_24, g, u);
         UNROLL for (int p = 0; p < 6; ++p)
             UNROLL for (int q = 0; q < 6; ++q)
                 U[(p * 6 + q) * kernels + k] = u[p][q] * ((real)1 / (24 * 24));
@@ -76,21 +86,21 @@ extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 kernel
 extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 first, int64 rows,
                                           int H, int Wd, int C, int TH, int TW, int top,
                                           int left) {
-    const int matrix[6][6] = B_T;
+    DECLARE_B_T;
     EACH_ROW(row, rows) {
         const int64 n = (first + row) / TH;
         const int h0 = (int)(first + row - n * TH) * 4 - top;
         EACH_IN_ROW(k, TW * C) {  // k counts (tile, c), c fastest
             const int c = k % C, w0 = k / C * 4 - left;
             const real* corner = x + ((n * H + h0) * Wd + w0) * C + c;
-            real d[6][6], v[6][6];
+            Tile d, v;
             UNROLL for (int p = 0; p < 6; ++p)
                 UNROLL for (int q = 0; q < 6; ++q) {
                     const int h = h0 + p, w = w0 + q;
                     d[p][q] = h >= 0 && h < H && w >= 0 && w < Wd
                         ? corner[(p * Wd + q) * C] : (real)0;  // coalesced: runs of C neighbours
                 }
-            on_both_sides(matrix, d, v);
+            on_both_sides(B_T, d, v);
             UNROLL for (int p = 0; p < 6; ++p)
                 UNROLL for (int q = 0; q < 6; ++q)
                     V[((p * 6 + q) * rows + row) * (TW * C) + k] = v[p][q];
@@ -105,19 +115,20 @@ extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 first, i
 extern "C" __global__ void winograd_outputs(const real* M, const real* b, real* y, int64 first,
                                             int64 rows, int TH, int TW, int OH, int OW, int F,
                                             int relu, int pool) {
-    const int matrix[4][6] = A_T;
+    DECLARE_A_T;
     const int side = pool ? 2 : 4;
     EACH_ROW(row, rows) {
         const int64 n = (first + row) / TH;
         const int i0 = (int)(first + row - n * TH) * side;
         EACH_IN_ROW(k, TW * F) {  // k counts (tile, f), f fastest
             const int f = k % F, j0 = k / F * side;
-            real m[6][6], z[4][4];
+            Tile m;
+            Outputs z;
             UNROLL for (int p = 0; p < 6; ++p)
                 UNROLL for (int q = 0; q < 6; ++q)
                     m[p][q] = M[((p * 6 + q) * rows + row) * (TW * F) + k];
             // coalesced: the line above, which reads M[…], for neighbouring k
-            on_both_sides(matrix, m, z);
+            on_both_sides(A_T, m, z);
             if (pool)
                 UNROLL for (int i = 0; i < 2; ++i)
                     UNROLL for (int j = 0; j < 2; ++j)

@@ -125,6 +125,6 @@ def test_it_is_selected_where_it_saves_half_the_multiplications(N, size, C, F, k
     ("B_T", ops.winograd.B_T), ("G_24", 24 * ops.winograd.G), ("A_T", ops.winograd.A_T)])
 def test_the_kernels_matrices_are_those_of_the_derivation(name, matrix):
     text = (launch.KERNELS / "winograd.cu").read_text("utf-8").replace("\\\n", "")
-    rows = re.search(rf"#define {name} \{{(.*)\}}", text)[1]
+    rows = re.search(rf"const int {name}\S+ = \{{(.*)\}}", text)[1]
     numbers = [[float(n) for n in row.split(",")] for row in re.findall(r"\{(.*?)\}", rows)]
     np.testing.assert_allclose(numbers, matrix, rtol=1e-14)
