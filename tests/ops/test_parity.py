@@ -12,6 +12,7 @@ from reference import array, assert_close, geometries, on_device, running_ops, w
 from minicnn.ops import Window, reference, to_cpu
 from minicnn.ops.algorithms import use_algorithm
 
+
 def compare(name, *arguments, rtol=1e-10, **options):
     """Calls the operation of the running backend and the reference's; returns the reference's."""
     mine = getattr(running_ops(), name)(*arguments, **options)
