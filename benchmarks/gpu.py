@@ -6,12 +6,19 @@
 
 One run, ours and theirs in alternating pairs, timed by CUDA events around as many calls as fill 20
 ms; the ratio is the median of the pairs' ratios. Small operations wait for the processor to launch
-them, and that counts. TF32 is off on both sides. Bytes and flops are those of benchmarks.roofline;
+them, and that counts. Bytes and flops are those of benchmarks.roofline;
 the peaks come from the card itself: memory clock · bus width · 2, multiprocessors · cores · clock ·
 2. The last column is the greatest difference between the two results over the greatest result.
+
+The first table has TF32 off on both sides. As it is installed, PyTorch lets cuDNN's convolutions
+use TF32, and computes other products in float32: the second table has what multiplies matrices,
+against that PyTorch, once in float32 and once with ops.use_precision("tf32"). cuDNN gets
+channels_last everywhere, which is the layout of our arrays, and chooses its fastest algorithm.
 """
 
 import argparse
+import contextlib
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +40,8 @@ from benchmarks.gpu_cases import (
 )
 from benchmarks.roofline import Card
 from minicnn import VGG16, Sequential
-from minicnn.ops import module_of, to_cpu
+from minicnn.ops import module_of, to_cpu, use_precision
+from minicnn.ops.precision import PRECISIONS
 from minicnn.utils.errors import ArgumentError
 
 # FP32 cores of an SM by compute capability: CUDA C++ Programming Guide, throughput of arithmetic
@@ -98,28 +106,65 @@ def measure(case: Case, timer: Timer, pairs: int = 7, fill: float = 0.02) -> Res
                   median(a / b for a, b in zip(*times, strict=True)), gap)
 
 
+def product_cases(device: str, x_shape: tuple[int, int, int, int], filters: int,
+                  model: Callable[[], Sequential], photos: int) -> Iterator[Case]:
+    """The cases with matrix products, one family in memory at a time."""
+    twins = Twins(device)
+    yield from chain(convolution_cases(twins, x_shape, filters),
+                     network_cases(twins, model(), photos))
+
+
 def all_cases(device: str, x_shape: tuple[int, int, int, int], filters: int, rows: tuple[int, int],
               parameters: int, model: Callable[[], Sequential], photos: int) -> Iterator[Case]:
     """Every case, one family in memory at a time."""
     twins = Twins(device)
     yield from chain(
         column_cases(twins, x_shape), pooling_cases(twins, x_shape),
-        elementwise_cases(twins, *rows), optimizer_cases(twins, parameters),
-        convolution_cases(twins, x_shape, filters), network_cases(twins, model(), photos))
+        elementwise_cases(twins, *rows), optimizer_cases(twins, parameters))
+    yield from product_cases(device, x_shape, filters, model, photos)
 
 
 def standard_cases(photos: int) -> Iterator[Case]:
-    """The cases of the table: sizes that fill a card, and VGG16 on `photos` photos."""
+    """The cases of the first table: sizes that fill a card, and VGG16 on `photos` photos."""
     return all_cases("cuda", (4, 224, 224, 64), 64, (1 << 14, 1024), 1 << 24,
                      lambda: VGG16(weights=None), photos)
 
 
+def standard_product_cases(photos: int) -> Iterator[Case]:
+    """The cases of the second table, of the same sizes."""
+    return product_cases("cuda", (4, 224, 224, 64), 64, lambda: VGG16(weights=None), photos)
+
+
+def against_pytorch_as_it_comes(cases: Iterable[Case]) -> Iterator[Case]:
+    """Each case twice, ours in float32 and in TF32; while it is measured, PyTorch uses TF32 where
+    it does by default."""
+    for case in cases:
+        for precision in PRECISIONS:
+            def ours(case=case, precision=precision):
+                with use_precision(precision):
+                    return case.ours()
+            with torch_tf32():
+                yield dataclasses.replace(case, name=f"{case.name}, ours in {precision}", ours=ours)
+
+
 def set_up_torch() -> None:
-    """Switches TF32 off, as in minicnn, and lets cuDNN choose its fastest algorithm."""
+    """Switches TF32 off and lets cuDNN choose its fastest algorithm."""
     import torch
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
+
+
+@contextlib.contextmanager
+def torch_tf32() -> Iterator[None]:
+    """PyTorch's own default: cuDNN may use TF32, other products may not."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = False
 
 
 def require_gpu() -> Any:
@@ -185,9 +230,13 @@ def main() -> None:
     print(f"{card.name}: {card.bandwidth / 1e9:,.0f} GB/s, {card.flops / 1e12:.1f} TFLOP/s at "
           f"peak; CuPy {cupy.__version__}, PyTorch {torch.__version__}, "
           f"cuDNN {torch.backends.cudnn.version()}; float32, medians of {arguments.pairs} pairs\n")
-    cases = standard_cases(arguments.photos)
-    for text in report(cases, card, event_seconds, arguments.pairs):
-        print(text, flush=True)
+    for title, cases in (
+            ("TF32 off on both sides", standard_cases(arguments.photos)),
+            ("PyTorch as it comes: TF32 in convolutions",
+             against_pytorch_as_it_comes(standard_product_cases(arguments.photos)))):
+        print(f"\n{title}\n")
+        for text in report(cases, card, event_seconds, arguments.pairs):
+            print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ memory as its channels_last, the layout that cuDNN likes best. Nothing here need
 "cuda-sim" PyTorch computes on the processor.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -20,7 +21,8 @@ from benchmarks.roofline import Shape, backward_steps, convolution, moved, netwo
 from benchmarks.roofline import training_steps as steps_of_training
 from minicnn.ops import Window, array_module, cuda, to_cpu, to_device
 from minicnn.ops.algorithms import use_algorithm
-from minicnn.ops.cuda import conv, elementwise
+from minicnn.ops.cuda import conv, elementwise, im2col_blocks
+from minicnn.ops.cuda.winograd import conv2d_winograd
 from minicnn.training import fuse
 
 aten = torch.ops.aten
@@ -73,18 +75,20 @@ def column_cases(twins: Twins, x_shape: Shape) -> Iterator[Case]:
     folded = cols_t.reshape(N, H * Wd, 9, C).permute(0, 3, 2, 1).reshape(N, C * 9, H * Wd)
     memory = cols.reshape(-1)
 
+    def im2col():
+        return im2col_blocks.im2col_block(x, window, 0, N * H, memory).reshape(cols.shape)
+
     def col2im():
         dx = array_module(x).zeros_like(x)
-        conv.col2im_block(cols, dx, window, 0, N * H)
+        im2col_blocks.col2im_block(cols, dx, window, 0, N * H)
         return dx
 
     yield Case("col2im", col2im,
                lambda: hwc(F.fold(folded, (H, Wd), 3, padding=1)),
                moved(cols.shape, x_shape, x_shape, x_shape), prod(cols.shape))
     # overwrites cols, so it comes last
-    yield Case("im2col", lambda: conv.im2col_block(x, window, 0, N * H, memory).reshape(cols.shape),
-               lambda: F.unfold(chw(x_t), 3, padding=1).view(N, C, 3, 3, H, Wd)
-               .permute(0, 4, 5, 2, 3, 1), moved(x_shape, cols.shape))
+    yield Case("im2col", im2col, lambda: F.unfold(chw(x_t), 3, padding=1).view(
+        N, C, 3, 3, H, Wd).permute(0, 4, 5, 2, 3, 1), moved(x_shape, cols.shape))
 
 
 def pooling_cases(twins: Twins, x_shape: Shape) -> Iterator[Case]:
@@ -125,6 +129,8 @@ def elementwise_cases(twins: Twins, rows: int, K: int) -> Iterator[Case]:
     yield Case("relu_backward", lambda: cuda.relu_grad(dy, x),
                lambda: aten.threshold_backward(dy_t, x_t, 0), 3 * once, size)
     yield Case("column_sums", lambda: cuda.bias_grad(x), lambda: x_t.sum(0), once, size)
+    yield Case("not_finite", lambda: np.float32([cuda.all_finite([x])]),
+               lambda: x_t.isfinite().all().float().reshape(1), once, size)
     yield Case("sigmoid", lambda: cuda.sigmoid(x), lambda: x_t.sigmoid(), 2 * once, 4 * size)
     yield Case("sigmoid_backward", lambda: cuda.sigmoid_grad(dy, y),
                lambda: aten.sigmoid_backward(dy_t, y_t), 3 * once, 3 * size)
@@ -164,7 +170,7 @@ def optimizer_cases(twins: Twins, size: int) -> Iterator[Case]:
 
 
 def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Case]:
-    """3 × 3, stride 1, "same", a bias of zeros: forward by both algorithms, then dW and dx."""
+    """3 × 3, stride 1, "same", a bias of zeros: forward by every algorithm, then dW and dx."""
     (x, x_t), (dz, dz_t) = twins.normal(*x_shape), twins.normal(*x_shape[:3], filters)
     W, W_t = twins.of(twins.rng.standard_normal((3, 3, x_shape[3], filters), np.float32) / 10)
     W_t = W_t.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
@@ -172,7 +178,8 @@ def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Ca
     layer.params["W"] = W
     window, b = layer.window(x_shape), array_module(x).zeros(filters, x.dtype)
     for algorithm, conv2d in (("im2col", conv.conv2d_im2col),
-                              ("implicit_gemm", conv.conv2d_implicit_gemm)):
+                              ("implicit_gemm", conv.conv2d_implicit_gemm),
+                              ("winograd", conv2d_winograd)):
         def forward(conv2d=conv2d):
             return conv2d(x, W, b, window)
         steps = convolution(x_shape, W.shape, dz.shape, algorithm)
@@ -183,15 +190,17 @@ def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Ca
     def backward(*mask):
         return aten.convolution_backward(chw(dz_t), chw(x_t), W_t, None, [1, 1], [1, 1], [1, 1],
                                          False, [0, 0], 1, mask)
-    steps = {step.name: step for step in backward_steps(layer, x_shape, dz.shape, True)}
+    steps = {step.name: step for step in backward_steps(layer, x_shape, dz.shape, False)}
     product = prod(x_shape) * 9 * filters * 2
     cols = moved((prod(x_shape[:3]), 9 * x_shape[3]))
+    whole = backward_steps(layer, x_shape, dz.shape, True)
+    of_dx = whole[len(backward_steps(layer, x_shape, dz.shape, False)):]
     yield Case("convolution, dW", lambda: cuda.conv2d_weight_grad(x, dz, window),
                lambda: backward(False, True, False)[1].permute(2, 3, 1, 0),
                steps["im2col"].bytes + cols + moved(dz.shape, W.shape), product)
     yield Case("convolution, dx", lambda: cuda.conv2d_input_grad(dz, W, x_shape, window),
                lambda: hwc(backward(True, False, False)[0]),
-               steps["col2im"].bytes + cols + moved(dz.shape, W.shape), product)
+               sum(s.bytes for s in of_dx), sum(s.flops for s in of_dx))
 
 
 def twin_network(model: mc.Sequential, twins: Twins
@@ -223,7 +232,8 @@ def twin_network(model: mc.Sequential, twins: Twins
 
 
 def network_cases(twins: Twins, model: mc.Sequential, batch: int) -> Iterator[Case]:
-    """Inference by both algorithms, and a training step; the model ends with Dense and softmax."""
+    """Inference by the selected algorithms and by two others, and a training step; the model ends
+    with Dense and softmax."""
     x, x_t = twins.normal(batch, *model.input_shape)
     labels = twins.rng.integers(0, model.shapes()[-1][0], batch)
     labels_t = twins.of(labels)[1]
@@ -234,14 +244,14 @@ def network_cases(twins: Twins, model: mc.Sequential, batch: int) -> Iterator[Ca
     torch_optimizer = torch.optim.SGD(params, 1e-6, 0.9, fused=True)
 
     def infer(algorithm):
-        with use_algorithm(algorithm):
+        with contextlib.nullcontext() if algorithm == "selected" else use_algorithm(algorithm):
             return model.forward(x, keep=False)
 
     def torch_infer():
         with torch.inference_mode():
             return torch_forward(x_t).softmax(-1)
 
-    for algorithm in ("im2col", "implicit_gemm"):
+    for algorithm in ("selected", "im2col", "implicit_gemm"):
         steps = [s for found in network_steps(model, batch, algorithm).values() for s in found]
         yield Case(f"{model.name} inference, {algorithm}", lambda a=algorithm: infer(a),
                    torch_infer, sum(s.bytes for s in steps), sum(s.flops for s in steps))
@@ -259,7 +269,7 @@ def network_cases(twins: Twins, model: mc.Sequential, batch: int) -> Iterator[Ca
         torch_optimizer.step()
         return value, params[0].grad.permute(2, 3, 1, 0)
 
-    infer("im2col")
+    infer("selected")
     steps = steps_of_training(model, batch)
     yield Case(f"{model.name} training step", train, torch_train, sum(s.bytes for s in steps),
                sum(s.flops for s in steps))

@@ -44,8 +44,9 @@ def launches(folder: Path) -> dict[str, Callable[[], None]]:
     own = read_kernels(file)["own"]
     geometry = 8, 8, 3, 8, 8, 3, 3, 1, 1, 1, 1
     return {
-        "bias_relu": lambda: launch("bias_relu", flat(64), z, b, 64, 8),
-        "im2col": lambda: launch("im2col", (3, 16, 1), x, cols, 0, 16, *geometry),
+        "bias_relu": lambda: launch("bias_relu", (1, 1, 1), z, b, 8, 8, block=(32, 8, 1)),
+        "im2col": lambda: launch("im2col", (1, 16, 1), x, cols, 0, 16, *geometry,
+                                 block=(32, 8, 1)),
         "adam": lambda: launch("adam", flat(64), p, g, m, s, 64, 0.1, 0.9, 0.1, 0.99, 0.01, 1e-8,
                                0.5),
         "own": lambda: launch(own, flat(64), p, g, 64)}

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from .layers import Layer
+from .ops import current_precision
 
 
 def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]
@@ -51,7 +52,9 @@ def below(model: Any) -> list[str]:
     counts = {True: 0, False: 0}
     for layer in model.layers:
         counts[layer.trainable] += sum(p.size for p in layer.params.values())
-    extras = {"preprocessing": model.preprocessing, "classes": ", ".join(model.classes or []),
+    tf32 = model.device != "cpu" and current_precision() == "tf32"
+    extras = {"precision": "TF32 in matrix products, about 3e-4" if tf32 else None,
+              "preprocessing": model.preprocessing, "classes": ", ".join(model.classes or []),
               "weights": model.weights_note}
     return [f"{sum(counts.values()):,} parameters: {counts[True]:,} trainable, "
             f"{counts[False]:,} frozen",

@@ -68,7 +68,7 @@ def blocks_of(elements):
     """Convolutions cut their column matrix into blocks of about that many elements."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("minicnn.ops.fast.im2col_blocks.BLOCK_ELEMENTS", elements)
-        patch.setattr("minicnn.ops.cuda.conv.BLOCK_ELEMENTS", elements)
+        patch.setattr("minicnn.ops.cuda.im2col_blocks.BLOCK_ELEMENTS", elements)
         yield
 
 

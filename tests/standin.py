@@ -380,6 +380,28 @@ class Stream:
         pass
 
 
+class Cublas:
+    """cupy.cuda.cublas: the math mode of its only handle, and that of every product so far."""
+
+    mode, products = 0, []
+
+    def getMathMode(self, handle):  # noqa: N802
+        assert handle == HANDLE
+        return self.mode
+
+    def setMathMode(self, handle, mode):  # noqa: N802
+        assert handle == HANDLE
+        self.mode = mode
+
+
+HANDLE, CUBLAS = 4711, Cublas()
+
+
+def matmul(a, b, out=None):
+    CUBLAS.products.append(CUBLAS.mode)
+    return call_ufunc(np.matmul, "__call__", a, b, out=out)
+
+
 class Device:
     """cupy.cuda.Device with the data of an H100."""
 
@@ -395,13 +417,14 @@ def modules():
     vars(cupy).update(
         __version__="14.2.0", __path__=[], ndarray=ndarray, array=array, asarray=asarray,
         ascontiguousarray=ascontiguousarray, empty=empty, empty_like=empty_like,
-        asnumpy=lambda x: x.get(), RawModule=RawModule)
+        asnumpy=lambda x: x.get(), RawModule=RawModule, matmul=matmul)
     cupy.cuda = types.SimpleNamespace(
         runtime=types.SimpleNamespace(
             getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError,
             getDeviceProperties=lambda k: {"name": b"no GPU, a stand-in"}),
         compiler=types.SimpleNamespace(CompileException=CompileException),
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        cublas=CUBLAS, get_cublas_handle=lambda: HANDLE,
         Stream=Stream, Event=Event, Device=Device, get_current_stream=Stream,
         get_elapsed_time=lambda start, stop: (stop.at - start.at) * 1e3,
         set_allocator=lambda allocator: None, set_pinned_memory_allocator=lambda allocator: None)

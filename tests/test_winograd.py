@@ -132,10 +132,10 @@ def test_training_with_it_has_pytorchs_gradients(padding):
     assert_close(layer.grads["W"], kernel.grad.numpy(), rtol=1e-11)
 
 
-@pytest.mark.parametrize("device, arguments, words", [
-    ("cpu", dict(strides=2), ["'winograd'", "(2, 2)"]),
-    ("cpu", dict(kernel_size=(3, 1)), ["'winograd'", "(3, 1)"]),
-    ("cuda-sim", {}, ["'winograd'", "GPU", "implicit_gemm"])])
+@pytest.mark.parametrize("device", ["cpu", "cuda-sim"])
+@pytest.mark.parametrize("arguments, words", [
+    (dict(strides=2), ["'winograd'", "(2, 2)"]),
+    (dict(kernel_size=(3, 1)), ["'winograd'", "(3, 1)"])])
 def test_what_it_cannot_compute_is_refused(device, arguments, words):
     layer = mc.Conv2D(**{"filters": 2, "kernel_size": 3, **arguments})
     mc.Sequential([layer], (5, 5, 3)).to(device)

@@ -10,7 +10,8 @@ simulator). The array says which: NumPy's get `fast`, CuPy's and simulated ones 
 
     with use("reference"): …      or MINICNN_BACKEND=reference in the environment at the start
 
-takes the reference for NumPy's arrays. operations.py lists what a backend has to offer.
+takes the reference for NumPy's arrays. operations.py lists what a backend has to offer, and
+precision.py how precisely a GPU multiplies.
 
 Where an array lives, its type says, and no flag does: "cpu" (NumPy), "cuda" (CuPy), "cuda-sim" (our
 kernels on the processor). `xp = array_module(x)` is the module that computes with x, NumPy or CuPy,
@@ -30,13 +31,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..utils.errors import ArgumentError
+from .precision import current_precision, use_precision
 from .window import Window
 
 if TYPE_CHECKING:
     from .operations import Operations
 
-__all__ = ["BACKENDS", "DEVICES", "Window", "array_module", "device_of", "module_of", "ops_for",
-           "to_cpu", "to_device", "use"]
+__all__ = ["BACKENDS", "DEVICES", "Window", "array_module", "current_precision", "device_of",
+           "module_of", "ops_for", "to_cpu", "to_device", "use", "use_precision"]
 
 BACKENDS = ("reference", "fast")  # for NumPy's arrays
 DEVICES = ("cpu", "cuda", "cuda-sim")

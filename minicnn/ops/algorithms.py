@@ -2,7 +2,8 @@
 
     with use_algorithm("winograd"): …
 
-All give the same numbers but for rounding; ops/fast/conv.py says which is selected when.
+All give the same numbers but for rounding; ops/fast/conv.py and ops/cuda/conv.py say which is
+selected when.
 """
 
 from __future__ import annotations
@@ -31,17 +32,14 @@ def use_algorithm(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
-def forced_algorithm(window: Window, available: tuple[str, ...] = ALGORITHMS) -> str | None:
+def forced_algorithm(window: Window) -> str | None:
     """The algorithm of the surrounding use_algorithm; None outside.
 
-    Raises ArgumentError if it cannot compute this convolution, or not on this device.
+    Raises ArgumentError if it cannot compute this convolution.
     """
     name = _forced.get()
     if name == "winograd" and (window.kernel, window.strides) != ((3, 3), (1, 1)):
         raise ArgumentError(f"use_algorithm: expected kernel_size 3 and strides 1 for 'winograd', "
                             f"received {window.kernel} and {window.strides}. Leave it out for "
                             f"this layer.")
-    if name is not None and name not in available:
-        raise ArgumentError(f"use_algorithm: expected one of {', '.join(available)} on a GPU, "
-                            f"received {name!r}. Leave it out, or compute on cpu.")
     return name

@@ -6,6 +6,7 @@ optimizers' steps, and nothing is kept between calls.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -81,6 +82,9 @@ class Operations(Protocol):
 
     def softmax_cross_entropy(self, z: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits z, targets t (N, K) -> l (N,), dl/dz (N, K)."""
+
+    def all_finite(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Whether no array holds a NaN or an infinity. A GPU is waited for once, not per array."""
 
     def sgd_step(self, p: np.ndarray, g: np.ndarray, lr: float) -> None:
         """p moves by its gradient g."""

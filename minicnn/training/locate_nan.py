@@ -8,7 +8,7 @@ import numpy as np
 
 from ..layers import Dropout
 from ..losses import Loss
-from ..ops import array_module
+from ..ops import array_module, ops_for
 from ..utils.errors import NotFiniteError
 
 
@@ -20,8 +20,9 @@ def is_finite(x: Any) -> bool:
 
 def all_finite(network: Any, what: str) -> bool:
     """Whether the "params" or the "grads" of the trainable layers are finite."""
-    return all(is_finite(array) for layer in network.layers if layer.trainable
-               for array in getattr(layer, what).values())
+    arrays = [array for layer in network.layers if layer.trainable
+              for array in getattr(layer, what).values()]
+    return not arrays or ops_for(*arrays).all_finite(arrays)
 
 
 def not_finite_error(network: Any, x: np.ndarray, when: str, t: np.ndarray | None = None,

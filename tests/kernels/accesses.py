@@ -13,7 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from minicnn.ops import Window, cuda, to_device  # noqa: E402
-from minicnn.ops.cuda import conv, elementwise, ladder, launch  # noqa: E402
+from minicnn.ops.cuda import (  # noqa: E402
+    conv,
+    elementwise,
+    im2col_blocks,
+    ladder,
+    launch,
+    winograd,
+)
 from minicnn.ops.cuda.accesses import record  # noqa: E402
 
 LINE = "// Per warp: "
@@ -40,6 +47,12 @@ def two_arrays(function):
     return lambda: function(numbers(1024), numbers(1024))
 
 
+def winograd_convolution():
+    """Tiles of 4 × 4 outputs, padded by nothing, whose 6 × 6 pixels lie within the image."""
+    image = Window((3, 3), (1, 1), ((0, 0), (0, 0)), (10, 10))
+    winograd.conv2d_winograd(numbers(1, 10, 10, 32), numbers(3, 3, 32, 32), numbers(32), image)
+
+
 def climb(one):
     """A step of the ladder makes one full tile."""
     image = Window((1, 1), (1, 1), ((0, 0), (0, 0)), (1, one.pixels))
@@ -48,14 +61,17 @@ def climb(one):
 
 
 LAUNCHES = {
-    "im2col": lambda: conv.im2col_block(numbers(1, 6, 10, 32), CONVOLUTION, 0, 4,
+    "im2col": lambda: im2col_blocks.im2col_block(numbers(1, 6, 10, 32), CONVOLUTION, 0, 4,
                                         zeros(4 * 8 * 9 * 32)),
-    "col2im": lambda: conv.col2im_block(numbers(4 * 8, 9 * 32), zeros(1, 6, 10, 32), CONVOLUTION,
+    "col2im": lambda: im2col_blocks.col2im_block(numbers(4 * 8, 9 * 32), zeros(1, 6, 10, 32), CONVOLUTION,
                                         0, 4),
     "implicit_gemm": lambda: conv.conv2d_implicit_gemm(
         numbers(1, 8, 8, 32), numbers(1, 1, 32, 64), numbers(64), POINTWISE),
     "bias_relu": lambda: elementwise.add_bias_relu(numbers(32, 32), numbers(32), relu=True),
     "column_sums": lambda: cuda.bias_grad(numbers(64, 32)),
+    **dict.fromkeys(("winograd_kernels", "winograd_tiles", "winograd_outputs"),
+                    winograd_convolution),
+    "not_finite": lambda: cuda.all_finite([numbers(1024)]),
     "relu": lambda: cuda.relu(numbers(1024)),
     "relu_backward": two_arrays(cuda.relu_grad),
     "max_pool": lambda: cuda.max_pool2d(numbers(1, 8, 8, 32), POOLING),

@@ -22,7 +22,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import reference  # noqa: E402
 
 from minicnn.ops import Window, cuda, to_cpu, to_device  # noqa: E402
-from minicnn.ops.cuda import conv, elementwise, launch, simulator  # noqa: E402
+from minicnn.ops.cuda import (  # noqa: E402
+    conv,
+    elementwise,
+    im2col_blocks,
+    launch,
+    simulator,
+    winograd,
+)
 
 DEVICE = "cuda-sim"  # or "cuda"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest number expected
@@ -116,11 +123,12 @@ def im2col(x, window, first, count):
     """The columns of these output rows, (count, OW, KH, KW, C)."""
     shape = count, window.output_size[1], *window.kernel, x.shape[3]
     out = there(np.zeros(math.prod(shape), x.dtype))
-    return conv.im2col_block(there(x), window, first, count, out).reshape(shape)
+    return im2col_blocks.im2col_block(there(x), window, first, count, out).reshape(shape)
 
 
 def check_im2col(dtype, rng, large):
-    for shape, window in windows(rng, large):
+    longer = (1, 3, 4, 35), Window((2, 2), (1, 1), ((0, 1), (1, 0)), (3, 4))  # than two warps
+    for shape, window in [*windows(rng, large), longer]:
         x = normal(dtype, rng, *shape)
         expected = reference.im2col(x, *window[:3])
         rows = expected.reshape(-1, *expected.shape[2:])
@@ -140,12 +148,12 @@ def check_col2im(dtype, rng, large):
             for k, pixel in covered(n, i, j, shape, window):
                 expected[pixel] += cols[n * OH + i, j][divmod(k, window.kernel[1])]
         got = there(dx)
-        conv.col2im_block(there(cols), got, window, 0, N * OH)
+        im2col_blocks.col2im_block(there(cols), got, window, 0, N * OH)
         agree(got, expected)
         cut, got = int(rng.integers(0, N * OH + 1)), there(dx)
         for rows in slice(0, cut), slice(cut, N * OH):  # in two chunks, wherever they meet
             if rows.start < rows.stop:
-                conv.col2im_block(there(cols[rows]), got, window, rows.start,
+                im2col_blocks.col2im_block(there(cols[rows]), got, window, rows.start,
                                   rows.stop - rows.start)
         agree(got, expected)
 
@@ -220,6 +228,92 @@ def check_implicit_gemm(dtype, rng, large):
         agree(conv.conv2d_implicit_gemm(there(x), there(W), there(b), window), expected + b)
 
 
+def check_winograd_tiles(dtype, rng, large):
+    """V = Bᵀ d B of every tile d, by the polynomials that the matrices come from."""
+    for shape, pads in winograd_images(rng, large):
+        (N, H, Wd, C), ((top, bottom), (left, right)) = shape, pads
+        x = normal(dtype, rng, *shape)
+        TH, TW = -(-(H + top + bottom - 2) // 4), -(-(Wd + left + right - 2) // 4)
+        padded = np.zeros((N, 4 * TH + 2, 4 * TW + 2, C))
+        inside = padded[:, top:top + H, left:left + Wd]  # less what no tile reaches
+        inside[...] = x[:, :inside.shape[1], :inside.shape[2]]
+        d = np.array([[[padded[n, i:i + 6, j:j + 6] for j in range(0, 4 * TW, 4)]
+                       for i in range(0, 4 * TH, 4)] for n in range(N)])
+        B_T = at_six_points(6, SCALE)
+        expected = np.einsum("ip,jq,nabpqc->ijnabc", B_T, B_T, d).reshape(36, N * TH, TW, C)
+        start = int(rng.integers(0, N * TH))
+        stop = int(rng.integers(start, N * TH)) + 1
+        for first, end in (0, N * TH), (start, stop):
+            V = there(np.full((36, end - first, TW, C), np.nan, dtype))
+            winograd.launch("winograd_tiles", launch.by_rows(end - first, TW * C), there(x), V,
+                            first, end - first, H, Wd, C, TH, TW, top, left)
+            agree(V, expected[:, first:end])
+
+
+def check_winograd_kernels(dtype, rng, large):
+    """U = G g Gᵀ: both polynomials' values at the six points, scaled against those of Bᵀ."""
+    C, F = (17, 41) if large else (3, 5)
+    W = normal(dtype, rng, 3, 3, C, F)
+    G = np.array(POWERS)[:, :3] / np.array(SCALE)[:, None]
+    G[5] = 0, 0, 1
+    U = there(np.full((36, C, F), np.nan, dtype))
+    winograd.launch("winograd_kernels", launch.flat(C * F), there(W), U, C * F)
+    agree(U, np.einsum("ip,jq,pqcf->ijcf", G, G, W.astype(float)).reshape(36, C, F))
+
+
+def check_winograd_outputs(dtype, rng, large):
+    """y = Aᵀ m A + b: interpolation's adjoint evaluates four coefficients at the six points."""
+    A_T = np.array(POWERS)[:, :4].T.astype(float)
+    A_T[:, 5] = 0, 0, 0, 1
+    for OH, OW in ((11, 530),) if large else ((1, 1), (4, 8), (6, 7), (9, 3)):
+        for relu, pool in (False, False), (True, False), (False, True), (True, True):
+            N, F, TH, TW = 2, 3, -(-OH // 4), -(-OW // 4)
+            M, b = normal(dtype, rng, 36, N * TH, TW, F), normal(dtype, rng, F)
+            z = np.einsum("ip,jq,pqnatf->naitjf", A_T, A_T,
+                          M.astype(float).reshape(6, 6, N, TH, TW, F))
+            z = z.reshape(N, 4 * TH, 4 * TW, F)[:, :OH, :OW] + b
+            if pool:
+                if min(OH, OW) < 2:
+                    continue
+                z = z[:, :OH // 2 * 2, :OW // 2 * 2].reshape(N, OH // 2, 2, OW // 2, 2, F)
+                z = z.max(axis=(2, 4))
+            expected = np.maximum(z, 0) if relu else z
+            cut = int(rng.integers(1, N * TH + 1))  # in two chunks
+            y = there(np.full(z.shape, np.nan, dtype))
+            for first, end in (0, cut), (cut, N * TH):
+                if end > first:
+                    winograd.launch("winograd_outputs", launch.by_rows(end - first, TW * F),
+                                    there(np.ascontiguousarray(M[:, first:end])), there(b), y,
+                                    first, end - first, TH, TW, *z.shape[1:3], F, int(relu),
+                                    int(pool))
+            agree(y, expected)
+
+
+# The points of Winograd's algorithm, 0, ±1, ±2 and ∞ (the leading coefficient), raised to powers,
+# and what the rows of Bᵀ are multiplied by to be whole numbers.
+POWERS = [[t ** k for k in range(6)] for t in (0, 1, -1, 2, -2)] + [[0, 0, 0, 0, 0, 1]]
+SCALE = [4, -6, -6, 24, 24, 1]
+
+
+def at_six_points(n, scale):
+    """The inverse transpose of evaluating a polynomial of n coefficients, row by row scaled."""
+    return np.linalg.inv(np.array(POWERS, float)[:, :n]).T * np.array(scale)[:, None]
+
+
+def winograd_images(rng, large):
+    """Shapes of x and pads for windows of 3×3 with strides 1."""
+    if large:  # rows of over 512 elements
+        yield (2, 6, 300, 8), ((1, 2), (0, 1))
+        return
+    yield (1, 3, 3, 1), ((0, 0), (0, 0))
+    yield (2, 6, 10, 2), ((1, 1), (1, 1))
+    yield (1, 2, 1, 3), ((2, 3), (1, 4))
+    for _ in range(3):
+        H, Wd = (int(n) for n in rng.integers(3, 12, 2))
+        pads = tuple(tuple(map(int, side)) for side in rng.integers(0, 3, (2, 2)))
+        yield (2, H, Wd, int(rng.integers(1, 4))), pads
+
+
 # Elements
 
 
@@ -245,7 +339,7 @@ def check_relu_backward(dtype, rng, large):
 
 
 def check_bias_relu(dtype, rng, large):
-    for shape in ((101, 31),) if large else ((1, 1), (2, 3, 5), (85, 3), (257, 1)):
+    for shape in ((135, 150),) if large else ((1, 1), (2, 3, 5), (85, 3), (257, 1)):
         z, b = normal(dtype, rng, *shape), normal(dtype, rng, shape[-1])
         z.flat[-1] = math.nan
         expected = z.astype(float) + b
@@ -287,6 +381,16 @@ def check_sigmoid_cross_entropy(dtype, rng, large):
             with np.errstate(invalid="ignore"):
                 agree(l, np.logaddexp(0, z) - z * t)  # −t log σ(z) − (1 − t) log σ(−z)
             agree(dz, [sigma(a) - b for a, b in zip(z, t, strict=True)])
+
+
+def check_not_finite(dtype, rng, large):
+    for size in sizes(large):
+        x = np.full(size, np.finfo(dtype).max, dtype)  # finite, although its sum is not
+        assert cuda.all_finite([there(x), there(-x)])
+        for bad in np.nan, np.inf, -np.inf:
+            y = normal(dtype, rng, size)
+            y[rng.integers(size)] = bad
+            assert not cuda.all_finite([there(x), there(y), there(x)])
 
 
 # Rows

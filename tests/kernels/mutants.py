@@ -120,6 +120,11 @@ SAME = {
     "softmax.cu condition: a = b[c] > a || b[c] != b[c] ? b[c] : a; -> a = b[c] > a ? b[c] : a;":
         "the sum of exponentials is NaN all the same",
     "implicit_gemm.cu comparison: a < b; -> a <= b;": "one more step adds 0",
+    "im2col.cu constant: a += 32) -> a += 31)": "some numbers are copied twice",
+    "im2col.cu operand: a += gridDim.x * blockDim.y) -> a += gridDim.x)":
+        "pixels are copied several times",
+    "winograd.cu comparison: a < 4; -> a <= 4;": "what is not of the tile's 4 × 4 is left out",
+    "winograd.cu comparison: a < 4; -> a <= 4; (2)": "the same",
 }
 
 # ---- the tokens of a kernel

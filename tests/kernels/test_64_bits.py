@@ -17,7 +17,8 @@ from reference import assert_close, assert_same
 
 from minicnn.ops import Window
 from minicnn.ops.cuda import launch, simulator
-from minicnn.ops.cuda.conv import conv2d_implicit_gemm, geometry, im2col_block
+from minicnn.ops.cuda.conv import conv2d_implicit_gemm
+from minicnn.ops.cuda.im2col_blocks import geometry, im2col_block
 from minicnn.ops.cuda.launch import KERNELS, block_each, by_rows, flat, kernels
 from minicnn.ops.cuda.simulator import SimArray
 from minicnn.utils.errors import KernelError
@@ -28,8 +29,9 @@ NUMBERS = {"F": 8, "K": 1024, "nesterov": 1, "first": 0, **dict(zip(
     "H Wd C OH OW KH KW SH SW top left".split(), geometry(WINDOW, 64), strict=True))}
 BY_WINDOWS = ["im2col", "col2im", "max_pool", "unpool", "average_pool", "average_pool_backward"]
 BY_BLOCKS = ["softmax", "softmax_backward", "softmax_cross_entropy"]
-TILED = ["implicit_gemm", "column_sums"]
-FLAT = [name for name in kernels(KERNELS) if name not in BY_WINDOWS + BY_BLOCKS + TILED]
+WINOGRAD = ["winograd_kernels", "winograd_tiles", "winograd_outputs"]
+OTHERS = ["implicit_gemm", "column_sums", "bias_relu", "not_finite", *WINOGRAD]
+FLAT = [name for name in kernels(KERNELS) if name not in BY_WINDOWS + BY_BLOCKS + OTHERS]
 
 
 def promised(*shape, dtype=np.float32):
@@ -62,8 +64,6 @@ def one(kernel, kind, name):
     """An array for one image, one row, or 256 elements: places 0 and 1, other numbers 0 … 1."""
     if name == "l" and kernel in BY_BLOCKS:
         return normal(1)
-    if name == "b":
-        return normal(8)
     shape = (COLS if name == "cols" else IMAGE if kernel in BY_WINDOWS else
              (1024,) if kernel in BY_BLOCKS else (256,))
     x = normal(1, *shape)
@@ -82,8 +82,12 @@ def check_last_elements(name):
     small = {n: one(name, kind, n) for kind, n in parameters if "*" in kind}
     unit = 8 * 16 * 64 if name in BY_WINDOWS else small[parameters[0][1]].size
     N = 2**31 // unit + 4
-    big = {n: x if n == "b" else with_end(x, N, *x.shape[1:]) for n, x in small.items()}
-    if name in FLAT:
+    big = {n: with_end(x, N, *x.shape[1:]) for n, x in small.items()}
+    block = (32, 8, 1) if name == "im2col" else (256, 1, 1)
+    if name == "im2col":  # 16 pixels, eight a block
+        grid, small_grid = (2, launch.by_rows(8 * N, 1)[1], 1), (2, 8, 1)
+        x, y = 1, (8 * N - 1) % grid[1]
+    elif name in FLAT:
         grid, small_grid = flat(N * unit), flat(unit)
         x, y = (N * unit - 1) // 256 % grid[0], 0
     elif name in BY_BLOCKS:
@@ -97,7 +101,7 @@ def check_last_elements(name):
         values = [arrays[n] if "*" in kind else numbers(count, unit).get(n, 0.5)
                   for kind, n in parameters]
         with only(x, y, grid) if arrays is big else mock.MagicMock():
-            launch.launch(name, blocks, *values)
+            launch.launch(name, blocks, *values, block=block)
     written = [n for kind, n in parameters if "*" in kind and not kind.startswith("const")]
     for n in written:
         last = min(256, small[n].size)  # those of that block
@@ -111,7 +115,7 @@ def test_the_last_elements_of_more_than_2_to_the_31_are_right(name):
     assert check_last_elements(name) is None  # an assertion inside would have failed
 
 
-def noticed(mutant, name, folder, monkeypatch):
+def noticed(mutant, name, folder, monkeypatch, check=check_last_elements):
     """Whether the last elements of kernel `name` are wrong with that fault."""
     mutants.make(folder, mutant)
     with monkeypatch.context() as patch:
@@ -119,7 +123,7 @@ def noticed(mutant, name, folder, monkeypatch):
         patch.setenv("MINICNN_CACHE", str(folder))
         patch.setenv("MINICNN_SIM_FLAGS", "-O0")
         try:
-            check_last_elements(name)
+            check(name)
         except (KernelError, AssertionError):
             return True
     return False
@@ -127,8 +131,11 @@ def noticed(mutant, name, folder, monkeypatch):
 
 @pytest.mark.parametrize("name", BY_WINDOWS + BY_BLOCKS)
 def test_an_index_of_32_bits_is_noticed(name, full, tmp_path, monkeypatch):
-    """col2im's numbers of rows, test_output_rows_are_numbered_beyond_2_to_the_31 looks at."""
-    kinds = {"index": mutants.narrow_index}
+    """col2im's numbers of rows, test_output_rows_are_numbered_beyond_2_to_the_31 looks at; im2col
+    goes to a run by a pointer, and its index is within the run."""
+    kinds = {}
+    if name != "im2col":
+        kinds["index"] = mutants.narrow_index
     if name != "col2im":
         kinds["number"] = mutants.narrow_number
     some = [m for m in mutants.mutants(kinds) if m.place == name]
@@ -177,3 +184,80 @@ def test_column_sums_of_more_than_2_to_the_31_elements_are_right():
         launch.launch("column_sums", (2, parts, 1), x, sums, rows, F, block=(32, 8, 1))
     expected = np.array(x[-8:]).astype(float).sum(axis=0)
     assert_close(sums[part, 32:], expected[32:], rtol=1e-5)
+
+
+def test_bias_relu_of_more_than_2_to_the_31_elements_is_right():
+    rows, F = 2**25 + 8, 64
+    last, b, grid = normal(8, F) - 0.5, normal(F) - 0.5, (2, 65535, 1)
+    z = with_end(last, rows, F)
+    with only(1, (rows - 8) // 8 % grid[1], grid):
+        launch.launch("bias_relu", grid, z, b, rows, F, block=(32, 8, 1))
+    assert_same(z[-8:, 32:], np.maximum(np.array(last) + np.array(b), 0)[:, 32:])
+
+
+def test_a_nan_behind_2_to_the_31_elements_is_found():
+    size = 2**31 + 256
+    x, found, grid = promised(size), simulator.xp.array([0], np.uint8), flat(size)
+    x[-1] = np.nan
+    with only((size - 1) // 256 % grid[0], 0, grid):
+        launch.launch("not_finite", grid, x, found, size)
+    assert found[0] == 1
+
+
+# Winograd's kernels: images of 8 × 64 pixels, that is 2 rows of 16 tiles, 64 channels and filters
+
+MANY = 2**31 // (8 * 64 * 64) + 1
+
+
+def launch_winograd(name, inputs, output, images):
+    """One of the kernels in its launcher's grid; of a large array only the last block runs."""
+    if name == "winograd_kernels":
+        numbers = (inputs[0].size // 9,)
+        grid = flat(*numbers)
+        last = (numbers[0] - 1) // 256 % grid[0], 0
+    else:
+        sizes = (8, 64, 64, 2, 16, 1, 1) if name == "winograd_tiles" else (2, 16, 8, 64, 64, 1, 0)
+        numbers = (0, 2 * images, *sizes)
+        grid = by_rows(2 * images, 16 * 64)
+        last = grid[0] - 1, (2 * images - 1) % grid[1]
+    with only(*last, grid) if output.size > 2**31 else mock.MagicMock():
+        launch.launch(name, grid, *inputs, output, *numbers)
+
+
+def check_last_of_winograd(name):
+    """In small arrays all blocks run; in large ones the last one, with the same numbers."""
+    b = normal(64)
+    if name == "winograd_kernels":
+        small, big = normal(9, 256), promised(9, 2**26)
+        big[:, -256:] = small
+        small_out, out, count = promised(36, 256), promised(36, 2**26), 256
+    elif name == "winograd_tiles":
+        small, big = normal(1, 8, 64, 64), promised(MANY, 8, 64, 64)
+        big[-1:] = small
+        small_out, out, count = promised(36, 2048), promised(36, MANY * 2048), 256
+    else:
+        small, big = normal(36, 2048), promised(36, MANY * 2048)
+        big[:, -2048:] = small
+        small_out, out, count = promised(8, 64 * 64), promised(MANY * 8, 64 * 64), 16 * 64
+    bias = [b] if name == "winograd_outputs" else []
+    launch_winograd(name, [small, *bias], small_out, 1)
+    launch_winograd(name, [big, *bias], out, MANY)
+    if name == "winograd_outputs":
+        small_out, out = small_out[-4:], out[-4:]  # the last row of tiles
+    assert_same(out[:, -count:], small_out[:, -count:])
+    assert (np.abs(np.array(out[:, -count:])) > 0).any()
+
+
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograds_kernels_are_right_beyond_2_to_the_31_elements(name):
+    assert check_last_of_winograd(name) is None  # an assertion inside would have failed
+
+
+@pytest.mark.parametrize("name", ["winograd_tiles", "winograd_outputs"])  # the third has EACH's k
+def test_an_index_of_32_bits_in_winograds_kernels_is_noticed(name, full, tmp_path, monkeypatch):
+    """Of their numbers `first` and `rows` are small here: the index alone goes beyond."""
+    some = [m for m in mutants.mutants({"index": mutants.narrow_index}) if m.place == name]
+    assert some
+    for k, mutant in enumerate(some if full else some[:1]):
+        assert noticed(mutant, name, tmp_path / str(k), monkeypatch,
+                       check_last_of_winograd), str(mutant)

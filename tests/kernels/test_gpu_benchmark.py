@@ -30,8 +30,27 @@ def test_every_kernel_is_measured_and_agrees_with_pytorch(monkeypatch):
     results = [gpu.measure(case, gpu.host_seconds, pairs=1, fill=0) for case in cases]
     assert launched == set(kernels(KERNELS))
     assert {r.case.name: r.difference for r in results if not r.difference < 1e-5} == {}
-    assert len({r.case.name for r in results}) == len(results) >= 27
+    assert len({r.case.name for r in results}) == len(results) >= 30
     assert all(r.case.bytes > 0 and r.ours > 0 and r.theirs > 0 for r in results)
+
+
+def test_products_are_measured_in_both_precisions_against_pytorch_as_it_comes(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    cases = gpu.product_cases("cuda-sim", (2, 6, 8, 3), 5, tiny, 2)
+    differences, modes = {}, []
+    for case in gpu.against_pytorch_as_it_comes(cases):
+        modes.append(torch.backends.cudnn.allow_tf32)
+        differences[case.name] = gpu.measure(case, gpu.host_seconds, pairs=1, fill=0).difference
+    assert len(differences) == 2 * (5 + 4)
+    for name, difference in differences.items():
+        if name.endswith("ours in float32"):
+            assert difference < 1e-5
+        else:  # implicit GEMM is a kernel of ours, and Winograd's products are in float32
+            least = 0 if "implicit_gemm" in name or "winograd" in name else 1e-5
+            assert name.endswith("ours in tf32") and least <= difference < 2e-3, name
+    assert all(modes) and not torch.backends.cudnn.allow_tf32  # PyTorch's default, and back
 
 
 def test_a_wrong_result_shows_as_a_difference():
@@ -99,6 +118,27 @@ def test_implicit_gemm_saves_exactly_the_column_matrix(vgg16):
         s.flops for s in ways[1]["block1_conv2"])
 
 
+def test_winograds_algorithm_multiplies_a_quarter_and_is_selected_for_all_but_the_first(vgg16):
+    ways = [roofline.network_steps(vgg16, 32, way) for way in ("im2col", "selected")]
+    assert [s.name for s in ways[1]["block1_conv1"]] == ["im2col", "matmul", "bias"]
+    for layer in vgg16.layers:
+        if isinstance(layer, mc.Conv2D) and layer.name != "block1_conv1":
+            direct, winograd = ({s.name: s for s in way[layer.name]} for way in ways)
+            assert list(winograd) == ["winograd_kernels", "winograd_tiles", "matmul",
+                                      "winograd_outputs"]
+            size = layer.window(vgg16.shapes()[vgg16.layers.index(layer)]).output_size[0]
+            of_tiles = (-(-size // 4) * 4 / size) ** 2  # 14 pixels take 4 tiles, as 16 would
+            assert winograd["matmul"].flops == direct["matmul"].flops / 4 * of_tiles
+
+
+def test_a_pooling_that_the_convolution_does_writes_a_quarter_and_costs_nothing(vgg16):
+    alone = roofline.forward_steps(vgg16.layers[1], (32, 224, 224, 64), (32, 224, 224, 64),
+                                   "winograd")
+    fused = roofline.network_steps(vgg16, 32, "selected")
+    saved = sum(s.bytes for s in alone) - sum(s.bytes for s in fused["block1_conv2"])
+    assert saved == 4 * 32 * 224 * 224 * 64 * 3 / 4 and fused["block1_pool"] == []
+
+
 def test_the_bound_is_that_of_the_greater_part_of_the_time():
     card = roofline.Card("card", bandwidth=100, flops=1000)
     slow, fast = roofline.Step("copy", 500), roofline.Step("product", 100, 2000)
@@ -112,3 +152,12 @@ def test_the_roofline_table_has_a_line_for_every_layer_that_computes():
     assert [row.split()[1] for row in lines[2:]] == [
         "conv2d", "maxpool2d", "dense", "dense_1", "all"]
     assert all(row.count("|") == lines[0].count("|") for row in lines)
+
+
+def test_the_summary_has_inference_by_every_way_and_a_training_step():
+    rows = [row.split("|")[1:-1] for row in roofline.summary(tiny(), 2).splitlines()[2:]]
+    assert [row[0].strip() for row in rows] == [
+        "inference, im2col", "inference, implicit_gemm", "inference, selected", "training step"]
+    for row in rows:
+        h100, _, attained = map(float, row[1:])
+        assert 0 < h100 < attained < 2 * h100

@@ -6,7 +6,7 @@ from reference import running_ops
 
 from minicnn import ops
 from minicnn.ops import array_module
-from minicnn.ops.cuda import conv as on_cuda
+from minicnn.ops.cuda import im2col_blocks as on_cuda
 from minicnn.ops.fast import im2col_blocks as on_cpu
 from minicnn.ops.reference import conv as by_reference
 

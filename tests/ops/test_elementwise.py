@@ -19,6 +19,20 @@ def test_nan_comes_through_relu():
     assert_same(running_ops().relu(on_device(x)), [[np.nan, 0, 2], [0, np.nan, 0]])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_all_finite_sees_one_number_in_any_of_the_arrays(dtype, bad):
+    arrays = [np.ones((2, 3)), np.full(1000, np.finfo(dtype).max), np.zeros((0, 3)), -np.ones(1)]
+    arrays = [x.astype(dtype) for x in arrays]
+    assert running_ops().all_finite([on_device(x) for x in arrays])  # one sum overflows
+    for x in arrays:
+        for place in range(0, x.size, 333):
+            wrong = [a.copy() for a in arrays]
+            next(a for a, b in zip(wrong, arrays, strict=True) if b is x).flat[place] = bad
+            assert not running_ops().all_finite([on_device(a) for a in wrong])
+    assert running_ops().all_finite([])
+
+
 @DTYPES
 @given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 40), st.booleans())
 def test_dense_and_its_gradients_are_the_naive_loops(dtype, rtol, N, D, units, relu):

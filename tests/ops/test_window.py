@@ -6,7 +6,7 @@ from hypothesis import given
 from reference import array, assert_same, count, geometries, pads_of, same_pads, seen
 
 from minicnn.ops import Window
-from minicnn.ops.cuda.conv import geometry as kernel_arguments
+from minicnn.ops.cuda.im2col_blocks import geometry as kernel_arguments
 from minicnn.ops.window import crop, offset_view, pad, padding_amounts
 
 pytestmark = pytest.mark.cpu_only  # nothing but numbers and NumPy's pad and crop

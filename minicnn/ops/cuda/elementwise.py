@@ -3,10 +3,13 @@ activations.cu, softmax.cu and cross_entropy.cu."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from .. import array_module
+from .. import array_module, to_cpu
 from .launch import block_each, flat, launch
+from .signatures import MAX_GRID
 
 
 def _launch_elementwise(kernel: str, *arrays: np.ndarray) -> np.ndarray:
@@ -71,10 +74,15 @@ def softmax_cross_entropy(z: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.
     return loss, dz
 
 
-def add_bias_relu(z: np.ndarray, b: np.ndarray, relu: bool) -> None:
-    """z (…, F) ← z + b, or max(z + b, 0) in one pass, in place."""
+def add_bias_relu(z: np.ndarray, b: np.ndarray | None, relu: bool) -> None:
+    """z (…, F) ← z + b, or max(z + b, 0) in one pass, in place; b None adds nothing."""
+    if b is None:
+        return
     if relu:
-        launch("bias_relu", flat(z.size), z, b, z.size, z.shape[-1])
+        F = z.shape[-1]
+        rows = z.size // F
+        launch("bias_relu", (-(-F // 32), min(-(-rows // 64), MAX_GRID[1]), 1), z, b, rows, F,
+               block=(32, 8, 1))  # a thread takes eight rows
     else:
         z += b
 
@@ -94,3 +102,16 @@ def bias_grad(dz: np.ndarray) -> np.ndarray:
         launch("column_sums", (-(-F // 32), parts, 1), x, sums, len(x), F, block=(32, 8, 1))
         x = sums
     return x.reshape(F)
+
+
+def all_finite(arrays: Sequence[np.ndarray]) -> bool:
+    """Whether no array holds a NaN or an infinity.
+
+    All launches write to one place on the GPU, which the processor waits for once, at the end.
+    """
+    if not arrays:
+        return True
+    found = array_module(*arrays).zeros(1, np.uint8)
+    for x in arrays:
+        launch("not_finite", flat(x.size), x, found, x.size)
+    return not to_cpu(found)[0]

@@ -17,7 +17,7 @@ from ...utils.errors import ArgumentError, ShapeError
 from .. import array_module, device_of
 from ..window import Window
 from . import launch as launcher
-from .conv import geometry
+from .im2col_blocks import geometry
 from .signatures import Kernel, check_sizes
 
 

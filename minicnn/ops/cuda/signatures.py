@@ -135,11 +135,17 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
     arrays = {name: values[k] for k, name, *_ in kernel.arrays}
     n = {name: int(values[k]) for k, name, _ in kernel.numbers}
     if "size" in n:
-        expected = dict.fromkeys(arrays, n["size"]) | {"b": n.get("F")}
+        expected = dict.fromkeys(arrays, n["size"]) | {"found": 1}
     elif "K" in n:
         expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
-    elif "OH" not in n:  # column_sums
-        expected = {"x": n["rows"] * n["F"]}
+    elif "kernels" in n:  # winograd_kernels
+        expected = {"W": 9 * n["kernels"], "U": 36 * n["kernels"]}
+    elif "TH" in n:  # winograd_tiles, winograd_outputs
+        tiles = n["rows"] * n["TW"]
+        expected = {"V": 36 * tiles * n.get("C", 0), "M": 36 * tiles * n.get("F", 0),
+                    "b": n.get("F")}
+    elif "OH" not in n:  # column_sums, bias_relu
+        expected = {"x": n["rows"] * n["F"], "z": n["rows"] * n["F"], "b": n["F"]}
     else:
         inner, outer = n["H"] * n["Wd"] * n["C"], n["OH"] * n["OW"]  # of an image, of its windows
         columns = n["KH"] * n["KW"] * n["C"]
@@ -156,7 +162,7 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
         if array.size != expected.get(name, array.size):
             raise ShapeError(f"{kernel.name}: expected {name} of {expected[name]} elements, "
                              f"received shape {array.shape}. Does it belong to the same batch?")
-    shapes = {array.shape for name, array in arrays.items() if name != "b"}
+    shapes = {array.shape for name, array in arrays.items() if name != "found"}
     if "size" in n and len(shapes) > 1:
         raise ShapeError(f"{kernel.name}: expected arrays of one shape, received "
                          f"{' and '.join(map(str, sorted(shapes)))}. Are they of one layer?")

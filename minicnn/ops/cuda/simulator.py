@@ -116,8 +116,9 @@ xp = _Module()
 def compiler() -> str:
     """The C++ compiler: what CXX names, c++, g++ or clang++."""
     for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
-        if name and shutil.which(name) and os.name == "posix":
-            return shutil.which(name)
+        path = shutil.which(name) if name else None
+        if path and os.name == "posix":
+            return path
     raise KernelError("cuda-sim: expected a C++ compiler on Linux or macOS (CXX, c++, g++ or "
                       "clang++), found none. Install one: apt install g++, or xcode-select "
                       "--install.")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .. import winograd
 from ..algorithms import forced_algorithm
 from ..window import Window, offset_view
 from . import im2col_blocks
@@ -18,23 +19,14 @@ from .winograd import conv2d_winograd
 def select_algorithm(N: int, C: int, F: int, window: Window) -> str:
     """The algorithm for N images, C channels and F filters; dx asks with C and F exchanged.
 
-    1×1 kernels: "implicit_gemm", which is then one product with x as it lies in memory.
-    3×3 kernels with strides 1: "winograd", if there are at least 32 channels and 32 filters (fewer
-    make slow products), and if it saves at least half of the multiplications. Per channel and
-    filter the definition takes 9 for each output; Winograd takes 36 for each tile of 4×4 outputs,
-    and transforming the kernels costs about as much as 32 more tiles.
-    All others: "im2col".
+    1×1 kernels: "implicit_gemm", which is then one product with x as it lies in memory. Otherwise
+    "winograd" if it pays off (ops/winograd.py says when), and "im2col" if not.
     """
     if forced := forced_algorithm(window):
         return forced
-    OH, OW = window.output_size
     if window.kernel == (1, 1):
         return "implicit_gemm"
-    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32:
-        return "im2col"
-    tiles = N * -(-OH // 4) * -(-OW // 4)
-    saves_half = 36 * (tiles + 32) <= 9 * N * OH * OW / 2
-    return "winograd" if saves_half else "im2col"
+    return "winograd" if winograd.pays_off(N, C, F, window) else "im2col"
 
 
 def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False
@@ -113,8 +105,8 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
     on a quarter of the numbers. Source: Alwani et al., "Fused-layer CNN accelerators", 2016.
     """
     C, F = W.shape[2:]
-    pools_2x2 = pool_window[:3] == ((2, 2), (2, 2), ((0, 0), (0, 0)))
-    if pools_2x2 and select_algorithm(len(x), C, F, window) == "winograd":
+    selected = select_algorithm(len(x), C, F, window)
+    if selected == "winograd" and winograd.can_pool(pool_window):
         return conv2d_winograd(x, W, b, window, relu, pool=True)
     y, _ = max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
     return y
@@ -146,12 +138,11 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
     which with p' = K − 1 − p is the convolution of dz, padded by K − 1 − P, with the kernels
     rotated by 180° and C and F exchanged.
     """
-    (KH, KW), ((top, bottom), (left, right)) = window.kernel, window.pads
-    pads = (KH - 1 - top, KH - 1 - bottom), (KW - 1 - left, KW - 1 - right)
-    if window.strides == (1, 1) and min(*pads[0], *pads[1]) >= 0:
+    if gradient_window := window.of_gradient():
         W_rot180 = W[::-1, ::-1].swapaxes(2, 3)  # (KH, KW, F, C)
-        return convolve(dz, W_rot180, None, Window(window.kernel, (1, 1), pads, dz.shape[1:3]))
-    (N, OH, OW, F), K = dz.shape, KH * KW * W.shape[2]
+        return convolve(dz, W_rot180, None, gradient_window)
+    (N, OH, OW, F), (KH, KW) = dz.shape, window.kernel
+    K = KH * KW * W.shape[2]
     dx, dZ, W2d = np.zeros(input_shape, dz.dtype), dz.reshape(N * OH, OW * F), W.reshape(K, F)
     for rows in row_blocks(N, OH, OW * K, im2col_blocks.BLOCK_ELEMENTS):
         dX_col = matmul(dZ[rows].reshape(-1, F), W2d.T)  # (M, F)·(F, KH·KW·C)

@@ -1,18 +1,4 @@
-"""Winograd's convolution F(4×4, 3×3): 36 multiplications a tile where the definition takes 144.
-
-The product of polynomials a(t)·g(t) of 4 and 3 coefficients has degree 5, so its values at six
-points fix it: evaluate both at 0, 1, −1, 2, −2, ∞ (the leading coefficient), multiply six values,
-interpolate: s = E₆⁻¹ ((E₄ a) ∘ (E₃ g)), Eₙ evaluating n coefficients. For fixed g its adjoint takes
-six numbers d to the four Σ_j d_{i+j} g_j, a correlation: y = Aᵀ ((Bᵀ d) ∘ (G g)), with Aᵀ = E₄ᵀ and
-Bᵀ = E₆⁻ᵀ, whose rows are scaled to integers and those of G = E₃ by the inverse. In two
-dimensions each matrix acts on rows and on columns, on a 6×6 tile as 36 numbers by its Kronecker
-square; over channels the ∘ becomes a product of matrices for each of 36 places k:
-
-    U = G⊗G W (36, C, F),  V = Bᵀ⊗Bᵀ tiles (36, T, C),  y = Aᵀ⊗Aᵀ (V[k] @ U[k])_k (16, T, F)
-
-Error: about 1e-5 of the largest output in float32 (im2col: 5e-7), as terms cancel.
-Source: Winograd 1980; Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
-"""
+"""Winograd's convolution on a processor: ops/winograd.py in blocks that stay in the cache."""
 
 from __future__ import annotations
 
@@ -21,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..window import Window, offset_view
+from ..winograd import A_T, B_T, G, tile_window
 from .im2col_blocks import block_window, pad
 from .threads import (
     MAX_UNPACKED_GEMM,
@@ -33,10 +20,6 @@ from .threads import (
 
 KERNEL_ELEMENTS = 5 << 19  # of U, if it is computed once, for all threads
 BLOCK_ELEMENTS = 1 << 14   # of a block's V at each of the 36 places: it stays in the cache
-B_T = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-                [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
-G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 
 def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
@@ -107,14 +90,6 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
                                    for filters in mine], groups, workers)
     parallel_map(work, blocks if precompute_U else groups, workers)
     return y
-
-
-def tile_window(window: Window) -> Window:
-    """The 6×6 tiles, four pixels apart, padded to whole tiles below and to the right."""
-    (OH, OW), ((top, _), (left, _)), (H, Wd) = window.output_size, window.pads, window.size
-    tile_rows, tile_columns = -(-OH // 4), -(-OW // 4)
-    bottom, right = 4 * tile_rows + 2 - top - H, 4 * tile_columns + 2 - left - Wd
-    return Window((6, 6), (4, 4), ((top, bottom), (left, right)), (H, Wd))
 
 
 def transform_tiles(x: np.ndarray, tiles: Window, BT2: np.ndarray, v: np.ndarray,

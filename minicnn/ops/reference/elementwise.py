@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -35,3 +37,8 @@ def softmax(x: np.ndarray) -> np.ndarray:
 def softmax_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dx_k = y_k (dy_k − Σ_j dy_j y_j), since ∂y_j/∂x_k = y_j (δ_jk − y_k)."""
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+def all_finite(arrays: Sequence[np.ndarray]) -> bool:
+    """Whether no array holds a NaN or an infinity."""
+    return all(bool(np.isfinite(x).all()) for x in arrays)

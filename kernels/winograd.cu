@@ -1,0 +1,150 @@
+// Winograd's convolution F(4×4, 3×3), strides 1: 36 multiplications for 16 outputs instead of 144.
+// The derivation is in minicnn/ops/winograd.py. Here is what lies around the 36 matrix products.
+//
+//     x                 winograd_tiles                V (36, T, C)
+//     +-----------+     each 6 × 6 tile d,            36 matrices, one for each place of a tile:
+//     | +-----+---|--+  four pixels apart,            T tiles by C channels
+//     | | d   |   |  |  becomes  Bᵀ d B       ---->        |
+//     | |   +-|---|--|                                     |  V[k] @ U[k]: 36 products (cuBLAS)
+//     +-|---|-+---+  |  outside of x: zeros                |
+//       +---|--------+                                M (36, T, F)
+//                       winograd_kernels                   |
+//     W (3, 3, C, F)    each 3 × 3 kernel g                v
+//                       becomes  G g Gᵀ: U (36, C, F)   winograd_outputs: 36 numbers m of a tile
+//                                                       become its 4 × 4 outputs  Aᵀ m A + b
+//
+// T tiles are `rows` rows of TW tiles, the first of them numbered `first` over the whole batch: the
+// launcher makes V and M in chunks, as they are 36/16 times as large as x and y.
+//
+// Who:   one thread per tile and channel (winograd_tiles), per kernel (winograd_kernels), per tile and
+//        filter (winograd_outputs). It holds the 36 numbers in registers: all loops have constant
+//        bounds and are unrolled, and the zeros and ones of the matrices cost nothing.
+// Bytes: winograd_tiles reads 36 and writes 36 numbers per thread; neighbouring tiles share two rows
+//        and columns, so of those it reads, 20 come from the caches. winograd_outputs reads 36 and
+//        writes 16, or 4 with pooling. block1_conv2, one photo of 224 pixels: V and M have 7.2
+//        million elements each, 29 MB; im2col's cols 116 MB.
+// Flops: 264 multiply-adds per tile and channel, 220 per tile and filter: 7 and 6 per number moved.
+// Source: Winograd 1980; Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
+// Per warp: winograd_kernels: W 4, U 4 transactions; no shared memory
+// Per warp: winograd_tiles: x 4, V 4 transactions; no shared memory
+// Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
+#include "common.h"
+
+#define UNROLL _Pragma("unroll")
+
+// The matrices of minicnn/ops/winograd.py; G_24 is 24 times its G, to be whole numbers. They are
+// declared inside the kernels, so that the compiler knows their numbers.
+#define DECLARE_B_T                                                                        \
+    const int B_T[6][6] = {{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, \
+                           {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}
+#define DECLARE_G_24                                                                       \
+    const int G_24[6][3] = {{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4},   \
+                            {0, 0, 24}}
+#define DECLARE_A_T                                                                        \
+    const int A_T[4][6] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0},   \
+                           {0, 1, -1, 8, -8, 1}}
+typedef real Kernel[3][3];
+typedef real Tile[6][6];
+typedef real Outputs[4][4];
+
+// result = matrix · d · matrixᵀ
+template <int M, int K>
+__device__ void on_both_sides(const int (&matrix)[M][K], const real (&d)[K][K],
+                              real (&result)[M][M]) {
+    real half[M][K];  // matrix · d
+    UNROLL for (int i = 0; i < M; ++i)
+        UNROLL for (int j = 0; j < K; ++j) {
+            half[i][j] = 0;
+            UNROLL for (int k = 0; k < K; ++k)
+                if (matrix[i][k] != 0) half[i][j] += matrix[i][k] * d[k][j];
+        }
+    UNROLL for (int i = 0; i < M; ++i)
+        UNROLL for (int j = 0; j < M; ++j) {
+            result[i][j] = 0;
+            UNROLL for (int k = 0; k < K; ++k)
+                if (matrix[j][k] != 0) result[i][j] += half[i][k] * matrix[j][k];
+        }
+}
+
+// The larger one; NaN is larger than all.
+__device__ real larger(real a, real b) { return b > a || b != b ? b : a; }
+
+// kernels = C·F; W (9, kernels), U (36, kernels)
+extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 kernels) {
+    DECLARE_G_24;
+    EACH(k, kernels) {
+        Kernel g;
+        Tile u;
+        UNROLL for (int p = 0; p < 3; ++p)
+            UNROLL for (int q = 0; q < 3; ++q)
+                g[p][q] = W[(p * 3 + q) * kernels + k];  // coalesced: neighbouring k
+        on_both_sides(G_24, g, u);
+        UNROLL for (int p = 0; p < 6; ++p)
+            UNROLL for (int q = 0; q < 6; ++q)
+                U[(p * 6 + q) * kernels + k] = u[p][q] * ((real)1 / (24 * 24));
+            // coalesced: the line above, which writes U[…], for neighbouring k
+    }
+}
+
+extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 first, int64 rows,
+                                          int H, int Wd, int C, int TH, int TW, int top,
+                                          int left) {
+    DECLARE_B_T;
+    EACH_ROW(row, rows) {
+        const int64 n = (first + row) / TH;
+        const int h0 = (int)(first + row - n * TH) * 4 - top;
+        EACH_IN_ROW(k, TW * C) {  // k counts (tile, c), c fastest
+            const int c = k % C, w0 = k / C * 4 - left;
+            const real* corner = x + ((n * H + h0) * Wd + w0) * C + c;
+            Tile d, v;
+            UNROLL for (int p = 0; p < 6; ++p)
+                UNROLL for (int q = 0; q < 6; ++q) {
+                    const int h = h0 + p, w = w0 + q;
+                    d[p][q] = h >= 0 && h < H && w >= 0 && w < Wd
+                        ? corner[(p * Wd + q) * C] : (real)0;  // coalesced: runs of C neighbours
+                }
+            on_both_sides(B_T, d, v);
+            UNROLL for (int p = 0; p < 6; ++p)
+                UNROLL for (int q = 0; q < 6; ++q)
+                    V[((p * 6 + q) * rows + row) * (TW * C) + k] = v[p][q];
+            // coalesced: the line above, which writes V[…], for neighbouring k
+        }
+    }
+}
+
+// y (N, OH, OW, F), of which each tile makes 4 × 4; with pool the largest of each 2 × 2, OH and OW
+// then being half as many, of which each tile makes 2 × 2. Rounding and max(·, 0) keep the order of
+// numbers, so b and ReLU may follow the maximum.
+extern "C" __global__ void winograd_outputs(const real* M, const real* b, real* y, int64 first,
+                                            int64 rows, int TH, int TW, int OH, int OW, int F,
+                                            int relu, int pool) {
+    DECLARE_A_T;
+    const int side = pool ? 2 : 4;
+    EACH_ROW(row, rows) {
+        const int64 n = (first + row) / TH;
+        const int i0 = (int)(first + row - n * TH) * side;
+        EACH_IN_ROW(k, TW * F) {  // k counts (tile, f), f fastest
+            const int f = k % F, j0 = k / F * side;
+            Tile m;
+            Outputs z;
+            UNROLL for (int p = 0; p < 6; ++p)
+                UNROLL for (int q = 0; q < 6; ++q)
+                    m[p][q] = M[((p * 6 + q) * rows + row) * (TW * F) + k];
+            // coalesced: the line above, which reads M[…], for neighbouring k
+            on_both_sides(A_T, m, z);
+            if (pool)
+                UNROLL for (int i = 0; i < 2; ++i)
+                    UNROLL for (int j = 0; j < 2; ++j)
+                        z[i][j] = larger(larger(z[2 * i][2 * j], z[2 * i][2 * j + 1]),
+                                         larger(z[2 * i + 1][2 * j], z[2 * i + 1][2 * j + 1]));
+            const real bias = b[f];
+            UNROLL for (int i = 0; i < 4; ++i)
+                UNROLL for (int j = 0; j < 4; ++j) {
+                    if (i >= side || j >= side || i0 + i >= OH || j0 + j >= OW) continue;
+                    const real value = z[i][j] + bias;
+                    y[((n * OH + i0 + i) * OW + j0 + j) * F + f] = relu && value < 0 ? 0 : value;
+                    // coalesced: the line above, which writes y[…], in runs of F neighbours
+                }
+        }
+    }
+}
