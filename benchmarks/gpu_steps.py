@@ -90,6 +90,24 @@ def kernels(rehearse: bool, names: Iterable[str] = (), dtypes: Iterable[str] = (
     return int(bool(wrong))
 
 
+def ladder(rehearse: bool) -> int:
+    """The seven kernels of the ladder against their formula, and the table with their times."""
+    sys.path[:0] = [str(ROOT / "tests" / "kernels")]
+    import ladder_checks
+
+    from benchmarks.ladder import STEPS, table
+    from minicnn.ops import module_of
+
+    arch = int(module_of("cuda").cuda.Device().compute_capability)
+    errors = {step.name: max(ladder_checks.error(step, *case, device="cuda")
+                             for case in ladder_checks.CASES[-1 if rehearse else 0:])
+              for step in STEPS if step.capability <= arch}
+    report(errors=errors)
+    if not rehearse:
+        report(errors=errors, table=table(STEPS, arch, photos=8).splitlines())
+    return int(max(errors.values()) > 1e-5)
+
+
 def memcheck(rehearse: bool) -> int:
     """The kernels without CuPy's memory pool, so that each array is an allocation of its own, whose
     bounds compute-sanitizer knows."""
@@ -152,8 +170,8 @@ def minicnn(rehearse: bool, words: list[str]) -> int:
     return main(words)
 
 
-STEPS = {step.__name__: step for step in (ceilings, launches, kernels, memcheck, racecheck,
-                                          benchmark)}
+STEPS = {step.__name__: step for step in (ceilings, launches, kernels, ladder, memcheck,
+                                          racecheck, benchmark)}
 
 
 def main() -> int:

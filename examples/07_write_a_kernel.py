@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 
 import minicnn as mc
 from minicnn import ops
-from minicnn.ops.cuda import simulator
+from minicnn.ops.cuda import ladder, simulator
+from minicnn.ops.cuda.accesses import record
 from minicnn.ops.cuda.launch import by_rows, flat, launch, read_kernels
 from minicnn.utils.errors import KernelError
 
@@ -138,6 +139,20 @@ picture = here.with_suffix(".png")
 figure.savefig(picture)
 print(f"\npicture: {picture}")
 
+# 5. Right, and fast? One convolution in seven kernels ---------------------------------------
+
+if DEVICE == "cuda-sim":  # which counts what a GPU keeps to itself
+    x = ops.to_device(np.ones((1, 16, 16, 32), np.float32), DEVICE)
+    W = ops.to_device(np.ones((1, 1, 32, 32), np.float32), DEVICE)
+    window = ops.Window((1, 1), (1, 1), ((0, 0), (0, 0)), (16, 16))
+    print("\nPieces of 32 bytes of memory that a warp, 32 threads, fetches or writes at a time:")
+    with record() as launches:
+        for rung in ladder.STEPS[:3]:
+            ladder.conv2d(rung, x, W, window)
+    print("\n".join(f"  {accesses}" for accesses in launches))
+    print("These are the first steps of kernels/ladder/: seven kernels, each with one idea more.\n"
+          "python -m benchmarks.ladder says what the compiler makes of them, and their times.")
+
 print("""
 What to notice
   - Neighbouring threads take neighbouring elements: a GPU fetches them in one piece.
@@ -147,6 +162,9 @@ What to notice
   - The missing barrier is no thread's own fault. It shows when the order of the threads changes,
     on a GPU perhaps once in a thousand runs: the worst kind of fault.
   - The third fault breaks no rule of CUDA. Only an independent answer finds it: NumPy's.
+  - naive and coalesced differ in which index follows threadIdx.x. A warp of the first fetches 32
+    pieces for 32 numbers of x, one of the second at most 4. All seven give the same result, but
+    for the rounding of the last one, whose tensor cores keep 11 of 24 binary digits.
 
 Exercises (solutions in examples/solutions/lessons.md)
   1. Mend edges.cu until this lesson says that it is right.

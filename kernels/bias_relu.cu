@@ -37,6 +37,10 @@
 //            A second launch with gridDim.y = 1 adds the gridDim.y rows of sums and gives db. The
 //            order of all additions is fixed: two runs agree to the last bit.
 //     Bytes: 4 read per element; 1 flop. block1_conv2: 12.8 MB.
+// Per warp: bias_relu: z 4, b 4 transactions; no shared memory
+// Per warp: relu: x 4, y 4 transactions; no shared memory
+// Per warp: relu_backward: dy 4, y 4, dx 4 transactions; no shared memory
+// Per warp: column_sums: x 4, sums 4 transactions; 0 read, 0 write conflicts
 #include "common.h"
 
 extern "C" __global__ void bias_relu(real* z, const real* b, int64 rows, int F) {

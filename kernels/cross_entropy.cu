@@ -10,6 +10,8 @@
 //                         Bytes: 8 read, 8 written per element (float); one exponential, one log1p.
 // softmax_cross_entropy   Who:   block r works on rows r, r + gridDim.x, …, as in softmax.cu.
 //                         Bytes: 8 read, 4 written per element; two exponentials per element.
+// Per warp: sigmoid_cross_entropy: z 4, t 4, l 4, dz 4 transactions; no shared memory
+// Per warp: softmax_cross_entropy: z 4, t 4, l 1, dz 4 transactions; 0 read, 0 write conflicts
 #include "common.h"
 #include "reduce.h"
 

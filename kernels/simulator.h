@@ -9,6 +9,10 @@
 //     thread 1        └─────┐   │      └─────┐   │
 //     thread 2              └───┤ barrier    └───┤ barrier
 //
+// Threads that wait for their warp only (__syncwarp(), shuffles, the tensor cores) go on when its 32
+// are there: simulator_warp.h. What is recorded of each access, where somebody asks for it:
+// simulator_record.h.
+//
 // Every array is copied between two fences, pages that nobody may touch, and a const one lies on
 // pages that nobody may write: the processor itself stops a wrong access, and the report names
 // block, thread, array and element. printf and debuggers work as in any C program. Linux and macOS.
@@ -45,6 +49,7 @@ inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
 #define __global__
 #define __device__ static inline
 #define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
 #ifdef __APPLE__
 #define __shared__ static
 #else
@@ -88,10 +93,12 @@ struct Fiber {  // a stack, and the CUDA thread that stands on it
     ucontext_t entry;
     jmp_buf place;
     unsigned thread;
-    int line;  // of the __syncthreads() where it waits; 0: it does not
+    int line;  // of the __syncthreads() where it waits; negative: for its warp; 0: it does not
     bool entered;
     void* frames;  // AddressSanitizer's own, which has to be told of every change of stack
 };
+
+static bool recording;  // simulator_record.h
 
 const int64_t FENCE = 1LL << 32, PAGE = sysconf(_SC_PAGESIZE), IN_PLACE = 1 << 30;
 const unsigned MAX_THREADS = 1024, STACK = 1 << 20;  // twice what CUDA gives a thread
@@ -110,8 +117,15 @@ static int array_count;
 static Report* report;
 static void (*kernel)(void**);
 static void** arguments;
-static unsigned order[MAX_THREADS], threads, started;
+static unsigned order[32], threads, starting, started;  // order: of the lanes that begin
+static Fiber* waiting[MAX_THREADS];  // the stack on which a thread waits; nullptr: it has ended
+static unsigned waiting_count, stacks_used;
 static uint64_t dice;  // 0: everything in order; 1: backwards; else: as they fall
+
+// What a kernel calls extern __shared__: of the size that the launch names, between two fences.
+static char *dynamic_shared, *dynamic_start;
+static int64_t dynamic_bytes, dynamic_length;
+const int64_t DYNAMIC_FENCE = 1 << 20;
 
 template <typename T>
 static void shuffle(T* items, uint64_t count) {  // Fisher & Yates with splitmix64
@@ -125,6 +139,11 @@ static void shuffle(T* items, uint64_t count) {  // Fisher & Yates with splitmix
 
 static void set_thread(unsigned t) {
     threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
+}
+
+static void set_order(unsigned* items, unsigned count) {  // first, backwards, or as the dice fall
+    for (unsigned k = 0; k < count; k++) items[k] = dice == 1 ? count - 1 - k : k;
+    shuffle(items, count);
 }
 
 [[noreturn]] static void fail(const char* what) {
@@ -143,6 +162,16 @@ static void on_signal(int signal, siginfo_t* info, void* context) {
     act = ((ucontext_t*)context)->uc_mcontext.gregs[REG_ERR] & 2 ? "writes" : "reads";
 #endif
     (void)context;
+    if (dynamic_start && address >= dynamic_start - DYNAMIC_FENCE &&
+        address < dynamic_start + dynamic_length + DYNAMIC_FENCE) {
+        static char text[100];
+        snprintf(text, sizeof text, "%s byte %lld of its %lld bytes of dynamic shared memory", act,
+                 (long long)(address - dynamic_shared), (long long)dynamic_bytes);
+        fail(text);
+    }
+    if (!dynamic_bytes && (uintptr_t)address < 1 << 20)
+        fail("follows a null pointer, or an extern __shared__ array to which the launch has given "
+             "no shared_memory");
     for (int k = 0; k < array_count; k++) {
         const Array& a = arrays[k];
         if (a.start && address >= a.start - FENCE && address < a.start + a.length + FENCE)
@@ -156,7 +185,7 @@ static void on_signal(int signal, siginfo_t* info, void* context) {
 static void run_threads() {  // one after another on this stack, until one has to wait
     __sanitizer_finish_switch_fiber(nullptr, &home.stack, &home.size);
     for (;;) {
-        while (started < threads) {
+        while (started < starting) {
             set_thread(running->thread = order[started++]);
             kernel(arguments);
             running->line = 0;
@@ -189,33 +218,84 @@ static void resume(Fiber* fiber) {  // returns when it waits or has no thread le
     set_thread(running->thread);
 }
 
+static void go_on(unsigned t) {
+    resume(waiting[t]);
+    if (!waiting[t]->line) waiting[t] = nullptr, waiting_count--;
+}
+
+static bool warp_is_complete(unsigned first, unsigned lanes) {  // all at one place for their warp
+    for (unsigned t = first; t < first + lanes; t++)
+        if (!waiting[t] || waiting[t]->line >= 0 || waiting[t]->line != waiting[first]->line)
+            return false;
+    return true;
+}
+
+static void run_lanes(unsigned first, unsigned lanes) {
+    unsigned lane[32];
+    set_order(lane, lanes);
+    for (unsigned j = 0; j < lanes; j++) go_on(first + lane[j]);
+}
+
+static void begin_lanes(unsigned first, unsigned lanes) {
+    set_order(order, lanes);
+    for (unsigned j = 0; j < lanes; j++) order[j] += first;
+    for (started = 0, starting = lanes; started < starting;) {
+        Fiber* fiber = &fibers[stacks_used];
+        fiber->line = 0, fiber->entered = false;
+        resume(fiber);
+        if (fiber->line) waiting[fiber->thread] = fiber, waiting_count++, stacks_used++;
+    }
+}
+
+// All threads go on from a barrier, or begin, and reach the next one (or the end). In order all
+// warps run side by side; in another order one runs ahead of the others as far as it can.
+static void run_warps(bool begin) {
+    const unsigned warps = (threads + 31) / 32;
+    unsigned turn[MAX_THREADS / 32];
+    set_order(turn, warps);
+    const auto lanes = [](unsigned w) { return threads - w * 32 < 32 ? threads - w * 32 : 32; };
+    for (unsigned k = 0; k < warps; k++) {
+        const unsigned w = turn[k];
+        (begin ? begin_lanes : run_lanes)(w * 32, lanes(w));
+        while (dice && warp_is_complete(w * 32, lanes(w))) run_lanes(w * 32, lanes(w));
+    }
+    for (bool moved = !dice; moved;) {
+        moved = false;
+        for (unsigned w = 0; w < warps; w++)
+            if (warp_is_complete(w * 32, lanes(w))) run_lanes(w * 32, lanes(w)), moved = true;
+    }
+}
+
+static void check_barrier() {  // do all threads of the block stand at one __syncthreads()?
+    unsigned first = 0;
+    while (!waiting[first]) first++;
+    for (unsigned t = first; t < threads; t++)
+        if (waiting[t] && waiting[t]->line < 0) {
+            set_thread(t);
+            fail("waits for its warp, of which not every thread comes to this place");
+        }
+    for (unsigned t = 0; t < threads; t++)
+        if (!waiting[t] || waiting[t]->line != waiting[first]->line) {
+            set_thread(first);
+            fail("is at a __syncthreads() that not every thread of its block reaches");
+        }
+}
+
+static void begin_warps();  // simulator_warp.h
+
 static void run_block() {
 #ifndef __APPLE__
     if (__start_shared_memory)  // every block finds NaN there
         memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
 #endif
-    for (unsigned t = 0; t < threads; t++) order[t] = dice == 1 ? threads - 1 - t : t;
-    shuffle(order, threads);
-    static Fiber* waiting[MAX_THREADS];
-    unsigned count = 0;
-    for (started = 0; started < threads;) {
-        Fiber* fiber = waiting[count] = &fibers[count];
-        fiber->line = 0, fiber->entered = false;
-        resume(fiber);
-        count += fiber->line != 0;
-    }
-    while (count) {  // all that have begun stand at a barrier, or some have ended
-        for (unsigned k = 0; k < threads; k++)
-            if (count < threads || waiting[k]->line != waiting[0]->line) {
-                set_thread(waiting[0]->thread);
-                fail("is at a __syncthreads() that not every thread of its block reaches");
-            }
-        shuffle(waiting, count);
-        count = 0;
-        for (unsigned k = 0; k < threads; k++) {
-            resume(waiting[k]);
-            if (waiting[k]->line) std::swap(waiting[count++], waiting[k]);
-        }
+    if (dynamic_bytes) memset(dynamic_shared, 0xff, dynamic_bytes);
+    begin_warps();
+    for (unsigned t = 0; t < threads; t++) waiting[t] = nullptr;
+    waiting_count = stacks_used = 0;
+    run_warps(true);
+    while (waiting_count) {
+        check_barrier();
+        run_warps(false);
     }
 }
 
@@ -285,16 +365,46 @@ static void release(Array& a) {
     a.start = nullptr;
 }
 
-static void launch(uint64_t seed, bool left, int64_t only) {
-    for (int k = 0; k < array_count; k++) place(arrays[k], left);
-    dice = seed;
-    run_grid(only);
+static void place_dynamic(bool left) {  // at the second of two fences, or at the first
+    dynamic_start = dynamic_shared = nullptr;
+    if (!dynamic_bytes) return;
+    if (SANITIZED) {
+        dynamic_shared = (char*)malloc(dynamic_bytes);
+        return;
+    }
+    dynamic_length = (dynamic_bytes + PAGE - 1) / PAGE * PAGE;
+    char* all = (char*)mmap(nullptr, dynamic_length + 2 * DYNAMIC_FENCE, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) fail("finds no memory");
+    dynamic_start = all + DYNAMIC_FENCE;
+    mprotect(dynamic_start, dynamic_length, PROT_READ | PROT_WRITE);
+    memset(dynamic_start, 0xff, dynamic_length);
+    dynamic_shared = dynamic_start + (left ? 0 : dynamic_length - (dynamic_bytes + 15) / 16 * 16);
 }
 
-// Runs a kernel over a grid of `size` (grid, then block), `runs` times: in order, then with blocks,
-// and threads between barriers, backwards (whichever of two came first comes second), then in
-// orders drawn from a seed; none may change a bit. only: a block's number, to run that one alone;
-// −1: all. shared: the threads' stacks, made by the first call, for the kernels of all files.
+static void release_dynamic() {
+    if (SANITIZED)
+        free(dynamic_shared);
+    else if (dynamic_start)
+        munmap(dynamic_start - DYNAMIC_FENCE, dynamic_length + 2 * DYNAMIC_FENCE);
+    dynamic_start = dynamic_shared = nullptr;
+}
+
+static void launch(uint64_t seed, bool left, int64_t only) {
+    for (int k = 0; k < array_count; k++) place(arrays[k], left);
+    release_dynamic();
+    place_dynamic(left);
+    dice = seed;
+    recording = true;
+    run_grid(only);
+    recording = false;
+}
+
+// Runs a kernel over a grid of `size` (grid, block, bytes of dynamic shared memory), `runs` times:
+// in order, then with blocks, and threads between barriers, backwards (whichever of two came first
+// comes second), then in orders drawn from a seed; none may change a bit. only: a block's number,
+// to run that one alone; −1: all. shared: the threads' stacks, made by the first call, for the
+// kernels of all files.
 // 0, or 1 with what went wrong in `said`; then no array is changed, but those in place.
 extern "C" int simulate(void (*function)(void**), void** values, Array* pointers, int count,
                         const unsigned* size, int runs, int64_t only, char** shared,
@@ -305,6 +415,7 @@ extern "C" int simulate(void (*function)(void**), void** values, Array* pointers
     kernel = function, arguments = values, arrays = pointers, array_count = count, report = said;
     gridDim = {size[0], size[1], size[2]}, blockDim = {size[3], size[4], size[5]};
     threads = blockDim.x * blockDim.y * blockDim.z;
+    dynamic_bytes = size[6];
     if (!*shared) {
         char* all = (char*)mmap(nullptr, (MAX_THREADS + 1) * STACK, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -356,6 +467,8 @@ extern "C" int simulate(void (*function)(void**), void** values, Array* pointers
         for (int k = 0; k < count; k++)
             if (results[k]) memcpy(arrays[k].data, results[k], arrays[k].bytes);
     }
+    recording = false;
+    release_dynamic();
     for (int k = 0; k < count; k++) release(arrays[k]), free(results[k]);
     for (int k = 0; k < 5 && !SANITIZED; k++) sigaction(signals[k], &before[k], nullptr);
     if (!SANITIZED) sigaltstack(&usual, nullptr);
@@ -373,6 +486,9 @@ static void call(void (*f)(A...), void** values) {
     call(f, values, std::index_sequence_for<A...>());
 }
 }  // namespace simulator
+
+#include "simulator_record.h"
+#include "simulator_warp.h"
 
 #define SIMULATE(name) \
     extern "C" void simulate_##name(void** values) { simulator::call(name, values); }

@@ -9,6 +9,8 @@
 // Who:   block r works on rows r, r + gridDim.x, …
 // Bytes: a row is read three times (maximum, sum, result), from memory once if the cache holds it,
 //        and written once: 8 per element (float). Flops: an exponential twice, and about 4.
+// Per warp: softmax: x 4, y 4 transactions; 0 read, 0 write conflicts
+// Per warp: softmax_backward: dy 4, y 4, dx 4 transactions; 0 read, 0 write conflicts
 #include "common.h"
 #include "reduce.h"
 

@@ -328,17 +328,28 @@ class RawModule:
             raise CompileException(str(error)) from error
 
     def get_function(self, name):
-        parameters = self.kernels[name].parameters
+        return RawKernel(self.code, name, self.kernels[name].parameters)
 
-        def start(grid, block, args):
-            assert type(grid) is type(block) is type(args) is tuple
-            for value in args:  # a plain int or float would be passed in another type
-                assert isinstance(value, (ndarray, np.generic)), type(value)
-                assert not isinstance(value, ndarray) or value.flags.c_contiguous
-            simulator.run(self.code, name, grid, block, [
-                (n, unwrap(value), not kind.startswith("const"))
-                for (kind, n), value in zip(parameters, args, strict=True)])
-        return start
+
+class RawKernel:
+    """cupy.RawKernel: a kernel of a module."""
+
+    shared_size_bytes = 0  # what it declares with a size of its own is not known here
+    max_dynamic_shared_size_bytes = 48 * 1024  # a kernel that needs more has to ask for it
+
+    def __init__(self, code, name, parameters):
+        self.code, self.name, self.parameters = code, name, parameters
+
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        assert type(grid) is type(block) is type(args) is tuple
+        assert shared_mem <= self.max_dynamic_shared_size_bytes
+        for value in args:  # a plain int or float would be passed in another type
+            assert isinstance(value, (ndarray, np.generic)), type(value)
+            assert not isinstance(value, ndarray) or value.flags.c_contiguous
+        simulator.run(self.code, self.name, grid, block, [
+            (n, unwrap(value), not kind.startswith("const"))
+            for (kind, n), value in zip(self.parameters, args, strict=True)],
+            shared_memory=shared_mem)
 
 
 class Event:
@@ -395,7 +406,8 @@ class Device:
     """cupy.cuda.Device with the data of an H100."""
 
     attributes = {"MemoryClockRate": 2619000, "GlobalMemoryBusWidth": 5120,
-                  "MultiProcessorCount": 132, "ClockRate": 1980000}
+                  "MultiProcessorCount": 132, "ClockRate": 1980000,
+                  "MaxSharedMemoryPerBlockOptin": 227 * 1024}
     compute_capability = "90"
 
 

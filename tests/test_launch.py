@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+import standin
 from reference import assert_refused, assert_same
 
 from minicnn import ops
@@ -292,6 +293,35 @@ def test_a_letter_that_cupys_file_might_lack_is_replaced(cupy, tmp_path):
     x = np.ones(2).view(OnGPU)
     launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = x[k];  // Σ −"), flat(2), x, x, 2)
     assert "y[k] = x[k];  // ? ?" in cupy.asked[0][0]
+
+
+TILES = """
+    extern __shared__ real tiles[];
+    tiles[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = tiles[size - 1 - threadIdx.x];"""
+
+
+def launch_tiles(tmp_path, shared_memory):
+    """y after a kernel has reversed 0, 1, 2 through dynamic shared memory, on the stand-in."""
+    with standin.installed():
+        x, y = (ops.to_device(np.arange(3.0), "cuda") for _ in range(2))
+        launch.launch(kernel(tmp_path, TILES), (1, 1, 1), x, y, 3, block=(3, 1, 1),
+                      shared_memory=shared_memory)
+        return ops.to_cpu(y)
+
+
+@pytest.mark.parametrize("shared_memory", [24, 48 * 1024 + 8, 227 * 1024])
+def test_a_kernel_gets_the_dynamic_shared_memory_that_it_asks_for(tmp_path, shared_memory):
+    assert_same(launch_tiles(tmp_path, shared_memory), [2, 1, 0])
+
+
+def test_more_shared_memory_than_the_gpu_has_is_refused(tmp_path, monkeypatch):
+    with assert_refused("mine", "232448 bytes", "this GPU", "232449", "smaller tiles"):
+        launch_tiles(tmp_path, 227 * 1024 + 1)
+    monkeypatch.setattr(standin.RawKernel, "shared_size_bytes", 1024)  # a part is taken
+    with assert_refused("mine", "231424 bytes", "this GPU"):
+        launch_tiles(tmp_path, 227 * 1024)
 
 
 # The three nets under every test that runs on cuda-sim

@@ -102,13 +102,15 @@ def test_a_step_without_time_left_is_skipped(tmp_path, monkeypatch):
 
 def test_a_rehearsal_exits_with_0_and_writes_its_results(tmp_path):
     done = subprocess.run([sys.executable, "-m", "benchmarks.gpu_day", "--rehearse", "--only",
-                           "launches", "racecheck", "--output", str(tmp_path)], cwd=ROOT,
+                           "launches", "ladder", "racecheck", "--output", str(tmp_path)], cwd=ROOT,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "only.json").read_text("utf-8"))
     assert found["rehearsal"] is True
-    launched, raced = found["steps"]
+    launched, climbed, raced = found["steps"]
     assert set(launched["result"]["microseconds"]) == {"bias_relu", "im2col", "adam", "own"}
+    assert len(climbed["result"]["errors"]) == 7
+    assert max(climbed["result"]["errors"].values()) < 1e-6
     assert raced["result"] == {"right": 2 * len(gpu_steps.SHARED), "wrong": []}
 
 
@@ -136,7 +138,7 @@ def test_a_wrong_kernel_is_reported_and_the_others_are_checked(monkeypatch, caps
 
 
 def test_launches_are_timed_without_their_kernels(monkeypatch):
-    def run(*arguments):
+    def run(*arguments, **options):
         raise AssertionError("a kernel ran")
     monkeypatch.setattr("minicnn.ops.cuda.simulator.run", run)
     with launches.standin_without_kernels():

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ...utils.errors import ArgumentError, KernelError
+from ...utils.errors import ArgumentError, KernelError, is_int
 from . import simulator
 from .signatures import MAX_GRID, Kernel, check_grid, check_sizes, read_kernels, validate_arguments
 
@@ -59,11 +59,12 @@ def block_each(rows: int) -> tuple[int, int, int]:
 
 
 def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
-           block: tuple[int, int, int] = (THREADS, 1, 1)) -> None:
+           block: tuple[int, int, int] = (THREADS, 1, 1), shared_memory: int = 0) -> None:
     """Runs a kernel on the device of its arrays. values: as in its signature, each checked.
 
     Const arrays are made contiguous; those that are written must be. A grid without blocks is an
-    empty batch: nothing happens. Raises ArgumentError, or KernelError where it does not compile.
+    empty batch: nothing happens. shared_memory: the bytes of the kernel's `extern __shared__`
+    array, if it has one. Raises ArgumentError, or KernelError where it does not compile.
     """
     if isinstance(kernel, str):
         if kernel not in kernels(KERNELS):
@@ -79,15 +80,20 @@ def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
         version = digest_of_ours(kernel.file)
     else:
         version = digest(kernel.file)
-    compiled(kernel, device, real, place, version)(grid, block, tuple(arguments))
+    run = compiled(kernel, device, real, place, version)
+    if shared_memory:
+        reserve_shared_memory(kernel, run, device, shared_memory)
+        run(grid, block, tuple(arguments), shared_mem=shared_memory)
+    else:
+        run(grid, block, tuple(arguments))
     if device == "cuda" and os.environ.get("MINICNN_SYNC") == "1":
         wait_for(kernel)
 
 
 @functools.cache
 def compiled(kernel: Kernel, device: str, real: np.dtype, place: np.dtype, version: str
-             ) -> Callable[[tuple, tuple, tuple], None]:
-    """The kernel as a function of grid, block and arguments, compiled for these dtypes.
+             ) -> Callable[..., None]:
+    """The kernel as a function (grid, block, arguments, shared_mem=0), compiled for these dtypes.
 
     version: the digest of its source. Raises KernelError if it does not compile, or if its
     signature has changed since the kernel was read.
@@ -97,15 +103,38 @@ def compiled(kernel: Kernel, device: str, real: np.dtype, place: np.dtype, versi
                           f"it was read, found another one. Call read_kernels again.")
     if device == "cuda":
         return _module(kernel.file, options(real, place), version).get_function(kernel.name)
-    code = simulator.library(kernel.file, tuple(read_kernels(kernel.file)), (
-        *options(real, place), "-include", str(KERNELS / "simulator.h")), version)
+    source = kernel.file, tuple(read_kernels(kernel.file)), (
+        *options(real, place), "-include", str(KERNELS / "simulator.h")), version
+    simulator.library(*source, False)  # so that a kernel that does not compile is refused here
     written = [(name, not kind.startswith("const")) for kind, name in kernel.parameters]
 
-    def simulate(grid: tuple, block: tuple, arguments: tuple) -> None:
-        simulator.run(code, kernel.name, grid, block, [
-            (name, value, may_write)
-            for (name, may_write), value in zip(written, arguments, strict=True)])
+    def simulate(grid: tuple, block: tuple, arguments: tuple, shared_mem: int = 0) -> None:
+        values = [(name, value, may_write)
+                  for (name, may_write), value in zip(written, arguments, strict=True)]
+        code = simulator.library(*source, simulator.log is not None)
+        simulator.run(code, kernel.name, grid, block, values, shared_memory=shared_mem)
     return simulate
+
+
+def reserve_shared_memory(kernel: Kernel, run: Any, device: str, size: int) -> None:
+    """Allows the kernel a dynamic shared memory of `size` bytes.
+
+    Raises ArgumentError if a block of this card cannot have that much besides what the kernel
+    declares with a size of its own.
+    """
+    most, card = simulator.SHARED_MEMORY, "an H100, which the simulator follows,"
+    if device == "cuda":
+        import cupy
+
+        attributes = cupy.cuda.Device().attributes
+        most = attributes["MaxSharedMemoryPerBlockOptin"] - run.shared_size_bytes
+        card = "this GPU"
+    if not is_int(size, 0) or size > most:
+        raise ArgumentError(f"{kernel.name}: expected at most {most} bytes of dynamic shared "
+                            f"memory, all that {card} has for a block, received {size!r}. Use "
+                            f"smaller tiles.")
+    if device == "cuda" and size > run.max_dynamic_shared_size_bytes:
+        run.max_dynamic_shared_size_bytes = size  # 48 kB need no permission
 
 
 def wait_for(kernel: Kernel) -> None:
@@ -129,6 +158,8 @@ def options(real: np.dtype, place: np.dtype | type = np.uint8) -> tuple[str, ...
 def digest(file: Path) -> str:
     """A hash of the file and the headers it may include, computed again when one has changed."""
     sources = (str(file), *headers(KERNELS))
+    if file.parent != KERNELS:
+        sources += headers(file.parent)
     return _hash(sources, tuple(os.stat(source).st_mtime_ns for source in sources))
 
 

@@ -26,7 +26,12 @@ from ...utils.errors import ArgumentError, KernelError
 FLAGS = ("-x", "c++", "-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-Wall", "-Wextra",
          "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"
          "integer-divide-by-zero", "-fsanitize-undefined-trap-on-error")
+SHARED_MEMORY = 227 * 1024  # bytes of it that a block may ask for: as on an H100
+# The one declaration that no macro can make C++ of: extern __shared__ real tiles[];
+EXTERN_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s+)?(\w[\w ]*?)\s+(\w+)\s*"
+                           r"\[\s*\]\s*;")
 runs = 1  # of a launch; the 2nd with blocks and threads backwards, others shuffled: all must agree
+log: list[Any] | None = None  # where each launch leaves its accesses, for accesses.py
 _one_at_a_time = threading.Lock()  # the simulator has one threadIdx
 _stacks = ctypes.c_void_p()  # of a block's threads
 
@@ -121,10 +126,11 @@ def compiler() -> str:
 
 @functools.cache
 def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
-            digest: str) -> ctypes.CDLL:
+            digest: str, recorded: bool = False) -> ctypes.CDLL:
     """The compiled kernels `names` of a .cu file, from the cache where they have been before.
 
-    digest: a hash of the sources. Raises KernelError with the compiler's message.
+    digest: a hash of the sources. recorded: with every access noted (accesses.py). Raises
+    KernelError with the compiler's message.
     """
     import hashlib
     import subprocess
@@ -132,23 +138,40 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
 
     flags = (*FLAGS, *os.environ.get("MINICNN_SIM_FLAGS", "").split(), *options)
     command = [compiler(), *flags]
-    if os.uname().sysname == "Linux":
-        command += ["-Wl,-Bsymbolic"]  # a kernel's name means this file's
+    if recorded:
+        command += ["-fsanitize=thread", "-c"]
+    link = [compiler(), "-shared"]  # without ThreadSanitizer itself
+    if os.uname().sysname == "Linux":  # a kernel's name means this file's
+        (link if recorded else command).append("-Wl,-Bsymbolic")
     key = hashlib.sha256("\0".join([*command, str(file), *names, digest]).encode()).hexdigest()
     path = cache_folder() / "kernels" / f"{file.stem}-{key[:24]}.so"
     if not path.exists():
-        text = f'#include "{file.resolve()}"\n' + "".join(f"SIMULATE({name})\n" for name in names)
+        text = source_text(file) + "".join(f"SIMULATE({name})\n" for name in names)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             source, made = Path(folder, file.name), Path(folder, path.name)
             source.write_text(text)
-            done = subprocess.run([*command, str(source), "-o", str(made)], capture_output=True,
-                                  text=True, env={**os.environ, "LC_ALL": "C"})
-            if done.returncode:
-                raise KernelError(f"{file}: expected a kernel that compiles, received from the "
-                                  f"compiler: {first_error(done.stderr)}. Fix that line.")
+            part = made.with_suffix(".o") if recorded else made
+            steps = [[*command, str(source), "-o", str(part)]]
+            if recorded:
+                steps.append([*link, str(part), "-o", str(made)])
+            for step in steps:
+                done = subprocess.run(step, capture_output=True, text=True,
+                                      env={**os.environ, "LC_ALL": "C"})
+                if done.returncode:
+                    raise KernelError(f"{file}: expected a kernel that compiles, received from "
+                                      f"the compiler: {first_error(done.stderr)}. Fix that line.")
             os.replace(made, path)
     return ctypes.CDLL(str(path))
+
+
+def source_text(file: Path) -> str:
+    """The line that includes the file; its own lines where it has dynamic shared memory."""
+    text = file.read_text(encoding="utf-8")
+    if not EXTERN_SHARED.search(text):
+        return f'#include "{file.resolve()}"\n'
+    text = EXTERN_SHARED.sub(r"\1* const \2 = (\1*)simulator::dynamic_shared;", text)
+    return f'#line 1 "{file.resolve()}"\n{text}\n'
 
 
 def first_error(text: str) -> str:
@@ -167,11 +190,12 @@ class _Report(ctypes.Structure):
 
 
 def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
-        values: Sequence[tuple[str, Any, bool]], only: int = -1) -> None:
+        values: Sequence[tuple[str, Any, bool]], only: int = -1, shared_memory: int = 0) -> None:
     """One launch. values: (name, contiguous SimArray or NumPy number, may it be written).
 
-    only: the number of a block, to run that one alone. Raises KernelError, with every array as it
-    was, where the kernel does what it must not.
+    only: the number of a block, to run that one alone. shared_memory: the bytes of the kernel's
+    extern __shared__ array. Raises KernelError, with every array as it was, where the kernel does
+    what it must not.
     """
     arrays = [(n, a, w) for n, a, w in values if isinstance(a, np.ndarray)]
     table = (_Array * max(1, len(arrays)))(
@@ -185,12 +209,16 @@ def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
         else:
             pointers.append(next(places).ctypes.data)
     report = _Report()
-    size = (ctypes.c_uint * 6)(*grid, *block)
+    size = (ctypes.c_uint * 7)(*grid, *block, shared_memory)
     with _one_at_a_time:
+        if log is not None:
+            code.simulator_forget()
         wrong = code.simulate(getattr(code, f"simulate_{name}"),
                               (ctypes.c_void_p * len(pointers))(*pointers), table, len(arrays),
-                              size, runs, ctypes.c_int64(only), ctypes.byref(_stacks),
-                              ctypes.byref(report))
+                              size, runs if log is None else 1, ctypes.c_int64(only),
+                              ctypes.byref(_stacks), ctypes.byref(report))
+        if log is not None:
+            log.append((name, [n for n, _, _ in arrays], _accesses(code)))
     if wrong:
         where = ""
         if report.array >= 0:
@@ -199,3 +227,17 @@ def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
             where += f" of {a.size} elements"
         raise KernelError(f"{name}: expected every thread to keep to its arrays; "
                           f"{report.text.decode()}{where}. Check its indices and barriers.")
+
+
+# One access of one thread, as simulator_record.h notes it.
+ACCESS = np.dtype([("instruction", np.uint64), ("offset", np.int64), ("block", np.uint32),
+                   ("thread", np.uint16), ("array", np.int16), ("bytes", np.uint16),
+                   ("writes", np.uint16)], align=True)
+
+
+def _accesses(code: ctypes.CDLL) -> np.ndarray:
+    """What the library has noted of its last launch, in the order of time."""
+    code.simulator_accesses.restype = ctypes.c_int64
+    first = ctypes.c_void_p()
+    count = code.simulator_accesses(ctypes.byref(first))
+    return np.frombuffer(ctypes.string_at(first, count * ACCESS.itemsize), ACCESS).copy()
