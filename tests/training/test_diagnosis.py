@@ -74,7 +74,8 @@ def test_a_fine_tuning_that_made_it_worse_is_told_and_not_as_overfitting_too(his
     text = said(history, head_epochs=2)
     assert "Fine-tuning" in text and f"the {name} loss" in text and figures in text
     assert "--finetune-lr" in text and "kept" not in text
-    assert "weights of the better epoch are kept" in said(history, head_epochs=2, best_restored=True)
+    restored = said(history, head_epochs=2, best_restored=True)
+    assert "weights of the better epoch are kept" in restored
 
 
 def test_a_jump_at_the_beginning_of_the_fine_tuning_is_told():
