@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import minicnn as mc
-from minicnn import visualize
+from minicnn import experiments
 from minicnn.training import from_scratch, transfer
 
 data = mc.data.sample("train", per_class=60)
@@ -36,7 +36,7 @@ print("learnt from 5 of each class:",
 
 # 2. The curve: every n, every fold -----------------------------------------------------------
 
-curve = visualize.transfer_curve(data, per_class=[1, 2, 5, 10, 20, 48], steps=300)
+curve = experiments.transfer_curve(data, per_class=[1, 2, 5, 10, 20, 48], steps=300)
 print(f"\n{curve}")
 mean, scratch = curve.transfer.mean(axis=1), curve.scratch.mean(axis=1)
 fewer = curve.per_class[mean > scratch[-1]]
@@ -46,7 +46,7 @@ print(f"transfer is ahead at every n: {bool((mean > scratch).all())}; with {fewe
 # 3. Which layer is the best to cut after? A linear classifier on each ------------------------
 
 model = mc.VGG16(include_top=False, weights="imagenet", input_shape=(64, 64, 3))
-depth = visualize.probes(model, data.take(30))
+depth = experiments.probes(model, data.take(30))
 print(f"\n{depth}")
 
 # The picture ---

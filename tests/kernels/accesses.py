@@ -61,10 +61,10 @@ def climb(one):
 
 
 LAUNCHES = {
-    "im2col": lambda: im2col_blocks.im2col_block(numbers(1, 6, 10, 32), CONVOLUTION, 0, 4,
-                                        zeros(4 * 8 * 9 * 32)),
-    "col2im": lambda: im2col_blocks.col2im_block(numbers(4 * 8, 9 * 32), zeros(1, 6, 10, 32), CONVOLUTION,
-                                        0, 4),
+    "im2col": lambda: im2col_blocks.im2col_block(
+        numbers(1, 6, 10, 32), CONVOLUTION, 0, 4, zeros(4 * 8 * 9 * 32)),
+    "col2im": lambda: im2col_blocks.col2im_block(
+        numbers(4 * 8, 9 * 32), zeros(1, 6, 10, 32), CONVOLUTION, 0, 4),
     "implicit_gemm": lambda: conv.conv2d_implicit_gemm(
         numbers(1, 8, 8, 32), numbers(1, 1, 32, 64), numbers(64), POINTWISE),
     "bias_relu": lambda: elementwise.add_bias_relu(numbers(32, 32), numbers(32), relu=True),

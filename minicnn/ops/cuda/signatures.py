@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from .. import array_module, device_of
 
 # Blocks along x, y, z: CUDA C++ Programming Guide, table of limits.
 MAX_GRID = 2**31 - 1, 65535, 65535
-ALLOWED = {"real": (np.dtype(np.float32), np.dtype(np.float64)),  # dtypes of real* and place*
-           "place": (np.dtype(np.uint8), np.dtype(np.int32))}
+ALLOWED: dict[str, tuple[np.dtype, ...]] = {  # the dtypes of real* and place*
+    "real": (np.dtype(np.float32), np.dtype(np.float64)),
+    "place": (np.dtype(np.uint8), np.dtype(np.int32))}
 INTEGERS = {"int": (np.int32, -2**31, 2**31 - 1), "int64": (np.int64, -2**63, 2**63 - 1)}
 
 # A __global__ function: its name and its parameters. __launch_bounds__, which tells the compiler
@@ -63,24 +65,26 @@ def _parameter(file: Path, kernel: str, text: str) -> tuple[str, str]:
 
 
 def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, str]:
-    """(values as the kernel takes them, the dtype of its reals, that of its places, the device)."""
+    """(values as the kernel takes them, the dtype of its floats (real), that of its pooling
+    switches (place), the device)."""
     if len(values) != len(kernel.parameters):
         raise ArgumentError(f"{kernel.name}: expected {len(kernel.parameters)} arguments "
                             f"({', '.join(name for _, name in kernel.parameters)}), received "
                             f"{len(values)}.")
-    arguments, types = list(values), {"real": None, "place": ALLOWED["place"][0]}
+    arguments = list(values)
+    types: dict[str, np.dtype] = {"place": ALLOWED["place"][0]}
     arrays = [values[k] for k, *_ in kernel.arrays]
     if not arrays:
         raise ArgumentError(f"{kernel.name}: expected a kernel with an array, whose device it then "
                             f"runs on, found none. Add an array to its parameters.")
     device = device_of(arrays[0])
     if device == "cpu" or any(device_of(value) != device for value in arrays):
-        array_module(*arrays)  # where they are on two devices, its sentence names both
+        array_module(*arrays)  # if they are on two devices, its error names both
         raise ArgumentError(f"{kernel.name}: expected arrays on cuda or cuda-sim, received them on "
                             f"cpu. Use to_device.")
     for k, name, what, const in kernel.arrays:
         arguments[k] = _array(kernel, name, what, const, values[k], types)
-    real = ALLOWED["real"][1] if types["real"] is None else types["real"]
+    real = types.get("real", ALLOWED["real"][1])
     for k, name, kind in kernel.numbers:
         arguments[k] = _number(kernel, name, kind, values[k], real)
     return arguments, real, types["place"], device
@@ -92,7 +96,7 @@ def _array(kernel: Kernel, name: str, what: str, const: bool, value: Any, types:
         raise ArgumentError(f"{kernel.name}: expected {name} as one of "
                             f"{[dtype.name for dtype in ALLOWED[what]]}, received {value.dtype}. "
                             f"Use .astype.")
-    if what == "real" and types["real"] not in (None, value.dtype):
+    if what == "real" and types.get("real", value.dtype) != value.dtype:
         raise ArgumentError(f"{kernel.name}: expected all arrays as {types['real']}, received "
                             f"{name} as {value.dtype}. Use .astype.")
     types[what] = value.dtype
@@ -128,12 +132,13 @@ def check_grid(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...]) ->
 
 
 def check_sizes(kernel: Kernel, values: tuple) -> None:
-    """Raises where an array of ours is not as large as the numbers beside it say.
+    """Raises if an array of ours is not as large as the numbers beside it say.
 
     NumPy would notice; a GPU would read what lies behind it, or compute the wrong thing.
     """
     arrays = {name: values[k] for k, name, *_ in kernel.arrays}
     n = {name: int(values[k]) for k, name, _ in kernel.numbers}
+    expected: Mapping[str, int | None]
     if "size" in n:
         expected = dict.fromkeys(arrays, n["size"]) | {"found": 1}
     elif "K" in n:
