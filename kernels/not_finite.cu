@@ -8,6 +8,7 @@
 // Who:   one thread per element k. x − x is 0 for finite numbers, NaN for all others. Several threads
 //        may write the same 1 to the same place; whoever is last, it is 1, so no atomic is needed.
 // Bytes: 4 read per element (float); 1 flop and 1 comparison.
+// Per warp: not_finite: x 4, found 1 transactions; no shared memory
 #include "common.h"
 
 extern "C" __global__ void not_finite(const real* x, place* found, int64 size) {

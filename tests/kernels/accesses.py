@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from minicnn.ops import Window, cuda, to_device  # noqa: E402
-from minicnn.ops.cuda import conv, elementwise, ladder, launch  # noqa: E402
+from minicnn.ops.cuda import conv, elementwise, im2col_blocks, ladder, launch  # noqa: E402
 from minicnn.ops.cuda.accesses import record  # noqa: E402
+from minicnn.ops.cuda.winograd import conv2d_winograd  # noqa: E402
 
 LINE = "// Per warp: "
 POOLING = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (8, 8))
@@ -48,15 +49,19 @@ def climb(one):
 
 
 LAUNCHES = {
-    "im2col": lambda: conv.im2col_block(numbers(1, 6, 10, 32), CONVOLUTION, 0, 4,
-                                        zeros(4 * 8 * 9 * 32)),
-    "col2im": lambda: conv.col2im_block(numbers(4 * 8, 9 * 32), zeros(1, 6, 10, 32), CONVOLUTION,
-                                        0, 4),
+    "im2col": lambda: im2col_blocks.im2col_block(numbers(1, 6, 10, 32), CONVOLUTION, 0, 4,
+                                                 zeros(4 * 8 * 9 * 32)),
+    "col2im": lambda: im2col_blocks.col2im_block(
+        numbers(4 * 8, 9 * 32), zeros(1, 6, 10, 32), CONVOLUTION, 0, 4),
+    **dict.fromkeys(("winograd_kernels", "winograd_tiles", "winograd_outputs"),
+                    lambda: conv2d_winograd(numbers(1, 6, 10, 32), numbers(3, 3, 32, 32),
+                                            numbers(32), CONVOLUTION)),
     "implicit_gemm": lambda: conv.conv2d_implicit_gemm(
         numbers(1, 8, 8, 32), numbers(1, 1, 32, 64), numbers(64), POINTWISE),
     "bias_relu": lambda: elementwise.add_bias_relu(numbers(32, 32), numbers(32), relu=True),
     "column_sums": lambda: cuda.bias_grad(numbers(64, 32)),
     "relu": lambda: cuda.relu(numbers(1024)),
+    "not_finite": lambda: cuda.all_finite([numbers(1024) * np.inf]),
     "relu_backward": two_arrays(cuda.relu_grad),
     "max_pool": lambda: cuda.max_pool2d(numbers(1, 8, 8, 32), POOLING),
     "unpool": lambda: cuda.max_unpool2d(numbers(1, 4, 4, 32), zeros(1, 4, 4, 32, dtype=np.uint8),
