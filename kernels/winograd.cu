@@ -24,6 +24,9 @@
 //        writes 16, or 4 with pooling. block1_conv2, one photo of 224 pixels: V and M have 7.2
 //        million elements each, 29 MB; im2col's cols 116 MB.
 // Flops: 264 multiply-adds per tile and channel, 220 per tile and filter: 7 and 6 per number moved.
+// Per warp: winograd_kernels: W 4, U 4 transactions; no shared memory
+// Per warp: winograd_tiles: x 4, V 4 transactions; no shared memory
+// Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
 // Source: Winograd 1980; Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
 // Per warp: winograd_kernels: W 4, U 4 transactions; no shared memory
 // Per warp: winograd_tiles: x 4, V 4 transactions; no shared memory

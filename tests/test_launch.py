@@ -230,6 +230,11 @@ def cupy(monkeypatch):
             asked.append((code, options))
 
         def compile(self):
+            for refused in ("CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled "
+                            "with an unsupported toolchain.",
+                            "nvrtc: error: invalid value for --gpu-architecture (-arch)"):
+                if refused in self.code:
+                    raise CompileException(refused)
             if "nowhere" in self.code:
                 raise CompileException("mine.cu(3): error: nowhere is undefined\n1 error detected")
 
@@ -267,6 +272,17 @@ def test_a_kernel_that_nvidias_compiler_refuses_is_a_sentence_with_its_line(cupy
     x = np.ones(2).view(OnGPU)
     with assert_refused("mine.cu: expected a kernel that compiles", "mine.cu(3): error: nowhere"):
         launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = nowhere;"), flat(2), x, x, 2)
+
+
+@pytest.mark.parametrize("message", [
+    "CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported "
+    "toolchain.", "nvrtc: error: invalid value for --gpu-architecture (-arch)"])
+def test_a_driver_or_a_card_that_is_too_old_for_the_compiler_is_a_sentence(cupy, tmp_path, message):
+    x = np.ones(2).view(OnGPU)
+    with assert_refused("mine.cu: expected a GPU and a driver", message.split(":")[0], "cuda12",
+                        "driver"):
+        launch.launch(kernel(tmp_path, f"// {message}\nEACH(k, size) y[k] = x[k];"), flat(2), x,
+                      x, 2)
 
 
 @pytest.mark.parametrize("value, waits", [(None, []), ("0", []), ("1", ["waited"])])

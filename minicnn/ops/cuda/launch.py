@@ -188,6 +188,12 @@ def _module(file: Path, given: tuple[str, ...], version: str) -> Any:
     try:
         module.compile()
     except (cupy.cuda.compiler.CompileException, RuntimeError) as error:  # no CUDA headers
+        if any(word in str(error) for word in ("gpu-architecture", "UNSUPPORTED_PTX_VERSION",
+                                               "NO_BINARY_FOR_GPU")):
+            raise KernelError(
+                f"{file}: expected a GPU and a driver that fit the installed CUDA compiler, "
+                f"received: {simulator.first_error(str(error))}. Update NVIDIA's driver, or "
+                f"install minicnn with the other of the extras cuda12 and cuda13.") from error
         raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
                           f"{simulator.first_error(str(error))}. Fix that line.") from error
     return module
