@@ -40,8 +40,8 @@ from benchmarks.gpu_cases import (
 )
 from benchmarks.roofline import Card
 from minicnn import VGG16, Sequential
-from minicnn.ops import module_of, to_cpu, use_precision
-from minicnn.ops.precision import PRECISIONS
+from minicnn.ops import module_of, to_cpu
+from minicnn.ops.precision import PRECISIONS, use_precision
 from minicnn.utils.errors import ArgumentError
 
 # FP32 cores of an SM by compute capability: CUDA C++ Programming Guide, throughput of arithmetic

@@ -27,10 +27,6 @@
 // Per warp: winograd_kernels: W 4, U 4 transactions; no shared memory
 // Per warp: winograd_tiles: x 4, V 4 transactions; no shared memory
 // Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
-// Source: Winograd 1980; Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
-// Per warp: winograd_kernels: W 4, U 4 transactions; no shared memory
-// Per warp: winograd_tiles: x 4, V 4 transactions; no shared memory
-// Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
 #include "common.h"
 
 #define UNROLL _Pragma("unroll")

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from .layers import Layer
-from .ops import current_precision
+from .ops.precision import current_precision
 
 
 def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]

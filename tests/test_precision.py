@@ -11,9 +11,10 @@ from reference import assert_refused, assert_same
 
 import minicnn as mc
 from minicnn import ops
-from minicnn.ops import Window, ops_for, to_cpu, to_device, use_precision
+from minicnn.ops import Window, ops_for, to_cpu, to_device
 from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.cuda.products import round_to_tf32
+from minicnn.ops.precision import use_precision
 
 TF32, DEFAULT = 3, 0  # cuBLAS' math modes
 WINDOW = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (6, 7))
@@ -140,12 +141,12 @@ def test_the_summary_says_so_on_a_gpu_only():
 
 def test_the_environment_chooses_where_use_precision_does_not(monkeypatch):
     monkeypatch.setenv("MINICNN_PRECISION", "tf32")
-    assert ops.current_precision() == "tf32"
+    assert ops.precision.current_precision() == "tf32"
     with use_precision("float32"):
-        assert ops.current_precision() == "float32"
+        assert ops.precision.current_precision() == "float32"
     monkeypatch.setenv("MINICNN_PRECISION", "half")
     with assert_refused("MINICNN_PRECISION", "tf32", "'half'"):
-        ops.current_precision()
+        ops.precision.current_precision()
 
 
 @pytest.mark.parametrize("name", ["TF32", "half", "", None])

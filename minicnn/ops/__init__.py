@@ -31,14 +31,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..utils.errors import ArgumentError
-from .precision import current_precision, use_precision
 from .window import Window
 
 if TYPE_CHECKING:
     from .operations import Operations
 
-__all__ = ["BACKENDS", "DEVICES", "Window", "array_module", "current_precision", "device_of",
-           "module_of", "ops_for", "to_cpu", "to_device", "use", "use_precision"]
+__all__ = ["BACKENDS", "DEVICES", "Window", "array_module", "device_of", "module_of", "ops_for",
+           "to_cpu", "to_device", "use"]
 
 BACKENDS = ("reference", "fast")  # for NumPy's arrays
 DEVICES = ("cpu", "cuda", "cuda-sim")
@@ -127,7 +126,7 @@ def to_cpu(x: Any) -> np.ndarray:
 
 
 def __getattr__(name: str) -> Any:
-    """ops.reference, ops.fast and ops.cuda, imported when first used."""
-    if name in (*BACKENDS, "cuda"):
+    """ops.reference, ops.fast, ops.cuda and ops.precision, imported when first used."""
+    if name in (*BACKENDS, "cuda", "precision"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

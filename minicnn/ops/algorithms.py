@@ -1,4 +1,4 @@
-"""Taking one algorithm of the convolution instead of the selected one, to compare them.
+"""Forcing one algorithm of the convolution instead of the selected one, to compare them.
 
     with use_algorithm("winograd"): …
 
@@ -43,3 +43,13 @@ def forced_algorithm(window: Window) -> str | None:
                             f"received {window.kernel} and {window.strides}. Leave it out for "
                             f"this layer.")
     return name
+
+
+def input_gradient_window(window: Window) -> Window | None:
+    """With strides 1 the gradient dx of a convolution is one itself, of dz with the kernels rotated
+    by 180°: its windows on dz, padded by K − 1 − P. None if there is none."""
+    (KH, KW), ((top, bottom), (left, right)) = window.kernel, window.pads
+    pads = (KH - 1 - top, KH - 1 - bottom), (KW - 1 - left, KW - 1 - right)
+    if window.strides != (1, 1) or min(*pads[0], *pads[1]) < 0:
+        return None
+    return Window(window.kernel, window.strides, pads, window.output_size)

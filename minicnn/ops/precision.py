@@ -1,6 +1,6 @@
 """How precisely a GPU multiplies float32 matrices: all bits of float32, or TF32 on tensor cores.
 
-    with mc.ops.use_precision("tf32"): …     or MINICNN_PRECISION=tf32 in the environment
+    with mc.ops.precision.use_precision("tf32"): …     or MINICNN_PRECISION=tf32 in the environment
 
 TF32 rounds what is multiplied to 10 bits behind the leading one (float32 has 23) and adds up in
 float32: several times as fast on GPUs of compute capability 8.0 and higher, and the products are

@@ -34,15 +34,6 @@ class Window(NamedTuple):
         (KH, KW), (SH, SW), ((top, bottom), (left, right)), (H, Wd) = self
         return (H + top + bottom - KH) // SH + 1, (Wd + left + right - KW) // SW + 1
 
-    def of_gradient(self) -> Window | None:
-        """With strides 1 the gradient dx of a convolution is one itself, of dz with the kernels
-        rotated by 180°: its windows on dz, padded by K − 1 − P. None if there is none."""
-        (KH, KW), strides, ((top, bottom), (left, right)), _ = self
-        pads = (KH - 1 - top, KH - 1 - bottom), (KW - 1 - left, KW - 1 - right)
-        if strides != (1, 1) or min(*pads[0], *pads[1]) < 0:
-            return None
-        return Window(self.kernel, strides, pads, self.output_size)
-
     @property
     def switch_dtype(self) -> type[np.integer]:
         """The integers that number the places of a window: p·KW + q."""

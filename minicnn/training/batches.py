@@ -82,7 +82,7 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
 
 def epoch_order(rng: np.random.Generator, data: Dataset | ArrayDataset) -> np.ndarray:
     """The indices of one epoch (N,): each image once, at random, in one of its views."""
-    N = len(data) // data.views
+    N = len(data.labels) // data.views
     order = rng.permutation(N)
     if data.views > 1:
         order = order + N * rng.integers(data.views, size=N)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import array_module, winograd
-from ..algorithms import forced_algorithm
+from ..algorithms import forced_algorithm, input_gradient_window
 from ..window import Window
 from .elementwise import add_bias_relu
 from .im2col_blocks import col2im_block, column_blocks, geometry, row_blocks
@@ -96,7 +96,7 @@ def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndar
 def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...], window: Window
                       ) -> np.ndarray:
     """dX_col = dZ @ W2dᵀ and col2im; with strides 1 a convolution, as in ops/fast/conv.py."""
-    if gradient_window := window.of_gradient():
+    if gradient_window := input_gradient_window(window):
         W_rot180 = W[::-1, ::-1].swapaxes(2, 3)  # (KH, KW, F, C)
         return convolve(dz, W_rot180, None, gradient_window)
     xp, (N, OH, OW, F) = array_module(dz, W), dz.shape

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .. import winograd
-from ..algorithms import forced_algorithm
+from ..algorithms import forced_algorithm, input_gradient_window
 from ..window import Window, offset_view
 from . import im2col_blocks
 from .im2col_blocks import block_window, col2im_block, map_column_blocks, pad
@@ -138,7 +138,7 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
     which with p' = K − 1 − p is the convolution of dz, padded by K − 1 − P, with the kernels
     rotated by 180° and C and F exchanged.
     """
-    if gradient_window := window.of_gradient():
+    if gradient_window := input_gradient_window(window):
         W_rot180 = W[::-1, ::-1].swapaxes(2, 3)  # (KH, KW, F, C)
         return convolve(dz, W_rot180, None, gradient_window)
     (N, OH, OW, F), (KH, KW) = dz.shape, window.kernel
