@@ -424,7 +424,7 @@ def test_pitfall_08_the_command_line_keeps_copies_in_one_fold(copied, tmp_path, 
 def test_pitfall_08_analyses_that_test_keep_copies_together(words, copied, tmp_path, monkeypatch):
     """The groups that the function is given, or its two parts, hold each copy with its original."""
     jobs = []
-    monkeypatch.setattr("minicnn.cli.methods.Job.run", lambda job: jobs.append(job) or ())
+    monkeypatch.setattr("minicnn.cli.look_jobs.Job.run", lambda job: jobs.append(job) or ())
     assert cli.main(["look", *words, str(copied), "--output", str(tmp_path / "x.png")]) == 0
     *_, first, last = [None, *jobs[0].arguments]
     if words == ["ablation"]:

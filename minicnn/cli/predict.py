@@ -24,7 +24,7 @@ from ..layers import Sigmoid, Softmax
 from ..model import Sequential
 from ..models import VGG16, load
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import replacing, visible
+from ..utils.files import atomic_write, list_folder
 
 EXPLAINED = "-explained.png"  # how the pictures of --explain end
 
@@ -93,7 +93,7 @@ def photos_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     if not os.path.isdir(folder) or folder.resolve() in above:
         return []
     above, found = (*above, folder.resolve()), []
-    for entry in visible(folder):
+    for entry in list_folder(folder):
         if os.path.isdir(entry):
             found += photos_below(entry, above)
         elif entry.suffix.lower() in SUFFIXES and not entry.name.endswith(EXPLAINED):
@@ -186,7 +186,7 @@ def explain(model: Sequential, data: Photos, i: int, p: np.ndarray, picture: Pat
         data.problems[i] = str(problem)
         return
     k = int(p.argmax())
-    with replacing(picture) as part:
+    with atomic_write(picture) as part:
         drawing.save(explanation(model, photo, k, float(p[k]), data.items[i].name), part)
 
 
@@ -250,5 +250,5 @@ def written(output: Path | None) -> Iterator[BinaryIO]:
         except BrokenPipeError:  # … | head: nobody reads on, and Python must not say so at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    with replacing(output) as part, part.open("wb") as file:
+    with atomic_write(output) as part, part.open("wb") as file:
         yield file

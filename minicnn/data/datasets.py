@@ -13,7 +13,7 @@ import numpy as np
 
 from ..plotting.drawing import inline
 from ..utils.errors import ArgumentError, FileError, ShapeError
-from ..utils.files import visible
+from ..utils.files import list_folder
 from .images import check_size, printable, read_image, resize_and_crop, was_turned
 
 
@@ -233,7 +233,7 @@ class ImageFolder(Dataset):
             raise FileError(f"{root}: expected a folder with one sub-folder a class, found "
                             f"{'a file' if os.path.exists(root) else 'nothing'}; check the path.")
         real = Path(os.path.realpath(root))  # a link to a folder above it is no class
-        folders = [entry for entry in visible(root) if os.path.isdir(entry)
+        folders = [entry for entry in list_folder(root) if os.path.isdir(entry)
                    and not real.is_relative_to(os.path.realpath(entry))]
         if len(folders) < 2:
             found = f"only {folders[0].name!r}" if folders else "none"
@@ -241,11 +241,11 @@ class ImageFolder(Dataset):
                             f"{found}; sort the photos into folders named after their classes, "
                             f"or choose the folder whose sub-folders hold them{_deeper(root)}.")
         self.skipped = [f"{printable(entry)}: lies in no class folder, so it has no label."
-                        for entry in visible(root) if entry not in folders]
+                        for entry in list_folder(root) if entry not in folders]
         self.turned = 0
         items, labels = [], []
         for label, folder in enumerate(folders):
-            for file in visible(folder):
+            for file in list_folder(folder):
                 if os.path.isdir(file):
                     self.skipped.append(f"{printable(file)}: a folder inside that of a class is "
                                         f"not read.")
@@ -281,10 +281,10 @@ def _whole(labels: Sequence[int]) -> np.ndarray:
 def _deeper(root: Path, levels: int = 4) -> str:
     """" (…)": the first folder below root that looks like one folder a class, if any. Links, which
     may lead in circles, are not followed."""
-    folders = [entry for entry in visible(root) if os.path.isdir(entry)
+    folders = [entry for entry in list_folder(root) if os.path.isdir(entry)
                and not os.path.islink(entry)]
     for folder in folders:
-        classes = [entry for entry in visible(folder) if os.path.isdir(entry)]
-        if len(classes) > 1 and all(any(map(os.path.isfile, visible(one))) for one in classes):
+        classes = [entry for entry in list_folder(folder) if os.path.isdir(entry)]
+        if len(classes) > 1 and all(any(map(os.path.isfile, list_folder(one))) for one in classes):
             return f" ({printable(folder)})"
     return next(filter(None, (_deeper(folder, levels - 1) for folder in folders if levels)), "")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import visible
+from ..utils.files import list_folder
 from .datasets import Dataset, ImageFolder
 from .images import printable
 
@@ -49,7 +49,7 @@ def photo_paths(arguments: Sequence[str | PathLike]) -> list[Path]:
                             f"nothing.")
         inside = [path]
         if os.path.isdir(path):
-            inside = [entry for entry in visible(path) if entry.suffix.lower() in SUFFIXES]
+            inside = [entry for entry in list_folder(path) if entry.suffix.lower() in SUFFIXES]
         if not inside:
             raise FileError(f"{path}: expected photos in this folder ({', '.join(SUFFIXES)}), "
                             f"found none.")
@@ -65,7 +65,7 @@ def read_photos(words: list[str], labelled: bool = False) -> tuple[Dataset, list
                             f"{len(words)} paths. Name one folder.")
     folder = Path(words[0])
     if labelled or (len(words) == 1 and os.path.isdir(folder)
-                    and any(map(os.path.isdir, visible(folder)))):
+                    and any(map(os.path.isdir, list_folder(folder)))):
         data = ImageFolder(folder)
         skipped = list(data.skipped)
     else:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import replacing, visible
+from ..utils.files import atomic_write, list_folder
 from .datasets import Dataset, ImageFolder
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 
@@ -129,10 +129,10 @@ def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
     """The parts of a folder that is split already: its sub-folders are called train and val (valid,
     validation) or test or both, and each holds one folder a class. {} where it is not so."""
     root = Path(path)
-    folders = [one for one in visible(root) if os.path.isdir(one)] if os.path.isdir(root) else []
+    folders = [one for one in list_folder(root) if os.path.isdir(one)] if os.path.isdir(root) else []
     names = [FOLDERS.get(folder.name.casefold()) for folder in folders]
     if (None in names or len(set(names)) < max(len(names), 2) or "train" not in names
-            or not all(any(map(os.path.isdir, visible(folder))) for folder in folders)):
+            or not all(any(map(os.path.isdir, list_folder(folder))) for folder in folders)):
         return {}
     found = {name: ImageFolder(folder) for name, folder in zip(names, folders, strict=True)}
     return {name: found[name] for name in ("train", "validation", "test") if name in found}
@@ -140,7 +140,7 @@ def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
 
 def write_split(path: str | os.PathLike, parts: dict[str, Dataset]) -> None:
     """A row for each photo: its name, its class, its part. Raises FileError."""
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8",
+    with atomic_write(path) as draft, draft.open("w", newline="", encoding="utf-8",
                                               errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..utils.errors import ArgumentError
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 
 if TYPE_CHECKING:  # matplotlib is imported where it is used: `import minicnn` stays fast
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Writes the figure, whole or not at all."""
-    with _any_script(), replacing(path) as draft:
+    with _any_script(), atomic_write(path) as draft:
         figure.savefig(draft)
 
 

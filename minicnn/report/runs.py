@@ -14,7 +14,7 @@ from ..data.splits import write_split
 from ..plotting.drawing import save
 from ..training import TransferResult, get_weights, set_weights
 from ..utils.errors import FileError
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 from .figures import curves
 
 FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "predictions.csv",
@@ -94,7 +94,7 @@ def _make_next(stem: str, made: list[Path]) -> Path:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     """One table as CSV."""
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8",
+    with atomic_write(path) as draft, draft.open("w", newline="", encoding="utf-8",
                                               errors="surrogateescape") as f:
         writer = csv.writer(f)
         writer.writerow(header)

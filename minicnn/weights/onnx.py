@@ -29,7 +29,7 @@ from ..layers import (
 )
 from ..ops import to_cpu
 from ..utils.errors import ArgumentError
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 
 if TYPE_CHECKING:  # the extra "onnx" is imported where it is used
     from onnx import ModelProto, NodeProto, TensorProto
@@ -50,7 +50,7 @@ def write_onnx(path: str | PathLike, model: Any) -> None:
         raise ArgumentError(f"{path}: expected a name that ends in .onnx, "
                             f"received {path.suffix or 'no suffix'!r}.")
     content = onnx_model(model).SerializeToString()
-    with replacing(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_bytes(content)
 
 

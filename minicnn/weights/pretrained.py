@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.cache import cache_folder
 from ..utils.errors import FileError
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 
 if TYPE_CHECKING:
     import requests
@@ -73,7 +73,7 @@ def fetch(url: str, known_hash: str, filename: str, size: int, progressbar: bool
         if path.is_file() and pooch.file_hash(path, algorithm) == digest:
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as draft:
+        with atomic_write(path) as draft:
             _download(url, draft, size, progressbar)
             received = pooch.file_hash(draft, algorithm)
             if received != digest:

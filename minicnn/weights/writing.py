@@ -16,7 +16,7 @@ import numpy as np
 from ..layers import Layer
 from ..ops import to_cpu
 from ..utils.errors import ArgumentError, FileError, is_int
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
 from .hdf5 import text
@@ -139,7 +139,7 @@ def new_h5(path: str | PathLike) -> Iterator:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         yield file
-    with replacing(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_bytes(content.getbuffer())
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 import minicnn as mc
 from minicnn import cli
 from minicnn.training.callbacks import checkpoint
-from minicnn.utils.files import held
+from minicnn.utils.files import lock_folder
 
 
 @pytest.fixture(autouse=True)
@@ -271,7 +271,7 @@ def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
     assert any("Nothing is overwritten" in text for text in said)
     stopped(tmp_path / "second", monkeypatch)
     before = content(tmp_path / "second")
-    with held(tmp_path / "second"):  # as the run does that is still at work
+    with lock_folder(tmp_path / "second"):  # as the run does that is still at work
         child = start(["--resume", str(tmp_path / "second")])
         said = child.communicate()[0]
     assert child.returncode == 2 and "no other process works in" in said
