@@ -8,8 +8,9 @@ given.py (photos named on a command line), sample.py (the 2,000 photos that ship
 
 from .augment import Augment, Augmented
 from .batches import batches
-from .datasets import Dataset, ImageFolder
+from .datasets import Dataset
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
+from .image_folder import ImageFolder
 from .images import read_image, resize_and_crop, was_turned
 from .paths import Photos, photo_paths, read_photos
 from .sample import photos, sample

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..utils.errors import ArgumentError, FileError
 from ..utils.files import list_folder
-from .datasets import Dataset, ImageFolder
+from .datasets import Dataset
+from .image_folder import ImageFolder
 from .images import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")

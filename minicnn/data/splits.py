@@ -17,8 +17,9 @@ import numpy as np
 
 from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write, list_folder
-from .datasets import Dataset, ImageFolder
+from .datasets import Dataset
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
+from .image_folder import ImageFolder
 
 COLUMNS = ["photo", "class", "part"]
 UNREADABLE = "unreadable"  # the part of photos whose pixels cannot be decoded
@@ -129,7 +130,8 @@ def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
     """The parts of a folder that is split already: its sub-folders are called train and val (valid,
     validation) or test or both, and each holds one folder a class. {} where it is not so."""
     root = Path(path)
-    folders = [one for one in list_folder(root) if os.path.isdir(one)] if os.path.isdir(root) else []
+    folders = [entry for entry in list_folder(root) if os.path.isdir(entry)
+               ] if os.path.isdir(root) else []
     names = [FOLDERS.get(folder.name.casefold()) for folder in folders]
     if (None in names or len(set(names)) < max(len(names), 2) or "train" not in names
             or not all(any(map(os.path.isdir, list_folder(folder))) for folder in folders)):

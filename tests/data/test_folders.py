@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import ImageFolder, datasets
+from minicnn.data import ImageFolder, image_folder
 from minicnn.utils.errors import ArgumentError, FileError
 
 
@@ -120,8 +120,8 @@ def test_links_in_circles_are_not_searched_for_classes(tmp_path, monkeypatch):
         (tmp_path / f"{k}").symlink_to(".")
     save(tmp_path / "deep" / "photos" / "a" / "1.png", 0)
     save(tmp_path / "deep" / "photos" / "b" / "1.png", 0)
-    listed, ours = [], datasets.list_folder
-    monkeypatch.setattr(datasets, "list_folder", lambda path: listed.append(path) or ours(path))
+    listed, ours = [], image_folder.list_folder
+    monkeypatch.setattr(image_folder, "list_folder", lambda path: listed.append(path) or ours(path))
     with pytest.raises(FileError, match=r"only 'deep'.*hold them \(.*deep.photos\)"):
         ImageFolder(tmp_path)
     assert len(listed) < 12
