@@ -479,10 +479,10 @@ def test_pitfall_10_photos_are_turned_by_their_exif_and_the_number_is_told(tmp_p
                                                          exif=exif)
         assert_same(mc.data.read_image(root / "a" / f"turned{value}.png"), upright)
     data = mc.data.ImageFolder(root)
-    assert data.turned == 3 and "3 turned by EXIF" in repr(data)
+    assert data.rotated == 3 and "3 rotated by EXIF" in repr(data)
     code, text, _ = minicnn(capsys, "train", root, "--size", "32", "--epochs", "1", "--no-scratch",
                             "--output", tmp_path / "run")
-    assert code == 0 and "3 turned by EXIF" in text
+    assert code == 0 and "3 rotated by EXIF" in text
     assert "turned" in minicnn(capsys, "data", root, "--output", tmp_path / "report")[1]
 
 

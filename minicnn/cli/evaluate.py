@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, ImageFolder, Photos, batches
+from ..data import Dataset, ImageFolder, UnlabelledImages, batches
 from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
 from ..evaluation.metrics import MOST_VIEWS, view
 from ..model import Sequential
@@ -30,7 +30,7 @@ def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("evaluate", evaluate_command, "measure a model on a folder of photos")
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
-    p.add_argument("folder", help="photos that it has not learnt from, one sub-folder a class, "
+    p.add_argument("folder", help="photos that it has not learnt from, one sub-folder per class, "
                                   "named as the model's classes")
     option("--output", str, None, "FOLDER", "a new folder for report.html, predictions.csv, "
                                             "scores.json and figures")
@@ -114,14 +114,14 @@ def evaluated(model: Sequential, folder: ImageFolder, labels: np.ndarray, views:
               batch_size: int) -> tuple[Evaluation, Dataset, list[str]]:
     """What the model says of the photos that can be read, in the mean of so many views; these
     photos; why the others cannot be read, which is told, too."""
-    photos, bar, rows = Photos(folder.items), Bar("evaluate"), []
+    photos, bar, rows = UnlabelledImages(folder.items), Bar("evaluate"), []
     for pixels, _, indices in batches(photos, range(len(photos)), batch_size,
                                       model.input_shape[:2], model.preprocessing.crop_fraction):
         rows.append(np.mean([class_probabilities(model.predict(view(pixels, k), batch_size))
                              for k in range(views)], axis=0))
         bar(int(indices[-1]) + 1, len(photos))
-    unread = say_unread([photos.problems[i] for i in sorted(photos.problems)])
-    kept = [i for i in range(len(photos)) if i not in photos.problems]
+    unread = say_unread([photos.errors[i] for i in sorted(photos.errors)])
+    kept = [i for i in range(len(photos)) if i not in photos.errors]
     if not kept:
         raise FileError(f"{photos.names[0]}: expected a photo that can be read, found none in "
                         f"this folder.")

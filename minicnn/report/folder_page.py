@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import Dataset, Fingerprints, was_turned
+from ..data import Dataset, Fingerprints, is_rotated
 from .pages import thumbnail, write_page
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
@@ -53,7 +53,7 @@ def findings(data: Dataset, found: Fingerprints, groups: np.ndarray,
     flat = np.flatnonzero(found.flat & good)
     tiny = np.flatnonzero((found.sizes.min(axis=1) < TINY) & good)
     turned = [i for i in range(len(data)) if good[i] and not isinstance(data.items[i], np.ndarray)
-              and was_turned(data.items[i])]
+              and is_rotated(data.items[i])]
     every = [
         Finding(f"{len(largest)} of {len(data)} photos look alike",
                 "Each is a near duplicate of another of them. As copies they go to one side of a "
@@ -73,7 +73,7 @@ def findings(data: Dataset, found: Fingerprints, groups: np.ndarray,
         *_of_counts(data, parts),
         Finding(f"{_photos(tiny)} with a side below {TINY} pixels", "They are enlarged and "
                 "blurred. Take larger ones where you can, or a smaller --size.", _alone(tiny)),
-        Finding(f"{_photos(turned)} turned by EXIF", "The camera was held upright or upside down "
+        Finding(f"{_photos(turned)} rotated by EXIF", "The camera was held upright or upside down "
                 "and has noted it. minicnn turns them; other programs may not.", _alone(turned)),
         Finding(f"{len(skipped)} file{'s' * (len(skipped) != 1)} skipped", "No photo, or in no "
                 "class.", [], list(skipped))]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data import Dataset, Photos, batches
+from ..data import Dataset, UnlabelledImages, batches
 from ..evaluation import Evaluation
 from ..model import Sequential
 from ..ops import to_cpu
@@ -51,11 +51,11 @@ def pictures_of(data: Dataset, indices: Sequence[int], size: tuple[int, int],
     """What a network of input size (H, Wd) sees of these photos, sharper: {index: (h, w, 3)
     uint8}. One that can no longer be read is left out."""
     times = max(1, round(SHARP / min(size)))
-    photos, found = Photos(data.items, data.names), {}
+    photos, found = UnlabelledImages(data.items, data.names), {}
     for pixels, _, picked in batches(photos, indices, 32, (times * size[0], times * size[1]),
                                      crop_fraction):
         found.update(zip(picked.tolist(), pixels, strict=True))
-    return {i: one for i, one in found.items() if i not in photos.problems}
+    return {i: one for i, one in found.items() if i not in photos.errors}
 
 
 def labelled(pictures: dict[int, np.ndarray], indices: Sequence[int], result: Evaluation

@@ -105,7 +105,7 @@ def test_tiny_flat_turned_damaged_and_skipped_files_are_told(tmp_path):
     assert len(damaged) == 1 and "damaged.jpg: expected a readable photo" in damaged[0]
     assert said == {"1 photo without content": [["b/flat.png"]],
                     "2 photos with a side below 64 pixels": [["a/1.png"], ["a/2.png"]],
-                    "1 photo turned by EXIF": [["b/turned.jpg"]], "1 file skipped": ["x: y"]}
+                    "1 photo rotated by EXIF": [["b/turned.jpg"]], "1 file skipped": ["x: y"]}
 
 
 def test_relation_tells_the_same_pixels_from_nearly_the_same():

@@ -32,7 +32,7 @@ import numpy as np
 
 from ... import data as builtin
 from ...data import Dataset
-from ...data.images import kept_region
+from ...data.images import crop_region
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
@@ -208,7 +208,7 @@ def located(model: Sequential, data: Dataset, parts: Parts | str | os.PathLike
             raise ArgumentError(f"{where}: expected the parts {', '.join(names)} in every photo, "
                                 f"received {', '.join(marks)} in {photo!r}.")
         shape = data.read(data.names.index(photo)).shape[:2]
-        top, left, bottom, right = kept_region(shape, model.input_shape[:2], crop)
+        top, left, bottom, right = crop_region(shape, model.input_shape[:2], crop)
         low, high = (int(top), int(left)), (ceil(bottom) - 1, ceil(right) - 1)
         for part, place in marks.items():
             if not _inside(place, low, high):
