@@ -138,7 +138,7 @@ def test_a_probability_that_is_not_a_number_leaves_the_file_valid(kind, here, ca
     model = colours()
     model.save("../m.h5")
     monkeypatch.setattr(type(model.layers[-1]), "forward",
-                        lambda self, x, *_: np.full_like(x, np.nan))
+                        lambda self, x, *_, **__: np.full_like(x, np.nan))
     photo(here / "a.png")
     run("a.png", "--format", kind)
     out = capsys.readouterr().out

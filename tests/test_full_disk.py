@@ -74,8 +74,8 @@ def test_a_full_disk_under_what_is_unpacked_is_said(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(FileError, match="x.keras: expected room in .* to unpack it, "
-                           "received: File too large. Make room, or set TMPDIR"):
+        with pytest.raises(FileError, match="x.keras: expected space in .* to unpack it, "
+                           "received: File too large. Free some space, or set TMPDIR"):
             mc.load(tmp_path / "x.keras")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

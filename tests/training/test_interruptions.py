@@ -213,7 +213,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
     options = interruptions.RUNS["fine-tuned"].split()
     expected, _ = undisturbed(tmp_path, options)
     for k, (limit, place, call, words) in enumerate((
-            (300, "", 1, "can be written"), (20_000, "", 1, "expected room for"),
+            (300, "", 1, "can be written"), (20_000, "", 1, "of free disk space"),
             (20_000, "minicnn.training.callbacks.checkpoint.write_state", 3, "Go on with: "),
             (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume"))):
         said = interruptions.full_disk(tmp_path / f"{k}", options, limit, place=place, call=call)
@@ -248,7 +248,7 @@ def test_features_that_the_disk_cannot_take_are_refused_with_a_sentence(tmp_path
                      str(tmp_path / "run")], "minicnn.training.features.storage", 1, 400_000)
     said = process.communicate()[0]
     assert process.returncode == 2 and "Traceback" not in said, said
-    assert f"{tmp_path}: expected room for 0.5 MB" in said and "TMPDIR" in said
+    assert f"{tmp_path}: expected 0.5 MB of free disk space" in said and "TMPDIR" in said
     assert not list(tmp_path.iterdir())
 
 
