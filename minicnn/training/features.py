@@ -48,8 +48,8 @@ def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.n
         return np.empty(shape, dtype)
     large = "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK)
     with preallocated_file("/var/tmp" if large else tempfile.gettempdir(), size,
-                           "Free some space, let TMPDIR name a folder on another disk, or allow more "
-                           "memory (--memory-budget).") as file:
+                           "Free some space, let TMPDIR name a folder on another disk, or allow "
+                           "more memory (--memory-budget).") as file:
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
