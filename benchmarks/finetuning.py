@@ -96,7 +96,7 @@ def row(options, folds, seeds):
     validation = "–"
     if folds:
         fold = train.folds(folds, recipe.seed)
-        right = sum(judged(fold != k, plain[fold == k], t[fold == k], recipe.seed).right
+        right = sum(judged(fold != k, plain[fold == k], t[fold == k], recipe.seed).num_correct
                     for k in range(folds))
         validation = f"{right / len(t):.3f}"
     x_test, t_test = extract_features(frozen, test).x, test.labels

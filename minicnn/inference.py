@@ -1,4 +1,4 @@
-"""Forward if nothing is kept for backward: some images at a time, fewer arrays on the way."""
+"""Forward without caches for backward: in batches that fit, convolution and pooling as one."""
 
 from __future__ import annotations
 

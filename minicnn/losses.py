@@ -1,7 +1,7 @@
 """Losses L(y, t): how wrong the outputs y are for the targets t, and dL/dy.
 
 Each loss is the mean over the batch of w · l, where w = sample_weight · class_weight[class], 1
-where neither is given; as in Keras the sum is divided by the number of terms, not by the sum of w.
+if neither is given; as in Keras the sum is divided by the number of terms, not by the sum of w.
 
 The last activation and its loss belong together: in dL/dz the two derivatives cancel to p − t,
 exact where exp would overflow or log(0) appear. training.fuse makes that pair for the loop.
@@ -17,7 +17,7 @@ from .layers import Layer, Sigmoid, Softmax
 from .ops import array_module, device_of, ops_for, to_cpu, to_device
 from .utils.errors import ArgumentError, ShapeError
 
-SMALLEST = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
+EPSILON = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
 
 
 class Loss:
@@ -49,7 +49,7 @@ class Loss:
                              f"outputs, received {t.shape}.")
         return to_device(t.astype(y.dtype), device_of(y))
 
-    def class_weights(self, t: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
         """The factor of each term of l from class_weight, in a shape that broadcasts against l."""
         raise ArgumentError(f"{type(self).__name__}: expected no class_weight, received one; "
                             f"this loss has no classes.")
@@ -59,9 +59,9 @@ class Loss:
         raise ArgumentError(f"{type(self).__name__}: expected no label_smoothing, received "
                             f"{self.label_smoothing}; this loss has no classes.")
 
-    def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def per_sample(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(l, dl/dy): the terms that the mean is taken over, and the gradient of y's shape."""
-        raise ArgumentError(f"{type(self).__name__}: expected terms(y, t); define it.")
+        raise ArgumentError(f"{type(self).__name__}: expected per_sample(y, t); define it.")
 
     def forward(self, y: np.ndarray, t: np.ndarray,
                 sample_weight: np.ndarray | None = None) -> float:
@@ -69,25 +69,28 @@ class Loss:
         t = self.targets(y, t)
         if self.label_smoothing:
             t = self.smooth_labels(t)
-        terms, dterms = self.terms(y, t)
+        per_sample, d_per_sample = self.per_sample(y, t)
         xp, w = array_module(y), array_module(y).ones((), y.dtype)
         if self.class_weight is not None:
-            w = self.class_weights(t).astype(y.dtype)
+            w = self.class_weights(t, self.class_weight).astype(y.dtype)
         if sample_weight is not None:
             if np.shape(sample_weight) != (len(y),):
                 raise ShapeError(f"{type(self).__name__}: expected a sample_weight of shape "
                                  f"({len(y)},), one a sample, received {np.shape(sample_weight)}.")
-            rows = to_cpu(sample_weight).astype(y.dtype).reshape(-1, *[1] * (terms.ndim - 1))
+            rows = to_cpu(sample_weight).astype(y.dtype).reshape(-1, *[1] * (per_sample.ndim - 1))
             w = w * to_device(rows, device_of(y))
-        if terms.size == 0:
+        if per_sample.size == 0:
             raise ShapeError(f"{type(self).__name__}: expected at least one sample, "
                              f"received outputs of shape {y.shape}.")
-        w = xp.broadcast_to(w, terms.shape) / terms.size
-        self.dy = dterms * w.reshape(*w.shape, *[1] * (dterms.ndim - w.ndim))  # (N, 1) or (N, K)
-        return float((w * terms).sum())
+        w = xp.broadcast_to(w, per_sample.shape) / per_sample.size  # the mean's 1 / N
+        if d_per_sample.ndim > w.ndim:
+            self.dy = d_per_sample * w[:, None]  # one l, and one weight, per row: (N, K)·(N, 1)
+        else:
+            self.dy = d_per_sample * w
+        return float((w * per_sample).sum())
 
     def backward(self) -> np.ndarray:
-        """dL/dy of the last forward."""
+        """dL/dy of the last forward, which has computed it."""
         if self.dy is None:
             raise ArgumentError(f"{type(self).__name__}: expected a forward before this backward.")
         return self.dy
@@ -125,24 +128,24 @@ class BinaryCrossEntropy(Loss):
                                 f"CategoricalCrossEntropy.")
         return on_y
 
-    def class_weights(self, t: np.ndarray) -> np.ndarray:
-        """Interpolated between the two weights where t is not 0 or 1."""
-        if self.class_weight.shape != (2,):
+    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
+        """Interpolated between the two weights if t is not 0 or 1."""
+        if class_weight.shape != (2,):
             raise ArgumentError(f"BinaryCrossEntropy: expected 2 class weights, received "
-                                f"{self.class_weight.shape}.")
-        return self.class_weight[0] * (1 - t) + self.class_weight[1] * t
+                                f"{class_weight.shape}.")
+        return class_weight[0] * (1 - t) + class_weight[1] * t
 
     def smooth_labels(self, t: np.ndarray) -> np.ndarray:
         """(1 − ε) t + ε / 2: each output is a choice between two classes, 0 and 1."""
         return (1 - self.label_smoothing) * t + self.label_smoothing / 2
 
-    def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def per_sample(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l and dl/dy, both of y's shape."""
         if self.from_logits:
             return ops_for(y, t).sigmoid_cross_entropy(y, t)
         xp = array_module(y)
-        log_p, log_q = xp.log(xp.maximum(y, SMALLEST)), xp.log(xp.maximum(1 - y, SMALLEST))
-        return -t * log_p - (1 - t) * log_q, (y - t) / xp.maximum(y * (1 - y), SMALLEST)
+        log_p, log_q = xp.log(xp.maximum(y, EPSILON)), xp.log(xp.maximum(1 - y, EPSILON))
+        return -t * log_p - (1 - t) * log_q, (y - t) / xp.maximum(y * (1 - y), EPSILON)
 
     def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
         """p and t on the same side of ½, for all of the K outputs."""
@@ -186,22 +189,22 @@ class CategoricalCrossEntropy(Loss):
                                 "negative and sum to 1, received others. Are they one-hot?")
         return on_y
 
-    def class_weights(self, t: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
         """The weight of each row's class (N,)."""
-        if self.class_weight.shape != (t.shape[1],):
+        if class_weight.shape != (t.shape[1],):
             raise ArgumentError(f"CategoricalCrossEntropy: expected {t.shape[1]} class weights, "
-                                f"received {self.class_weight.shape}.")
-        return t @ to_device(self.class_weight, device_of(t))
+                                f"received {class_weight.shape}.")
+        return t @ to_device(class_weight, device_of(t))
 
     def smooth_labels(self, t: np.ndarray) -> np.ndarray:
         """Rows (1 − ε) t + ε / K. Source: Szegedy et al. 2016, section 7."""
         return (1 - self.label_smoothing) * t + self.label_smoothing / t.shape[1]  # (N, K)
 
-    def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def per_sample(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l (N,) and dl/dy (N, K)."""
         if self.from_logits:
             return ops_for(y, t).softmax_cross_entropy(y, t)
-        p = array_module(y).maximum(y, SMALLEST)
+        p = array_module(y).maximum(y, EPSILON)
         return -(t * array_module(y).log(p)).sum(axis=1), -t / p
 
     def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -212,6 +215,6 @@ class CategoricalCrossEntropy(Loss):
 class MeanSquaredError(Loss):
     """l = (y − t)², y and t of one shape. Derivation: dl/dy = 2 (y − t)."""
 
-    def terms(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def per_sample(self, y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """l and dl/dy, both of y's shape."""
         return (y - t) ** 2, 2 * (y - t)

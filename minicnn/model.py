@@ -23,8 +23,8 @@ class Sequential:
     layers:        Layer objects; unnamed ones are named after their class: conv2d, conv2d_1, …
     input_shape:   (H, Wd, C) or (D,), without N.
     seed:          of the starting values; None leaves zeros, for weights that are loaded next.
-    preprocessing: the recipe from pixels to x. classes: names of the outputs. Both ride in files.
-    Raises:        ShapeError where a layer does not fit the one before it.
+    preprocessing: from pixels to x. classes: names of the outputs. Both are saved with the model.
+    Raises:        ShapeError if a layer does not fit the one before it.
     """
 
     def __init__(self, layers: Iterable[Layer], input_shape: tuple[int, ...], seed: int | None = 0,
@@ -39,7 +39,7 @@ class Sequential:
         self.weights_note = ""  # what the last loading of weights has set, for summary
         self.layers: list[Layer] = []
         self.moved_to = "cpu"
-        self.kept_shape: tuple[int, ...] | None = None  # of the last y that forward has kept
+        self.cached_shape: tuple[int, ...] | None = None  # of y, if forward has kept caches
         self.layers = self._build(list(layers), 0, seed, classes)
 
     def _build(self, layers: list[Layer], start: int, seed: int | None,
@@ -75,28 +75,30 @@ class Sequential:
                              f"received {np.shape(x)}. {hint}".strip())
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
-        """x (N, *input_shape) -> y. keep: for backward; else inference.py does it."""
+        """x (N, *input_shape) -> y. keep: the layers cache what backward needs; without it
+        inference.py computes y, with fewer arrays on the way."""
         self.check(x)
         if device_of(x) != self.device:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "
                                 f"received x on {device_of(x)}. Move one: model.to(…), or "
                                 f"to_device(x, …).")
-        self.kept_shape = None
+        self.cached_shape = None
         if not keep:
             return infer(self, x, training)
         for layer in self.layers:
             x = layer.forward(x, training)
-        self.kept_shape = x.shape
+        self.cached_shape = x.shape
         return x
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """dy = dL/dy -> dx = dL/dx, assigning every trainable layer's grads on the way.
 
-        input_gradient=False is a training step: it stops below the lowest trainable layer and
-        returns None.
+        input_gradient=False is a training step: it stops at the lowest trainable layer, which
+        computes no dx (Layer.needs_dx), and returns None. fit splits frozen first layers off
+        before (split); then the lowest trainable layer is the first one.
         """
-        if self.kept_shape is not None and np.shape(dy) != self.kept_shape:
-            raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.kept_shape}, "
+        if self.cached_shape is not None and np.shape(dy) != self.cached_shape:
+            raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.cached_shape}, "
                              f"received {np.shape(dy)}. Is it the gradient of another batch?")
         if input_gradient:
             for layer in reversed(self.layers):
@@ -151,16 +153,16 @@ class Sequential:
 
     def to(self, device: str) -> Sequential:
         """Moves the parameters to "cpu", "cuda" (needs CuPy and a GPU) or "cuda-sim" (needs a C++
-        compiler); what forward has kept is forgotten. An optimizer moves by its own `to`."""
-        module_of(device)  # or a sentence, before anything has moved
+        compiler); caches are dropped. An optimizer moves by its own `to`."""
+        module_of(device)  # raises before anything has moved
         for layer in self.layers:
             layer.to(device)
-        self.moved_to, self.kept_shape = device, None
+        self.moved_to, self.cached_shape = device, None
         return self
 
     @property
     def device(self) -> str:
-        """Where the parameters are; without any, where `to` was told to go."""
+        """Device of the parameters; without parameters, the last device given to `to`."""
         return next((device_of(p) for layer in self.layers for p in layer.params.values()),
                     self.moved_to)
 
@@ -176,13 +178,13 @@ class Sequential:
         return self.layers[self.index(name)]
 
     def freeze(self, until: str | None = None) -> None:
-        """Freezes the layer `until` and all before it; all layers where None."""
+        """Freezes the layer `until` and all before it; all layers if None."""
         stop = len(self.layers) if until is None else self.index(until) + 1
         for layer in self.layers[:stop]:
             layer.trainable = False
 
     def unfreeze(self, since: str | None = None) -> None:
-        """Makes the layer `since` and all after it trainable; all layers where None."""
+        """Makes the layer `since` and all after it trainable; all layers if None."""
         for layer in self.layers[0 if since is None else self.index(since):]:
             layer.trainable = True
 
@@ -200,7 +202,7 @@ class Sequential:
         view = copy.copy(self)
         view.layers, view.input_shape, view.preprocessing = layers, input_shape, preprocessing
         view.classes, view.weights_note = None, ""
-        view.moved_to, view.kept_shape = self.device, None
+        view.moved_to, view.cached_shape = self.device, None
         return view
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,
@@ -219,10 +221,10 @@ class Sequential:
                 body -= 1
             if body and isinstance(self.layers[body - 1], Dense):
                 stop = body - 1
-        kept, layers = self.layers[:stop], list(layers)
-        if layers and isinstance(layers[0], Dense) and len(self.shapes(kept)[-1]) == 3:
+        body_layers, layers = self.layers[:stop], list(layers)
+        if layers and isinstance(layers[0], Dense) and len(self.shapes(body_layers)[-1]) == 3:
             layers = [Flatten(), *layers]
-        self.layers = self._build([*kept, *layers], stop, seed, classes)
+        self.layers = self._build([*body_layers, *layers], stop, seed, classes)
         self.classes = None if classes is None else list(classes)
         return self
 
@@ -255,14 +257,14 @@ class Sequential:
 
 def _names(layers: list[Layer]) -> list[str]:
     """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …"""
-    names = []
+    names: list[str] = []
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise ArgumentError(f"Sequential: expected layers, received {layer!r} as number {i}.")
         if any(layer is other for other in layers[:i]):
             raise ArgumentError(f"Sequential: expected each layer once, received {layer!r} twice. "
                                 f"It keeps what its backward needs: make a second one.")
-        names.append(None if layer.auto_named else layer.name)
+        names.append("" if layer.auto_named else layer.name)
         if names[-1] and names.count(names[-1]) > 1:
             raise ArgumentError(f"Sequential: expected a different name for each layer, received "
                                 f"{names[-1]!r} twice. Rename one.")

@@ -29,30 +29,37 @@ class Optimizer:
     def step(self, model: Any) -> None:
         """model: anything with .layers whose backward has run. Frozen layers stay bit-identical.
 
-        Raises ArgumentError, before anything has moved, where a gradient is missing or the state
+        Raises ArgumentError, before anything has moved, if a gradient is missing or the state
         has another shape. After replace_head make a new optimizer: the state goes by name.
         """
-        moves = []
+        steps = []
         for layer in model.layers:
             for key, p in layer.params.items() if layer.trainable else ():
-                name, g = f"{layer.name}/{key}", layer.grads.get(key)
-                state = self.state.setdefault(name, {})
-                if g is None:
-                    raise ArgumentError(f"{layer.name}: expected a gradient of {key}, found none. "
-                                        f"Call model.backward(dy) before optimizer.step(model).")
-                if any(np.ndim(value) and value.shape != p.shape for value in state.values()):
-                    raise ArgumentError(f"{type(self).__name__}: expected {name} of the shape it "
-                                        f"had before, received {p.shape}. Make a new optimizer "
-                                        f"when a layer is replaced.")
-                found = {device_of(value) for value in (g, *state.values()) if np.ndim(value)}
-                if found != {device_of(p)}:
-                    raise ArgumentError(f"{type(self).__name__}: expected gradient and state of "
-                                        f"{name} on {device_of(p)}, as {key}, found them on "
-                                        f"{', '.join(sorted(found))}. Use optimizer.to(…).")
-                moves.append((p, g, state))
-        for p, g, state in moves:
+                state = self.state.setdefault(f"{layer.name}/{key}", {})
+                self.check_step(layer, key, state)
+                steps.append((p, layer.grads[key], state))
+        for p, g, state in steps:
             g = g.astype(p.dtype, copy=False)
-            self.update(p, g + self.weight_decay * p if self.weight_decay else g, state)
+            if self.weight_decay:
+                g = g + self.weight_decay * p
+            self.update(p, g, state)
+
+    def check_step(self, layer: Any, key: str, state: dict) -> None:
+        """Raises ArgumentError unless gradient and state belong to this parameter, on its device.
+        """
+        name, p, g = f"{layer.name}/{key}", layer.params[key], layer.grads.get(key)
+        if g is None:
+            raise ArgumentError(f"{layer.name}: expected a gradient of {key}, found none. "
+                                f"Call model.backward(dy) before optimizer.step(model).")
+        if any(np.ndim(value) and value.shape != p.shape for value in state.values()):
+            raise ArgumentError(f"{type(self).__name__}: expected {name} of the shape it "
+                                f"had before, received {p.shape}. Make a new optimizer "
+                                f"when a layer is replaced.")
+        devices = {device_of(value) for value in (g, *state.values()) if np.ndim(value)}
+        if devices != {device_of(p)}:
+            raise ArgumentError(f"{type(self).__name__}: expected gradient and state of "
+                                f"{name} on {device_of(p)}, as {key}, found them on "
+                                f"{', '.join(sorted(devices))}. Use optimizer.to(…).")
 
     @property
     def param_groups(self) -> list[Optimizer]:

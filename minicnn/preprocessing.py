@@ -54,3 +54,8 @@ class Preprocessing:
     def to_dict(self) -> dict:
         """Plain values for JSON; Preprocessing(**d) reads them back."""
         return asdict(self)
+
+
+def crop_fraction_of(preprocessing: Preprocessing | None) -> float:
+    """The crop fraction of a model's preprocessing; 1.0, the whole photo, if it has none."""
+    return 1.0 if preprocessing is None else preprocessing.crop_fraction

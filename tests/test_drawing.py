@@ -7,8 +7,8 @@ from minicnn.plotting import drawing
 
 BAD = {"zero": (np.zeros((4, 5)), "zero everywhere"),
        "flat": (np.full((4, 5), 0.25), "0.25 everywhere"),
-       "NaN": (np.where(np.eye(4, 5) > 0, np.nan, 1.0), "not finite at 4 of 20 places"),
-       "infinite": (np.where(np.eye(4, 5) > 0, -np.inf, 1.0), "not finite at 4 of 20 places")}
+       "NaN": (np.where(np.eye(4, 5) > 0, np.nan, 1.0), "not finite in 4 of 20 elements"),
+       "infinite": (np.where(np.eye(4, 5) > 0, -np.inf, 1.0), "not finite in 4 of 20 elements")}
 
 
 def axes():
@@ -28,7 +28,7 @@ def assert_grey_field_that_says(ax, words):
 
 @pytest.mark.parametrize("values, words", BAD.values(), ids=BAD)
 def test_a_map_that_shows_nothing_says_why(values, words):
-    assert drawing.flaw(values) == words
+    assert drawing.why_blank(values) == words
     ax = axes()
     drawing.show_map(ax, values, over=np.zeros((8, 10, 3), np.uint8))
     assert_grey_field_that_says(ax, words)
@@ -47,7 +47,7 @@ def test_a_nan_of_the_last_channel_alone_is_said():
     x[1, 2, 2] = np.nan
     ax = axes()
     drawing.show_signed(ax, x)
-    assert_grey_field_that_says(ax, "not finite at 1 of 20 places")
+    assert_grey_field_that_says(ax, "not finite in 1 of 20 elements")
 
 
 def test_a_map_of_both_signs_is_symmetric_about_0_and_one_of_one_sign_is_not():

@@ -127,7 +127,7 @@ def test_the_loss_is_the_reference_s_and_does_not_overflow(rng):
     ("conv_backward", "dxp[:, 1:-1, 1:-1]", "dxp",
      ["Your dx has shape (2, 8, 9, 3) where (2, 6, 7, 3) is expected: it still has its padding"]),
     ("conv_backward", "d, W, (1, 3)", "d, W[::-1, ::-1], (1, 3)",
-     ["Your dx is that of W turned by 180°"]),
+     ["Your dx is that of W rotated by 180°"]),
     ("conv_backward", "dy.sum(axis=(0, 1, 2))", "dy.sum(axis=(1, 2))",
      ["Your db has shape (2, 4) where (4,) is expected", ".sum(axis=0) is missing"]),
     ("max_pool_backward", "q, c] += dy", "q, c] = dy", ["keeps only the last of the windows"]),
@@ -137,7 +137,7 @@ def test_the_loss_is_the_reference_s_and_does_not_overflow(rng):
     ("softmax_cross_entropy", "dz[np.arange(len(p)), t] -= 1", "",
      ["Your dx is right where the class is another than t"]),
     ("im2col", "x[:, i:i + KH, j:j + KW]  ", "x[:, i:i + KH, j:j + KW, ::-1]  ",
-     ["Your db is right", "Your dW is right but backwards, in C"]),
+     ["Your db is right", "Your dW is right but in reverse order, in C"]),
 ])
 def test_a_wrong_answer_gets_a_hint(name, right, answer, words, tmp_path, capsys):
     text = (EXAMPLES / "solutions" / f"{name}.py").read_text("utf-8")

@@ -69,8 +69,8 @@ def said(layer, shape=IMAGES, seed=0):
     ("dW", IMAGES, lambda g: g.transpose(3, 2, 0, 1),
      "has shape (4, 3, 3, 2) where (3, 2, 3, 4) is expected, and has its axes in the order "
      "F, C, KH, KW: .transpose(2, 3, 1, 0) makes it right."),
-    ("dW", IMAGES, lambda g: g[::-1, ::-1], "is right but turned by 180°, in KH and KW."),
-    ("dW", IMAGES, lambda g: g[:, :, ::-1], "is right but backwards, in C."),
+    ("dW", IMAGES, lambda g: g[::-1, ::-1], "is right but rotated by 180°, in KH and KW."),
+    ("dW", IMAGES, lambda g: g[:, :, ::-1], "is right but in reverse order, in C."),
     ("dx", IMAGES, lambda g: np.pad(g, ((0, 0), (1, 0), (1, 0), (0, 0)))[:, :-1, :-1],
      "is right but shifted by (1, 1) pixels (down, right): where does the padding begin?"),
     ("dx", IMAGES, lambda g: np.pad(g, ((0, 0), (1, 1), (1, 1), (0, 0))),
@@ -79,16 +79,17 @@ def said(layer, shape=IMAGES, seed=0):
     ("db", IMAGES, lambda g: np.tile(g / 6, (6, 1)),
      "has shape (6, 4) where (4,) is expected: it is right once summed, .sum(axis=0) is missing."),
     ("dx", IMAGES, lambda g: g.sum(axis=0),
-     "has shape (6, 7, 3) where (2, 6, 7, 3) is expected: it is summed over N, do not."),
+     "has shape (6, 7, 3) where (2, 6, 7, 3) is expected: it is summed over N; do not sum."),
     ("db", IMAGES, lambda g: g[None],
      "has shape (1, 4) where (4,) is expected: its numbers are right, .reshape((4,)) is missing."),
     ("dW", IMAGES, lambda g: g[1:], "has shape (2, 2, 3, 4) where (3, 2, 3, 4) is expected."),
     ("dx", IMAGES, lambda g: np.broadcast_to(g.mean(axis=0), g.shape),
-     "holds the mean over N of what is right, at every place: keep them apart."),
+     "holds the mean over N of what is right, in every element: do not reduce over N."),
     ("dW", IMAGES, lambda g: np.broadcast_to(g.sum((0, 1), keepdims=True), g.shape),
-     "holds the sum over KH and KW of what is right, at every place: keep them apart."),
+     "holds the sum over KH and KW of what is right, in every element: do not reduce over KH and "
+     "KW."),
     ("dW", IMAGES, np.zeros_like, "is zero everywhere."),
-    ("dx", IMAGES, lambda g: g * [np.nan, 1, 1], "is not finite at 84 of 252 places."),
+    ("dx", IMAGES, lambda g: g * [np.nan, 1, 1], "is not finite in 84 of 252 elements."),
     ("db", IMAGES, lambda g: None, 'is missing: assign self.grads["b"] in backward.'),
     ("dx", IMAGES, lambda g: None, "is missing: return it from backward."),
     ("dx", IMAGES, lambda g: g * np.array([0, 1])[:, None, None, None],
@@ -120,7 +121,7 @@ class WNotTurned(Conv):
 
 def test_a_kernel_turned_by_180_degrees_is_named():
     assert said(WNotTurned()) == [
-        RIGHT["dx"], "Your dx is that of W turned by 180° (W[::-1, ::-1]): use W as forward does."]
+        RIGHT["dx"], "Your dx is that of W rotated by 180° (W[::-1, ::-1]): use W as forward does."]
 
 
 def test_a_weight_not_transposed_is_named():
@@ -261,7 +262,7 @@ def test_few_wrong_places_are_counted_and_the_first_one_shown():
         return dx
 
     hint, = said(wrong(Sigmoid, "dx", one_off)(), ROWS)
-    assert "is right at 19 of 20 places; the first wrong one is dx[1, 2]: expected " in hint
+    assert "is right in 19 of 20 elements; the first wrong one is dx[1, 2]: expected " in hint
     expected, received = map(float, re.findall(r"(?:expected|received) (-?[\d.]+\d)", hint))
     assert received == pytest.approx(expected + 1, abs=1e-5)
 

@@ -318,7 +318,7 @@ def test_a_cross_entropy_behind_relu_or_nothing_is_refused():
 
 
 def test_a_loss_of_ones_own_is_told_what_is_missing():
-    with assert_refused("Loss", "terms(y, t)"):
+    with assert_refused("Loss", "per_sample(y, t)"):
         Loss().forward(on_device(np.ones((2, 3))), np.ones((2, 3)))
 
 

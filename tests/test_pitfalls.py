@@ -267,8 +267,8 @@ def test_pitfall_06_a_collapse_is_noticed_and_said():
                    finetune_lr=0.3, **QUICK)
     assert len(set(run.evaluation.predicted.tolist())) == 1  # every photo is the same to it
     said = " ".join(run.notes)
-    assert "Fine-tuning has made it worse" in said and "--finetune-lr" in said
-    assert f"of all {len(run.evaluation.labels)} photos" in said
+    assert "Fine-tuning made the model worse" in said and "--finetune-lr" in said
+    assert f"for all {len(run.evaluation.labels)} photos" in said
     good = transfer(clothes(), clothes("test"), finetune="block5", finetune_epochs=2, **QUICK)
     assert not any("worse" in note or "of all" in note for note in good.notes)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..data import Dataset, ImageFolder, UnlabelledImages, batches
 from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
-from ..evaluation.metrics import MOST_VIEWS, view
+from ..evaluation.metrics import MAX_VIEWS, view
 from ..model import Sequential
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import SHOWN
@@ -39,7 +39,7 @@ def add(command: Callable) -> None:
            "makes the share found less the share of false alarms largest; or precision=0.95, the "
            "lowest that reaches it. Chosen on the photos it is judged on, it looks better than it "
            "is (default: the more probable class)")
-    option("--tta", int, 1, "N", f"mean of N views of each photo, up to {MOST_VIEWS}: itself, its "
+    option("--tta", int, 1, "N", f"mean of N views of each photo, up to {MAX_VIEWS}: itself, its "
                                  f"mirror image, small shifts")
     option("--batch-size", int, 32, "N", "photos at a time")
 
@@ -48,8 +48,8 @@ def evaluate_command(args: argparse.Namespace) -> None:
     """Predicts the photos, prints the scores, writes them and their figures."""
     rule = threshold_rule(args.threshold)
     check_int(args.batch_size, "--batch-size")
-    if not 1 <= args.tta <= MOST_VIEWS:
-        raise ArgumentError(f"--tta: expected 1 to {MOST_VIEWS} views, received {args.tta}.")
+    if not 1 <= args.tta <= MAX_VIEWS:
+        raise ArgumentError(f"--tta: expected 1 to {MAX_VIEWS} views, received {args.tta}.")
     model = classifier(args.model)
     if rule is not None and model.shapes()[-1] != (1,):
         raise ArgumentError(f"--threshold: expected a model of two classes with one sigmoid, "
@@ -164,7 +164,7 @@ def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
     rows, empty = scores["per_class"], [n for n, row in scores["per_class"].items()
                                         if not row["support"]]
     taken = dict(zip(result.classes, result.confusion.sum(axis=0), strict=True))
-    lines = [f"\n{result.right} of {len(result.labels)} photos right: "
+    lines = [f"\n{result.num_correct} of {len(result.labels)} photos right: "
              f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"]
     shown = [n for n in rows if len(rows) <= SHOWN or rows[n]["support"]]
     width = max(24, *map(len, shown))

@@ -151,6 +151,6 @@ def print_title(held_out: str) -> None:
 def print_result(title: str, result: Evaluation) -> None:
     """One row of the table."""
     low, high = result.interval
-    share = f"{result.right}/{len(result.labels)}"
+    share = f"{result.num_correct}/{len(result.labels)}"
     print(f"{title:<46} {share:>9} {100 * result.accuracy:>7.1f} %   "
           f"{100 * low:.1f} … {100 * high:.1f} %")

@@ -37,7 +37,7 @@ MIN_CONTRAST = 4  # standard deviation of a thumbnail's greys, 0 … 255: below 
 
 
 @dataclass
-class Fingerprints(drawing.Drawn):
+class Fingerprints(drawing.HasFigure):
     """What near_duplicates needs of N images, each decoded once. Jupyter shows up to 60 thumbnails.
 
     hashes:     (N,) uint64, difference hashes.

@@ -1,5 +1,5 @@
-"""How good is a classifier, and how sure can we be: Evaluation with its interval, the metrics
-beyond accuracy, and what a training's curves and figures tell (diagnosis)."""
+"""Evaluating a classifier: accuracy with its confidence interval (evaluation.py), metrics beyond
+accuracy (metrics.py), and what may have gone wrong in training (diagnosis.py)."""
 
 from .diagnosis import diagnose
 from .evaluation import Evaluation, class_probabilities, wilson_interval

@@ -1,4 +1,4 @@
-"""How good is it, and how sure can we be."""
+"""A model's predictions for a data set: accuracy, its confidence interval, confusion matrix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..plotting.drawing import Drawn
+from ..plotting.drawing import HasFigure
 from ..plotting.training import confusion_figure
 from ..utils.errors import ArgumentError
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share right / n that was measured on n photos.
+def wilson_interval(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % confidence interval of a share correct / n that was measured on n images.
 
-    All shares p whose distance to right / n is at most z standard errors √(p (1 − p) / n); unlike
+    All shares p whose distance to correct / n is at most z standard errors √(p (1 − p) / n); unlike
     p ± z·se it stays within 0 … 1. Source: Wilson 1927.
     """
-    if not 0 <= right <= n or n < 1:
-        raise ArgumentError(f"wilson_interval: expected 0 ≤ right ≤ n and n ≥ 1, "
-                            f"received {right} and {n}.")
-    centre = (right + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * np.sqrt(right * (n - right) / n + z * z / 4)
-    p = right / n  # within, whatever the rounding: at 0 and n it is an end of the interval
+    if not 0 <= correct <= n or n < 1:
+        raise ArgumentError(f"wilson_interval: expected 0 ≤ correct ≤ n and n ≥ 1, "
+                            f"received {correct} and {n}.")
+    centre = (correct + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * np.sqrt(correct * (n - correct) / n + z * z / 4)
+    p = correct / n  # inside despite rounding: for 0 and n it is an end of the interval
     return max(0.0, min(p, float(centre - half))), min(1.0, max(p, float(centre + half)))
 
 
@@ -36,9 +36,9 @@ def class_probabilities(y: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class Evaluation(Drawn):
-    """What a model says of a data set: probabilities (N, K), predicted (N,), labels (N,). In
-    Jupyter it shows the confusion matrix."""
+class Evaluation(HasFigure):
+    """A model's predictions for a data set: probabilities (N, K), predicted (N,), labels (N,).
+    Jupyter shows it as the confusion matrix."""
 
     probabilities: np.ndarray
     labels: np.ndarray
@@ -49,19 +49,19 @@ class Evaluation(Drawn):
         self.predicted = self.probabilities.argmax(axis=1)
 
     @property
-    def right(self) -> int:
-        """Number of photos classified right."""
+    def num_correct(self) -> int:
+        """Number of images classified correctly."""
         return int((self.predicted == self.labels).sum())
 
     @property
     def accuracy(self) -> float:
-        """Share of photos classified right."""
-        return self.right / len(self.labels)
+        """Share of images classified correctly."""
+        return self.num_correct / len(self.labels)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy."""
-        return wilson_interval(self.right, len(self.labels))
+        """The 95 % confidence interval of the accuracy."""
+        return wilson_interval(self.num_correct, len(self.labels))
 
     @property
     def confusion(self) -> np.ndarray:
@@ -71,8 +71,8 @@ class Evaluation(Drawn):
 
     def __str__(self) -> str:
         low, high = self.interval
-        return (f"{self.right} of {len(self.labels)} photos right: {100 * self.accuracy:.1f} % "
-                f"(95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+        return (f"{self.num_correct} of {len(self.labels)} photos right: "
+                f"{100 * self.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
 
     def figure(self) -> Figure:
         """The confusion matrix."""

@@ -1,9 +1,9 @@
 """Classification metrics beyond accuracy, from probabilities and true labels.
 
-p (N,) is a score of one class and positive (N,) bool says which photos are of it; probabilities
-(N, K) and labels (N,) hold all classes. What needs photos that are not there is NaN, not an error:
-a table of classes may have a gap. Reading order: one class (curves, areas, threshold), all classes,
-calibration, two classifiers, several views of a photo.
+p (N,) are scores of one class and positive (N,) bool says which images belong to it; probabilities
+(N, K) and labels (N,) hold all classes. A metric that is undefined, because a class has no images,
+is NaN and not an error: a table of classes may have a gap. Reading order: one class (curves, areas,
+threshold), all classes, calibration, two classifiers, several views of an image.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from ..utils.errors import ArgumentError, ShapeError, check_int
 
 
 def roc_curve(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(fpr, tpr, thresholds), T + 1 each for T different scores: at a threshold t, photos with
-    p ≥ t are taken for positive; fpr is the share of the negatives among them, tpr that of the
-    positives.
+    """(fpr, tpr, thresholds), T + 1 each for T different scores. At a threshold t, images with
+    p ≥ t are predicted positive; tpr is the share of the positives that are, fpr the share of the
+    negatives that are.
 
-    From (0, 0) at t = ∞ to (1, 1) at the lowest score. Photos of equal score enter together, as one
-    sloping step. A share of no photos is NaN. Source: Fawcett 2006, algorithm 1.
+    From (0, 0) at t = ∞ to (1, 1) at the lowest score. Images of equal score enter together, as one
+    sloping step. Without positives tpr is NaN, without negatives fpr. Source: Fawcett 2006,
+    algorithm 1.
     """
-    taken, true, thresholds = _cumulated(p, positive)
-    true, false = np.append(0, true), np.append(0, taken - true)
-    return _share(false, false[-1]), _share(true, true[-1]), np.append(np.inf, thresholds)
+    predicted, true, thresholds = _cumulative_counts(p, positive)
+    true, false = np.append(0, true), np.append(0, predicted - true)
+    return _ratio(false, false[-1]), _ratio(true, true[-1]), np.append(np.inf, thresholds)
 
 
 def roc_auc(p: np.ndarray, positive: np.ndarray) -> float:
@@ -43,20 +44,19 @@ def roc_auc(p: np.ndarray, positive: np.ndarray) -> float:
     n = int(positive.sum())
     if n in (0, len(p)):
         return math.nan
-    _, place, counts = np.unique(p, return_inverse=True, return_counts=True)
+    _, index, counts = np.unique(p, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2  # mean rank of each different score
-    return float((ranks[place][positive].sum() - n * (n + 1) / 2) / (n * (len(p) - n)))
+    return float((ranks[index][positive].sum() - n * (n + 1) / 2) / (n * (len(p) - n)))
 
 
 def pr_curve(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(precision, recall, thresholds), T each for T different scores, the highest first.
 
-    At a threshold t, of the photos with p ≥ t the share `precision` is positive, and of the
-    positives the share `recall` is among them, NaN where there are none. Source: Davis & Goadrich
-    2006.
+    At a threshold t, the share `precision` of the images with p ≥ t is positive, and the share
+    `recall` of the positives has p ≥ t, NaN without positives. Source: Davis & Goadrich 2006.
     """
-    taken, true, thresholds = _cumulated(p, positive)
-    return true / taken, _share(true, true[-1] if len(true) else 0), thresholds
+    predicted, true, thresholds = _cumulative_counts(p, positive)
+    return true / predicted, _ratio(true, true[-1] if len(true) else 0), thresholds
 
 
 def average_precision(p: np.ndarray, positive: np.ndarray) -> float:
@@ -70,17 +70,17 @@ def average_precision(p: np.ndarray, positive: np.ndarray) -> float:
 
 
 def choose_threshold(p: np.ndarray, positive: np.ndarray, precision: float | None = None) -> float:
-    """A threshold t among the scores; photos with p ≥ t are then taken for positive.
+    """A threshold t among the scores; images with p ≥ t are then predicted positive.
 
-    precision None: Youden's rule, the largest tpr − fpr (Youden 1950), of equals the highest t.
-    Else the lowest t whose precision reaches the wished one: of all such, that of largest recall.
-    On the photos that it was chosen on, a threshold looks better than it is.
-    Raises ArgumentError without positives or negatives, and where no t has that precision.
+    precision None: Youden's rule, the largest tpr − fpr (Youden 1950); if several t have it, the
+    highest. Otherwise the lowest t with at least that precision, which has the largest recall of
+    all such t. On the images that it was chosen on, a threshold looks better than it is.
+    Raises ArgumentError without positives or negatives, or if no t has that precision.
     """
     fpr, tpr, thresholds = roc_curve(p, positive)
     if not np.isfinite(fpr + tpr).all():
         raise ArgumentError("choose_threshold: expected photos of both classes, received photos of "
-                            "one or none. Choose it on other photos.")
+                            "one or none. Choose the threshold on other photos.")
     if precision is None:
         return float(thresholds[1:][np.argmax((tpr - fpr)[1:])])
     if not 0 < precision <= 1:
@@ -91,7 +91,7 @@ def choose_threshold(p: np.ndarray, positive: np.ndarray, precision: float | Non
     if not len(good):
         raise ArgumentError(f"choose_threshold: expected a precision that some threshold reaches, "
                             f"received {precision:g}; the highest is {reached.max():.4g}. "
-                            f"Wish for less.")
+                            f"Ask for less.")
     return float(thresholds[good[-1]])
 
 
@@ -106,20 +106,21 @@ def _one_class(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndar
     return p, positive
 
 
-def _cumulated(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(photos with a score of t or more, positives among them, t) for each different score t, the
+def _cumulative_counts(p: np.ndarray, positive: np.ndarray
+                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(number of images with p ≥ t, positives among them, t) for each different score t, the
     highest first."""
     p, positive = _one_class(p, positive)
-    thresholds, place = np.unique(-p, return_inverse=True)
-    counts = (np.bincount(place, weights, len(thresholds)) for weights in (None, positive))
-    taken, true = (np.cumsum(count.astype(np.int64)) for count in counts)
-    return taken, true, -thresholds
+    thresholds, index = np.unique(-p, return_inverse=True)
+    counts = np.bincount(index, minlength=len(thresholds))
+    positives = np.bincount(index[positive], minlength=len(thresholds))
+    return np.cumsum(counts), np.cumsum(positives), -thresholds
 
 
-def _share(part: np.ndarray, of: np.ndarray | int) -> np.ndarray:
-    """part / of, NaN where that is 0."""
-    part, of = np.broadcast_arrays(np.asarray(part, np.float64), of)
-    return np.divide(part, of, out=np.full(part.shape, np.nan), where=of > 0)
+def _ratio(part: np.ndarray, total: np.ndarray | int) -> np.ndarray:
+    """part / total, NaN where total is 0."""
+    part, total = np.broadcast_arrays(np.asarray(part, np.float64), total)
+    return np.divide(part, total, out=np.full(part.shape, np.nan), where=total > 0)
 
 
 # All classes
@@ -127,17 +128,17 @@ def _share(part: np.ndarray, of: np.ndarray | int) -> np.ndarray:
 
 def one_versus_rest(probabilities: np.ndarray, labels: np.ndarray,
                     score: Callable[[np.ndarray, np.ndarray], float]) -> np.ndarray:
-    """(K,): score(p of class k, is it of class k) for each class, roc_auc or average_precision.
+    """(K,): score(p of class k, label is k) per class, with roc_auc or average_precision as score.
 
-    NaN for a class without photos, and where there is no other; np.nanmean is then the macro mean
-    of the others. Source: Provost & Domingos 2000.
+    NaN for a class without images, or without images of other classes (roc_auc); np.nanmean is then
+    the macro mean of the remaining classes. Source: Provost & Domingos 2000.
     """
     probabilities, labels = _all_classes(probabilities, labels)
     return np.array([score(p, labels == k) for k, p in enumerate(probabilities.T)])
 
 
 class ClassScores(NamedTuple):
-    """(K,) each, a number per class."""
+    """(K,) each: a number per class."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -148,22 +149,25 @@ class ClassScores(NamedTuple):
 def class_scores(confusion: np.ndarray) -> ClassScores:
     """Per class, from counts C (K, K) with true classes in rows (Evaluation.confusion):
 
-    precision C_kk / Σ_i C_ik, the share of photos taken for k that are of k;
-    recall    C_kk / Σ_j C_kj, the share of photos of k that are taken for k;
-    F1        2 C_kk / (Σ_i C_ik + Σ_j C_kj), their harmonic mean; support Σ_j C_kj, photos of k.
-    0 where undefined: precision where nothing is taken for k, recall without photos of k, F1 where
-    both are so. Source: van Rijsbergen 1979, chapter 7.
+    precision C_kk / Σ_i C_ik, the share of the images predicted as k that are of class k;
+    recall    C_kk / Σ_j C_kj, the share of the images of class k that are predicted as k;
+    F1        2 C_kk / (Σ_i C_ik + Σ_j C_kj), their harmonic mean; support Σ_j C_kj, images of k.
+    0 if undefined: precision if nothing is predicted as k, recall without images of k, F1 if both
+    are undefined. Source: van Rijsbergen 1979, chapter 7.
     """
-    right, taken, support = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
-    return ClassScores(*(np.nan_to_num(_share(a, b)) for a, b in (
-        (right, taken), (right, support), (2 * right, taken + support))), support)
+    correct, predicted = np.diag(confusion), confusion.sum(axis=0)
+    support = confusion.sum(axis=1)
+    return ClassScores(precision=np.nan_to_num(_ratio(correct, predicted)),
+                       recall=np.nan_to_num(_ratio(correct, support)),
+                       f1=np.nan_to_num(_ratio(2 * correct, predicted + support)),
+                       support=support)
 
 
 def most_confused(confusion: np.ndarray, n: int = 5) -> list[tuple[int, int, int]]:
-    """The n largest counts off the diagonal, none of 0: (true class, predicted class, photos)."""
+    """The n largest counts off the diagonal, none of 0: (true class, predicted class, count)."""
     wrong = confusion * ~np.eye(len(confusion), dtype=bool)
     order = np.argsort(-wrong, axis=None, kind="stable")[:n]
-    pairs = [divmod(int(at), len(confusion)) for at in order]
+    pairs = [divmod(int(index), len(confusion)) for index in order]
     return [(i, j, int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
 
@@ -174,37 +178,40 @@ def _all_classes(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndar
                          f"more, received {probabilities.shape} and {labels.shape}.")
     if (not np.isfinite(probabilities).all() or labels.dtype.kind not in "iu"
             or not 0 <= labels.min() <= labels.max() < probabilities.shape[1]):
-        raise ArgumentError(f"scores: expected probabilities without NaN and whole labels from 0 "
+        raise ArgumentError(f"scores: expected probabilities without NaN and int labels from 0 "
                             f"to {probabilities.shape[1] - 1}, received others.")
     return probabilities, labels
 
 
-# Calibration: do 80 % mean that 80 of 100 are right?
+# Calibration: does a confidence of 80 % mean that 80 of 100 predictions are correct?
 
 
 class Calibration(NamedTuple):
-    """(bins,) each: mean confidence and accuracy of a bin's photos, NaN in an empty one."""
+    """(bins,) each: mean confidence and accuracy of a bin's images, NaN in an empty bin; how many
+    images it holds."""
 
     confidence: np.ndarray
     accuracy: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count; a key of scores.json
 
 
 def calibration_curve(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> Calibration:
-    """Photos in bins of equal width by their confidence, the largest probability: bin m of M holds
-    (m / M, (m + 1) / M], the first 0 too. Source: Guo et al. 2017, section 2."""
+    """Images in bins of equal width by confidence, their largest probability: bin m of M holds
+    (m / M, (m + 1) / M], the first bin 0 too. Source: Guo et al. 2017, section 2."""
     probabilities, labels = _all_classes(probabilities, labels)
     check_int(bins, "calibration_curve, bins")
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    place = np.searchsorted(np.arange(1, bins) / bins, confidence)  # (N,): 0 … bins − 1
-    count, sums, rights = (np.bincount(place, w, bins) for w in (None, confidence, right))
-    return Calibration(_share(sums, count), _share(rights, count), count)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    index = np.searchsorted(np.arange(1, bins) / bins, confidence)  # (N,): 0 … bins − 1
+    count = np.bincount(index, minlength=bins)
+    sums = np.bincount(index, confidence, bins)
+    return Calibration(_ratio(sums, count), _ratio(np.bincount(index[correct], minlength=bins),
+                                                   count), count)
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10
                                ) -> float:
-    """Σ_m n_m / N · |accuracy_m − confidence_m| over the bins of calibration_curve: 0 where every
-    confidence is the share of photos that are right. Source: Guo et al. 2017, equation 3."""
+    """Σ_m n_m / N · |accuracy_m − confidence_m| over the bins of calibration_curve: 0 if every
+    confidence is the share of correct predictions. Source: Guo et al. 2017, equation 3."""
     confidence, accuracy, count = calibration_curve(probabilities, labels, bins)
     return float(np.nansum(count * np.abs(accuracy - confidence)) / count.sum())
 
@@ -221,50 +228,52 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 class McNemar(NamedTuple):
-    """Photos that only the first, and only the second has right, and the p value."""
+    """How many images only the first or only the second classifier gets right, and the p value."""
 
     only_a: int
     only_b: int
     p: float
 
 
-def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> McNemar:
-    """Do two classifiers differ? right_a, right_b (N,) bool: which of the photos each has right.
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
+    """Do two classifiers differ? correct_a, correct_b (N,) bool: which images each gets right.
 
-    Only photos that one of them has right count, n of them. Were both equally good, each would fall
-    to either side like a coin: p = min(1, 2 Σ_{i ≤ min(a, b)} C(n, i) / 2ⁿ), exact and two-sided; 1
-    where n is 0. Source: McNemar 1947; Dietterich 1998, section 3.1.
+    Only the n images count that exactly one of them gets right, a of them the first and b the
+    second. If both were equally good, each image would be like the toss of a coin:
+    p = min(1, 2 Σ_{i ≤ min(a, b)} C(n, i) / 2ⁿ), exact and two-sided; 1 if n is 0.
+    Source: McNemar 1947; Dietterich 1998, section 3.1.
     """
-    right_a, right_b = np.asarray(right_a), np.asarray(right_b)
-    if not right_a.dtype == right_b.dtype == bool or right_a.shape != right_b.shape:
+    correct_a, correct_b = np.asarray(correct_a), np.asarray(correct_b)
+    if not correct_a.dtype == correct_b.dtype == bool or correct_a.shape != correct_b.shape:
         raise ShapeError(f"mcnemar: expected two bool arrays (N,) of the same photos, received "
-                         f"{right_a.dtype} {right_a.shape} and {right_b.dtype} {right_b.shape}.")
-    a, b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+                         f"{correct_a.dtype} {correct_a.shape} and {correct_b.dtype} "
+                         f"{correct_b.shape}.")
+    a, b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
     term = total = 1  # C(n, 0)
     for i in range(1, min(a, b) + 1):
-        term = term * (a + b - i + 1) // i  # C(n, i) from C(n, i − 1), in whole numbers
+        term = term * (a + b - i + 1) // i  # C(n, i) from C(n, i − 1), in integers
         total += term
     return McNemar(a, b, min(1.0, 2 * total / 2 ** (a + b)))
 
 
-# Several views of a photo
+# Several views of an image
 
 SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
-MOST_VIEWS = 2 + len(SHIFTS)
+MAX_VIEWS = 2 + len(SHIFTS)
 
 
 def view(pixels: np.ndarray, k: int) -> np.ndarray:
-    """View k of photos (N, H, Wd, C), the same shape: 0 as they are, 1 mirrored left to right, 2 to
-    9 shifted by a sixteenth of the sides along SHIFTS (down, right), going on at the edge as in a
-    mirror. Always the same: the mean probability over them is test-time augmentation.
+    """View k of images (N, H, Wd, C), of the same shape: 0 unchanged, 1 mirrored left to right, 2
+    to 9 shifted by a sixteenth of the sides along SHIFTS (down, right), reflected at the edge. No
+    view is random; the mean probability over the views is test-time augmentation.
     Source: Krizhevsky et al. 2012, section 4.1 (five crops and their mirror images)."""
-    if not 0 <= k < MOST_VIEWS:
-        raise ArgumentError(f"view: expected a view from 0 to {MOST_VIEWS - 1}, received {k!r}.")
+    if not 0 <= k < MAX_VIEWS:
+        raise ArgumentError(f"view: expected a view from 0 to {MAX_VIEWS - 1}, received {k!r}.")
     if k < 2:
         return pixels[:, :, ::-1] if k else pixels
     H, Wd = pixels.shape[1:3]
     h, w = (max(1, round(side / 16)) for side in (H, Wd))
-    wide = np.pad(pixels, ((0, 0), (h, h), (w, w), (0, 0)), "symmetric")
+    padded = np.pad(pixels, ((0, 0), (h, h), (w, w), (0, 0)), "symmetric")
     down, right = SHIFTS[k - 2]
     top, left = h - down * h, w - right * w
-    return wide[:, top:top + H, left:left + Wd]
+    return padded[:, top:top + H, left:left + Wd]

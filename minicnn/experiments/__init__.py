@@ -1,7 +1,7 @@
-"""The analyses that train networks of their own: each returns a Result, numbers and a picture.
+"""The analyses that train networks or classifiers; each returns a Result: numbers and a figure.
 
-evolution.py (features over the epochs), ablation.py (what each part is worth), probes.py (what each
-layer knows), transfer_curve.py (accuracy against the number of photos).
+evolution.py (features over the epochs), ablation.py (which layers matter), probes.py (a linear
+classifier per layer), transfer_curve.py (accuracy against the number of photos).
 """
 
 from .ablation import ablation

@@ -1,10 +1,10 @@
-"""Which layers does the network need? Take one out, or change its width, and train again. (Z11)
+"""Ablation: which layers does the network need? Remove one or change its width, and retrain. (Z11)
 
-Every variant of the small course network (16 and 32 maps, a dense layer of 64) starts from nothing,
-with the same photos, optimizer (Adam, 0.001) and number of epochs, once a seed: the seed draws the
-starting values and the order of the photos. The error is the share of photos classified wrong; its
-standard deviation over the seeds says which differences count. The poolings stay in all variants,
-so that what is left sees maps of the same size.
+Every variant of the small course network (16 and 32 maps, a dense layer of 64) is trained from
+random weights on the same photos, with the same optimizer (Adam, 0.001) and number of epochs, once
+per seed: the seed draws the initial weights and the order of the photos. The error is the share of
+misclassified photos; its standard deviation over the seeds shows which differences matter. The
+pooling layers stay in all variants, so that the remaining layers see maps of the same size.
 
 Source: Zeiler & Fergus 2014, section 4.4 and table 3.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import Dataset, sample
-from ..layers import Conv2D, Dense, Flatten, MaxPool2D
+from ..layers import Conv2D, Dense, Flatten, Layer, MaxPool2D
 from ..model import Sequential
 from ..models import head, loss_for
 from ..optimizers import Adam
@@ -47,8 +47,8 @@ VARIANTS = {  # maps of the first and second convolution, units of the dense lay
 
 @dataclass
 class Ablation(Result):
-    """Of V variants and S seeds: variants, their names; layers (V, 3): maps, maps, units (0: left
-    out); parameters (V,); train, test (V, S): shares of photos classified wrong."""
+    """For V variants and S seeds: variants, their names; layers (V, 3): maps, maps, units (0: left
+    out); parameters (V,); train, test (V, S): shares of misclassified photos."""
 
     variants: list[str]
     layers: np.ndarray
@@ -68,7 +68,7 @@ class Ablation(Result):
         ax.set_yticks(rows, [f"{name}\n{count:,} parameters" for name, count
                              in zip(self.variants, self.parameters, strict=True)], fontsize=11)
         ax.invert_yaxis()
-        ax.set_xlabel(f"photos classified wrong, %, ± sd of {self.test.shape[1]} seeds")
+        ax.set_xlabel(f"misclassified photos, %, ± sd of {self.test.shape[1]} seeds")
         ax.set_title(f"ablation, {self.epochs} epochs each")
         ax.legend(loc="lower right")
         return figure
@@ -86,18 +86,19 @@ class Ablation(Result):
 
 def ablation(train: Dataset | None = None, test: Dataset | None = None, *, epochs: int = 20,
              seeds: int = 3, size: int = 28, progress: Progress = silent) -> Ablation:
-    """Trains every variant `seeds` times; errors on the photos of training and on others.
+    """Trains every variant `seeds` times; errors on the training and the test photos.
 
-    train, test: photos of the same classes; None are the built-in ones, and a fifth of `train` is
-                 kept for the test where only `train` is given.
-    seeds:       at least 2, or there is no standard deviation. size: side of the input, pixels.
+    train, test: photos of the same classes; None: the built-in ones; if only `train` is passed, a
+                 fifth of it is held out as `test`.
+    seeds:       at least 2, for a standard deviation. size: side of the input, in pixels.
     progress:    counts trainings. The default takes some minutes.
-    Raises ArgumentError for other classes in test than in train.
+    Raises ArgumentError if test has other classes than train.
     """
     check_int(epochs, "ablation, epochs")
     check_int(seeds, "ablation, seeds", 2)
     if train is None:
-        train, test = sample("train"), sample("test") if test is None else test
+        train = sample("train")
+        test = sample("test") if test is None else test
     elif test is None:
         train, test = train.split(0.8)
     if train.classes != test.classes:
@@ -106,7 +107,8 @@ def ablation(train: Dataset | None = None, test: Dataset | None = None, *, epoch
     errors, counts = np.zeros((len(VARIANTS), seeds, 2)), []
     for v, variant in enumerate(VARIANTS.values()):
         for seed in range(seeds):
-            model = small(*variant, len(train.classes), size, seed)
+            model = variant_of_small_cnn(*variant, len(train.classes), size,
+                                         seed)
             fit(model, train, loss_for(len(train.classes)), Adam(0.001), epochs=epochs, seed=seed)
             errors[v, seed] = [1 - evaluate_photos(model, data).accuracy for data in (train, test)]
             progress(v * seeds + seed + 1, len(VARIANTS) * seeds)
@@ -115,13 +117,17 @@ def ablation(train: Dataset | None = None, test: Dataset | None = None, *, epoch
                     errors[..., 0], errors[..., 1], epochs)
 
 
-def small(first: int, second: int, units: int, classes: int, size: int = 28, seed: int = 0
-          ) -> Sequential:
+def variant_of_small_cnn(first: int, second: int, units: int, classes: int, size: int = 28,
+                         seed: int = 0) -> Sequential:
     """models.SmallCNN with other widths; 0 leaves the layer out."""
-    relu = {"activation": "relu", "kernel_initializer": "he_normal"}
-    layers = []
+    layers: list[Layer] = []
     for filters in (first, second):
-        layers += [Conv2D(filters, 3, padding="same", **relu)] if filters else []
+        if filters:
+            layers.append(Conv2D(filters, 3, padding="same", activation="relu",
+                                 kernel_initializer="he_normal"))
         layers.append(MaxPool2D(2))
-    layers += [Flatten(), *([Dense(units, **relu)] if units else []), *head(classes)]
-    return Sequential(layers, (size, size, 3), seed, "small_cnn", Preprocessing())
+    layers.append(Flatten())
+    if units:
+        layers.append(Dense(units, activation="relu", kernel_initializer="he_normal"))
+    return Sequential([*layers, *head(classes)], (size, size, 3), seed, "small_cnn",
+                      Preprocessing())

@@ -1,17 +1,18 @@
-"""How many photos are enough? Accuracy against their number, with transfer and without. (Z13)
+"""Transfer curve: how many photos are enough? Accuracy against their number, with and without
+transfer learning. (Z13)
 
-For each fold the test photos stay the same, and the training photos of the other folds come in
-draws that grow: the first n of each class, the first 2n with them, and so on. Two learners see the
-same draws:
+For each fold the test photos stay the same, and the training photos of the other folds are used in
+growing subsets: the first n of each class, the first 2n including them, and so on. Two networks are
+trained on the same subsets:
 
     transfer      VGG16 frozen up to `cut`, its features computed once; a new head on them
     from scratch  models.SmallCNN, from random weights
 
-Both take as many of Adam's steps for every n, rounded up to whole epochs, in batches of 32 at most:
-with a number of epochs instead, few photos would also mean few steps. The paper trains the same
-large network from scratch, which takes a day; the small one at 28 × 28 pixels is the better
-learner of few photos, and so the harder rival, but another network: the curves compare two ways to
-a classifier, and not the starting weights alone.
+Both take the same number of Adam steps for every n, rounded up to whole epochs, in batches of 32 at
+most: with a fixed number of epochs, few photos would also mean few steps. The paper trains the same
+large network from scratch, which takes a day; the small one at 28 × 28 pixels learns better from
+few photos, and so is the stronger competitor, but it is another network: the curves compare two
+ways to a classifier, not the initial weights alone.
 
 Source: Zeiler & Fergus 2014, section 5.2 and figure 9 (Caltech-256: 6 photos of each class with
 transfer do better than 60 without).
@@ -32,10 +33,10 @@ from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam
 from ..plotting import drawing
 from ..training import fit
-from ..training.features import storage
+from ..training.features import extract_features
 from ..training.transfer import initial_learning_rate
 from ..utils.errors import ArgumentError, check_int, is_int
-from ..visualize.photos import Progress, bounded, cut_to_size, photo_batches, silent
+from ..visualize.photos import Progress, batch_size_for, crop_photos, silent
 from ..visualize.result import Result
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ if TYPE_CHECKING:
 
 BATCH = 32
 BUDGET = 1 << 29  # bytes of features in memory; more go to a temporary file
-COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # photos of each class, as many as there are
+COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # photos per class
 
 
 @dataclass
 class TransferCurve(Result):
-    """per_class (P,): training photos of each class; transfer, scratch (P, F): share of right
-    answers on the test photos of F folds; classes: how many; cut: the last frozen layer; steps: of
-    Adam, in each training."""
+    """per_class (P,): training photos per class; transfer, scratch (P, F): accuracies on the test
+    photos of F folds; classes: their number; cut: the last frozen layer; steps: of Adam, in each
+    training."""
 
     per_class: np.ndarray
     transfer: np.ndarray
@@ -75,15 +76,15 @@ class TransferCurve(Result):
         ax.set_xticks(self.per_class, [str(n) for n in self.per_class])
         ax.minorticks_off()
         ax.set_ylim(0, 100)
-        ax.set_xlabel("training photos of each class")
-        ax.set_ylabel(f"right answers, %, ± sd of {self.transfer.shape[1]} folds")
+        ax.set_xlabel("training photos per class")
+        ax.set_ylabel(f"accuracy, %, ± sd of {self.transfer.shape[1]} folds")
         ax.set_title("how many photos are enough?")
         ax.legend(loc="lower right")
         return figure
 
     def __str__(self) -> str:
-        rows = [f"right answers in %, mean ± sd of {self.transfer.shape[1]} folds, {self.steps} "
-                f"steps each", "per class     transfer   from scratch"]
+        rows = [f"accuracy in %, mean ± sd of {self.transfer.shape[1]} folds, {self.steps} steps "
+                f"each", "per class     transfer   from scratch"]
         for n, *both in zip(self.per_class, self.transfer, self.scratch, strict=True):
             rows.append(f"{n:>9}" + "".join(f"{100 * a.mean():9.1f} ± {100 * a.std(ddof=1):<4.1f}"
                                             for a in both))
@@ -94,15 +95,15 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
                    folds: int = 5, groups: Sequence[int] | None = None, size: int = 64,
                    cut: str = "block4_pool", steps: int = 300, seed: int = 0,
                    progress: Progress = silent) -> TransferCurve:
-    """Learns from few and from many photos, with VGG16's features and without.
+    """Trains on few and on many photos, with VGG16's features and without.
 
     data: photos of two classes or more; None: the built-in ones. size: side of VGG16's input,
-    pixels; the small network sees 28 × 28. per_class: numbers of training photos of each class that
-    rise; None: 1, 2, 5, 10 … up to all. groups: of near_duplicates; a group stays in one fold.
-    cut: the last layer of VGG16 that is kept, frozen. steps: of Adam. seed: of folds, draws,
-    starting values. progress counts photos, then trainings.
+    pixels; the small network sees 28 × 28. per_class: increasing numbers of training photos per
+    class; None: 1, 2, 5, 10 … up to all. groups: of near_duplicates; a group stays in one fold.
+    cut: the last layer of VGG16 that is used, frozen. steps: of Adam. seed: of folds, subsets,
+    initial weights. progress counts photos, then trainings.
     The default takes some minutes. Raises ArgumentError for a cut that does not exist, one class,
-    numbers that do not rise or are more than the other folds have.
+    numbers that do not increase or are larger than the other folds allow.
     """
     data = sample() if data is None else data
     check_int(steps, "transfer_curve, steps")
@@ -110,25 +111,17 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
         raise ArgumentError(f"transfer_curve: expected photos of two classes or more, received "
                             f"{len(data.classes)}. Put each class in a folder of its own.")
     fold = data.folds(folds, seed, groups)
-    most = min(int(np.bincount(data.labels[fold != k]).min()) for k in range(folds))
-    counts = sorted({*(n for n in COUNTS if n < most), most}) if per_class is None else [*per_class]
-    if not counts or not all(is_int(n, 1) for n in counts) or counts != sorted(set(counts)) or (
-            counts[-1] > most):
-        raise ArgumentError(f"transfer_curve: expected numbers of photos of each class that rise, "
-                            f"from 1 to {most}, received {per_class!r}.")
+    available = min(int(np.bincount(data.labels[fold != k]).min()) for k in range(folds))
+    counts = _check_counts(per_class, available)
     base = VGG16(include_top=False, input_shape=(size, size, 3))
-    layers = base.layers[:base.index(cut) + 1]
+    frozen = base.view(base.layers[:base.index(cut) + 1], base.input_shape, base.preprocessing)
     total = len(data) + folds * len(counts)
-    X = None
-    for indices, _, x in photo_batches(base, data, bounded(base, len(layers)),
-                                 lambda done, _: progress(done, total)):
-        for layer in layers:
-            x = layer.forward(x, keep=False)
-        x = x.reshape(len(x), -1)
-        X = storage((len(data), x.shape[1]), x.dtype, BUDGET) if X is None else X
-        X[indices] = x
+    features = extract_features(frozen, data, batch_size=batch_size_for(base, len(frozen.layers)),
+                                memory_budget=BUDGET, progress=lambda done, _: progress(done, total)
+                                ).x
+    X = features.reshape(len(features), -1)
     small = (28, 28, 3)
-    pixels = cut_to_size(SmallCNN(len(data.classes), small), data)
+    pixels = crop_photos(SmallCNN(len(data.classes), small), data)
     numbered = Dataset(range(len(data)), data.labels, data.classes, data.names)
     transfer, scratch = np.zeros((2, len(counts), folds))
     for k in range(folds):
@@ -145,12 +138,23 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     return TransferCurve(np.array(counts), transfer, scratch, len(data.classes), cut, steps)
 
 
+def _check_counts(per_class: Sequence[int] | None, available: int) -> list[int]:
+    """The numbers of photos per class; by default those of COUNTS up to all that are available."""
+    if per_class is None:
+        return [*(n for n in COUNTS if n < available), available]
+    counts = list(per_class)
+    if not counts or not all(is_int(n, 1) for n in counts) or counts != sorted(set(counts)) or (
+            counts[-1] > available):
+        raise ArgumentError(f"transfer_curve: expected increasing numbers of photos per class, "
+                            f"from 1 to {available}, received {per_class!r}.")
+    return counts
+
+
 def _accuracy(model: Sequential, optimizer: Adam, x: np.ndarray, data: Dataset, train: np.ndarray,
               test: np.ndarray, steps: int, seed: int) -> float:
-    """Share of right answers on `test` after learning from `train`, both indices."""
+    """Accuracy on the images `test` after training on the images `train`, both indices."""
     epochs = -(-steps // -(-len(train) // BATCH))
     fit(model, (x[train], data.labels[train]), loss_for(len(data.classes)), optimizer,
         epochs=epochs, batch_size=BATCH, seed=seed)
-    given = model.to_input(x[test]) if x.dtype == np.uint8 else x[test]
-    p = class_probabilities(model.predict(given))
+    p = class_probabilities(model.predict(x[test]))
     return float((p.argmax(axis=1) == data.labels[test]).mean())

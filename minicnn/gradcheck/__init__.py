@@ -1,5 +1,5 @@
-"""Is a backward right? check.py compares it with central differences; suite.py does so for all of
-minicnn's layers and losses, or for one of yours; explain/ says in words what is wrong."""
+"""Gradient checking. check.py compares a backward with central differences, suite.py does so for
+all of minicnn's layers and losses or for one of yours, explain/ says in words what is wrong."""
 
 from .check import Gradcheck, Row, gradcheck
 

@@ -1,4 +1,4 @@
-"""`minicnn gradcheck`: all layers and losses of minicnn, or one of the user's, are checked."""
+"""What `minicnn gradcheck` checks: all layers and losses of minicnn, or one of the user's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers as L
-from .. import losses
+from .. import layers, losses
 from ..ops import array_module, ops_for
 from ..utils.errors import ArgumentError
 from .check import Gradcheck, Row, gradcheck
@@ -37,20 +36,20 @@ def check_all(seed: int = 0, device: str = "cpu") -> list[Gradcheck]:
     images, rows = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(4, 5))
     probabilities = ops_for(rows).softmax(rows)
     cases = [
-        (L.Conv2D(4, (3, 2), name="Conv2D valid"), images),
-        (L.Conv2D(4, 3, (2, 1), "same", name="Conv2D same, strides (2, 1)"), images),
-        (L.Conv2D(2, 3, 1, (2, 1), "relu", name="Conv2D padding (2, 1) + ReLU"), images),
-        (L.Dense(3, name="Dense"), rows),
-        (L.Dense(3, activation="softmax", name="Dense + softmax"), rows),
-        (L.MaxPool2D(2, name="MaxPool2D"), images),
-        (L.MaxPool2D(3, strides=2, padding="same", name="MaxPool2D same, overlapping"), images),
-        (L.AveragePool2D(3, strides=2, padding="same", name="AveragePool2D same"), images),
-        (L.GlobalAveragePool2D(name="GlobalAveragePool2D"), images),
-        (L.Flatten(name="Flatten"), images),
-        (L.ReLU(name="ReLU"), images),
-        (L.Sigmoid(name="Sigmoid"), images),
-        (L.Softmax(name="Softmax"), rows),
-        (L.Dropout(0.4, name="Dropout"), images),
+        (layers.Conv2D(4, (3, 2), name="Conv2D valid"), images),
+        (layers.Conv2D(4, 3, (2, 1), "same", name="Conv2D same, strides (2, 1)"), images),
+        (layers.Conv2D(2, 3, 1, (2, 1), "relu", name="Conv2D padding (2, 1) + ReLU"), images),
+        (layers.Dense(3, name="Dense"), rows),
+        (layers.Dense(3, activation="softmax", name="Dense + softmax"), rows),
+        (layers.MaxPool2D(2, name="MaxPool2D"), images),
+        (layers.MaxPool2D(3, 2, "same", name="MaxPool2D same, overlapping"), images),
+        (layers.AveragePool2D(3, strides=2, padding="same", name="AveragePool2D same"), images),
+        (layers.GlobalAveragePool2D(name="GlobalAveragePool2D"), images),
+        (layers.Flatten(name="Flatten"), images),
+        (layers.ReLU(name="ReLU"), images),
+        (layers.Sigmoid(name="Sigmoid"), images),
+        (layers.Softmax(name="Softmax"), rows),
+        (layers.Dropout(0.4, name="Dropout"), images),
         (_LossLayer(losses.BinaryCrossEntropy(), np.array([0, 1, 1, 0])), probabilities[:, :1]),
         (_LossLayer(losses.BinaryCrossEntropy(True), np.array([0, 1, 1, 0])), rows[:, :1]),
         (_LossLayer(losses.CategoricalCrossEntropy(), np.array([0, 4, 1, 1])), probabilities),
@@ -60,35 +59,38 @@ def check_all(seed: int = 0, device: str = "cpu") -> list[Gradcheck]:
     return [gradcheck(layer, x, seed=seed, device=device) for layer, x in cases]
 
 
-def is_loss(thing: Any) -> bool:
-    """A backward without arguments belongs to a loss, one that takes dy to a layer."""
-    return not inspect.signature(thing.backward).parameters
+def is_loss(layer: Any) -> bool:
+    """Whether it is a loss: its backward takes no argument, that of a layer takes dy."""
+    return not inspect.signature(layer.backward).parameters
 
 
 def check_user_layer(layer: Any, shape: tuple[int, ...] | None = None, seed: int = 0,
                      device: str = "cpu") -> Gradcheck:
-    """gradcheck of a student's layer or loss on random numbers of `shape`, and called twice."""
-    layer, x = _given(layer, shape, seed)
-    found = gradcheck(layer, x, seed=seed, device=device)
-    twice = accumulated(layer, x, seed)
-    found.rows += [Row(row.name, row.shape, "called twice", 1.0,
-                       "wrong: added to that of the call before; assign it")
-                   for row in found.rows if row.name in twice]
-    return found
+    """gradcheck of a student's layer or loss on random numbers of `shape`; a second call must not
+    add to the gradients of the first."""
+    layer, x = _layer_and_input(layer, shape, seed)
+    result = gradcheck(layer, x, seed=seed, device=device)
+    doubled = accumulated(layer, x, seed)
+    result.rows += [Row(row.name, row.shape, "called twice", 1.0,
+                        "wrong: added to that of the call before; assign it")
+                    for row in result.rows if row.name in doubled]
+    return result
 
 
 def hints_for(layer: Any, shape: tuple[int, ...] | None = None, seed: int = 0) -> list[str]:
-    """What is right and wrong with the same gradients, in sentences: minicnn.gradcheck.explain."""
-    return hints(*_given(layer, shape, seed), seed)
+    """What is right and wrong with the same gradients, in words: minicnn.gradcheck.explain."""
+    return hints(*_layer_and_input(layer, shape, seed), seed)
 
 
-def _given(layer: Any, shape: tuple[int, ...] | None, seed: int) -> tuple[Any, np.ndarray]:
+def _layer_and_input(layer: Any, shape: tuple[int, ...] | None, seed: int
+                     ) -> tuple[Any, np.ndarray]:
     """(layer, x): a loss becomes a layer, with x as logits (N, K) and random class numbers t."""
     if not all(hasattr(layer, method) for method in ("forward", "backward")):
         raise ArgumentError(f"{type(layer).__name__}: expected forward(x, training, keep) and "
-                            f"backward(dy), or for a loss forward(y, t) and backward(), found "
+                            f"backward(dy), or for a loss forward(y, t) and backward(), received "
                             f"{[m for m in dir(layer) if m[0] != '_']}.")
     rng = np.random.default_rng((seed, 1))  # as in check_all
     x = rng.normal(size=shape or ((4, 5) if is_loss(layer) else (2, 6, 7, 3)))
-    return (_LossLayer(layer, rng.integers(max(x.shape[-1], 2), size=len(x)))
-            if is_loss(layer) else layer), x
+    if is_loss(layer):
+        return _LossLayer(layer, rng.integers(max(x.shape[-1], 2), size=len(x))), x
+    return layer, x

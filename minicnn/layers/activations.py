@@ -81,7 +81,5 @@ ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "softma
 
 def make_activation(name: str | None, layer_name: str) -> Layer | None:
     """The activation layer of that name, for a layer that has one of its own."""
-    if name is None:
-        return None
     checks.check_activation(layer_name, name, ACTIVATIONS)
-    return ACTIVATIONS[name](layer_name)
+    return None if name is None else ACTIVATIONS[name](layer_name)

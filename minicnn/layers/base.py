@@ -28,6 +28,8 @@ class Layer:
     arguments: tuple[str, ...] = ()  # the constructor's, kept under the same names
     random = False  # True if forward(training=True) draws random numbers
     fusable = False  # True for ReLU: the operation before it can take max(z, 0), too
+    activation: Layer | None = None  # of Conv2D and Dense: a layer of its own after this one
+    generator: np.random.Generator | None = None  # of layers that draw random numbers
     kernel_initializer = "glorot_uniform"
 
     def __init__(self, name: str | None = None) -> None:
@@ -39,18 +41,16 @@ class Layer:
         self.needs_dx = True
         self.cache: Any = None
 
-    # Computing
-
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y. training: as in a training step. keep: keep in self.cache what backward needs."""
         raise checks.missing_method(self, "forward(x, training, keep)")
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """dy = dL/dy -> dx = dL/dx; assigns self.grads unless the layer is frozen."""
+        """dy = dL/dy -> dx = dL/dx (None if not needs_dx); assigns self.grads unless frozen."""
         raise checks.missing_method(self, "backward(dy)")
 
     def read_cache(self) -> Any:
-        """self.cache; raises ArgumentError if forward has not been called with keep=True."""
+        """self.cache; ArgumentError if forward has not been called with keep=True."""
         if self.cache is None:
             raise checks.empty_cache(self)
         return self.cache
@@ -58,8 +58,6 @@ class Layer:
     def param(self, key: str, x: np.ndarray) -> np.ndarray:
         """params[key] in the dtype of x."""
         return self.params[key].astype(x.dtype, copy=False)
-
-    # Shapes and parameters
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of y without N, for x of input_shape without N; ShapeError if x does not fit."""
@@ -72,7 +70,8 @@ class Layer:
     def window(self, shape: tuple[int, ...]) -> Window | None:
         """The windows that the outputs look at, on an x of `shape` ((N,) H, Wd, C); None if each
         output looks at all of x. Here: each at one pixel."""
-        return Window.on_image(shape[-3:-1], (1, 1), (1, 1))
+        size = (shape[-3], shape[-2]) if len(shape) >= 3 else (1, 1)
+        return Window.on_image(size, (1, 1), (1, 1))
 
     def build(self, input_shape: tuple[int, ...], rng: np.random.Generator | None) -> None:
         """Draws the parameters that are not there yet: kernels as kernel_initializer says, vectors
@@ -107,10 +106,8 @@ class ActivatedLayer(Layer):
     activation: a layer or None. A ReLU is computed together with z, any other activation after it.
     """
 
-    activation: Layer | None
-
-    def __init__(self, activation_name: str | None, kernel_initializer: str, name: str | None
-                 ) -> None:
+    def __init__(self, activation_name: str | None, kernel_initializer: str,
+                 name: str | None) -> None:
         super().__init__(name)
         checks.check_initializer(self.name, kernel_initializer)
         self.activation_name = activation_name

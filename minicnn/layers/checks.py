@@ -1,7 +1,6 @@
 """Everything that layers refuse, so that their own files hold mathematics only.
 
-Each check returns quietly (or returns its argument in the form the layer keeps) or raises a
-sentence: which layer, what was expected, what was received, what to do.
+A check returns quietly, or its argument in the form that the layer keeps, or raises an error.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ def check_rebuilt(layer: Any, shapes: dict[str, tuple[int, ...]], input_shape: t
                 f"{layer.params[key].shape} from an earlier use. Make a new layer.")
 
 
-def check_activation(name: str, activation: str, known: Iterable[str]) -> None:
-    """activation is the name of one."""
-    if activation not in known:
+def check_activation(name: str, activation: str | None, known: Iterable[str]) -> None:
+    """activation is None or the name of one."""
+    if activation is not None and activation not in known:
         raise ArgumentError(f"{name}: expected activation None or one of {', '.join(known)}, "
                             f"received {activation!r}.")
 
@@ -92,9 +91,7 @@ def as_padding(name: str, padding: str | int | tuple[int, int]) -> str | tuple[i
 def check_pool_padding(name: str, padding: str | tuple[int, int], pool_size: tuple[int, int]
                        ) -> None:
     """No window can hold padding only."""
-    if isinstance(padding, str):
-        return
-    if padding[0] >= pool_size[0] or padding[1] >= pool_size[1]:
+    if not isinstance(padding, str) and (padding[0] >= pool_size[0] or padding[1] >= pool_size[1]):
         raise ArgumentError(f"{name}: expected padding smaller than the window {pool_size}, "
                             f"received {padding}: a window of padding only has nothing to pool.")
 
@@ -142,9 +139,9 @@ def check_dense(layer: Any, input_shape: tuple[int, ...]) -> None:
 def check_softmax_units(name: str, input_shape: tuple[int, ...]) -> None:
     """The softmax of one unit is 1 whatever its input, and nothing can be trained."""
     if not input_shape or input_shape[-1] < 2:
-        raise ArgumentError(
-            f"{name}: expected at least 2 units, received {('N', *input_shape)}. The "
-            f"softmax of one unit is always 1, so it cannot learn; use Dense(1) with Sigmoid.")
+        raise ArgumentError(f"{name}: expected at least 2 units, received {('N', *input_shape)}. "
+                            f"The softmax of one unit is always 1, so it cannot learn; use "
+                            f"Dense(1) with Sigmoid.")
 
 
 def as_rate(name: str, rate: float) -> float:

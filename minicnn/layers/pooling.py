@@ -1,4 +1,4 @@
-"""Pooling: one number for each window of each channel, or for each whole channel."""
+"""Pooling: one number per window and channel, or one per channel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pool2D(Layer):
 
     def window(self, shape: tuple[int, ...]) -> Window:
         """Where the windows lie on an x of `shape` ((N,) H, Wd, C)."""
-        return Window.on_image(shape[-3:-1], self.pool_size, self.strides, self.padding)
+        return Window.on_image((shape[-3], shape[-2]), self.pool_size, self.strides, self.padding)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (OH, OW, C)."""

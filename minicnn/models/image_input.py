@@ -9,22 +9,21 @@ import numpy as np
 from ..data import Dataset, batches
 from ..data.datasets import Integers
 from ..model import Sequential
+from ..preprocessing import crop_fraction_of
+from ..utils.errors import ArgumentError
 
 
 def image_size(model: Sequential) -> tuple[int, int]:
-    """(height, width) of the network's input."""
-    height, width = model.input_shape[:2]
-    return height, width
-
-
-def crop_fraction(model: Sequential) -> float:
-    """The crop fraction of the network's preprocessing; 1 if it has none."""
-    return model.preprocessing.crop_fraction if model.preprocessing else 1.0
+    """(H, Wd) of the network's input. Raises ArgumentError if it takes no images."""
+    if len(model.input_shape) != 3:
+        raise ArgumentError(f"{model.name}: expected a network of images (H, W, C), received one "
+                            f"of inputs {model.input_shape}. Choose another network.")
+    return model.input_shape[0], model.input_shape[1]
 
 
 def crop_images(model: Sequential, data: Dataset, indices: Integers) -> np.ndarray:
     """The images at these indices, cropped for the network: (n, H, Wd, 3) uint8."""
-    return data.images(indices, image_size(model), crop_fraction(model))
+    return data.images(indices, image_size(model), crop_fraction_of(model.preprocessing))
 
 
 def image_batches(model: Sequential, data: Dataset, batch_size: int
@@ -32,5 +31,5 @@ def image_batches(model: Sequential, data: Dataset, batch_size: int
     """(indices (n,), pixels (n, H, Wd, 3) uint8) of all images of `data`, in their order, cropped
     for the network and decoded ahead."""
     for pixels, _, indices in batches(data, range(len(data)), batch_size, image_size(model),
-                                      crop_fraction(model)):
+                                      crop_fraction_of(model.preprocessing)):
         yield indices, pixels

@@ -1,4 +1,4 @@
-"""The seam between the mathematics and the machinery.
+"""Who computes: the seam between the mathematics and the machinery.
 
 Layers, losses and optimizers ask here for the operations they are made of:
 
@@ -73,9 +73,6 @@ def use(backend: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
-# Devices
-
-
 def device_of(*arrays: Any) -> str:
     """The device that all arrays are on; numbers and lists count as "cpu".
 
@@ -131,7 +128,7 @@ def to_cpu(x: Any) -> np.ndarray:
 
 
 def __getattr__(name: str) -> Any:
-    """The backends as attributes, imported when first used: ops.reference, ops.fast, ops.cuda."""
+    """ops.reference, ops.fast and ops.cuda, imported when first used."""
     if name in (*BACKENDS, "cuda"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

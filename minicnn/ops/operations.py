@@ -49,7 +49,7 @@ class Operations(Protocol):
 
     def max_unpool2d(self, y: np.ndarray, switches: np.ndarray, input_shape: tuple[int, ...],
                      window: Window) -> np.ndarray:
-        """y, switches (N, OH, OW, C) -> x of input_shape; the gradient of max pooling."""
+        """y, switches (N, OH, OW, C) -> x of input_shape; y = dy: the gradient of max_pool2d."""
 
     def average_pool2d(self, x: np.ndarray, window: Window) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""

@@ -2,7 +2,7 @@
 
 Along one axis of size H with kernel K and stride s, window i covers the positions
 i·s − before … i·s − before + K − 1 of the image; outside there is padding. Hence
-OH = (H + before + after − K) // s + 1.
+OH = (H + before + after − K) // s + 1, with before and after = top and bottom, or left and right.
 """
 
 from __future__ import annotations

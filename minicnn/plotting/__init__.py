@@ -1,1 +1,1 @@
-"""What figures look like, and the figures of a training."""
+"""Figures: their style (drawing.py), and the curves and confusion matrix of a training."""

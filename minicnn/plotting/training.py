@@ -1,4 +1,4 @@
-"""Figures of a training: its curves and the confusion matrix of what it has learnt."""
+"""Figures of a training: its curves, and the confusion matrix of the trained model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def curves_figure(history: dict[str, Sequence[float]], held_out: str = "validation") -> Figure:
-    """Loss and accuracy by epoch, training and held-out photos."""
+    """Loss and accuracy by epoch, for training and held-out photos."""
     kinds = [kind for kind in ("loss", "accuracy") if kind in history]
     figure = new_figure(5.5 * len(kinds), 4.2)
     for ax, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds))), kinds, strict=True):
@@ -38,19 +38,20 @@ def curves_figure(history: dict[str, Sequence[float]], held_out: str = "validati
 
 
 def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
-    """Counts (K, K), rows true and columns predicted; colour is the share of the row."""
+    """Counts (K, K), true classes in rows, predicted in columns; the colour is the count's share of
+    its row."""
     K, names = len(classes), [shortened(name) for name in classes]
     longest = max(map(len, names))
-    turned = longest * K > 26  # would they touch, side by side?
+    rotated = longest * K > 26  # side by side, the names would touch
     side = max(4.2, 0.62 * K)
-    figure = new_figure(side + 1.9 + 0.11 * longest, side + 0.3 + 0.07 * longest * turned)
+    figure = new_figure(side + 1.9 + 0.11 * longest, side + 0.3 + 0.07 * longest * rotated)
     ax = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(counts) if K <= 25 else ():
         ax.text(j, i, str(count), ha="center", va="center",
                 color="white" if shares[i, j] > 0.55 else "black", fontsize=18 if K < 5 else 13)
-    ax.set_xticks(range(K), names, rotation=40 * turned, ha="right" if turned else "center")
+    ax.set_xticks(range(K), names, rotation=40 * rotated, ha="right" if rotated else "center")
     ax.set_yticks(range(K), names)
     ax.set(xlabel="predicted", ylabel="true")
     ax.set_title(title, fontsize=13, pad=12)

@@ -23,7 +23,7 @@ from ..visualize.attribution import cam, gradients
 from ..visualize.attribution.occlusion import Occlusion, occlusion
 from ..visualize.attribution.result import Attribution
 from ..visualize.features.top_patches import top_patches
-from ..visualize.photos import Photos, Progress, as_dataset, silent
+from ..visualize.photos import ImageInput, Progress, as_dataset, silent
 from ..visualize.result import writable
 from ..visualize.target import chosen_layers, has_classes, photo_input
 from .pages import as_uri, heat_picture, write_page
@@ -48,7 +48,7 @@ METHODS: dict[str, tuple[Callable, dict, str]] = {
 }
 
 
-def write_atlas(path: str | os.PathLike, model: Sequential, photos: Photos, *,
+def write_atlas(path: str | os.PathLike, model: Sequential, photos: ImageInput, *,
                 image: np.ndarray | None = None, layers: list[str] | None = None, maps: int = 4,
                 n: int = 9, force: bool = False, progress: Progress = silent) -> Path:
     """Writes the page (.html) and returns its path.
@@ -106,7 +106,7 @@ def layer_row(model: Sequential, data: Dataset, layer: str, n: int, most: int,
         places = []
         for k in np.flatnonzero(found.photos[u] >= 0):
             down = None if found.projections is None else found.projections[u, k]
-            flaw = "not computed" if down is None else drawing.flaw(down)
+            flaw = "not computed" if down is None else drawing.why_blank(down)
             i, j = (int(p) for p in found.positions[u, k])
             top, left, bottom, right = (int(p) for p in found.boxes[u, k])
             places.append({
@@ -145,9 +145,9 @@ def journey(model: Sequential, x: np.ndarray, layers: list[str]) -> list[dict]:
         y = np.asarray(acts[name][0], np.float64)  # (OH, OW, K)
         means = y.mean(axis=(0, 1))
         order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")[:JOURNEY_MAPS]
-        maps = [{"unit": int(k), "flaw": drawing.flaw(y[..., k]), "mean": f"{means[k]:.3g}",
+        maps = [{"unit": int(k), "flaw": drawing.why_blank(y[..., k]), "mean": f"{means[k]:.3g}",
                  "most": f"{y[..., k].max():.3g}", "active": f"{(y[..., k] > 0).mean():.0%}",
-                 "picture": "" if drawing.flaw(y[..., k]) else as_uri(heat_picture(y[..., k]))}
+                 "picture": "" if drawing.why_blank(y[..., k]) else as_uri(heat_picture(y[..., k]))}
                 for k in order]
         steps.append({"name": name, "maps": maps, "shape": " × ".join(map(str, y.shape)),
                       "active": f"{(y > 0).mean():.0%}",
@@ -195,8 +195,8 @@ def shown(found: Attribution | Occlusion) -> tuple[str, str]:
     """(why there is nothing to see, the picture's URI): one of them is empty. Maps lie over the
     photo; values of pixels stand alone, cut at their 99.5th percentile."""
     heat = found.heat() if isinstance(found, Attribution) else found.values
-    if drawing.flaw(heat):
-        return drawing.flaw(heat), ""
+    if drawing.why_blank(heat):
+        return drawing.why_blank(heat), ""
     if found.values.ndim == 3:
         most = np.percentile(np.abs(heat), 99.5) or np.abs(heat).max()
         return "", as_uri(heat_picture(np.clip(heat, -most, most)))
@@ -210,4 +210,4 @@ def signed_picture(x: np.ndarray) -> np.ndarray:
     """A signed picture (h, w, C) -> uint8 (h, w, 3), 0 as mid grey."""
     if x.shape[-1] != 3:
         x = np.repeat(x.sum(axis=-1, keepdims=True), 3, axis=-1)
-    return np.rint(255 * drawing.stretched(x)).astype(np.uint8)
+    return np.rint(255 * drawing.normalize_signed(x)).astype(np.uint8)

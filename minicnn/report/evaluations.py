@@ -47,7 +47,7 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
     most = occurring(counts)
     counts, few = counts[np.ix_(most, most)], [classes[k] for k in most]
     low, high = result.interval
-    title = (f"{result.right} of {len(names)} {held_out}{' ' * bool(held_out)}photos right\n"
+    title = (f"{result.num_correct} of {len(names)} {held_out}{' ' * bool(held_out)}photos right\n"
              f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
     title += f"\nthe {SHOWN} classes that occur most" * (len(classes) > SHOWN)
     shares = np.rint(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(int)
@@ -72,7 +72,7 @@ def scores_of(result: Evaluation, threshold: float | None = None) -> dict[str, A
     there = table["support"] > 0
     curve = calibration_curve(p, labels)
     return plain({
-        "photos": len(labels), "right": result.right, "accuracy": result.accuracy,
+        "photos": len(labels), "right": result.num_correct, "accuracy": result.accuracy,
         "interval": result.interval, "threshold": threshold,
         "per_class": {name: {key: column[k] for key, column in table.items()}
                       for k, name in enumerate(result.classes)},

@@ -83,7 +83,7 @@ def why(model: Sequential, data: Dataset, i: int, target: int, sharp: np.ndarray
     except (ArgumentError, FileError) as problem:  # no convolution; gone from the disk
         return None, str(problem)
     heat = enlarge(found.values, sharp.shape[:2])
-    if flaw := drawing.flaw(heat):
+    if flaw := drawing.why_blank(heat):
         return None, flaw
     return heat_picture(heat, sharp), ""
 

@@ -64,7 +64,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     counts = np.bincount(result.labels, minlength=len(result.classes))
     page = {
         "title": asked(result.classes), "held_out": held_out, "classes": result.classes,
-        "rows": [{"name": name, "right": one.right, "count": len(one.labels),
+        "rows": [{"name": name, "right": one.num_correct, "count": len(one.labels),
                   "accuracy": one.accuracy, "interval": one.interval}
                  for name, one in rows.items()],
         "chance": f"Always saying {result.classes[counts.argmax()]} would be right for "

@@ -67,10 +67,11 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
     elif (classes or model.classes or data.classes) != data.classes:
         raise ArgumentError(f"{model.name}: expected photos of {classes or model.classes}, in "
                             f"this order, received {data.classes}. Labels are places in that list.")
-    if len(data) == 0:
+    N = len(data.labels)
+    if N == 0:
         raise ShapeError("fit: expected at least one photo, received none.")
     if loss is not None:
-        outputs_like = np.broadcast_to(np.float32(0), (len(data), *model.shapes()[-1]))
+        outputs_like = np.broadcast_to(np.float32(0), (N, *model.shapes()[-1]))
         loss.targets(outputs_like, data.labels)
     return data
 
@@ -113,8 +114,8 @@ def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.nd
     if isinstance(data, Dataset):
         preprocessing = network.preprocessing
         crop_fraction = preprocessing.crop_fraction if preprocessing else 1.0
-        size = network.input_shape[:2]
-        for images, labels, _ in batches(data, order, batch_size, size, crop_fraction):
+        H, Wd, _ = network.input_shape
+        for images, labels, _ in batches(data, order, batch_size, (H, Wd), crop_fraction):
             yield images, labels
         return
     for start in range(0, len(order), batch_size):

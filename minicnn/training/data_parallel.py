@@ -4,8 +4,8 @@ Threads that share the work of one layer wait for each other after every layer, 
 little to share (a pooling, a mask) one thread does alone. Here each thread takes samples of its own
 through all layers, forward and back, with a replica of the layers: the same weights, but caches and
 gradients of its own. The threads meet twice: at the loss, and where their gradients are added,
-always in the same order, so that every run gives the same bits. It pays when the weights, of which
-each replica has its own gradients, are few beside the numbers that flow.
+always in the same order, so that every run with as many threads gives the same bits. It pays when
+the weights, of which each replica has its own gradients, are few beside the numbers that flow.
 
 Source: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
 """
@@ -70,9 +70,11 @@ class DataParallel:
 
         dx = self.map_shards(backward_shards, len(dy))
         for k, layer in enumerate(self.layers):
-            gradients = [replica.layers[k].grads for replica in self.replicas]
-            for key in gradients[0]:
-                layer.grads[key] = sum(grads[key] for grads in gradients)
+            first, *others = [replica.layers[k].grads for replica in self.replicas]
+            for key, gradient in first.items():
+                for grads in others:
+                    gradient = gradient + grads[key]
+                layer.grads[key] = gradient
         return np.concatenate(dx) if input_gradient else None
 
     def replicate(self, x: np.ndarray) -> list[Sequential]:
@@ -103,8 +105,7 @@ def replica_of(layer: Layer) -> Layer:
     layer.cache = None  # of an earlier batch
     replica = copy.copy(layer)
     replica.grads = {}
-    activation = getattr(layer, "activation", None)
-    if activation is not None:
-        activation.cache = None
-        replica.activation = copy.copy(activation)
+    if layer.activation is not None:
+        layer.activation.cache = None
+        replica.activation = copy.copy(layer.activation)
     return replica

@@ -25,9 +25,9 @@ def extract_features(network: Sequential, data: Data, *, batch_size: int = 32,
     called after each batch. Raises NotFiniteError if an output is not finite.
     """
     data = validate_data(network, data)
-    N, done, x = len(data), 0, None
+    N, done, x = len(data), 0, np.empty(0)
     for y, _ in forward_batches(network, data, np.arange(N), batch_size):
-        if x is None:
+        if done == 0:
             x = storage((N, *y.shape[1:]), y.dtype, memory_budget)
         x[done:done + len(y)] = to_cpu(y)
         if file := mapped_file(x):

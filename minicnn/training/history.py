@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..plotting.drawing import Drawn, inline, png
+from ..plotting.drawing import HasFigure, inline, png
 from ..plotting.training import curves_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class History(Drawn, dict[str, list[float]]):
+class History(HasFigure, dict[str, list[float]]):
     """{"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch.
 
     In Jupyter it shows its curves and its table.

@@ -54,7 +54,7 @@ def locate_nan(network: Any, x: np.ndarray, t: np.ndarray | None, loss: Loss | N
             x = layer.forward(x)
         if not is_finite(x):
             return f"the output of {layer.name}"
-    if loss is None:
+    if loss is None or t is None:
         return "its outputs"
     if not np.isfinite(loss.forward(x, t)):
         return "the loss"

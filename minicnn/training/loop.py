@@ -41,19 +41,21 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer | 
     state = prepare(model, train_data, loss, optimizer, epochs=epochs, batch_size=batch_size,
                     validation_data=validation_data, callbacks=callbacks, seed=seed,
                     initial_epoch=initial_epoch)
-    network, loss = state.network, state.loss  # without the last activation, if the loss has it
-    with state.notifying("train"):                          # Checkpoint goes on from its last file
+    # The network is what lies above the frozen layers, shared among the threads. If the loss can
+    # take logits, the last activation is part of the loss.
+    network, loss = state.network, state.loss
+    with state.notifying("train"):                          # FeatureCache, Checkpoint
         while state.epoch < epochs and not state.stop_training:
             state.notify("epoch_begin")
             for x, t in state.remaining_batches():          # every image once, in random order
-                state.notify("batch_begin")                 # LearningRateSchedule
+                state.notify("batch_begin")                 # TerminateOnNaN, LearningRateSchedule
                 y = network.forward(x, training=True)
                 state.batch_loss = loss.forward(y, t)
                 network.backward(loss.backward(), input_gradient=False)
                 state.notify("backward_end")                # TerminateOnNaN
                 optimizer.step(network)
                 state.end_batch(y)
-                state.notify("batch_end")                   # TerminateOnNaN, Checkpoint
+                state.notify("batch_end")                   # the same, Checkpoint, ProgressBar
             state.end_epoch(state.validate())
             state.notify("epoch_end")                       # EarlyStopping, Checkpoint, ProgressBar
     return state.history

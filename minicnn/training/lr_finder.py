@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class LearningRates(drawing.Drawn):
+class LearningRates(drawing.HasFigure):
     """lr, losses (S,): the learning rates that were tried, and the loss of the batch before each
     step; smooth (S,): its moving mean; suggestion: where the smooth loss falls fastest."""
 

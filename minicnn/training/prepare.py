@@ -37,7 +37,11 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(head.layers, loss)
     network = DataParallel(model.view(layers, head.input_shape))
-    check_optimizer(optimizer, network)
+    if isinstance(optimizer, dict):
+        raise ArgumentError("fit: expected an optimizer, received a dict of them. Write "
+                            "optimizers.ParamGroups({…}).")
+    if isinstance(optimizer, ParamGroups):
+        optimizer.split(network)  # raises if the groups do not fit the layers
     callbacks = with_defaults(callbacks, base)
     train_data = validate_data(model, train_data, loss)
     classes = model.classes or getattr(train_data, "classes", None)
@@ -52,15 +56,6 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
         optimizer=optimizer, train_data=train_data, validation_data=validation_data, epochs=epochs,
         batch_size=batch_size, initial_epoch=initial_epoch, callbacks=callbacks, rng=rng,
         epoch=initial_epoch, rng_state=rng.bit_generator.state)
-
-
-def check_optimizer(optimizer: Optimizer | ParamGroups, network: DataParallel) -> None:
-    """Refuses what is no optimizer, and groups that do not fit the layers."""
-    if isinstance(optimizer, dict):
-        raise ArgumentError("fit: expected an optimizer, received a dict of them. Write "
-                            "optimizers.ParamGroups({…}).")
-    if isinstance(optimizer, ParamGroups):
-        optimizer.split(network)
 
 
 def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callback]:
@@ -89,7 +84,7 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
     Raises ArgumentError for pairs that cannot be trained, and says why.
     """
     last = layers[-1]
-    inner = getattr(last, "activation", None)  # Dense(1, activation="sigmoid")
+    inner = last.activation  # Dense(1, activation="sigmoid")
     activation = type(inner or last)
     if loss.from_logits and activation in (Sigmoid, Softmax):
         raise ArgumentError(f"{last.name}: expected logits for {loss!r}, received the output of "

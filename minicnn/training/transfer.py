@@ -20,7 +20,7 @@ from ..losses import Loss
 from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam, ParamGroups
-from ..plotting.drawing import Drawn, inline
+from ..plotting.drawing import HasFigure, inline
 from ..utils.errors import ArgumentError, NotFiniteError
 from .batches import ArrayDataset, release_pages, validate_data
 from .callbacks import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class TransferResult(Drawn):
+class TransferResult(HasFigure):
     """What a run leaves: the model, its history, and how it does on the test photos. Jupyter shows
     all three.
 

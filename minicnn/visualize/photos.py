@@ -1,4 +1,4 @@
-"""Many photos through a network: in batches, bounded by memory."""
+"""Photos as a network's input: one cropped to its size, many in batches bounded by memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ..data import Dataset, batches, resize_and_crop
+from ..data import Dataset, resize_and_crop
 from ..model import Sequential
+from ..models import image_batches, image_size
+from ..preprocessing import crop_fraction_of
 from ..utils.errors import ArgumentError, check_int
 
-Photos = Dataset | Sequence[np.ndarray] | np.ndarray  # uint8 (H', Wd', 3) each, of any size
+ImageInput = Dataset | Sequence[np.ndarray] | np.ndarray  # uint8 (H', Wd', 3) each, of any size
 Progress = Callable[[int, int], None]  # progress(done, total)
 
 
@@ -18,8 +20,8 @@ def silent(done: int, total: int) -> None:
     """The Progress that shows nothing."""
 
 
-def as_dataset(photos: Photos) -> Dataset:
-    """Photos with labels; a list of arrays gets the label 0 for all."""
+def as_dataset(photos: ImageInput) -> Dataset:
+    """The photos as a Dataset; those of a list or an array all get the label 0."""
     if isinstance(photos, Dataset):
         return photos
     arrays = [np.asarray(photo) for photo in photos]
@@ -32,34 +34,46 @@ def as_dataset(photos: Photos) -> Dataset:
                    [f"photo {i}" for i in range(len(arrays))])
 
 
-def bounded(model: Sequential, stop: int, batch_size: int | None = None, budget: int = 256 << 20
-            ) -> int:
-    """Photos a batch: batch_size, or where None as many as keep the outputs of the first `stop`
-    layers, all together, within `budget` bytes (float32)."""
+def crop_photo(model: Sequential, photo: np.ndarray, times: int = 1) -> np.ndarray:
+    """photo (H', Wd', 3) uint8 as the network sees it in training: resized and cropped to its
+    size, or to `times` that size."""
+    H, Wd = image_size(model)
+    return resize_and_crop(photo, (times * H, times * Wd), crop_fraction_of(model.preprocessing))
+
+
+def crop_photos(model: Sequential, photos: ImageInput) -> np.ndarray:
+    """All photos at the network's size: (N, H, Wd, 3) uint8."""
+    data = as_dataset(photos)
+    return np.stack([crop_photo(model, data.read(i)) for i in range(len(data))])
+
+
+def batch_size_for(model: Sequential, stop: int, batch_size: int | None = None,
+                   budget: int = 256 << 20) -> int:
+    """batch_size; if None, as many photos as keep the outputs of the first `stop` layers, all
+    together, within `budget` bytes (float32), from 1 to 64."""
     if batch_size is not None:
         return check_int(batch_size, f"{model.name}, batch_size")
-    one = 4 * sum(int(np.prod(shape)) for shape in model.shapes()[:stop + 1])
-    return int(max(1, min(64, budget // one)))
+    bytes_per_photo = 4 * sum(int(np.prod(shape)) for shape in model.shapes()[:stop + 1])
+    return int(max(1, min(64, budget // bytes_per_photo)))
 
 
-def photo_batches(model: Sequential, photos: Photos, batch_size: int, progress: Progress = silent
+def photo_batches(model: Sequential, photos: ImageInput, batch_size: int,
+                  progress: Progress = silent
                   ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(indices (n,), pixels (n, H, Wd, 3) uint8, x (n, H, Wd, C) on the model's device), the photos
-    cut to the network's size as in training, in their order."""
-    data, recipe = as_dataset(photos), model.preprocessing
+    """(indices (n,), pixels (n, H, Wd, 3) uint8, x (n, H, Wd, C) on the model's device): the photos
+    in their order, cropped to the network's size as in training."""
+    data = as_dataset(photos)
     if not len(data):
         raise ArgumentError(f"{model.name}: expected at least one photo, received none.")
-    order, done = np.arange(len(data)), 0
-    crop = recipe.crop_fraction if recipe else 1.0
-    for pixels, _, indices in batches(data, order, batch_size, model.input_shape[:2], crop):
-        yield np.asarray(indices), pixels, model.to_input(pixels)
+    done = 0
+    for indices, pixels in image_batches(model, data, batch_size):
+        yield indices, pixels, model.to_input(pixels)
         done += len(pixels)
         progress(done, len(data))
 
 
-def cut_to_size(model: Sequential, photos: Photos) -> np.ndarray:
-    """All photos at the network's size: (N, H, Wd, 3) uint8."""
-    data, recipe = as_dataset(photos), model.preprocessing
-    crop = recipe.crop_fraction if recipe else 1.0
-    return np.stack([resize_and_crop(data.read(i), model.input_shape[:2], crop)
-                     for i in range(len(data))])
+def check_finite(y: np.ndarray, layer: str, indices: np.ndarray) -> None:
+    """Raises ArgumentError if a layer's outputs for the photos of these indices are not finite."""
+    if not np.isfinite(y).all():
+        raise ArgumentError(f"{layer}: expected finite activations, received others for photos "
+                            f"{indices[0]} to {indices[-1]}. Are the weights finite?")

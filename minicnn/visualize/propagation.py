@@ -1,4 +1,4 @@
-"""From a score down to the pixels. Three rules for a ReLU, and nothing else differs.
+"""From a score down to the pixels, by three rules that differ at the ReLUs only.
 
 Forward, a ReLU is y = max(x, 0). On the way down a signal dy arrives:
 
@@ -7,30 +7,32 @@ Forward, a ReLU is y = max(x, 0). On the way down a signal dy arrives:
     deconvnet    max(dy, 0)                the signal is positive (Zeiler & Fergus 2014, 2.1)
     guided       max(dy, 0) · [y > 0]      both (Springenberg et al. 2015, 3.4)
 
-Convolutions pass it with their transposed kernels, pooling to the switches: both are the gradient
-already, so one walk serves all three. Biases have no part in it.
+Convolutions send it through their transposed kernels, pooling layers to their switches: both are
+the gradient already, so one loop serves all three rules. Biases have no part in it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..layers import Conv2D, Dense, Layer, ReLU
 from ..utils.errors import ArgumentError
-from .target import Score, run
+from .target import Score, forward
 
 RULES = ("gradient", "deconvnet", "guided")
 
 
 def through_relu(dy: np.ndarray, relu: ReLU, rule: str) -> np.ndarray:
-    """dy -> dx by the rule; `relu` has kept its y."""
+    """dy -> dx by the rule; `relu` has its y in the cache."""
     if rule != "gradient":
         dy = dy * (dy > 0)
     return dy if rule == "deconvnet" else relu.backward(dy)
 
 
-def backward(layers: list[Layer], dy: np.ndarray, rule: str = "gradient") -> np.ndarray:
-    """dy at the output -> dx at the input of these layers, which have kept their forward pass; no
+def backward(layers: Sequence[Layer], dy: np.ndarray, rule: str = "gradient") -> np.ndarray:
+    """dy at the output -> dx at the input of these layers, after a forward pass with keep=True; no
     gradient of a parameter is computed."""
     if rule not in RULES:
         raise ArgumentError(f"backward: expected a rule of {', '.join(RULES)}, received {rule!r}.")
@@ -38,11 +40,11 @@ def backward(layers: list[Layer], dy: np.ndarray, rule: str = "gradient") -> np.
         if isinstance(layer, ReLU):
             dy = through_relu(dy, layer, rule)
         elif isinstance(layer, (Conv2D, Dense)):
-            inner = layer.activation
-            if isinstance(inner, ReLU):
-                dy = through_relu(dy, inner, rule)
-            elif inner is not None:
-                dy = inner.backward(dy)
+            activation = layer.activation
+            if isinstance(activation, ReLU):
+                dy = through_relu(dy, activation, rule)
+            elif activation is not None:
+                dy = activation.backward(dy)
             dy = layer.input_gradient(dy)
         else:
             dy = layer.backward(dy)
@@ -52,5 +54,5 @@ def backward(layers: list[Layer], dy: np.ndarray, rule: str = "gradient") -> np.
 def score_gradient(score: Score, x: np.ndarray, rule: str = "gradient"
                    ) -> tuple[np.ndarray, np.ndarray]:
     """x (N, …) -> S (N,), dS/dx of x's shape, by the rule."""
-    y = run(score.layers, x, keep=True)
+    y = forward(score.layers, x, keep=True)
     return score.values(y), backward(score.layers, score.dy(y), rule)

@@ -1,8 +1,8 @@
-"""What an analysis asks about: a class, a unit, a feature map; and a photo as the network sees it.
+"""The target of an analysis: a class, a unit or a feature map; and a photo as the network sees it.
 
-Every question becomes one number, the score S(x), so that its gradient dS/dx exists:
+Every target becomes one number, the score S(x), so that its gradient dS/dx exists:
 
-    class k of a softmax      S = z_k, the logit, not p_k: softmax lets the other classes speak, too
+    class k of a softmax      S = z_k, the logit, not p_k, which depends on the other classes, too
     one sigmoid output        S = z for class 1 and S = −z for class 0: log(p / (1 − p)) of that
                               class, so the gradient for class 0 is the negative of that for 1
     a unit (layer, k)         S = y[k]
@@ -12,114 +12,136 @@ Every question becomes one number, the score S(x), so that its gradient dS/dx ex
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import resize_and_crop
 from ..layers import Conv2D, Dense, Dropout, Layer, Pool2D, ReLU, Sigmoid, Softmax
+from ..layers.base import ActivatedLayer
 from ..model import Sequential
 from ..ops import to_cpu, to_device
 from ..utils.errors import ArgumentError, is_int
+from ..utils.suggest import closest_names
+from .photos import crop_photo
 
 
 @dataclass(frozen=True)
 class Unit:
     """A unit or feature map as a target. layer None: the last convolution; unit None: the
-    strongest for the photo; position (i, j): one place of the map, None the sum over all."""
+    strongest for the photo; position (i, j): one element of the map, None: the sum over all."""
 
     layer: str | None = None
     unit: int | None = None
     position: tuple[int, int] | None = None
 
 
-Asked = int | str | Unit | None  # class number, class name, unit; None: the most probable class,
-#                                  of a network without classes the strongest map
+Target = int | str | Unit | None  # class number, class name, unit; None: the most probable class,
+#                                   of a network without classes the strongest map
+
+
+# Layers
 
 
 def layer_index(model: Sequential, name: str | None = None) -> int:
-    """Place of the named layer, or of the last convolution."""
+    """Index of the named layer, or of the last convolution."""
     names = [layer.name for layer in model.layers]
     if name is None:
         return names.index(maps_layer(model))
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, 3, 0.3) or names
+        nearest = closest_names(str(name), names) or names
         raise ArgumentError(f"{model.name}: expected the name of a layer, received {name!r}. "
-                            f"Nearest: {', '.join(near)}.")
+                            f"Nearest: {', '.join(nearest)}.")
     return names.index(name)
 
 
 def maps_layer(model: Sequential) -> str:
-    """The last convolution; raises where the network has none."""
-    found = [maps_of(model, place) for place, layer in enumerate(model.layers)
-             if isinstance(layer, Conv2D)]
-    if not found:
-        raise ArgumentError(f"{model.name}: expected a network with a convolution, found "
+    """The last convolution (with its ReLU); raises ArgumentError if the network has none."""
+    convolutions = [index for index, layer in enumerate(model.layers) if isinstance(layer, Conv2D)]
+    if not convolutions:
+        raise ArgumentError(f"{model.name}: expected a network with a convolution, received one of "
                             f"{', '.join(type(layer).__name__ for layer in model.layers)}. "
                             f"Without feature maps there is nothing to see here.")
-    return found[-1]
+    return with_relu(model, convolutions[-1])
 
 
-def maps_of(model: Sequential, place: int) -> str:
+def with_relu(model: Sequential, index: int) -> str:
     """The name of a convolution, or of the ReLU that follows it as a layer of its own."""
-    follower = model.layers[place + 1:place + 2]
-    return model.layers[place + bool(follower and isinstance(follower[0], ReLU))].name
+    following = model.layers[index + 1:index + 2]
+    has_relu = bool(following) and isinstance(following[0], ReLU)
+    return model.layers[index + has_relu].name
 
 
 def chosen_layers(model: Sequential, layers: Sequence[str] | None = None) -> list[str]:
-    """The named layers of maps; None: the convolution before each pooling and the last one, at most
-    five in all, from low to high."""
+    """The named layers of feature maps; None: the convolution before each pooling layer and the
+    last one, at most five in all, from low to high."""
     if layers is None:
-        found, conv = [], None
-        for place, layer in enumerate(model.layers):
+        names, convolution = [], None
+        for index, layer in enumerate(model.layers):
             if isinstance(layer, Conv2D):
-                conv = maps_of(model, place)
-            elif isinstance(layer, Pool2D) and conv is not None:
-                found.append(conv)
-        found = list(dict.fromkeys([*found, maps_layer(model)]))
-        places = np.linspace(0, len(found) - 1, min(5, len(found))).round().astype(int)
-        return [found[place] for place in places]
+                convolution = with_relu(model, index)
+            elif isinstance(layer, Pool2D) and convolution is not None:
+                names.append(convolution)
+        names = list(dict.fromkeys([*names, maps_layer(model)]))
+        spaced = np.linspace(0, len(names) - 1, min(5, len(names))).round().astype(int)
+        return [names[index] for index in spaced]
     if not layers or isinstance(layers, str):
         raise ArgumentError(f"{model.name}: expected a list of layers, received {layers!r}. "
                             f"Name at least one, or leave it out.")
     for name in layers:
-        shape = model.shapes()[layer_index(model, name) + 1]
-        if len(shape) != 3:
-            raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
-                                f"outputs of shape {('N', *shape)}. Name one before Flatten.")
+        maps_shape(model, layer_index(model, name))
     return list(dict.fromkeys(layers))
 
 
+def maps_shape(model: Sequential, index: int) -> tuple[int, int, int]:
+    """(OH, OW, K) of a layer of feature maps; raises ArgumentError if it has none."""
+    shape = model.shapes()[index + 1]
+    if len(shape) != 3:
+        raise ArgumentError(f"{model.layers[index].name}: expected a layer of feature maps "
+                            f"(N, H, W, C), received outputs of shape {('N', *shape)}. Name one "
+                            f"before Flatten.")
+    return shape[0], shape[1], shape[2]
+
+
 def check_unit(model: Sequential, layer: str, unit: int) -> int:
-    """unit, where the layer has it."""
+    """unit, if the layer has it."""
     units = model.shapes()[layer_index(model, layer) + 1][-1]
     if not is_int(unit, 0) or unit >= units:
         raise ArgumentError(f"{layer}: expected a unit from 0 to {units - 1}, received {unit!r}.")
     return int(unit)
 
 
-def copies(layers: list[Layer]) -> list[Layer]:
-    """The same layers with the same parameters, but caches of their own: looking at a network
-    disturbs no training step."""
+def copy_layers(layers: Sequence[Layer]) -> list[Layer]:
+    """The same layers with the same parameters, but caches of their own: an analysis does not
+    disturb a training step."""
     copied = [copy.copy(layer) for layer in layers]
     for layer in copied:
         layer.cache, layer.grads = None, {}
-        if getattr(layer, "activation", None) is not None:
+        if isinstance(layer, ActivatedLayer):
             layer.activation = copy.copy(layer.activation)
     return copied
 
 
+# The network's end
+
+
+def last_activation(layers: Sequence[Layer]) -> Layer | None:
+    """The Sigmoid or Softmax with which these layers end, alone or as a layer's activation."""
+    last = layers[-1] if layers else None
+    if isinstance(last, ActivatedLayer):
+        last = last.activation
+    return last if isinstance(last, (Sigmoid, Softmax)) else None
+
+
 def without_last_activation(layers: list[Layer]) -> list[Layer]:
-    """The layers up to the logits: a Sigmoid or Softmax at the end is left out."""
-    if layers and isinstance(layers[-1], (Sigmoid, Softmax)):
-        return layers[:-1]
-    if layers and isinstance(getattr(layers[-1], "activation", None), (Sigmoid, Softmax)):
+    """The layers up to the logits: without a Sigmoid or Softmax at the end."""
+    if last_activation(layers) is None:
+        return layers
+    if isinstance(layers[-1], ActivatedLayer):
         last = copy.copy(layers[-1])
         last.activation = None
         return [*layers[:-1], last]
-    return layers
+    return layers[:-1]
 
 
 def has_classes(model: Sequential) -> bool:
@@ -129,6 +151,14 @@ def has_classes(model: Sequential) -> bool:
     end = getattr(last, "activation", None) or last
     return len(model.shapes()[-1]) == 1 and (isinstance(end, (Dense, Sigmoid, Softmax))
                                              or model.classes is not None)
+
+
+def class_names(model: Sequential) -> list[str]:
+    """The names of the classes, or their numbers; two of them for one sigmoid output."""
+    return model.classes or [str(k) for k in range(max(model.shapes()[-1][-1], 2))]
+
+
+# The score
 
 
 @dataclass
@@ -156,27 +186,26 @@ class Score:
         return dy
 
 
-def score_of(model: Sequential, x: np.ndarray, target: Asked = None) -> Score:
-    """The score that `target` asks for; what it leaves open is decided by the photo x (1, …)."""
+def score_of(model: Sequential, x: np.ndarray, target: Target = None) -> Score:
+    """The score of the target; what the target leaves open, the photo x (1, …) decides."""
     if target is None and not has_classes(model):
         target = Unit()
     if isinstance(target, Unit):
         return _unit_score(model, x, target)
-    layers = without_last_activation(copies(model.layers))
+    layers = without_last_activation(copy_layers(model.layers))
     if not has_classes(model):
         raise ArgumentError(f"{model.name}: expected a unit of a layer as target, received class "
                             f"{target!r}, and this network has no classes. Use "
                             f"visualize.Unit(layer, unit), or give it a head.")
-    K = model.shapes()[-1][0]
-    names = model.classes or [str(k) for k in range(max(K, 2))]
+    K, names = model.shapes()[-1][0], class_names(model)
     if target is None:
-        y = to_cpu(run(layers, x))[0]
+        y = to_cpu(forward(layers, x))[0]
         target = int(y[0] > 0) if K == 1 else int(y.argmax())
     elif isinstance(target, str):
         if target not in names:
-            near = difflib.get_close_matches(target, names, 3, 0.3) or names[:10]
+            nearest = closest_names(target, names) or names[:10]
             raise ArgumentError(f"{model.name}: expected the name of a class, received {target!r}. "
-                                f"Nearest: {', '.join(near)}.")
+                                f"Nearest: {', '.join(nearest)}.")
         target = names.index(target)
     if not is_int(target, 0) or target >= len(names):
         raise ArgumentError(f"{model.name}: expected a class from 0 to {len(names) - 1}, received "
@@ -188,17 +217,17 @@ def score_of(model: Sequential, x: np.ndarray, target: Asked = None) -> Score:
 
 
 def _unit_score(model: Sequential, x: np.ndarray, target: Unit) -> Score:
-    place = layer_index(model, target.layer)
-    name, shape = model.layers[place].name, model.shapes()[place + 1]
-    layers = copies(model.layers[:place + 1])
+    index = layer_index(model, target.layer)
+    name, shape = model.layers[index].name, model.shapes()[index + 1]
+    layers = copy_layers(model.layers[:index + 1])
     unit = target.unit
     if unit is None:
-        y = to_cpu(run(layers, x))[0]
+        y = to_cpu(forward(layers, x))[0]
         unit = int(y.reshape(-1, shape[-1]).sum(axis=0).argmax())
     check_unit(model, name, unit)
     text = f"{name}, {'map' if len(shape) > 1 else 'unit'} {unit}"
     if target.position is None:
-        weight = np.zeros(shape[-1], np.float32)  # (C,): serves a map of any size
+        weight = np.zeros(shape[-1], np.float32)  # (C,): fits a map of any size
         weight[unit] = 1
     else:
         i, j = check_position(name, shape, target.position)
@@ -209,7 +238,7 @@ def _unit_score(model: Sequential, x: np.ndarray, target: Unit) -> Score:
 
 def check_position(layer: str, shape: tuple[int, ...], position: tuple[int, int]
                    ) -> tuple[int, int]:
-    """position, where a layer of that output shape (H, Wd, C) has it."""
+    """position, if a layer of that output shape (H, Wd, C) has it."""
     if len(shape) != 3 or np.shape(position) != (2,) or not all(
             is_int(p, 0) and p < n for p, n in zip(position, shape, strict=False)):
         raise ArgumentError(f"{layer}: expected a position (row, column) within {shape[:-1]}, "
@@ -217,24 +246,26 @@ def check_position(layer: str, shape: tuple[int, ...], position: tuple[int, int]
     return int(position[0]), int(position[1])
 
 
-def run(layers: list[Layer], x: np.ndarray, keep: bool = False) -> np.ndarray:
-    """x through these layers, as in prediction."""
+def forward(layers: Sequence[Layer], x: np.ndarray, keep: bool = False) -> np.ndarray:
+    """x through these layers, as in prediction; keep: for a backward pass."""
     for layer in layers:
         x = layer.forward(x, keep=keep)
     return x
 
 
+# Photos
+
+
 def photo_input(model: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One photo -> pixels (H, Wd, 3) uint8 to show, x (1, H, Wd, C) on the model's device.
 
-    image: uint8 (H', Wd', 3), cut to the network's size as in training; or floats, network input of
-    input_shape, whose pixels are then worked back by the model's recipe.
+    image: uint8 (H', Wd', 3), cropped to the network's size as in training; or floats, network
+    input of input_shape, whose pixels are then reconstructed by to_pixels.
     """
     image = to_cpu(image)
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
     if image.dtype == np.uint8:
-        recipe = model.preprocessing
-        image = resize_and_crop(image, model.input_shape[:2], recipe.crop_fraction if recipe else 1)
+        image = crop_photo(model, image)
         return image, model.to_input(image[None])
     model.check(image[None])
     if not np.isfinite(image).all():
@@ -244,12 +275,12 @@ def photo_input(model: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def to_pixels(model: Sequential, x: np.ndarray) -> np.ndarray:
-    """Network input (…, H, Wd, C) -> RGB uint8: the recipe backwards; without one, or for other
-    than 3 channels, the whole range is stretched to 0 … 255."""
-    x, recipe = to_cpu(x).astype(np.float64), model.preprocessing
-    if recipe is not None and x.shape[-1] == 3:
-        x = x / recipe.scale + np.asarray(recipe.mean)
-        x = x[..., ::-1] if recipe.channel_order == "BGR" else x
+    """Network input (…, H, Wd, C) -> RGB uint8: the inverse of the preprocessing; without one, or
+    unless there are 3 channels, the whole range is scaled to 0 … 255."""
+    x, preprocessing = to_cpu(x).astype(np.float64), model.preprocessing
+    if preprocessing is not None and x.shape[-1] == 3:
+        x = x / preprocessing.scale + np.asarray(preprocessing.mean)
+        x = x[..., ::-1] if preprocessing.channel_order == "BGR" else x
     else:
         x = x[..., :3] if x.shape[-1] >= 3 else np.repeat(x[..., :1], 3, axis=-1)
         x = (x - x.min()) / max(np.ptp(x), 1e-12) * 255

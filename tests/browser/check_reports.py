@@ -169,8 +169,9 @@ def check_two(chrome, shots, name):
     result = two_classes.result
     claim("the title asks", chrome.title == f"sandal or {EVIL}?")
     low, high = result.interval
-    claim("accuracy and interval are said", f"{result.right} of {len(result.labels)} test photos "
-          f"right: {100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} % to "
+    claim("accuracy and interval are said",
+          f"{result.num_correct} of {len(result.labels)} test photos right: "
+          f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} % to "
           f"{100 * high:.1f} %)" in chrome.find_element(By.ID, "about").text)
     for place, found in (("notes", 1), ("skipped", 11)):
         claim(f"{place} are text", chrome.find_element(By.ID, place).get_attribute(

@@ -56,7 +56,7 @@ def test_the_page_has_the_numbers_of_each_photo_and_of_all(tmp_path):
                                          p[:, 1], strict=True):
         assert (row["name"], row["true"], row["said"], row["q"]) == (name, label, said, q)
         assert row["p"] == p[data.names.index(name)].max() and row["picture"]
-    assert page["rows"] == [{"name": "a network", "right": result.right, "count": 14,
+    assert page["rows"] == [{"name": "a network", "right": result.num_correct, "count": 14,
                              "accuracy": result.accuracy, "interval": list(result.interval)}]
     assert page["chance"] == "Always saying a would be right for 50.0 %."
     assert page["curves"]["roc"][0]["area"] == roc_auc(p[:, 1], data.labels == 1)

@@ -89,13 +89,13 @@ def test_a_training_accuracy_far_below_chance_is_told():
 
 def test_one_class_for_all_photos_is_told_by_its_name_and_counts():
     text = said({}, evaluation([0, 0, 1, 1, 1], [1] * 5))
-    assert "says dog of all 5 photos, of which 3 are" in text and "--class-weights" in text
+    assert "predicts dog for all 5 photos, of which 3 are" in text and "--class-weights" in text
     assert diagnose(GOOD, evaluation([1, 1, 1], [1, 1, 1])) == []  # there is only one class
 
 
 def test_no_better_than_the_most_frequent_class_is_told():
     text = said({}, evaluation([0] * 6 + [1] * 2, [0] * 4 + [1] * 2 + [0, 1]))
-    assert "62.5 %" in text and "always saying cat" in text and "75.0 %" in text
+    assert "62.5 %" in text and "always predicting cat" in text and "75.0 %" in text
 
 
 def test_an_accuracy_below_chance_is_told_only_where_luck_does_not_explain_it():

@@ -28,7 +28,7 @@ def test_wilson_interval_holds_the_share_to_the_last_bit():
 
 @pytest.mark.parametrize("right, n", [(-1, 5), (6, 5), (0, 0)])
 def test_wilson_interval_refuses_impossible_counts(right, n):
-    with pytest.raises(ArgumentError, match="0 ≤ right ≤ n"):
+    with pytest.raises(ArgumentError, match="0 ≤ correct ≤ n"):
         wilson_interval(right, n)
 
 
@@ -41,7 +41,7 @@ def test_confusion_has_true_classes_in_rows():
     p = np.eye(3)[[0, 0, 1, 2, 2, 2]]
     result = Evaluation(p, np.array([0, 1, 1, 2, 0, 2]), ["a", "b", "c"])
     assert result.confusion.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 2]]
-    assert (result.right, result.accuracy) == (4, pytest.approx(4 / 6))
+    assert (result.num_correct, result.accuracy) == (4, pytest.approx(4 / 6))
     assert result.interval == wilson_interval(4, 6)
 
 

@@ -23,7 +23,7 @@ from minicnn.evaluation import (
     roc_auc,
     roc_curve,
 )
-from minicnn.evaluation.metrics import MOST_VIEWS, view
+from minicnn.evaluation.metrics import MAX_VIEWS, view
 
 P = np.array([0.1, 0.4, 0.35, 0.8])  # scikit-learn's documented example of both areas
 POSITIVE = np.array([False, False, True, True])
@@ -219,7 +219,7 @@ def test_of_two_classes_both_have_the_same_roc_auc(rng):
 def test_all_classes_refuse_labels_and_probabilities_that_do_not_fit():
     p = np.full((2, 3), 1 / 3)
     for labels in ([0, 3], [-1, 0], [0.0, 1.0]):
-        with assert_refused("whole labels from 0 to 2"):
+        with assert_refused("int labels from 0 to 2"):
             brier_score(p, np.array(labels))
     with assert_refused("(2, 3)", "(1,)"):
         one_versus_rest(p, np.array([0]), roc_auc)
@@ -315,7 +315,7 @@ def test_mcnemar_refuses_other_than_bools_of_the_same_photos():
 
 def test_views_are_the_photo_its_mirror_image_and_eight_shifts(rng):
     pixels = rng.integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
-    views = [view(pixels, k) for k in range(MOST_VIEWS)]
+    views = [view(pixels, k) for k in range(MAX_VIEWS)]
     assert views[0].tolist() == pixels.tolist()
     for n, i, j in [(0, 3, 7), (1, 20, 40)]:
         assert views[1][n, i, j].tolist() == pixels[n, i, 47 - j].tolist()
@@ -333,7 +333,7 @@ def test_a_shifted_view_goes_on_at_the_edge_as_in_a_mirror():
     assert view(row, 3)[0, 0, :, 0].tolist() == [*range(1, 16), 15]
 
 
-@pytest.mark.parametrize("k", [-1, MOST_VIEWS])
+@pytest.mark.parametrize("k", [-1, MAX_VIEWS])
 def test_there_is_no_other_view(k):
     with assert_refused("view", "from 0 to 9", str(k)):
         view(np.zeros((1, 8, 8, 3), np.uint8), k)

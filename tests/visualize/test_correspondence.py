@@ -9,7 +9,7 @@ from reference import assert_refused, assert_same
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
 from minicnn.visualize.features import correspondence
-from minicnn.visualize.features.correspondence import disagreement, masked, random_places
+from minicnn.visualize.features.correspondence import disagreement, hide_square, random_places
 
 PARTS = {"photo 0": {"eye": [3, 4], "nose": [9, 2]}, "photo 2": {"eye": [5, 5], "nose": [11, 8]}}
 
@@ -60,7 +60,7 @@ def test_signs_that_all_agree_score_0_and_that_all_differ_1():
 
 def test_the_mask_is_a_grey_square_about_the_place_cut_at_the_border():
     image = pictures()[0]
-    hidden = masked(image, np.array([1, 11]), 5, 128)
+    hidden = hide_square(image, np.array([1, 11]), 5, 128)
     changed = np.zeros((16, 12), bool)
     changed[0:4, 9:12] = True
     assert (hidden[changed] == 128).all()

@@ -6,7 +6,7 @@ from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.experiments import evolution
-from minicnn.experiments.ablation import VARIANTS, ablation, small
+from minicnn.experiments.ablation import VARIANTS, ablation, variant_of_small_cnn
 from minicnn.models import SmallCNN, loss_for
 from minicnn.visualize.features import deconvnet
 
@@ -66,9 +66,9 @@ def test_the_figure_has_a_pair_of_pictures_for_each_look_and_the_text_a_column(d
     assert said.count("zero") == 2
 
 
-def test_evolution_refuses_epochs_that_do_not_rise_and_layers_without_maps(data):
+def test_evolution_refuses_epochs_that_do_not_increase_and_layers_without_maps(data):
     for epochs in [(), (2, 1), (0, 1), (1, 1)]:
-        with assert_refused("epochs", "rise"):
+        with assert_refused("increasing epochs", repr(epochs)):
             evolution(data, epochs=epochs)
     with assert_refused("dense", "feature maps"):
         evolution(data, epochs=(1,), layer="dense")
@@ -79,8 +79,9 @@ def test_evolution_refuses_epochs_that_do_not_rise_and_layers_without_maps(data)
 
 def test_each_variant_has_the_layers_that_its_row_says():
     whole = [layer.name for layer in SmallCNN(10).layers]
-    assert [layer.name for layer in small(16, 32, 64, 10).layers] == whole
-    counts = {name: sum(p.size for layer in small(*row, 10).layers for p in layer.params.values())
+    assert [layer.name for layer in variant_of_small_cnn(16, 32, 64, 10).layers] == whole
+    counts = {name: sum(p.size for layer in variant_of_small_cnn(*row, 10).layers
+                        for p in layer.params.values())
               for name, row in VARIANTS.items()}
 
     def by_hand(a, b, units):
@@ -102,7 +103,7 @@ def test_errors_are_those_of_networks_trained_one_by_one(data):
     for v, name in ((0, "the whole network"), (5, "only the last layer")):
         assert result.variants[v] == name
         for seed in range(2):
-            model = small(*VARIANTS[name], 3, 28, seed)
+            model = variant_of_small_cnn(*VARIANTS[name], 3, 28, seed)
             mc.fit(model, data, loss_for(3), mc.optimizers.Adam(0.001), epochs=1, seed=seed)
             for photos, errors in ((data, result.train), (test, result.test)):
                 pixels = photos.images(range(len(photos)), (28, 28))

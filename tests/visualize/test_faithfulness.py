@@ -9,11 +9,11 @@ from minicnn.preprocessing import Preprocessing
 from minicnn.visualize import Unit
 from minicnn.visualize.attribution.cam import grad_cam
 from minicnn.visualize.attribution.faithfulness import (
-    area,
-    blurred,
-    deleted,
+    area_under,
+    blur,
     faithfulness,
-    masked_photo,
+    mask_photo,
+    replace_pixels,
 )
 from minicnn.visualize.attribution.result import Attribution
 
@@ -96,7 +96,7 @@ def test_probabilities_are_the_networks_own_for_a_softmax(rng):
     assert_close(result.probability, p.astype(float), 1e-5)
     assert_close(result.deletion[:, 0], p.astype(float), 1e-5)
     assert_close(result.insertion[:, -1], p.astype(float), 1e-5)
-    masked = model.predict(np.stack([masked_photo(one, one.sum(axis=-1)) for one in photos]))[:, 1]
+    masked = model.predict(np.stack([mask_photo(one, one.sum(axis=-1)) for one in photos]))[:, 1]
     assert result.average_drop == pytest.approx(
         100 * np.mean([max(a - b, 0) / a for a, b in zip(p, masked, strict=True)]), rel=1e-4)
     assert result.increase == pytest.approx(100 * np.mean(masked > p))
@@ -106,27 +106,28 @@ def test_probabilities_are_the_networks_own_for_a_softmax(rng):
 def test_deleted_takes_the_highest_first(rng):
     pixels = rng.integers(1, 256, (3, 4, 3)).astype(np.uint8)
     heat = rng.permutation(12).reshape(3, 4)
-    for k, one in enumerate(deleted(pixels, heat, np.arange(13) / 12, pixels * 0)):
+    for k, one in enumerate(replace_pixels(pixels, heat, np.arange(13) / 12, pixels * 0)):
         assert_same(one, np.where((heat >= 12 - k)[..., None], 0, pixels))
 
 
 def test_masking_by_hand_cuts_off_the_negative_part():
     pixels = np.full((1, 3, 3), 200, np.uint8)
-    assert masked_photo(pixels, np.array([[-5.0, 1, 2]]))[0, :, 0].tolist() == [0, 100, 200]
+    assert mask_photo(pixels, np.array([[-5.0, 1, 2]]))[0, :, 0].tolist() == [0, 100, 200]
 
 
 def test_blur_keeps_a_flat_photo_and_spreads_a_point_evenly():
-    assert_same(blurred(np.full((20, 30, 3), 77, np.uint8)), np.full((20, 30, 3), 77, np.uint8))
+    assert_same(blur(np.full((20, 30, 3), 77, np.uint8)), np.full((20, 30, 3), 77, np.uint8))
     point = np.zeros((21, 21, 3), np.uint8)
     point[10, 10] = 255
-    spread = blurred(point)
+    spread = blur(point)
     assert_same(spread, spread[::-1])
     assert_same(spread, spread.transpose(1, 0, 2))
     assert spread[10, 10, 0] == round(255 / (2 * np.pi * 2.1 ** 2))
 
 
 def test_area_of_a_straight_line_is_its_mean():
-    assert_close(area(np.array([[1, 0.75, 0.5, 0.25, 0], [1, 1, 1, 1, 1.0]])), np.array([0.5, 1]))
+    curves = np.array([[1, 0.75, 0.5, 0.25, 0], [1, 1, 1, 1, 1.0]])
+    assert_close(area_under(curves), np.array([0.5, 1]))
 
 
 def test_flat_maps_are_left_out_with_the_reason_and_none_left_is_refused():

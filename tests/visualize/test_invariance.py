@@ -11,7 +11,7 @@ from minicnn.data import Dataset
 from minicnn.preprocessing import Preprocessing
 from minicnn.visualize import Unit
 from minicnn.visualize.features import invariance
-from minicnn.visualize.features.invariance import low_and_high, transformed
+from minicnn.visualize.features.invariance import low_and_high, transform
 
 RECIPE = Preprocessing("RGB", (120.0, 110.0, 100.0), 0.02)
 
@@ -32,10 +32,10 @@ def pictures(count=2):
 
 def test_a_shift_moves_rows_down_and_repeats_the_border():
     image = pictures(1)[0]
-    down = transformed(image, "shift", 3)
+    down = transform(image, "shift", 3)
     assert_same(down[3:], image[:-3])
     assert_same(down[:3], np.repeat(image[:1], 3, axis=0))
-    up = transformed(image, "shift", -2)
+    up = transform(image, "shift", -2)
     assert_same(up[:-2], image[2:])
     assert_same(up[-2:], np.repeat(image[-1:], 2, axis=0))
 
@@ -43,18 +43,18 @@ def test_a_shift_moves_rows_down_and_repeats_the_border():
 def test_a_square_turned_by_a_quarter_is_numpys_rot90():
     image = pictures(1)[0][:12]
     for quarters in (1, 2, 3):
-        assert_same(transformed(image, "rotation", 90 * quarters), np.rot90(image, quarters))
+        assert_same(transform(image, "rotation", 90 * quarters), np.rot90(image, quarters))
 
 
 def test_a_ramp_scaled_about_the_centre_becomes_that_much_flatter():
     rows = np.arange(16.0) * 10
     image = np.broadcast_to(rows[:, None, None], (16, 12, 3)).astype(np.uint8)
     expected = [round((i - 7.5) / 1.6 * 10 + 75) for i in range(16)]
-    scaled = transformed(image, "scale", 1.6)
+    scaled = transform(image, "scale", 1.6)
     for i in range(16):
         assert abs(scaled[i, 4, 1].astype(int) - expected[i]) <= 1
-    assert_same(transformed(image, "scale", 1), image)
-    assert_same(transformed(image, "rotation", 0), image)
+    assert_same(transform(image, "scale", 1), image)
+    assert_same(transform(image, "rotation", 0), image)
 
 
 def test_distances_are_relative_norms_over_all_places_and_maps():
@@ -65,7 +65,7 @@ def test_distances_are_relative_norms_over_all_places_and_maps():
         assert result.distances[kind].shape == (2, 2, len(amounts))
         for n, image in enumerate(images):
             a = len(amounts) // 3
-            moved = transformed(image, kind, amounts[a])
+            moved = transform(image, kind, amounts[a])
             pair = model.activations(model.to_input(np.stack([image, moved])), ["conv1", "conv2"])
             for row, name in enumerate(["conv1", "conv2"]):
                 still, other = pair[name].astype(float)
@@ -136,7 +136,7 @@ def test_bad_input_is_refused():
     with assert_refused("one layer or more"):
         invariance(model, pictures(), layers=[])
     with assert_refused("'twist'"):
-        transformed(pictures()[0], "twist", 1)
+        transform(pictures()[0], "twist", 1)
     model["conv1"].params["W"][:] = 0
     with assert_refused("conv1", "all zero"):
         invariance(model, pictures())

@@ -8,7 +8,7 @@ from visualize.twins import both
 
 import minicnn as mc
 from minicnn.preprocessing import Preprocessing
-from minicnn.visualize.features.pca import pca, principal, roomy
+from minicnn.visualize.features.pca import not_overlapping, pca, principal_components
 
 
 def network():
@@ -24,7 +24,7 @@ def photos(count=9):
 @pytest.mark.parametrize("N, C", [(12, 5), (5, 12), (2, 3)])
 def test_the_components_are_the_eigenvectors_of_the_covariance(N, C, rng):
     features = rng.normal(size=(N, C)) * np.arange(1, C + 1) + 3
-    points, explained, components, mean = principal(features)
+    points, explained, components, mean = principal_components(features)
     variances, vectors = np.linalg.eigh(np.cov(features.T))
     variances, vectors = variances[::-1], vectors.T[::-1]
     assert_close(mean, features.sum(axis=0) / N)
@@ -39,7 +39,7 @@ def test_the_components_are_the_eigenvectors_of_the_covariance(N, C, rng):
 
 def test_the_points_are_those_of_pca_lowrank(rng):
     features = rng.normal(size=(20, 6)) * [5, 3, 1, 1, 0.5, 0.1]
-    points, explained, components, _ = principal(features)
+    points, explained, components, _ = principal_components(features)
     U, S, V = torch.pca_lowrank(torch.tensor(features), q=6, niter=8)
     theirs = (U * S).numpy()[:, :2]
     signs = np.sign((theirs * points).sum(axis=0))
@@ -50,11 +50,11 @@ def test_the_points_are_those_of_pca_lowrank(rng):
 
 def test_the_entry_largest_in_size_is_positive_so_the_sign_is_fixed(rng):
     features = rng.normal(size=(15, 4))
-    _, _, components, _ = principal(features)
+    _, _, components, _ = principal_components(features)
     for component in components:
         assert max(component, key=abs) > 0
-    mirrored, _, _, _ = principal(2 * features.mean(axis=0) - features)
-    assert_close(mirrored, -principal(features)[0], 1e-8)  # other photos, the same axes
+    mirrored, _, _, _ = principal_components(2 * features.mean(axis=0) - features)
+    assert_close(mirrored, -principal_components(features)[0], 1e-8)  # other photos, the same axes
 
 
 def test_the_features_are_the_means_over_the_places():
@@ -86,7 +86,7 @@ def test_two_kinds_of_photos_fall_apart_along_the_first_component():
 
 def test_thumbnails_that_are_drawn_do_not_overlap_and_no_other_would_find_room(rng):
     points = rng.normal(size=(200, 2))
-    shown = roomy(points, 0.1, 0.2)
+    shown = not_overlapping(points, 0.1, 0.2)
     scaled = (points - points.min(axis=0)) / (points.max(axis=0) - points.min(axis=0))
 
     def apart(m, k):

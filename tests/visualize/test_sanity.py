@@ -106,5 +106,5 @@ def test_a_map_that_is_lost_in_deeper_networks_has_not_clearly_failed():
 
 def test_a_network_without_weights_is_refused():
     model = mc.Sequential([mc.MaxPool2D(2), mc.Flatten(), mc.Softmax()], (12, 10, 3))
-    with assert_refused("sequential", "layers with weights", "draw anew"):
+    with assert_refused("sequential", "layers with weights", "randomise"):
         randomisation_check(model, photo(), gradient)

@@ -1,4 +1,5 @@
-"""A layer on one x with one dy, and what central differences tell about it."""
+"""Probe: a layer on one x with one dy, measured by central differences. GradientError: what
+separates a computed gradient from the measured one."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ AXES = {("dx", 2): "N D", ("dx", 4): "N H W C", ("dW", 2): "D F", ("dW", 4): "KH
 
 
 def axes_of(name: str, ndim: int) -> list[str]:
-    """The names of an array's axes: ["N", "H", "W", "C"] for a dx of four."""
+    """The names of an array's axes: ["N", "H", "W", "C"] for a dx of four dimensions."""
     return AXES.get((name, ndim), " ".join(f"axis_{k}" for k in range(ndim))).split()
 
 
-class Trial:
+class Probe:
     """A layer (copied, in float64) on one x (N, …), with one random dy of y's shape."""
 
     def __init__(self, layer: Any, x: np.ndarray, seed: int) -> None:
@@ -36,24 +37,24 @@ class Trial:
 
     def run(self) -> tuple[Any, np.ndarray]:
         """(a fresh copy of the layer, y): Dropout draws the same mask each time."""
-        again = copy.deepcopy(self.layer)
-        return again, np.asarray(again.forward(self.x.copy(), training=True))
+        replica = copy.deepcopy(self.layer)
+        return replica, np.asarray(replica.forward(self.x.copy(), training=True))
 
-    def gradients(self, ran: Any) -> dict[str, np.ndarray | None]:
-        """{"dx": …, "dW": …} as `ran` computes them; None where there is nothing."""
-        dx = ran.backward(self.dy.copy())
-        found = {"dx": dx, **{f"d{key}": ran.grads.get(key) for key in self.params}}
-        return {name: None if a is None else np.array(a) for name, a in found.items()}
+    def gradients(self, layer: Any) -> dict[str, np.ndarray | None]:
+        """{"dx": …, "dW": …} as `layer` computes them after its forward; None if it does not."""
+        dx = layer.backward(self.dy.copy())
+        computed = {"dx": dx, **{f"d{key}": layer.grads.get(key) for key in self.params}}
+        return {name: None if a is None else np.array(a) for name, a in computed.items()}
 
     def reach(self) -> np.ndarray:
-        """(*y.shape, *x.shape): whether a y looks at that element of x at all, to see by a change
+        """(*y.shape, *x.shape): whether a y depends on that element of x at all, tested by a change
         that is large enough to become the maximum of every window."""
-        far, found, flat = 1e3 * np.abs(self.x).max(), [], self.x.reshape(-1)
+        large, changes, flat = 1e3 * np.abs(self.x).max(), [], self.x.reshape(-1)
         for k, before in enumerate(flat.copy()):
-            flat[k] = far
-            found.append(self.run()[1] != self.y)
+            flat[k] = large
+            changes.append(self.run()[1] != self.y)
             flat[k] = before
-        return np.stack(found, -1).reshape(self.y.shape + self.x.shape)
+        return np.stack(changes, -1).reshape(self.y.shape + self.x.shape)
 
     def slope(self, value: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Of every y, when value (self.x or one of self.params) moves in that direction."""
@@ -64,39 +65,39 @@ class Trial:
         value[...] = before
         return (y[0] - y[1]) / (2 * EPS)
 
-    def parts(self, value: np.ndarray) -> np.ndarray:
+    def terms(self, value: np.ndarray) -> np.ndarray:
         """(*y.shape, *value.shape): what each dy adds to each element of the gradient of value."""
         slopes = [self.slope(value, np.eye(1, value.size, k).reshape(value.shape))
                   for k in range(value.size)]
         return (np.stack(slopes, -1) * self.dy[..., None]).reshape(self.y.shape + value.shape)
 
 
-class Wrong:
-    """One wrong gradient: name, a (as computed), g (as it should be) and the parts that g sums."""
+class GradientError:
+    """What the rules compare: name, a (the gradient as computed), g (as it should be), and the
+    terms whose sum over dy is g."""
 
-    def __init__(self, trial: Trial, name: str, value: np.ndarray, a: np.ndarray | None) -> None:
-        self.trial, self.name, self.value, self.a = trial, name, value, a
-        self.parts = trial.parts(value)
-        self.g = self.parts.sum(axis=tuple(range(trial.y.ndim)))
+    def __init__(self, probe: Probe, name: str, value: np.ndarray, a: np.ndarray) -> None:
+        self.probe, self.name, self.value, self.a = probe, name, value, a
+        self.terms = probe.terms(value)
+        self.g = self.terms.sum(axis=tuple(range(probe.y.ndim)))
         self.axes = axes_of(name, self.g.ndim)
 
     def close(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Where u and v agree, up to rounding."""
-        return np.abs(u - v) <= TOLERANCE * np.abs(v).max(initial=0) + self.trial.noise
+        """Elementwise: whether u and v agree up to rounding."""
+        return np.abs(u - v) <= TOLERANCE * np.abs(v).max(initial=0) + self.probe.noise
 
     def same(self, u: np.ndarray, v: np.ndarray) -> bool:
-        """u and v agree everywhere, and not only since both are zero."""
-        return (u.shape == v.shape and np.abs(v).max(initial=0) > 1e3 * self.trial.noise
+        """u and v agree everywhere, and not only because both are zero."""
+        return (u.shape == v.shape and np.abs(v).max(initial=0) > 1e3 * self.probe.noise
                 and bool(self.close(u, v).all()))
 
-    def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """(where a agrees with g, small numbers no less than large; where one is not zero)."""
-        error, size = np.abs(self.a - self.g), np.abs(self.g)
-        return (error <= TOLERANCE * size + self.trial.noise,
-                (self.a != 0) | (size > self.trial.noise))
+    def elements(self) -> tuple[np.ndarray, np.ndarray]:
+        """(whether a agrees with g, small numbers no less than large; whether one is not zero)."""
+        difference, size = np.abs(self.a - self.g), np.abs(self.g)
+        return (difference <= TOLERANCE * size + self.probe.noise,
+                (self.a != 0) | (size > self.probe.noise))
 
     @property
-    def right(self) -> bool:
-        """a agrees with g, which may be zero."""
-        return self.a is not None and self.a.shape == self.g.shape and bool(
-            self.close(self.a, self.g).all())
+    def is_zero(self) -> bool:
+        """There is no error: a agrees with g, which may be zero."""
+        return self.a.shape == self.g.shape and bool(self.close(self.a, self.g).all())

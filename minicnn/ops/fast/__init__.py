@@ -2,7 +2,6 @@
 cores. What NumPy computes as fast as it reads is the reference's own."""
 
 from ..reference import (
-    adam_step,
     momentum_step,
     relu,
     rmsprop_step,
@@ -18,6 +17,7 @@ from .conv import conv2d, conv2d_input_grad, conv2d_max_pool, conv2d_weight_grad
 from .dense import dense, dense_input_grad, dense_weight_grad
 from .elementwise import bias_grad, relu_grad
 from .pooling import average_pool2d, average_pool2d_grad, max_pool2d, max_unpool2d
+from .steps import adam_step
 
 __all__ = ["adam_step", "average_pool2d", "average_pool2d_grad", "bias_grad", "conv2d",
            "conv2d_input_grad", "conv2d_max_pool", "conv2d_weight_grad", "dense",

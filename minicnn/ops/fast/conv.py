@@ -16,12 +16,14 @@ from .winograd import conv2d_winograd
 
 
 def select_algorithm(N: int, C: int, F: int, window: Window) -> str:
-    """The algorithm for N images, C channels, F filters: the one with the least work.
+    """The algorithm for N images, C channels and F filters; dx asks with C and F exchanged.
 
-    1×1 kernels: "implicit_gemm", then one product of x as it lies. 3×3 with strides 1: "winograd",
-    if at least 32 channels and filters make good products, and if it saves half the
-    multiplications: T tiles of 4×4 outputs take 36 each, as does the transform of the kernels,
-    counted as 32 tiles; the definition takes 9 an output. Otherwise "im2col".
+    1×1 kernels: "implicit_gemm", which is then one product with x as it lies in memory.
+    3×3 kernels with strides 1: "winograd", if there are at least 32 channels and 32 filters (fewer
+    make slow products), and if it saves at least half of the multiplications. Per channel and
+    filter the definition takes 9 for each output; Winograd takes 36 for each tile of 4×4 outputs,
+    and transforming the kernels costs about as much as 32 more tiles.
+    All others: "im2col".
     """
     if forced := forced_algorithm(window):
         return forced
@@ -44,8 +46,9 @@ def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bo
 def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window, relu: bool = False
              ) -> np.ndarray:
     """conv2d by the selected algorithm; b None adds nothing."""
+    C, F = W.shape[2:]
     algorithm = {"im2col": conv2d_im2col, "implicit_gemm": conv2d_implicit_gemm,
-                 "winograd": conv2d_winograd}[select_algorithm(len(x), *W.shape[2:], window)]
+                 "winograd": conv2d_winograd}[select_algorithm(len(x), C, F, window)]
     return algorithm(x, W, b, window, relu)
 
 
@@ -70,6 +73,7 @@ def conv2d_implicit_gemm(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, win
                          relu: bool = False) -> np.ndarray:
     """z = Σ_{p,q} x[:, p::SH, q::SW] @ W[p, q] + b: the product without its columns.
 
+    (On a GPU the same idea is a kernel that looks up each column when it needs it.)
     Each place (p, q) of the window is a product of its own, of pixels as they lie in x.
     Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3.
     """
@@ -92,7 +96,7 @@ def conv2d_implicit_gemm(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, win
 
 
 def add_bias_relu(z: np.ndarray, b: np.ndarray | None, relu: bool) -> None:
-    """z (…, F) ← z + b, or max(z + b, 0), in place, while z is in the cache."""
+    """z (…, F) ← z + b, or max(z + b, 0), in place, while z is in the processor's cache."""
     if b is not None:
         z += b
     if relu:
@@ -108,8 +112,9 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
     written. Rounding and max(·, 0) keep the order of numbers, so b and ReLU come after the maximum,
     on a quarter of the numbers. Source: Alwani et al., "Fused-layer CNN accelerators", 2016.
     """
+    C, F = W.shape[2:]
     pools_2x2 = pool_window[:3] == ((2, 2), (2, 2), ((0, 0), (0, 0)))
-    if pools_2x2 and select_algorithm(len(x), *W.shape[2:], window) == "winograd":
+    if pools_2x2 and select_algorithm(len(x), C, F, window) == "winograd":
         return conv2d_winograd(x, W, b, window, relu, pool=True)
     y, _ = max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
     return y

@@ -136,9 +136,10 @@ def parallel_map(work: Callable[[Sequence], Any], items: Sequence, workers: int)
     there are fewer items.
 
     BLAS is limited to one thread meanwhile. Which worker gets which items is fixed, and so is the
-    order of the results: sums of them are the same to the last bit in every run. np.errstate and
-    other context variables hold in the workers. The first error is raised once all have ended.
-    Concurrent callers wait for each other; a nested call from a worker runs serially.
+    order of the results: sums of them are the same to the last bit in every run with as many
+    workers. np.errstate and other context variables hold in the workers. The first error is raised
+    once all have ended. Concurrent callers wait for each other; a nested call from a worker runs
+    serially.
     """
     workers = min(workers, len(items))
     if workers < 2 or _local.working:

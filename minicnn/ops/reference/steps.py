@@ -34,13 +34,13 @@ def adam_step(p: np.ndarray, g: np.ndarray, m: np.ndarray, s: np.ndarray, t: int
               beta1: float, beta2: float, eps: float) -> None:
     """m ← β₁ m + (1 − β₁) g; s ← β₂ s + (1 − β₂) g²; p ← p − lr · m̂ / (√ŝ + ε).
 
-    m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ) make up for m and s having started at 0; t ≥ 1 is the
-    number of the step.
+    Bias correction: m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ) make up for m and s having started at
+    0; t ≥ 1 is the number of the step. (s is often called v, which here is momentum's velocity.)
     """
     m *= beta1
     m += (1 - beta1) * g
     s *= beta2
     s += (1 - beta2) * g * g
-    lr_t = lr / (1 - beta1**t)
-    s_correction = (1 - beta2**t) ** 0.5
-    p -= lr_t * m / (np.sqrt(s) / s_correction + eps)
+    m_hat = m / (1 - beta1**t)
+    s_hat = s / (1 - beta2**t)
+    p -= lr * m_hat / (np.sqrt(s_hat) + eps)

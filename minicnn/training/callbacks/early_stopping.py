@@ -13,7 +13,8 @@ class EarlyStopping(Callback):
     """Ends the training after `patience` epochs in a row without a val_loss below the lowest so
     far. patience=None: never, only the best weights are kept.
 
-    restore_best_weights: in the end the model has the weights of the best epoch, else the last.
+    restore_best_weights: in the end the model has the weights of the best epoch, unless an error
+    has ended the training; if False, the last ones.
 
     best, best_epoch: the lowest val_loss, and the number of its epoch, from 1; 0 before the first.
     last_weights: those after the last epoch, before the best ones were restored.

@@ -35,7 +35,7 @@ class FeatureCache(Callback):
             state.validation_data = self.extract(state.base, state.validation_data,
                                                  state.batch_size, state.callbacks,
                                                  "validation features")
-        state.base = state.model.view([], state.base.shapes()[-1])
+        state.base = state.model.view([], state.base.shapes()[-1])  # from now on the identity
 
     def extract(self, base: Sequential, data: Dataset | ArrayDataset, batch_size: int,
                 callbacks: Sequence[Callback], stage: str) -> ArrayDataset:

@@ -40,9 +40,9 @@ SCHEDULES: dict[str, Schedule] = {"constant": constant, "step": step, "cosine": 
 
 
 class LearningRateSchedule(Callback):
-    """Each step takes the optimizer's learning rate times function(fraction of the training that
-    is done, 0 … 1): one of SCHEDULES, or a function of your own. With ParamGroups all learning
-    rates are multiplied. Between the steps the optimizer has its own learning rate.
+    """During each step the learning rate is multiplied by function(done), done being the fraction
+    of the training that is finished, 0 … 1; afterwards it is the optimizer's own again. function:
+    one of SCHEDULES, or one of yours. With ParamGroups all learning rates are multiplied.
     """
 
     def __init__(self, function: Schedule) -> None:

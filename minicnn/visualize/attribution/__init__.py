@@ -1,5 +1,5 @@
-"""Which pixels count for a score: gradients, class activation maps, occlusion; and whether that is
-true (sanity, faithfulness)."""
+"""Which pixels matter for a score: gradients, class activation maps, occlusion; and two tests of
+such maps (sanity.py, faithfulness.py)."""
 
 from .cam import grad_cam, grad_cam_pp, guided_grad_cam, layer_cam, score_cam
 from .faithfulness import faithfulness

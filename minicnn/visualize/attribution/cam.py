@@ -1,19 +1,19 @@
-"""Where does the network look? The maps A (OH, OW, K) of one layer, weighted by what they do to S.
+"""Class activation maps: the maps A (OH, OW, K) of one layer, weighted by their effect on S.
 
     Grad-CAM         L = Σ_k w_k A_k,  w_k = mean_{ij} G_ijk,  G = dS/dA       Selvaraju et al. 2017
     Grad-CAM++       w_k = Σ_ij α_ijk max(G_ijk, 0)                       Chattopadhay et al. 2018
                      α = G² / (2 G² + G³ Σ_ij A_ijk)   (0 where G is 0)
-    Layer-CAM        L = Σ_k max(G_k, 0) · A_k, place by place                   Jiang et al. 2021
-    HiResCAM         L = Σ_k G_k · A_k, place by place                       Draelos & Carin 2020
+    Layer-CAM        L = Σ_k max(G_k, 0) · A_k, elementwise                      Jiang et al. 2021
+    HiResCAM         L = Σ_k G_k · A_k, elementwise                          Draelos & Carin 2020
     Score-CAM        w = softmax_k(S(x · M_k) − S(0)), no gradient               Wang et al. 2020
-                     M_k = A_k enlarged to the photo and stretched to 0 … 1
+                     M_k = A_k enlarged to the photo and scaled to 0 … 1
     guided Grad-CAM  max(Grad-CAM, 0), enlarged, times guided backprop       Selvaraju et al. 2017
 
 Grad-CAM++'s α is that of S → e^S, in which all derivatives of S beyond the first vanish (their
 section 3.2); the factor e^S > 0 is left out. The sign "positive" is the papers' max(L, 0).
-A map of (OH, OW) is enlarged to the photo's (H, Wd) bilinearly, half-pixel centres, edges repeated
-(torch's interpolate, mode="bilinear", align_corners=False). `layer` None: the last convolution,
-after its ReLU where it has one.
+A map of (OH, OW) is enlarged to the photo's (H, Wd) bilinearly, with half-pixel centres and
+repeated edges (torch's interpolate, mode="bilinear", align_corners=False). `layer` None: the last
+convolution, after its ReLU if it has one.
 """
 
 from __future__ import annotations
@@ -25,61 +25,71 @@ import numpy as np
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...utils.errors import ArgumentError
-from ..photos import Progress, bounded, silent
+from ..photos import Progress, batch_size_for, image_size, silent
 from ..propagation import backward, score_gradient
-from ..target import Asked, Score, as_rgb, layer_index, photo_input, run, score_of
+from ..target import (
+    Score,
+    Target,
+    as_rgb,
+    forward,
+    layer_index,
+    maps_shape,
+    photo_input,
+    score_of,
+)
 from .gradients import GUIDED_NOTE
 from .result import Attribution, check_sign
 
 
-def grad_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
+def grad_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
              layer: str | None = None, sign: str = "positive") -> Attribution:
-    """Maps weighted by their mean gradient. values (H, Wd), both signs.
+    """Grad-CAM: maps weighted by their mean gradient. values (H, Wd), both signs.
 
     image: uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
-    Raises ArgumentError for a layer that gives no maps or lies behind the target, an unknown
-    target or sign.
+    Raises ArgumentError for a layer that has no maps or comes after the target, an unknown target
+    or sign.
     """
     return _by_gradient("Grad-CAM", _weighted_by_mean, model, image, target, layer, sign)
 
 
-def grad_cam_pp(model: Sequential, image: np.ndarray, target: Asked = None, *,
+def grad_cam_pp(model: Sequential, image: np.ndarray, target: Target = None, *,
                 layer: str | None = None, sign: str = "positive") -> Attribution:
-    """Grad-CAM++: weights that count every place of a map alike; otherwise as grad_cam."""
-    def combined(A: np.ndarray, G: np.ndarray) -> np.ndarray:
-        below = 2 * G ** 2 + G ** 3 * A.sum(axis=(0, 1))
-        alpha = np.divide(G ** 2, below, out=np.zeros_like(G), where=below != 0)
+    """Grad-CAM++: each position of a map counts equally in its weight; otherwise as grad_cam."""
+    def combine(A: np.ndarray, G: np.ndarray) -> np.ndarray:
+        denominator = 2 * G ** 2 + G ** 3 * A.sum(axis=(0, 1))
+        alpha = np.divide(G ** 2, denominator, out=np.zeros_like(G), where=denominator != 0)
         return A @ (alpha * np.maximum(G, 0)).sum(axis=(0, 1))
 
-    return _by_gradient("Grad-CAM++", combined, model, image, target, layer, sign)
+    return _by_gradient("Grad-CAM++", combine, model, image, target, layer, sign)
 
 
-def layer_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
+def layer_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
               layer: str | None = None, sign: str = "positive") -> Attribution:
-    """Layer-CAM: each place has its own weight, so low layers serve, too; otherwise as grad_cam."""
-    def combined(A: np.ndarray, G: np.ndarray) -> np.ndarray:
+    """Layer-CAM: each position has its own weight, so low layers work, too; otherwise as grad_cam.
+    """
+    def combine(A: np.ndarray, G: np.ndarray) -> np.ndarray:
         return (np.maximum(G, 0) * A).sum(axis=-1)
 
-    return _by_gradient("Layer-CAM", combined, model, image, target, layer, sign)
+    return _by_gradient("Layer-CAM", combine, model, image, target, layer, sign)
 
 
-def hires_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
+def hires_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
               layer: str | None = None, sign: str = "both") -> Attribution:
-    """HiResCAM: Grad-CAM without the mean. Where ReLU, pooling and one Dense follow the layer, the
-    values of its places add up to the score but for the bias: what is shown has decided. Grad-CAM
-    may show the contrary there, since a Dense weighs each place by itself. Otherwise as grad_cam.
+    """HiResCAM: Grad-CAM without the mean. If only ReLU, pooling and one Dense follow the layer,
+    its values add up to the score without the bias: they show what decided. Grad-CAM may show the
+    opposite then, as a Dense has a weight of its own for each position. Otherwise as grad_cam.
     """
     return _by_gradient("HiResCAM", lambda A, G: (G * A).sum(axis=-1), model, image, target, layer,
                         sign)
 
 
-def guided_grad_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
+def guided_grad_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
                     layer: str | None = None, sign: str = "positive") -> Attribution:
     """The positive part of Grad-CAM times guided backprop. values (H, Wd, C); as grad_cam."""
-    def combined(A: np.ndarray, G: np.ndarray) -> np.ndarray:
-        return np.maximum(_weighted_by_mean(A, G), 0)  # before it is enlarged, as in the paper
+    def combine(A: np.ndarray, G: np.ndarray) -> np.ndarray:
+        return np.maximum(_weighted_by_mean(A, G), 0)  # before enlarging, as in the paper
 
-    cam = _by_gradient("guided Grad-CAM", combined, model, image, target, layer, sign)
+    cam = _by_gradient("guided Grad-CAM", combine, model, image, target, layer, sign)
     _, x = photo_input(model, image)
     score = score_of(model, x, target)
     guided = as_rgb(model, score_gradient(score, x, "guided")[1])[0]
@@ -88,77 +98,75 @@ def guided_grad_cam(model: Sequential, image: np.ndarray, target: Asked = None, 
                        GUIDED_NOTE)
 
 
-def score_cam(model: Sequential, image: np.ndarray, target: Asked = None, *,
+def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
               layer: str | None = None, sign: str = "positive", batch_size: int | None = None,
               progress: Progress = silent) -> Attribution:
-    """Score-CAM: one forward pass a map, in which the photo shows only where the map is active.
+    """Score-CAM: one forward pass per map, with the photo masked by that map.
 
-    Maps that are the same everywhere get no pass and no weight. Otherwise as grad_cam.
+    Constant maps get no pass and no weight. Otherwise as grad_cam.
     """
     check_sign("Score-CAM", sign)
     pixels, x = photo_input(model, image)
-    score, stop = _scored(model, x, target, layer)
-    A = to_cpu(run(score.layers[:stop], x))[0]  # (OH, OW, K)
+    score, stop = _score_and_stop(model, x, target, layer)
+    A = to_cpu(forward(score.layers[:stop], x))[0]  # (OH, OW, K)
     low, high = A.min(axis=(0, 1)), A.max(axis=(0, 1))
-    units = np.flatnonzero(~(high <= low))  # a map with NaN stays: it must be seen
-    most = bounded(model, len(score.layers), batch_size)
-    S = np.zeros(len(units))
-    for first in range(0, len(units), most):
-        part = units[first:first + most]
-        masks = enlarge(A[..., part], x.shape[1:3])
+    units = np.flatnonzero(~(high <= low))  # a map with NaN stays: its NaN must be seen
+    batch_size = batch_size_for(model, len(score.layers), batch_size)
+    S, size = np.zeros(len(units)), image_size(model)
+    for first in range(0, len(units), batch_size):
+        part = units[first:first + batch_size]
+        masks = enlarge(A[..., part], size)
         masks = (masks - masks.min(axis=(0, 1))) / np.ptp(masks, axis=(0, 1))  # (H, Wd, n)
         masks = np.moveaxis(masks, -1, 0)[..., None].astype(x.dtype)  # (n, H, Wd, 1)
-        shown = x * to_device(np.ascontiguousarray(masks), model.device)
-        S[first:first + most] = to_cpu(score.values(run(score.layers, shown)))
-        progress(min(first + most, len(units)), len(units))
+        masked = x * to_device(np.ascontiguousarray(masks), model.device)
+        S[first:first + batch_size] = to_cpu(score.values(forward(score.layers, masked)))
+        progress(first + len(part), len(units))
     weights = np.exp(S - S.max(initial=-np.inf))  # S(0) cancels in the softmax
     values = A[..., units] @ (weights / max(weights.sum(), 1e-300))
-    value = float(score.values(run(score.layers, x))[0])
-    return Attribution("Score-CAM", score.name, pixels, enlarge(values, x.shape[1:3]), value, sign,
+    value = float(score.values(forward(score.layers, x))[0])
+    return Attribution("Score-CAM", score.name, pixels, enlarge(values, size), value, sign,
                        f"layer {score.layers[stop - 1].name}, {len(units)} maps")
 
 
 def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """maps (OH, OW, …) -> (H, Wd, …), bilinear: row i lies at (i + 1/2) · OH / H − 1/2, cut to
-    0 … OH − 1, between its two neighbours."""
+    """maps (OH, OW, …) -> (H, Wd, …), bilinear: row i lies at (i + 1/2) · OH / H − 1/2, clipped to
+    0 … OH − 1, between two rows of the map."""
     for axis, n in enumerate(size):
-        here = maps.shape[axis]
-        at = np.clip((np.arange(n) + 0.5) * here / n - 0.5, 0, here - 1)
-        low = np.minimum(at.astype(int), max(here - 2, 0))
-        share = (at - low).astype(maps.dtype).reshape(-1, *[1] * (maps.ndim - axis - 1))
-        maps = (np.take(maps, low, axis) * (1 - share)
-                + np.take(maps, np.minimum(low + 1, here - 1), axis) * share)
+        rows = maps.shape[axis]
+        position = np.clip((np.arange(n) + 0.5) * rows / n - 0.5, 0, rows - 1)
+        low = np.minimum(position.astype(int), max(rows - 2, 0))
+        weight = (position - low).astype(maps.dtype).reshape(-1, *[1] * (maps.ndim - axis - 1))
+        maps = (np.take(maps, low, axis) * (1 - weight)
+                + np.take(maps, np.minimum(low + 1, rows - 1), axis) * weight)
     return maps
 
 
-def _scored(model: Sequential, x: np.ndarray, target: Asked, layer: str | None
-            ) -> tuple[Score, int]:
-    """The score, and how many of its layers lie up to the layer of maps, this one included."""
-    place, score = layer_index(model, layer), score_of(model, x, target)
-    name, shape = model.layers[place].name, model.shapes()[place + 1]
-    if len(shape) != 3:
-        raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
-                            f"outputs of shape {('N', *shape)}. Name one before Flatten.")
-    if place >= len(score.layers):
-        raise ArgumentError(f"{name}: expected a layer up to that of the target, {score.layer}, "
-                            f"received a later one, which the score does not see.")
-    return score, place + 1
+def _score_and_stop(model: Sequential, x: np.ndarray, target: Target, layer: str | None
+                    ) -> tuple[Score, int]:
+    """The score, and how many of its layers there are up to the layer of maps, inclusive."""
+    index, score = layer_index(model, layer), score_of(model, x, target)
+    maps_shape(model, index)
+    if index >= len(score.layers):
+        raise ArgumentError(f"{model.layers[index].name}: expected a layer up to that of the "
+                            f"target, {score.layer}, received a later one, which the score does "
+                            f"not see.")
+    return score, index + 1
 
 
 def _weighted_by_mean(A: np.ndarray, G: np.ndarray) -> np.ndarray:
     return A @ G.mean(axis=(0, 1))  # (OH, OW, K)·(K,)
 
 
-def _by_gradient(method: str, combined: Callable[[np.ndarray, np.ndarray], np.ndarray],
-                 model: Sequential, image: np.ndarray, target: Asked, layer: str | None, sign: str
+def _by_gradient(method: str, combine: Callable[[np.ndarray, np.ndarray], np.ndarray],
+                 model: Sequential, image: np.ndarray, target: Target, layer: str | None, sign: str
                  ) -> Attribution:
-    """combined(A, G), both (OH, OW, K), -> the map (OH, OW), which is then enlarged."""
+    """combine(A, G), both (OH, OW, K), -> the map (OH, OW), which is then enlarged."""
     check_sign(method, sign)
     pixels, x = photo_input(model, image)
-    score, stop = _scored(model, x, target, layer)
-    A = run(score.layers[:stop], x)
-    y = run(score.layers[stop:], A, keep=True)
+    score, stop = _score_and_stop(model, x, target, layer)
+    A = forward(score.layers[:stop], x)
+    y = forward(score.layers[stop:], A, keep=True)
     G = backward(score.layers[stop:], score.dy(y))
-    values = combined(to_cpu(A)[0], to_cpu(G)[0])
-    return Attribution(method, score.name, pixels, enlarge(values, x.shape[1:3]),
+    values = combine(to_cpu(A)[0], to_cpu(G)[0])
+    return Attribution(method, score.name, pixels, enlarge(values, image_size(model)),
                        float(score.values(y)[0]), sign, f"layer {score.layers[stop - 1].name}")

@@ -1,17 +1,17 @@
-"""Is a map right about what the network looks at? Hide or show those pixels, and ask again.
+"""Are the pixels that a map marks the ones the network uses? Hide or show them and predict again.
 
-With p the probability of the target and m the map, its negative part cut off, divided by its
-largest value (0 … 1):
+With p the probability of the target and m the positive part of the map divided by its largest
+value (0 … 1):
 
     average drop             mean of max(0, p(photo) − p(photo · m)) / p(photo), in %; low is good
     increase in confidence   how often p(photo · m) > p(photo), in %; high is good
     deletion                 the pixels, the most important first, become the photo's mean colour;
                              area under p against their share, 0 … 1; low is good
-    insertion                the same pixels come back into the photo blurred (Gauss, σ = a tenth of
+    insertion                the same pixels return to the blurred photo (Gaussian, σ = a tenth of
                              its shorter side); area as before; high is good
 
-photo · m is taken of the pixels 0 … 255: what does not count is black. Such photos lie far from
-those of the training, so the figures compare maps of one network; they are no absolute truth.
+photo · m multiplies the pixels 0 … 255: unimportant pixels become black. Such photos differ much
+from the training photos, so the metrics compare maps of one network; they are no absolute truth.
 
 Source: Chattopadhay et al. 2018, section 4.1 (the first two); Petsiuk et al. 2018 (the curves).
 """
@@ -29,9 +29,18 @@ from ...model import Sequential
 from ...ops import ops_for, to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
-from ..photos import Photos, Progress, as_dataset, bounded, silent
+from ..photos import ImageInput, Progress, as_dataset, batch_size_for, silent
 from ..result import Result
-from ..target import Asked, Score, Unit, has_classes, photo_input, run, score_of
+from ..target import (
+    Score,
+    Target,
+    Unit,
+    forward,
+    has_classes,
+    last_activation,
+    photo_input,
+    score_of,
+)
 from .result import Attribution
 
 if TYPE_CHECKING:
@@ -42,7 +51,7 @@ if TYPE_CHECKING:
 class Faithfulness(Result):
     """Per photo: names, targets, probability (N,): p(photo), masked (N,): p(photo · m),
     deletion, insertion (N, steps + 1): p at the fractions (steps + 1,), and their areas (N,);
-    average_drop, increase: in %. left_out: photos whose map is flat or not finite, with the reason.
+    average_drop, increase: in %. left_out: photos whose map is flat or not finite, and why.
     """
 
     method: str
@@ -60,7 +69,7 @@ class Faithfulness(Result):
     left_out: list[str]
 
     def figure(self) -> Figure:
-        """Both curves: every photo thin, their mean thick, its area filled."""
+        """Both curves: each photo as a thin line, the mean as a thick one, its area filled."""
         figure = drawing.new_figure(12, 5)
         parts = (("deletion", "changed to the mean colour", drawing.ORANGE, "low"),
                  ("insertion", "brought back into the blurred photo", drawing.BLUE, "high"))
@@ -90,14 +99,14 @@ class Faithfulness(Result):
         return "\n".join([*lines, *(f"  left out: {text}" for text in self.left_out)])
 
 
-def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attribution],
-                 target: Asked = None, *, steps: int = 20, batch_size: int | None = None,
+def faithfulness(model: Sequential, photos: ImageInput, method: Callable[..., Attribution],
+                 target: Target = None, *, steps: int = 20, batch_size: int | None = None,
                  progress: Progress = silent) -> Faithfulness:
-    """The four figures of one method, over one photo, uint8 (H', Wd', 3), or many.
+    """The four metrics of one method, for one photo, uint8 (H', Wd', 3), or many.
 
     method: gradients.gradient, cam.grad_cam, …: called as method(model, image, target).
     target: a class; None is each photo's most probable one. steps: of the curves.
-    Raises ArgumentError for targets that are no class, and where no photo has a map to rank.
+    Raises ArgumentError for targets that are not a class, or if no photo has a map to rank.
     """
     if isinstance(target, Unit) or not has_classes(model):
         raise ArgumentError(f"{model.name}: expected a class of a network with classes as target, "
@@ -106,7 +115,7 @@ def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attrib
     if isinstance(photos, np.ndarray) and photos.ndim == 3 and photos.shape[-1] == 3:
         photos = photos[None]
     data = as_dataset(photos)
-    batch_size = bounded(model, len(model.layers), batch_size)
+    batch_size = batch_size_for(model, len(model.layers), batch_size)
     fractions, method_name = np.linspace(0, 1, steps + 1), ""
     names, targets, curves, left_out = [], [], [], []
     for i in range(len(data)):
@@ -115,12 +124,12 @@ def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attrib
         score = score_of(model, x, target)
         result = method(model, photo, score.unit)
         heat, method_name = result.heat(), result.method
-        if drawing.flaw(heat):
-            left_out.append(f"{data.names[i]}: the map is {drawing.flaw(heat)}")
+        if reason := drawing.why_blank(heat):
+            left_out.append(f"{data.names[i]}: the map is {reason}")
         else:
-            changed = np.stack([pixels, masked_photo(pixels, heat),
-                                *deleted(pixels, heat, fractions),
-                                *deleted(blurred(pixels), heat, fractions, pixels)])
+            changed = np.stack([pixels, mask_photo(pixels, heat),
+                                *replace_pixels(pixels, heat, fractions),
+                                *replace_pixels(blur(pixels), heat, fractions, pixels)])
             names.append(data.names[i])
             targets.append(score.name)
             curves.append(probabilities(model, score, changed, batch_size))
@@ -133,58 +142,56 @@ def faithfulness(model: Sequential, photos: Photos, method: Callable[..., Attrib
     probability, masked, deletion, insertion = np.split(p, [1, 2, steps + 3], axis=1)
     drop = np.maximum(probability - masked, 0) / np.maximum(probability, 1e-30)
     return Faithfulness(method_name, names, targets, probability[:, 0], masked[:, 0], fractions,
-                        deletion, insertion, area(deletion), area(insertion),
+                        deletion, insertion, area_under(deletion), area_under(insertion),
                         float(100 * drop.mean()), float(100 * (masked > probability).mean()),
                         left_out)
 
 
-def masked_photo(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def mask_photo(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """pixels (H, Wd, 3) · m, with m (H, Wd) the map's positive part divided by its largest value;
     black where the map has no positive part."""
     m = np.maximum(heat, 0) / max(heat.max(), 1e-30)
     return np.rint(pixels * m[..., None]).astype(np.uint8)
 
 
-def deleted(pixels: np.ndarray, heat: np.ndarray, fractions: np.ndarray,
-            fill: np.ndarray | None = None) -> np.ndarray:
-    """(len(fractions), H, Wd, 3): that share of the pixels, the highest of heat (H, Wd) first,
-    replaced by those of fill (H, Wd, 3), None: by the mean colour."""
+def replace_pixels(pixels: np.ndarray, heat: np.ndarray, fractions: np.ndarray,
+                   fill: np.ndarray | None = None) -> np.ndarray:
+    """(len(fractions), H, Wd, 3): these fractions of the pixels, the highest of heat (H, Wd) first,
+    replaced by those of fill (H, Wd, 3); None: by the mean colour."""
     fill = pixels.mean(axis=(0, 1)).round() if fill is None else fill
     order = np.argsort(-heat, axis=None, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
-    gone = place.reshape(heat.shape) < np.rint(fractions * order.size)[:, None, None]
-    return np.where(gone[..., None], fill, pixels).astype(np.uint8)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    replaced = rank.reshape(heat.shape) < np.rint(fractions * order.size)[:, None, None]
+    return np.where(replaced[..., None], fill, pixels).astype(np.uint8)
 
 
-def blurred(pixels: np.ndarray) -> np.ndarray:
-    """pixels (H, Wd, 3) under a Gauss of σ = a tenth of the shorter side; at the border the part
-    of the Gauss that is inside counts."""
-    def gauss(n: int) -> np.ndarray:
+def blur(pixels: np.ndarray) -> np.ndarray:
+    """pixels (H, Wd, 3) blurred by a Gaussian, σ = a tenth of the shorter side; near the border its
+    weights inside the photo are normalised to 1."""
+    def gaussian(n: int) -> np.ndarray:
         d = np.subtract.outer(np.arange(n), np.arange(n)) / (min(pixels.shape[:2]) / 10)
         G = np.exp(-d * d / 2)
         return G / G.sum(axis=1, keepdims=True)  # (n, n): each row sums to 1
     H, Wd, C = pixels.shape
-    rows = (gauss(H) @ pixels.reshape(H, Wd * C)).reshape(H, Wd, C)
-    return np.rint(gauss(Wd) @ rows).astype(np.uint8)  # (Wd, Wd)·(H, Wd, C)
+    rows = (gaussian(H) @ pixels.reshape(H, Wd * C)).reshape(H, Wd, C)
+    return np.rint(gaussian(Wd) @ rows).astype(np.uint8)  # (Wd, Wd)·(H, Wd, C)
 
 
 def probabilities(model: Sequential, score: Score, pixels: np.ndarray, batch_size: int
                   ) -> np.ndarray:
     """pixels (n, H, Wd, 3) uint8 -> p (n,) of the score's class, from the logits: softmax; for one
     output, or one sigmoid for each class, σ of the score, which is 1 − p for class 0 of two."""
-    last = model.layers[-1]
-    one = model.shapes()[-1] == (1,) or isinstance(getattr(last, "activation", None) or last,
-                                                   Sigmoid)
-    found = []
+    sigmoid = model.shapes()[-1] == (1,) or isinstance(last_activation(model.layers), Sigmoid)
+    p = []
     for k in range(0, len(pixels), batch_size):
-        z = run(score.layers, model.to_input(pixels[k:k + batch_size]))  # (n, K)
+        z = forward(score.layers, model.to_input(pixels[k:k + batch_size]))  # (n, K)
         ops = ops_for(z)
-        p = ops.sigmoid(score.values(z)) if one else ops.softmax(z)[:, score.unit]
-        found.append(to_cpu(p).astype(np.float64))
-    return np.concatenate(found)
+        p_batch = ops.sigmoid(score.values(z)) if sigmoid else ops.softmax(z)[:, score.unit]
+        p.append(to_cpu(p_batch).astype(np.float64))
+    return np.concatenate(p)
 
 
-def area(curves: np.ndarray) -> np.ndarray:
-    """(N, steps + 1) at even steps from 0 to 1 -> (N,), by trapezia."""
+def area_under(curves: np.ndarray) -> np.ndarray:
+    """(N, steps + 1) at even steps from 0 to 1 -> (N,), by the trapezoid rule."""
     return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2

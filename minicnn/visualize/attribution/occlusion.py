@@ -1,28 +1,41 @@
-"""A grey square swept over the photo: what does the network miss when it cannot see a place?
+"""Occlusion: a grey square slides over the photo; how do the score and the label change?
 
-For each position (Zeiler & Fergus 2014, section 4.2 and figure 7; Z8 and Z9 of the course): the
-score S and the probability of the class, the activity Σ_ij A_ijk of the map k that is
-strongest for the untouched photo, and the most probable label. As an attribution, every pixel gets
+For each position of the square (Zeiler & Fergus 2014, section 4.2 and figure 7; Z8 and Z9 of the
+course): the score S and the probability of the class, the activity Σ_ij A_ijk of the map k that is
+strongest for the unchanged photo, and the most probable label. As an attribution, every pixel gets
 the mean of S(x) − S(occluded) over the squares that cover it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...layers import Layer, Sigmoid, Softmax
+from ...layers import Layer
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
-from ..photos import Progress, bounded, silent
+from ..photos import Progress, batch_size_for, image_size, silent
 from ..result import Result
-from ..target import Asked, Score, Unit, copies, has_classes, layer_index, photo_input, score_of
+from ..target import (
+    Score,
+    Target,
+    Unit,
+    class_names,
+    copy_layers,
+    has_classes,
+    last_activation,
+    layer_index,
+    maps_shape,
+    photo_input,
+    score_of,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#f0e442")
@@ -32,9 +45,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#f
 class Occlusion(Result):
     """pixels (H, Wd, 3); tops (R,), lefts (Q,): corners of the squares of `size` pixels, of the
     grey `fill`; scores, probabilities, activity, labels (R, Q): S, p(class), activity of the map
-    `unit` of `layer`, most probable class, each with the square at that place; score, probability,
-    clear, label: the same of the untouched photo; values (H, Wd): the mean drop of S at each pixel.
-    probabilities and labels are None where the network or the target has none."""
+    `unit` of `layer`, most probable class, each with the square at that position; score,
+    probability, clear, label: the same for the unchanged photo; values (H, Wd): the mean drop of S
+    at each pixel. probabilities and labels are None if the network or the target has none."""
 
     target: str
     pixels: np.ndarray
@@ -70,111 +83,119 @@ class Occlusion(Result):
         drawing.show_map(axes[2], self.activity,
                          f"{self.layer}, map {self.unit}\n({self.clear:.3g} without)")
         if self.labels is not None:
-            self._draw_labels(axes[3])
-        figure.suptitle(f"occlusion: {drawing.shortened(self.target, 40)}; each place is a "
-                        f"position of the square")
+            self._draw_labels(axes[3], self.labels)
+        figure.suptitle(f"occlusion: {drawing.shortened(self.target, 40)}; each pixel of a map is "
+                        f"a position of the square")
         return figure
 
-    def _draw_labels(self, ax) -> None:
-        kinds, counts = np.unique(self.labels, return_counts=True)
-        picture = np.full((*self.labels.shape, 3), 0.7)
-        for kind, colour in zip(kinds[np.argsort(-counts)], COLOURS, strict=False):
-            picture[self.labels == kind] = [int(colour[k:k + 2], 16) / 255 for k in (1, 3, 5)]
+    def _draw_labels(self, ax: Axes, labels: np.ndarray) -> None:
+        """Each position in the colour of its most probable label, the most frequent labels first.
+        """
+        different, counts = np.unique(labels, return_counts=True)
+        picture = np.full((*labels.shape, 3), 0.7)
+        for label, colour in zip(different[np.argsort(-counts)], COLOURS, strict=False):
+            picture[labels == label] = [int(colour[k:k + 2], 16) / 255 for k in (1, 3, 5)]
             ax.plot([], [], "s", color=colour, ms=11,
-                    label=drawing.shortened(self.classes[kind]))
+                    label=drawing.shortened(self.classes[label]))
         drawing.show_image(ax, picture, "most probable label" + (
-            ", rest grey" if len(kinds) > len(COLOURS) else ""))
+            ", others grey" if len(different) > len(COLOURS) else ""))
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=11, frameon=False,
-                  ncols=2 if len(kinds) > 1 else 1)
+                  ncols=2 if len(different) > 1 else 1)
 
     def __str__(self) -> str:
-        table = self.scores if self.probabilities is None else self.probabilities
-        name, clear = ("score", self.score) if self.probabilities is None else (
-            f"p({self.target})", self.probability)
+        if self.probabilities is None or self.probability is None:
+            name, table, clear = "score", self.scores, self.score
+        else:
+            name, table, clear = f"p({self.target})", self.probabilities, self.probability
         if not np.isfinite([table.sum(), clear, self.activity.sum()]).all():
             return f"occlusion of {self.target}: the network's outputs are not finite"
         i, j = np.unravel_index(table.argmin(), table.shape)
         m, n = np.unravel_index(self.activity.argmin(), self.activity.shape)
         lines = [f"occlusion of {self.target}: {table.size} positions of {self.size} pixels",
-                 f"{name} {clear:.4g}, least {table.min():.4g} with the square at row "
+                 f"{name} {clear:.4g}, lowest {table.min():.4g} with the square at row "
                  f"{self.tops[i]}, column {self.lefts[j]}",
-                 f"{self.layer}, map {self.unit}: activity {self.clear:.4g}, least "
+                 f"{self.layer}, map {self.unit}: activity {self.clear:.4g}, lowest "
                  f"{self.activity.min():.4g} at row {self.tops[m]}, column {self.lefts[n]}"]
-        if self.labels is not None:
-            kept = (self.labels == self.label).mean()
-            lines.append(f"label {self.classes[self.label]} kept at {kept:.0%} of the positions")
+        if self.labels is not None and self.label is not None:
+            unchanged = (self.labels == self.label).mean()
+            lines.append(f"label {self.classes[self.label]} unchanged at {unchanged:.0%} of the "
+                         f"positions")
         return "\n".join(lines)
 
 
-def occlusion(model: Sequential, image: np.ndarray, target: Asked = None, *,
+def occlusion(model: Sequential, image: np.ndarray, target: Target = None, *,
               size: int | None = None, stride: int | None = None, fill: float = 128,
               layer: str | None = None, batch_size: int | None = None,
               progress: Progress = silent) -> Occlusion:
-    """Sweeps a square over the photo (Z8, Z9).
+    """Slides a square over the photo (Z8, Z9).
 
     image: uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
-    size, stride: in pixels; None is a fifth of the shorter side, and half of size. A last square
-    touches the border. fill: grey, 0 … 255, brought to network input by the model's recipe; of a
-    model without one, the range of x is 0 … 255. layer: of the activity, None: last convolution.
+    size, stride: in pixels; None is a fifth of the shorter side, and half of size. The last square
+    touches the border. fill: grey, 0 … 255, converted by the model's preprocessing; if it has none,
+    the range of x is 0 … 255. layer: of the activity, None: the last convolution.
     Raises ArgumentError for sizes, fills, layers and targets that do not fit.
     """
     pixels, x = photo_input(model, image)
-    score, place = score_of(model, x, target), layer_index(model, layer)
-    if len(model.shapes()[place + 1]) != 3:
-        raise ArgumentError(f"{layer}: expected a layer of feature maps (N, H, W, C), received "
-                            f"one of shape {('N', *model.shapes()[place + 1])}.")
-    H, Wd = x.shape[1:3]
-    size = max(1, min(H, Wd) // 5) if size is None else check_int(size, "occlusion, size")
+    score, index = score_of(model, x, target), layer_index(model, layer)
+    maps_shape(model, index)
+    H, Wd = image_size(model)
+    size, stride = _check_square(size, stride, min(H, Wd))
+    tops, lefts = (np.append(np.arange(0, n - size, stride), n - size) for n in (H, Wd))
+    corners = [(top, left) for top in tops for left in lefts]
+    is_class = has_classes(model) and not isinstance(target, Unit)
+    end = _layers_after(model, score, is_class)
+    grey, clean = _grey(model, x, fill), to_cpu(x)
+
+    # The measurements of the unchanged photo, then with the square at each position
+    clear = _measure(score, end, index, x)
+    unit = int(clear.activity[0].argmax())
+    batch_size = batch_size_for(model, len(model.layers), batch_size)
+    occluded = []
+    for first in range(0, len(corners), batch_size):
+        batch = corners[first:first + batch_size]
+        photos = np.repeat(clean, len(batch), axis=0)
+        for photo, (top, left) in zip(photos, batch, strict=True):
+            photo[top:top + size, left:left + size] = grey
+        occluded.append(_measure(score, end, index, to_device(photos, model.device)))
+        progress(first + len(batch), len(corners))
+    S, activity, outputs = (np.concatenate(parts) for parts in zip(*occluded, strict=True))
+
+    drop, covered = np.zeros((H, Wd)), np.zeros((H, Wd))
+    for (top, left), s in zip(corners, S, strict=True):
+        drop[top:top + size, left:left + size] += clear.score[0] - s
+        covered[top:top + size, left:left + size] += 1
+    grid = len(tops), len(lefts)
+    result = Occlusion(
+        score.name, pixels, size, fill, tops, lefts, S.reshape(grid), None,
+        activity[:, unit].reshape(grid), None, drop / np.maximum(covered, 1),
+        float(clear.score[0]), None, float(clear.activity[0, unit]), None,
+        model.layers[index].name, unit, [])
+    if has_classes(model):
+        result.classes = list(class_names(model))
+        result.label = int(_labels(model, clear.output)[0])
+        result.labels = _labels(model, outputs).reshape(grid)
+        if is_class and last_activation(model.layers) is not None:
+            result.probability = float(_probabilities(clear.output, score.unit)[0])
+            result.probabilities = _probabilities(outputs, score.unit).reshape(grid)
+    return result
+
+
+def _check_square(size: int | None, stride: int | None, side: int) -> tuple[int, int]:
+    """size and stride, or their defaults, for a photo whose shorter side has `side` pixels."""
+    size = max(1, side // 5) if size is None else check_int(size, "occlusion, size")
     stride = max(1, size // 2) if stride is None else check_int(stride, "occlusion, stride")
-    if size > min(H, Wd):
-        raise ArgumentError(f"occlusion: expected a size of at most {min(H, Wd)} pixels, that of "
-                            f"the photo, received {size}.")
+    if size > side:
+        raise ArgumentError(f"occlusion: expected a size of at most {side} pixels, that of the "
+                            f"photo, received {size}.")
     if stride > size:
         raise ArgumentError(f"occlusion: expected a stride of at most the size, {size}, so that a "
                             f"square covers every pixel, received {stride}.")
-    tops, lefts = (np.append(np.arange(0, n - size, stride), n - size) for n in (H, Wd))
-    asks_class = has_classes(model) and not isinstance(target, Unit)
-    tail = _tail(model, score, asks_class)
-    grey, clean = _grey(model, x, fill), to_cpu(x)
-    clear = _look(score, tail, place, x)
-    unit = int(clear[1].argmax())
-    corners = [(top, left) for top in tops for left in lefts]
-    most = bounded(model, len(model.layers), batch_size)
-    S, activity, outputs = [], [], []
-    for first in range(0, len(corners), most):
-        part = corners[first:first + most]
-        hidden = np.repeat(clean, len(part), axis=0)
-        for one, (top, left) in zip(hidden, part, strict=True):
-            one[top:top + size, left:left + size] = grey
-        s, maps, p = _look(score, tail, place, to_device(hidden, model.device))
-        S.append(s)
-        activity.append(maps[:, unit])
-        outputs.append(p)
-        progress(first + len(part), len(corners))
-    S, activity, outputs = (np.concatenate(found) for found in (S, activity, outputs))
-    drop, covered = np.zeros((H, Wd)), np.zeros((H, Wd))
-    for (top, left), s in zip(corners, S, strict=True):
-        drop[top:top + size, left:left + size] += clear[0][0] - s
-        covered[top:top + size, left:left + size] += 1
-    grid, K = (len(tops), len(lefts)), outputs.shape[-1]
-    p, labels = None, None
-    if has_classes(model):
-        labels = _labels(model, np.append(clear[2], outputs, axis=0))
-        names = model.classes or [str(k) for k in range(max(K, 2))]
-        if asks_class and _last_activation(model) is not None:
-            p = np.append(clear[2], outputs, axis=0)[:, score.unit if K > 1 else 0]
-            p = 1 - p if K == 1 and score.unit == 0 else p
-    return Occlusion(
-        score.name, pixels, size, fill, tops, lefts, S.reshape(grid), None if p is None else
-        p[1:].reshape(grid), activity.reshape(grid), None if labels is None else
-        labels[1:].reshape(grid), drop / np.maximum(covered, 1), float(clear[0][0]),
-        None if p is None else float(p[0]), float(clear[1][0, unit]),
-        None if labels is None else int(labels[0]), model.layers[place].name, unit,
-        [] if labels is None else list(names))
+    return size, stride
 
 
 def _grey(model: Sequential, x: np.ndarray, fill: float) -> np.ndarray:
-    """fill as network input, (C,) or a number: the photo's pixels are 0 … 255 in to_pixels, too."""
+    """fill as network input, (C,) or a number; without preprocessing, the range of x is 0 … 255 as
+    in to_pixels."""
     if not 0 <= fill <= 255:
         raise ArgumentError(f"occlusion: expected a fill from 0 (black) to 255 (white), received "
                             f"{fill!r}.")
@@ -184,35 +205,42 @@ def _grey(model: Sequential, x: np.ndarray, fill: float) -> np.ndarray:
     return x.min() + fill / 255 * np.ptp(x)
 
 
-def _last_activation(model: Sequential) -> Layer | None:
-    last = model.layers[-1]
-    last = getattr(last, "activation", None) or last
-    return last if isinstance(last, (Sigmoid, Softmax)) else None
-
-
-def _tail(model: Sequential, score: Score, asks_class: bool) -> list[Layer]:
+def _layers_after(model: Sequential, score: Score, is_class: bool) -> list[Layer]:
     """The layers from the score's y to the network's output."""
-    if not asks_class:
-        return copies(model.layers[len(score.layers):])
-    last = _last_activation(model)
-    return [] if last is None else copies([last])
+    if not is_class:
+        return copy_layers(model.layers[len(score.layers):])
+    last = last_activation(model.layers)
+    return [] if last is None else copy_layers([last])
 
 
-def _look(score: Score, tail: list[Layer], place: int, x: np.ndarray
-          ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x (N, …) -> S (N,), the sum of each map of the layer at `place` (N, K), output (N, …)."""
-    S = maps = None
-    for at, layer in enumerate([*score.layers, *tail]):
+class _Measurements(NamedTuple):
+    """Of N photos: score (N,), activity (N, K): the sum of each map, and output (N, …)."""
+
+    score: np.ndarray
+    activity: np.ndarray
+    output: np.ndarray
+
+
+def _measure(score: Score, end: list[Layer], index: int, x: np.ndarray) -> _Measurements:
+    """x (N, …) through the score's layers and `end`; the maps are those of the layer at `index`."""
+    for k, layer in enumerate([*score.layers, *end]):
         x = layer.forward(x, keep=False)
-        if at == place:
-            maps = to_cpu(x.sum(axis=(1, 2)))
-        if at == len(score.layers) - 1:
-            S = to_cpu(score.values(x))
-    return S, maps, to_cpu(x)
+        if k == index:
+            maps = x
+        if k == len(score.layers) - 1:
+            y = x
+    return _Measurements(to_cpu(score.values(y)), to_cpu(maps.sum(axis=(1, 2))), to_cpu(x))
 
 
 def _labels(model: Sequential, outputs: np.ndarray) -> np.ndarray:
-    """outputs (N, K) -> class (N,); of one output p, or a logit, 1 above 1/2, or 0."""
+    """outputs (N, K) -> class (N,); of a single output p, or logit, 1 if above 1/2, or 0."""
     if outputs.shape[1] > 1:
         return outputs.argmax(axis=1)
-    return (outputs[:, 0] > (0.5 if _last_activation(model) is not None else 0)).astype(int)
+    return (outputs[:, 0] > (0 if last_activation(model.layers) is None else 0.5)).astype(int)
+
+
+def _probabilities(outputs: np.ndarray, k: int) -> np.ndarray:
+    """outputs (N, K) -> p of class k (N,); a single output is p of class 1."""
+    if outputs.shape[1] > 1:
+        return outputs[:, k]
+    return outputs[:, 0] if k == 1 else 1 - outputs[:, 0]

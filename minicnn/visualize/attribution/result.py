@@ -1,4 +1,4 @@
-"""What an attribution returns: how much each pixel, or place of a layer, counts for a score."""
+"""Attribution: how much each pixel matters for a score."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SIGNS = ("positive", "negative", "absolute", "both")
 
 @dataclass
 class Attribution(Result):
-    """pixels (H, Wd, 3): the photo; values (H, Wd, C), its channels red, green, blue, or (H, Wd);
-    score: S(x) of the target (see targets.py); sign: the part of the values that is shown; note:
-    what to know before believing the picture."""
+    """pixels (H, Wd, 3): the photo; values (H, Wd, C), channels red, green, blue, or (H, Wd);
+    score: S(x) of the target (see target.py); sign: the part of the values that is shown; note:
+    a caveat, shown below the figure."""
 
     method: str
     target: str
@@ -35,7 +35,7 @@ class Attribution(Result):
         check_sign(self.method, self.sign)
 
     def heat(self) -> np.ndarray:
-        """(H, Wd) by the sign; a = Σ_c values:
+        """(H, Wd), depending on the sign; with a = Σ_c values:
         both a; positive max(a, 0); negative max(−a, 0); absolute Σ_c |values|."""
         values = self.values if self.values.ndim == 3 else self.values[..., None]
         if self.sign == "absolute":
@@ -62,8 +62,8 @@ class Attribution(Result):
     def __str__(self) -> str:
         heat = self.heat()
         text = f"{self.method} of {self.target}: score {self.score:.4g}, {self.sign} part "
-        if drawing.flaw(heat):
-            text += drawing.flaw(heat)
+        if reason := drawing.why_blank(heat):
+            text += reason
         else:
             i, j = np.unravel_index(np.abs(heat).argmax(), heat.shape)
             text += f"from {heat.min():.4g} to {heat.max():.4g}, strongest at row {i}, column {j}"
@@ -71,7 +71,7 @@ class Attribution(Result):
 
 
 def check_sign(where: str, sign: str) -> str:
-    """sign, where it is one of SIGNS; raises ArgumentError for others."""
+    """sign, if it is one of SIGNS; raises ArgumentError for others."""
     if sign not in SIGNS:
         raise ArgumentError(f"{where}: expected a sign of {', '.join(SIGNS)}, received {sign!r}.")
     return sign

@@ -1,13 +1,13 @@
-"""Does a map depend on what the network has learnt? The parameter-randomisation check.
+"""Does a map depend on the trained weights? The parameter-randomisation check.
 
-From the output down, one layer after the other gets weights drawn anew (those above stay drawn).
-The map of each such network is compared with the map of the trained one, by Spearman's rank
+From the output down, the weights of one layer after the other are randomised; those above stay
+random. The map of each such network is compared with that of the trained one, by Spearman's rank
 correlation of their absolute values:
 
-    ρ = Σ r·s / √(Σ r² · Σ s²),   r, s: ranks less their mean; equal values share a rank
+    ρ = Σ r·s / √(Σ r² · Σ s²),   r, s: ranks minus their mean; equal values share a rank
 
-A map that explains the network is gone once the weights are. One that stays (guided backprop is
-known for it) shows the photo, as an edge detector would, whatever the network has learnt.
+A map that explains the network disappears with its weights. A map that stays (guided backprop is
+known for it) shows the photo, as an edge detector would, and not what the network has learned.
 
 Source: Adebayo et al. 2018, section 3.1 (cascading randomisation).
 """
@@ -25,19 +25,19 @@ from ...plotting import drawing
 from ...utils.errors import ArgumentError
 from ..photos import Progress, silent
 from ..result import Result
-from ..target import Asked, Unit, copies, has_classes, photo_input, score_of
+from ..target import Target, Unit, copy_layers, has_classes, photo_input, score_of
 from .result import Attribution
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LIMIT = 0.5  # our choice: the paper draws its curves and names no limit
+LIMIT = 0.5  # our choice: the paper shows curves and gives no limit
 THUMBNAILS = 7
 
 
 @dataclass
 class Randomisation(Result):
-    """layers: names, in the order in which they were drawn anew, from the output down;
+    """layers: names, in the order in which they were randomised, from the output down;
     correlation (L,): ρ with the original after each, NaN where a map is flat or not finite;
     original (H, Wd), maps (L, H, Wd): the absolute maps; pixels (H, Wd, 3): the photo."""
 
@@ -51,27 +51,27 @@ class Randomisation(Result):
 
     @property
     def verdict(self) -> str:
-        """What the mean correlation over the layers says."""
-        found = self.correlation[~np.isnan(self.correlation)]
-        if not found.size:
-            why = drawing.flaw(self.original)
-            return ("cannot be told: the map is " + why if why else
-                    "cannot be told: with weights drawn anew the map is "
-                    + drawing.flaw(self.maps[-1]))
-        mean = found.mean()
+        """What the mean correlation over the layers means."""
+        finite = self.correlation[~np.isnan(self.correlation)]
+        if not finite.size:
+            reason = drawing.why_blank(self.original)
+            return ("undecided: the map is " + reason if reason else
+                    "undecided: with random weights the map is "
+                    + drawing.why_blank(self.maps[-1]))
+        mean = finite.mean()
         if abs(mean) < LIMIT:
-            return f"passed: the map goes with the weights (mean correlation {mean:.2f})"
-        flat = len(self.correlation) - len(found)
+            return f"passed: the map depends on the weights (mean correlation {mean:.2f})"
+        flat = len(self.correlation) - len(finite)
         if flat:
-            return (f"not passed, nor clearly failed: the map stays in {len(found)} networks "
+            return (f"neither passed nor clearly failed: the map stays in {len(finite)} networks "
                     f"(mean correlation {mean:.2f}) and is flat in {flat}")
         return (f"failed: the map stays without the weights (mean correlation {mean:.2f}); it "
                 f"shows the photo more than the network")
 
     def figure(self) -> Figure:
-        """The maps after some of the layers, and below the correlation after every one."""
+        """The maps after some of the layers; below, the correlation after every layer."""
         figure = drawing.new_figure(13, 7)
-        above, below = figure.subfigures(2, 1, height_ratios=(2, 3))
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(2, 3))[:, 0]
         L = len(self.layers)
         shown = np.unique(np.linspace(0, L - 1, min(L, THUMBNAILS)).round().astype(int))
         axes = above.subplots(1, len(shown) + 2)
@@ -88,7 +88,7 @@ class Randomisation(Result):
                       rotation=45 if L > 6 else 0, ha="right" if L > 6 else "center")
         ax.set(ylim=(min(-0.1, np.nanmin([0, *self.correlation])), 1.05),
                ylabel="rank correlation\nwith the trained map",
-               xlabel="weights drawn anew from the output down to …")
+               xlabel="random weights from the output down to …")
         ax.set_title(self.verdict, fontsize=13)
         figure.suptitle(f"{self.method}, {drawing.shortened(self.target, 40)}: does the map depend "
                         f"on the weights?")
@@ -96,21 +96,21 @@ class Randomisation(Result):
 
     def __str__(self) -> str:
         lines = [f"{self.method}, {self.target}: rank correlation with the trained network's map, "
-                 f"weights drawn anew down to"]
+                 f"random weights from the output down to"]
         lines += [f"  {name:20} {rho:6.3f}"
                   for name, rho in zip(self.layers, self.correlation, strict=True)]
         return "\n".join([*lines, self.verdict])
 
 
 def randomisation_check(model: Sequential, image: np.ndarray, method: Callable[..., Attribution],
-                        target: Asked = None, *, seed: int = 0, progress: Progress = silent
+                        target: Target = None, *, seed: int = 0, progress: Progress = silent
                         ) -> Randomisation:
-    """Compares `method`'s map with those of ever more random networks. The model stays as it is.
+    """Compares `method`'s map with those of ever more random networks; the model is not changed.
 
     image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
     method: gradients.gradient, cam.grad_cam, …: called as method(model, image, target).
-    target: what it leaves open is decided by the trained network, once for all maps.
-    The weights are drawn as for a new network (each layer's kernel_initializer; biases 0).
+    target: what it leaves open, the trained network decides once for all maps.
+    Weights are drawn as for a new network (each layer's kernel_initializer; biases 0).
     Raises ArgumentError for targets that do not exist and networks without weights.
     """
     pixels, x = photo_input(model, image)
@@ -119,36 +119,37 @@ def randomisation_check(model: Sequential, image: np.ndarray, method: Callable[.
         target = Unit(score.layer, score.unit, getattr(target, "position", None))
     else:
         target = score.unit
-    drawn, shapes = copies(model.layers), model.shapes()
-    network = model.view(drawn, model.input_shape, model.preprocessing)
+    layers, shapes = copy_layers(model.layers), model.shapes()
+    network = model.view(layers, model.input_shape, model.preprocessing)
     network.classes = model.classes
-    places = [i for i, layer in enumerate(drawn[:len(score.layers)]) if layer.params][::-1]
-    if not places:
-        raise ArgumentError(f"{model.name}: expected layers with weights, found none to draw anew.")
+    indices = [i for i, layer in enumerate(layers[:len(score.layers)]) if layer.params][::-1]
+    if not indices:
+        raise ArgumentError(f"{model.name}: expected layers with weights, received a network "
+                            f"without. There is nothing to randomise.")
     trained = method(model, image, target)
     original, maps = np.abs(trained.heat()), []
-    for done, i in enumerate(places, 1):
-        drawn[i].params = {}  # the copy's own: the model keeps its dict
-        # not the stream [seed, i] from which Sequential draws: it would give back the very weights
-        # that the training has started from
-        drawn[i].build(shapes[i], np.random.default_rng([seed, i, 1]))
-        drawn[i].to(model.device)
+    for done, i in enumerate(indices, 1):
+        layers[i].params = {}  # a new dict: the model keeps its own
+        # not the stream [seed, i] from which Sequential draws: it would reproduce exactly the
+        # weights from which the training started
+        layers[i].build(shapes[i], np.random.default_rng([seed, i, 1]))
+        layers[i].to(model.device)
         maps.append(np.abs(method(network, image, target).heat()))
-        progress(done, len(places))
+        progress(done, len(indices))
     return Randomisation(trained.method, score.name, pixels, original,
-                         [drawn[i].name for i in places], np.stack(maps),
-                         np.array([rank_correlation(original, one) for one in maps]))
+                         [layers[i].name for i in indices], np.stack(maps),
+                         np.array([rank_correlation(original, heat) for heat in maps]))
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
     """(n,) -> (n,): 1 for the smallest; equal values share the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[index]
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's ρ of two arrays of one shape; NaN where one is flat or not finite."""
-    if drawing.flaw(a) or drawing.flaw(b):
+    """Spearman's ρ of two arrays of the same shape; NaN if one of them is flat or not finite."""
+    if drawing.why_blank(a) or drawing.why_blank(b):
         return float("nan")
     r, s = ranks(a.ravel()), ranks(b.ravel())
     r, s = r - r.mean(), s - s.mean()

@@ -1,5 +1,5 @@
-"""What the layers respond to: feature maps, the photos and pixels that excite them, the first
-layer's kernels, parts, invariance."""
+"""What the layers respond to: feature maps, the photos and pixels that activate them, the first
+layer's kernels, corresponding parts, invariance."""
 
 from .activity import activity
 from .correspondence import correspondence

@@ -1,12 +1,12 @@
-"""How much of a network is at work: mean activation and dead units of each layer, over photos.
+"""How active a network is: mean activation and dead units per layer, over photos.
 
-    mean      of y over photos, places and units
+    mean      of y over photos, positions and units
     active    the share of the outputs with y > 0
     dead      units (of feature maps: whole maps) with y ≤ 0 everywhere in every photo
 
-Behind a ReLU a dead unit passes no gradient, either: it cannot come back to life on these photos
-(unless something below it moves). Many dead units after a step or two mean a learning rate too high
-for the starting values. A unit dead for some photos may well answer to others.
+After a ReLU a dead unit has no gradient, either: it cannot recover on these photos (unless the
+layers below it change). Many dead units after a step or two mean a learning rate too high for the
+initial weights. A unit that is dead on some photos may respond to others.
 
 Source: Glorot, Bordes, Bengio 2011, "Deep Sparse Rectifier Neural Networks", section 3 (the shares
 of real zeros); Zeiler & Fergus 2014, section 4.1 and figure 6 (dead features of the first layer).
@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...layers import Conv2D, Dense, ReLU
+from ...layers import Conv2D, Dense, Layer, ReLU
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
-from ..photos import Photos, Progress, bounded, photo_batches, silent
+from ..photos import ImageInput, Progress, batch_size_for, check_finite, photo_batches, silent
 from ..result import Result
-from ..target import copies
+from ..target import copy_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 @dataclass
 class Activity(Result):
     """Of L layers: layers, their names; means, active, dead, units (L,): mean of y, share of y > 0,
-    number of dead units (NaN behind another end than ReLU, where a negative output is none of
-    death), number of units; maxima: {layer: (units,)}, the largest y of each unit;
-    photos: how many were looked at."""
+    number of dead units (NaN unless the layer ends with ReLU: only then negative outputs mean
+    death), number of units; maxima: {layer: (units,)}, the largest y of each unit; photos: their
+    number."""
 
     layers: list[str]
     means: np.ndarray
@@ -48,7 +48,7 @@ class Activity(Result):
     photos: int
 
     def figure(self) -> Figure:
-        """Bars: mean, share active, share dead with the number beside."""
+        """Bars: mean, share of active outputs, share of dead units with their number."""
         rows = np.arange(len(self.layers))
         figure = drawing.new_figure(14, max(3.6, 0.36 * len(rows) + 1.6))
         axes = figure.subplots(1, 3, sharey=True)
@@ -78,47 +78,53 @@ class Activity(Result):
                             for name, mean, share, dead, units in rows)])
 
 
-def activity(model: Sequential, photos: Photos, *, batch_size: int | None = None,
+def activity(model: Sequential, photos: ImageInput, *, batch_size: int | None = None,
              progress: Progress = silent) -> Activity:
     """Mean activation, share of active outputs and dead units, of every layer that computes: those
-    with parameters, their own activation included, and separate ReLUs (in the place of the linear
-    layer before them). Only behind a ReLU can a unit be dead.
+    with parameters, their own activation included, and separate ReLUs (instead of the linear
+    layer before them). Only after a ReLU can a unit be dead.
 
-    batch_size: None is what memory bears. Raises ArgumentError for no photos, a network without
-    such layers, activations that are not finite.
+    batch_size: None is as many as fit into memory. Raises ArgumentError for no photos, a network
+    without such layers, activations that are not finite.
     """
-    layers = copies(model.layers)
-    followers = [*layers[1:], None]
-    counted = [isinstance(one, ReLU) or isinstance(one, (Conv2D, Dense)) and not (
-        one.activation is None and isinstance(after, ReLU))
-        for one, after in zip(layers, followers, strict=True)]
-    names = [one.name for one, counts in zip(layers, counted, strict=True) if counts]
-    if not names:
-        raise ArgumentError(f"{model.name}: expected a layer with parameters or a ReLU, found "
-                            f"none. Give it one.")
-    sums, over, seen = (np.zeros(len(names)) for _ in range(3))
-    maxima, photos_seen = {}, 0
-    for indices, _, x in photo_batches(model, photos, bounded(model, 1, batch_size), progress):
-        photos_seen += len(indices)
-        row = 0
-        for one, counts in zip(layers, counted, strict=True):
-            x = one.forward(x, keep=False)
-            if not counts:
+    layers = copy_layers(model.layers)
+    counted = _counted(layers)
+    if not counted:
+        raise ArgumentError(f"{model.name}: expected a layer with parameters or a ReLU, received "
+                            f"none. Add one.")
+    sums, positive, sizes = (dict.fromkeys(counted, 0.0) for _ in range(3))
+    maxima: dict[str, np.ndarray] = {}
+    num_photos = 0
+    batch_size = batch_size_for(model, 1, batch_size)
+    for indices, _, x in photo_batches(model, photos, batch_size, progress):
+        num_photos += len(indices)
+        for layer in layers:
+            x = layer.forward(x, keep=False)
+            name = layer.name
+            if name not in counted:
                 continue
             y = to_cpu(x)
-            if not np.isfinite(y).all():
-                raise ArgumentError(f"{one.name}: expected finite activations, received others for "
-                                    f"photos {indices[0]} to {indices[-1]}. Are the weights "
-                                    f"finite?")
-            sums[row] += y.sum(dtype=np.float64)
-            over[row] += np.count_nonzero(y > 0)
-            seen[row] += y.size
-            most = y.reshape(-1, y.shape[-1]).max(axis=0)
-            maxima[one.name] = np.maximum(maxima.get(one.name, most), most)
-            row += 1
-    ends = [getattr(one, "activation", None) or one
-            for one, counts in zip(layers, counted, strict=True) if counts]
-    dead = np.array([(maxima[name] <= 0).sum() if isinstance(end, ReLU) else np.nan
-                     for name, end in zip(names, ends, strict=True)])
-    units = np.array([maxima[name].size for name in names])
-    return Activity(names, sums / seen, over / seen, dead, units, maxima, photos_seen)
+            check_finite(y, name, indices)
+            sums[name] += y.sum(dtype=np.float64)
+            positive[name] += np.count_nonzero(y > 0)
+            sizes[name] += y.size
+            largest = y.reshape(-1, y.shape[-1]).max(axis=0)
+            maxima[name] = np.maximum(maxima.get(name, largest), largest)
+    dead = [(maxima[name] <= 0).sum() if ends_with_relu else np.nan
+            for name, ends_with_relu in counted.items()]
+    return Activity(list(counted), np.array([sums[name] / sizes[name] for name in counted]),
+                    np.array([positive[name] / sizes[name] for name in counted]),
+                    np.array(dead, float), np.array([maxima[name].size for name in counted]),
+                    maxima, num_photos)
+
+
+def _counted(layers: list[Layer]) -> dict[str, bool]:
+    """{name: does it end with ReLU} of the layers that compute."""
+    counted = {}
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        if isinstance(layer, ReLU):
+            counted[layer.name] = True
+        elif isinstance(layer, (Conv2D, Dense)) and not (
+                layer.activation is None and isinstance(following, ReLU)):
+            counted[layer.name] = isinstance(layer.activation, ReLU)
+    return counted

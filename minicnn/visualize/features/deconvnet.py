@@ -1,4 +1,4 @@
-"""One activation projected down to the pixels: what in this photo has excited this unit?
+"""Deconvnet: one activation projected to the pixels. What in this photo activated this unit?
 
 Source: Zeiler & Fergus 2014, section 2.1 and figures 1 and 2.
 """
@@ -13,10 +13,9 @@ import numpy as np
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
-from ...utils.errors import ArgumentError
 from ..propagation import backward
 from ..result import Result
-from ..target import Unit, as_rgb, check_position, photo_input, run, score_of
+from ..target import Unit, as_rgb, check_position, forward, maps_shape, photo_input, score_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 @dataclass
 class Projection(Result):
     """pixels (H, Wd, 3): the photo; projection (H, Wd, C), its channels red, green, blue;
-    activation: the value that was sent down; layer, unit, position (i, j); box (top, left, bottom,
-    right): the receptive field, in pixels, cut at the border."""
+    activation: the value that was projected; layer, unit, position (i, j); box (top, left, bottom,
+    right): the receptive field, in pixels, clipped at the border."""
 
     pixels: np.ndarray
     projection: np.ndarray
@@ -62,43 +61,43 @@ def deconvnet(model: Sequential, image: np.ndarray, layer: str | None = None,
 
     image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
     layer: None is the last convolution; unit None: the strongest map; position None: its maximum.
-    Every other activation is set to zero; the value goes down through the ReLUs by the rule
+    All other activations are set to zero; the value goes back through the ReLUs by the rule
     `deconvnet`, through the transposed kernels, and through the switches of the pooling layers.
     Raises ArgumentError for layers, units and positions that do not exist.
     """
     pixels, x = photo_input(model, image)
     score = score_of(model, x, Unit(layer, unit))
-    y = run(score.layers, x, keep=True)
-    shape = y.shape[1:]
-    if len(shape) != 3:
-        raise ArgumentError(f"{score.layer}: expected a layer of feature maps (N, H, W, C), "
-                            f"received outputs of shape {('N', *shape)}. Name one before Flatten.")
+    shape = maps_shape(model, model.index(score.layer))
+    y = forward(score.layers, x, keep=True)
     if position is None:
         values = to_cpu(y[0, :, :, score.unit])
-        position = tuple(int(p) for p in np.unravel_index(values.argmax(), values.shape))
-    i, j = check_position(score.layer, shape, position)
+        i, j = divmod(int(values.argmax()), values.shape[1])
+    else:
+        i, j = check_position(score.layer, shape, position)
     signal = y * 0
     signal[0, i, j, score.unit] = y[0, i, j, score.unit]
-    down = as_rgb(model, backward(score.layers, signal, "deconvnet"))[0]
+    projection = as_rgb(model, backward(score.layers, signal, "deconvnet"))[0]
     box = receptive_box(model, score.layer, (i, j))
-    return Projection(pixels, down, float(y[0, i, j, score.unit]), score.layer, score.unit, (i, j),
-                      box)
+    return Projection(pixels, projection, float(y[0, i, j, score.unit]), score.layer, score.unit,
+                      (i, j), box)
 
 
 def receptive_box(model: Sequential, layer: str, position: tuple[int, int]
                   ) -> tuple[int, int, int, int]:
-    """The pixels that one place of a layer sees: (top, left, bottom, right), the last two excluded.
+    """The pixels that one output of a layer sees: (top, left, bottom, right), the last two
+    excluded.
 
-    Up from the layer, rows [a, b] of an output are rows [a·s − P, b·s − P + K − 1] of its input
-    (window K, stride s, P rows of padding above), cut at the border: what hangs over is padding.
+    From the layer up to the input, rows [a, b] of an output depend on rows
+    [a·s − P, b·s − P + K − 1] of its input (window K, stride s, P rows of padding above), clipped
+    at the border: beyond it there is padding only.
     """
-    shapes, place = model.shapes(), model.index(layer)
+    shapes = model.shapes()
     spans = [(position[0], position[0]), (position[1], position[1])]
-    for at in range(place, -1, -1):
-        one, shape = model.layers[at], shapes[at]
+    for index in range(model.index(layer), -1, -1):
+        shape = shapes[index]
         if len(shape) != 3:
             continue
-        window = one.window(shape)
+        window = model.layers[index].window(shape)
         if window is None:
             spans = [(0, shape[0] - 1), (0, shape[1] - 1)]
         else:

@@ -1,10 +1,10 @@
-"""What a layer's feature maps say about one photo: drawn side by side, and ranked.
+"""A layer's feature maps for one photo: drawn side by side, and ranked.
 
-A map k answers with y[i, j, k], one number a place. Its strength is the sum Σ_{i,j} y[i, j, k], as
-elsewhere in this package; the ranking adds the maximum and the share of places where y > 0, which
-tell a map that answers everywhere a little from one that answers strongly in one place.
+Map k has the value y[i, j, k] at each position. Its strength is the sum Σ_{i,j} y[i, j, k], as
+elsewhere in this package; the ranking adds the maximum and the share of positions with y > 0, which
+distinguish a map that responds weakly everywhere from one that responds strongly at one position.
 
-Source: Zeiler & Fergus 2014, section 4.2, take the strongest map of a layer for a photo; a grid of
+Source: Zeiler & Fergus 2014, section 4.2, use the strongest map of a layer for a photo; a grid of
 maps is the live view of Yosinski et al. 2015, "Understanding Neural Networks Through Deep
 Visualization", section 2.
 """
@@ -21,7 +21,7 @@ from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
 from ..result import Result
-from ..target import copies, layer_index, photo_input, run
+from ..target import copy_layers, forward, layer_index, maps_shape, photo_input
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @dataclass
 class FeatureMaps(Result):
     """pixels (H, Wd, 3): the photo; units (K,): the strongest maps, strongest first; maps
-    (K, OH, OW): their values; sums (K,): Σ over the places."""
+    (K, OH, OW): their values; sums (K,): Σ over the positions."""
 
     pixels: np.ndarray
     layer: str
@@ -41,7 +41,7 @@ class FeatureMaps(Result):
     def figure(self) -> Figure:
         """The photo, then the maps, each on its own scale."""
         shown = len(self.units) + 1
-        columns = int(np.ceil(np.sqrt(shown * 1.7)))  # wide, as a projector
+        columns = int(np.ceil(np.sqrt(shown * 1.7)))  # landscape, for a projector
         rows = -(-shown // columns)
         figure = drawing.new_figure(max(1.9 * columns, 6), 2.1 * rows + 0.5)
         axes = figure.subplots(rows, columns, squeeze=False).flat
@@ -55,18 +55,19 @@ class FeatureMaps(Result):
         return figure
 
     def __str__(self) -> str:
-        rows = zip(self.units, self.maps, self.sums, strict=True)
-        return "\n".join([f"{self.layer}, maps of {self.maps.shape[1]} × {self.maps.shape[2]}",
-                          *(f"map {unit}: sum {total:.4g}, maximum {values.max():.4g}"
-                            + (f" ({drawing.flaw(values)})" if drawing.flaw(values) else "")
-                            for unit, values, total in rows)])
+        lines = [f"{self.layer}, maps of {self.maps.shape[1]} × {self.maps.shape[2]}"]
+        for unit, values, total in zip(self.units, self.maps, self.sums, strict=True):
+            reason = drawing.why_blank(values)
+            lines.append(f"map {unit}: sum {total:.4g}, maximum {values.max():.4g}"
+                         + (f" ({reason})" if reason else ""))
+        return "\n".join(lines)
 
 
 @dataclass
 class Ranking(Result):
     """The T strongest maps of a layer, by their sums. units, sums, maxima, shares (T,): number of
-    the map, Σ y, max y, share of the places where y > 0; silent: maps of the layer that are
-    nowhere > 0; count: maps of the layer."""
+    the map, Σ y, max y, share of the positions with y > 0; silent: number of maps of the layer that
+    are nowhere > 0; count: number of its maps."""
 
     pixels: np.ndarray
     layer: str
@@ -78,13 +79,13 @@ class Ranking(Result):
     count: int
 
     def figure(self) -> Figure:
-        """Photo, and bars for the three figures."""
+        """The photo, and bars of the three measures."""
         figure = drawing.new_figure(14, max(4.0, 0.27 * len(self.units) + 1.6))
         axes = figure.subplots(1, 4, width_ratios=(1.3, 1, 1, 1))
         drawing.show_image(axes[0], self.pixels, "photo")
         rows = np.arange(len(self.units))
         for ax, values, text in zip(axes[1:], (self.sums, self.maxima, self.shares),
-                                    ("sum", "maximum", "share of active places"), strict=True):
+                                    ("sum", "maximum", "share of active positions"), strict=True):
             ax.barh(rows, values, color=drawing.BLUE)
             ax.set_yticks(rows, [str(unit) for unit in self.units], fontsize=10)
             ax.invert_yaxis()
@@ -100,19 +101,19 @@ class Ranking(Result):
         rows = zip(self.units, self.sums, self.maxima, self.shares, strict=True)
         return "\n".join([f"{self.layer}: {self.count} maps, {self.silent} silent for this photo",
                           f"{'map':>6} {'sum':>11} {'maximum':>11} {'active':>8}",
-                          *(f"{unit:>6} {total:>11.4g} {most:>11.4g} {share:>8.1%}"
-                            for unit, total, most, share in rows)])
+                          *(f"{unit:>6} {total:>11.4g} {maximum:>11.4g} {share:>8.1%}"
+                            for unit, total, maximum, share in rows)])
 
 
 def feature_maps(model: Sequential, image: np.ndarray, layer: str | None = None, *,
                  maps: int = 16) -> FeatureMaps:
-    """The `maps` strongest maps of a layer for one photo, or all where it has fewer.
+    """The `maps` strongest maps of a layer for one photo, or all if it has fewer.
 
     image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
     layer: None is the last convolution. Raises ArgumentError for a layer that does not exist or
-    gives no maps.
+    has no maps.
     """
-    name, pixels, y = _maps_of(model, image, layer)
+    name, pixels, y = _compute_maps(model, image, layer)
     sums = y.sum(axis=(0, 1), dtype=np.float64)
     units = np.argsort(-sums, kind="stable")[:check_int(maps, "feature_maps, maps")]
     return FeatureMaps(pixels, name, units, np.ascontiguousarray(np.moveaxis(y[..., units], -1, 0)),
@@ -121,9 +122,9 @@ def feature_maps(model: Sequential, image: np.ndarray, layer: str | None = None,
 
 def rank_maps(model: Sequential, image: np.ndarray, layer: str | None = None, *,
               top: int = 20) -> Ranking:
-    """The `top` maps of a layer with the largest sums for one photo; arguments and errors as those
-    of feature_maps."""
-    name, pixels, y = _maps_of(model, image, layer)
+    """The `top` maps of a layer with the largest sums for one photo; arguments and errors as for
+    feature_maps."""
+    name, pixels, y = _compute_maps(model, image, layer)
     sums, maxima = y.sum(axis=(0, 1), dtype=np.float64), y.max(axis=(0, 1))
     if not np.isfinite(sums).all():
         raise ArgumentError(f"{name}: expected finite maps, received others "
@@ -135,13 +136,11 @@ def rank_maps(model: Sequential, image: np.ndarray, layer: str | None = None, *,
                    int((shares == 0).sum()), y.shape[-1])
 
 
-def _maps_of(model: Sequential, image: np.ndarray, layer: str | None
-             ) -> tuple[str, np.ndarray, np.ndarray]:
+def _compute_maps(model: Sequential, image: np.ndarray, layer: str | None
+                  ) -> tuple[str, np.ndarray, np.ndarray]:
     """Name of the layer, pixels, y (OH, OW, K)."""
-    place = layer_index(model, layer)
-    name, shape = model.layers[place].name, model.shapes()[place + 1]
-    if len(shape) != 3:
-        raise ArgumentError(f"{name}: expected a layer of feature maps (N, H, W, C), received "
-                            f"outputs of shape {('N', *shape)}. Name one before Flatten.")
+    index = layer_index(model, layer)
+    maps_shape(model, index)
     pixels, x = photo_input(model, image)
-    return name, pixels, to_cpu(run(copies(model.layers[:place + 1]), x))[0]
+    y = to_cpu(forward(copy_layers(model.layers[:index + 1]), x))[0]
+    return model.layers[index].name, pixels, y

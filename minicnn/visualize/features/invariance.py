@@ -1,16 +1,16 @@
-"""How far do the features move when the photo is shifted, scaled, turned? (Z6)
+"""Invariance: how much do the features change when the photo is shifted, scaled, rotated? (Z6)
 
 For a photo x, its transformed copy T_a x and the features f of a layer, the relative distance
 
-    d(a) = ‖f(T_a x) − f(x)‖ / ‖f(x)‖    (Euclidean, over all places and maps)
+    d(a) = ‖f(T_a x) − f(x)‖ / ‖f(x)‖    (Euclidean, over all positions and maps)
 
-is 0 at the untouched photo. Dividing by ‖f(x)‖ lets layers compare: their units and sizes differ.
-Beside it p(class): the photo's own class where the labels are the network's classes, else the one
-that is most probable for the untouched photo; a network without classes gives its score S(x).
+is 0 for the unchanged photo. The division by ‖f(x)‖ makes layers comparable: their scales and sizes
+differ. Beside it p(class): the photo's true class if the labels are the network's classes, or the
+most probable class of the unchanged photo; a network without classes gives its score S(x).
 
-The photo is cut to the network's size, then sampled backwards: output pixel (i, j) takes, between
-four pixels (bilinear), the place A⁻¹ ((i, j) − centre − shift) + centre. Places beyond the border
-take the nearest pixel of the border: a fill of one colour would put an edge there.
+The photo is cropped to the network's size, then sampled backwards: output pixel (i, j) interpolates
+(bilinearly) at the position A⁻¹ ((i, j) − centre − shift) + centre. Positions outside the photo
+take the nearest pixel of its border: a constant colour would create an edge there.
 
 Source: Zeiler & Fergus 2014, section 4 and figure 5 (layers 1 and 7; 5 photos; vertical shifts,
 scales 1 … 1.8, rotations 0 … 350°).
@@ -27,14 +27,32 @@ import numpy as np
 from ... import data as builtin
 from ...data import Dataset
 from ...evaluation import class_probabilities
-from ...layers import Conv2D, Dense, Sigmoid, Softmax
+from ...layers import Conv2D, Dense
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
-from ..photos import Photos, Progress, as_dataset, bounded, cut_to_size, silent
+from ..photos import (
+    ImageInput,
+    Progress,
+    as_dataset,
+    batch_size_for,
+    crop_photos,
+    image_size,
+    silent,
+)
 from ..result import Result
-from ..target import Asked, Unit, copies, has_classes, layer_index, maps_layer, run, score_of
+from ..target import (
+    Score,
+    Target,
+    Unit,
+    copy_layers,
+    has_classes,
+    last_activation,
+    layer_index,
+    maps_layer,
+    score_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,8 +67,8 @@ COLOURS = (drawing.BLUE, drawing.ORANGE, "#009e73", "#cc79a7", "#56b4e9")  # Oka
 class Invariance(Result):
     """layers: their names; amounts: {kind: (A,)}; distances: {kind: (L, P, A)}, relative, of L
     layers and P photos; values: {kind: (P, A)}, p(class) or the score; measure says which;
-    targets: of each photo the class or map; photos: their names; examples: {kind: (H, Wd, 3)}, the
-    first photo at the largest amount."""
+    targets: the class or map of each photo; photos: their names; examples: {kind: (H, Wd, 3)}, the
+    first photo with the largest amount."""
 
     layers: list[str]
     amounts: dict[str, np.ndarray]
@@ -93,105 +111,111 @@ class Invariance(Result):
                     *([name, *(f"{v:.3f}" for v in d.mean(axis=0))]
                       for name, d in zip(self.layers, self.distances[kind], strict=True)),
                     [self.measure, *(f"{v:.3g}" for v in self.values[kind].mean(axis=0))]]
-            picked = np.unique(np.linspace(0, len(rows[0]) - 2, 9).astype(int)) + 1
-            lines += [f"{row[0]:<38}" + "".join(f"{row[k]:>9}" for k in picked) for row in rows]
+            shown = np.unique(np.linspace(0, len(rows[0]) - 2, 9).astype(int)) + 1
+            lines += [f"{row[0]:<38}" + "".join(f"{row[k]:>9}" for k in shown) for row in rows]
         return "\n".join(lines)
 
 
-def invariance(model: Sequential, photos: Photos | None = None, target: Asked = None, *,
+def invariance(model: Sequential, photos: ImageInput | None = None, target: Target = None, *,
                layers: Sequence[str] | None = None, batch_size: int | None = None,
                progress: Progress = silent) -> Invariance:
-    """Shifts, scales and turns each photo; distances of the features, p(class) or the score.
+    """Shifts, scales and rotates each photo; distances of the features, p(class) or the score.
 
-    photos: a Dataset or uint8 photos; the paper takes five. None: the four built-in ones.
-    target: None is each photo's own class, or the most probable one.
+    photos: a Dataset or uint8 photos; the paper uses five. None: the four built-in ones.
+    target: None is each photo's true class, or the most probable one.
     layers: None is the first convolution and the last layer before the head's Dense (without a
             head: the last layer).
-    Raises ArgumentError for layers and targets that do not exist, and where a layer gives zeros
-    only for an untouched photo.
+    Raises ArgumentError for layers and targets that do not exist, or if the features of an
+    unchanged photo are all zero.
     """
     if photos is None:
-        photos = builtin.read_photos(list(builtin.photos().values()))[0]
+        photos = builtin.read_photos([str(path) for path in builtin.photos().values()])[0]
     data = as_dataset(photos)
     if not len(data):
         raise ArgumentError(f"{model.name}: expected at least one photo, received none.")
-    images, H = cut_to_size(model, data), model.input_shape[0]
+    images, H = crop_photos(model, data), image_size(model)[0]
     names = list(layers) if layers is not None else low_and_high(model)
-    last = max([layer_index(model, name) for name in names], default=-1)
-    if last < 0:
+    for name in names:
+        layer_index(model, name)  # raises if there is no such layer
+    if not names:
         raise ArgumentError(f"{model.name}: expected the names of one layer or more, received "
                             f"{layers!r}.")
     shifts = np.unique(np.maximum(np.rint(SHARES * H), 1)).astype(int)
     amounts = {"shift": np.concatenate([-shifts[::-1], [0], shifts]),
                "scale": np.linspace(1, 1.8, 9), "rotation": np.arange(0, 360, 15)}
-    todo = [(kind, a) for kind in KINDS for a in amounts[kind]]
-    batch_size = bounded(model, len(model.layers), batch_size)
+    transformations = [(kind, a) for kind in KINDS for a in amounts[kind]]
+    batch_size = batch_size_for(model, len(model.layers), batch_size)
+    measure = _measure(model, target)
     distances, values, targets = [], [], []
     for n, image in enumerate(images):
         score = score_of(model, model.to_input(image[None]), _target(model, data, n, target))
-        measure = _measure(model, target)
         targets.append(score.name)
-
-        def seen(pixels: np.ndarray, score=score, measure=measure) -> tuple[list, np.ndarray]:
-            """pixels (n, H, Wd, 3) -> features of each layer (n, D), p or S (n,)."""
-            x, found = model.to_input(pixels), {}
-            for layer in copies(model.layers):
-                x = run([layer], x)
-                found[layer.name] = x if layer.name in (*names, score.layer) else None
-            if measure == "p(class)":
-                value = class_probabilities(to_cpu(x))[:, score.unit]
-            else:
-                value = to_cpu(score.values(found[score.layer]))
-            return [to_cpu(found[name]).reshape(len(pixels), -1) for name in names], value
-
-        still, _ = seen(image[None])
-        norms = [float(np.linalg.norm(f)) for f in still]
+        unchanged = _features_and_value(model, image[None], names, score, measure)[0]
+        norms = [float(np.linalg.norm(f)) for f in unchanged]
         for name, norm in zip(names, norms, strict=True):
             if not 0 < norm < np.inf:
                 raise ArgumentError(f"{name}: expected features that are finite and not all zero, "
                                     f"received the length {norm} for {data.names[n]}. Choose "
                                     f"another layer.")
-        for start in range(0, len(todo), batch_size):
-            moved = np.stack([transformed(image, kind, a) for kind, a
-                              in todo[start:start + batch_size]])
-            features, value = seen(moved)
+        for start in range(0, len(transformations), batch_size):
+            batch = np.stack([transform(image, kind, a)
+                              for kind, a in transformations[start:start + batch_size]])
+            features, value = _features_and_value(model, batch, names, score, measure)
             distances.append(np.stack([np.linalg.norm(f - f0, axis=1) / norm for f, f0, norm
-                                       in zip(features, still, norms, strict=True)]))
+                                       in zip(features, unchanged, norms, strict=True)]))
             values.append(value)
-            progress(n * len(todo) + start + len(moved), len(images) * len(todo))
-    d = np.concatenate(distances, axis=1).reshape(len(names), len(images), len(todo))
-    v = np.concatenate(values).reshape(len(images), len(todo))
-    rows = {kind: [k for k, (other, _) in enumerate(todo) if other == kind] for kind in KINDS}
-    return Invariance(names, amounts, {kind: d[..., r] for kind, r in rows.items()},
-                      {kind: v[:, r] for kind, r in rows.items()}, measure, targets, data.names,
-                      {kind: transformed(images[0], kind, amounts[kind][-1]) for kind in KINDS})
+            progress(n * len(transformations) + start + len(batch),
+                     len(images) * len(transformations))
+    A = len(transformations)
+    d = np.concatenate(distances, axis=1).reshape(len(names), len(images), A)
+    v = np.concatenate(values).reshape(len(images), A)
+    columns = {kind: [k for k, (other, _) in enumerate(transformations) if other == kind]
+               for kind in KINDS}
+    return Invariance(names, amounts, {kind: d[..., k] for kind, k in columns.items()},
+                      {kind: v[:, k] for kind, k in columns.items()}, measure, targets, data.names,
+                      {kind: transform(images[0], kind, amounts[kind][-1]) for kind in KINDS})
+
+
+def _features_and_value(model: Sequential, pixels: np.ndarray, names: list[str], score: Score,
+                        measure: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """pixels (n, H, Wd, 3) -> features of each layer (n, D), p or S (n,)."""
+    x, outputs = model.to_input(pixels), {}
+    for layer in copy_layers(model.layers):
+        x = layer.forward(x, keep=False)
+        if layer.name in (*names, score.layer):
+            outputs[layer.name] = x
+    if measure == "p(class)":
+        value = class_probabilities(to_cpu(x))[:, score.unit]
+    else:
+        value = to_cpu(score.values(outputs[score.layer]))
+    return [to_cpu(outputs[name]).reshape(len(pixels), -1) for name in names], value
 
 
 def low_and_high(model: Sequential) -> list[str]:
     """The first convolution, and the last layer before the head."""
-    maps_layer(model)  # or a sentence: no convolution
+    maps_layer(model)  # raises if there is no convolution
     first = next(layer.name for layer in model.layers if isinstance(layer, Conv2D))
     dense = [k for k, layer in enumerate(model.layers) if isinstance(layer, Dense)]
     high = model.layers[dense[-1] - 1 if dense and has_classes(model) else -1].name
     return [first, high] if first != high else [first]
 
 
-def _target(model: Sequential, data: Dataset, n: int, target: Asked) -> Asked:
-    """The target, or where there is none the photo's own class, if the network knows it."""
+def _target(model: Sequential, data: Dataset, n: int, target: Target) -> Target:
+    """The target; if None, the photo's true class, if the network knows it."""
     if target is None and model.classes and data.classes == model.classes:
         return int(data.labels[n])
     return target
 
 
-def _measure(model: Sequential, target: Asked) -> str:
-    last = model.layers[-1]
-    ends = isinstance(getattr(last, "activation", None) or last, (Sigmoid, Softmax))
-    return "p(class)" if ends and has_classes(model) and not isinstance(target, Unit) else "score"
+def _measure(model: Sequential, target: Target) -> str:
+    """What is measured beside the distances: p(class), or the score if there is no probability."""
+    has_probability = last_activation(model.layers) is not None and has_classes(model)
+    return "p(class)" if has_probability and not isinstance(target, Unit) else "score"
 
 
-def transformed(image: np.ndarray, kind: str, amount: float) -> np.ndarray:
+def transform(image: np.ndarray, kind: str, amount: float) -> np.ndarray:
     """image (H, Wd, C) uint8 -> a new one, shifted down by `amount` pixels, scaled by that factor
-    about the centre, or turned by that many degrees counter-clockwise."""
+    around the centre, or rotated by that many degrees counter-clockwise."""
     H, Wd = image.shape[:2]
     centre = np.array([(H - 1) / 2, (Wd - 1) / 2])
     shift, inverse = np.zeros(2), np.eye(2)
@@ -203,11 +227,12 @@ def transformed(image: np.ndarray, kind: str, amount: float) -> np.ndarray:
         c, s = np.cos(np.deg2rad(amount)), np.sin(np.deg2rad(amount))
         inverse = np.array([[c, s], [-s, c]])  # rows count downward
     else:
-        raise ArgumentError(f"transformed: expected {', '.join(KINDS)}, received {kind!r}.")
-    places = np.stack(np.mgrid[:H, :Wd], axis=-1) - centre - shift  # (H, Wd, 2)
-    places = np.clip(np.round(places @ inverse.T + centre, 9), 0, [H - 1, Wd - 1])
-    i, j = np.floor(places).astype(int).transpose(2, 0, 1)  # (H, Wd) each
-    u, v = (places - np.floor(places)).transpose(2, 0, 1)[..., None]  # (H, Wd, 1) each
+        raise ArgumentError(f"transform: expected {', '.join(KINDS)}, received {kind!r}.")
+    grid = np.stack(np.meshgrid(np.arange(H), np.arange(Wd), indexing="ij"), axis=-1)
+    position = (grid - centre - shift) @ inverse.T + centre  # (H, Wd, 2)
+    position = np.clip(np.round(position, 9), 0, [H - 1, Wd - 1])
+    i, j = np.floor(position).astype(int).transpose(2, 0, 1)  # (H, Wd) each
+    u, v = (position - np.floor(position)).transpose(2, 0, 1)[..., None]  # (H, Wd, 1) each
     below, right = np.minimum(i + 1, H - 1), np.minimum(j + 1, Wd - 1)
     mixed = ((1 - u) * ((1 - v) * image[i, j] + v * image[i, right])
              + u * ((1 - v) * image[below, j] + v * image[below, right]))

@@ -1,4 +1,4 @@
-"""Images made by gradient ascent (ascent.py): what excites a unit most, dreams, inversion."""
+"""Images made by gradient ascent (ascent.py): activation maximisation, dreams, inversion."""
 
 from .dream import dream
 from .inversion import inversion

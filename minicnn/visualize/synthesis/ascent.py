@@ -1,18 +1,18 @@
-"""Images that are made: pixels p (H, Wd, C), 0 … 1, climb a score by its gradient.
+"""Gradient ascent on an image: pixels p (H, Wd, C), 0 … 1, follow the gradient of a score.
 
-Left alone, gradient ascent finds a fine noise that excites the unit and shows nothing. What holds
-it back, all by hand:
+Without regularisation, gradient ascent finds a fine noise that activates the unit and shows
+nothing. The regularisers, all written by hand:
 
-    shift, zoom   the network sees p through A p Bᵀ, A and B drawn anew each step: what excites the
-                  unit in one place and size only does not last   Mordvintsev et al. 2015
-    decay         ½ Σ (p − p₀)², whose gradient p − p₀ pulls to the plain image p₀
+    shift, zoom   the network sees A p Bᵀ with new random A and B in each step: patterns that
+                  activate the unit at one position and size only vanish   Mordvintsev et al. 2015
+    decay         ½ Σ (p − p₀)², whose gradient p − p₀ pulls towards the mean image p₀
                                                             Simonyan et al. 2014, section 2
     variation     TV(p) = Σ_ij √(Σ_c (p_i+1,j − p_ij)² + (p_i,j+1 − p_ij)² + ε²), which grows with
                   every edge                                Mahendran & Vedaldi 2015, equation 4
     blur          p ← G p Gᵀ, G a Gaussian's matrix         Yosinski et al. 2015, section 3
-    octaves       the image begins small and is enlarged: coarse shapes first, then detail
+    octaves       the image starts small and is enlarged: coarse shapes first, then details
 
-Everything linear is a matrix for each axis, so its way back is the transpose: y = A p Bᵀ gives
+Every linear operation is a matrix per axis, so its backward is the transpose: y = A p Bᵀ gives
 dp = Aᵀ dy B.
 """
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,19 +30,20 @@ from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...optimizers import Optimizer
 from ...utils.errors import ArgumentError, check_int
-from ..photos import Progress
+from ..photos import Progress, silent
 from ..result import Result
+from ..target import as_rgb
 
-Uphill = Callable[[np.ndarray], tuple[float, np.ndarray]]  # p -> S, dS/dp
-SMALLEST = 24  # pixels, of the first octave's shorter side
-FRAMES = 12  # of each octave
-EPSILON = 1e-3  # of the variation: differences of pixels far below it cost nothing
+Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]  # p -> S, dS/dp
+MIN_SIDE = 24  # pixels: the shorter side of the first octave
+FRAMES = 12  # per octave
+EPSILON = 1e-3  # of the variation: pixel differences far below it cost nothing
 
 
 @dataclass
-class Made(Result):
+class SyntheticImage(Result):
     """pixels (H, Wd, 3) uint8: the image; scores (steps,): S before each step; frames (F, H, Wd, 3)
-    uint8: how it grew; sizes (octaves, 2): heights and widths that it had."""
+    uint8: how it developed; sizes (octaves, 2): its height and width in each octave."""
 
     target: str
     pixels: np.ndarray
@@ -50,13 +52,14 @@ class Made(Result):
     sizes: np.ndarray
 
     def more_suffixes(self) -> tuple[str, ...]:
-        """The picture as it grows."""
+        """An animation of the frames."""
         return (".gif",)
 
     def write(self, path: Path) -> None:
-        """A .gif of the frames, small ones enlarged to 256 pixels or more; else as every result."""
+        """A .gif of the frames, small ones enlarged to 256 pixels or more; others as any result."""
         if path.suffix != ".gif":
-            return super().write(path)
+            super().write(path)
+            return
         from PIL import Image
 
         times = max(1, -(-256 // min(self.frames.shape[1:3])))
@@ -66,31 +69,34 @@ class Made(Result):
                    duration=[100] * len(others) + [2000])
 
 
-# The way from pixels to the network and back
+# From pixels to network input and back
 
 
 def to_input(model: Sequential, p: np.ndarray) -> np.ndarray:
-    """p (H, Wd, C) -> network input (1, H, Wd, C): by the model's recipe; without one, or for other
-    than three channels, 0 … 1 becomes −1 … 1."""
-    recipe = model.preprocessing
-    x = recipe(255 * p[None]) if recipe and p.shape[-1] == 3 else (2 * p[None] - 1)
+    """p (H, Wd, C) -> network input (1, H, Wd, C): by the model's preprocessing; without one, or
+    unless there are three channels, 0 … 1 becomes −1 … 1."""
+    preprocessing = model.preprocessing
+    if preprocessing is not None and p.shape[-1] == 3:
+        x = preprocessing(255 * p[None])
+    else:
+        x = 2 * p[None] - 1
     return to_device(x.astype(p.dtype), model.device)
 
 
 def to_image(model: Sequential, dx: np.ndarray) -> np.ndarray:
     """dx (1, H, Wd, C) -> dp (H, Wd, C), the derivative of to_input."""
-    recipe, dx = model.preprocessing, to_cpu(dx)[0]
-    if not recipe or dx.shape[-1] != 3:
+    preprocessing, dx = model.preprocessing, to_cpu(dx)[0]
+    if preprocessing is None or dx.shape[-1] != 3:
         return 2 * dx
-    return 255 * recipe.scale * (dx[..., ::-1] if recipe.channel_order == "BGR" else dx)
+    return 255 * preprocessing.scale * as_rgb(model, dx)
 
 
-def plain(model: Sequential, size: tuple[int, int]) -> np.ndarray:
-    """p of network input 0, the mean colour of the training: (*size, C)."""
-    recipe, C = model.preprocessing, model.input_shape[2]
+def mean_image(model: Sequential, size: tuple[int, int]) -> np.ndarray:
+    """p of network input 0, the mean colour of the preprocessing: (*size, C)."""
+    preprocessing, C = model.preprocessing, model.input_shape[2]
     mean = np.full(C, 127.5)
-    if recipe and C == 3:
-        mean = np.asarray(recipe.mean)[::-1 if recipe.channel_order == "BGR" else 1]
+    if preprocessing is not None and C == 3:
+        mean = as_rgb(model, np.asarray(preprocessing.mean))
     return np.tile((mean / 255).astype(np.float32), (*size, 1))
 
 
@@ -100,32 +106,33 @@ def as_pixels(p: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.clip(p, 0, 1)).astype(np.uint8)
 
 
-# Matrices for one axis
+# A matrix per axis
 
 
-def through(p: np.ndarray, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+def apply_along_axes(p: np.ndarray, A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """A p Bᵀ for each channel: p (H, Wd, C), A (h, H), B (w, Wd) -> (h, w, C)."""
     return B @ np.tensordot(A, p, axes=1)  # (w, Wd)·(h, Wd, C)
 
 
-def sampling(out: int, size: int, zoom: float = 1.0, shift: float = 0.0) -> np.ndarray:
-    """(out, size): `size` pixels seen as `out`, enlarged by zoom about the centre and shifted by
-    `shift` pixels; bilinear, the border repeated."""
-    at = ((np.arange(out) + 0.5) / out - 0.5) * size / zoom + (size - 1) / 2 - shift
-    at = np.clip(at, 0, size - 1)
-    low = np.minimum(at.astype(int), max(size - 2, 0))
+def resize_matrix(out: int, size: int, zoom: float = 1.0, shift: float = 0.0) -> np.ndarray:
+    """(out, size): resamples `size` pixels as `out`, enlarged by zoom around the centre and shifted
+    by `shift` pixels; bilinear, the border repeated."""
+    position = ((np.arange(out) + 0.5) / out - 0.5) * size / zoom + (size - 1) / 2 - shift
+    position = np.clip(position, 0, size - 1)
+    low = np.minimum(position.astype(int), max(size - 2, 0))
     A, rows = np.zeros((out, size), np.float32), np.arange(out)
-    A[rows, low] = 1 - (at - low)
-    A[rows, np.minimum(low + 1, size - 1)] += at - low
+    A[rows, low] = 1 - (position - low)
+    A[rows, np.minimum(low + 1, size - 1)] += position - low
     return A
 
 
-def resized(p: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def resize(p: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """p (H, Wd, C) -> (*size, C)."""
-    return through(p, sampling(size[0], p.shape[0]), sampling(size[1], p.shape[1]))
+    return apply_along_axes(p, resize_matrix(size[0], p.shape[0]),
+                            resize_matrix(size[1], p.shape[1]))
 
 
-def gaussian(size: int, sigma: float) -> np.ndarray:
+def blur_matrix(size: int, sigma: float) -> np.ndarray:
     """(size, size): each pixel becomes a mean of its neighbours, weighted by a Gaussian."""
     G = np.exp(-(np.arange(size)[:, None] - np.arange(size)) ** 2 / (2 * sigma ** 2))
     return (G / G.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -147,30 +154,31 @@ def variation(p: np.ndarray) -> tuple[float, np.ndarray]:
     return float(n.sum()), dp
 
 
-# Climbing
+# The ascent
 
 
 def fixed_size(layers: list[Layer]) -> bool:
-    """Do these layers take images of one size only?"""
+    """Whether these layers take images of a single size only."""
     return any(isinstance(layer, Flatten) for layer in layers)
 
 
 def octave_sizes(size: tuple[int, int], octaves: int, ratio: float) -> np.ndarray:
-    """(octaves, 2): the sizes of an image that grows by `ratio` to `size`; those whose shorter side
-    has fewer than SMALLEST pixels are left out."""
+    """(octaves, 2): the sizes of an image that grows by `ratio` up to `size`, without those whose
+    shorter side has fewer than MIN_SIDE pixels."""
     octaves = check_int(octaves, "octaves")
     if not 1 < ratio < 10:
         raise ArgumentError(f"octaves: expected a ratio above 1 and below 10, received {ratio!r}.")
     scale = ratio ** -np.arange(octaves - 1, -1, -1.0)
     sizes = np.maximum(np.rint(np.outer(scale, size)).astype(int), 1)
-    return sizes[(sizes.min(axis=1) >= SMALLEST) | (np.arange(octaves) == octaves - 1)]
+    return sizes[(sizes.min(axis=1) >= MIN_SIDE) | (np.arange(octaves) == octaves - 1)]
 
 
 @dataclass(frozen=True)
-class Brakes:
-    """What holds the climb back (above). shift: pixels, each way, and zoom: a share, each way, of
-    the draw at each step; decay, tv: weights beside a gradient whose root mean square is 1; blur:
-    sigma in pixels, every tenth step but for the last ten, which sharpen."""
+class Regularisation:
+    """Strengths of the regularisers (above). shift: pixels, and zoom: a fraction, each the bound of
+    a random draw in both directions; decay, tv: weights relative to a gradient whose root mean
+    square is 1; blur: sigma in pixels, applied in every tenth step except the last ten, which
+    sharpen."""
 
     shift: float = 0
     zoom: float = 0
@@ -184,33 +192,37 @@ class Brakes:
                 raise ArgumentError(f"{name}: expected 0 or more, received {value!r}.")
 
 
-def climb(p: np.ndarray, uphill: Uphill, optimizer: Optimizer, steps: int, brakes: Brakes,
-          rng: np.random.Generator, seen: tuple[int, int] | None = None,
-          rest: np.ndarray | None = None, progress: Progress = lambda done, total: None
-          ) -> tuple[np.ndarray, list[float], list[np.ndarray]]:
-    """`steps` steps uphill from p (H, Wd, C) -> p, S before each step, FRAMES images on the way.
+def ascend(p: np.ndarray, objective: Objective, optimizer: Optimizer, steps: int,
+           regularisation: Regularisation, rng: np.random.Generator,
+           network_size: tuple[int, int] | None = None, mean: np.ndarray | None = None,
+           progress: Progress = silent) -> tuple[np.ndarray, list[float], list[np.ndarray]]:
+    """`steps` steps of gradient ascent from p (H, Wd, C) -> p, S before each step, FRAMES images on
+    the way.
 
-    uphill gets the image as the network sees it, of the size `seen` (None: p's own); its gradient
-    is divided by its root mean square, so that one rate serves units of any strength.
-    rest: the plain image to which decay pulls.
+    objective: gets the image as the network sees it, of the size `network_size` (None: p's own);
+               its gradient is divided by its root mean square, so that one learning rate fits units
+               of any strength.
+    mean:      the image to which decay pulls; None: a black one.
     """
-    p, state, scores, frames = p.copy(), {}, [], []
+    p, scores, frames = p.copy(), [], []
+    state: dict[str, Any] = {}
     H, Wd = p.shape[:2]
-    h, w = seen or (H, Wd)
+    h, w = network_size or (H, Wd)
     for step in range(steps):
-        zoom = 1 + brakes.zoom * rng.uniform(-1, 1)
-        A, B = (sampling(out, size, zoom, brakes.shift * rng.uniform(-1, 1))
+        zoom = 1 + regularisation.zoom * rng.uniform(-1, 1)
+        A, B = (resize_matrix(out, size, zoom, regularisation.shift * rng.uniform(-1, 1))
                 for out, size in ((h, H), (w, Wd)))
-        S, dq = uphill(through(p, A, B))
-        dp = through(dq, A.T, B.T)
+        S, dq = objective(apply_along_axes(p, A, B))
+        dp = apply_along_axes(dq, A.T, B.T)
         dp = dp / max(float(np.sqrt((dp ** 2).mean())), 1e-20)
-        if brakes.decay:
-            dp -= brakes.decay * (p - rest)
-        if brakes.tv:
-            dp -= brakes.tv * variation(p)[1]
-        optimizer.update(p, (-dp).astype(p.dtype), state)  # optimizers go downhill
-        if brakes.blur and step % 10 == 9 and step <= steps - 10:
-            p = through(p, gaussian(H, brakes.blur), gaussian(Wd, brakes.blur))
+        if regularisation.decay:
+            dp -= regularisation.decay * (p if mean is None else p - mean)
+        if regularisation.tv:
+            dp -= regularisation.tv * variation(p)[1]
+        optimizer.update(p, (-dp).astype(p.dtype), state)  # optimizers descend
+        if regularisation.blur and step % 10 == 9 and step <= steps - 10:
+            p = apply_along_axes(p, blur_matrix(H, regularisation.blur),
+                                 blur_matrix(Wd, regularisation.blur))
         np.clip(p, 0, 1, out=p)
         scores.append(S)
         if (step + 1) * FRAMES // steps > step * FRAMES // steps:

@@ -1,12 +1,11 @@
-"""A photo, changed towards what a layer sees in it already.
+"""DeepDream: a photo changed so that a layer responds more strongly to it.
 
     S(x) = ½ mean_{i,j,k} y[i, j, k]²,    dS/dy = y / size(y)
 
-so what the layer answers to a little it soon answers to much: a cloud that looks a little like a
-dog becomes one. With a unit, only that map counts. Octaves let the same thing happen at several
-sizes: the photo is made small, changed, and its change d = p − photo enlarged and added to the next
-larger photo, so that nothing of the photo's own detail is lost on the way. Steps and shifts are
-those of ascent.py.
+so weak responses of the layer are amplified: a cloud that looks a little like a dog becomes one.
+With a unit, only that map counts. Octaves do the same at several sizes: the photo is made small and
+changed, then its change d = p − photo is enlarged and added to the next larger photo, so that the
+photo's own details are not lost. Steps and shifts are those of ascent.py.
 
 Source: Mordvintsev, Olah & Tyka 2015, "Inceptionism: Going deeper into neural networks".
 """
@@ -23,17 +22,17 @@ from ...ops import to_cpu
 from ...optimizers import SGD
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
-from ..photos import Progress, silent
+from ..photos import Progress, image_size, silent
 from ..propagation import backward
-from ..target import check_unit, chosen_layers, copies, layer_index, photo_input, run
+from ..target import check_unit, chosen_layers, copy_layers, forward, layer_index, photo_input
 from .ascent import (
-    Brakes,
-    Made,
+    Regularisation,
+    SyntheticImage,
     as_pixels,
-    climb,
+    ascend,
     fixed_size,
     octave_sizes,
-    resized,
+    resize,
     to_image,
     to_input,
 )
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Dream(Made):
-    """photo (H, Wd, 3) uint8, as cut; before, after: S of the whole photo and of its dream."""
+class Dream(SyntheticImage):
+    """photo (H, Wd, 3) uint8, as cropped; before, after: S of the whole photo and of its dream."""
 
     photo: np.ndarray
     before: float
@@ -56,7 +55,7 @@ class Dream(Made):
         for ax, pixels, text in zip(figure.subplots(1, 2), (self.photo, self.pixels), (
                 f"photo: activity {self.before:.4g}", f"dream: {self.after:.4g}"), strict=True):
             drawing.show_image(ax, pixels, text)
-        figure.suptitle(f"towards what {self.target} sees")
+        figure.suptitle(f"a dream of {self.target}")
         return figure
 
     def __str__(self) -> str:
@@ -68,48 +67,52 @@ class Dream(Made):
 def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: int | None = None,
           *, steps: int = 10, octaves: int = 4, ratio: float = 1.4, lr: float = 0.015,
           shift: float = 8, seed: int = 0, progress: Progress = silent) -> Dream:
-    """Makes a layer's, or one map's, activity in the photo large.
+    """Increases the activity of a layer, or of one map, in the photo.
 
     image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, 3).
-    layer: of feature maps; None: the one before the last of chosen_layers, which gives more to see
-           than the last. steps: of each octave. lr: step in pixels of 0 … 1, for a gradient of root
-           mean square 1. shift: pixels, of the draw at each step.
+    layer: of feature maps; None: the last but one of chosen_layers, which shows more than the last.
+    steps: per octave. lr: learning rate in pixel values of 0 … 1, for a gradient whose root mean
+           square is 1. shift: pixels, the bound of the random shift in each step.
     Raises ArgumentError for layers and units that do not exist and a map that is zero for the
     photo, which no gradient can change.
     """
     steps, rng = check_int(steps, "dream, steps"), np.random.default_rng(seed)
-    layer = chosen_layers(model, layer and [layer])[-2:][0]
-    layers = copies(model.layers[:layer_index(model, layer) + 1])
-    pick = np.s_[...] if unit is None else np.s_[..., check_unit(model, layer, unit)]
+    layer = chosen_layers(model, None if layer is None else [layer])[-2:][0]
+    layers = copy_layers(model.layers[:layer_index(model, layer) + 1])
+    part = slice(None) if unit is None else check_unit(model, layer, unit)
     name = layer if unit is None else f"{layer}, map {unit}"
     photo, _ = photo_input(model, image)
     base = (photo / 255).astype(np.float32)
     if base.shape[-1] != model.input_shape[-1]:
         raise ArgumentError(f"dream: expected a network of photos of 3 channels, received one of "
-                            f"{model.input_shape[-1]}. There is no colour to change.")
+                            f"{model.input_shape[-1]}. Choose a network of colour photos.")
 
-    def uphill(p: np.ndarray) -> tuple[float, np.ndarray]:
-        y = run(layers, to_input(model, p), keep=True)
+    def objective(p: np.ndarray) -> tuple[float, np.ndarray]:
+        y = forward(layers, to_input(model, p), keep=True)
         dy = y * 0
-        dy[pick] = y[pick] / y[pick].size
+        dy[..., part] = y[..., part] / y[..., part].size
         return float(to_cpu((y * dy).sum())) / 2, to_image(model, backward(layers, dy))
 
-    before, _ = uphill(base)
+    before, _ = objective(base)
     if not before > 0:
         raise ArgumentError(f"{name}: expected a positive activity ½ mean y² in the photo, "
                             f"received {before}. Choose another layer, unit or photo.")
-    sizes = octave_sizes(base.shape[:2], octaves, ratio)
-    seen = base.shape[:2] if fixed_size(layers) else None
+    size = image_size(model)
+    sizes = octave_sizes(size, octaves, ratio)
+    network_size = size if fixed_size(layers) else None
     change, scores, frames = np.zeros_like(base), [], []
-    for k, size in enumerate(sizes):
-        small = resized(base, size)
-        p, found, grown = climb(
-            np.clip(small + resized(change, size), 0, 1), uphill, SGD(lr), steps, Brakes(shift),
-            rng, seen, progress=lambda done, total, k=k: progress(k * steps + done,
-                                                                  len(sizes) * steps))
+    for k, octave_size in enumerate(sizes):
+        def octave_progress(done: int, total: int, first: int = k * steps) -> None:
+            progress(first + done, len(sizes) * steps)
+
+        small = resize(base, octave_size)
+        start = np.clip(small + resize(change, octave_size), 0, 1)
+        p, octave_scores, octave_frames = ascend(
+            start, objective, SGD(lr), steps, Regularisation(shift), rng, network_size,
+            progress=octave_progress)
         change = p - small
-        scores += found
-        frames += [as_pixels(base + resized(one - small, base.shape[:2])) for one in grown]
-    after, _ = uphill(p)
+        scores += octave_scores
+        frames += [as_pixels(base + resize(frame - small, size)) for frame in octave_frames]
+    after, _ = objective(p)
     return Dream(name, as_pixels(p), np.array(scores), np.stack(frames), sizes, photo, before,
                  after)

@@ -12,14 +12,14 @@ from minicnn.preprocessing import Preprocessing
 from minicnn.visualize import Unit
 from minicnn.visualize.synthesis import dream, inversion, maximise
 from minicnn.visualize.synthesis.ascent import (
-    Brakes,
-    climb,
-    gaussian,
+    Regularisation,
+    apply_along_axes,
+    ascend,
+    blur_matrix,
+    mean_image,
     octave_sizes,
-    plain,
-    resized,
-    sampling,
-    through,
+    resize,
+    resize_matrix,
     to_image,
     to_input,
     variation,
@@ -57,7 +57,7 @@ def test_the_way_to_the_network_and_its_derivative_belong_together(recipe, rng):
     if recipe:
         pixels = picture()
         assert_close(to_input(model, pixels / 255), recipe(pixels[None]).astype(float), 1e-6)
-    assert np.abs(to_input(model, plain(model, (32, 28)).astype(float))).max() < 1e-4
+    assert np.abs(to_input(model, mean_image(model, (32, 28)).astype(float))).max() < 1e-4
 
 
 def test_the_variation_is_the_formulas_and_its_gradient_that_of_differences(rng):
@@ -81,28 +81,28 @@ def test_sampling_is_torchs_bilinear_resizing(rng):
     for size in [(13, 20), (18, 14)]:  # enlarged: torch, too, takes the two nearest then
         theirs = torch.nn.functional.interpolate(torch.tensor(p.transpose(2, 0, 1)[None]), size,
                                                  mode="bilinear", align_corners=False)
-        assert_close(resized(p, size), theirs[0].permute(1, 2, 0).numpy(), 1e-6)
+        assert_close(resize(p, size), theirs[0].permute(1, 2, 0).numpy(), 1e-6)
 
 
 def test_sampling_shifts_zooms_and_leaves_as_it_is():
     line = np.arange(10.0)[:, None, None] ** 2
     one = np.ones((1, 1))
-    assert_same(through(line, sampling(10, 10), one), line)
-    assert_same(through(line, sampling(10, 10, shift=3), one)[3:], line[:-3])
+    assert_same(apply_along_axes(line, resize_matrix(10, 10), one), line)
+    assert_same(apply_along_axes(line, resize_matrix(10, 10, shift=3), one)[3:], line[:-3])
     ramp = np.arange(11.0)[:, None, None]
-    assert_close(through(ramp, sampling(11, 11, zoom=2), one)[:, 0, 0], 5 + (np.arange(11) - 5) / 2,
-                 1e-6)
+    assert_close(apply_along_axes(ramp, resize_matrix(11, 11, zoom=2), one)[:, 0, 0],
+                 5 + (np.arange(11) - 5) / 2, 1e-6)
 
 
 def test_through_and_its_transposes_are_adjoint(rng):
-    A, B = sampling(8, 12, 1.1, 0.7).astype(float), gaussian(9, 1.3).astype(float)
+    A, B = resize_matrix(8, 12, 1.1, 0.7).astype(float), blur_matrix(9, 1.3).astype(float)
     p, q = rng.normal(size=(12, 9, 3)), rng.normal(size=(8, 9, 3))
-    assert float((through(p, A, B) * q).sum()) == pytest.approx(
-        float((p * through(q, A.T, B.T)).sum()), rel=1e-12)
+    assert float((apply_along_axes(p, A, B) * q).sum()) == pytest.approx(
+        float((p * apply_along_axes(q, A.T, B.T)).sum()), rel=1e-12)
 
 
 def test_a_gaussian_keeps_the_mean_level_and_narrows_with_sigma():
-    G = gaussian(21, 2.0)
+    G = blur_matrix(21, 2.0)
     assert_close(G.sum(axis=1), np.ones(21), 1e-6)
     assert G[10, 12] / G[10, 10] == pytest.approx(np.exp(-4 / 8), rel=1e-5)
 
@@ -120,13 +120,13 @@ def test_a_climb_on_a_hill_ends_on_its_top_and_the_brakes_pull_away(rng):
     def uphill(p):
         return -float(((p - top) ** 2).sum()) / 2, top - p
 
-    start, args = np.full((6, 5, 1), 0.3), (400, Brakes(), rng)
-    p, scores, frames = climb(start, uphill, SGD(0.01), *args)
+    start, args = np.full((6, 5, 1), 0.3), (400, Regularisation(), rng)
+    p, scores, frames = ascend(start, uphill, SGD(0.01), *args)
     assert np.abs(p - top).max() < 0.02 and len(scores) == 400 and len(frames) == 12
     assert scores[0] == pytest.approx(-30 * 0.25 / 2) and (start == 0.3).all()
-    # the gradient has a root mean square of 1, so decay 4 holds where 4 |p − rest| = 1
-    p, _, _ = climb(start, uphill, SGD(0.01), 400, Brakes(decay=4), rng,
-                    rest=np.full((6, 5, 1), 0.3))
+    # the gradient has a root mean square of 1, so decay 4 holds where 4 |p − mean| = 1
+    p, _, _ = ascend(start, uphill, SGD(0.01), 400, Regularisation(decay=4), rng,
+                     mean=np.full((6, 5, 1), 0.3))
     assert_close(p, np.full((6, 5, 1), 0.55), 0.03)
 
 
@@ -136,15 +136,15 @@ def test_a_climb_blurs_every_tenth_step_but_not_at_the_end(rng):
     def still(p):
         return 0.0, np.zeros_like(p)
 
-    blurred = through(noise, *[gaussian(20, 1.5)] * 2)
+    blurred = apply_along_axes(noise, *[blur_matrix(20, 1.5)] * 2)
     for steps, expected in ((9, noise), (18, noise), (19, blurred), (28, blurred),
-                            (29, through(blurred, *[gaussian(20, 1.5)] * 2))):
-        p, _, _ = climb(noise, still, SGD(0.01), steps, Brakes(blur=1.5), rng)
+                            (29, apply_along_axes(blurred, *[blur_matrix(20, 1.5)] * 2))):
+        p, _, _ = ascend(noise, still, SGD(0.01), steps, Regularisation(blur=1.5), rng)
         assert_close(p, expected, 1e-6)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("brakes", [Brakes(shift=3), Brakes(zoom=0.5)])
+@pytest.mark.parametrize("brakes", [Regularisation(shift=3), Regularisation(zoom=0.5)])
 def test_a_climb_shows_the_network_other_rows_and_columns_each_step(axis, brakes, rng):
     ramp = np.tile(np.linspace(0, 1, 12)[:, None, None], (1, 12, 1)).swapaxes(0, axis)
     seen = []
@@ -153,7 +153,7 @@ def test_a_climb_shows_the_network_other_rows_and_columns_each_step(axis, brakes
         seen.append(q[4, 4, 0])
         return 0.0, np.zeros_like(q)
 
-    climb(ramp, looked_at, SGD(0.01), 6, brakes, rng)
+    ascend(ramp, looked_at, SGD(0.01), 6, brakes, rng)
     assert len(set(seen)) == 6 and np.ptp(seen) > 0.01
 
 
@@ -285,7 +285,7 @@ def test_bad_input_is_refused():
         maximise(mc.Sequential([mc.Dense(2)], (7,)))
     dead = network()
     dead["conv1"].params["b"][3] = -1e6
-    with assert_refused("conv1, map 3", "slope", "dead"):
+    with assert_refused("conv1, map 3", "zero gradient", "dead"):
         maximise(dead, Unit("conv1", 3), steps=2)
     broken = network()
     broken["conv1"].params["b"][:] = np.nan
