@@ -466,7 +466,7 @@ def test_pitfall_09_augmentation_of_the_training_changes_no_evaluation():
 # 10: EXIF ----------------------------------------------------------------------------------------
 
 
-def test_pitfall_10_photos_are_turned_by_their_exif_and_the_number_is_told(tmp_path, capsys):
+def test_pitfall_10_photos_are_rotated_by_their_exif_and_their_number_is_reported(tmp_path, capsys):
     root = tmp_path / "photos"
     write_photos(root, ["a/1.png", "a/2.png", "b/1.png", "b/2.png"])
     upright = np.zeros((40, 60, 3), np.uint8)
@@ -483,7 +483,7 @@ def test_pitfall_10_photos_are_turned_by_their_exif_and_the_number_is_told(tmp_p
     code, text, _ = minicnn(capsys, "train", root, "--size", "32", "--epochs", "1", "--no-scratch",
                             "--output", tmp_path / "run")
     assert code == 0 and "3 rotated by EXIF" in text
-    assert "turned" in minicnn(capsys, "data", root, "--output", tmp_path / "report")[1]
+    assert "rotated by EXIF" in minicnn(capsys, "data", root, "--output", tmp_path / "report")[1]
 
 
 # 11: the exported model predicts otherwise -------------------------------------------------------

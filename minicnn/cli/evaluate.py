@@ -16,7 +16,7 @@ from ..evaluation import Evaluation, choose_threshold, class_probabilities, clas
 from ..evaluation.metrics import MAX_VIEWS, view
 from ..model import Sequential
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
-from ..report.evaluations import SHOWN
+from ..report.evaluations import MAX_CLASSES
 from ..report.metric_figures import probability
 from ..utils.errors import ArgumentError, FileError, check_int
 from .predict import classifier
@@ -166,7 +166,7 @@ def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
     taken = dict(zip(result.classes, result.confusion.sum(axis=0), strict=True))
     lines = [f"\n{result.num_correct} of {len(result.labels)} photos right: "
              f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"]
-    shown = [n for n in rows if len(rows) <= SHOWN or rows[n]["support"]]
+    shown = [n for n in rows if len(rows) <= MAX_CLASSES or rows[n]["support"]]
     width = max(24, *map(len, shown))
     lines.append(f"\n{'class':<{width}} {'photos':>7} {'precision':>10} {'recall':>7} {'F1':>7} "
                  f"{'ROC-AUC':>8} {'PR-AUC':>7}")

@@ -96,7 +96,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
     assert minicnn("--resume", "stopped") == 0
     assert content(tmp_path / "stopped") == whole
     assert minicnn("--resume", "stopped") == 2
-    assert "found one that is done" in capfd.readouterr().err
+    assert "one that is finished" in capfd.readouterr().err
 
 
 def test_a_second_ctrl_c_stops_at_once_and_the_command_is_said(tmp_path, monkeypatch, capfd):
