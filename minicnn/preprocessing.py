@@ -1,4 +1,4 @@
-"""The recipe from pixels to a network's input. It belongs to the model and rides in its file."""
+"""Preprocessing: from pixels to a network's input. It belongs to the model and is saved with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Preprocessing:
 
     channel_order: "RGB" or "BGR".
     mean:          three numbers in channel_order, in pixel units 0…255.
-    crop_fraction: side of the centre crop over the shortest side of the photo; VGG16's published
+    crop_fraction: side of the centre crop over the shortest side of the image; VGG16's published
                    accuracy needs 224/256 (Simonyan & Zisserman 2015, section 3.2).
     """
 
@@ -39,7 +39,7 @@ class Preprocessing:
         object.__setattr__(self, "mean", tuple(mean.tolist()))
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """RGB pixels (N, H, Wd, 3), 0…255 -> a new float32 array; the pixels stay as they are."""
+        """RGB pixels (N, H, Wd, 3), 0…255 -> a new float32 array; the pixels are not changed."""
         if pixels.ndim != 4 or pixels.shape[-1] != 3:
             raise ArgumentError(f"Preprocessing: expected RGB pixels of shape (N, H, W, 3), "
                                 f"received {pixels.shape}.")

@@ -1,4 +1,4 @@
-"""A network as a table, and how much of the image each of its outputs sees."""
+"""A network as a table, and the receptive fields of its layers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from .ops.precision import current_precision
 
 def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]
                      ) -> list[tuple[int, int] | None]:
-    """Per layer the patch (height, width) of the input that one output sees; None means all.
+    """For each layer the patch (height, width) of the input that one output sees; None: all of it.
 
-    One step of an output is j input pixels: a kernel K adds (K − 1)·j, then j grows by s.
+    Neighbouring outputs are j input pixels apart: a kernel K adds (K − 1)·j, then j grows by s.
     """
-    field, step, fields = [1, 1], [1, 1], []
+    fields: list[tuple[int, int] | None] = []
+    field: tuple[int, int] | None = (1, 1)
+    jump = (1, 1)
     shape = input_shape
     for layer in layers:
         window = layer.window(shape) if field and len(input_shape) == 3 else None
-        if window is None:
+        if window is None or field is None:
             field = None
         else:
-            field = [r + (K - 1) * j for r, K, j in zip(field, window.kernel, step, strict=True)]
-            step = [j * s for j, s in zip(step, window.strides, strict=True)]
-        fields.append(field and tuple(field))
+            (KH, KW), (sh, sw) = window.kernel, window.strides
+            field = (field[0] + (KH - 1) * jump[0], field[1] + (KW - 1) * jump[1])
+            jump = (jump[0] * sh, jump[1] * sw)
+        fields.append(field)
         shape = layer.output_shape(shape)
     return fields
 
@@ -34,21 +37,23 @@ HEADER = ("layer", "kind", "output", "parameters", "", "sees")
 
 
 def rows(model: Any) -> list[tuple[str, ...]]:
-    """For each layer what HEADER names: "trainable" or "frozen" has no title."""
-    shapes, found = model.shapes()[1:], []
+    """The table's cells, a row per layer with the columns of HEADER."""
+    shapes = model.shapes()[1:]
+    table_rows: list[tuple[str, ...]] = []
     fields = receptive_fields(model.layers, model.input_shape)
     for layer, shape, field in zip(model.layers, shapes, fields, strict=True):
         count = sum(p.size for p in layer.params.values())
         kind = type(layer).__name__ + (f" + {layer.activation_name}"
                                        if getattr(layer, "activation", None) else "")
-        found.append((layer.name, kind, str(shape), f"{count:,}" if count else "",
-                      ("trainable" if layer.trainable else "frozen") if count else "",
-                      "the whole input" if field is None else f"{field[0]} × {field[1]}"))
-    return found
+        state = "trainable" if layer.trainable else "frozen"
+        table_rows.append((layer.name, kind, str(shape), f"{count:,}" if count else "",
+                           state if count else "",
+                           "the whole input" if field is None else f"{field[0]} × {field[1]}"))
+    return table_rows
 
 
-def below(model: Any) -> list[str]:
-    """The sum of the parameters, and what the model carries."""
+def footer(model: Any) -> list[str]:
+    """The lines below the table: the number of parameters, preprocessing, classes, weights."""
     counts = {True: 0, False: 0}
     for layer in model.layers:
         counts[layer.trainable] += sum(p.size for p in layer.params.values())
@@ -65,7 +70,7 @@ def table(model: Any) -> str:
     """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""
     lines = [f"{name:<22} {kind:<20} {shape:<18} {count:>12}  {state:<9} {sees}"
              for name, kind, shape, count, state, sees in [HEADER, *rows(model)]]
-    return "\n".join([f"{model.name}: input {model.input_shape}", *lines, *below(model)])
+    return "\n".join([f"{model.name}: input {model.input_shape}", *lines, *footer(model)])
 
 
 def html(model: Any) -> str:
@@ -75,4 +80,4 @@ def html(model: Any) -> str:
 
     body = "".join(row(cells, "td") for cells in rows(model))
     return (f"<p>{escape(model.name)}: input {model.input_shape}</p>"
-            f"<table>{row(HEADER, 'th')}{body}</table><p>{'<br>'.join(map(escape, below(model)))}")
+            f"<table>{row(HEADER, 'th')}{body}</table><p>{'<br>'.join(map(escape, footer(model)))}")

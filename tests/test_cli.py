@@ -155,7 +155,7 @@ def used_output(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (empty_folder, ["photos", "one sub-folder a class"]),
+    (empty_folder, ["photos", "one sub-folder per class"]),
     (one_class, ["at least two", "only"]),
     (one_photo, ["left", "at least 2"]),
     (not_hdf5, ["m.h5", "HDF5"]),

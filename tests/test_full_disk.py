@@ -14,7 +14,7 @@ import minicnn as mc
 from minicnn.cli import main
 from minicnn.models import SmallCNN
 from minicnn.utils.errors import FileError
-from minicnn.utils.files import LEFT, drafts, held, replacing
+from minicnn.utils.files import STALE_AFTER, atomic_write, lock_folder, partial_files
 
 COMMANDS = {  # command: the files that it writes over
     "predict model.h5 photos --format csv --output out.csv --force": ["out.csv"],
@@ -71,8 +71,8 @@ def test_a_full_disk_under_what_is_unpacked_is_said(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(FileError, match="x.keras: expected room in .* to unpack it, "
-                           "received: File too large. Make room, or set TMPDIR"):
+        with pytest.raises(FileError, match="x.keras: expected space in .* to unpack it, "
+                           "received: File too large. Free some space, or set TMPDIR"):
             mc.load(tmp_path / "x.keras")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -91,30 +91,31 @@ def test_a_full_disk_under_what_is_printed_is_said(command, home):
                            "No space left on device. Make room, or choose another.\n")
 
 
-def test_a_draft_that_a_killed_process_has_left_goes_an_hour_later(tmp_path):
+def test_a_partial_file_that_a_killed_process_left_is_deleted_an_hour_later(tmp_path):
     old, fresh, other = (tmp_path / f".{n}.part.{name}" for n, name in enumerate(
         ("x[1].csv", "x[1].csv", "y.csv")))
-    for draft in (old, fresh, other):
-        draft.write_text("half")
-    for draft in (old, other):
-        os.utime(draft, (time.time() - LEFT - 60,) * 2)
-    with replacing(tmp_path / "x[1].csv") as draft:
-        draft.write_text("whole")
+    for partial in (old, fresh, other):
+        partial.write_text("half")
+    for partial in (old, other):
+        os.utime(partial, (time.time() - STALE_AFTER - 60,) * 2)
+    with atomic_write(tmp_path / "x[1].csv") as partial:
+        partial.write_text("whole")
     assert content(tmp_path) == {"x[1].csv": b"whole", fresh.name: b"half", other.name: b"half"}
-    assert drafts(tmp_path) == [fresh, other]
+    assert partial_files(tmp_path) == [fresh, other]
 
 
-def test_drafts_of_one_file_at_once_do_not_meet(tmp_path):
-    with replacing(tmp_path / "x") as one, replacing(tmp_path / "x") as two:
+def test_two_writers_of_one_file_have_a_partial_file_each(tmp_path):
+    with atomic_write(tmp_path / "x") as one, atomic_write(tmp_path / "x") as two:
         assert one != two
         one.write_text("one")
         two.write_text("two")
     assert content(tmp_path) == {"x": b"one"}
 
 
-def test_a_folder_is_held_by_one_until_that_one_lets_go(tmp_path):
-    with held(tmp_path):
-        with pytest.raises(FileError, match="no other process works in"), held(tmp_path):
+def test_a_folder_is_locked_until_its_lock_is_released(tmp_path):
+    with lock_folder(tmp_path):
+        with (pytest.raises(FileError, match="no other process works in"),
+              lock_folder(tmp_path)):
             pass
-    with held(tmp_path):
+    with lock_folder(tmp_path):
         pass

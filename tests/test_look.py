@@ -10,7 +10,8 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main, parser
-from minicnn.cli.methods import ATTRIBUTIONS, METHODS, look_job
+from minicnn.cli.look_jobs import look_job
+from minicnn.cli.methods import ATTRIBUTIONS, METHODS, PhotoInput
 
 ROOT = Path(__file__).parent.parent
 SLOW = {"evolution", "ablation", "transfer-curve", "probes", "correspondence"}  # tests of their own
@@ -41,9 +42,9 @@ def folder(tmp_path_factory):
 
 def photos_for(name, folder):
     takes = METHODS[name].takes
-    if takes in ("", "photos or none"):
+    if takes in (PhotoInput.NONE, PhotoInput.OPTIONAL):
         return []
-    return [str(folder / ("heap/0.png" if takes == "one photo" else "photos"))]
+    return [str(folder / ("heap/0.png" if takes is PhotoInput.ONE else "photos"))]
 
 
 def job(*words):

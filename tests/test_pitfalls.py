@@ -345,7 +345,7 @@ def test_pitfall_08_the_command_line_keeps_copies_in_one_fold(copied, tmp_path, 
 def test_pitfall_08_analyses_that_test_keep_copies_together(words, copied, tmp_path, monkeypatch):
     """The groups that the function is given, or its two parts, hold each copy with its original."""
     jobs = []
-    monkeypatch.setattr("minicnn.cli.methods.Job.run", lambda job: jobs.append(job) or ())
+    monkeypatch.setattr("minicnn.cli.look_jobs.Job.run", lambda job: jobs.append(job) or ())
     assert cli.main(["look", *words, str(copied), "--output", str(tmp_path / "x.png")]) == 0
     *_, first, last = [None, *jobs[0].arguments]
     if words == ["ablation"]:
@@ -379,7 +379,7 @@ def test_pitfall_09_views_are_refused_where_photos_are_evaluated():
 # 10: EXIF ----------------------------------------------------------------------------------------
 
 
-def test_pitfall_10_photos_are_turned_by_their_exif_and_the_number_is_told(tmp_path, capsys):
+def test_pitfall_10_photos_are_rotated_by_their_exif_and_their_number_is_reported(tmp_path, capsys):
     root = tmp_path / "photos"
     write_photos(root, ["a/1.png", "a/2.png", "b/1.png", "b/2.png"])
     upright = np.zeros((40, 60, 3), np.uint8)
@@ -392,11 +392,12 @@ def test_pitfall_10_photos_are_turned_by_their_exif_and_the_number_is_told(tmp_p
                                                          exif=exif)
         assert_same(mc.data.read_image(root / "a" / f"turned{value}.png"), upright)
     data = mc.data.ImageFolder(root)
-    assert data.turned == 3 and "3 turned by EXIF" in repr(data)
+    assert data.rotated == 3 and "3 rotated by EXIF" in repr(data)
     code, text, _ = run_command(capsys, "train", root, "--size", "32", "--epochs", "1",
                                 "--no-scratch", "--output", tmp_path / "run")
-    assert code == 0 and "3 turned by EXIF" in text
-    assert "turned" in run_command(capsys, "data", root, "--output", tmp_path / "report")[1]
+    assert code == 0 and "3 rotated by EXIF" in text
+    text = run_command(capsys, "data", root, "--output", tmp_path / "report")[1]
+    assert "rotated by EXIF" in text
 
 
 # 11: the exported model predicts otherwise -------------------------------------------------------

@@ -15,7 +15,7 @@ from ..evaluation import mcnemar, wilson_interval
 from ..report.metric_figures import comparison
 from ..utils.errors import ArgumentError, FileError
 from ..visualize.result import writable
-from .predict import replacing
+from .predict import atomic_write
 
 
 class Run(NamedTuple):
@@ -71,7 +71,7 @@ def compare_command(args: argparse.Namespace) -> None:
         print(f"With {len(pairs)} pairs, take a difference as shown below p = "
               f"{0.05 / len(pairs):.2g}, not 0.05 (Bonferroni).")
     if output:
-        with replacing(output) as part:
+        with atomic_write(output) as part:
             comparison([run.name for run in runs], [run.history for run in runs], results, part,
                        [run.validated for run in runs])
         print(f"\n{output}")

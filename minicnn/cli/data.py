@@ -11,7 +11,7 @@ from ..data import (
     Dataset,
     Fingerprints,
     ImageFolder,
-    drawn_parts,
+    draw_parts,
     near_duplicates,
     perceptual_hashes,
     split_folders,
@@ -30,8 +30,8 @@ NAMED = 3  # of each kind on the screen; all are on the page
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("data", data_command, "look through a folder of photos, and split it")
-    p.add_argument("folder", help="your photos, one sub-folder a class; or train/ and test/ or "
-                                  "val/, each with one sub-folder a class")
+    p.add_argument("folder", help="your photos, one sub-folder per class; or train/ and test/ or "
+                                  "val/, each with one sub-folder per class")
     option("--output", str, None, "FOLDER", "where report.html and split.csv are written "
                                             "(default: NAME-report/)")
     option("--test-fraction", float, None, "SHARE", "of each class (default: 0.25)")
@@ -60,7 +60,7 @@ def data_command(args: argparse.Namespace) -> int:
     flaw = ""
     if not split_already:
         try:
-            parts = drawn_parts(data, shares, found, groups, args.seed)
+            parts = draw_parts(data, shares, found, groups, args.seed)
         except ArgumentError as problem:
             flaw = str(problem)
     bar = Bar("pictures")

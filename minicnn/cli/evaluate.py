@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, ImageFolder, Photos, batches
+from ..data import Dataset, ImageFolder, UnlabelledImages, batches
 from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
 from ..evaluation.metrics import MAX_VIEWS, view
 from ..model import Sequential
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
-from ..report.evaluations import SHOWN
+from ..report.evaluations import MAX_CLASSES
 from ..report.metric_figures import probability
 from ..utils.errors import ArgumentError, FileError, check_int
 from .predict import classifier
@@ -30,7 +30,7 @@ def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("evaluate", evaluate_command, "measure a model on a folder of photos")
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
-    p.add_argument("folder", help="photos that it has not learnt from, one sub-folder a class, "
+    p.add_argument("folder", help="photos that it has not learnt from, one sub-folder per class, "
                                   "named as the model's classes")
     option("--output", str, None, "FOLDER", "a new folder for report.html, predictions.csv, "
                                             "scores.json and figures")
@@ -114,14 +114,14 @@ def evaluated(model: Sequential, folder: ImageFolder, labels: np.ndarray, views:
               batch_size: int) -> tuple[Evaluation, Dataset, list[str]]:
     """What the model says of the photos that can be read, in the mean of so many views; these
     photos; why the others cannot be read, which is told, too."""
-    photos, bar, rows = Photos(folder.items), Bar("evaluate"), []
+    photos, bar, rows = UnlabelledImages(folder.items), Bar("evaluate"), []
     for pixels, _, indices in batches(photos, range(len(photos)), batch_size,
                                       model.input_shape[:2], model.preprocessing.crop_fraction):
         rows.append(np.mean([class_probabilities(model.predict(view(pixels, k), batch_size))
                              for k in range(views)], axis=0))
         bar(int(indices[-1]) + 1, len(photos))
-    unread = say_unread([photos.problems[i] for i in sorted(photos.problems)])
-    kept = [i for i in range(len(photos)) if i not in photos.problems]
+    unread = say_unread([photos.errors[i] for i in sorted(photos.errors)])
+    kept = [i for i in range(len(photos)) if i not in photos.errors]
     if not kept:
         raise FileError(f"{photos.names[0]}: expected a photo that can be read, found none in "
                         f"this folder.")
@@ -166,7 +166,7 @@ def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
     taken = dict(zip(result.classes, result.confusion.sum(axis=0), strict=True))
     lines = [f"\n{result.num_correct} of {len(result.labels)} photos right: "
              f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"]
-    shown = [n for n in rows if len(rows) <= SHOWN or rows[n]["support"]]
+    shown = [n for n in rows if len(rows) <= MAX_CLASSES or rows[n]["support"]]
     width = max(24, *map(len, shown))
     lines.append(f"\n{'class':<{width}} {'photos':>7} {'precision':>10} {'recall':>7} {'F1':>7} "
                  f"{'ROC-AUC':>8} {'PR-AUC':>7}")

@@ -1,4 +1,4 @@
-"""`minicnn look` and `minicnn atlas`."""
+"""`minicnn look` and `minicnn atlas`: what the layers of a network see."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from .methods import METHODS, OPTIONS, atlas_job, listing, look_job
+from .look_jobs import atlas_job, look_job
+from .methods import METHODS, OPTIONS, listing
 
 
 def add(command: Callable) -> None:
@@ -14,26 +15,27 @@ def add(command: Callable) -> None:
     p, option = command("look", look_command, "show what the layers of a network see")
     p.set_defaults(job=look_job)
     p.add_argument("words", nargs="*", metavar="METHOD [MODEL] [PHOTO]",
-                   help="without any, the methods are listed. MODEL: vgg16 (the base that ships), "
+                   help="without any, lists the methods. MODEL: vgg16 (the base that ships), "
                         "vgg16-top (with its 1,000 classes, downloaded once), or a model.h5. "
-                        "PHOTO: photos or folders; without, built-in ones")
+                        "PHOTO: photos or folders (default: built-in ones)")
     for flag, (kind, unit, text) in OPTIONS.items():
         option(f"--{flag}", kind, None, unit, text)
-    option("-o --output", str, None, "FILE", "a picture (.png, .pdf, .svg), the numbers (.npz), of "
-                                             "maximise a .gif, too (default: look-METHOD.png)")
+    option("-o --output", str, None, "FILE", "a picture (.png, .pdf, .svg) or the numbers (.npz); "
+                                             "for maximise also a .gif (default: look-METHOD.png)")
     p.add_argument("--force", action="store_true", help="overwrite the output file")
     p, option = command("atlas", look_command, "write one page that shows what the layers see")
     p.set_defaults(job=atlas_job)
-    p.add_argument("words", nargs="*", metavar="[MODEL] [PHOTO]", help="as of look")
-    option("-o --output", str, "atlas.html", "FILE", "the page")
-    option("--layers", str, None, "LAYER,LAYER", "which layers are shown")
-    option("--maps", int, 4, "N", "how many maps of each layer")
+    p.add_argument("words", nargs="*", metavar="[MODEL] [PHOTO]", help="as for look")
+    option("-o --output", str, "atlas.html", "FILE", "the page to write")
+    option("--layers", str, None, "LAYER,LAYER",
+           "layers to show (default: the convolution before each pooling, at most five)")
+    option("--maps", int, 4, "N", "number of maps of each layer")
     option("--size", int, None, "PIXELS", "side of vgg16's input (default: 128)")
     p.add_argument("--force", action="store_true", help="overwrite the page")
 
 
 def look_command(args: argparse.Namespace) -> int:
-    """An analysis or the atlas: its numbers and its file; 2 where a photo could not be read."""
+    """Runs an analysis or the atlas, prints its numbers and its file; 2 if a photo was skipped."""
     if args.job is look_job and (not args.words or args.words[0] not in METHODS):
         print(listing())
         if not args.words:

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..data import Photos, batches, photo_paths
+from ..data import UnlabelledImages, batches, photo_paths
 from ..data.images import printable
 from ..data.paths import SUFFIXES
 from ..evaluation import class_probabilities
@@ -24,7 +24,7 @@ from ..layers import Sigmoid, Softmax
 from ..model import Sequential
 from ..models import VGG16, load
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import replacing, visible
+from ..utils.files import atomic_write, list_folder
 
 EXPLAINED = "-explained.png"  # how the pictures of --explain end
 
@@ -65,15 +65,15 @@ def predict_command(args: argparse.Namespace) -> int:
     model = classifier(args.model).to(args.device)
     if pictures:
         prepare(model, Path(args.explain))
-    data = Photos(paths)
+    data = UnlabelledImages(paths)
     rows = predictions(model, data, pictures, args.batch_size)
     with written(output) as file:
         for part in FORMATS[chosen](rows, model.classes, args.top or 5, bool(pictures)):
             file.write(encoded(part))
             file.flush()
     if output:
-        print(f"{output}: {len(paths) - len(data.problems)} photos")
-    return 2 if data.problems else 0
+        print(f"{output}: {len(paths) - len(data.errors)} photos")
+    return 2 if data.errors else 0
 
 
 def refuse_strays(args: argparse.Namespace, chosen: str) -> None:
@@ -93,7 +93,7 @@ def photos_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     if not os.path.isdir(folder) or folder.resolve() in above:
         return []
     above, found = (*above, folder.resolve()), []
-    for entry in visible(folder):
+    for entry in list_folder(folder):
         if os.path.isdir(entry):
             found += photos_below(entry, above)
         elif entry.suffix.lower() in SUFFIXES and not entry.name.endswith(EXPLAINED):
@@ -147,7 +147,7 @@ class Prediction(NamedTuple):
         return np.argsort(-self.p, kind="stable")[:top].tolist()
 
 
-def predictions(model: Sequential, data: Photos, pictures: Sequence[Path], batch_size: int
+def predictions(model: Sequential, data: UnlabelledImages, pictures: Sequence[Path], batch_size: int
                 ) -> Iterator[Prediction]:
     """A prediction for each photo that can be read, in their order; for others a sentence."""
     for pixels, _, indices in batches(data, range(len(data)), batch_size, model.input_shape[:2],
@@ -155,10 +155,10 @@ def predictions(model: Sequential, data: Photos, pictures: Sequence[Path], batch
         p = class_probabilities(model.predict(pixels, batch_size))
         for i, row in zip(indices.tolist(), p, strict=True):
             picture = pictures[i] if pictures else ""
-            if pictures and i not in data.problems:
+            if pictures and i not in data.errors:
                 explain(model, data, i, row, picture)
-            if i in data.problems:
-                print(f"minicnn: {data.problems[i]}", file=sys.stderr)
+            if i in data.errors:
+                print(f"minicnn: {data.errors[i]}", file=sys.stderr)
             else:
                 yield Prediction(data.names[i], row, str(picture))
 
@@ -175,7 +175,8 @@ def prepare(model: Sequential, folder: Path) -> None:
                         f"{problem.strerror}. Choose another.") from problem
 
 
-def explain(model: Sequential, data: Photos, i: int, p: np.ndarray, picture: Path) -> None:
+def explain(model: Sequential, data: UnlabelledImages, i: int, p: np.ndarray, picture: Path
+            ) -> None:
     """Writes the picture of photo i, or notes that the photo is no longer to be read."""
     from ..plotting import drawing
     from ..visualize.attribution.explain import explanation
@@ -183,10 +184,10 @@ def explain(model: Sequential, data: Photos, i: int, p: np.ndarray, picture: Pat
     try:
         photo = data.read(i)
     except FileError as problem:
-        data.problems[i] = str(problem)
+        data.errors[i] = str(problem)
         return
     k = int(p.argmax())
-    with replacing(picture) as part:
+    with atomic_write(picture) as part:
         drawing.save(explanation(model, photo, k, float(p[k]), data.items[i].name), part)
 
 
@@ -250,5 +251,5 @@ def written(output: Path | None) -> Iterator[BinaryIO]:
         except BrokenPipeError:  # … | head: nobody reads on, and Python must not say so at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    with replacing(output) as part, part.open("wb") as file:
+    with atomic_write(output) as part, part.open("wb") as file:
         yield file

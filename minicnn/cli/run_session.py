@@ -15,7 +15,7 @@ from pathlib import Path
 from ..report import CHECKPOINTS
 from ..training import Checkpoint
 from ..utils.errors import FileError, NotFiniteError
-from ..utils.files import drafts, held
+from ..utils.files import lock_folder, partial_files
 
 
 @contextmanager
@@ -23,9 +23,9 @@ def kept(output: Path) -> Iterator[Checkpoint]:
     """The run's checkpoints, taken away when it is done; nobody else works in the folder meanwhile.
     Ctrl-C and SIGTERM end the step, write where it stands, and the command that goes on is said; so
     it is where a disk is full."""
-    with held(output):
-        for draft in [*drafts(output), *drafts(output / CHECKPOINTS)]:  # of a life that was killed
-            draft.unlink(missing_ok=True)
+    with lock_folder(output):
+        for path in [*partial_files(output), *partial_files(output / CHECKPOINTS)]:
+            path.unlink(missing_ok=True)  # a process that was killed left it behind
         try:
             options = json.loads((output / "run.json").read_text("utf-8"))
             split = (output / "split.csv").read_text("utf-8", "surrogateescape")

@@ -22,7 +22,7 @@ from ..report import (
     write_run,
     write_run_page,
 )
-from ..report.photos import fed_batch
+from ..report.photos import first_batch
 from ..training import (
     Checkpoint,
     ProgressBar,
@@ -107,8 +107,8 @@ def learn_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
                    rows=rows, notes=[*notes, *best.notes], skipped=skipped, history=best.history,
                    rates=best.rates, parts=parts,
-                   watched="validation" if "validation" in parts else held_out,
-                   fed=fed_batch(best.model, train, config), options=options_of(output))
+                   validation_name="validation" if "validation" in parts else held_out,
+                   first_batch=first_batch(best.model, train, config), options=options_of(output))
 
 
 def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
@@ -134,7 +134,8 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
     first = data.subset(np.flatnonzero(data.folds(K, config.seed, groups) != 0))
     write_run_page(output, result, data, scores, model=model, held_out="left-out",
                    rows={title: result}, notes=notes, skipped=skipped, parts=parts,
-                   fed=fed_batch(model, first, config), options=options_of(output), explained=False)
+                   first_batch=first_batch(model, first, config), options=options_of(output),
+                   explained=False)
 
 
 def options_of(output: Path) -> dict[str, Any]:

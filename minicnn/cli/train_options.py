@@ -21,8 +21,8 @@ NOT_KEPT = ("config", "resume", "output")  # options that run.json does without
 def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
     """All of them; option(…) adds one that has a value."""
     standard = TransferConfig()
-    p.add_argument("folder", nargs="?", help="your photos, one sub-folder a class; without it, the "
-                                             "built-in photos of clothes")
+    p.add_argument("folder", nargs="?", help="your photos, one sub-folder per class (default: "
+                                             "the built-in photos of clothes)")
     p.add_argument("--classes", nargs="+", metavar="NAME",
                    help="built-in classes: t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
                         "sneaker, bag, 'ankle boot', or all (default: sandal sneaker)")

@@ -10,17 +10,17 @@ import numpy as np
 from ..data import (
     Dataset,
     ImageFolder,
-    drawn_parts,
+    draw_parts,
+    drop_unreadable,
     near_duplicates,
     perceptual_hashes,
     read_split,
-    readable,
     sample,
     split_folders,
     subsets,
 )
 from ..data.images import printable
-from ..data.splits import UNREADABLE, joined
+from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.errors import ArgumentError, FileError
 from .progress import Bar
 
@@ -48,7 +48,7 @@ def photos_of(args: argparse.Namespace
         parts, skipped = already_split(args, folders), [
             reason for folder in folders.values() for reason in folder.skipped]
         if args.resume:
-            parts = read_split(args.split, joined(parts), RESUMED)
+            parts = read_split(args.split, concatenate_parts(parts), RESUMED)
         parts, unread, groups = decoded(args, parts)
         return parts, groups, skipped + unread, "held-out", stem
     folder = ImageFolder(args.folder)
@@ -68,7 +68,7 @@ def photos_of(args: argparse.Namespace
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
     found = perceptual_hashes(folder, Bar("reading the photos"))
     unread, numbers = say_unread(list(found.unread.values())), near_duplicates(folder, found)
-    names = drawn_parts(folder, shares, found, numbers, args.seed)
+    names = draw_parts(folder, shares, found, numbers, args.seed)
     groups = {part: numbers[np.array(names) == part] for part in set(names)}
     return subsets(folder, names), groups, folder.skipped + unread, "held-out", stem
 
@@ -76,7 +76,7 @@ def photos_of(args: argparse.Namespace
 def decoded(args: argparse.Namespace, parts: dict[str, Dataset]
             ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
     """As readable, and says it. A run goes on only with all photos that it began with."""
-    left, unread, groups = readable(parts, Bar("reading the photos"))
+    left, unread, groups = drop_unreadable(parts, Bar("reading the photos"))
     before, now = (set(some[UNREADABLE].names) if UNREADABLE in some else set()
                    for some in (parts, left))
     if args.resume and now - before:

@@ -1,29 +1,31 @@
-"""Photos in: from disk or from arrays, with their labels, cut to one size, in batches.
+"""Images with labels, from files or arrays: read, cropped to one size, split, in batches.
 
-Reading order: images.py (one file becomes RGB pixels, one function cuts them to size),
-datasets.py (photos with labels, split by class), batches.py (decoding ahead of need),
-duplicates.py (photos that are there twice), splits.py (the parts of a folder, and their file),
-given.py (photos named on a command line), sample.py (the 2,000 photos that ship with the package).
+Reading order: images.py (from a file to RGB pixels, and to the input size), datasets.py (images
+with labels), image_folder.py (one sub-folder per class), batches.py (decoding ahead in threads),
+augment.py (random views), duplicates.py (near-duplicate images), splits.py (train, validation and
+test, and split.csv), paths.py (images named on a command line), sample.py (the 2,000 images that
+ship with the package).
 """
 
 from .augment import Augment, Augmented
 from .batches import batches
-from .datasets import Dataset, ImageFolder
+from .datasets import Dataset
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
-from .images import read_image, resize_and_crop, was_turned
-from .paths import Photos, photo_paths, read_photos
+from .image_folder import ImageFolder
+from .images import is_rotated, read_image, resize_and_crop
+from .paths import UnlabelledImages, photo_paths, read_photos
 from .sample import photos, sample
 from .splits import (
-    drawn_parts,
+    draw_parts,
+    drop_unreadable,
     read_split,
-    readable,
     split_folders,
     split_parts,
     subsets,
     write_split,
 )
 
-__all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "Photos", "batches",
-           "drawn_parts", "near_duplicates", "perceptual_hashes", "photo_paths", "photos",
-           "read_image", "read_photos", "read_split", "readable", "resize_and_crop", "sample",
-           "split_folders", "split_parts", "subsets", "was_turned", "write_split"]
+__all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "UnlabelledImages",
+           "batches", "draw_parts", "drop_unreadable", "near_duplicates", "perceptual_hashes",
+           "photo_paths", "photos", "read_image", "read_photos", "read_split", "resize_and_crop",
+           "sample", "split_folders", "split_parts", "subsets", "is_rotated", "write_split"]

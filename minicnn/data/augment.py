@@ -1,28 +1,27 @@
-"""Augmentation: the same photo seen a little differently each time. Training only, never a test."""
+"""Data augmentation: random views of each training image, never of a test image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ..utils.errors import ArgumentError, check_int
-from .datasets import Dataset
+from .datasets import Dataset, Integers
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Random views of a photo, each amount drawn evenly between its limits:
+    """Random views of an image, each amount drawn uniformly between its limits:
 
-    flip:    mirrored left to right, every second time
-    shift:   by up to this share of the sides
-    rotate:  by up to so many degrees, either way
+    flip:    mirrored left to right, with probability ½
+    shift:   by up to this fraction of the sides
+    rotate:  by up to this many degrees, either way
     zoom:    scaled by e^u, |u| ≤ zoom: 0.1 is up to 10 % larger or smaller
     colour:  brightness, contrast and saturation times 1 + u each, |u| ≤ colour
 
-    Turning, scaling and shifting are one resampling (bilinear); beyond its edges a photo goes on as
-    in a mirror. Raises ArgumentError for amounts below 0, or so large that no photo is left.
+    Rotation, scaling and shift are one bilinear resampling; the image is mirrored beyond its edges.
+    Raises ArgumentError for amounts below 0 or too large.
     Source: Simard, Steinkraus, Platt 2003 (affine); Krizhevsky et al. 2012 (flip, shift, colour).
     """
 
@@ -33,28 +32,29 @@ class Augment:
     colour: float = 0.15
 
     def __post_init__(self) -> None:
-        for name, most in (("shift", 0.5), ("rotate", 180), ("zoom", 1), ("colour", 1)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ArgumentError(f"Augment: expected {name} from 0 to {most}, received "
+        for name, maximum in (("shift", 0.5), ("rotate", 180), ("zoom", 1), ("colour", 1)):
+            if not 0 <= getattr(self, name) <= maximum:
+                raise ArgumentError(f"Augment: expected {name} from 0 to {maximum}, received "
                                     f"{getattr(self, name)!r}.")
 
     @staticmethod
     def parse(text: str) -> Augment:
-        """"flip,rotate=15" -> Augment(True, 0, 15, 0, 0): what is not named is off."""
-        known = {field.name: field.default for field in fields(Augment)}
-        amounts: dict[str, float] = dict.fromkeys(known, 0)
+        """"flip,rotate=15" -> Augment(True, 0, 15, 0, 0): a view that is not named is off."""
+        standard = asdict(Augment())
+        amounts = dict.fromkeys(standard, 0.0)
         for part in filter(None, text.split(",")):
             name, _, amount = part.strip().partition("=")
             try:
-                amounts[name] = type(known[name])(float(amount or known[name]))
+                default = standard[name]
+                amounts[name] = float(amount or default)
             except (KeyError, ValueError) as error:
-                raise ArgumentError(f"augment: expected names among {', '.join(known)}, each alone "
-                                    f"or with its amount as rotate=15, received {part!r}."
-                                    ) from error
-        return Augment(**amounts)
+                raise ArgumentError(f"augment: expected names among {', '.join(standard)}, each "
+                                    f"alone or with its amount, such as rotate=15, received "
+                                    f"{part!r}.") from error
+        return Augment(bool(amounts.pop("flip")), **amounts)
 
     def __call__(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """pixels (h, w, 3) uint8 -> a view of the same shape, new."""
+        """pixels (h, w, 3) uint8 -> a random view, a new array of the same shape."""
         from PIL import Image
 
         h, w = pixels.shape[:2]
@@ -66,7 +66,7 @@ class Augment:
             angle, scale = np.deg2rad(angle * self.rotate), np.exp(-scale * self.zoom)
             cos, sin = scale * np.cos(angle), scale * np.sin(angle)
             x, y = w / 2 + across * self.shift * w, h / 2 + down * self.shift * h
-            # Where in the photo a view's pixel comes from: turned and scaled about the centre.
+            # From a pixel of the view back to the image: rotated and scaled about the centre.
             edge = max(h, w)
             wide = np.pad(pixels, ((edge, edge), (edge, edge), (0, 0)), "symmetric")
             back = (cos, sin, edge + x - cos * w / 2 - sin * h / 2,
@@ -83,10 +83,10 @@ class Augment:
 
 
 class Augmented(Dataset):
-    """`views` random views of each photo of `data`: (views · N) photos, view v of photo i being
-    number v·N + i. A view depends on seed, v and i only, so it is the same whenever it is drawn.
+    """`views` random views of each image of `data`: views · N images; number v·N + i is view v of
+    image i. A view depends only on seed, v and i, so it is the same whenever it is drawn.
 
-    training.fit takes every photo once an epoch, in one of its views.
+    training.fit takes every image once per epoch, in one of its views.
     """
 
     def __init__(self, data: Dataset, augment: Augment, views: int, seed: int = 0) -> None:
@@ -95,12 +95,12 @@ class Augmented(Dataset):
                          data.names * views)
         self.augment, self.views, self.count, self.seed = augment, views, len(data), seed
 
-    def images(self, indices: Sequence[int], size: tuple[int, int],
+    def images(self, indices: Integers, size: tuple[int, int],
                crop_fraction: float = 1.0) -> np.ndarray:
-        """As Dataset.images, and then augmented."""
-        indices = self.positions(indices)
-        pixels = super().images(indices, size, crop_fraction)
-        for k, i in enumerate(indices):
+        """As Dataset.images, then augmented."""
+        positions = self.positions(indices)
+        pixels = super().images(positions, size, crop_fraction)
+        for k, i in enumerate(positions):
             rng = np.random.default_rng([self.seed, *divmod(int(i), self.count)])
             pixels[k] = self.augment(pixels[k], rng)
         return pixels

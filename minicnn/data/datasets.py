@@ -1,37 +1,36 @@
-"""Photos with labels: from a folder of classes or from arrays; split, sampled, read."""
+"""Images with labels, from files or arrays: reading, subsets, splits, folds."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
-from os import PathLike
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..plotting.drawing import inline
-from ..utils.errors import ArgumentError, FileError, ShapeError
-from ..utils.files import visible
-from .images import check_size, printable, read_image, resize_and_crop, was_turned
+from ..utils.errors import ArgumentError, FileError, ShapeError, check_int
+from .images import check_size, read_image, resize_and_crop
+
+Integers = Sequence[int] | np.ndarray  # labels, indices or group numbers
 
 
 class Dataset:
-    """N photos with their labels. Files are read when asked for; arrays are kept as they are.
+    """N images with their labels. Files are read on demand; arrays are kept as they are.
 
     items:   N paths, or uint8 arrays (H, W) or (H, W, 3).
-    labels:  (N,) whole numbers, places in classes.
+    labels:  (N,) ints, indices into classes.
     classes: the names of the classes.
-    names:   N names for people: file names, places in a sample.
-    Raises ArgumentError where lengths, labels or class names do not fit.
+    names:   N names to show: file names, positions in a sample.
+    Raises ArgumentError if lengths, labels or class names do not fit.
     """
 
-    views = 1  # of each photo that it holds; Augmented has more
+    views = 1  # views of each image that it holds; Augmented has more
 
-    def __init__(self, items: Sequence, labels: Sequence[int], classes: Sequence[str],
-                 names: Sequence[str]) -> None:
-        labels = _whole(labels)
+    def __init__(self, items: Sequence[Any] | np.ndarray, labels: Integers,
+                 classes: Sequence[str], names: Sequence[str]) -> None:
+        labels = _as_labels(labels)
         if labels.shape != (len(items),) or len(names) != len(items):
             raise ShapeError(f"Dataset: expected one label and one name for each of {len(items)} "
                              f"photos, received labels of shape {labels.shape} and {len(names)} "
@@ -42,20 +41,20 @@ class Dataset:
         if labels.size and not 0 <= labels.min() <= labels.max() < len(classes):
             raise ArgumentError(f"Dataset: expected labels from 0 to {len(classes) - 1} for "
                                 f"{len(classes)} classes, received {labels.min()} to "
-                                f"{labels.max()}; labels are places in the list of classes.")
+                                f"{labels.max()}; a label is the index of its class in the list.")
         self.items = list(items)
         self.labels = labels
         self.classes = list(classes)
         self.names = list(names)
 
     @staticmethod
-    def from_arrays(images: np.ndarray, labels: Sequence[int],
+    def from_arrays(images: np.ndarray, labels: Integers,
                     classes: Sequence[str] | None = None,
                     names: Sequence[str] | None = None) -> Dataset:
         """A dataset of images (N, H, W) or (N, H, W, 3) uint8; they are not copied.
 
-        Without classes they are called "0", "1", … up to the highest label; without names the
-        photos are called "image 0", "image 1", …
+        By default the classes are called "0", "1", … up to the highest label, and the images
+        "image 0", "image 1", …
         """
         images = np.asarray(images)
         if images.dtype != np.uint8:
@@ -65,7 +64,7 @@ class Dataset:
             raise ShapeError(f"from_arrays: expected images of shape (N, H, W) or (N, H, W, 3), "
                              f"received {images.shape}; put the channels last.")
         if classes is None:
-            classes = [str(c) for c in range(_whole(labels).max(initial=-1) + 1)]
+            classes = [str(c) for c in range(_as_labels(labels).max(initial=-1) + 1)]
         if names is None:
             names = [f"image {i}" for i in range(len(images))]
         return Dataset(images, labels, classes, names)
@@ -78,10 +77,11 @@ class Dataset:
         return f"{type(self).__name__}: {len(self)} photos, {len(self.classes)} classes ({counts})"
 
     def _repr_html_(self) -> str:
-        """For Jupyter: up to 8 photos of up to 12 classes, cut as for a network."""
+        """For Jupyter: up to 8 images of up to 12 classes, cropped as for a network."""
         rows = []
         for label, name in list(enumerate(self.classes))[:12]:
-            members, pictures = np.flatnonzero(self.labels == label), []
+            members = np.flatnonzero(self.labels == label)
+            pictures = []
             for i in members[:8]:
                 with suppress(FileError):
                     pictures.append(inline(self.images([i], (96, 96))[0]))
@@ -90,55 +90,53 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of photos of each class, in the order of classes."""
+        """The number of images of each class, in the order of classes."""
         counts = np.bincount(self.labels, minlength=len(self.classes))
         return dict(zip(self.classes, counts.tolist(), strict=True))
 
     def read(self, i: int) -> np.ndarray:
-        """Photo i as a new (H, W, 3) uint8 array, in its own size. Raises FileError."""
+        """Image i as a new (H, W, 3) uint8 array, in its own size. Raises FileError."""
         item = self.items[i]
         if not isinstance(item, np.ndarray):
             return read_image(item)
         return np.repeat(item[..., None], 3, axis=-1) if item.ndim == 2 else item.copy()
 
-    def images(self, indices: Sequence[int], size: tuple[int, int],
+    def images(self, indices: Integers, size: tuple[int, int],
                crop_fraction: float = 1.0) -> np.ndarray:
-        """The photos of these indices, cut by resize_and_crop to size = (h, w): (n, h, w, 3) uint8.
-
-        Reads them in this thread; `batches` reads ahead with several.
-        """
-        indices = self.positions(indices)
-        pixels = np.empty((len(indices), *check_size(size, crop_fraction), 3), np.uint8)
-        for k, i in enumerate(indices):
+        """The images at these indices, cropped by resize_and_crop to size = (h, w):
+        (n, h, w, 3) uint8. Reads them in this thread; `batches` reads ahead in several."""
+        positions = self.positions(indices)
+        pixels = np.empty((len(positions), *check_size(size, crop_fraction), 3), np.uint8)
+        for k, i in enumerate(positions):
             pixels[k] = resize_and_crop(self.read(i), size, crop_fraction)
         return pixels
 
-    def positions(self, indices: Sequence[int]) -> np.ndarray:
-        """Indices as NumPy takes them (negative ones, masks too) -> (n,) int64 from 0 to N − 1.
+    def positions(self, indices: Integers) -> np.ndarray:
+        """Any indices that NumPy takes (also negative ones and masks) -> (n,) int64, 0 to N − 1.
 
-        Raises ArgumentError where they do not fit.
+        Raises ArgumentError if they do not fit.
         """
         try:
-            picked = np.arange(len(self))[list(indices)]
-            if picked.ndim != 1:
-                raise IndexError(f"{picked.ndim} dimensions")
-            return picked
+            positions = np.arange(len(self))[list(indices)]
+            if positions.ndim != 1:
+                raise IndexError(f"{positions.ndim} dimensions")
+            return positions
         except (IndexError, TypeError) as problem:
             raise ArgumentError(f"Dataset: expected indices of {len(self)} photos, received others "
                                 f"({problem}); count from 0.") from problem
 
-    def subset(self, indices: Sequence[int]) -> Dataset:
-        """The photos of these indices, in this order, with all classes kept."""
-        picked = self.positions(indices)
-        return Dataset([self.items[i] for i in picked], self.labels[picked], self.classes,
-                       [self.names[i] for i in picked])
+    def subset(self, indices: Integers) -> Dataset:
+        """The images at these indices, in this order, with all classes."""
+        positions = self.positions(indices)
+        return Dataset([self.items[i] for i in positions], self.labels[positions], self.classes,
+                       [self.names[i] for i in positions])
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Two datasets without a photo in common; the first holds `fraction` of each class.
+        """Two disjoint datasets; the first holds `fraction` of each class.
 
-        Counts are rounded, and each part gets at least one photo of each class. Both keep the
-        order of the photos. The same seed gives the same split on every machine.
-        Raises ArgumentError for a fraction outside (0, 1) or a class of fewer than two photos.
+        Counts are rounded, and each part gets at least one image of each class. Both keep the
+        order of the images. The same seed gives the same split on every machine.
+        Raises ArgumentError for a fraction outside (0, 1) or a class of fewer than two images.
         """
         if not 0 < fraction < 1:
             raise ArgumentError(f"split: expected a fraction between 0 and 1, received {fraction}; "
@@ -153,14 +151,12 @@ class Dataset:
         return self.subset(np.flatnonzero(first)), self.subset(np.flatnonzero(~first))
 
     def take(self, per_class: int, seed: int = 0) -> Dataset:
-        """`per_class` photos of each class, drawn at random, in the order of this dataset.
+        """`per_class` images of each class, drawn at random, in the order of this dataset.
 
-        Raises ArgumentError where a class has fewer.
+        Raises ArgumentError if a class has fewer.
         """
-        if not isinstance(per_class, (int, np.integer)) or per_class < 1:
-            raise ArgumentError(f"take: expected at least one photo of each class, received "
-                                f"per_class={per_class!r}; give a whole number from 1.")
-        chosen = []
+        per_class = check_int(per_class, "take, per_class")
+        chosen: list[int] = []
         for name, members in self.shuffled(seed).items():
             if len(members) < per_class:
                 raise ArgumentError(f"take: expected {per_class} photos of each class, received "
@@ -168,123 +164,57 @@ class Dataset:
             chosen.extend(members[:per_class])
         return self.subset(sorted(chosen))
 
-    def folds(self, count: int = 5, seed: int = 0, groups: Sequence[int] | None = None
-              ) -> np.ndarray:
-        """A fold, 0 … count − 1, for each photo: (N,). Every class is spread evenly over the folds,
-        in the draw of `split`; photos of one group, as of split_parts, are in one fold.
+    def folds(self, count: int = 5, seed: int = 0, groups: Integers | None = None) -> np.ndarray:
+        """The fold of each image, 0 … count − 1: (N,).
 
+        Every class is spread evenly over the folds, in the random order of `split`; the images of
+        a group (see split_parts) are in one fold.
         Raises ArgumentError for fewer than two folds, or a class that cannot be in every fold.
         """
-        if not isinstance(count, (int, np.integer)) or count < 2:
-            raise ArgumentError(f"folds: expected at least 2 folds, received {count!r}.")
-        fold, held = np.empty(len(self), int), np.zeros((count, len(self.classes)), int)
-        for unit in self.units(groups, seed):  # each to the fold with fewest photos of its classes
-            fold[unit] = k = held[:, self.labels[unit]].max(axis=1).argmin()
-            np.add.at(held[k], self.labels[unit], 1)
-        for name, found in zip(self.classes, (held > 0).sum(axis=0), strict=True):
-            if found < count:
+        count = check_int(count, "folds, count", least=2)
+        fold, sizes = np.empty(len(self), int), np.zeros((count, len(self.classes)), int)
+        for members in self.grouped(groups, seed):
+            labels = self.labels[members]
+            k = sizes[:, labels].max(axis=1).argmin()  # the fold with fewest of these classes
+            fold[members] = k
+            np.add.at(sizes[k], labels, 1)
+        for name, folds in zip(self.classes, (sizes > 0).sum(axis=0), strict=True):
+            if folds < count:
                 raise ArgumentError(f"folds: expected at least {count} photos of each class that "
-                                    f"differ, received {found} of {name!r}; take fewer folds.")
+                                    f"differ, received {folds} of {name!r}; take fewer folds.")
         return fold
 
-    def units(self, groups: Sequence[int] | None, seed: int) -> list[list[int]]:
-        """The indices of each group in the order of the draw, large groups first, which want room;
-        None: each photo is alone. Raises ShapeError."""
-        groups = np.arange(len(self)) if groups is None else np.asarray(groups)
-        if groups.shape != (len(self),):
+    def grouped(self, groups: Integers | None, seed: int) -> list[list[int]]:
+        """The indices of each group, in random order, large groups first, since they are hardest
+        to place. groups: a number for each image; None: each image is a group. Raises ShapeError.
+        """
+        numbers = np.arange(len(self)) if groups is None else np.asarray(groups)
+        if numbers.shape != (len(self),):
             raise ShapeError(f"Dataset: expected a group for each of {len(self)} photos, received "
-                             f"shape {groups.shape}. near_duplicates gives them.")
-        found: dict[int, list[int]] = {}
-        for members in self.shuffled(seed).values():
-            for i in members:
-                found.setdefault(int(groups[i]), []).append(i)
-        return sorted(found.values(), key=len, reverse=True)
+                             f"shape {numbers.shape}. near_duplicates gives them.")
+        members: dict[int, list[int]] = {}
+        for indices in self.shuffled(seed).values():
+            for i in indices.tolist():
+                members.setdefault(int(numbers[i]), []).append(i)
+        return sorted(members.values(), key=len, reverse=True)
 
     def shuffled(self, seed: int) -> dict[str, np.ndarray]:
-        """The indices of each class in an order drawn for that class alone: photos added to one
-        class leave the draw of the others as it was."""
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ArgumentError(f"Dataset: expected a seed that is a whole number from 0, received "
-                                f"{seed!r}; any such number will do.")
-        drawn = {}
+        """The indices of each class in random order. Each class has a random order of its own, so
+        that images added to one class leave the others as they were."""
+        seed = check_int(seed, "Dataset, seed", least=0)
+        shuffled = {}
         for label, name in enumerate(self.classes):
             members = np.flatnonzero(self.labels == label)
             # Raw bits: their stream never changes, that of Generator.permutation may (NEP 19).
             keys = np.random.PCG64([seed, label]).random_raw(len(members))
-            drawn[name] = members[np.argsort(keys, kind="stable")]
-        return drawn
+            shuffled[name] = members[np.argsort(keys, kind="stable")]
+        return shuffled
 
 
-class ImageFolder(Dataset):
-    """A folder with one sub-folder a class; the names of the sub-folders are the classes, what is
-    no printable text in them escaped.
-
-    Classes and files stand in natural order (img2 before img10); hidden ones are passed over.
-    Only the headers of the files are read here.
-
-    skipped: what was found among the photos but is no image, each as path and reason.
-    turned:  the number of photos that read_image turns because their EXIF says so.
-    Raises FileError where there is no folder, fewer than two classes, or a class without a photo.
-    """
-
-    def __init__(self, path: str | PathLike) -> None:
-        root = Path(path)
-        if not os.path.isdir(root):  # unlike Path.is_dir, it never raises
-            raise FileError(f"{root}: expected a folder with one sub-folder a class, found "
-                            f"{'a file' if os.path.exists(root) else 'nothing'}; check the path.")
-        real = Path(os.path.realpath(root))  # a link to a folder above it is no class
-        folders = [entry for entry in visible(root) if os.path.isdir(entry)
-                   and not real.is_relative_to(os.path.realpath(entry))]
-        if len(folders) < 2:
-            found = f"only {folders[0].name!r}" if folders else "none"
-            raise FileError(f"{root}: expected one sub-folder a class, at least two, found "
-                            f"{found}; sort the photos into folders named after their classes, "
-                            f"or choose the folder whose sub-folders hold them{_deeper(root)}.")
-        self.skipped = [f"{printable(entry)}: lies in no class folder, so it has no label."
-                        for entry in visible(root) if entry not in folders]
-        self.turned = 0
-        items, labels = [], []
-        for label, folder in enumerate(folders):
-            for file in visible(folder):
-                if os.path.isdir(file):
-                    self.skipped.append(f"{printable(file)}: a folder inside that of a class is "
-                                        f"not read.")
-                    continue
-                try:
-                    self.turned += was_turned(file)
-                except FileError as problem:
-                    self.skipped.append(str(problem))
-                else:
-                    items.append(file)
-                    labels.append(label)
-            if label not in labels[-1:]:
-                raise FileError(f"{folder}: expected photos of the class {folder.name!r}, found "
-                                f"none that can be read; put photos in it, remove it, or choose "
-                                f"the folder whose sub-folders hold the photos{_deeper(root)}.")
-        # two classes may hold files of the same name, so the class is part of the name
-        names = [file.relative_to(root).as_posix() for file in items]
-        super().__init__(items, labels, [printable(folder.name) for folder in folders], names)
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()}, {self.turned} turned by EXIF, {len(self.skipped)} skipped"
-
-
-def _whole(labels: Sequence[int]) -> np.ndarray:
-    """Labels as an array of whole numbers; an empty one may have any dtype."""
-    labels = np.asarray(labels)
-    if labels.size and labels.dtype.kind not in "iu":
-        raise ArgumentError(f"Dataset: expected whole numbers as labels, received {labels.dtype}; "
-                            f"give each photo the place of its class in the list of classes.")
-    return labels.astype(np.int64)
-
-
-def _deeper(root: Path, levels: int = 4) -> str:
-    """" (…)": the first folder below root that looks like one folder a class, if any. Links, which
-    may lead in circles, are not followed."""
-    folders = [entry for entry in visible(root) if os.path.isdir(entry)
-               and not os.path.islink(entry)]
-    for folder in folders:
-        classes = [entry for entry in visible(folder) if os.path.isdir(entry)]
-        if len(classes) > 1 and all(any(map(os.path.isfile, visible(one))) for one in classes):
-            return f" ({printable(folder)})"
-    return next(filter(None, (_deeper(folder, levels - 1) for folder in folders if levels)), "")
+def _as_labels(labels: Integers) -> np.ndarray:
+    """Labels as an int64 array; an empty one may have any dtype."""
+    array = np.asarray(labels)
+    if array.size and array.dtype.kind not in "iu":
+        raise ArgumentError(f"Dataset: expected ints as labels, received {array.dtype}; the label "
+                            f"of a photo is the index of its class in the list of classes.")
+    return array.astype(np.int64)

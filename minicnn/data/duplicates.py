@@ -1,12 +1,12 @@
-"""Photos that are there twice: the same pixels, or a copy that was saved again, scaled or cut.
+"""Near-duplicate images: the same pixels, or a copy that was saved again, scaled or cropped.
 
-A copy on the other side of a split is a test question that was in the lesson; a copy in another
-class is a wrong label. Barz & Denzler 2020 find 3 to 10 % of CIFAR's test photos in its training
-part.
+A copy in both training and test set makes the test too easy; a copy in another class is a wrong
+label. Barz & Denzler 2020 find 3 to 10 % of CIFAR's test images in its training set.
 
-A photo's difference hash says where its brightness rises from left to right, in 64 bits. Hashes
-that differ in few bits are only candidates: clothes on a plain ground have nearly the same one. The
-judge is the correlation of the slopes of the two thumbnails, of which one may be cut a little.
+The difference hash of an image says where its brightness rises from left to right, in 64 bits.
+Hashes that differ in few bits only give candidates: clothes on a plain background have nearly the
+same hash. What decides is the correlation of the gradients of the two thumbnails, of which one may
+be cropped a little.
 
 Source: N. Krawetz, "Kind of Like That" (2013), the difference hash; C. Zauner, "Implementation and
 Benchmarking of Perceptual Image Hash Functions" (2010); B. Barz, J. Denzler, "Do We Train on Test
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDE = 32  # of a thumbnail
-CUTS = (0, 0.04, 0.08)  # shares of a side that a copy may lack, at one end or at both
-FLAT = 4  # a thumbnail whose greys, 0 … 255, have a smaller standard deviation shows nothing
+CROPS = (0, 0.04, 0.08)  # fractions of a side that a copy may lack, at one end or at both
+MIN_CONTRAST = 4  # standard deviation of a thumbnail's greys, 0 … 255: below it, it shows nothing
 
 
 @dataclass
 class Fingerprints(drawing.HasFigure):
-    """What is kept of N photos, each decoded once. In Jupyter it shows up to 60 thumbnails.
+    """What near_duplicates needs of N images, each decoded once. Jupyter shows up to 60 thumbnails.
 
     hashes:     (N,) uint64, difference hashes.
-    same:       (N,) int, the first photo of exactly the same pixels, often the photo itself.
+    same:       (N,) int, the first image of exactly the same pixels, usually the image itself.
     thumbnails: (N, 32, 32) uint8, grey.
     sizes:      (N, 2) int, height and width in pixels.
-    unread:     the photos that cannot be decoded, with the reason; the arrays hold zeros for them.
+    unread:     {index: why this image cannot be decoded}; the arrays hold zeros for these.
     """
 
     hashes: np.ndarray
@@ -55,19 +55,19 @@ class Fingerprints(drawing.HasFigure):
 
     @property
     def flat(self) -> np.ndarray:
-        """(N,) bool: photos of one even grey, or nearly, which look alike whatever they show."""
-        return self.thumbnails.std(axis=(1, 2)) < FLAT
+        """(N,) bool: images of one grey, or nearly, which look alike whatever they show."""
+        return self.thumbnails.std(axis=(1, 2)) < MIN_CONTRAST
 
     def figure(self) -> Figure:
-        """Thumbnails with their numbers, those first that show what a photo before them shows."""
-        again = self.same != np.arange(len(self.same))
+        """Thumbnails with their numbers, copies of earlier images first."""
+        is_copy = self.same != np.arange(len(self.same))
         figure = drawing.new_figure(10, 7)
-        figure.suptitle(f"{len(again)} photos: {again.sum()} have the pixels of one before them, "
-                        f"{self.flat.sum()} show nothing, {len(self.unread)} unread")
-        shown = np.argsort(~again, kind="stable")[:60]
+        figure.suptitle(f"{len(is_copy)} photos: {is_copy.sum()} have the pixels of an earlier "
+                        f"one, {self.flat.sum()} show nothing, {len(self.unread)} unread")
+        shown = np.argsort(~is_copy, kind="stable")[:60]
         for ax, i in zip(figure.subplots(6, 10).flat, shown, strict=False):
             ax.imshow(self.thumbnails[i], cmap="gray", vmin=0, vmax=255)
-            ax.set_title(f"{i} = {self.same[i]}" if again[i] else f"{i}", fontsize=12)
+            ax.set_title(f"{i} = {self.same[i]}" if is_copy[i] else f"{i}", fontsize=12)
         for ax in figure.axes:
             ax.axis("off")
         return figure
@@ -75,97 +75,102 @@ class Fingerprints(drawing.HasFigure):
 
 def perceptual_hashes(data: Dataset,
                       progress: Callable[[int, int], None] | None = None) -> Fingerprints:
-    """Reads every photo of `data` once, several at a time; progress(done, total)."""
+    """The fingerprints of all images, each read once, in several threads; progress(done, total)."""
     from concurrent.futures import ThreadPoolExecutor  # here: `import minicnn` stays fast
 
     N = len(data)
-    found = Fingerprints(np.zeros(N, np.uint64), np.arange(N), np.zeros((N, SIDE, SIDE), np.uint8),
-                         np.zeros((N, 2), int), {})
-    first: dict[bytes, int] = {}
+    fingerprints = Fingerprints(np.zeros(N, np.uint64), np.arange(N),
+                                np.zeros((N, SIDE, SIDE), np.uint8), np.zeros((N, 2), int), {})
+    first: dict[bytes, int] = {}  # digest of the pixels -> the first image that has it
     pool = ThreadPoolExecutor(min(cores(), 8), thread_name_prefix="minicnn-decode")
     try:
-        for i, one in enumerate(pool.map(lambda i: _fingerprint(data, i), range(N))):
-            if isinstance(one, str):
-                found.unread[i] = one
+        for i, result in enumerate(pool.map(lambda i: _fingerprint(data, i), range(N))):
+            if isinstance(result, str):
+                fingerprints.unread[i] = result
             else:
-                found.hashes[i], found.thumbnails[i], found.sizes[i], pixels = one
-                found.same[i] = first.setdefault(pixels, i)
+                fingerprints.hashes[i], fingerprints.thumbnails[i] = result[:2]
+                fingerprints.sizes[i] = result[2]
+                fingerprints.same[i] = first.setdefault(result[3], i)
             if progress:
                 progress(i + 1, N)
     finally:
         pool.shutdown(cancel_futures=True)
-    return found
+    return fingerprints
 
 
-def _fingerprint(data: Dataset, i: int) -> tuple | str:
-    """Hash, thumbnail, size and a digest of the pixels; or why photo i cannot be read."""
+def _fingerprint(data: Dataset, i: int
+                 ) -> tuple[np.uint64, np.ndarray, tuple[int, ...], bytes] | str:
+    """Hash, thumbnail, size and a digest of the pixels; or why image i cannot be read."""
     from PIL import Image
 
     try:
         pixels = data.read(i)
-    except FileError as problem:
-        return str(problem)
+    except FileError as error:
+        return str(error)
     grey = Image.fromarray(pixels).convert("L")
     bilinear = Image.Resampling.BILINEAR
     small = np.asarray(grey.resize((9, 8), bilinear))
     bits = np.packbits(small[:, 1:] > small[:, :-1])  # (8, 8) -> 8 bytes
-    digest = hashlib.blake2b(pixels, digest_size=16, key=str(pixels.shape).encode()).digest()
+    digest = hashlib.blake2b(pixels.data, digest_size=16, key=str(pixels.shape).encode()).digest()
     return (bits.view(np.uint64)[0], np.asarray(grey.resize((SIDE, SIDE), bilinear)),
             pixels.shape[:2], digest)
 
 
-def near_duplicates(data: Dataset, found: Fingerprints | None = None, distance: int = 16,
-                    likeness: float = 0.97) -> np.ndarray:
-    """(N,) int: a number for each photo, 0, 1, …; photos of the same number are near duplicates, or
-    near duplicates of one another's near duplicates (connected components).
+def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, distance: int = 16,
+                    similarity: float = 0.97) -> np.ndarray:
+    """(N,) int: a group number for each image, 0, 1, …. The images of a group are near duplicates,
+    or near duplicates of each other's near duplicates (connected components).
 
-    found:    what perceptual_hashes(data) gave; None: computed here.
-    distance: bits of 64 in which the hashes of a pair may differ; more only makes it slower.
-    likeness: least correlation, up to 1, of the slopes (16 × 15 down and as many across) of one
-              thumbnail and of the other or a cut of it.
-    Finds copies that are saved again, scaled, brighter, darker, or cut by up to 8 % of a side; not
-    mirrored or turned ones. Photos without content (Fingerprints.flat) are grouped only where every
-    pixel is the same.
-    Raises ArgumentError where `found` is of other photos.
+    fingerprints: perceptual_hashes(data); None: computed here.
+    distance:     number of bits, of 64, in which the hashes of a pair may differ; more only makes
+                  it slower.
+    similarity:   minimum correlation, up to 1, of the gradients (16 × 15 down and as many across)
+                  of one thumbnail and of the other or a crop of it.
+    Finds copies that were saved again, scaled, brightened, darkened, or cropped by up to 8 % of a
+    side; not mirrored or rotated ones. Images without content (Fingerprints.flat) are in a group
+    only if all their pixels are the same.
+    Raises ArgumentError if the fingerprints are of other images.
     """
-    found = found or perceptual_hashes(data)
-    if len(found.hashes) != len(data):
+    prints = fingerprints or perceptual_hashes(data)
+    if len(prints.hashes) != len(data):
         raise ArgumentError(f"near_duplicates: expected the fingerprints of {len(data)} photos, "
-                            f"received those of {len(found.hashes)}; compute them of this data.")
-    groups, flat = found.same.copy(), found.flat
-    whole = _slopes(_cuts()[0] @ found.thumbnails @ _cuts()[0].T)  # (N, 480)
-    for i in np.flatnonzero(~flat & (found.same == np.arange(len(data)))):
-        bits = np.bitwise_count(found.hashes ^ found.hashes[i])
+                            f"received those of {len(prints.hashes)}; compute them of this data.")
+    groups, flat = prints.same.copy(), prints.flat
+    uncropped = _crops()[0]
+    gradients = _gradients(uncropped @ prints.thumbnails @ uncropped.T)  # (N, 480)
+    for i in np.flatnonzero(~flat & (prints.same == np.arange(len(data)))):
+        bits = np.bitwise_count(prints.hashes ^ prints.hashes[i])
         others = np.flatnonzero((bits <= distance) & ~flat & (groups != groups[i]))
         if others.size:
-            best = (_views(found.thumbnails[i]) @ whole[others].T).max(axis=0)
-            like = np.isin(groups, groups[others[best >= likeness]])
-            groups[like] = groups[i]
+            best = (_cropped_gradients(prints.thumbnails[i]) @ gradients[others].T).max(axis=0)
+            merged = np.isin(groups, groups[others[best >= similarity]])
+            groups[merged] = groups[i]
     return np.unique(groups, return_inverse=True)[1]
 
 
 @functools.cache
-def _cuts() -> np.ndarray:
-    """(V, 16, 32): matrices that take V parts of a side of 32 pixels, the whole first, and average
-    them down to 16."""
-    parts = [(begin, begin + 1 - cut) for cut in CUTS for begin in sorted({0, cut / 2, cut})]
+def _crops() -> np.ndarray:
+    """(V, 16, 32): matrices that crop a side of 32 pixels in V ways, the first not at all, and
+    average it down to 16."""
+    parts = [(begin, begin + 1 - crop) for crop in CROPS for begin in sorted({0, crop / 2, crop})]
     edges = np.stack([np.linspace(*part, SIDE // 2 + 1) * SIDE for part in parts])[..., None]
     pixel = np.arange(SIDE)
     overlap = np.minimum(edges[:, 1:], pixel + 1) - np.maximum(edges[:, :-1], pixel)
     return (overlap.clip(0) / np.diff(edges, axis=1)).astype(np.float32)
 
 
-def _views(thumbnail: np.ndarray) -> np.ndarray:
-    """(32, 32) -> (V · V, 480): the slopes of every part of it, cut at all four sides."""
-    rows = _cuts().reshape(-1, SIDE)  # (V · 16, 32)
-    both = (rows @ thumbnail @ rows.T).reshape(len(_cuts()), SIDE // 2, -1, SIDE // 2)
-    return _slopes(both.transpose(0, 2, 1, 3).reshape(-1, SIDE // 2, SIDE // 2))
+def _cropped_gradients(thumbnail: np.ndarray) -> np.ndarray:
+    """(32, 32) -> (V · V, 480): the gradients of every crop of it, at all four sides."""
+    rows = _crops().reshape(-1, SIDE)  # (V · 16, 32)
+    both = (rows @ thumbnail @ rows.T).reshape(len(_crops()), SIDE // 2, -1, SIDE // 2)
+    return _gradients(both.transpose(0, 2, 1, 3).reshape(-1, SIDE // 2, SIDE // 2))
 
 
-def _slopes(pictures: np.ndarray) -> np.ndarray:
-    """(n, 16, 16) -> (n, 480): the steps from pixel to pixel, their mean taken off, of length 1, so
-    that brightness and contrast do not count, and a product of two is their correlation."""
-    steps = np.concatenate([np.diff(pictures, axis=axis).reshape(len(pictures), 240)
+def _gradients(thumbnails: np.ndarray) -> np.ndarray:
+    """(n, 16, 16) -> (n, 480): the differences of neighbouring pixels, minus their mean, scaled to
+    norm 1. Brightness and contrast thus do not count, and the dot product of two is their
+    correlation."""
+    steps = np.concatenate([np.diff(thumbnails, axis=axis).reshape(len(thumbnails), 240)
                             for axis in (1, 2)], axis=1)
     steps -= steps.mean(axis=1, keepdims=True)
     return steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-9)

@@ -1,8 +1,6 @@
-"""Which photo is for training, which for validation, which for the test: drawn once, and kept in a
-file that a person can read and change.
+"""Splits into train, validation and test, and split.csv, which a person can read and change.
 
-Photos that are nearly the same go to one side together; else the test would ask what the training
-has told.
+Near duplicates go to the same part; otherwise the test would contain images of the training.
 """
 
 from __future__ import annotations
@@ -10,59 +8,63 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import replacing, visible
-from .datasets import Dataset, ImageFolder
+from ..utils.files import atomic_write, list_folder
+from .datasets import Dataset, Integers
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
+from .image_folder import ImageFolder
 
 COLUMNS = ["photo", "class", "part"]
-UNREADABLE = "unreadable"  # the part of photos whose pixels cannot be decoded
-FOLDERS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
-           "validation": "validation", "test": "test", "testing": "test"}
+UNREADABLE = "unreadable"  # the part of images whose pixels cannot be decoded
+PART_OF_FOLDER = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
+                  "validation": "validation", "test": "test", "testing": "test"}
 
 
-def split_parts(data: Dataset, shares: dict[str, float], groups: Sequence[int] | None = None,
+def split_parts(data: Dataset, shares: dict[str, float], groups: Integers | None = None,
                 seed: int = 0) -> list[str]:
-    """The part of each photo: {"train": 0.75, "test": 0.25} -> ["train", "train", "test", …].
+    """The part of each image: {"train": 0.75, "test": 0.25} -> ["train", "train", "test", …].
 
-    Every class is divided by the shares, and has at least one photo in each part whose share is not
-    0. groups: a number for each photo, as near_duplicates gives them; photos of one number go to
-    one part together, so that the shares are met only nearly where groups are large. Without groups
-    the parts above are those of data.split(0.75, seed). The same on every machine.
+    Every class is divided by the shares, and has at least one image in each part whose share is
+    not 0.
+    groups: a number for each image, from near_duplicates; images of the same number go to the same
+            part, so that with large groups the shares are met only approximately. Without groups
+            the parts above are those of data.split(0.75, seed).
+    The same seed gives the same parts on every machine.
     Raises ArgumentError for shares that do not sum to 1, or a class that cannot be in every part.
     """
     if not min(shares.values(), default=-1) >= 0 or not abs(sum(shares.values()) - 1) < 1e-6:
         raise ArgumentError(f"split_parts: expected shares from 0 that sum to 1, received {shares}."
                             f" Give for example train 0.75, test 0.25.")
     parts = [name for name, share in shares.items() if share]
-    queue = data.units(groups, seed)
-    free = np.array([_sizes(count, [shares[name] for name in parts])
-                     for count in data.counts.values()]).T  # (parts, K): places left
-    counts = np.array([np.bincount(data.labels[unit], minlength=len(data.classes))
-                       for unit in queue]).reshape(len(queue), len(data.classes))
-    left = (counts > 0).sum(axis=0)  # (K,): groups of each class still to come
-    for name, number in zip(data.classes, left, strict=True):
+    queue = data.grouped(groups, seed)
+    free = np.array([_part_sizes(count, [shares[name] for name in parts])
+                     for count in data.counts.values()]).T  # (parts, K): images still to assign
+    counts = np.array([np.bincount(data.labels[members], minlength=len(data.classes))
+                       for members in queue]).reshape(len(queue), len(data.classes))
+    groups_left = (counts > 0).sum(axis=0)  # (K,): groups of each class still to come
+    for name, number in zip(data.classes, groups_left, strict=True):
         if number < len(parts):
             raise ArgumentError(f"split_parts: expected at least {len(parts)} photos of {name!r} "
                                 f"that differ, one for each of {', '.join(parts)}, received "
                                 f"{number}. Add photos or leave the class out.")
     part, empty = np.empty(len(data), int), np.ones((len(parts), len(data.classes)), bool)
-    for unit, count in zip(queue, counts, strict=True):
+    for members, count in zip(queue, counts, strict=True):
         has = count > 0
-        needs = (empty & has & (left <= empty.sum(axis=0))).sum(axis=1)  # classes: now or never
-        room = (free - count)[:, has].min(axis=1)
-        if len(unit) == 1:
-            room = room >= 0  # as Dataset.split: in the order of the draw, the first part first
-        chosen = max(range(len(parts)), key=lambda p: (needs[p], room[p], -p))
-        part[unit] = chosen
+        # (parts,): the classes that stay without an image in this part unless it gets this group
+        urgent = (empty & has & (groups_left <= empty.sum(axis=0))).sum(axis=1)
+        space = (free - count)[:, has].min(axis=1)
+        if len(members) == 1:
+            space = space >= 0  # as Dataset.split does: fill the first part first
+        chosen = max(range(len(parts)), key=lambda p: (urgent[p], space[p], -p))
+        part[members] = chosen
         empty[chosen] &= ~has
         free[chosen] -= count
-        left = left - has
+        groups_left = groups_left - has
     for p, k in np.argwhere(empty):
         raise ArgumentError(f"split_parts: expected photos of {data.classes[k]!r} for "
                             f"{parts[p]!r}, found all others tied to near duplicates in other "
@@ -70,8 +72,8 @@ def split_parts(data: Dataset, shares: dict[str, float], groups: Sequence[int] |
     return [parts[p] for p in part]
 
 
-def _sizes(n: int, shares: Sequence[float]) -> np.ndarray:
-    """n photos in parts: rounded as Dataset.split does, at least one in each."""
+def _part_sizes(n: int, shares: Sequence[float]) -> np.ndarray:
+    """The sizes of the parts of n images: rounded as Dataset.split does, at least one in each."""
     ends, last = np.cumsum(shares) * n + 0.5, 0
     for k in range(len(shares)):
         last = ends[k] = min(max(int(ends[k]), last + 1), n - (len(shares) - 1 - k))
@@ -79,69 +81,73 @@ def _sizes(n: int, shares: Sequence[float]) -> np.ndarray:
 
 
 def subsets(data: Dataset, parts: Sequence[str]) -> dict[str, Dataset]:
-    """The photos of each part, from the part of each photo; train, validation and test first."""
+    """The images of each part; train, validation and test first. parts: of each image."""
     names = np.array(parts, object)
     return {name: data.subset(np.flatnonzero(names == name))
             for name in dict.fromkeys(("train", "validation", "test", *parts)) if name in parts}
 
 
-def drawn_parts(data: Dataset, shares: dict[str, float], found: Fingerprints, groups: np.ndarray,
-                seed: int = 0) -> list[str]:
-    """As split_parts, of the photos that could be read; the part of the others is UNREADABLE."""
-    good = [i for i in range(len(data)) if i not in found.unread]
+def draw_parts(data: Dataset, shares: dict[str, float], fingerprints: Fingerprints,
+               groups: np.ndarray, seed: int = 0) -> list[str]:
+    """As split_parts, for the images that can be read; the part of the others is UNREADABLE."""
+    readable = [i for i in range(len(data)) if i not in fingerprints.unread]
     parts = np.full(len(data), UNREADABLE, object)
-    parts[good] = split_parts(data.subset(good), shares, groups[good], seed)
+    parts[readable] = split_parts(data.subset(readable), shares, groups[readable], seed)
     return parts.tolist()
 
 
-def joined(parts: dict[str, Dataset]) -> Dataset:
-    """The photos of all parts, which have the same classes."""
+def concatenate_parts(parts: Mapping[str, Dataset]) -> Dataset:
+    """The images of all parts, which have the same classes, as one data set."""
     return Dataset([item for data in parts.values() for item in data.items],
                    np.concatenate([data.labels for data in parts.values()]),
                    next(iter(parts.values())).classes,
                    [name for data in parts.values() for name in data.names])
 
 
-def readable(parts: dict[str, Dataset], progress: Callable[[int, int], None] | None = None
-             ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
-    """(The parts without the photos that cannot be decoded, which become the part UNREADABLE; the
-    reasons; near_duplicates' numbers of the photos of each part). Reads every photo once; the parts
-    have the same classes.
+def drop_unreadable(parts: Mapping[str, Dataset],
+                    progress: Callable[[int, int], None] | None = None
+                    ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
+    """Moves the images that cannot be decoded to the part UNREADABLE. Reads every image once.
 
-    Raises FileError where that leaves nothing of a class in a part.
+    Returns the parts, why images are unreadable, and near_duplicates' groups for each part. The
+    parts have the same classes. Raises FileError if a class in a part has no readable image.
     """
-    whole = joined(parts)
-    found = perceptual_hashes(whole, progress)
-    names, unread = [part for part, data in parts.items() for _ in data.names], found.unread
+    data = concatenate_parts(parts)
+    fingerprints = perceptual_hashes(data, progress)
+    unread = fingerprints.unread
+    names = [part for part, subset in parts.items() for _ in subset.names]
     names = [UNREADABLE if i in unread else part for i, part in enumerate(names)]
-    left = subsets(whole, names)
-    for part, data in parts.items():
-        for kind, count in data.counts.items():
-            if count and part != UNREADABLE and not (part in left and left[part].counts[kind]):
+    remaining = subsets(data, names)
+    for part, before in parts.items():
+        for kind, count in before.counts.items():
+            if not count or part == UNREADABLE:
+                continue
+            if part not in remaining or not remaining[part].counts[kind]:
                 raise FileError(f"{part}: expected photos of {kind!r}, found none of its {count} "
                                 f"that can be read. {next(iter(unread.values()))}")
-    groups = near_duplicates(whole, found)
-    return left, [unread[i] for i in sorted(unread)], {
-        part: groups[np.array(names) == part] for part in left}
+    groups = near_duplicates(data, fingerprints)
+    return remaining, [unread[i] for i in sorted(unread)], {
+        part: groups[np.array(names) == part] for part in remaining}
 
 
 def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
-    """The parts of a folder that is split already: its sub-folders are called train and val (valid,
-    validation) or test or both, and each holds one folder a class. {} where it is not so."""
+    """The parts of a folder that is already split: its sub-folders are called train, and val
+    (valid, validation) or test or both, and each has one sub-folder per class. {} if it is not."""
     root = Path(path)
-    folders = [one for one in visible(root) if os.path.isdir(one)] if os.path.isdir(root) else []
-    names = [FOLDERS.get(folder.name.casefold()) for folder in folders]
-    if (None in names or len(set(names)) < max(len(names), 2) or "train" not in names
-            or not all(any(map(os.path.isdir, visible(folder))) for folder in folders)):
+    folders = [entry for entry in list_folder(root) if os.path.isdir(entry)
+               ] if os.path.isdir(root) else []
+    by_part = {PART_OF_FOLDER.get(folder.name.casefold()): folder for folder in folders}
+    if (None in by_part or len(by_part) < max(len(folders), 2) or "train" not in by_part
+            or not all(any(map(os.path.isdir, list_folder(folder))) for folder in folders)):
         return {}
-    found = {name: ImageFolder(folder) for name, folder in zip(names, folders, strict=True)}
-    return {name: found[name] for name in ("train", "validation", "test") if name in found}
+    return {part: ImageFolder(by_part[part]) for part in ("train", "validation", "test")
+            if part in by_part}
 
 
-def write_split(path: str | os.PathLike, parts: dict[str, Dataset]) -> None:
-    """A row for each photo: its name, its class, its part. Raises FileError."""
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8",
-                                              errors="surrogateescape") as file:
+def write_split(path: str | os.PathLike, parts: Mapping[str, Dataset]) -> None:
+    """Writes a row for each image: its name, class and part. Raises FileError."""
+    with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8",
+                                                     errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows((name, data.classes[label], part) for part, data in parts.items()
@@ -149,39 +155,39 @@ def write_split(path: str | os.PathLike, parts: dict[str, Dataset]) -> None:
 
 
 def read_split(path: str | os.PathLike, data: Dataset,
-               instead: str = "make a new split with minicnn data") -> dict[str, Dataset]:
-    """The parts of `data` that the file names, photos in the order of `data`.
+               alternative: str = "make a new split with minicnn data") -> dict[str, Dataset]:
+    """The parts of `data` that the file names, images in the order of `data`.
 
-    instead: what an error advises where the photos are not to be put back as they were.
-    Columns may be separated by semicolons, too, as some spreadsheets do.
-    Raises FileError for a file that is no split, and where its photos are not those of `data`, one
-    row each, in the same classes.
+    alternative: what an error advises besides putting the images back as they were.
+    Columns may also be separated by semicolons, as some spreadsheets do.
+    Raises FileError for a file that is no split, or if its images are not those of `data`, one row
+    each, in the same classes.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             separator = ";" if ";" in file.readline() else ","
             file.seek(0)
             rows = [row for row in csv.reader(file, delimiter=separator) if any(row)]
-    except (OSError, csv.Error) as problem:
+    except (OSError, csv.Error) as error:
         raise FileError(f"{path}: expected a table with the columns {', '.join(COLUMNS)}, received "
-                        f"{getattr(problem, 'strerror', None) or problem}. Check the path."
-                        ) from problem
-    strange = [row for row in rows if len(row) != 3 or not row[2]]
-    if rows[:1] != [COLUMNS] or strange:
-        found = ", ".join((strange + rows + [["nothing"]])[0])
+                        f"{getattr(error, 'strerror', None) or error}. Check the path."
+                        ) from error
+    invalid = [row for row in rows if len(row) != 3 or not row[2]]
+    if rows[:1] != [COLUMNS] or invalid:
+        received = ", ".join((invalid + rows + [["nothing"]])[0])
         raise FileError(f"{path}: expected the columns {', '.join(COLUMNS)}, each filled, received "
-                        f"{found[:80]!r}. Write one with minicnn data.")
-    said = {name: (kind, part) for name, kind, part in rows[1:]}
+                        f"{received[:80]!r}. Write one with minicnn data.")
+    in_file = {name: (kind, part) for name, kind, part in rows[1:]}
     kinds = {name: data.classes[k] for name, k in zip(data.names, data.labels, strict=True)}
     for what, names in (
             ("has twice", [name for name, n in Counter(row[0] for row in rows).items() if n > 1]),
-            ("does not have", [name for name in kinds if name not in said]),
-            ("has, but the folder has not", [name for name in said if name not in kinds]),
-            ("has in another class", [name for name in kinds if name in said
-                                      and kinds[name] != said[name][0]])):
+            ("does not have", [name for name in kinds if name not in in_file]),
+            ("has, but the folder has not", [name for name in in_file if name not in kinds]),
+            ("has in another class", [name for name in kinds if name in in_file
+                                      and kinds[name] != in_file[name][0]])):
         if names:
             dots = ", …" if len(names) > 3 else ""
             raise FileError(f"{path}: expected one row for each photo of the folder. It {what} "
                             f"{len(names)}: {', '.join(names[:3])}{dots}. Put the photos back "
-                            f"as they were, or {instead}.")
-    return subsets(data, [said[name][1] for name in data.names])
+                            f"as they were, or {alternative}.")
+    return subsets(data, [in_file[name][1] for name in data.names])

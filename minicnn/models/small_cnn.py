@@ -1,4 +1,4 @@
-"""The small networks of the course, and the head that fits a number of classes."""
+"""The small network of the course, and the head and loss for a number of classes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from ..utils.errors import ArgumentError
 
 def head(classes: int, kernel_initializer: str = "glorot_uniform", dropout: float = 0.0
          ) -> list[Layer]:
-    """Two classes: FC_1 + sigmoid, p(second class). More: FC_n + softmax. dropout: rate of a
-    Dropout before it, none where 0."""
+    """Two classes: FC_1 + sigmoid, p(second class). More: FC_n + softmax.
+
+    dropout: the rate of a Dropout before it; 0 for none.
+    """
     if classes < 2:
         raise ArgumentError(f"head: expected 2 classes or more, received {classes}.")
     units, activation = (1, Sigmoid()) if classes == 2 else (classes, Softmax())
@@ -28,7 +30,7 @@ def loss_for(classes: int, label_smoothing: float = 0.0) -> Loss:
 
 def SmallCNN(classes: int, input_shape: tuple[int, int, int] = (28, 28, 3),
              seed: int = 0) -> Sequential:
-    """Two convolutions, two poolings, two dense layers: enough to learn from scratch in seconds.
+    """Two convolutions, two poolings, two dense layers: trained from scratch in seconds.
 
     After LeNet-5 (LeCun et al. 1998), with ReLU and max pooling. Pixels are scaled to −1 … 1.
     """

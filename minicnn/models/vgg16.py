@@ -1,5 +1,5 @@
 """VGG16 (configuration D of Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale
-Image Recognition", ICLR 2015), with Keras' layer names and its recipe for pixels.
+Image Recognition", ICLR 2015), with Keras' layer names and preprocessing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError
 from ..weights import vgg16_base, vgg16_full
 
-# The means of ImageNet's blue, green and red. The base takes the whole photo; for the published
-# accuracy of the whole network the shortest side becomes 256, then the centre 224 × 224 is cut.
+# The means of ImageNet's blue, green and red. The base sees the largest centre crop; the published
+# accuracy of the complete network needs the shortest side at 256, then the centre 224 × 224.
 PREPROCESSING = Preprocessing("BGR", (103.939, 116.779, 123.68), scale=1.0)
 PREPROCESSING_TOP = replace(PREPROCESSING, crop_fraction=224 / 256)
 
@@ -25,8 +25,8 @@ BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, filt
 
 def imagenet_classes() -> list[str]:
     """The 1,000 class names, in the order of the outputs."""
-    with open(Path(__file__).with_name("imagenet_classes.csv"), encoding="utf-8") as f:
-        return [row["name"] for row in csv.DictReader(f)]
+    with Path(__file__).with_name("imagenet_classes.csv").open(encoding="utf-8") as file:
+        return [row["name"] for row in csv.DictReader(file)]
 
 
 def VGG16(include_top: bool = True, weights: str | os.PathLike | None = "imagenet",
@@ -35,10 +35,10 @@ def VGG16(include_top: bool = True, weights: str | os.PathLike | None = "imagene
     """The network: 13 convolutions in five blocks, then three dense layers.
 
     include_top: with fc1, fc2 and the 1,000 classes; needs input_shape (224, 224, 3).
-    weights:     "imagenet" (the base ships with minicnn; the whole network is downloaded once,
+    weights:     "imagenet" (the base ships with minicnn; the complete network is downloaded once,
                  with a bar if progressbar), the path of a Keras weight file, or None for random.
-    Raises:      ShapeError where five poolings leave nothing of the image (less than 32 pixels),
-                 FileError where weights cannot be had.
+    Raises:      ShapeError if five poolings leave nothing of the image (less than 32 pixels),
+                 FileError if the weights cannot be read or downloaded.
     """
     if include_top and tuple(input_shape) != (224, 224, 3):
         raise ArgumentError(f"VGG16: expected input_shape (224, 224, 3) with include_top, received "

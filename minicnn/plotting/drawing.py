@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..utils.errors import ArgumentError
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 
 if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` stays fast
     from matplotlib.axes import Axes
@@ -34,8 +34,8 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Writes the figure atomically."""
-    with _without_glyph_warnings(), replacing(path) as draft:
-        figure.savefig(draft)
+    with _without_glyph_warnings(), atomic_write(path) as partial:
+        figure.savefig(partial)
 
 
 def png(figure: Figure) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def curves_figure(history: dict[str, Sequence[float]], held_out: str = "validation") -> Figure:
+def curves_figure(history: Mapping[str, Sequence[float]], held_out: str = "validation") -> Figure:
     """Loss and accuracy by epoch, for training and held-out photos."""
     kinds = [kind for kind in ("loss", "accuracy") if kind in history]
     figure = new_figure(5.5 * len(kinds), 4.2)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in a folder: predictions, every number, and the figures of them."""
+"""The files of an evaluation: predictions, scores and their figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .figures import confusion
 from .metric_figures import calibration, precision_recall, roc
 from .runs import write_csv
 
-SHOWN = 25  # classes of the table and of the confusion matrix
+MAX_CLASSES = 25  # in the table and in the confusion matrix
 
 
 def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], held_out: str = "",
@@ -34,8 +34,9 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
     """Writes predictions.csv, scores.json, confusion.png, confusion_percent.png, roc.png,
     precision_recall.png and calibration.png; returns scores_of the result.
 
-    names: of the photos. held_out: what they are called ("test", …). threshold: of the second of
-    two classes, where there is one. Of many classes the matrices have those that occur most.
+    names: of the photos. held_out: what the photos are called ("test", …). threshold: for the
+    second of two classes, if there is one. With many classes the matrices have the MAX_CLASSES most
+    frequent ones.
     """
     classes, counts, scores = result.classes, result.confusion, scores_of(result, threshold)
     rows = zip(names, result.labels, result.predicted, result.probabilities, strict=True)
@@ -44,39 +45,43 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
                for name, t, k, p in rows))
     write_text(folder / "scores.json",
                json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    most = occurring(counts)
-    counts, few = counts[np.ix_(most, most)], [classes[k] for k in most]
+    shown = most_frequent(counts)
+    counts, names_shown = counts[np.ix_(shown, shown)], [classes[k] for k in shown]
     low, high = result.interval
-    title = (f"{result.num_correct} of {len(names)} {held_out}{' ' * bool(held_out)}photos right\n"
-             f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
-    title += f"\nthe {SHOWN} classes that occur most" * (len(classes) > SHOWN)
+    photos = f"{held_out} photos" if held_out else "photos"
+    title = (f"{result.num_correct} of {len(names)} {photos} right\n"
+             f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … "
+             f"{100 * high:.1f} %)")
+    title += f"\nthe {MAX_CLASSES} most frequent classes" * (len(classes) > MAX_CLASSES)
     shares = np.rint(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(int)
-    confusion(counts, few, folder / "confusion.png", title)
-    confusion(shares, few, folder / "confusion_percent.png", f"{title}\n% of the true class")
+    confusion(counts, names_shown, folder / "confusion.png", title)
+    confusion(shares, names_shown, folder / "confusion_percent.png",
+              f"{title}\n% of the true class")
     roc(result, folder / "roc.png", threshold)
     precision_recall(result, folder / "precision_recall.png", threshold)
     calibration(result, folder / "calibration.png")
     return scores
 
 
-def occurring(counts: np.ndarray) -> np.ndarray:
-    """Of the classes of a confusion matrix the SHOWN that occur most, in their order."""
-    return np.sort(np.argsort(-counts.sum(axis=0) - counts.sum(axis=1), kind="stable")[:SHOWN])
+def most_frequent(counts: np.ndarray) -> np.ndarray:
+    """The MAX_CLASSES most frequent classes of a confusion matrix, in their order."""
+    frequency = counts.sum(axis=0) + counts.sum(axis=1)
+    return np.sort(np.argsort(-frequency, kind="stable")[:MAX_CLASSES])
 
 
 def scores_of(result: Evaluation, threshold: float | None = None) -> dict[str, Any]:
-    """Every number of the evaluation, as JSON takes it: None where it is undefined."""
+    """All scores of the evaluation, ready for JSON: None if a score is undefined."""
     p, labels, counts = result.probabilities, result.labels, result.confusion
     table = dict(class_scores(counts)._asdict(), roc_auc=one_versus_rest(p, labels, roc_auc),
                  average_precision=one_versus_rest(p, labels, average_precision))
-    there = table["support"] > 0
+    has_photos = table["support"] > 0
     curve = calibration_curve(p, labels)
     return plain({
         "photos": len(labels), "right": result.num_correct, "accuracy": result.accuracy,
         "interval": result.interval, "threshold": threshold,
         "per_class": {name: {key: column[k] for key, column in table.items()}
                       for k, name in enumerate(result.classes)},
-        "mean_of_classes_with_photos": {key: column[there].mean()
+        "mean_of_classes_with_photos": {key: column[has_photos].mean()
                                         for key, column in table.items() if key != "support"},
         "expected_calibration_error": expected_calibration_error(p, labels),
         "mean_confidence": p.max(axis=1).mean(), "brier_score": brier_score(p, labels),

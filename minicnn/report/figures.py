@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from ..plotting.drawing import save
 from ..plotting.training import confusion_figure, curves_figure
 
 
-def curves(history: dict[str, Sequence[float]], path: Path, held_out: str = "validation") -> None:
+def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "validation"
+           ) -> None:
     """Loss and accuracy by epoch, training and held-out photos, as a PNG."""
     save(curves_figure(history, held_out), path)
 

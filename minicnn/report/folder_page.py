@@ -1,6 +1,6 @@
-"""One page about a folder of photos: what is in it, and what is wrong with it, before a training.
+"""A page about a folder of photos before training: its contents and its problems.
 
-The page is folder_page.html; see pages.py.
+The template is folder_page.html; see pages.py.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import Dataset, Fingerprints, was_turned
+from ..data import Dataset, Fingerprints, is_rotated
+from ..data.datasets import Integers
 from .pages import thumbnail, write_page
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
-SHOWN = 40  # groups of a finding that are shown as pictures; the others are named
-TINY = 64  # the size that `minicnn train` cuts photos to
-UNEVEN = 3  # largest class over smallest that is worth a word
+MAX_GROUPS = 40  # of a finding that are shown as pictures; the others are named
+MIN_SIDE = 64  # the size to which `minicnn train` crops photos
+MAX_IMBALANCE = 3  # largest class over smallest, from which on a finding is reported
 
 
 @dataclass
 class Finding:
-    """Something in a folder that a person should know: a title, what follows from it, the photos
-    (groups of their numbers; a group is shown side by side), or lines of text instead."""
+    """A problem of a folder: its title, the advice, and the photos (groups of their indices; a
+    group is shown side by side) or lines of text."""
 
     title: str
     advice: str
@@ -32,72 +33,75 @@ class Finding:
     lines: list[str] = field(default_factory=list)
 
 
-def findings(data: Dataset, found: Fingerprints, groups: np.ndarray,
+def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
              parts: Sequence[str] | None = None, skipped: Sequence[str] = ()) -> list[Finding]:
-    """What is to be said of the photos, gravest first; [] where all is well.
+    """The problems of the photos, the most serious first; [] if there are none.
 
-    found, groups: of perceptual_hashes and near_duplicates.
-    parts:   where the folder is split already, the part of each photo (N,).
+    fingerprints, groups: of perceptual_hashes and near_duplicates.
+    parts:   the part of each photo (N,), if the folder is already split.
     skipped: files that are no photos, each with its reason.
     """
     order, starts = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]
-    copies = [g.tolist() for g in np.split(order, starts) if len(g) > 1]
-    labels, where = data.labels, np.zeros(len(data)) if parts is None else np.asarray(parts)
-    leaks = [g for g in copies if len(set(where[g])) > 1]
+    copies: list[list[int]] = [g.tolist() for g in np.split(order, starts) if len(g) > 1]
+    labels, part_of = data.labels, np.zeros(len(data)) if parts is None else np.asarray(parts)
+    leaks = [g for g in copies if len(set(part_of[g])) > 1]
     conflicts = [g for g in copies if len(set(labels[g])) > 1]
     largest = max(copies, key=len, default=[])
     alike = [largest] if 2 * len(largest) > len(data) else []
-    inside = [g for g in copies if g not in leaks + conflicts + alike]
-    unread, good = sorted(found.unread), np.ones(len(data), bool)
-    good[unread] = False
-    flat = np.flatnonzero(found.flat & good)
-    tiny = np.flatnonzero((found.sizes.min(axis=1) < TINY) & good)
-    turned = [i for i in range(len(data)) if good[i] and not isinstance(data.items[i], np.ndarray)
-              and was_turned(data.items[i])]
-    every = [
+    within = [g for g in copies if g not in leaks + conflicts + alike]
+    unread, readable = sorted(fingerprints.unread), np.ones(len(data), bool)
+    readable[unread] = False
+    flat = np.flatnonzero(fingerprints.flat & readable)
+    small = np.flatnonzero((fingerprints.sizes.min(axis=1) < MIN_SIDE) & readable)
+    rotated = [i for i in np.flatnonzero(readable).tolist()
+               if not isinstance(data.items[i], np.ndarray) and is_rotated(data.items[i])]
+    candidates = [
         Finding(f"{len(largest)} of {len(data)} photos look alike",
-                "Each is a near duplicate of another of them. As copies they go to one side of a "
-                "split together, and hardly anything is left to learn or to test. Are these the "
+                "Each is a near duplicate of another of them. Copies go to the same part of a "
+                "split, so that hardly anything is left for training or testing. Are these the "
                 "photos that you meant?", alike),
-        Finding(f"{_photos(flat)} without content", "They are one even colour. Only those of "
-                "exactly the same pixels are taken for copies. Remove them.", _alone(flat)),
+        Finding(f"{_photos(flat)} without content", "They are a single colour. Only those of "
+                "exactly the same pixels count as copies. Remove them.", _alone(flat)),
         Finding(f"{_photos(unread)} cannot be read", "The file is damaged. Save it again, or "
                 "remove it; split.csv calls its part unreadable.", [],
-                [found.unread[i] for i in unread]),
-        Finding(f"{_groups(leaks)} across the parts", "The same photo is learnt and tested, so "
-                "the test says more than is true. Remove it from one part.", leaks),
+                [fingerprints.unread[i] for i in unread]),
+        Finding(f"{_groups(leaks)} across the parts", "The same photo is in the training and in "
+                "the test, so the test overestimates the accuracy. Remove it from one part.",
+                leaks),
         Finding(f"{_groups(conflicts)} across classes", "The same photo has two labels, and at "
                 "least one is wrong. Keep it in one class.", conflicts),
-        Finding(f"{_groups(inside)} within a class", "They count several times in training: remove "
-                "all but one. The split of minicnn keeps them on one side.", inside),
-        *_of_counts(data, parts),
-        Finding(f"{_photos(tiny)} with a side below {TINY} pixels", "They are enlarged and "
-                "blurred. Take larger ones where you can, or a smaller --size.", _alone(tiny)),
-        Finding(f"{_photos(turned)} turned by EXIF", "The camera was held upright or upside down "
-                "and has noted it. minicnn turns them; other programs may not.", _alone(turned)),
+        Finding(f"{_groups(within)} within a class", "They count several times in training: remove "
+                "all but one. minicnn's own split keeps them in one part.", within),
+        *_class_findings(data, parts),
+        Finding(f"{_photos(small)} with a side below {MIN_SIDE} pixels", "They are enlarged and "
+                "blurred. Use larger ones if you can, or a smaller --size.", _alone(small)),
+        Finding(f"{_photos(rotated)} rotated by EXIF", "The camera was held upright or upside down "
+                "and recorded it. minicnn rotates them; other programs may not.", _alone(rotated)),
         Finding(f"{len(skipped)} file{'s' * (len(skipped) != 1)} skipped", "No photo, or in no "
                 "class.", [], list(skipped))]
-    return [one for one in every if one.groups or one.lines]
+    return [finding for finding in candidates if finding.groups or finding.lines]
 
 
-def _of_counts(data: Dataset, parts: Sequence[str] | None) -> list[Finding]:
-    """Classes of very different size, classes that a part lacks."""
+def _class_findings(data: Dataset, parts: Sequence[str] | None) -> list[Finding]:
+    """Classes of very different size, and classes that a part lacks."""
     counts = data.counts
-    most, least = max(counts, key=counts.get), min(counts, key=counts.get)
-    uneven = [f"{most}: {counts[most]}, {least}: {counts[least]}"]
-    there = set(zip(parts or (), data.labels.tolist(), strict=bool(parts)))
+    largest = max(counts, key=lambda name: counts[name])
+    smallest = min(counts, key=lambda name: counts[name])
+    sizes = [f"{largest}: {counts[largest]}, {smallest}: {counts[smallest]}"]
+    is_uneven = counts[largest] >= MAX_IMBALANCE * max(counts[smallest], 1)
+    present = set(zip(parts or (), data.labels.tolist(), strict=bool(parts)))
     missing = [f"{part}: no photo of {name}" for part in dict.fromkeys(parts or ())
-               for k, name in enumerate(data.classes) if (part, k) not in there]
-    share = counts[most] / len(data)
-    return [Finding("The classes are uneven", f"Always saying {most} would be right for "
-                    f"{share:.1%}. Train with --class-weights, and look at each class, not at the "
-                    f"accuracy alone.", [],
-                    uneven if counts[most] >= UNEVEN * max(counts[least], 1) else []),
-            Finding("A part lacks a class", "What is not in the training cannot be learnt; what is "
-                    "not in the test cannot be judged.", [], missing)]
+               for k, name in enumerate(data.classes) if (part, k) not in present]
+    share = counts[largest] / len(data)
+    return [Finding("The classes are uneven", f"Always saying {largest} would be right for "
+                    f"{share:.1%}. Train with --class-weights, and look at each class, not only at "
+                    f"the accuracy.", [], sizes if is_uneven else []),
+            Finding("A part lacks a class", "A class that is not in the training cannot be "
+                    "recognised; one that is not in the test cannot be evaluated.", [], missing)]
 
 
-def _photos(indices: Sequence[int]) -> str:
+def _photos(indices: Integers) -> str:
+    """3 photos."""
     return f"{len(indices)} photo{'s' * (len(indices) != 1)}"
 
 
@@ -107,28 +111,33 @@ def _groups(groups: list[list[int]]) -> str:
             f"({sum(map(len, groups))} photos)")
 
 
-def _alone(indices: Sequence[int]) -> list[list[int]]:
+def _alone(indices: Integers) -> list[list[int]]:
+    """Each photo as a group of its own."""
     return [[int(i)] for i in indices]
 
 
-def relation(found: Fingerprints, group: Sequence[int]) -> str:
-    """"the same pixels" or "nearly the same", of a group of two or more photos."""
-    return "the same pixels" if len(set(found.same[list(group)])) == 1 else "nearly the same"
+def relation(fingerprints: Fingerprints, group: Sequence[int]) -> str:
+    """"the same pixels" or "nearly the same", for a group of two or more photos."""
+    identical = len(set(fingerprints.same[list(group)])) == 1
+    return "the same pixels" if identical else "nearly the same"
 
 
-def write_folder_page(path: str | os.PathLike, title: str, data: Dataset, found: Fingerprints,
-                      said: list[Finding], parts: Sequence[str] | None = None,
+def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
+                      fingerprints: Fingerprints, problems: list[Finding],
+                      parts: Sequence[str] | None = None,
                       progress: Callable[[int, int], None] | None = None) -> Path:
-    """Writes the page (.html) and returns its path; an old one is replaced, all or nothing.
+    """Writes the page (.html) and returns its path; an older one is replaced atomically.
 
-    title: the folder's name. parts: of each photo, None where there is no split. Raises FileError.
+    title: the folder's name. problems: from findings. parts: of each photo; None without a split.
+    Raises FileError.
     """
-    unread = set(found.unread)
+    unread = set(fingerprints.unread)
     each = min(SAMPLES, max(1, 50 * SAMPLES // len(data.classes)))
     samples = [[i for i in members if i not in unread][:each]
                for members in data.shuffled(0).values()]
     wanted = {i for row in samples for i in row}
-    wanted |= {i for one in said for g in one.groups[:SHOWN] for i in g[:SAMPLES]} - unread
+    wanted |= {i for finding in problems for g in finding.groups[:MAX_GROUPS]
+               for i in g[:SAMPLES]} - unread
     pictures = {}
     for done, i in enumerate(sorted(wanted), 1):
         pictures[i] = thumbnail(data.read(i))
@@ -138,28 +147,30 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset, found:
     def photo(i: int, shown: bool) -> dict:
         return {"name": data.names[i], "class": data.classes[data.labels[i]],
                 "part": "" if parts is None else parts[i],
-                "size": " × ".join(map(str, found.sizes[i, ::-1])),
+                "size": " × ".join(map(str, fingerprints.sizes[i, ::-1])),
                 "picture": pictures.get(i, "") if shown else ""}
 
     names = [p for p in dict.fromkeys(("train", "validation", "test", *(parts or ())))
              if p in set(parts or ())]
     table = np.zeros((len(data.classes), max(len(names), 1)), int)
-    np.add.at(table, (data.labels, [names.index(p) for p in parts] if names else 0), 1)
-    sizes = found.sizes[sorted(set(range(len(data))) - unread)]
+    columns = [names.index(p) for p in parts or ()] if names else [0] * len(data)
+    np.add.at(table, (data.labels, np.array(columns, int)), 1)
+    sizes = fingerprints.sizes[sorted(set(range(len(data))) - unread)]
     page = {"title": title, "count": len(data), "parts": names, "sizes": _sizes(sizes),
             "classes": [{"name": name, "counts": row.tolist(),
                          "samples": [photo(i, True) for i in rows]}
                         for name, row, rows in zip(data.classes, table, samples, strict=True)],
-            "findings": [{"title": one.title, "advice": one.advice, "lines": one.lines,
-                          "groups": [{"relation": relation(found, g) if len(g) > 1 else "",
-                                      "photos": [photo(i, k < SHOWN and j < SAMPLES)
+            "findings": [{"title": finding.title, "advice": finding.advice, "lines": finding.lines,
+                          "groups": [{"relation": relation(fingerprints, g) if len(g) > 1 else "",
+                                      "photos": [photo(i, k < MAX_GROUPS and j < SAMPLES)
                                                  for j, i in enumerate(g)]}
-                                     for k, g in enumerate(one.groups)]} for one in said]}
+                                     for k, g in enumerate(finding.groups)]}
+                         for finding in problems]}
     return write_page(path, "folder_page.html", page)
 
 
 def _sizes(sizes: np.ndarray) -> str:
-    """Of (n, 2) heights and widths: the smallest and the largest photo, width first."""
+    """The smallest and the largest size of (n, 2) heights and widths, width first."""
     if not len(sizes):
         return ""
     order = np.argsort(sizes.prod(axis=1), kind="stable")

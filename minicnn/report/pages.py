@@ -1,7 +1,7 @@
-"""What the pages share: one file that needs no network, a look, and names that stay text.
+"""HTML pages: one file without network access, a common style, and no markup from names.
 
-A page is its template with page.css, page.js and its numbers and pictures put in, as JSON; the
-script writes every text with textContent, so names of files and classes cannot become markup.
+A page is its template, filled with page.css, page.js and a JSON of numbers and pictures. The script
+sets every text with textContent, so that names of files and classes cannot become markup.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ SIDE = 160  # pixels of the longer side of a thumbnail
 
 
 def write_page(path: str | os.PathLike, template: str, data: dict[str, Any]) -> Path:
-    """Writes the page (.html) and returns its path; an old one is replaced, all or nothing.
+    """Writes the page (.html) and returns its path; an older one is replaced atomically.
 
-    template: a file beside this one. data: what JSON takes, no NaN. Raises FileError.
+    template: a file in this folder. data: for JSON, without NaN. Raises FileError.
     """
     here, path = Path(__file__).parent, Path(path)
-    text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")  # no tag begins in the JSON
+    # Without "<", no HTML tag can begin in the JSON.
+    text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     page = (here / template).read_text("utf-8")
     for name, part in (("STYLE", (here / "page.css").read_text("utf-8")),
                        ("SCRIPT", (here / "page.js").read_text("utf-8")), ("DATA", text)):
-        page = page.replace(f"{{{{{name}}}}}", part, 1)
+        page = page.replace("{{" + name + "}}", part, 1)
     write_text(path, page)
     return path
 
@@ -58,9 +59,9 @@ def heat_picture(values: np.ndarray, over: np.ndarray | None = None) -> np.ndarr
     """A map (h, w) in the colours of drawing.show_map, over a photo of that size or alone."""
     from matplotlib import colormaps
 
-    most = np.abs(values).max()
+    scale = np.abs(values).max()
     if (values < 0).any():
-        picture = colormaps["RdBu_r"](values / (2 * most) + 0.5)[..., :3]
+        picture = colormaps["RdBu_r"](values / (2 * scale) + 0.5)[..., :3]
     else:
         picture = colormaps["magma"]((values - values.min()) / np.ptp(values))[..., :3]
     if over is not None:

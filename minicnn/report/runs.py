@@ -1,4 +1,4 @@
-"""The folder that a training run leaves behind."""
+"""Run folders: where a training writes its model, tables and figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 
 from ..data import Dataset
@@ -14,30 +13,30 @@ from ..data.splits import write_split
 from ..plotting.drawing import save
 from ..training import TransferResult, get_weights, set_weights
 from ..utils.errors import FileError
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 from .figures import curves
 
 FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "predictions.csv",
          "scores.json", "confusion.png", "confusion_percent.png", "roc.png", "precision_recall.png",
          "calibration.png", "batch.png", "predictions.png", "worst.png", "report.html")
-CHECKPOINTS = "checkpoints"  # a folder that is there as long as the run is not done
-AT_FIRST = ("history.csv", "split.csv", "run.json")  # what a run writes before it learns
+CHECKPOINTS = "checkpoints"  # a folder that exists until the run is finished
+WRITTEN_FIRST = ("history.csv", "split.csv", "run.json")  # before the training begins
 
 
 @contextmanager
 def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> Iterator[Path]:
-    """Makes `path`, or the first of runs/<stem>-1, -2, … that is free, before the work begins.
+    """-> a new folder: `path`, or the first of runs/<stem>-1, -2, … that does not exist yet.
 
-    Where the work ends in an error before a first checkpoint, what was made here is removed again.
-    Raises FileError where `path` holds something already, or cannot be made.
+    If the body of the with raises before a first checkpoint, the folder is removed again.
+    Raises FileError if `path` is not empty, or cannot be made.
     """
     made: list[Path] = []
     try:
         folder = _make(Path(path), made) if path is not None else _make_next(stem, made)
         used = any(folder.iterdir()) or not _claimed(folder)
-    except OSError as problem:
+    except OSError as error:
         raise FileError(f"{path or 'runs'}: expected a folder that can be written, received: "
-                        f"{problem.strerror}. Choose another --output.") from problem
+                        f"{error.strerror}. Choose another --output.") from error
     if used:
         raise FileError(f"{folder}: expected a new or empty folder for this run, found one in use. "
                         f"Nothing is overwritten: choose another --output.")
@@ -45,31 +44,31 @@ def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> It
         yield folder
     except BaseException:
         with suppress(OSError):  # rmdir refuses a folder that is not empty
-            if {one.name for one in folder.iterdir()} <= {*AT_FIRST, CHECKPOINTS}:
+            if {path.name for path in folder.iterdir()} <= {*WRITTEN_FIRST, CHECKPOINTS}:
                 if (folder / CHECKPOINTS).exists():
                     (folder / CHECKPOINTS).rmdir()
-                for name in AT_FIRST:
+                for name in WRITTEN_FIRST:
                     (folder / name).unlink(missing_ok=True)
-            for one in reversed(made):
-                one.rmdir()
+            for path in reversed(made):
+                path.rmdir()
         raise
 
 
 @contextmanager
 def resumed_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """The folder of a run that was interrupted. Raises FileError where it is none, or done."""
+    """-> the folder of an interrupted run. Raises FileError if it is none, or finished."""
     folder = Path(path)
     if not (folder / CHECKPOINTS).is_dir() or not (folder / "run.json").exists():
-        found = "one that is done" if (folder / "model.h5").exists() else "none"
-        raise FileError(f"{folder}: expected the folder of a run that was interrupted, found "
-                        f"{found}. Look into runs/.")
+        received = "one that is finished" if (folder / "model.h5").exists() else "none"
+        raise FileError(f"{folder}: expected the folder of a run that was interrupted, received "
+                        f"{received}. Look into runs/.")
     yield folder
 
 
 def _claimed(folder: Path) -> bool:
-    """Marks the folder as in use; False where another run, which saw it empty, too, was faster."""
+    """Marks the folder as in use; False if another run has just done so."""
     try:
-        (folder / AT_FIRST[0]).touch(exist_ok=False)
+        (folder / WRITTEN_FIRST[0]).touch(exist_ok=False)
     except FileExistsError:
         return False
     (folder / CHECKPOINTS).mkdir()
@@ -77,35 +76,41 @@ def _claimed(folder: Path) -> bool:
 
 
 def _make(folder: Path, made: list[Path]) -> Path:
-    """Makes folder and its parents; adds those that were not there to `made`, outermost first."""
-    made += [one for one in reversed([folder, *folder.parents]) if not one.exists()]
+    """Makes the folder and its parents; adds the new ones to `made`, outermost first."""
+    made += [path for path in reversed([folder, *folder.parents]) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _make_next(stem: str, made: list[Path]) -> Path:
-    home = _make(Path("runs"), made)
-    for number in count(1):
-        with suppress(FileExistsError):  # mkdir decides: two runs at once never share a folder
-            (home / f"{stem}-{number}").mkdir()
-            made.append(home / f"{stem}-{number}")
-            return made[-1]
+    """Makes the first of runs/<stem>-1, -2, … that does not exist yet."""
+    runs = _make(Path("runs"), made)
+    number = 1
+    while True:
+        folder = runs / f"{stem}-{number}"
+        try:
+            folder.mkdir()  # fails if it exists, so that two runs at once never share a folder
+        except FileExistsError:
+            number += 1
+        else:
+            made.append(folder)
+            return folder
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """One table as CSV."""
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8",
-                                              errors="surrogateescape") as f:
-        writer = csv.writer(f)
+    """Writes a table as CSV."""
+    with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8",
+                                                     errors="surrogateescape") as file:
+        writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
 
 
 def write_run(folder: Path, run: TransferResult, parts: dict[str, Dataset], held_out: str) -> None:
-    """Writes the model, its history and curves, and who was where; last.h5 where the model has the
-    weights of an epoch before the last, lr.png if the learning rate was searched for.
+    """Writes the model, its history and curves, and the split; also last.h5 if the model has the
+    weights of an epoch before the last, and lr.png if the learning rate was searched for.
 
-    parts: "train", "test", and "validation" where the best epoch was chosen. held_out: what the
+    parts: "train", "test", and "validation" if the best epoch was chosen by it. held_out: what the
     test photos are called.
     """
     history = run.history

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..model import Sequential
 from ..ops import to_cpu
-from ..utils.files import reserved
+from ..utils.files import preallocated_file
 from .batches import ArrayDataset, Data, forward_batches, release_pages, validate_data
 
 
@@ -47,8 +47,9 @@ def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.n
     if size <= memory_budget:
         return np.empty(shape, dtype)
     large = "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK)
-    with reserved("/var/tmp" if large else tempfile.gettempdir(), size, "Make room, let TMPDIR "
-                  "name a folder on another disk, or allow more memory (--memory-budget).") as file:
+    with preallocated_file("/var/tmp" if large else tempfile.gettempdir(), size,
+                           "Free some space, let TMPDIR name a folder on another disk, or allow "
+                           "more memory (--memory-budget).") as file:
         return np.memmap(file, dtype, "r+", shape=shape)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..ops import to_cpu
 from ..utils.errors import FileError
-from ..weights import new_h5, opened
-from ..weights.hdf5 import dataset, judge, member, values
+from ..weights import new_h5, open_weights
+from ..weights.hdf5 import dataset, member, validate_sizes, values
 
 FORMAT = 2  # 1 is that of the versions in which fit took checkpoints=…
 
@@ -57,12 +57,12 @@ def read_state(path: Path) -> dict:
         if "numbers" in value:
             return np.array(value["numbers"], value["dtype"])
         data = dataset(file["arrays"], str(value["array"]), path)
-        judge([data], path)
+        validate_sizes([data], path)
         return values(data)  # finite or not: a moment may overflow while the training goes on
 
-    with opened(path) as (file, _):
+    with open_weights(path) as (file, _):
         document = member(file, "state", path)
-        judge([document], path)
+        validate_sizes([document], path)
         state = with_arrays(json.loads(document[()].tobytes()))
     if not isinstance(state, dict) or state.pop("format", 1) != FORMAT:
         raise FileError(f"{path}: expected a checkpoint of this version of minicnn, received one "

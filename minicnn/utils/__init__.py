@@ -1,1 +1,1 @@
-"""Files, caches and errors: what every room uses."""
+"""Errors, files, caches, suggestions: the helpers that every other package uses."""

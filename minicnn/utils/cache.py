@@ -1,4 +1,4 @@
-"""Where files are kept that can be made or fetched again: downloads, compiled kernels."""
+"""The cache folder, for files that can be fetched or built again: downloads, compiled kernels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder that MINICNN_CACHE names, or the system's folder for caches."""
+    """The folder that the environment variable MINICNN_CACHE names, or the system's cache."""
     if named := os.environ.get("MINICNN_CACHE"):
         return Path(named)
     import pooch

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, the room for them, and what a folder holds."""
+"""Atomic writes, disk-space checks, folder locks and listings."""
 
 from __future__ import annotations
 
@@ -17,84 +17,90 @@ from typing import IO
 
 from .errors import FileError
 
-LEFT = 3600.0  # seconds after which nobody writes a draft any more
-# What Windows, macOS and network drives leave in every folder, in small letters.
-SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin",
-          "system volume information", "@eadir")
+STALE_AFTER = 3600.0  # seconds after which no process is still writing a partial file
+# Entries that Windows, macOS and network drives add to every folder, in lower case.
+SYSTEM_ENTRIES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin",
+                  "system volume information", "@eadir")
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """-> the path of a draft beside `path`, for the body of the with to write.
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """-> the path of a partial file beside `path`, for the body of the with to write.
 
-    Once the draft is whole and on the disk it takes the place of `path`. An error leaves what was
-    there before, and no draft; only a process that is killed can leave one, which goes when `path`
-    is written an hour later. Raises FileError where something cannot be written.
+    When the body is done, the partial file is flushed to the disk and replaces `path`. If an error
+    occurs, the older file stays and the partial file is deleted. Only a process that is killed
+    leaves a partial file behind; it is deleted when `path` is written an hour later.
+    Raises FileError if something cannot be written.
     """
     path = Path(path)
-    for old in drafts(path.parent, path.name):
+    for old in partial_files(path.parent, path.name):
         with suppress(OSError):
-            if time.time() - old.stat().st_mtime > LEFT:
+            if time.time() - old.stat().st_mtime > STALE_AFTER:
                 old.unlink()
-    draft = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
+    partial = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
     try:
-        yield draft
-        with open(draft, "rb+") as file:
+        yield partial
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(draft, path)
+        os.replace(partial, path)
         _sync_folder(path.parent)
-    except OSError as problem:
+    except OSError as error:
         raise FileError(f"{path}: expected a file that can be written, received "
-                        f"{problem.strerror or problem}. Check the folder, its rights and the free "
-                        f"space.") from problem
+                        f"{error.strerror or error}. Check the folder, its permissions and the "
+                        f"free disk space.") from error
     finally:
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """A text file in UTF-8. Raises FileError."""
-    with replacing(path) as draft:
-        draft.write_text(text, "utf-8", errors="surrogateescape", newline="\n")
+    """Writes a text file in UTF-8. Raises FileError."""
+    with atomic_write(path) as partial:
+        partial.write_text(text, "utf-8", errors="surrogateescape", newline="\n")
 
 
-def drafts(folder: Path, name: str | None = None) -> list[Path]:
-    """Drafts in `folder`, of the file `name` or of all: being written, or left by a process that
-    was killed."""
+def partial_files(folder: Path, name: str | None = None) -> list[Path]:
+    """The partial files in `folder`, of the file `name` or of all files: those that are being
+    written, and those that a killed process left behind."""
     return sorted(folder.glob(f".*.part.{'*' if name is None else glob.escape(name)}"))
 
 
-def reserved(folder: str | os.PathLike, size: int, advice: str) -> IO[bytes]:
-    """A new file without a name, for which `size` bytes of the disk of `folder` are set aside. It
-    is gone when it is closed or the process killed. Raises FileError, with the advice."""
+def preallocated_file(folder: str | os.PathLike, size: int, advice: str) -> IO[bytes]:
+    """A new unnamed file with `size` bytes of the disk of `folder` allocated to it.
+
+    It vanishes when it is closed or the process is killed. Raises FileError, which ends in the
+    advice, if the disk is too full.
+    """
     try:
-        file = tempfile.TemporaryFile(dir=folder, prefix="minicnn-")
+        file = tempfile.TemporaryFile(dir=os.fspath(folder), prefix="minicnn-")
         try:
-            if size and hasattr(os, "posix_fallocate"):  # Linux: what no quota or limit forbids
+            if size and hasattr(os, "posix_fallocate"):  # Linux: also checks quotas and limits
                 os.posix_fallocate(file.fileno(), 0, size)
             elif shutil.disk_usage(folder).free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             file.close()
             raise
-    except OSError as problem:
-        raise FileError(f"{folder}: expected room for {size / 1e6:,.1f} MB, received: "
-                        f"{problem.strerror}. {advice}") from problem
+    except OSError as error:
+        raise FileError(f"{folder}: expected {size / 1e6:,.1f} MB of free disk space, received: "
+                        f"{error.strerror}. {advice}") from error
     return file
 
 
-def room_for(folder: str | os.PathLike, size: int, count: int) -> None:
-    """Raises FileError where the disk of `folder` cannot take `count` files of `size` bytes."""
+def check_free_space(folder: str | os.PathLike, size: int, count: int) -> None:
+    """Raises FileError if the disk of `folder` cannot take `count` files of `size` bytes."""
+    advice = "Free some space, or choose another --output."
     with ExitStack() as files:
         for _ in range(count):
-            files.enter_context(reserved(folder, size, "Make room, or choose another --output."))
+            files.enter_context(preallocated_file(folder, size, advice))
 
 
 @contextmanager
-def held(folder: str | os.PathLike) -> Iterator[None]:
-    """Meanwhile no other process can hold the folder; one that ends or is killed lets go of it.
+def lock_folder(folder: str | os.PathLike) -> Iterator[None]:
+    """Locks the folder against other processes until the end of the with, or of the process.
 
-    Raises FileError where another holds it. Windows has no such locks: all hold it there.
+    Raises FileError if another process holds the lock. Windows has no such locks: there the folder
+    is not locked.
     """
     try:
         import fcntl
@@ -108,14 +114,15 @@ def held(folder: str | os.PathLike) -> Iterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise FileError(f"{folder}: expected a folder that no other process works in, "
-                                f"found it in use. Wait until that one is done.") from None
+                                f"received one in use. Wait until that process is done."
+                                ) from None
         yield
     finally:
         os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new name is on the disk only once its folder is; Windows does that by itself."""
+    """Flushes the folder, so that a new file's name is on the disk. Windows does so by itself."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -124,18 +131,18 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def visible(folder: Path) -> list[Path]:
-    """What a folder holds, in natural order, without hidden entries and those of SYSTEM."""
+def list_folder(folder: Path) -> list[Path]:
+    """The entries of a folder in natural order, without hidden ones and SYSTEM_ENTRIES."""
     try:
         entries = [entry for entry in folder.iterdir()
-                   if entry.name[0] != "." and entry.name.casefold() not in SYSTEM]
-    except OSError as problem:
+                   if entry.name[0] != "." and entry.name.casefold() not in SYSTEM_ENTRIES]
+    except OSError as error:
         raise FileError(f"{folder}: expected a folder that can be read, received "
-                        f"{problem.strerror}; check its permissions.") from problem
-    return sorted(entries, key=lambda entry: _natural(entry.name))
+                        f"{error.strerror}; check its permissions.") from error
+    return sorted(entries, key=lambda entry: _natural_key(entry.name))
 
 
-def _natural(name: str) -> tuple:
-    """img2 before img10: the runs of digits compare as numbers, the rest without case."""
+def _natural_key(name: str) -> tuple[list[str | int], str]:
+    """Sorts img2 before img10: runs of digits compare as numbers, the rest without case."""
     parts = re.split("([0-9]+)", name)  # text, digits, text, digits, …, text
     return [int(p) if k % 2 else p.casefold() for k, p in enumerate(parts)], name

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ..data import Dataset, batches, resize_and_crop
+from ..data import Dataset, resize_and_crop
 from ..model import Sequential
+from ..models import image_batches, image_size
 from ..preprocessing import crop_fraction_of
 from ..utils.errors import ArgumentError, check_int
 
@@ -31,14 +32,6 @@ def as_dataset(photos: ImageInput) -> Dataset:
                                 f"data.read_image.")
     return Dataset(arrays, np.zeros(len(arrays), int), ["photo"],
                    [f"photo {i}" for i in range(len(arrays))])
-
-
-def image_size(model: Sequential) -> tuple[int, int]:
-    """(H, Wd) of the network's input. Raises ArgumentError if it takes no images."""
-    if len(model.input_shape) != 3:
-        raise ArgumentError(f"{model.name}: expected a network of images (H, W, C), received one "
-                            f"of inputs {model.input_shape}. Choose another network.")
-    return model.input_shape[0], model.input_shape[1]
 
 
 def crop_photo(model: Sequential, photo: np.ndarray, times: int = 1) -> np.ndarray:
@@ -72,10 +65,9 @@ def photo_batches(model: Sequential, photos: ImageInput, batch_size: int,
     data = as_dataset(photos)
     if not len(data):
         raise ArgumentError(f"{model.name}: expected at least one photo, received none.")
-    order, done = np.arange(len(data)), 0
-    crop_fraction = crop_fraction_of(model.preprocessing)
-    for pixels, _, indices in batches(data, order, batch_size, image_size(model), crop_fraction):
-        yield np.asarray(indices), pixels, model.to_input(pixels)
+    done = 0
+    for indices, pixels in image_batches(model, data, batch_size):
+        yield indices, pixels, model.to_input(pixels)
         done += len(pixels)
         progress(done, len(data))
 

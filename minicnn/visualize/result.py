@@ -10,7 +10,7 @@ import numpy as np
 
 from ..plotting import drawing
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -42,7 +42,7 @@ class Result(drawing.HasFigure):
         another suffix.
         """
         path = writable(path, (*PICTURES, ".npz", *self.more_suffixes()), force)
-        with replacing(path) as draft:
+        with atomic_write(path) as draft:
             self.write(draft)
         return path
 

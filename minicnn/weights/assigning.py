@@ -1,9 +1,10 @@
-"""Arrays from a file into layers: all of them or none, and the sentence that says what was set."""
+"""Arrays from a file into layers: all of them or none, and a note of what was set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from os import PathLike
 from pathlib import Path
 
@@ -12,124 +13,140 @@ import numpy as np
 from ..layers import Dense, Flatten, Layer
 from ..utils.errors import FileError
 
-# VGG16's first number, W[0, 0, 0, 0] of block1_conv1; in a kernel turned by 180° it stands at
+# VGG16's first number, W[0, 0, 0, 0] of block1_conv1; in a kernel rotated by 180° it is at
 # W[2, 2, 0, 0].
 FINGERPRINT = 0.42947057
 
+Entries = Sequence[tuple[str | None, list[np.ndarray]]]  # (layer's name in the file, its arrays)
+
 
 @dataclass
-class Place:
-    """A layer that waits for arrays, their shapes, and what its rows meant before Flatten."""
+class ParamSlot:
+    """A layer whose parameters are to be set.
+
+    shapes:    of its parameters, by their names.
+    flattened: (H, Wd, C) of the image whose pixels are the rows of W; None unless the layer is the
+               first Dense after a Flatten.
+    """
 
     layer: Layer
     shapes: dict[str, tuple[int, ...]]
-    flattened: tuple[int, ...] | None  # (H, Wd, C) for the first Dense after a Flatten
+    flattened: tuple[int, ...] | None
 
 
-def assign(layers: Sequence[Layer], input_shape: tuple[int, ...],
-           entries: Sequence[tuple[str | None, list[np.ndarray]]], path: str | PathLike) -> str:
-    """Sets the layers' params to the file's arrays (float32, copied) and says what was set.
+Match = tuple[ParamSlot, list[np.ndarray]]
+Convert = Callable[[np.ndarray, ParamSlot], np.ndarray]
 
-    By name where the file's names meet the model's; where none does, by order, if there are as
-    many layers and every shape fits. Theano kernels are converted on the way.
-    Raises FileError and changes nothing where a layer is missing or a shape does not fit.
+
+def assign(layers: Sequence[Layer], input_shape: tuple[int, ...], entries: Entries,
+           path: str | PathLike) -> str:
+    """Sets the layers' params to the file's arrays (float32, copied); returns what was set.
+
+    Layers are matched by name; if no name matches, by order, provided that there are as many
+    layers and every shape fits. Theano's kernels are converted.
+    Raises FileError and changes nothing if a layer is missing or a shape does not fit.
 
     >>> assign(layers, (224, 224, 3), read_weights("vgg16.h5"), "vgg16.h5")
     'vgg16.h5: set 32 arrays, 138,357,544 parameters; skipped: none'
     """
-    places = _places(layers, input_shape)
-    pairs, skipped, notes = _match(places, entries, path)
-    convert, note = _conversion(pairs, getattr(entries, "backend", ""), path)
-    ready = [(place.layer, _checked(place, arrays, convert, path)) for place, arrays in pairs]
+    slots = _param_slots(layers, input_shape)
+    matches, skipped, match_notes = _match(slots, entries, path)
+    convert, convert_notes = _conversion(matches, getattr(entries, "backend", ""), path)
+    ready = [(slot.layer, _convert_and_check(slot, arrays, convert, path))
+             for slot, arrays in matches]
 
     for layer, params in ready:
         layer.params.update(params)  # the same dict: views of the network see the new arrays
     arrays = [array for _, params in ready for array in params.values()]
     return "; ".join([f"{Path(path).name}: set {len(arrays)} arrays, "
                       f"{sum(array.size for array in arrays):,} parameters",
-                      f"skipped: {', '.join(skipped) or 'none'}", *notes, *note])
+                      f"skipped: {', '.join(skipped) or 'none'}", *match_notes, *convert_notes])
 
 
-def _places(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[Place]:
+def _param_slots(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[ParamSlot]:
     """The layers that have parameters, in order."""
-    places, flattened = [], None
+    slots: list[ParamSlot] = []
+    flattened = None
     for layer in layers:
-        after = layer.output_shape(shape)
+        output_shape = layer.output_shape(shape)
         shapes = layer.param_shapes(shape)
         if isinstance(layer, Flatten) and len(shape) == 3:
             flattened = shape
         if shapes:
-            places.append(Place(layer, shapes, flattened))
+            slots.append(ParamSlot(layer, shapes, flattened))
         if isinstance(layer, Dense):
             flattened = None
-        shape = after
-    return places
+        shape = output_shape
+    return slots
 
 
-def _match(places: list[Place], entries, path) -> tuple[list, list[str], list[str]]:
-    """-> [(place, arrays)], names of the file's layers that are skipped, notes for the sentence."""
+def _match(slots: list[ParamSlot], entries: Entries, path: str | PathLike
+           ) -> tuple[list[Match], list[str], list[str]]:
+    """-> (matches, names of the file's layers that are skipped, notes on what was done)."""
     names = [name for name, _ in entries]
-    wanted = [place.layer.name for place in places]
+    wanted = [slot.layer.name for slot in slots]
     if not set(names) & set(wanted):
-        pairs = _match_by_order(places, entries, path)
-        return pairs, [], ["no layer's name matched, so layers were paired by their order"
-                           ] if pairs else []
-    double = {name for name in wanted if names.count(name) > 1 or wanted.count(name) > 1}
-    if double:
-        raise FileError(f"{path}: several layers are called {_some(double)}, in the file or in the "
-                        f"model; give each a name of its own.")
+        matches = _match_by_order(slots, entries, path)
+        note = "no layer's name matched, so layers were paired by their order"
+        return matches, [], [note] if matches else []
+    duplicates = {name for name in wanted if names.count(name) > 1 or wanted.count(name) > 1}
+    if duplicates:
+        raise FileError(f"{path}: several layers are called {_shorten(duplicates)}, in the file or "
+                        f"in the model; give each a name of its own.")
     missing = [name for name in wanted if name not in names]
     if missing:
-        raise FileError(f"{path}: expected arrays for {_some(missing)}, which the file lacks (it "
-                        f"holds {_some(names)}). Load it before you replace the head, or build "
-                        f"the network that the file belongs to.")
+        raise FileError(f"{path}: expected arrays for {_shorten(missing)}, which the file lacks "
+                        f"(it holds {_shorten(names)}). Load it before you replace the head, or "
+                        f"build the network that the file belongs to.")
     arrays = dict(entries)
-    return ([(place, arrays[place.layer.name]) for place in places],
+    return ([(slot, arrays[slot.layer.name]) for slot in slots],
             [str(name) for name in names if name not in wanted], [])
 
 
-def _match_by_order(places: list[Place], entries, path) -> list[tuple[Place, list[np.ndarray]]]:
-    """The k-th convolution of the file is the model's k-th, and so for dense layers.
+def _match_by_order(slots: list[ParamSlot], entries: Entries, path: str | PathLike) -> list[Match]:
+    """The k-th convolution of the file is the model's k-th, and the same for dense layers.
 
-    Per class, because layout F without names keeps no order between classes.
+    Separately for each class, because layout F without names keeps no order between classes.
     """
-    pairs: list[tuple[Place, list[np.ndarray]]] = []
+    matches: list[Match] = []
     for rank in (4, 2):  # Conv2D, Dense
         theirs = [arrays for _, arrays in entries if arrays[0].ndim == rank]
-        ours = [place for place in places if len(place.shapes.get("W", ())) == rank]
+        ours = [slot for slot in slots if len(slot.shapes.get("W", ())) == rank]
         if len(ours) == len(theirs):
-            pairs += zip(ours, theirs, strict=True)
-    if not len(pairs) == len(places) == len(entries) or not getattr(entries, "ordered", True):
-        raise FileError(f"{path}: 0 of the model's {len(places)} layers with parameters found: the "
-                        f"model has {_some(place.layer.name for place in places)}; the file's "
-                        f"{len(entries)} are {_some(name for name, _ in entries)}. Names must "
+            matches += zip(ours, theirs, strict=True)
+    if not len(matches) == len(slots) == len(entries) or not getattr(entries, "ordered", True):
+        raise FileError(f"{path}: 0 of the model's {len(slots)} layers with parameters found: the "
+                        f"model has {_shorten(slot.layer.name for slot in slots)}; the file's "
+                        f"{len(entries)} are {_shorten(name for name, _ in entries)}. Names must "
                         f"match, or else number, kinds and order of the layers.")
-    return pairs
+    return matches
 
 
-def _conversion(pairs, backend: str, path) -> tuple:
-    """-> (function of a kernel and its place, notes for the sentence).
+def _conversion(matches: list[Match], backend: str, path: str | PathLike
+                ) -> tuple[Convert, list[str]]:
+    """-> (function of a kernel and its slot, notes on what it does).
 
-    Theano convolves truly, with the kernel turned by 180°, where every other backend correlates.
-    Keras 1 stored such kernels as (F, C, KH, KW), and flattened images as (C, H, Wd); Keras 2 on
-    Theano stores (KH, KW, C, F), still turned.
+    Theano computes a true convolution, with the kernel rotated by 180°; every other backend a
+    correlation. Keras 1 stored such kernels as (F, C, KH, KW), and flattened images as (C, H, Wd);
+    Keras 2 on Theano stores (KH, KW, C, F), still rotated.
     """
     file = Path(path).name
-    kernels = [(arrays[0], place.shapes.get("W")) for place, arrays in pairs if arrays[0].ndim == 4]
+    kernels = [(arrays[0], slot.shapes.get("W")) for slot, arrays in matches
+               if arrays[0].ndim == 4]
     fits = [W.transpose(2, 3, 1, 0).shape == shape for W, shape in kernels]
     channels_first = any(fit and W.shape != shape
                          for fit, (W, shape) in zip(fits, kernels, strict=True)) or (
-        "th_dim_ordering" in file and all(fits))  # the name decides where both axes orders fit
+        "th_dim_ordering" in file and all(fits))  # the name decides if both orders of axes fit
     if channels_first:
         kernels = [(W.transpose(2, 3, 1, 0), shape) for W, shape in kernels]  # (KH, KW, C, F)
-    turned = _is_turned([W for W, _ in kernels], backend, file, channels_first)
+    rotated = _is_rotated([W for W, _ in kernels], backend, file, channels_first)
 
-    def convert(W: np.ndarray, place: Place) -> np.ndarray:
+    def convert(W: np.ndarray, slot: ParamSlot) -> np.ndarray:
         if W.ndim == 4:
             W = W.transpose(2, 3, 1, 0) if channels_first else W  # (KH, KW, C, F)
-            return W[::-1, ::-1] if turned else W
-        if channels_first and place.flattened and W.shape[:1] == (np.prod(place.flattened),):
-            H, Wd, C = place.flattened
+            return W[::-1, ::-1] if rotated else W
+        if channels_first and slot.flattened and W.shape[:1] == (prod(slot.flattened),):
+            H, Wd, C = slot.flattened
             W = W.reshape(C, H, Wd, -1).transpose(1, 2, 0, 3)  # (H, Wd, C, units)
             return W.reshape(H * Wd * C, -1)                   # (H·Wd·C, units)
         return W
@@ -137,14 +154,17 @@ def _conversion(pairs, backend: str, path) -> tuple:
     notes = []
     if channels_first:
         notes.append("converted from (F, C, KH, KW), rows after Flatten from (C, H, W)")
-    if turned:
-        notes.append("kernels turned by 180°, from Theano")
+    if rotated:
+        notes.append("kernels rotated by 180°, from Theano")
     return convert, notes
 
 
-def _is_turned(kernels: list[np.ndarray], backend: str, file: str, channels_first: bool) -> bool:
-    """Whether kernels (KH, KW, C, F) are turned: by VGG16's fingerprint, the file's name, its
-    backend; else by the layout, since (F, C, KH, KW) is Theano's own."""
+def _is_rotated(kernels: list[np.ndarray], backend: str, file: str, channels_first: bool) -> bool:
+    """Whether kernels (KH, KW, C, F) are rotated by 180°.
+
+    Decided by VGG16's fingerprint, the file's name or its backend; if none of them tells, by the
+    layout, since (F, C, KH, KW) is Theano's own.
+    """
     for W in kernels:
         if W.shape == (3, 3, 3, 64):
             for corner, answer in ((0, False), (2, True)):
@@ -155,23 +175,24 @@ def _is_turned(kernels: list[np.ndarray], backend: str, file: str, channels_firs
     return backend.lower() == "theano" if backend else channels_first
 
 
-def _checked(place: Place, arrays: list[np.ndarray], convert, path) -> dict[str, np.ndarray]:
-    """The layer's params as float32 copies, or a FileError where count or shape does not fit."""
-    if len(arrays) != len(place.shapes):
-        raise FileError(f"{path}: layer {place.layer.name!r}: expected {len(place.shapes)} arrays "
-                        f"({', '.join(place.shapes)}), received {len(arrays)}.")
+def _convert_and_check(slot: ParamSlot, arrays: list[np.ndarray], convert: Convert,
+                       path: str | PathLike) -> dict[str, np.ndarray]:
+    """The layer's params as float32 copies; FileError if their number or a shape does not fit."""
+    if len(arrays) != len(slot.shapes):
+        raise FileError(f"{path}: layer {slot.layer.name!r}: expected {len(slot.shapes)} arrays "
+                        f"({', '.join(slot.shapes)}), received {len(arrays)}.")
     params = {}
-    for (key, shape), array in zip(place.shapes.items(), arrays, strict=True):
-        converted = convert(array, place) if key == "W" else array
+    for (key, shape), array in zip(slot.shapes.items(), arrays, strict=True):
+        converted = convert(array, slot) if key == "W" else array
         if converted.shape != shape:
-            raise FileError(f"{path}: layer {place.layer.name!r}: expected {key} of shape {shape}, "
+            raise FileError(f"{path}: layer {slot.layer.name!r}: expected {key} of shape {shape}, "
                             f"received {array.shape}. Does the file belong to this network, and "
                             f"to this image size?")
         params[key] = np.array(converted, np.float32, order="C")
     return params
 
 
-def _some(names) -> str:
-    """The first few names, for a sentence."""
-    names = [str(name) if name is not None else "(unnamed)" for name in names]
-    return ", ".join(names[:5]) + (f", … ({len(names)} in all)" if len(names) > 5 else "")
+def _shorten(names: Iterable[str | None]) -> str:
+    """The first few names, for a message."""
+    shown = [str(name) if name is not None else "(unnamed)" for name in names]
+    return ", ".join(shown[:5]) + (f", … ({len(shown)} in all)" if len(shown) > 5 else "")

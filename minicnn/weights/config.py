@@ -1,8 +1,8 @@
-"""Keras' description of a network (JSON) into layers, and back.
+"""From Keras' description of a network (JSON) to layers, and back.
 
-Sequential and linear Functional networks of Keras 2 and 3 are read, models inside models
-are flattened. What minicnn lacks is refused by name, and code is never run: Lambda and registered
-classes are refused too.
+Reads Sequential and linear Functional networks of Keras 2 and 3; models inside models are
+flattened. What minicnn lacks is refused by name. Code is never run: Lambda and registered classes
+are refused, too.
 Source: Keras' saving/serialization_lib.py, models/functional.py, models/sequential.py.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
+from typing import Any
 
 from ..layers import (
     AveragePool2D,
@@ -25,27 +26,28 @@ from ..layers import (
     Softmax,
 )
 from ..utils.errors import ArgumentError, FileError
-from .hdf5 import MOST
+from .hdf5 import MAX_ENTRIES
 
 MODELS = ("Sequential", "Functional", "Model")
-# What minicnn's layers always are; a config that says otherwise computes something else.
-FIXED = {"data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
-         "use_bias": (True,), "keepdims": (False,), "max_value": (None,), "negative_slope": (0,),
-         "threshold": (0,), "axis": (-1,), "noise_shape": (None,)}
+# Settings that minicnn's layers always have; a config with others computes something else.
+FIXED_SETTINGS: dict[str, tuple] = {
+    "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
+    "use_bias": (True,), "keepdims": (False,), "max_value": (None,), "negative_slope": (0,),
+    "threshold": (0,), "axis": (-1,), "noise_shape": (None,)}
 ACTIVATIONS = {"linear": None, "relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
 
 
 def _arguments(config: dict, *keys: str) -> dict:
-    """Those entries of a config, lists as tuples, that are constructor arguments here too."""
-    chosen = {key: config[key] for key in ("name", *keys)}
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in chosen.items()}
+    """The entries of a config that are also constructor arguments here; lists become tuples."""
+    arguments = {key: config[key] for key in ("name", *keys)}
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
 
 
 def _affine(config: dict, *keys: str) -> dict:
     """Arguments of Conv2D and Dense; "linear" is None here."""
     activation = config.get("activation", "linear")
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise _Unlike("activation", activation, tuple(ACTIVATIONS))
+        raise _UnsupportedSettingError("activation", activation, tuple(ACTIVATIONS))
     return _arguments(config, *keys) | {
         "activation": None if activation == "linear" else activation}
 
@@ -71,15 +73,16 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
 }
 
 
-class _Unlike(Exception):
-    """key, what the file says, what minicnn has."""
+class _UnsupportedSettingError(Exception):
+    """Its args: the setting's key, its value in the file, the values that minicnn has."""
 
 
-def layers_from_config(config: dict, path: str | PathLike) -> tuple[list[Layer], tuple | None]:
+def layers_from_config(config: dict, path: str | PathLike
+                       ) -> tuple[list[Layer], tuple[int | None, ...] | None]:
     """-> (layers without parameters yet, input shape (H, Wd, C)).
 
-    Sizes that the file leaves open are None; so is the whole shape where the file has none.
-    Raises FileError naming the layer and why minicnn cannot take it.
+    Sizes that the file leaves open are None; so is the shape if the file has none.
+    Raises FileError, which names the layer and the reason why minicnn cannot have it.
     """
     try:
         return _layers(config, path)
@@ -89,30 +92,33 @@ def layers_from_config(config: dict, path: str | PathLike) -> tuple[list[Layer],
                         f"{type(error).__name__}: {error}") from error
 
 
-def _layers(config: dict, path) -> tuple[list[Layer], tuple | None]:
+def _layers(config: dict, path: str | PathLike
+            ) -> tuple[list[Layer], tuple[int | None, ...] | None]:
     layers: list[Layer] = []
-    shape, zeros = None, None  # zeros: what a ZeroPadding2D just before adds above, and to the left
-    for entry, trainable in _chain(config, path, True):
+    shape: tuple[int | None, ...] | None = None
+    zeros: tuple[int, int] | None = None  # the padding of a ZeroPadding2D just before
+    for entry, trainable in _iterate_layers(config, path, True):
         kind, c = entry["class_name"], entry["config"]
-        if not isinstance(c["name"], str) or len(layers) == MOST:
-            raise FileError(f"{path}: expected at most {MOST:,} layers, each with a text as name, "
-                            f"received {len(layers) + 1:,}, one of them {c['name']!r}.")
+        if not isinstance(c["name"], str) or len(layers) == MAX_ENTRIES:
+            raise FileError(f"{path}: expected at most {MAX_ENTRIES:,} layers, each with a text as "
+                            f"name, received {len(layers) + 1:,}, one of them {c['name']!r}.")
         where = f"{path}: layer {c.get('name')!r}"
         batch = c.get("batch_shape") or c.get("batch_input_shape")
         if shape is None and batch:
             shape = tuple(batch[1:])
         if kind == "InputLayer":
             continue
-        _refuse_strangers(entry, where)
+        _check_class(entry, where)
         try:
-            _refuse_unlike(c)
+            _check_settings(c)
             if zeros and (kind, c.get("padding")) != ("Conv2D", "valid"):
-                raise _Unlike("class", f"{kind} after a ZeroPadding2D", ("a valid Conv2D",))
+                raise _UnsupportedSettingError("class", f"{kind} after a ZeroPadding2D",
+                                               ("a valid Conv2D",))
             if kind == "ZeroPadding2D":
                 zeros = _zeros(c["padding"])
                 continue
             layer = READERS[kind](c | {"padding": zeros} if zeros else c)
-        except _Unlike as error:
+        except _UnsupportedSettingError as error:
             key, received, expected = error.args
             raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
                             f"received {str(received)[:80]}; minicnn has nothing else.") from None
@@ -126,39 +132,40 @@ def _layers(config: dict, path) -> tuple[list[Layer], tuple | None]:
     return layers, shape or _built_shape(config)
 
 
-def _refuse_unlike(config: dict) -> None:
-    """Raises _Unlike for a layer of the right class that computes something else."""
-    for key in FIXED.keys() & config.keys():
-        if config[key] not in FIXED[key]:
-            raise _Unlike(key, config[key], FIXED[key])
+def _check_settings(config: dict) -> None:
+    """Raises _UnsupportedSettingError for a layer that computes something else than minicnn's."""
+    for key in FIXED_SETTINGS.keys() & config.keys():
+        if config[key] not in FIXED_SETTINGS[key]:
+            raise _UnsupportedSettingError(key, config[key], FIXED_SETTINGS[key])
 
 
 def _zeros(padding: list) -> tuple[int, int]:
     """[[1, 1], [2, 2]] -> (1, 2), Conv2D's padding in numbers."""
     (top, bottom), (left, right) = padding
     if (top, left) != (bottom, right):
-        raise _Unlike("padding", padding, ("as much on both sides",))
+        raise _UnsupportedSettingError("padding", padding, ("as much on both sides",))
     return top, left
 
 
-def _refuse_strangers(entry: dict, where: str) -> None:
-    """Raises FileError for code of somebody's own, and for Keras' layers that minicnn lacks."""
+def _check_class(entry: dict, where: str) -> None:
+    """Raises FileError for custom classes, and for Keras' layers that minicnn lacks."""
     kind = entry["class_name"]
     module = entry.get("module") or "keras"
-    own = (entry.get("registered_name") or "", kind)
+    names = (entry.get("registered_name") or "", kind)
     if kind == "Lambda":
         raise FileError(f"{where} is a Lambda, which holds code; minicnn never runs code from a "
                         f"file. Rebuild the network without it.")
-    if module.partition(".")[0] not in ("keras", "tf_keras") or any(">" in name for name in own):
-        raise FileError(f"{where} is of somebody's own class {module}.{kind}; minicnn never runs "
-                        f"code from a file. Rebuild the network from Keras' own layers.")
+    if module.partition(".")[0] not in ("keras", "tf_keras") or any(">" in name for name in names):
+        raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
+                        f"from a file. Rebuild the network from Keras' own layers.")
     if kind not in READERS and kind != "ZeroPadding2D":
         raise FileError(f"{where} is a {kind}, which minicnn lacks; it has "
                         f"{', '.join(READERS)} and ZeroPadding2D.")
 
 
-def _chain(entry: dict, path, trainable: bool) -> Iterator[tuple[dict, bool]]:
-    """The layers of a model in order, models inside it flattened, and whether they may train."""
+def _iterate_layers(entry: dict, path: str | PathLike, trainable: bool
+                    ) -> Iterator[tuple[dict, bool]]:
+    """(layer, whether it is trainable) in order; models inside the model are flattened."""
     config = entry["config"]
     if entry["class_name"] not in MODELS:
         raise FileError(f"{path}: expected a Sequential or Functional network, received a "
@@ -167,17 +174,18 @@ def _chain(entry: dict, path, trainable: bool) -> Iterator[tuple[dict, bool]]:
         config = {"layers": config}
     layers = config["layers"]
     if entry["class_name"] != "Sequential":
-        layers = _in_line(config, path)
+        layers = _linear_order(config, path)
     trainable = trainable and bool(config.get("trainable", True))
     for layer in layers:
         if layer["class_name"] in MODELS:
-            yield from _chain(layer, path, trainable)
+            yield from _iterate_layers(layer, path, trainable)
         else:
             yield layer, trainable
 
 
-def _in_line(config: dict, path) -> list[dict]:
-    """The layers of a Functional model in the order the data takes; refuses all but one line."""
+def _linear_order(config: dict, path: str | PathLike) -> list[dict]:
+    """The layers of a Functional model from input to output; FileError if they are not in one line.
+    """
     follower: dict[str, dict] = {}
     inputs = []
     for layer in config["layers"]:
@@ -187,7 +195,7 @@ def _in_line(config: dict, path) -> list[dict]:
             continue
         sources = list(_sources(layer["inbound_nodes"]))
         if len(sources) != 1 or sources[0] in follower:
-            raise FileError(f"{path}: expected one line of layers, but layer {name!r} stands at a "
+            raise FileError(f"{path}: expected one line of layers, but layer {name!r} is at a "
                             f"branch (inputs: {', '.join(sources) or 'none'}) or is used more than "
                             f"once; minicnn's Sequential has neither.")
         follower[sources[0]] = layer
@@ -204,8 +212,8 @@ def _in_line(config: dict, path) -> list[dict]:
     return line
 
 
-def _sources(node) -> Iterator[str]:
-    """Names of the layers a call takes its tensors from: ["fc1", 0, 0, {}] in Keras 2,
+def _sources(node: object) -> Iterator[str]:
+    """Names of the layers whose outputs a call takes: ["fc1", 0, 0, {}] in Keras 2,
     {"class_name": "__keras_tensor__", "config": {"keras_history": ["fc1", 0, 0]}} in Keras 3."""
     if isinstance(node, dict):
         if node.get("class_name") == "__keras_tensor__":
@@ -221,14 +229,14 @@ def _sources(node) -> Iterator[str]:
                 yield from _sources(value)
 
 
-def _built_shape(config: dict) -> tuple | None:
-    """The shape a Sequential without an input layer was first called with."""
+def _built_shape(config: dict) -> tuple[int | None, ...] | None:
+    """The shape with which a Sequential without an input layer was first called."""
     inner = config["config"]
     batch = inner.get("build_input_shape") if isinstance(inner, dict) else None
     return tuple(batch[1:]) if batch else None
 
 
-KERAS = {Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D",
+KERAS_CLASSES = {Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D",
          AveragePool2D: "AveragePooling2D", GlobalAveragePool2D: "GlobalAveragePooling2D",
          Flatten: "Flatten", ReLU: "ReLU", Sigmoid: "Activation", Softmax: "Softmax",
          Dropout: "Dropout"}
@@ -237,19 +245,18 @@ KERAS = {Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D",
 def config_from_layers(layers: Sequence[Layer], input_shape: tuple[int, ...], name: str) -> dict:
     """The Sequential of Keras 3 that computes the same; input_shape is (H, Wd, C).
 
-    Conv2D with padding in numbers becomes ZeroPadding2D and a valid Conv2D.
+    A Conv2D with numbers as padding becomes a ZeroPadding2D and a valid Conv2D.
     Raises FileError for what Keras cannot express.
     """
     batch_shape = [None, *input_shape]
-    entries = [("InputLayer", {"name": "input_layer", "batch_shape": batch_shape,
-                               "dtype": "float32"})]
+    entries: list[tuple[str, dict[str, Any]]] = [("InputLayer", {
+        "name": "input_layer", "batch_shape": batch_shape, "dtype": "float32"})]
     for layer in layers:
-        if type(layer) not in KERAS:
+        if type(layer) not in KERAS_CLASSES:
             raise FileError(f"layer {layer.name!r} is a {type(layer).__name__}, which Keras lacks, "
                             f"so a model file cannot hold it; save a .weights.h5 instead.")
         common = {"name": layer.name, "trainable": layer.trainable, "dtype": "float32"}
         config = common | layer.config()
-        config.pop("algorithm", None)  # of this engine, unknown to Keras
         if "activation" in config:
             config["activation"] = config["activation"] or "linear"
         if isinstance(layer, Sigmoid):
@@ -263,7 +270,7 @@ def config_from_layers(layers: Sequence[Layer], input_shape: tuple[int, ...], na
             elif any(padding):
                 raise FileError(f"layer {layer.name!r}: Keras' pooling knows padding 'valid' and "
                                 f"'same', not {padding}; use one of them to save the model.")
-        entries.append((KERAS[type(layer)], config))
+        entries.append((KERAS_CLASSES[type(layer)], config))
     names = [name, *(config["name"] for _, config in entries)]
     for bad in {n for n in names[1:] if names[1:].count(n) > 1} | {n for n in names if "/" in n}:
         raise FileError(f"expected each layer to have a name of its own, without /, as Keras "

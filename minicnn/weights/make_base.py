@@ -1,10 +1,10 @@
-"""Makes vgg16_base.h5 out of Keras' vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5.
+"""Makes vgg16_base.h5 from Keras' vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5.
 
     python -m minicnn.weights.make_base SOURCE.h5
 
-float16 halves the file and moves block5_pool of a photo by 0.05 % (minicnn/data/photos/chelsea.jpg,
-Euclidean norm); shuffle and gzip take another seventh. The same source gives the same bytes with
-the same zlib, so anybody can check the SHA-256 in pretrained.py.
+float16 halves the file and changes block5_pool of a photo by 0.05 %
+(minicnn/data/photos/chelsea.jpg, Euclidean norm); shuffle and gzip save another seventh. The same
+source gives the same bytes with the same zlib, so anybody can check the SHA-256 in pretrained.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from ..utils.errors import FileError, MiniCNNError
 from .hdf5 import array, member, strings
 from .pretrained import BASE
-from .reading import opened
+from .reading import open_weights
 
 SOURCE_SHA256 = "6cab8b1d95d0fe327366995e8fd43b84789f3c982eee15b5070dac3e4ed9d803"
 ATTRIBUTES = {
@@ -31,7 +31,7 @@ ATTRIBUTES = {
 
 
 def make_base(source: str | PathLike, target: str | PathLike = BASE) -> str:
-    """Writes target and returns its SHA-256. Raises FileError where source is another file."""
+    """Writes target and returns its SHA-256. Raises FileError if source is another file."""
     import h5py
 
     if not Path(source).is_file():
@@ -41,19 +41,21 @@ def make_base(source: str | PathLike, target: str | PathLike = BASE) -> str:
         raise FileError(f"{source}: expected VGG16's weights without top, SHA-256 {SOURCE_SHA256}, "
                         f"received {received}.")
     # track_times and libver: nothing in the file depends on the day or on h5py's version.
-    with opened(source) as (old, _), h5py.File(target, "w", libver=("earliest", "v108")) as new:
+    with (open_weights(source) as (old, _),
+          h5py.File(target, "w", libver=("earliest", "v108")) as new):
         new.attrs.update({key: np.bytes_(value) for key, value in ATTRIBUTES.items()})
-        new.attrs["layer_names"] = np.array(strings(old, "layer_names"), "S")
-        for layer in strings(old, "layer_names"):
-            names = strings(member(old, layer, source), "weight_names")
+        layer_names = strings(old, "layer_names") or []
+        new.attrs["layer_names"] = np.array(layer_names, "S")
+        for layer in layer_names:
+            names = strings(member(old, layer, source), "weight_names") or []
             group = new.create_group(layer)
             group.attrs["weight_names"] = np.array(names, "S") if names else np.empty(0)
             for name in names:
                 values = array(old[layer], name, source).astype("<f2")
-                how = {} if values.ndim == 1 else {  # one tap of the kernel (C, F) a chunk
+                storage = {} if values.ndim == 1 else {  # a position, (C, F), per chunk
                     "chunks": (1, 1, *values.shape[2:]), "shuffle": True,
                     "compression": "gzip", "compression_opts": 9}
-                group.create_dataset(name, data=values, track_times=False, **how)
+                group.create_dataset(name, data=values, track_times=False, **storage)
     return hashlib.sha256(Path(target).read_bytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Models and weights into files that Keras 3 opens, and models out of files."""
+"""Writing models and weights for Keras 3, and reading models."""
 
 from __future__ import annotations
 
@@ -9,47 +9,51 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..layers import Layer
 from ..ops import to_cpu
 from ..utils.errors import ArgumentError, FileError, is_int
-from ..utils.files import replacing
+from ..utils.files import atomic_write
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
 from .hdf5 import text
-from .reading import json_of, opened, weights_in
+from .reading import open_weights, parse_json, read_open_file
+
+if TYPE_CHECKING:
+    import h5py
 
 KERAS_VERSION = "3.15.1"  # the Keras whose layouts these are
 KERAS_NAMES = {"W": "kernel", "b": "bias"}
 
 
 def write(path: str | PathLike, model: Any) -> None:
-    """A Sequential as .h5 (write_model) or .weights.h5 (write_weights), by the name of the file."""
+    """Writes a Sequential as .h5 (write_model) or .weights.h5 (write_weights), by the path."""
     name = os.fspath(path)
     if name.endswith(".weights.h5"):
         return write_weights(path, model.layers)
     if not name.endswith(".h5"):
         raise ArgumentError(f"save: expected a name that ends in .h5 or .weights.h5, "
                             f"received {name!r}.")
-    for one in model.classes or []:
-        if not str(one).isprintable():  # nor would load take it
-            raise ArgumentError(f"save: expected printable names of classes, received {one!r}; "
-                                f"rename it.")
-    recipe = model.preprocessing and model.preprocessing.to_dict()
-    metadata = {"classes": model.classes, "preprocessing": recipe}
+    for class_name in model.classes or []:
+        if not str(class_name).isprintable():  # load would refuse it
+            raise ArgumentError(f"save: expected printable names of classes, received "
+                                f"{class_name!r}; rename it.")
+    preprocessing = model.preprocessing and model.preprocessing.to_dict()
+    metadata = {"classes": model.classes, "preprocessing": preprocessing}
     return write_model(path, model.layers, model.input_shape, model.name, metadata)
 
 
 def write_model(path: str | PathLike, layers: Sequence[Layer], input_shape: tuple[int, ...],
                 name: str, metadata: dict) -> None:
-    """Architecture, weights and metadata in one .h5 (layout E), for keras.models.load_model too.
+    """Writes architecture, weights and metadata into one .h5 (layout E), which
+    keras.models.load_model also reads.
 
-    metadata: whatever JSON holds (classes, preprocessing, …), kept in the attribute "minicnn".
+    metadata: anything that JSON can hold (classes, preprocessing, …), for the attribute "minicnn".
     An older file at path stays until the new one is complete.
-    Raises FileError where Keras cannot express the network or the file cannot be written.
+    Raises FileError if Keras cannot express the network or the file cannot be written.
     """
     try:
         config = config_from_layers(layers, input_shape, name)
@@ -75,19 +79,21 @@ def write_model(path: str | PathLike, layers: Sequence[Layer], input_shape: tupl
 
 
 def write_weights(path: str | PathLike, layers: Sequence[Layer]) -> None:
-    """Weights alone as Keras 3's .weights.h5 (layout F), for load_weights of the same network.
+    """Writes the weights alone, as Keras 3's .weights.h5 (layout F), for load_weights of the same
+    network.
 
     An older file at path stays until the new one is complete. Raises FileError.
     """
     with new_h5(path) as file:
-        home = file.create_group("layers")
+        container = file.create_group("layers")
         counts: dict[str, int] = {}
         for layer in layers:
             kind = _snake_case(type(layer).__name__)
             number = counts[kind] = counts.get(kind, -1) + 1
             arrays = _arrays(layer)
             if arrays:
-                group = home.create_group(f"{kind}_{number}/vars" if number else f"{kind}/vars")
+                group = container.create_group(f"{kind}_{number}/vars" if number
+                                               else f"{kind}/vars")
                 group.attrs["name"] = layer.name
                 for k, value in enumerate(arrays.values()):
                     group[str(k)] = value
@@ -95,52 +101,53 @@ def write_weights(path: str | PathLike, layers: Sequence[Layer]) -> None:
 
 def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
                ) -> tuple[list[Layer], tuple[int, ...], str, dict, str]:
-    """-> (layers with their weights, input shape, name, metadata, what was set).
+    """-> (layers with their weights, input shape, name, metadata, a note of what was set).
 
-    path: a whole model, Keras' .h5 or .keras, or one of write_model.
-    input_shape: (H, Wd, C) where the file leaves the size open, or for another size.
+    path: a file with architecture and weights: Keras' .h5 or .keras, or one of write_model.
+    input_shape: (H, Wd, C), if the file leaves the size open, or for another size.
     Raises FileError.
     """
-    with opened(path) as (file, architecture):
+    with open_weights(path) as (file, architecture):
         if architecture is None:
             raise FileError(f"{path}: holds weights but no architecture; build the network and "
                             f"call load_weights.")
-        config, metadata = json_of(architecture), json_of(text(file, "minicnn") or "{}")
-        entries = weights_in(file, path)
-    layers, shape = layers_from_config(config, path)
-    shape = tuple(input_shape or shape or ())
-    if not shape or None in shape:
-        raise FileError(f"{path}: leaves the input's size open ({shape or 'no shape'}); give "
+        config, metadata = parse_json(architecture), parse_json(text(file, "minicnn") or "{}")
+        entries = read_open_file(file, path)
+    layers, shape_in_file = layers_from_config(config, path)
+    sizes = tuple(input_shape or shape_in_file or ())
+    if not sizes or None in sizes:
+        raise FileError(f"{path}: leaves the input's size open ({sizes or 'no shape'}); give "
                         f"input_shape=(height, width, channels).")
-    if not all(is_int(n, 1) for n in shape):
-        raise FileError(f"{path}: expected an input of whole numbers (height, width, channels), "
-                        f"received {shape}; the file is damaged.")
+    if not all(is_int(size, 1) for size in sizes):
+        raise FileError(f"{path}: expected an input shape of ints (height, width, channels), "
+                        f"received {sizes}; the file is damaged.")
+    shape = cast("tuple[int, ...]", sizes)
     if not isinstance(metadata, dict):
         raise FileError(f"{path}: expected a JSON object in the attribute minicnn, received "
                         f"a {type(metadata).__name__}.")
     try:
-        sentence = assign(layers, shape, entries, path)
+        note = assign(layers, shape, entries, path)
     except ArgumentError as error:
         raise FileError(f"{path}: describes a network that does not fit together: "
                         f"{error}") from None
     inner = config["config"]
     name = inner.get("name") if isinstance(inner, dict) else None
-    return layers, shape, name if isinstance(name, str) else "model", metadata, sentence
+    return layers, shape, name if isinstance(name, str) else "model", metadata, note
 
 
 @contextmanager
-def new_h5(path: str | PathLike) -> Iterator:
-    """-> an h5py.File that is at path when the with ends without an error.
+def new_h5(path: str | PathLike) -> Iterator[h5py.File]:
+    """-> an h5py.File that is written to path when the with ends without an error.
 
-    It grows in memory: HDF5 itself does not survive a full disk. Raises FileError.
+    It is built in memory, since HDF5 itself crashes on a full disk. Raises FileError.
     """
     import h5py
 
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         yield file
-    with replacing(path) as draft:
-        draft.write_bytes(content.getbuffer())
+    with atomic_write(path) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def _arrays(layer: Layer) -> dict[str, np.ndarray]:

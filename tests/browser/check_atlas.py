@@ -69,7 +69,7 @@ def check_dialog(chrome):
     claim("a click enlarges the map", dialog.is_displayed() and f"(1 of {len(maps)})" in title())
     text = dialog.text
     claim("the dialog has the numbers", all(word in text for word in (
-        "Receptive field", "activation", "place: row", "pixels: rows")))
+        "Receptive field", "activation", "position: row", "pixels: rows")))
     press(chrome, Keys.ARROW_RIGHT)
     claim("→ shows the next map", f"(2 of {len(maps)})" in title())
     press(chrome, Keys.ARROW_LEFT, Keys.ARROW_LEFT)

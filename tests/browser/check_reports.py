@@ -21,7 +21,7 @@ from minicnn.data import ImageFolder, near_duplicates, perceptual_hashes, read_i
 from minicnn.evaluation import Evaluation, choose_threshold, roc_curve
 from minicnn.report import scores_of, write_run_page
 from minicnn.report.folder_page import findings, write_folder_page
-from minicnn.report.photos import fed_batch
+from minicnn.report.photos import first_batch
 from minicnn.training import TransferConfig
 
 TWO = ["sandal", EVIL]
@@ -51,9 +51,9 @@ def two_classes(folder):
     (folder / "two").mkdir()
     write_run_page(folder / "two", result, data, scores_of(result), model=model, held_out="test",
                    rows={"VGG16, new head": result, "from scratch": result}, notes=[EVIL],
-                   skipped=[EVIL] * 11, history=history, watched="test",
+                   skipped=[EVIL] * 11, history=history, validation_name="test",
                    parts={"train": data, "test": data},
-                   fed=fed_batch(model, data, TransferConfig()),
+                   first_batch=first_batch(model, data, TransferConfig()),
                    options={"seed": 0, "folder": EVIL, "lr": None})
     return folder / "two" / "report.html"
 
@@ -216,7 +216,8 @@ def check_threshold(chrome, shots, name):
     claim("the threshold has its digits", chrome.find_element(By.ID, "value").text == "0.9995")
     named, page = thresholded.named, chrome.find_element(By.ID, "main").text
     claim("it changes the accuracy", thresholded.result.accuracy != named)
-    claim("right is that of the class named", f"in the mean, right {100 * named:.1f} %; " in page)
+    claim("the accuracy is that of the most probable class",
+          f"on average, accuracy {100 * named:.1f} %; " in page)
     check_sizes(chrome, shots, name)
 
 

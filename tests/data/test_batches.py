@@ -139,9 +139,9 @@ def test_damaged_photo_is_named_when_its_batch_is_reached(tmp_path):
 
 @pytest.mark.parametrize("change, words", [
     ({"order": [0, 5]}, "expected indices of 5 photos"),
-    ({"batch_size": 0}, "expected batch_size of at least 1, received 0"),
-    ({"batch_size": 2.0}, r"expected batch_size of at least 1, received 2\.0"),
-    ({"workers": 0}, "expected workers of at least 1, received 0"),
+    ({"batch_size": 0}, "batch_size: expected an int of at least 1, received 0"),
+    ({"batch_size": 2.0}, r"batch_size: expected an int of at least 1, received 2\.0"),
+    ({"workers": 0}, "workers: expected an int of at least 1, received 0"),
     ({"size": 224}, r"expected size=\(height, width\)"),
     ({"crop_fraction": 0}, "expected a crop_fraction"),
 ])

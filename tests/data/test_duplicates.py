@@ -11,7 +11,7 @@ from reference import assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.data import Dataset, ImageFolder, near_duplicates, perceptual_hashes, read_image
-from minicnn.data.duplicates import _cuts, _slopes, _views
+from minicnn.data.duplicates import _cropped_gradients, _crops, _gradients
 
 
 def dataset(images):
@@ -111,24 +111,24 @@ def test_hash_of_a_slope_is_all_ones_and_of_its_mirror_all_zeros():
 
 
 # ---- the judge
-def test_likeness_is_the_correlation_of_the_slopes(rng):
+def test_likeness_is_the_correlation_of_the_gradients(rng):
     a, b = rng.normal(size=(2, 16, 16))
     slopes = [[x[i + 1, j] - x[i, j] for i in range(15) for j in range(16)]
               + [x[i, j + 1] - x[i, j] for i in range(16) for j in range(15)] for x in (a, b)]
-    got = _slopes(np.stack([a, b]))
+    got = _gradients(np.stack([a, b]))
     assert got[0] @ got[1] == pytest.approx(np.corrcoef(*slopes)[0, 1])
-    brighter = _slopes((3 * a + 7)[None])[0]
+    brighter = _gradients((3 * a + 7)[None])[0]
     assert brighter @ got[0] == pytest.approx(1)
 
 
-def test_views_are_the_whole_thumbnail_and_its_cuts_at_each_side(rng):
+def test_crops_are_the_whole_thumbnail_and_its_crops_at_each_side(rng):
     thumbnail = rng.integers(0, 256, (32, 32)).astype(np.uint8)
-    views = _views(thumbnail)
+    views = _cropped_gradients(thumbnail)
     whole = thumbnail.reshape(16, 2, 16, 2).mean(axis=(1, 3))
     assert views.shape == (49, 480)
-    np.testing.assert_allclose(views[0], _slopes(whole[None])[0], atol=1e-5)
+    np.testing.assert_allclose(views[0], _gradients(whole[None])[0], atol=1e-5)
     ramp = np.arange(32) + 0.5  # averages of a ramp are the middles of the parts averaged
-    middles = _cuts() @ ramp / 32
+    middles = _crops() @ ramp / 32
     ends = [(0, 1), (0, .96), (.02, .98), (.04, 1), (0, .92), (.04, .96), (.08, 1)]
     for row, (begin, end) in zip(middles, ends, strict=True):
         step = (end - begin) / 16
@@ -183,14 +183,14 @@ def test_flat_photos_are_copies_only_of_the_same_pixels():
     assert partners(near_duplicates(faint)) == set()
 
 
-def test_distance_and_likeness_decide():
+def test_distance_and_similarity_decide():
     photo = scenes()[3]
     pair = dataset([photo, saved_again(photo)])
     assert partners(near_duplicates(pair)) == {(0, 1)}
-    assert partners(near_duplicates(pair, likeness=1.01)) == set()
+    assert partners(near_duplicates(pair, similarity=1.01)) == set()
     mirrored = dataset([photo, photo[:, ::-1].copy()])
     assert partners(near_duplicates(mirrored)) == set()
-    assert partners(near_duplicates(mirrored, distance=64, likeness=-1)) == {(0, 1)}
+    assert partners(near_duplicates(mirrored, distance=64, similarity=-1)) == {(0, 1)}
 
 
 def test_no_photos_have_no_groups():

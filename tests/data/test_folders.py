@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import ImageFolder, datasets
+from minicnn.data import ImageFolder, image_folder
 from minicnn.utils.errors import ArgumentError, FileError
 
 
@@ -34,7 +34,7 @@ def test_folder_gives_photos_labels_and_names_in_natural_order(tmp_path):
     assert data.labels.dtype == np.int64
     assert values(data) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert data.read(0).shape == (3, 4, 3)
-    assert (data.skipped, data.turned) == ([], 0)
+    assert (data.skipped, data.rotated) == ([], 0)
 
 
 def test_order_of_equal_numbers_does_not_depend_on_the_file_system(tmp_path):
@@ -68,7 +68,7 @@ def test_what_is_no_photo_is_skipped_and_named(tmp_path):
     for line, name in zip(data.skipped, names, strict=True):
         assert f"{name}: " in line
     assert "no class folder" in data.skipped[0]
-    assert "a folder inside that of a class is not read" in data.skipped[-1]
+    assert "a folder inside a class folder is not read" in data.skipped[-1]
     assert repr(data).endswith(", 4 skipped")
 
 
@@ -85,9 +85,9 @@ def test_turned_photos_are_counted_and_read_upright(tmp_path):
     save(tmp_path / "a" / "2.png", 0, orientation=6)
     save(tmp_path / "b" / "1.jpg", 0, orientation=3)
     data = ImageFolder(tmp_path)
-    assert data.turned == 2
+    assert data.rotated == 2
     assert [data.read(i).shape for i in range(3)] == [(3, 4, 3), (4, 3, 3), (3, 4, 3)]
-    assert repr(data) == ("ImageFolder: 3 photos, 2 classes (a 2, b 1), 2 turned by EXIF, "
+    assert repr(data) == ("ImageFolder: 3 photos, 2 classes (a 2, b 1), 2 rotated by EXIF, "
                           "0 skipped")
 
 
@@ -101,9 +101,9 @@ def test_folder_reads_headers_only_and_damage_shows_when_the_photo_is_read(tmp_p
 
 
 @pytest.mark.parametrize("paths, words", [
-    ([], "expected one sub-folder a class, at least two, found none; sort the photos"),
-    (["1.png"], "expected one sub-folder a class, at least two, found none; sort the photos"),
-    (["a/1.png"], "expected one sub-folder a class, at least two, found only 'a'; sort"),
+    ([], "expected one sub-folder per class, at least two, found none; sort the photos"),
+    (["1.png"], "expected one sub-folder per class, at least two, found none; sort the photos"),
+    (["a/1.png"], "expected one sub-folder per class, at least two, found only 'a'; sort"),
     (["a/1.png", "b/.1.png"], "b: expected photos of the class 'b', found none"),
     (["a/.1.png", "b/1.png"], "a: expected photos of the class 'a', found none"),
     (["train/a/1.png", "test/a/1.png"], "choose the folder whose sub-folders hold the photos"),
@@ -120,8 +120,8 @@ def test_links_in_circles_are_not_searched_for_classes(tmp_path, monkeypatch):
         (tmp_path / f"{k}").symlink_to(".")
     save(tmp_path / "deep" / "photos" / "a" / "1.png", 0)
     save(tmp_path / "deep" / "photos" / "b" / "1.png", 0)
-    listed, ours = [], datasets.visible
-    monkeypatch.setattr(datasets, "visible", lambda path: listed.append(path) or ours(path))
+    listed, ours = [], image_folder.list_folder
+    monkeypatch.setattr(image_folder, "list_folder", lambda path: listed.append(path) or ours(path))
     with pytest.raises(FileError, match=r"only 'deep'.*hold them \(.*deep.photos\)"):
         ImageFolder(tmp_path)
     assert len(listed) < 12

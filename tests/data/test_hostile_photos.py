@@ -20,16 +20,16 @@ from reference import assert_refused
 from minicnn.cli import main
 from minicnn.data import (
     ImageFolder,
-    drawn_parts,
+    draw_parts,
+    drop_unreadable,
     images,
+    is_rotated,
     near_duplicates,
     perceptual_hashes,
     read_image,
     read_split,
-    readable,
     resize_and_crop,
     subsets,
-    was_turned,
     write_split,
 )
 from minicnn.utils.errors import FileError
@@ -79,7 +79,7 @@ def test_webp_and_jpeg_stand_upright_for_every_exif_orientation(tmp_path, orient
     halves[:8, :16] = 255
     path = save(tmp_path / "photo", Image.fromarray(halves), "jpeg", quality=100, exif=exif)
     assert np.abs(read_image(path).astype(int) - TURNED[orientation](halves)).max() < 3
-    assert was_turned(path) == (orientation != 1)
+    assert is_rotated(path) == (orientation != 1)
 
 
 # ---- read right: colours
@@ -177,7 +177,7 @@ def test_what_pillow_only_warns_of_and_logs_is_silent_in_threads_too(tmp_path, c
         with assert_refused("hollow.tif"):
             read_image(hollow)
     assert caught == [] and capfd.readouterr() == ("", "")
-    logging.getLogger("PIL").removeHandler(images.SILENT)
+    logging.getLogger("PIL").removeHandler(images.NO_LOG)
 
 
 def tiff(tags):
@@ -201,7 +201,7 @@ def test_formats_that_are_no_photos_are_refused_and_no_program_runs(tmp_path, mo
         monkeypatch.setattr(subprocess, name, forbidden)
     monkeypatch.setattr(os, "system", forbidden)
     (tmp_path / "photo.jpg").write_bytes(content)
-    for function in (read_image, was_turned):
+    for function in (read_image, is_rotated):
         with assert_refused("photo.jpg: expected an image file (JPEG, PNG, WEBP, GIF, BMP, TIFF"):
             function(tmp_path / "photo.jpg")
 
@@ -229,21 +229,21 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_small_files_of_huge_photos_are_refused_before_they_are_unpacked(tmp_path, name):
     (tmp_path / "bomb").write_bytes(BOMBS[name])
-    for function in (was_turned, read_image):
+    for function in (is_rotated, read_image):
         with assert_refused("bomb: expected"):
             function(tmp_path / "bomb")
     if name != "webp":  # libwebp itself refuses it
         with assert_refused("of at most", "received a larger one", "scale it down"):
-            was_turned(tmp_path / "bomb")
+            is_rotated(tmp_path / "bomb")
 
 
 def test_plain_photos_of_16_megapixels_are_no_bombs(tmp_path):
     path = save(tmp_path / "plain.png", Image.new("1", (4096, 4096)))
     assert path.stat().st_size < 10_000
-    assert not was_turned(path)
-    assert not was_turned(save(tmp_path / "larger.jpg", Image.new("L", (6000, 6000)), "jpeg"))
+    assert not is_rotated(path)
+    assert not is_rotated(save(tmp_path / "larger.jpg", Image.new("L", (6000, 6000)), "jpeg"))
     with assert_refused("larger.png: expected a photo of at most", "received a larger one"):
-        was_turned(save(tmp_path / "larger.png", Image.new("1", (6000, 6000))))
+        is_rotated(save(tmp_path / "larger.png", Image.new("1", (6000, 6000))))
 
 
 def test_files_larger_than_any_photo_are_not_read(tmp_path):
@@ -280,7 +280,7 @@ def test_tags_that_all_hold_the_same_bytes_do_not_eat_the_memory(tmp_path):
 
 def test_a_file_is_read_about_once(tmp_path):
     (tmp_path / "photo").write_bytes(bytes(1000))
-    with images._Bounded(tmp_path / "photo", 1000) as file:
+    with images._BoundedFile(tmp_path / "photo", 1000) as file:
         for _ in range(4 + (1 << 20) // 1000):
             file.seek(0)
             assert len(file.read()) == 1000
@@ -295,7 +295,7 @@ def test_a_photo_that_takes_too_long_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "thread_time", lambda: 10 * next(clock))
     with assert_refused("photo.jpg: expected a readable photo", "far more work"):
         read_image(path)
-    assert images.SECONDS <= 5
+    assert images.MAX_SECONDS <= 5
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "mpo"])
@@ -459,7 +459,7 @@ def test_unread_photos_are_set_aside_and_the_others_drawn(folder):
     assert len(data) == 6 and sorted(found.unread) == [1, 4]
     assert "a/1.png: expected a readable photo" in found.unread[1]
     assert "b/4.png: expected a photo, found no such file" in found.unread[4]
-    parts = drawn_parts(data, {"train": 0.5, "test": 0.5}, found, near_duplicates(data, found))
+    parts = draw_parts(data, {"train": 0.5, "test": 0.5}, found, near_duplicates(data, found))
     named = subsets(data, parts)
     assert named["unreadable"].names == ["a/1.png", "b/4.png"]
     assert named["train"].counts == named["test"].counts == {"a": 1, "b": 1}
@@ -472,7 +472,7 @@ def test_unread_photos_of_parts_are_set_aside(folder):
     damage(folder / "a" / "1.png")
     (folder / "b" / "3.png").unlink()
     calls = []
-    left, why, _ = readable(parts, lambda done, total: calls.append((done, total)))
+    left, why, _ = drop_unreadable(parts, lambda done, total: calls.append((done, total)))
     assert {name: part.names for name, part in left.items()} == {
         "train": ["a/0.png", "b/4.png"], "test": ["a/2.png", "b/5.png"],
         "unreadable": ["a/1.png", "b/3.png"]}
@@ -482,27 +482,27 @@ def test_unread_photos_of_parts_are_set_aside(folder):
     again = read_split(folder.parent / "split.csv", data)  # as a run that goes on does
     assert {name: part.names for name, part in again.items()} == {
         name: part.names for name, part in left.items()}
-    assert readable(again)[0].keys() == left.keys()
+    assert drop_unreadable(again)[0].keys() == left.keys()
     whole = {"train": left["train"], "test": left["test"]}
-    assert readable(whole)[0].keys() == whole.keys() and readable(whole)[1] == []
+    assert drop_unreadable(whole)[0].keys() == whole.keys() and drop_unreadable(whole)[1] == []
 
 
 def test_a_class_that_runs_empty_is_refused_by_name(folder):
     data = ImageFolder(folder)
     parts = subsets(data, ["train", "train", "test"] * 2)
     (folder / "a" / "0.png").write_text("no photo")
-    assert readable(parts)[0]["train"].names == ["a/1.png", "b/3.png", "b/4.png"]
+    assert drop_unreadable(parts)[0]["train"].names == ["a/1.png", "b/3.png", "b/4.png"]
     damage(folder / "a" / "1.png")
     with assert_refused("train: expected photos of 'a', found none of its 2 that can be read",
                         "0.png: expected an image file"):
-        readable(parts)
+        drop_unreadable(parts)
     (folder / "b" / "5.png").unlink()
     damage(folder / "a" / "2.png")
     with assert_refused("expected photos of 'a', found none"):
-        readable({"test": parts["test"]})  # a part without any photo left
+        drop_unreadable({"test": parts["test"]})  # a part without any photo left
     found = perceptual_hashes(data)
     with assert_refused("photos of 'a'", "received 0"):
-        drawn_parts(data, {"train": 0.5, "test": 0.5}, found, near_duplicates(data, found))
+        draw_parts(data, {"train": 0.5, "test": 0.5}, found, near_duplicates(data, found))
     (folder / "b" / "3.png").write_text("no photo")
     (folder / "b" / "4.png").write_bytes(b"")
     (folder / "a" / "1.png").write_bytes(b"")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from minicnn.data import read_image, was_turned
+from minicnn.data import is_rotated, read_image
 from minicnn.utils.errors import FileError
 
 WHITE, BLACK, RED = [255, 255, 255], [0, 0, 0], [255, 0, 0]
@@ -27,7 +27,7 @@ def png_by_hand(path, depth, colour, rows):
     return path
 
 
-def save_turned(path, photo, orientation):
+def save_rotated(path, photo, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo.save(path, exif=exif)
@@ -52,41 +52,41 @@ SEEN = {
 @pytest.mark.parametrize("orientation", SEEN)
 def test_photo_stands_upright_for_every_exif_orientation(tmp_path, orientation, suffix):
     stored = Image.fromarray(np.array(SEEN[1], np.uint8))
-    path = save_turned(tmp_path / f"photo.{suffix}", stored, orientation)
+    path = save_rotated(tmp_path / f"photo.{suffix}", stored, orientation)
     pixels = read_image(path)
     assert pixels[..., 0].tolist() == SEEN[orientation]
     assert pixels.flags.c_contiguous
-    assert was_turned(path) == (orientation != 1)
+    assert is_rotated(path) == (orientation != 1)
 
 
 def test_jpeg_of_a_camera_held_upright_is_turned(tmp_path):
     stored = np.zeros((16, 32, 3), np.uint8)
     stored[:, :16] = WHITE
-    path = save_turned(tmp_path / "photo.jpg", Image.fromarray(stored), 6)
+    path = save_rotated(tmp_path / "photo.jpg", Image.fromarray(stored), 6)
     pixels = read_image(path)
     assert pixels.shape == (32, 16, 3)
     assert pixels[:16].min() > 250 and pixels[16:].max() < 5  # column 0 of the sensor is the top
-    assert was_turned(path)
+    assert is_rotated(path)
 
 
 def test_photo_without_exif_or_with_an_unknown_orientation_stays_as_it_is(tmp_path):
     stored = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
     Image.fromarray(stored).save(tmp_path / "plain.png")
-    path = save_turned(tmp_path / "unknown.png", Image.fromarray(stored), 9)
+    path = save_rotated(tmp_path / "unknown.png", Image.fromarray(stored), 9)
     for photo in (tmp_path / "plain.png", path):
         assert np.array_equal(read_image(photo), stored)
-        assert not was_turned(photo)
+        assert not is_rotated(photo)
 
 
 def test_damaged_exif_does_not_cost_the_photo(tmp_path):
     stored = np.full((4, 5, 3), 77, np.uint8)
     Image.fromarray(stored).save(tmp_path / "photo.png", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
     assert np.array_equal(read_image(tmp_path / "photo.png"), stored)
-    assert not was_turned(tmp_path / "photo.png")
+    assert not is_rotated(tmp_path / "photo.png")
 
 
 def test_exif_after_the_pixels_of_a_png_turns_the_photo(tmp_path):
-    path = save_turned(tmp_path / "photo.png", Image.fromarray(np.array(SEEN[1], np.uint8)), 6)
+    path = save_rotated(tmp_path / "photo.png", Image.fromarray(np.array(SEEN[1], np.uint8)), 6)
     content = path.read_bytes()
     start = content.index(b"eXIf") - 4  # a chunk: length, name, body, checksum
     exif = content[start:start + 12 + int.from_bytes(content[start:start + 4], "big")]
@@ -237,7 +237,7 @@ def test_the_content_decides_not_the_suffix(tmp_path):
     b"", b"a text", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a" + bytes(7), b"P6 0 0 255\n"])
 def test_file_that_is_no_photo_is_refused_by_name(tmp_path, content):
     (tmp_path / "odd.jpg").write_bytes(content)
-    for function in (read_image, was_turned):
+    for function in (read_image, is_rotated):
         with pytest.raises(FileError, match=r"odd\.jpg: expected .* received .*; save .*\.$"):
             function(tmp_path / "odd.jpg")
 
@@ -262,17 +262,17 @@ def test_truncated_photo_is_refused_by_name(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_was_turned_reads_the_header_only(tmp_path, monkeypatch, suffix):
+def test_is_rotated_reads_the_header_only(tmp_path, monkeypatch, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    path = save_turned(tmp_path / f"photo.{suffix}", Image.fromarray(noise), 3)
+    path = save_rotated(tmp_path / f"photo.{suffix}", Image.fromarray(noise), 3)
     Image.fromarray(noise).save(tmp_path / f"plain.{suffix}")
     loads = []
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: loads.append(self))
-    assert was_turned(path)
-    assert not was_turned(tmp_path / f"plain.{suffix}")
+    assert is_rotated(path)
+    assert not is_rotated(tmp_path / f"plain.{suffix}")
     assert not loads
     path.write_bytes(path.read_bytes()[:1000])
-    assert was_turned(path)
+    assert is_rotated(path)
 
 
 @pytest.mark.parametrize("limit", [99, 49, 10])  # Pillow warns from 100 pixels, raises from 200

@@ -228,5 +228,5 @@ def test_other_folders_are_not_taken_for_a_split(tmp_path, names):
 
 
 def test_a_part_of_one_class_is_refused(tmp_path):
-    with pytest.raises(FileError, match="test: expected one sub-folder a class, at least two"):
+    with pytest.raises(FileError, match="test: expected one sub-folder per class, at least two"):
         split_folders(photos(tmp_path, "train/a", "train/b", "test/a"))

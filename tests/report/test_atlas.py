@@ -9,7 +9,7 @@ from reference import assert_refused
 
 import minicnn as mc
 from minicnn.report import atlas
-from minicnn.report.atlas import METHODS, chosen_layers, heat_picture, notice, write_atlas
+from minicnn.report.atlas import METHODS, chosen_layers, heat_picture, hint, write_atlas
 from minicnn.utils.errors import MiniCNNError
 
 EVIL = "</script><script>window.bad = 1</script>"
@@ -51,9 +51,9 @@ def test_journey_shows_the_maps_of_largest_mean_with_their_numbers(tmp_path, rng
     photo = np.zeros((8, 8, 3), np.uint8)
     photo[:4, :, 0] = 80
     step = page_of(write_atlas(tmp_path / "a.html", model, [photo]))["journey"][0]
-    assert [(m["unit"], m["mean"], m["most"], m["active"]) for m in step["maps"][:2]] == [
+    assert [(m["unit"], m["mean"], m["maximum"], m["active"]) for m in step["maps"][:2]] == [
         (1, "120", "240", "50%"), (0, "40", "80", "50%")]
-    assert step["maps"][2]["flaw"] == "zero everywhere" and step["maps"][2]["picture"] == ""
+    assert step["maps"][2]["blank"] == "zero everywhere" and step["maps"][2]["picture"] == ""
     assert (step["silent"], step["count"], step["shape"]) == (1, 3, "8 × 8 × 3")
 
 
@@ -150,10 +150,10 @@ def test_zero_and_nan_networks_say_so_instead_of_a_picture(tmp_path, photos):
                 p[:] = value
         page = page_of(write_atlas(tmp_path / f"{words}.html", model, photos, maps=1))
         row = page["layers"][0]
-        assert words in row["flaw"] + "".join(one["flaw"] for one in row["maps"])
+        assert words in row["blank"] + "".join(one["blank"] for one in row["maps"])
         cards = page["answers"][0]["cards"]
-        assert [card["method"] for card in cards if not card["flaw"] or card["picture"]] == []
-        assert all(one["flaw"] and not one["picture"] for one in page["journey"][0]["maps"])
+        assert [card["method"] for card in cards if not card["blank"] or card["picture"]] == []
+        assert all(one["blank"] and not one["picture"] for one in page["journey"][0]["maps"])
 
 
 def test_progress_rises_to_its_end(tmp_path, model, photos):
@@ -175,7 +175,7 @@ def test_colours_tell_the_signs_apart():
 def test_what_to_look_for_goes_by_how_much_of_the_photo_a_patch_covers():
     for field, words in [((5, 5), "an edge"), ((16, 16), "an edge"), ((18, 18), "small parts"),
                          ((92, 92), "small parts"), ((112, 92), "half of the photo")]:
-        assert words in notice(field, (224, 224))
+        assert words in hint(field, (224, 224))
 
 
 def test_a_signed_picture_of_one_channel_is_grey_and_zero_is_mid_grey():

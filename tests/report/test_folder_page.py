@@ -73,7 +73,7 @@ def test_uneven_classes_are_told_from_three_to_one():
     assert examined(items, [0] * 5 + [1] * 3)[2] == {}
 
 
-def test_tiny_flat_turned_damaged_and_skipped_files_are_told(tmp_path):
+def test_tiny_flat_rotated_damaged_and_skipped_files_are_reported(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     for k, size in enumerate([(64, 64), (63, 120), (120, 63)]):
@@ -92,7 +92,7 @@ def test_tiny_flat_turned_damaged_and_skipped_files_are_told(tmp_path):
     assert len(damaged) == 1 and "damaged.jpg: expected a readable photo" in damaged[0]
     assert said == {"1 photo without content": [["b/flat.png"]],
                     "2 photos with a side below 64 pixels": [["a/1.png"], ["a/2.png"]],
-                    "1 photo turned by EXIF": [["b/turned.jpg"]], "1 file skipped": ["x: y"]}
+                    "1 photo rotated by EXIF": [["b/turned.jpg"]], "1 file skipped": ["x: y"]}
 
 
 def test_relation_tells_the_same_pixels_from_nearly_the_same():
@@ -149,7 +149,7 @@ def test_copies_stand_side_by_side_and_large_photos_are_shrunk(tmp_path):
 def test_photos_beyond_the_shown_ones_are_named(tmp_path, monkeypatch):
     made, picture = [], folder_page.thumbnail
     monkeypatch.setattr(folder_page, "thumbnail", lambda x: (made.append(x), picture(x))[1])
-    monkeypatch.setattr(folder_page, "SHOWN", 2)
+    monkeypatch.setattr(folder_page, "MAX_GROUPS", 2)
     items = [photo(k % 5) for k in range(10)] + [photo(7)] * 12
     page = written(tmp_path / "r.html", items, [0] * 10 + [1] * 12)
     groups = {len(g["photos"]): g for one in page["findings"] for g in one["groups"]}

@@ -11,8 +11,8 @@ from PIL import Image
 import minicnn as mc
 from minicnn.evaluation import Evaluation, roc_auc
 from minicnn.report import photos, run_page, scores_of, write_run_page
-from minicnn.report.photos import fed_batch, pictures_of, why
-from minicnn.report.run_page import pictured
+from minicnn.report.photos import explanation, first_batch, pictures_of
+from minicnn.report.run_page import choose_pictures
 from minicnn.training import TransferConfig
 
 EVIL = "</script><script>window.bad = 1</script>"
@@ -44,15 +44,15 @@ def test_the_page_has_the_numbers_of_each_photo_and_of_all(tmp_path):
     data = data_of()
     result = evaluation(data)
     page = written(tmp_path / "run", data, result, notes=["careful"], skipped=["x.jpg: bad"],
-                   history={"loss": np.float32([1, 0.5])}, watched="test",
+                   history={"loss": np.float32([1, 0.5])}, validation_name="test",
                    parts={"train": data, "unreadable": data.subset([0])},
                    options={"lr": None, "folder": "photos"}, held_out="test")
     p = result.probabilities
     for row, name, label, said, q in zip(page["photos"], data.names, data.labels, result.predicted,
                                          p[:, 1], strict=True):
-        assert (row["name"], row["true"], row["said"], row["q"]) == (name, label, said, q)
+        assert (row["name"], row["true"], row["predicted"], row["q"]) == (name, label, said, q)
         assert row["p"] == p[data.names.index(name)].max() and row["picture"]
-    assert page["rows"] == [{"name": "a network", "right": result.num_correct, "count": 14,
+    assert page["rows"] == [{"name": "a network", "correct": result.num_correct, "count": 14,
                              "accuracy": result.accuracy, "interval": list(result.interval)}]
     assert page["chance"] == "Always saying a would be right for 50.0 %."
     assert page["curves"]["roc"][0]["area"] == roc_auc(p[:, 1], data.labels == 1)
@@ -70,7 +70,7 @@ def test_beside_confidence_right_is_that_of_the_class_it_names_whatever_the_thre
     result.predicted = (result.probabilities[:, 1] >= 0.9995).astype(int)
     assert result.accuracy != named
     page = written(tmp_path / "run", data, result)
-    assert page["rows"][0]["accuracy"] == result.accuracy and page["sure_right"] == named
+    assert page["rows"][0]["accuracy"] == result.accuracy and page["confidence_accuracy"] == named
     curve = page["calibration"]
     assert named == pytest.approx(sum(n * (share or 0) for n, share in zip(
         curve["count"], curve["accuracy"], strict=True)) / 14)
@@ -85,8 +85,8 @@ def test_the_worst_come_first_and_each_says_why(tmp_path):
     assert [one["name"] for one in page["worst"]] == [data.names[i] for i in order]
     for one, i in zip(page["worst"], order, strict=True):
         k = result.predicted[i]
-        assert one["said"] == f"{100 * result.probabilities[i, k]:.0f} % {data.classes[k]}"
-        assert one["right"] == (k == data.labels[i]) and one["map"] and not one["flaw"]
+        assert one["predicted"] == f"{100 * result.probabilities[i, k]:.0f} % {data.classes[k]}"
+        assert one["correct"] == (k == data.labels[i]) and one["map"] and not one["blank"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "predictions.png", "report.html", "worst.png"]
 
@@ -97,7 +97,7 @@ def test_a_map_of_one_class_is_the_negative_of_the_other(tmp_path, monkeypatch):
     data, model = data_of(2), network()
     sharp = pictures_of(data, [0], (8, 8), 1.0)[0]
     for target in (0, 1):
-        assert why(model, data, 0, target, sharp)[1] == ""
+        assert explanation(model, data, 0, target, sharp)[1] == ""
     np.testing.assert_allclose(maps[0], -maps[1])
     assert maps[0].shape == sharp.shape[:2] == (128, 128)
 
@@ -107,9 +107,9 @@ def test_a_network_without_maps_says_so_instead(tmp_path):
                           preprocessing=mc.Preprocessing(scale=1 / 255), classes=["a", "b"])
     data = data_of()
     page = written(tmp_path / "run", data, evaluation(data), model=model)
-    assert all(not one["map"] and "convolution" in one["flaw"] for one in page["worst"])
+    assert all(not one["map"] and "convolution" in one["blank"] for one in page["worst"])
     page = written(tmp_path / "fold", data, evaluation(data), explained=False)
-    assert all(not one["map"] and not one["flaw"] for one in page["worst"])
+    assert all(not one["map"] and not one["blank"] for one in page["worst"])
 
 
 @pytest.mark.parametrize("augment", ["", "flip,shift,colour"])
@@ -121,7 +121,7 @@ def test_the_first_batch_is_the_one_that_the_network_is_given(augment, monkeypat
                         lambda self, images: given.append(images) or to_input(self, images))
     mc.fit(model, config.augmented(data), mc.losses.BinaryCrossEntropy(), mc.optimizers.SGD(0.1),
            epochs=1, batch_size=5, seed=4)
-    shown = fed_batch(model, data, config)
+    shown = first_batch(model, data, config)
     np.testing.assert_array_equal([one.pictures[0] for one in shown], given[0])
     assert given[0].dtype == np.uint8 and {one.lines[0] for one in shown} <= {"a", "b"}
 
@@ -142,7 +142,7 @@ def test_a_photo_that_has_vanished_since_is_left_out(tmp_path):
     page = written(tmp_path / "run", data, evaluation(data))
     assert [bool(row["picture"]) for row in page["photos"]] == [k != 2 for k in range(6)]
     assert len(page["worst"]) == 5
-    assert len(fed_batch(network(), data, TransferConfig(batch_size=6))) == 5
+    assert len(first_batch(network(), data, TransferConfig(batch_size=6))) == 5
 
 
 def test_wrong_photos_have_pictures_before_right_ones(monkeypatch):
@@ -150,9 +150,9 @@ def test_wrong_photos_have_pictures_before_right_ones(monkeypatch):
     result = evaluation(data)
     own = result.probabilities[np.arange(60), data.labels]
     wrong = result.predicted != data.labels
-    monkeypatch.setattr(run_page, "PICTURED", 40)
-    monkeypatch.setattr(run_page, "IN_CELL", 12)
-    chosen = pictured(result, own)
+    monkeypatch.setattr(run_page, "MAX_PICTURES", 40)
+    monkeypatch.setattr(run_page, "MAX_PER_CELL", 12)
+    chosen = choose_pictures(result, own)
     assert len(chosen) == len(set(chosen)) == 40 or len(chosen) < 40
     for i in (0, 1):
         cell = np.flatnonzero(wrong & (data.labels == i))
@@ -185,9 +185,9 @@ def test_names_stay_text_and_nothing_is_loaded_from_elsewhere(tmp_path):
 def test_the_same_run_leaves_the_same_bytes(tmp_path):
     data = data_of()
     result = evaluation(data)
-    fed = fed_batch(network(), data, TransferConfig(augment="flip"))
+    fed = first_batch(network(), data, TransferConfig(augment="flip"))
     for name in "ab":
-        written(tmp_path / name, data, result, fed=fed)
+        written(tmp_path / name, data, result, first_batch=fed)
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
     assert (tmp_path / "a" / "batch.png").exists()
@@ -196,8 +196,8 @@ def test_the_same_run_leaves_the_same_bytes(tmp_path):
 def test_pictures_of_photos_have_frames_and_labels(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(photos.drawing, "save", lambda figure, path: drawn.append(figure))
-    shown = [photos.Shown([np.full((8, 4, 3), 9, np.uint8)], [f"label {k}", "→ " + "$x" * 9],
-                          (True, False, None)[k % 3]) for k in range(7)]
+    shown = [photos.PhotoPanel([np.full((8, 4, 3), 9, np.uint8)], [f"label {k}", "→ " + "$x" * 9],
+                               (True, False, None)[k % 3]) for k in range(7)]
     photos.draw(shown, tmp_path / "x.png", "A title", 3)
     ax, = drawn[0].axes
     assert len(ax.images) == 7 and [text.get_text() for text in ax.texts][:3] == [

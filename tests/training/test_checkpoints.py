@@ -231,12 +231,12 @@ def test_a_disk_without_room_is_told_before_the_first_step(tmp_path, monkeypatch
 
     asked, learnt = [], sum(p.nbytes for layer in network().layers for p in layer.params.values())
     monkeypatch.setattr("os.posix_fallocate", full, raising=False)
-    with assert_refused("expected room for", "No space left on device", "Make room"):
+    with assert_refused("of free disk space", "No space left on device", "Free some space"):
         train(tmp_path / "new")
     assert asked == [4 * learnt] and not any((tmp_path / "new").iterdir())
     monkeypatch.delattr("os.posix_fallocate")  # as on macOS and Windows
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
-    with assert_refused("expected room for", "No space left on device", "Make room"):
+    with assert_refused("of free disk space", "No space left on device", "Free some space"):
         train(tmp_path / "new")
 
 

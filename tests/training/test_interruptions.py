@@ -14,7 +14,7 @@ from makers import write_dataset
 import minicnn as mc
 from minicnn import cli
 from minicnn.training.callbacks import checkpoint
-from minicnn.utils.files import held
+from minicnn.utils.files import lock_folder
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
     assert minicnn("--resume", "stopped") == 0
     assert content(tmp_path / "stopped") == whole
     assert minicnn("--resume", "stopped") == 2
-    assert "found one that is done" in capfd.readouterr().err
+    assert "one that is finished" in capfd.readouterr().err
 
 
 def test_a_second_ctrl_c_stops_at_once_and_the_command_is_said(tmp_path, monkeypatch, capfd):
@@ -208,7 +208,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
     options = interruptions.RUNS["fine-tuned"].split()
     expected, _ = undisturbed(tmp_path, options)
     for k, (limit, place, call, words) in enumerate((
-            (300, "", 1, "can be written"), (20_000, "", 1, "expected room for"),
+            (300, "", 1, "can be written"), (20_000, "", 1, "of free disk space"),
             (20_000, "minicnn.training.callbacks.checkpoint.write_state", 3, "Go on with: "),
             (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume"))):
         said = interruptions.full_disk(tmp_path / f"{k}", options, limit, place=place, call=call)
@@ -243,7 +243,7 @@ def test_features_that_the_disk_cannot_take_are_refused_with_a_sentence(tmp_path
                      str(tmp_path / "run")], "minicnn.training.features.storage", 1, 400_000)
     said = process.communicate()[0]
     assert process.returncode == 2 and "Traceback" not in said, said
-    assert f"{tmp_path}: expected room for 0.5 MB" in said and "TMPDIR" in said
+    assert f"{tmp_path}: expected 0.5 MB of free disk space" in said and "TMPDIR" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -266,7 +266,7 @@ def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
     assert any("Nothing is overwritten" in text for text in said)
     stopped(tmp_path / "second", monkeypatch)
     before = content(tmp_path / "second")
-    with held(tmp_path / "second"):  # as the run does that is still at work
+    with lock_folder(tmp_path / "second"):  # as the run does that is still at work
         child = start(["--resume", str(tmp_path / "second")])
         said = child.communicate()[0]
     assert child.returncode == 2 and "no other process works in" in said

@@ -170,7 +170,7 @@ def test_theano_files_compute_what_theano_computed(theano, write_keras1, name, a
     model = small()
     path = write_keras1({"conv": [W, b], "fc1": [W1, b1], "fc2": [W2, b2]}, name, **attributes)
     sentence = model.load_weights(path)
-    assert "turned by 180°, from Theano" in sentence and "from (F, C, KH, KW)" in sentence
+    assert "rotated by 180°, from Theano" in sentence and "from (F, C, KH, KW)" in sentence
     np.testing.assert_allclose(model.forward(x[None])[0], output, rtol=1e-4, atol=1e-4)
 
 
@@ -191,18 +191,18 @@ def test_keras_2_on_theano_turns_kernels_but_keeps_their_axes_and_the_rows(thean
     path = write_keras1({"conv": [W.transpose(2, 3, 1, 0), b], "fc1": [W1, b1], "fc2": [W2, b2]},
                         backend="theano", keras_version="2.1.6")
     sentence = model.load_weights(path)
-    assert sentence.endswith("skipped: none; kernels turned by 180°, from Theano")
+    assert sentence.endswith("skipped: none; kernels rotated by 180°, from Theano")
     features = model.activations(x[None], ["conv"])["conv"][0]
     np.testing.assert_allclose(features, y.transpose(1, 2, 0), atol=1e-5)
     assert model["fc1"].params["W"].tobytes() == W1.astype(np.float32).tobytes()
 
 
-def test_theano_axes_with_kernels_not_turned_are_only_transposed(theano, write_keras1):
+def test_theano_axes_with_kernels_not_rotated_are_only_transposed(theano, write_keras1):
     _, W, b, W1, b1, W2, b2, _, _ = theano
     model = small()
     arrays = {"conv": [W, b], "fc1": [W1, b1], "fc2": [W2, b2]}
     sentence = model.load_weights(write_keras1(arrays, "x_th_dim_ordering_tf_kernels.h5"))
-    assert "turned" not in sentence
+    assert "rotated" not in sentence
     expected = W.transpose(2, 3, 1, 0).astype(np.float32)
     assert (model["conv"].params["W"] == expected).all()
 
@@ -223,19 +223,19 @@ def test_a_misleading_name_does_not_turn_the_axes(entries):
     assert_set(model, entries)
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("channels_first", [False, True])
-def test_vgg16s_fingerprint_outweighs_everything_else(rng, turned, channels_first):
+def test_vgg16s_fingerprint_outweighs_everything_else(rng, rotated, channels_first):
     W = rng.normal(size=(3, 3, 3, 64)).astype(np.float32)  # as Keras wants it
     W[0, 0, 0, 0], W[2, 2, 0, 0] = FINGERPRINT, 0.1
-    stored = W[::-1, ::-1] if turned else W
+    stored = W[::-1, ::-1] if rotated else W
     stored = stored.transpose(3, 2, 0, 1) if channels_first else stored
     entries = Weights([("block1_conv1", [stored, np.zeros(64)])])
-    entries.backend = "tensorflow" if turned else "theano"
+    entries.backend = "tensorflow" if rotated else "theano"
     model = Sequential([Conv2D(64, 3, name="block1_conv1")], (5, 5, 3))
-    sentence = put(model, entries, "odd_tf_kernels.h5" if turned else "odd_th_kernels.h5")
+    sentence = put(model, entries, "odd_tf_kernels.h5" if rotated else "odd_th_kernels.h5")
     assert model.layers[0].params["W"].tobytes() == W.tobytes()
-    assert ("turned" in sentence) == turned and ("(F, C, KH, KW)" in sentence) == channels_first
+    assert ("rotated" in sentence) == rotated and ("(F, C, KH, KW)" in sentence) == channels_first
 
 
 def test_a_theano_file_of_full_network_goes_into_a_base(theano, write_keras1):

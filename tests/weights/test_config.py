@@ -29,10 +29,10 @@ def every_layer():
 
 
 EXPECTED = ("[Conv2D(filters=4, kernel_size=(3, 2), strides=(2, 1), padding='same', "
-            "activation='relu', kernel_initializer='glorot_uniform', algorithm='auto', "
+            "activation='relu', kernel_initializer='glorot_uniform', "
             "name='a'), "
             "Conv2D(filters=5, kernel_size=(3, 3), strides=(1, 1), padding=(1, 2), "
-            "activation=None, kernel_initializer='glorot_uniform', algorithm='auto', name='b'), "
+            "activation=None, kernel_initializer='glorot_uniform', name='b'), "
             "ReLU(name='r'), "
             "MaxPool2D(pool_size=(2, 1), strides=(2, 1), padding='valid', name='m'), "
             "AveragePool2D(pool_size=(2, 2), strides=(1, 1), padding='same', name='v'), "
@@ -125,12 +125,12 @@ def test_keras_2_functional_is_read_in_the_order_of_its_links():
 
 
 @pytest.mark.parametrize("links, sentence", [
-    ({"a": [["in"]], "b": [["in"]]}, "layer 'b' stands at a branch"),
-    ({"a": [["in"]], "b": [["a", "in"]]}, r"layer 'b' stands at a branch \(inputs: a, in\)"),
-    ({"a": [["in"], ["b"]], "b": [["a"]]}, "layer 'a' stands at a branch .* used more than once"),
+    ({"a": [["in"]], "b": [["in"]]}, "layer 'b' is at a branch"),
+    ({"a": [["in"]], "b": [["a", "in"]]}, r"layer 'b' is at a branch \(inputs: a, in\)"),
+    ({"a": [["in"], ["b"]], "b": [["a"]]}, "layer 'a' is at a branch .* used more than once"),
     ({"a": [["in"]], "b": [["c"]], "c": [["b"]]}, "one line of layers from the input to one out"),
     ({"b": [["c"]], "c": [["b"]], "a": [["in"]]}, "one line of layers from the input to one out"),
-    ({"a": [["in"]], "b": [[]]}, r"layer 'b' stands at a branch \(inputs: none\)")])
+    ({"a": [["in"]], "b": [[]]}, r"layer 'b' is at a branch \(inputs: none\)")])
 def test_anything_but_one_line_is_refused(links, sentence):
     with pytest.raises(FileError, match=sentence):
         layers_from_config(functional2(**links), "m.h5")
@@ -182,10 +182,10 @@ REFUSED = [
     (entry("TFOpLambda", "op"), "'op' is a TFOpLambda, which minicnn lacks"),
     (entry("Lambda", "code", function=["4wEA", None, None]), "'code' is a Lambda, which holds"),
     (entry("Lambda", "code") | {"module": "keras.layers"}, "'code' is a Lambda, which holds"),
-    (entry("My>Conv2D", "own"), "'own' is of somebody's own class"),
-    (conv2("own") | {"module": "evil", "registered_name": "Conv2D"}, "own class evil.Conv2D"),
-    (conv2("own") | {"registered_name": "pack>Conv2D"}, "'own' is of somebody's own class"),
-    (conv2("own") | {"module": "kerasevil.layers"}, "'own' is of somebody's own class"),
+    (entry("My>Conv2D", "own"), "'own' has the custom class"),
+    (conv2("own") | {"module": "evil", "registered_name": "Conv2D"}, "custom class evil.Conv2D"),
+    (conv2("own") | {"registered_name": "pack>Conv2D"}, "'own' has the custom class"),
+    (conv2("own") | {"module": "kerasevil.layers"}, "'own' has the custom class"),
     (entry("ZeroPadding2D", "z", padding=[[0, 1], [0, 1]]), "'z' .*as much on both"),
     (entry("ZeroPadding2D", "z", padding=[[1, 1], [1, 1]]), "expected a Conv2D after the last"),
     (conv2("c", filters=-1), "reading stopped at ArgumentError: c, filters"),

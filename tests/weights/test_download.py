@@ -166,7 +166,7 @@ def assert_refused(url, cache, *words, known_hash=MD5):
     with pytest.raises(FileError) as caught:
         fetch(url, known_hash, "x.h5", SIZE)
     sentence = str(caught.value)
-    for part in ("x.h5: could not be fetched (", url, "300,000 bytes", known_hash, str(cache),
+    for part in ("x.h5: could not be downloaded (", url, "300,000 bytes", known_hash, str(cache),
                  "by hand.", *words):
         assert part in sentence, sentence
     assert sentence.isprintable()
@@ -218,10 +218,10 @@ REFUSED = {
     "cut_unannounced": "the connection ended after 150,000 bytes",
     "page": "the server has 43 bytes there",
     "page_unannounced": "the connection ended after 43 bytes",
-    "absent": "the server's answer is 404",
-    "broken": "the server's answer is 500",
-    "proxy": "the server's answer is 502",
-    "right_body_of_an_error": "the server's answer is 503",
+    "absent": "the server's status is 404",
+    "broken": "the server's status is 500",
+    "proxy": "the server's status is 502",
+    "right_body_of_an_error": "the server's status is 503",
     "announces_more": "the server has 300,001 bytes there",
     "announces_less": "the server has 299,999 bytes there",
     "announces_nonsense": "'many'",
@@ -268,10 +268,10 @@ def test_an_endless_body_of_a_redirection_is_not_read(server, cache):
 
 @pytest.mark.parametrize(("path", "reason"), [
     ("silent", "Timeout"), ("silent_in_the_middle", "Timeout"),
-    ("trickle", "not whole after 1 s"), ("trickle_of_headers", "no answer within 1 s")])
+    ("trickle", "not complete after 1 s"), ("trickle_of_headers", "no response within 1 s")])
 def test_a_slow_server_is_given_up_within_the_stated_time(server, cache, monkeypatch, path, reason):
-    monkeypatch.setattr(pretrained, "SILENCE", 0.5)
-    monkeypatch.setattr(pretrained, "SLOWEST", SIZE / 0.5)  # 0.5 s for the file
+    monkeypatch.setattr(pretrained, "MAX_SILENCE", 0.5)
+    monkeypatch.setattr(pretrained, "MIN_SPEED", SIZE / 0.5)  # 0.5 s for the file
     begin = time.monotonic()
     assert_refused(f"{server.url}/{path}", cache, reason)
     assert time.monotonic() - begin < 30  # and not never
@@ -279,7 +279,7 @@ def test_a_slow_server_is_given_up_within_the_stated_time(server, cache, monkeyp
 
 
 def test_the_stated_time_is_30_seconds_of_silence_and_50_kilobytes_a_second():
-    assert (pretrained.SILENCE, pretrained.SLOWEST) == (30, 50_000)
+    assert (pretrained.MAX_SILENCE, pretrained.MIN_SPEED) == (30, 50_000)
     assert "30 s of silence" in fetch.__doc__ and "50 kB/s" in fetch.__doc__
 
 
@@ -360,7 +360,7 @@ def test_a_disk_that_fills_up_leaves_nothing_and_is_named(server, cache, room):
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
     process = child(server, full)
     error = process.communicate()[1]
-    assert process.returncode == 1 and "x.h5: could not be fetched (File too large)" in error
+    assert process.returncode == 1 and "x.h5: could not be downloaded (File too large)" in error
     assert contents(cache) == {}
 
 

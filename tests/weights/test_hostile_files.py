@@ -325,7 +325,7 @@ def test_heaps_inside_heaps_are_not_walked_through_each_time(tmp_path):
     heads = b"".join(b"GCOL\1\0\0\0" + struct.pack("<QHHIQ", 32 * (many - k) + 16, 1, 1, 0, 16)
                      for k in range(many))
     path.write_bytes(content + bytes(-len(content) % 8) + heads + bytes(16))
-    assert_refused(path, "a text of variable length is longer than its place")
+    assert_refused(path, "a text of variable length is longer than its heap")
 
 
 # ---- archives
@@ -363,7 +363,7 @@ ARCHIVES = {
                   "most 64,000,000 bytes, received a claim of 1,879,048,192"),
     "large config": (lambda: with_config(bytes(5_000_000)), "config.json: expected at most 4,000,"),
     "lzma": (lambda: zipped(unzipped(archive(PAIR)), zipfile.ZIP_LZMA),
-             "expected config.json stored or deflated, received it packed in zip's way 14"),
+             "expected config.json stored or deflated, received it packed with zip's method 14"),
     "many entries": (crowded, "the archive's directory: expected at most 4,000,000 bytes"),
     "no zip": (lambda: b"PK\3\4" + bytes(999), "File is not a zip file")}
 
@@ -405,7 +405,7 @@ DESCRIPTIONS = {
     "huge image": (layer(0, batch_shape=[None, 10**9, 10**9, 3]), "layer 'fc one': expected W of"),
     "a network that does not fit": (layer(0, batch_shape=[None, 8]),
                                     "x.h5: describes a network that does not fit together: zebra"),
-    "text as size": (layer(0, batch_shape=[None, "8", 8, 3]), "expected an input of whole numbers"),
+    "text as size": (layer(0, batch_shape=[None, "8", 8, 3]), "expected an input shape of ints"),
     "a name that is none": (layer(1, name={"a": 1}),
                             "each with a text as name, received 1, one of them {'a': 1}"),
     "NaN": (layer(1, filters=float("nan")), "NaN in JSON"),

@@ -156,7 +156,7 @@ def test_weights_of_64_bits_are_written_as_32(rng):
 
 
 def test_names_of_layers_that_look_like_those_of_the_graph_do_no_harm(rng):
-    names = ["pixels", "y", "0/y", "y/1", "y/activation", "turned/1", "recipe/mean", "x"]
+    names = ["pixels", "y", "0/y", "y/1", "y/activation", "transposed/1", "preprocessing/mean", "x"]
     model = mc.Sequential([mc.Dense(3, activation="relu", name=name) for name in names], (3,))
     for layer in model.layers:
         layer.params["W"][...] = np.abs(layer.params["W"])
@@ -175,10 +175,10 @@ def test_a_layer_of_one_s_own_is_refused_by_name():
 
 
 def test_a_model_too_large_for_one_file_is_refused(monkeypatch):
-    monkeypatch.setattr(exported, "MOST_BYTES", 63)
+    monkeypatch.setattr(exported, "MAX_WEIGHT_BYTES", 63)
     with assert_refused("63", "64", "bytes"):
         onnx_model(mc.Sequential([mc.Dense(4)], (3,)))  # 4 · (12 + 4) bytes
-    monkeypatch.setattr(exported, "MOST_BYTES", 64)
+    monkeypatch.setattr(exported, "MAX_WEIGHT_BYTES", 64)
     assert onnx_model(mc.Sequential([mc.Dense(4)], (3,)))
 
 

@@ -106,14 +106,14 @@ def test_unnamed_layers_of_two_models_are_refused_unless_their_classes_differ(tm
     assert_same(read_weights(tmp_path / "x.h5"), dense + convs, with_names=False)
     with h5py.File(tmp_path / "x.h5", "a") as file:
         file["layers/conv2d/vars/0"], file["layers/conv2d/vars/1"] = convs[0][1]
-    with pytest.raises(FileError, match="/layers/functional/layers/conv2d carries no layer's name"):
+    with pytest.raises(FileError, match="/layers/functional/layers/conv2d has no layer's name"):
         read_weights(tmp_path / "x.h5")
 
 
 def test_an_unnamed_layer_of_another_class_is_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["layers/conv2d_transpose/vars/0"] = np.zeros((1, 1, 1, 1), np.float32)
-    with pytest.raises(FileError, match="conv2d_transpose carries no layer's name"):
+    with pytest.raises(FileError, match="conv2d_transpose has no layer's name"):
         read_weights(tmp_path / "x.h5")
 
 
@@ -192,14 +192,14 @@ def test_arrays_that_lie_in_another_file_are_refused(tmp_path, write_keras1):
     with h5py.File(path, "a") as file:
         del file["a/a_b_1:0"]
         file["a"].create_dataset("a_b_1:0", (2,), "f8", external=[(tmp_path / "secret", 0, 16)])
-    with pytest.raises(FileError, match="/a/a_b_1:0: its numbers lie in another file"):
+    with pytest.raises(FileError, match="/a/a_b_1:0: its numbers are in another file"):
         read_weights(path)
     with h5py.File(path, "a") as file:
         del file["a/a_b_1:0"]
         layout = h5py.VirtualLayout((2,), "f8")
         layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (2,))
         file["a"].create_virtual_dataset("a_b_1:0", layout)
-    with pytest.raises(FileError, match="/a/a_b_1:0: its numbers lie in another file"):
+    with pytest.raises(FileError, match="/a/a_b_1:0: its numbers are in another file"):
         read_weights(path)
 
 

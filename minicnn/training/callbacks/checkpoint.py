@@ -14,7 +14,7 @@ import numpy as np
 
 from ...layers import Layer
 from ...utils.errors import FileError
-from ...utils.files import room_for
+from ...utils.files import check_free_space
 from ..state import TrainingState, get_weights, set_weights
 from ..state_files import read_state, write_state
 from .base import Callback
@@ -83,8 +83,8 @@ class Checkpoint(Callback):
                                           for p in layer.params.values())
                                       for layers in (trained, model))
         # Each holds the weights, the best ones, and two moments of Adam.
-        room_for(self.folder, 4 * trained_bytes, KEPT_FILES + 1)
-        room_for(self.folder, model_bytes, 2)
+        check_free_space(self.folder, 4 * trained_bytes, KEPT_FILES + 1)
+        check_free_space(self.folder, model_bytes, 2)
 
     # Hooks
 

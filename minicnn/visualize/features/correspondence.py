@@ -34,7 +34,7 @@ import numpy as np
 
 from ... import data as builtin
 from ...data import Dataset
-from ...data.images import kept_region
+from ...data.images import crop_region
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
@@ -223,7 +223,7 @@ def locate_parts(model: Sequential, data: Dataset, parts: Parts | str | os.PathL
             raise ArgumentError(f"{source}: expected the parts {', '.join(names)} in every photo, "
                                 f"received {', '.join(marks)} in {photo!r}.")
         shape = data.read(data.names.index(photo)).shape[:2]
-        top, left, bottom, right = kept_region(shape, size, crop_fraction)
+        top, left, bottom, right = crop_region(shape, size, crop_fraction)
         low, high = (int(top), int(left)), (ceil(bottom) - 1, ceil(right) - 1)
         for part, position in marks.items():
             if not _is_inside(position, low, high):

@@ -1,0 +1,178 @@
+"""From the words of `minicnn look` and `minicnn atlas` to a call that is ready to run."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..data import near_duplicates, photo_paths, photos, read_image, read_photos, sample
+from ..data.splits import split_parts, subsets
+from ..model import Sequential
+from ..models import VGG16, load
+from ..utils.errors import ArgumentError, check_int
+from ..utils.suggest import closest_names
+from ..visualize.result import PICTURES, writable
+from ..visualize.target import Unit
+from .methods import ATTRIBUTIONS, DEFAULT_METHOD, METHODS, OPTIONS, Method, PhotoInput
+from .progress import Bar
+
+COMMON_OPTIONS = ("output", "force", "device")  # of every method
+
+
+@dataclass
+class Job:
+    """One call, ready to run: whatever can be refused in advance has been checked.
+
+    skipped: why photos were left out.
+    """
+
+    function: Callable
+    arguments: list
+    keywords: dict[str, Any]
+    path: Path
+    force: bool
+    skipped: list[str] = field(default_factory=list)
+
+    def run(self) -> list[object]:
+        """Computes, writes the file and returns what is to be printed."""
+        result = self.function(*self.arguments, **self.keywords)
+        return [result, result.save(self.path, self.force)]
+
+
+class AtlasJob(Job):
+    """A call that writes the atlas page itself."""
+
+    def run(self) -> list[object]:
+        """Computes, writes the page and returns its path."""
+        self.function(*self.arguments, force=self.force, **self.keywords)
+        return [self.path]
+
+
+def look_job(args: argparse.Namespace) -> Job:
+    """The call that `minicnn look` asks for.
+
+    Raises ArgumentError for an unknown method, for options that it does not take and photos that
+    it cannot use, FileError for an output that exists, a model or photos that cannot be read.
+    """
+    name, *words = args.words
+    if name not in METHODS:
+        nearest = closest_names(name, METHODS) or list(METHODS)
+        raise ArgumentError(f"look: expected a method, received {name!r}. Nearest: "
+                            f"{', '.join(nearest)}.")
+    method = METHODS[name]
+    reject_unused_options(name, args)
+    path = writable(args.output or f"look-{name}.png", (*PICTURES, ".npz", *method.suffixes),
+                    args.force)
+    model_name, words = model_and_photos(words)
+    photo_arguments, skipped = load_photos(name, method, words)
+    if not method.model and (model_name or args.device != "cpu"):
+        raise ArgumentError(f"{name}: expected neither a model nor --device, received "
+                            f"{model_name or args.device}. It trains networks of its own.")
+    models = [open_model(model_name, method, args)] if method.model else []
+    keywords = keywords_from_options(name, models[0] if models else None, args)
+    function = method.load()
+    parameters = inspect.signature(function).parameters
+    if "progress" in parameters:
+        keywords["progress"] = Bar(name)
+    if "groups" in parameters and words:
+        keywords["groups"] = near_duplicates(*photo_arguments)
+    return Job(function, [*models, *photo_arguments], keywords, path, args.force, skipped)
+
+
+def atlas_job(args: argparse.Namespace) -> Job:
+    """The call that `minicnn atlas` asks for; raises as look_job does."""
+    from ..report.atlas import write_atlas
+
+    path = writable(args.output, (".html",), args.force)
+    name, words = model_and_photos(args.words)
+    data, skipped = read_photos(words) if words else (sample("test", None, 10), [])
+    model = open_model(name, METHODS["top-patches"], args)
+    keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
+                "progress": Bar("atlas"),
+                "image": None if words else read_image(photos()["chelsea"])}
+    return AtlasJob(write_atlas, [path, model, data], keywords, path, args.force, skipped)
+
+
+def reject_unused_options(name: str, args: argparse.Namespace) -> None:
+    """Raises ArgumentError for options that the method would ignore."""
+    flags = METHODS[name].flags()
+    for flag, value in vars(args).items():
+        if flag in OPTIONS and value is not None and flag not in flags:
+            known = ", ".join(f"--{known}" for known in (*flags, *COMMON_OPTIONS))
+            raise ArgumentError(f"{name}: expected options among {known}, received --{flag}. "
+                                f"Leave it out.")
+    if getattr(args, "class") is not None and "layer" in METHODS[name].target and (
+            args.layer or args.unit is not None or args.position):
+        raise ArgumentError(f"{name}: expected --class or --layer, --unit, --position, received "
+                            f"both. A score belongs to a class or to a unit.")
+    if args.seed is not None:
+        check_int(args.seed, f"{name}, --seed", least=0)
+
+
+def model_and_photos(words: list[str]) -> tuple[str | None, list[str]]:
+    """[vgg16, a.jpg] -> vgg16, [a.jpg]; [a.jpg] -> None, [a.jpg]."""
+    if words and (words[0] in ("vgg16", "vgg16-top") or words[0].endswith((".h5", ".keras"))):
+        return words[0], words[1:]
+    return None, words
+
+
+def open_model(name: str | None, method: Method, args: argparse.Namespace) -> Sequential:
+    """vgg16 (also for None), vgg16-top, or the model of a file, on the device."""
+    if name in (None, "vgg16"):
+        size = method.size if args.size is None else args.size
+        model = VGG16(include_top=False, input_shape=(size, size, 3))
+    elif args.size is not None:
+        raise ArgumentError(f"--size: expected only with vgg16, received {args.size}. {name} has "
+                            f"a size of its own.")
+    else:
+        model = VGG16(progressbar=True) if name == "vgg16-top" else load(str(name))
+    return model.to(args.device)
+
+
+def keywords_from_options(name: str, model: Sequential | None, args: argparse.Namespace
+                          ) -> dict[str, Any]:
+    """The keyword arguments of the function that the options stand for."""
+    method = METHODS[name]
+    keywords: dict[str, Any] = {}
+    for flag, keyword in method.keywords().items():
+        value = getattr(args, flag)
+        if flag == "method":
+            value = value or DEFAULT_METHOD[name]
+            if value not in ATTRIBUTIONS:
+                raise ArgumentError(f"{name}: expected a --method of {', '.join(ATTRIBUTIONS)}, "
+                                    f"received {value!r}.")
+            value = METHODS[value].load()
+        if value is not None:
+            keywords[keyword] = [value] if keyword in ("units", "layers") else value
+    target_flags, class_name = method.target.split(), getattr(args, "class")
+    if class_name is not None and "class" in target_flags:
+        known = model.classes if model is not None and model.classes else []
+        is_number = class_name.isdecimal() and class_name not in known
+        keywords["target"] = int(class_name) if is_number else class_name
+    elif unit := {flag: getattr(args, flag) for flag in target_flags[1:]
+                  if getattr(args, flag) is not None}:
+        keywords["target"] = Unit(**unit)
+    return keywords
+
+
+def load_photos(name: str, method: Method, words: list[str]) -> tuple[list, list[str]]:
+    """The photos as arguments of the function, and why others were skipped."""
+    takes = method.takes
+    if takes is PhotoInput.NONE and words:
+        raise ArgumentError(f"{name}: expected no photo, received {words[0]}. Leave it out.")
+    if takes is PhotoInput.ONE:
+        paths = photo_paths(words) if words else [photos()["chelsea"]]
+        if len(paths) != 1:
+            raise ArgumentError(f"{name}: expected one photo, received {len(paths)}. Name one.")
+        return [read_image(paths[0])], []
+    if not words:
+        return [] if takes.may_be_missing else [sample("test", None, method.per_class)], []
+    data, skipped = read_photos(words, takes.needs_classes)
+    if takes is PhotoInput.SPLIT_CLASSES:
+        parts = split_parts(data, {"train": 0.75, "test": 0.25}, near_duplicates(data))
+        return list(subsets(data, parts).values()), skipped
+    return [data], skipped

@@ -1,0 +1,35 @@
+"""Images cropped as a network needs them: its input size and the crop of its preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..data import Dataset, batches
+from ..data.datasets import Integers
+from ..model import Sequential
+from ..preprocessing import crop_fraction_of
+from ..utils.errors import ArgumentError
+
+
+def image_size(model: Sequential) -> tuple[int, int]:
+    """(H, Wd) of the network's input. Raises ArgumentError if it takes no images."""
+    if len(model.input_shape) != 3:
+        raise ArgumentError(f"{model.name}: expected a network of images (H, W, C), received one "
+                            f"of inputs {model.input_shape}. Choose another network.")
+    return model.input_shape[0], model.input_shape[1]
+
+
+def crop_images(model: Sequential, data: Dataset, indices: Integers) -> np.ndarray:
+    """The images at these indices, cropped for the network: (n, H, Wd, 3) uint8."""
+    return data.images(indices, image_size(model), crop_fraction_of(model.preprocessing))
+
+
+def image_batches(model: Sequential, data: Dataset, batch_size: int
+                  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(indices (n,), pixels (n, H, Wd, 3) uint8) of all images of `data`, in their order, cropped
+    for the network and decoded ahead."""
+    for pixels, _, indices in batches(data, range(len(data)), batch_size, image_size(model),
+                                      crop_fraction_of(model.preprocessing)):
+        yield indices, pixels
