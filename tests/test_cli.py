@@ -104,7 +104,7 @@ def test_without_arguments_the_sample_is_learnt_and_compared(tmp_path, monkeypat
     assert main(["train", *options]) == 0
     assert main(["train", *options, "--classes", "trouser", "bag", "--no-scratch"]) == 0
     out = capsys.readouterr().out
-    assert "sandal or sneaker? 5 + 5 photos to learn from, 200 test photos" in out
+    assert "sandal or sneaker? 5 + 5 training photos, 200 test photos" in out
     assert out.count("small network from scratch") == 1 and "95 % interval" in out
     runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert runs == ["sandal-sneaker-1", "trouser-bag-1"]
@@ -165,7 +165,7 @@ def used_output(tmp_path):
     (lambda _: ["train", "--classes", "sandal", "shoe"], ["shoe", "sneaker"]),
     (lambda _: ["train", "--classes", "sandal"], ["2 classes"]),
     (lambda _: ["train", "--per-class", "500"], ["500", "100"]),
-    (lambda _: ["train", "--per-class", "0"], ["at least one photo", "per_class=0"]),
+    (lambda _: ["train", "--per-class", "0"], ["per_class", "at least 1", "received 0"]),
     (lambda _: ["train", "--size", "4"], ["block3_pool", "pixels"]),
     (lambda _: ["train", "--lr", "-1"], ["lr", "-1"]),
     (lambda _: ["train", "--epochs", "0"], ["epochs", "0"]),

@@ -59,7 +59,7 @@ def test_a_clean_folder_is_counted_split_and_reported(folder, capsys):
     lines = out.splitlines()
     assert lines[0] == "20 photos, 2 classes" and err == ""
     assert [line.split() for line in lines[1:3]] == [["left", "12"], ["right", "8"]]
-    assert lines[3] == "Nothing to mend."
+    assert lines[3] == "Nothing to fix."
     assert "photos-report/: report.html, split.csv (15 train, 5 test)" in out
     assert re.search(r"Next: .* train photos --split photos-report/split.csv", out)
     report = folder.parent / "photos-report"
@@ -119,7 +119,7 @@ def test_system_files_are_not_worth_a_word(folder, capsys):
                  "left/Desktop.ini"):
         (folder / name).write_text("system")
     assert main(["data", "photos"]) == 0
-    assert "Nothing to mend." in capsys.readouterr().out
+    assert "Nothing to fix." in capsys.readouterr().out
 
 
 def split_folder(root):
@@ -134,7 +134,7 @@ def test_a_folder_that_is_split_already_is_searched_for_leaks(folder, capsys):
     save(ready / "val" / "left" / "leak.jpg", 14, quality=60)
     assert main(["data", "ready"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("ready is split already, into train, validation")
+    assert out.startswith("ready is already split into train, validation")
     assert "1 group of copies (2 photos) across the parts" in out
     assert "train/right/2.png, val/left/leak.jpg: nearly the same" in out
     assert "1 group of copies (2 photos) across classes" in out and "Next:" not in out

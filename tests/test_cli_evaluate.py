@@ -141,7 +141,7 @@ def test_a_class_that_nothing_is_taken_for_is_said(tmp_path, capsys):
     net.layers[-2].params["b"][:] = [50, 0, 0]  # always a
     net.save(path)
     assert run("evaluate", path, photo_folder(tmp_path / "photos", {"a": 2, "b": 2, "c": 2})) == 0
-    assert "Nothing was taken for b, c: the precision is 0" in capsys.readouterr().out
+    assert "Nothing was predicted as b, c: the precision is 0" in capsys.readouterr().out
 
 
 def test_unreadable_photos_are_named_counted_and_left_out(clouds, tmp_path, capsys):
@@ -152,7 +152,7 @@ def test_unreadable_photos_are_named_counted_and_left_out(clouds, tmp_path, caps
     assert run("evaluate", path, folder, "--output", tmp_path / "out", "--batch-size", 5) == 0
     out = capsys.readouterr().out
     assert "3.png: expected a readable photo" in out and "notes.txt" in out
-    assert "could not be read and do not count: 1." in out and " of 15 photos right" in out
+    assert "could not be read and are left out: 1." in out and " of 15 photos right" in out
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "3.png: expected a readable photo" in page and "notes.txt" in page
     found = rows(tmp_path / "out" / "predictions.csv")

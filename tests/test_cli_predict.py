@@ -426,7 +426,7 @@ def test_a_photo_that_vanishes_before_it_is_explained_is_named(here, capsys, mon
     (["--output", "nowhere/o.csv"], ["nowhere", "found none"]),
     (["--output", "made"], ["made", "--force"]),
     (["--output", "made", "--force"], ["made", "could be written|can be written"]),
-    (["--explain", "a.png"], ["a.png", "folder", "behind"]),
+    (["--explain", "a.png"], ["a.png", "folder", "after"]),
     (["--explain", "a.png/x"], ["a.png/x", "folder"]),
     (["--explain", "made"], ["made/a-explained.png", "--force"]),
     (["empty"], ["empty", "found none"]),

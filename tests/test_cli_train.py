@@ -55,10 +55,10 @@ def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
     assert {part: parts.count(part) for part in set(parts)} == {"train": 13, "validation": 4,
                                                                 "test": 5}
     page = page_of(out / "report.html")
-    assert page["watched"] == "validation" and len(page["history"]["val_loss"]) == 3
+    assert page["validation_name"] == "validation" and len(page["history"]["val_loss"]) == 3
     assert 10 ** page["rates"]["best"] == pytest.approx(float(
         re.search(r"learning rate of the head (\S+)", text)[1]), rel=0.01)
-    assert len(page["fed"]) == 13 and [one["name"] for one in page["parts"]] == [
+    assert len(page["first_batch"]) == 13 and [one["name"] for one in page["parts"]] == [
         "train", "validation", "test"]
     assert any("weights of epoch" in note for note in page["notes"])
     options = json.loads((out / "run.json").read_text())
@@ -127,7 +127,7 @@ def test_kfold_predicts_every_photo_once(photos, tmp_path, capsys):
     out = tmp_path / "run"
     code, text, _ = train(capsys, photos, *FAST, "--kfold", "2", "--output", out)
     assert code == 0 and "fold 1:" in text and "fold 2:" in text and "standard deviation" in text
-    assert "12 + 10 photos to learn from, each of them tested once." in text
+    assert "12 + 10 training photos, each of them tested once." in text
     assert sorted(row["photo"] for row in table(out / "predictions.csv")) == sorted(
         mc.data.ImageFolder(photos).names)
     assert [row["part"] for row in table(out / "split.csv")] == ["train"] * 22
@@ -237,7 +237,7 @@ def test_copies_of_what_is_learnt_among_the_test_photos_are_told(edited, tmp_pat
         before = "test/left/"
     code, text, _ = train(capsys, root, *FAST, *options, "--output", tmp_path / "run")
     names = ", ".join(f"{before}copy{k}.jpg" for k in range(3))
-    told = f"Near copies of photos to learn from: 4 of the 8 others ({names}, …), so"
+    told = f"Near copies of training photos: 4 of the 8 others ({names}, …), so"
     assert code == 0 and told in text
     assert page_of(tmp_path / "run" / "report.html")["notes"][0].startswith(told)
     for k in range(4):
@@ -264,7 +264,7 @@ def test_damaged_photos_are_skipped_counted_and_named_and_the_split_file_says_so
     for name in ("left/03.png", "right/06.png"):
         damage(root / name)
     code, text, _ = train(capsys, root, *FAST, "--output", tmp_path / "a")
-    assert code == 0 and "could not be read and do not count: 2." in text
+    assert code == 0 and "could not be read and are left out: 2." in text
     assert "left/03.png: expected a readable photo" in text and "right/06.png: expected" in text
     rows = table(tmp_path / "a" / "split.csv")
     assert [row["photo"] for row in rows if row["part"] == "unreadable"] == [
@@ -278,7 +278,7 @@ def test_damaged_photos_are_skipped_counted_and_named_and_the_split_file_says_so
     damage(root / "left" / next(row["photo"] for row in rows if row["part"] == "train")[5:])
     code, text, _ = train(capsys, root, *FAST, "--split", tmp_path / "a" / "split.csv",
                           "--output", tmp_path / "b")
-    assert code == 0 and "could not be read and do not count: 3." in text
+    assert code == 0 and "could not be read and are left out: 3." in text
     assert Counter(row["part"] for row in table(tmp_path / "b" / "split.csv")) == {
         "train": 9, "test": 4, "unreadable": 3}
 
@@ -288,7 +288,7 @@ def test_damaged_photos_of_a_folder_that_is_split_already_are_skipped(tmp_path, 
         photo_folder(tmp_path / "photos" / part, {"left": count, "right": count})
     damage(tmp_path / "photos" / "test" / "left" / "01.png")
     code, text, _ = train(capsys, tmp_path / "photos", *FAST, "--output", tmp_path / "run")
-    assert code == 0 and "could not be read and do not count: 1." in text
+    assert code == 0 and "could not be read and are left out: 1." in text
     assert [row["photo"] for row in table(tmp_path / "run" / "split.csv")
             if row["part"] == "unreadable"] == ["test/left/01.png"]
     assert len(table(tmp_path / "run" / "predictions.csv")) == 5
@@ -321,7 +321,7 @@ def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypa
     damage(root / "right" / "05.png")
     options = [*FAST, "--kfold", "2", "--lr", "0"]  # it learns nothing, and that is told
     text = train(capsys, root, *options, "--output", tmp_path / "whole")[1]
-    assert "photos to learn from, each of them tested once." in text
+    assert "training photos, each of them tested once." in text
     assert "predicts left for all" in text
     assert "predicts left for all" in page_of(tmp_path / "whole" / "report.html")["notes"][1]
     save_if_due = checkpoint.Checkpoint.save_if_due

@@ -88,7 +88,7 @@ def test_a_full_disk_under_what_is_printed_is_said(command, home):
                               stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert done.stderr == ("minicnn: standard output: expected one that can be written, received: "
-                           "No space left on device. Make room, or choose another.\n")
+                           "No space left on device. Free some space, or choose another.\n")
 
 
 def test_a_partial_file_that_a_killed_process_left_is_deleted_an_hour_later(tmp_path):

@@ -186,7 +186,7 @@ def test_fingerprints_show_thumbnails_and_count_copies():
     pixels[69] = pixels[3]
     found = mc.data.perceptual_hashes(mc.data.Dataset.from_arrays(pixels, [0] * 70))
     figure = found.figure()
-    assert "70 photos: 1 have the pixels of one before them" in figure.get_suptitle()
+    assert "70 photos: 1 have the pixels of an earlier one" in figure.get_suptitle()
     assert figure.axes[0].get_title() == "69 = 3" and figure.axes[1].get_title() == "0"
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), found.thumbnails[3])
     assert_png(found._repr_png_(), (1200, 840))

@@ -1,11 +1,11 @@
-"""`minicnn …`: arguments in, calls, text out; nothing else. A file a command."""
+"""`minicnn …`: arguments in, calls, text out; nothing else. One file per command."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..ops import DEVICES
@@ -21,11 +21,11 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--version", action="version", version=f"minicnn {__version__}")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str):
+    def command(name: str, run: Callable, text: str) -> tuple[argparse.ArgumentParser, Callable]:
         p = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         p.set_defaults(run=run)
 
-        def option(flag: str, kind, default, unit: str, text: str) -> None:
+        def option(flag: str, kind: Callable, default: object, unit: str, text: str) -> None:
             shown = "" if default is None else f" (default: {default})"
             p.add_argument(*flag.split(), type=kind, default=default, metavar=unit,
                            help=text + shown)
@@ -41,8 +41,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point: 0, 1 where gradcheck found a wrong gradient, 2 and one sentence for an error."""
-    if hasattr(sys.stdout, "reconfigure"):  # a file may be called by any bytes
+    """Entry point. Returns 0; 1 if gradcheck found a wrong gradient; 2 after an error message."""
+    if hasattr(sys.stdout, "reconfigure"):  # a file name may consist of any bytes
         sys.stdout.reconfigure(errors="backslashreplace")
     args, more = parser().parse_known_args(argv)
     if more and ("words" not in args or any(word[0] == "-" for word in more)):
@@ -53,13 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = args.run(args) or 0
         sys.stdout.flush()
         return status
-    except OSError as problem:
-        if problem.filename is not None:
+    except OSError as error:
+        if error.filename is not None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again at its end
-        if not isinstance(problem, BrokenPipeError):  # … | head
+        if not isinstance(error, BrokenPipeError):  # … | head
             print(f"minicnn: standard output: expected one that can be written, received: "
-                  f"{problem.strerror}. Make room, or choose another.", file=sys.stderr)
+                  f"{error.strerror}. Free some space, or choose another.", file=sys.stderr)
         return 2
     except MiniCNNError as error:
         print(f"minicnn: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`minicnn compare`: several runs in one table and one figure, and whether they differ."""
+"""`minicnn compare`: several runs in a table and a figure, with McNemar's test."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 from ..evaluation import mcnemar, wilson_interval
 from ..report.metric_figures import comparison
 from ..utils.errors import ArgumentError, FileError
+from ..utils.files import atomic_write
 from ..visualize.result import writable
-from .predict import atomic_write
 
 
 class Run(NamedTuple):
-    """What a run folder says: each photo's true class and prediction, val_accuracy by epoch, and
-    whether that is of validation photos: else it is of the held-out ones."""
+    """A run folder: the (true class, prediction) of each photo, val_accuracy by epoch, and whether
+    that is the accuracy of validation photos, or else of the held-out ones."""
 
     name: str
     photos: dict[str, tuple[str, str]]
@@ -29,8 +29,8 @@ class Run(NamedTuple):
     validated: bool
 
     @property
-    def right(self) -> int:
-        """Photos classified right."""
+    def num_correct(self) -> int:
+        """The number of correct predictions."""
         return sum(true == predicted for true, predicted in self.photos.values())
 
 
@@ -56,12 +56,14 @@ def compare_command(args: argparse.Namespace) -> None:
           f"{'best val accuracy':>18}")
     results = []
     for k, run in enumerate(runs, 1):
-        low, high = wilson_interval(run.right, len(run.photos))
-        results.append((run.right / len(run.photos), low, high))
-        share, interval = f"{run.right}/{len(run.photos)}", f"{100 * low:.1f} … {100 * high:.1f} %"
+        low, high = wilson_interval(run.num_correct, len(run.photos))
+        accuracy = run.num_correct / len(run.photos)
+        results.append((accuracy, low, high))
+        share = f"{run.num_correct}/{len(run.photos)}"
+        interval = f"{100 * low:.1f} … {100 * high:.1f} %"
         best = (f"{100 * max(run.history):.1f} % at {np.argmax(run.history) + 1}"
-                if run.validated and run.history else "–")  # of looks at the test there is no best
-        print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * results[-1][0]:>7.1f} %   "
+                if run.validated and run.history else "–")  # the test must not choose the epoch
+        print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * accuracy:>7.1f} %   "
               f"{interval:<17} {run.epochs or '–':>6} {best:>18}")
     print("\nMcNemar's test, on the photos (same name, same class) that both have predicted:")
     pairs = list(combinations(range(len(runs)), 2))
@@ -71,14 +73,14 @@ def compare_command(args: argparse.Namespace) -> None:
         print(f"With {len(pairs)} pairs, take a difference as shown below p = "
               f"{0.05 / len(pairs):.2g}, not 0.05 (Bonferroni).")
     if output:
-        with atomic_write(output) as part:
-            comparison([run.name for run in runs], [run.history for run in runs], results, part,
+        with atomic_write(output) as partial:
+            comparison([run.name for run in runs], [run.history for run in runs], results, partial,
                        [run.validated for run in runs])
         print(f"\n{output}")
 
 
 def read_run(path: Path) -> Run:
-    """The run in a folder: predictions.csv, and history.csv where it was trained there."""
+    """Reads the run in a folder: predictions.csv, and history.csv if it was trained there."""
     if not (path / "predictions.csv").is_file():
         raise FileError(f"{path}: expected a run folder with predictions.csv, found "
                         f"{'none in it' if path.exists() else 'nothing'}. Name a folder that train "
@@ -86,7 +88,7 @@ def read_run(path: Path) -> Run:
     rows = table(path / "predictions.csv", ("photo", "true", "predicted"))[1:]
     photos = {photo: (true, predicted) for photo, true, predicted, *_ in rows}
     if not rows or len(photos) < len(rows):
-        raise FileError(f"{path / 'predictions.csv'}: expected a row a photo, found {len(rows)} "
+        raise FileError(f"{path / 'predictions.csv'}: expected a row per photo, found {len(rows)} "
                         f"rows of {len(photos)} photos. Write it again.")
     file, epochs, history = path / "history.csv", [], []
     if file.exists() and file.stat().st_size:  # after --kfold it is empty, after evaluate not there
@@ -94,9 +96,9 @@ def read_run(path: Path) -> Run:
         at = header.index("val_accuracy") if "val_accuracy" in header else None
         try:
             history = [] if at is None else [float(row[at]) for row in epochs]
-        except ValueError as problem:
+        except ValueError as error:
             raise FileError(f"{file}: expected numbers under val_accuracy, received others "
-                            f"({problem}). Train again.") from problem
+                            f"({error}). Train again.") from error
     split = path / "split.csv"
     validated = split.exists() and any(row[2] == "validation" for row in table(
         split, ("photo", "class", "part")))
@@ -104,14 +106,16 @@ def read_run(path: Path) -> Run:
 
 
 def table(path: Path, columns: Sequence[str]) -> list[list[str]]:
-    """The lines of a CSV file, all of the same length, whose first columns are these. By place, not
-    by name: a class may be called "true"."""
+    """The rows of a CSV file, all of the same length, the first of which begins with `columns`.
+
+    Columns are read by position, not by name, since a class may be called "true".
+    """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"{path}: expected a CSV file, received one that cannot be read "
-                        f"({problem}).") from problem
+                        f"({error}).") from error
     if not rows or rows[0][:len(columns)] != [*columns] or {*map(len, rows)} != {len(rows[0])}:
         raise FileError(f"{path}: expected a table that begins with {', '.join(columns)}, all rows "
                         f"of one length, found another. Name a folder of a run.")
@@ -119,16 +123,16 @@ def table(path: Path, columns: Sequence[str]) -> list[list[str]]:
 
 
 def paired(a: Run, b: Run) -> str:
-    """McNemar's test of two runs as a sentence."""
+    """McNemar's test of two runs, as a sentence."""
     shared = [name for name in a.photos if name in b.photos]
     same = [name for name in shared if a.photos[name][0] == b.photos[name][0]]
     if not same:
         why = ("the true classes of all that both have differ" if shared else
                "they have no photo in common")
         return f"no test, {why}. Evaluate both on one folder: minicnn evaluate MODEL FOLDER."
-    right = [np.array([one.photos[name][0] == one.photos[name][1] for name in same])
-             for one in (a, b)]
-    only_a, only_b, p = mcnemar(*right)
+    correct = [np.array([run.photos[name][0] == run.photos[name][1] for name in same])
+               for run in (a, b)]
+    only_a, only_b, p = mcnemar(*correct)
     left_out = len(shared) - len(same)
     return (f"{len(same)} photos, {only_a} right only in the first, {only_b} only in the second: "
             f"p = {p:.2g}, {'a' if p < 0.05 else 'no'} difference shown."

@@ -1,9 +1,8 @@
-"""`minicnn evaluate`: how good a model is on a folder of photos, and how sure that is."""
+"""`minicnn evaluate`: the accuracy of a model on a folder of photos, with its uncertainty."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -11,37 +10,39 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, ImageFolder, UnlabelledImages, batches
+from ..data import Dataset, ImageFolder, UnlabelledImages
 from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
 from ..evaluation.metrics import MAX_VIEWS, view
 from ..model import Sequential
+from ..models import image_batches
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import MAX_CLASSES
 from ..report.metric_figures import probability
 from ..utils.errors import ArgumentError, FileError, check_int
-from .predict import classifier
+from ..utils.suggest import closest_names
+from .predict import load_classifier
 from .progress import Bar
-from .train_photos import describe_folder, say_unread
+from .train_photos import describe_folder, print_unreadable
 
-OPTIONS = ("model", "folder", "threshold", "tta", "device")  # those that the page names
+REPORTED_OPTIONS = ("model", "folder", "threshold", "tta", "device")  # on the page
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("evaluate", evaluate_command, "measure a model on a folder of photos")
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
-    p.add_argument("folder", help="photos that it has not learnt from, one sub-folder per class, "
-                                  "named as the model's classes")
+    p.add_argument("folder", help="photos that were not in its training, one sub-folder per class, "
+                                  "named after the model's classes")
     option("--output", str, None, "FOLDER", "a new folder for report.html, predictions.csv, "
                                             "scores.json and figures")
     option("--threshold", str, None, "T",
            "of the second class of a model with one sigmoid: a number from 0 to 1; youden, which "
-           "makes the share found less the share of false alarms largest; or precision=0.95, the "
-           "lowest that reaches it. Chosen on the photos it is judged on, it looks better than it "
-           "is (default: the more probable class)")
+           "maximises true positive rate minus false positive rate; or precision=0.95, the lowest "
+           "that reaches it. Chosen on the photos that evaluate it, it looks better than it is "
+           "(default: the more probable class)")
     option("--tta", int, 1, "N", f"mean of N views of each photo, up to {MAX_VIEWS}: itself, its "
                                  f"mirror image, small shifts")
-    option("--batch-size", int, 32, "N", "photos at a time")
+    option("--batch-size", int, 32, "N", "photos per batch")
 
 
 def evaluate_command(args: argparse.Namespace) -> None:
@@ -50,18 +51,20 @@ def evaluate_command(args: argparse.Namespace) -> None:
     check_int(args.batch_size, "--batch-size")
     if not 1 <= args.tta <= MAX_VIEWS:
         raise ArgumentError(f"--tta: expected 1 to {MAX_VIEWS} views, received {args.tta}.")
-    model = classifier(args.model)
+    model, classes = load_classifier(args.model)
     if rule is not None and model.shapes()[-1] != (1,):
         raise ArgumentError(f"--threshold: expected a model of two classes with one sigmoid, "
                             f"received one with {model.shapes()[-1][-1]} outputs, of which the "
                             f"largest counts. Leave it out.")
     folder = ImageFolder(args.folder)
-    labels = labels_by_name(folder, model.classes, args.folder)
+    labels = labels_by_name(folder, classes, args.folder)
     with run_folder(args.output) if args.output else nullcontext() as output:
         describe_folder(folder)
-        result, data, unread = evaluated(model.to(args.device), folder, labels, args.tta,
-                                         args.batch_size)
-        threshold, lines, notes = None, [], []
+        result, data, unread = evaluate_folder(model.to(args.device), folder, labels, classes,
+                                               args.tta, args.batch_size)
+        threshold: float | None = None
+        lines: list[str] = []
+        notes: list[str] = []
         if rule is not None:
             threshold, lines, notes = apply_threshold(result, rule)
         scores = scores_of(result, threshold)
@@ -70,80 +73,80 @@ def evaluate_command(args: argparse.Namespace) -> None:
             write_evaluation(output, result, data.names, threshold=threshold)
             write_run_page(output, result, data, scores, model=model, rows={model.name: result},
                            notes=notes, skipped=folder.skipped + unread, options={
-                               key: getattr(args, key) for key in OPTIONS})
-            (output / "history.csv").unlink()  # the marks of run_folder: nothing was trained here
+                               key: getattr(args, key) for key in REPORTED_OPTIONS})
+            (output / "history.csv").unlink()  # made by run_folder; nothing was trained here
             (output / CHECKPOINTS).rmdir()
             print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
 
-def threshold_rule(given: str | None) -> float | str | None:
-    """"0.3" -> 0.3; "youden" and "precision=0.95" as they are; others are refused."""
-    if given in (None, "youden"):
-        return given
+def threshold_rule(text: str | None) -> float | str | None:
+    """"0.3" -> 0.3; "youden" and "precision=0.95" unchanged; raises ArgumentError for others."""
+    if text is None or text == "youden":
+        return text
     try:
-        number = float(given.removeprefix("precision="))
+        number = float(text.removeprefix("precision="))
     except ValueError:
         number = math.nan
     if not 0 <= number <= 1:
         raise ArgumentError(f"--threshold: expected a number from 0 to 1, youden, or "
-                            f"precision=0.95, received {given!r}.")
-    return given if given.startswith("precision=") else number
+                            f"precision=0.95, received {text!r}.")
+    return text if text.startswith("precision=") else number
 
 
 def labels_by_name(folder: ImageFolder, classes: Sequence[str], name: str) -> np.ndarray:
-    """Labels (N,) of the folder's photos among the model's classes, found by name."""
+    """The labels (N,) of the folder's photos: the indices of their classes in the model's."""
     unknown = [c for c in folder.classes if c not in classes]
     if unknown:
-        folded = {c.casefold(): c for c in classes}
-        near = [difflib.get_close_matches(c.casefold(), folded, 1, 0.5) for c in unknown]
-        nearest = "; ".join(f"{c} is nearest to {folded[n[0]]}" for c, n in
-                            zip(unknown, near, strict=True) if n)
+        nearest = "; ".join(f"{c} is nearest to {match}" for c in unknown
+                            for match in closest_names(c, classes, 1))
         raise ArgumentError(f"{name}: expected folders named after the model's classes "
-                            f"({listed(classes)}), received {listed(folder.classes)}, of which "
-                            f"it does not know {listed(unknown)}"
+                            f"({join_names(classes)}), received {join_names(folder.classes)}, of "
+                            f"which it does not know {join_names(unknown)}"
                             f"{f' ({nearest})' * bool(nearest)}. Rename or remove them.")
     return np.array([classes.index(c) for c in folder.classes])[folder.labels]
 
 
-def listed(names: Sequence[str], most: int = 12) -> str:
+def join_names(names: Sequence[str], limit: int = 12) -> str:
     """a, b, c, … and how many more."""
-    return ", ".join(names[:most]) + f", … {len(names) - most} more" * (len(names) > most)
+    return ", ".join(names[:limit]) + f", … {len(names) - limit} more" * (len(names) > limit)
 
 
-def evaluated(model: Sequential, folder: ImageFolder, labels: np.ndarray, views: int,
-              batch_size: int) -> tuple[Evaluation, Dataset, list[str]]:
-    """What the model says of the photos that can be read, in the mean of so many views; these
-    photos; why the others cannot be read, which is told, too."""
+def evaluate_folder(model: Sequential, folder: ImageFolder, labels: np.ndarray,
+                    classes: Sequence[str], views: int, batch_size: int
+                    ) -> tuple[Evaluation, Dataset, list[str]]:
+    """(the evaluation of the photos that can be read, as the mean of `views` views; these photos;
+    why others cannot be read, which is printed, too)."""
     photos, bar, rows = UnlabelledImages(folder.items), Bar("evaluate"), []
-    for pixels, _, indices in batches(photos, range(len(photos)), batch_size,
-                                      model.input_shape[:2], model.preprocessing.crop_fraction):
+    for indices, pixels in image_batches(model, photos, batch_size):
         rows.append(np.mean([class_probabilities(model.predict(view(pixels, k), batch_size))
                              for k in range(views)], axis=0))
         bar(int(indices[-1]) + 1, len(photos))
-    unread = say_unread([photos.errors[i] for i in sorted(photos.errors)])
-    kept = [i for i in range(len(photos)) if i not in photos.errors]
-    if not kept:
+    unread = print_unreadable([photos.errors[i] for i in sorted(photos.errors)])
+    readable = [i for i in range(len(photos)) if i not in photos.errors]
+    if not readable:
         raise FileError(f"{photos.names[0]}: expected a photo that can be read, found none in "
                         f"this folder.")
-    p = np.concatenate(rows)[kept]
+    p = np.concatenate(rows)[readable]
     if not np.isfinite(p).all():
         raise FileError(f"{model.name}: expected probabilities, received NaN for "
                         f"{(~np.isfinite(p)).any(axis=1).sum()} photos. Its weights are broken.")
-    data = Dataset([folder.items[i] for i in kept], labels[kept], model.classes,
-                   [folder.names[i] for i in kept])
+    data = Dataset([folder.items[i] for i in readable], labels[readable], classes,
+                   [folder.names[i] for i in readable])
     return Evaluation(p, data.labels, data.classes), data, unread
 
 
 def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[str], list[str]]:
-    """Sets result.predicted by the threshold; -> it, lines on its effect, and what to know."""
+    """Sets result.predicted by the threshold; returns it, lines on its effect, and warnings."""
     p, positive = result.probabilities[:, 1], result.labels == 1
-    threshold, notes = rule, []
+    notes: list[str] = []
     if isinstance(rule, str):
-        wished = float(rule.removeprefix("precision=")) if rule != "youden" else None
-        threshold = choose_threshold(p, positive, wished)
+        precision = float(rule.removeprefix("precision=")) if rule != "youden" else None
+        threshold = choose_threshold(p, positive, precision)
         notes = ["The threshold was chosen on these very photos: it looks better than it is, and "
                  "the interval does not hold.",
-                 f"Judge it on others, with --threshold {threshold!r}."]
+                 f"Evaluate it on others, with --threshold {threshold!r}."]
+    else:
+        threshold = rule
     before = result.confusion
     result.predicted = (p.astype(np.float64) >= threshold).astype(np.int64)
     rows = []
@@ -159,11 +162,11 @@ def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[
 
 
 def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
-    """The scores as lines for people."""
+    """The scores as lines of text for the terminal."""
     low, high = result.interval
     rows, empty = scores["per_class"], [n for n, row in scores["per_class"].items()
                                         if not row["support"]]
-    taken = dict(zip(result.classes, result.confusion.sum(axis=0), strict=True))
+    predictions = dict(zip(result.classes, result.confusion.sum(axis=0), strict=True))
     lines = [f"\n{result.num_correct} of {len(result.labels)} photos right: "
              f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"]
     shown = [n for n in rows if len(rows) <= MAX_CLASSES or rows[n]["support"]]
@@ -177,15 +180,16 @@ def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
         lines.append("{:<{}} {:>7} {:>10} {:>7} {:>7} {:>8} {:>7}".format(
             name, width, row.get("support", ""), *cells))
     if empty:
-        lines.append(f"No photos of {listed(empty, 5)}: recall and F1 are 0 there by definition, "
+        lines.append(f"No photos of {join_names(empty, 5)}: recall and F1 are 0 by definition, "
                      f"the areas undefined; the mean leaves them out.")
-    never = [name for name in shown if not taken[name] and name not in empty]
+    never = [name for name in shown if not predictions[name] and name not in empty]
     if never:
-        lines.append(f"Nothing was taken for {listed(never, 5)}: the precision is 0 by definition.")
-    lines.append(f"\nconfidence {100 * scores['mean_confidence']:.1f} % in the mean, expected "
+        lines.append(f"Nothing was predicted as {join_names(never, 5)}: the precision is 0 by "
+                     f"definition.")
+    lines.append(f"\nconfidence {100 * scores['mean_confidence']:.1f} % on average, expected "
                  f"calibration error {100 * scores['expected_calibration_error']:.1f} %, "
                  f"Brier score {scores['brier_score']:.3f}")
-    pairs = [f"{pair['true']} taken for {pair['predicted']} {pair['photos']} ×"
+    pairs = [f"{pair['true']} predicted as {pair['predicted']} {pair['photos']} ×"
              for pair in scores["most_confused"]]
     lines.append(f"most confused: {'; '.join(pairs) or 'none'}")
     return lines

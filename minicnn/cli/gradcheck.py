@@ -29,19 +29,19 @@ def add(command: Callable) -> None:
 
 
 def gradcheck_command(args: argparse.Namespace) -> int:
-    """A table of analytic against numeric gradients; 1 where one is wrong."""
+    """Prints analytic against numeric gradients; returns 1 if one is wrong."""
     if args.shape and not args.layer:
         raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
                             "minicnn's layers are checked on shapes of their own.")
     check_int(args.seed, "--seed", least=0)
     with use(args.backend if args.device == "cpu" else "fast"):
-        results, said = (check_user_class(args) if args.layer
-                         else (check_all(args.seed, args.device), []))
+        results, hints = (check_user_class(args) if args.layer
+                          else (check_all(args.seed, args.device), []))
     print(f"{'layer':<34} {'gradient':<16} {'shape':<16} {'checked':<14} {'error':>8}")
     for result in results:
         print(result)
-    for sentence in said:
-        print(sentence)
+    for hint in hints:
+        print(hint)
     wrong = sum(row.note != "ok" for result in results for row in result.rows)
     print(f"{wrong} wrong" if wrong else
           "All gradients agree with central differences (relative error, float64).")
@@ -49,30 +49,32 @@ def gradcheck_command(args: argparse.Namespace) -> int:
 
 
 def check_user_class(args: argparse.Namespace) -> tuple[list[Gradcheck], list[str]]:
-    """gradcheck of FILE.py:ClassName, and sentences on it. Runs that file, the user's own."""
+    """gradcheck of FILE.py:ClassName, and hints. Runs that file, which is the user's own."""
     file, _, name = args.layer.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
         raise FileError(f"{args.layer}: expected FILE.py:ClassName with a Python file that exists.")
     try:
-        found = runpy.run_path(file)
-        if not isinstance(found.get(name), type):
-            classes = [key for key, value in found.items()
+        namespace = runpy.run_path(file)
+        if not isinstance(namespace.get(name), type):
+            classes = [key for key, value in namespace.items()
                        if isinstance(value, type) and value.__module__ == "<run_path>"]
             raise ArgumentError(f"{file}: expected a class {name!r}, "
                                 f"found {', '.join(classes) or 'none'}.")
-        result = check_user_layer(found[name](), args.shape, args.seed, args.device)
-        said = [] if result.ok else hints_for(found[name](), args.shape, args.seed)
-        if {row.name for row in result.rows} == {"dx"} and not is_loss(found[name]()):
-            said.append("No parameters were found in .params, so only dx was checked.")
-        return [result], said
+        layer_class = namespace[name]
+        result = check_user_layer(layer_class(), args.shape, args.seed, args.device)
+        hints = [] if result.ok else hints_for(layer_class(), args.shape, args.seed)
+        if {row.name for row in result.rows} == {"dx"} and not is_loss(layer_class()):
+            hints.append("No parameters were found in .params, so only dx was checked.")
+        return [result], hints
     except MiniCNNError:
         raise
-    except Exception as error:  # whatever the user's code raises becomes a sentence with its line
+    except Exception as error:  # any error of the user's code is reported with its line
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
                  if frame.filename == file]
-        place = f"{file}, line {(lines or [getattr(error, 'lineno', '?')])[-1]}"
+        line = lines[-1] if lines else getattr(error, "lineno", "?")
+        place = f"{file}, line {line}"
         if isinstance(error, NotImplementedError):
-            raise ArgumentError(f"{place}: expected code of yours, found a gap: {error}") from error
+            raise ArgumentError(f"{place}: expected your code, found a gap: {error}") from error
         raise ArgumentError(
             f"{place}: expected a {name} made without arguments, with forward(x, training=False, "
             f"keep=True) and backward(dy), received {type(error).__name__}: {error}.") from error

@@ -16,42 +16,42 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..data import UnlabelledImages, batches, photo_paths
+from ..data import UnlabelledImages, photo_paths
 from ..data.images import printable
 from ..data.paths import SUFFIXES
 from ..evaluation import class_probabilities
 from ..layers import Sigmoid, Softmax
 from ..model import Sequential
-from ..models import VGG16, load
+from ..models import VGG16, image_batches, load
 from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write, list_folder
 
-EXPLAINED = "-explained.png"  # how the pictures of --explain end
+EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("predict", predict_command, "name the most probable classes of photos")
     p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
-    p.add_argument("photos", nargs="+", help="photos, or folders, read with the folders in them")
-    p.add_argument("--format", choices=FORMATS, help="text for people; csv, every class a column; "
+    p.add_argument("photos", nargs="+", help="photos, or folders, with their sub-folders")
+    p.add_argument("--format", choices=FORMATS, help="text for people; csv, a column per class; "
                    "json, a list of photos (default: by the suffix of --output, else text)")
-    option("--top", int, None, "N", "how many classes text and json name (default: 5)")
-    option("-o --output", str, None, "FILE", "where it is written (default: the screen)")
+    option("--top", int, None, "N", "number of classes in text and json (default: 5)")
+    option("-o --output", str, None, "FILE", "file to write (default: the screen)")
     p.add_argument("--explain", nargs="?", const="explained", metavar="FOLDER",
                    help="write each photo with the Grad-CAM of its most probable class over it, as "
                         f"PHOTO{EXPLAINED}, into FOLDER (default: explained)")
     p.add_argument("--force", action="store_true", help="overwrite what --output and --explain "
                                                         "write")
-    option("--batch-size", int, 32, "N", "photos at a time")
+    option("--batch-size", int, 32, "N", "photos per batch")
 
 
 def predict_command(args: argparse.Namespace) -> int:
-    """The most probable classes of each photo; 2 where one could not be read."""
+    """Writes the most probable classes of each photo; returns 2 if one could not be read."""
     output = args.output and Path(args.output)
     by_suffix = output.suffix[1:].lower() if output else ""
     chosen = args.format or (by_suffix if by_suffix in FORMATS else "text")
-    refuse_strays(args, chosen)
+    reject_unused_options(args, chosen)
     paths = [path for word in args.photos for path in photos_below(Path(word))
              or photo_paths([word])]
     pictures = picture_paths(paths, args.explain)
@@ -62,22 +62,23 @@ def predict_command(args: argparse.Namespace) -> int:
     if output and not output.parent.is_dir():
         raise FileError(f"{output}: expected a folder {output.parent} that exists, found none. "
                         f"Make it first.")
-    model = classifier(args.model).to(args.device)
+    model, classes = load_classifier(args.model)
+    model.to(args.device)
     if pictures:
         prepare(model, Path(args.explain))
     data = UnlabelledImages(paths)
     rows = predictions(model, data, pictures, args.batch_size)
-    with written(output) as file:
-        for part in FORMATS[chosen](rows, model.classes, args.top or 5, bool(pictures)):
-            file.write(encoded(part))
+    with open_output(output) as file:
+        for part in FORMATS[chosen](rows, classes, args.top or 5, bool(pictures)):
+            file.write(encode(part))
             file.flush()
     if output:
         print(f"{output}: {len(paths) - len(data.errors)} photos")
     return 2 if data.errors else 0
 
 
-def refuse_strays(args: argparse.Namespace, chosen: str) -> None:
-    """Options that would be ignored, or ask for nothing, are refused."""
+def reject_unused_options(args: argparse.Namespace, chosen: str) -> None:
+    """Raises ArgumentError for options that would be ignored, or ask for nothing."""
     if args.top is not None and args.top < 1:
         raise ArgumentError(f"--top: expected 1 class or more, received {args.top}.")
     if args.top is not None and chosen == "csv":
@@ -88,41 +89,48 @@ def refuse_strays(args: argparse.Namespace, chosen: str) -> None:
 
 
 def photos_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
-    """Photos of a folder and of the folders in it, hidden ones and the pictures of --explain left
-    out, in natural order. Of a link that leads back up: none; of a file, too."""
+    """The photos of a folder and its sub-folders in natural order, without hidden ones and pictures
+    of --explain. [] for a file, and for a link that leads back up."""
     if not os.path.isdir(folder) or folder.resolve() in above:
         return []
-    above, found = (*above, folder.resolve()), []
+    above = (*above, folder.resolve())
+    photos: list[Path] = []
     for entry in list_folder(folder):
         if os.path.isdir(entry):
-            found += photos_below(entry, above)
+            photos += photos_below(entry, above)
         elif entry.suffix.lower() in SUFFIXES and not entry.name.endswith(EXPLAINED):
-            found.append(entry)
-    return found
+            photos.append(entry)
+    return photos
 
 
 def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:
-    """For each photo its picture in the folder, all names different, even without case, and short
-    and plain enough for any file system; none without a folder."""
+    """The path of each photo's picture in the folder; [] without a folder.
+
+    The names differ, also if case is ignored, and are short and plain enough for any file system.
+    """
     if folder is None:
         return []
     if Path(folder).is_file():
         raise FileError(f"{folder}: expected a folder for the pictures of --explain, found a file. "
-                        f"Name a folder, or write --explain behind the photos.")
-    taken, found = set(), []
+                        f"Name a folder, or write --explain after the photos.")
+    used: set[str] = set()
+    pictures = []
     for path in paths:
         stem = name = re.sub(r"[^\w.-]", "_", path.stem)[:50].strip("._-") or "photo"
         number = 1
-        while name.casefold() in taken:
+        while name.casefold() in used:
             number += 1
             name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        found.append(Path(folder) / f"{name}{EXPLAINED}")
-    return found
+        used.add(name.casefold())
+        pictures.append(Path(folder) / f"{name}{EXPLAINED}")
+    return pictures
 
 
-def classifier(name: str) -> Sequential:
-    """The model of that name, where its outputs are probabilities of classes that it names."""
+def load_classifier(name: str) -> tuple[Sequential, list[str]]:
+    """The model of that name, and its classes.
+
+    Raises FileError if its outputs are not probabilities of classes that it names.
+    """
     model = VGG16(progressbar=True) if name == "vgg16" else load(name)
     if model.classes is None or model.preprocessing is None:
         raise FileError(f"{name}: expected a model that carries its classes and its "
@@ -131,12 +139,12 @@ def classifier(name: str) -> Sequential:
     last = getattr(model.layers[-1], "activation", None) or model.layers[-1]
     if not isinstance(last, (Sigmoid, Softmax)):
         raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose "
-                        f"outputs are probabilities, found {last!r} at its end.")
-    return model
+                        f"outputs are probabilities, received one that ends in {last!r}.")
+    return model, model.classes
 
 
 class Prediction(NamedTuple):
-    """What the model says of one photo: p (K,), and where its picture is."""
+    """The prediction for one photo: p (K,), and the path of its picture, if any."""
 
     photo: str
     p: np.ndarray
@@ -149,46 +157,44 @@ class Prediction(NamedTuple):
 
 def predictions(model: Sequential, data: UnlabelledImages, pictures: Sequence[Path], batch_size: int
                 ) -> Iterator[Prediction]:
-    """A prediction for each photo that can be read, in their order; for others a sentence."""
-    for pixels, _, indices in batches(data, range(len(data)), batch_size, model.input_shape[:2],
-                                      model.preprocessing.crop_fraction):
+    """The predictions for the photos in their order; prints why others cannot be read."""
+    for indices, pixels in image_batches(model, data, batch_size):
         p = class_probabilities(model.predict(pixels, batch_size))
         for i, row in zip(indices.tolist(), p, strict=True):
-            picture = pictures[i] if pictures else ""
             if pictures and i not in data.errors:
-                explain(model, data, i, row, picture)
+                explain(model, data, i, row, pictures[i])
             if i in data.errors:
                 print(f"minicnn: {data.errors[i]}", file=sys.stderr)
             else:
-                yield Prediction(data.names[i], row, str(picture))
+                yield Prediction(data.names[i], row, str(pictures[i]) if pictures else "")
 
 
 def prepare(model: Sequential, folder: Path) -> None:
-    """Makes the folder for the pictures of --explain, if the model can be explained."""
+    """Makes the folder for the pictures of --explain. Raises if the model cannot be explained."""
     from ..visualize.target import maps_layer
 
-    maps_layer(model)  # or a sentence, before anything is written
+    maps_layer(model)  # raises before anything is written
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
+    except OSError as error:
         raise FileError(f"{folder}: expected a folder that can be written, received "
-                        f"{problem.strerror}. Choose another.") from problem
+                        f"{error.strerror}. Choose another.") from error
 
 
 def explain(model: Sequential, data: UnlabelledImages, i: int, p: np.ndarray, picture: Path
             ) -> None:
-    """Writes the picture of photo i, or notes that the photo is no longer to be read."""
+    """Writes the picture of photo i, or adds to data.errors why it can no longer be read."""
     from ..plotting import drawing
     from ..visualize.attribution.explain import explanation
 
     try:
         photo = data.read(i)
-    except FileError as problem:
-        data.errors[i] = str(problem)
+    except FileError as error:
+        data.errors[i] = str(error)
         return
     k = int(p.argmax())
-    with atomic_write(picture) as part:
-        drawing.save(explanation(model, photo, k, float(p[k]), data.items[i].name), part)
+    with atomic_write(picture) as partial:
+        drawing.save(explanation(model, photo, k, float(p[k]), data.items[i].name), partial)
 
 
 # Text, CSV and JSON: rows -> parts of the file
@@ -196,7 +202,7 @@ def explain(model: Sequential, data: UnlabelledImages, i: int, p: np.ndarray, pi
 
 def as_text(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
             ) -> Iterator[str]:
-    """photo.jpg: 93.1 % sneaker, 6.9 % sandal. One line a photo, whatever the names hold."""
+    """photo.jpg: 93.1 % sneaker, 6.9 % sandal. One line per photo, whatever its name."""
     for row in rows:
         named = ", ".join(f"{100 * row.p[k]:.1f} % {classes[k]}" for k in row.best(top))
         yield printable(f"{row.photo}: {named}{f' ({row.picture})' * pictures}") + "\n"
@@ -233,8 +239,8 @@ def as_json(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictur
 FORMATS = {"text": as_text, "csv": as_csv, "json": as_json}
 
 
-def encoded(text: str) -> bytes:
-    """UTF-8, the bytes of file names as they are on the disk, whatever they are."""
+def encode(text: str) -> bytes:
+    """UTF-8; the bytes of file names as they are on the disk, even if they are no UTF-8."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a character of UTF-16, in a class name or under Windows
@@ -242,14 +248,14 @@ def encoded(text: str) -> bytes:
 
 
 @contextmanager
-def written(output: Path | None) -> Iterator[BinaryIO]:
-    """A file that takes the place of output in the end; without one, the standard output."""
+def open_output(output: Path | None) -> Iterator[BinaryIO]:
+    """-> a file that becomes output at the end; without output, the standard output."""
     if output is None:
         try:
             sys.stdout.flush()
             yield sys.stdout.buffer
-        except BrokenPipeError:  # … | head: nobody reads on, and Python must not say so at its end
+        except BrokenPipeError:  # … | head: no reader is left; Python must not complain at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    with atomic_write(output) as part, part.open("wb") as file:
+    with atomic_write(output) as partial, partial.open("wb") as file:
         yield file

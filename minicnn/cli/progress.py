@@ -1,39 +1,46 @@
-"""Progress of the command line."""
+"""Progress bars on the command line."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..training import ProgressBar, TrainingState
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Bar:
-    """A tqdm bar on stderr as the Progress(done, total) of an analysis; none where stderr is no
-    terminal. Another total begins another bar."""
+    """A tqdm bar on stderr, called as progress(done, total); silent if stderr is no terminal. A new
+    total starts a new bar."""
 
     def __init__(self, title: str) -> None:
-        self.title, self.bar = title, None
+        self.title = title
+        self.bar: tqdm | None = None
 
     def __call__(self, done: int, total: int) -> None:
         from tqdm import tqdm
 
-        if self.bar is None or self.bar.total != total or done < self.bar.n:
+        bar = self.bar
+        if bar is None or bar.total != total or done < bar.n:
             self.close()
-            self.bar = tqdm(total=total, desc=self.title, disable=None, leave=False)
-        self.bar.update(done - self.bar.n)
+            bar = self.bar = tqdm(total=total, desc=self.title, disable=None, leave=False)
+        bar.update(done - bar.n)
         if done >= total:
             self.close()
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self.bar is not None:
             self.bar.close()
         self.bar = None
 
 
 class EpochLines(ProgressBar):
-    """The bar of a training, and a line on stdout for each epoch."""
+    """The progress bar of a training, and a line on stdout for each epoch."""
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """The line, then the bar."""
+        """Prints the line, then updates the bar."""
         from tqdm import tqdm
 
         width, epochs = len(str(self.epochs)), self.epochs

@@ -34,8 +34,15 @@ from ..training import (
 )
 from ..utils.files import write_text
 from .progress import EpochLines
-from .run_session import kept
-from .train_options import NOT_KEPT, add_options, next_step, refuse_strays, taken, tell_given
+from .run_session import locked_run
+from .train_options import (
+    NOT_SAVED,
+    add_options,
+    reject_unused_options,
+    resolve_options,
+    suggested_command,
+    track_explicit_options,
+)
 from .train_photos import imbalance, leaks, per_class, photos_of
 
 CONFIG = [field.name for field in fields(TransferConfig)]
@@ -45,44 +52,44 @@ def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("train", train_command, "train a classifier on photos")
     add_options(p, option)
-    tell_given(p)
+    track_explicit_options(p)
 
 
 def train_command(args: argparse.Namespace) -> None:
-    """The main job: transfer learning, and the same photos for a small network from scratch."""
-    args = taken(args)
+    """Transfer learning, and a small network from scratch on the same photos."""
+    args = resolve_options(args)
     if not args.resume:
-        refuse_strays(args)
+        reject_unused_options(args)
     config = TransferConfig(**{name: getattr(args, name) for name in CONFIG})
     parts, groups, skipped, held_out, stem = photos_of(args)
     train = parts["train"]
     names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
-    print(f"{' or '.join(names)}? {per_class(train)} photos to learn from, " + (
+    print(f"{' or '.join(names)}? {per_class(train)} training photos, " + (
         "each of them tested once." if args.kfold else f"{len(parts['test'])} {held_out} photos."))
     notes = [*leaks(parts, groups), *imbalance(train, args.class_weights)]
     for sentence in notes:
         print(sentence)
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
         if not args.resume:
-            options = {key: value for key, value in vars(args).items() if key not in NOT_KEPT}
+            options = {key: value for key, value in vars(args).items() if key not in NOT_SAVED}
             write_split(output / "split.csv", parts)
             write_text(output / "run.json", json.dumps(options, indent=1))
-        with kept(output) as checkpoint:
+        with locked_run(output) as checkpoint:
             if args.kfold:
                 cross_validation(args, config, parts, groups.get("train"), skipped, output,
                                  checkpoint)
             else:
-                learn_and_report(args, config, parts, notes, skipped, held_out, output, checkpoint)
+                train_and_report(args, config, parts, notes, skipped, held_out, output, checkpoint)
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     print("Open:", output / "report.html")
     if not args.kfold:
-        print(next_step("predict", str(output / "model.h5"), "PHOTO.jpg"))
+        print(suggested_command("predict", str(output / "model.h5"), "PHOTO.jpg"))
 
 
-def learn_and_report(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
+def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
                      notes: list[str], skipped: list[str], held_out: str, output: Path,
                      checkpoint: Checkpoint) -> None:
-    """Trains, measures, writes the run folder, prints the table."""
+    """Trains, evaluates, writes the run folder, prints the table."""
     train, test = parts["train"], parts["test"]
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
     with EpochLines("VGG16", epochs) as bars:
@@ -114,11 +121,12 @@ def learn_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
 def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
                      groups: np.ndarray | None, skipped: list[str], output: Path,
                      checkpoint: Checkpoint) -> None:
-    """K trainings on the photos to learn from: a row each, and all of them together."""
+    """Cross-validation on the training photos: prints each fold and all folds together."""
     data, K = parts["train"], args.kfold
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
     with ProgressBar("VGG16", epochs) as bars:
-        result, accuracies = cross_validate(data, config, K, groups=groups, callbacks=[bars],
+        result, accuracies = cross_validate(data, config, K, callbacks=[bars],
+                                            groups=None if groups is None else groups.tolist(),
                                             checkpoint=checkpoint, device=args.device)
     scores = write_evaluation(output, result, data.names, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
@@ -126,11 +134,11 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
         print(f"fold {k}: {100 * accuracy:.1f} %")
     spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
               f"{100 * accuracies.std(ddof=1):.1f}")
-    notes = [spread, *diagnose({"loss": []}, result)]  # of the predictions
+    notes = [spread, *diagnose({"loss": []}, result)]  # of the predictions alone
     print("\n".join(notes))
     print_title("left-out")
     print_result(title := "VGG16, every photo by a network that has not seen it", result)
-    model = base_with_head(config, data.classes)  # for its config: it has not learnt
+    model = base_with_head(config, data.classes)  # untrained: for its input size and preprocessing
     first = data.subset(np.flatnonzero(data.folds(K, config.seed, groups) != 0))
     write_run_page(output, result, data, scores, model=model, held_out="left-out",
                    rows={title: result}, notes=notes, skipped=skipped, parts=parts,
@@ -139,7 +147,7 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
 
 
 def options_of(output: Path) -> dict[str, Any]:
-    """Those of run.json."""
+    """The options in the run's run.json."""
     return json.loads((output / "run.json").read_text("utf-8"))
 
 

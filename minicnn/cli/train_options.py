@@ -1,9 +1,8 @@
-"""The options of `minicnn train`: what there is, what goes together, and from where."""
+"""The options of `minicnn train`, their conflicts, and where their values come from."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import shlex
 import shutil
@@ -14,139 +13,144 @@ from typing import Any
 
 from ..training import SCHEDULES, TransferConfig
 from ..utils.errors import ArgumentError, FileError
+from ..utils.suggest import closest_names
 
-NOT_KEPT = ("config", "resume", "output")  # options that run.json does without
+NOT_SAVED = ("config", "resume", "output")  # options that run.json does not hold
 
 
 def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
-    """All of them; option(…) adds one that has a value."""
+    """Adds all options; option(…) adds one that has a value."""
     standard = TransferConfig()
     p.add_argument("folder", nargs="?", help="your photos, one sub-folder per class (default: "
                                              "the built-in photos of clothes)")
     p.add_argument("--classes", nargs="+", metavar="NAME",
                    help="built-in classes: t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
                         "sneaker, bag, 'ankle boot', or all (default: sandal sneaker)")
-    option("--per-class", int, None, "N", "built-in photos of each class to learn from, up to 100 "
+    option("--per-class", int, None, "N", "built-in training photos of each class, up to 100 "
                                           "(default: 20)")
     option("--test-fraction", float, None, "SHARE", "share of your photos that is held out for the "
                                                     "test (default: 0.25)")
     option("--validation-fraction", float, None, "SHARE",
-           "share of the photos to learn from by which the best epoch is chosen (default: none, "
+           "share of the training photos by which the best epoch is chosen (default: none, "
            "with --patience 0.2)")
     option("--split", str, None, "FILE", "a split.csv that says which photo is for training, "
                                          "validation and test")
-    option("--cut", str, None, "LAYER", "last layer of VGG16 that is kept, frozen (default: "
+    option("--cut", str, None, "LAYER", "last layer of VGG16 to keep, frozen (default: "
                                         "block4_pool, or that of the --finetune block)")
-    option("--size", int, standard.size, "PIXELS", "side of the square that photos are cut to")
-    option("--epochs", int, standard.epochs, "N", "how often each photo is seen")
-    option("--batch-size", int, standard.batch_size, "N", "photos a step")
+    option("--size", int, standard.size, "PIXELS", "side of the square to which photos are cropped")
+    option("--epochs", int, standard.epochs, "N", "number of passes over the training photos")
+    option("--batch-size", int, standard.batch_size, "N", "photos per step")
     option("--lr", float, None, "RATE", "Adam's learning rate (default: measured, so that the "
                                         "first step moves an output by about 1)")
     p.add_argument("--find-lr", action="store_true", help="take the learning rate at which the "
                    "loss falls fastest while it grows, and draw that curve (lr.png)")
     option("--schedule", str, standard.schedule, "NAME", "of the learning rate: "
                                                          + ", ".join(SCHEDULES))
-    option("--patience", int, None, "N", "stop where the validation loss has not fallen for N "
+    option("--patience", int, None, "N", "stop if the validation loss has not fallen for N "
                                          "epochs")
     option("--augment", str, standard.augment, "VIEWS",
-           "learn from random views: flip,shift=0.08,rotate=10,zoom=0.1,colour=0.15 or some of "
+           "train on random views: flip,shift=0.08,rotate=10,zoom=0.1,colour=0.15 or some of "
            "these")
     option("--views", int, standard.views, "K", "random views of each photo")
     option("--dropout", float, standard.dropout, "RATE", "before the head")
     option("--weight-decay", float, standard.weight_decay, "LAMBDA", "L2 penalty on the head")
     option("--label-smoothing", float, standard.label_smoothing, "SHARE", "of the targets")
     p.add_argument("--class-weights", action="store_true",
-                   help="let every class weigh alike, however many photos it has")
-    option("--finetune", str, standard.finetune, "BLOCK", "then let this block of VGG16 learn, "
-                                                          "too: block5, block4, …")
-    option("--finetune-epochs", int, standard.finetune_epochs, "N", "of that second phase")
+                   help="give every class the same weight, however many photos it has")
+    option("--finetune", str, standard.finetune, "BLOCK", "then also train this block of VGG16: "
+                                                          "block5, block4, …")
+    option("--finetune-epochs", int, standard.finetune_epochs, "N", "epochs of that second phase")
     option("--finetune-lr", float, standard.finetune_lr, "RATE", "learning rate of the block")
-    option("--kfold", int, None, "K", "K trainings, each tested on another K-th of all photos (of "
-                                      "the built-in ones, of those to learn from)")
-    option("--seed", int, standard.seed, "N", "decides which photos are drawn, and their order")
+    option("--kfold", int, None, "K", "cross-validation: K trainings, each tested on another K-th "
+                                      "of all photos (built-in ones: of the training photos)")
+    option("--seed", int, standard.seed, "N", "seed of the choice of photos, and of their order")
     p.add_argument("--no-scratch", action="store_true",
                    help="leave out the comparison with a small network from scratch")
-    option("--config", str, None, "FILE", "options from the run.json of a run; those given here "
-                                          "count more")
-    option("--resume", str, None, "RUN", "go on with a run that was interrupted, with its options")
+    option("--config", str, None, "FILE", "options from the run.json of a run; those on the "
+                                          "command line take precedence")
+    option("--resume", str, None, "RUN", "resume an interrupted run, with its options")
     option("--memory-budget", int, standard.memory_budget, "MB",
-           "that features may take in memory; what is more lies in a temporary file")
-    option("--output", str, None, "FOLDER", "where the run is written (default: a new folder in "
+           "memory for features; larger ones go to a temporary file")
+    option("--output", str, None, "FOLDER", "folder of the run (default: a new folder in "
                                             "runs/)")
 
 
-def tell_given(p: argparse.ArgumentParser) -> None:
-    """What the command line does not give is then not in the namespace, see taken."""
+def track_explicit_options(p: argparse.ArgumentParser) -> None:
+    """Leaves options that are not on the command line out of the namespace; see resolve_options."""
     actions = {action.dest: action for action in p._actions if action.dest != "help"}
     p.set_defaults(actions=actions, defaults={key: a.default for key, a in actions.items()})
     for action in actions.values():
         action.default = argparse.SUPPRESS
 
 
-def taken(args: argparse.Namespace) -> argparse.Namespace:
-    """Every option: as given, else as --config or --resume has it, else its default."""
-    given = {key: value for key, value in vars(args).items() if key in args.actions}
+def resolve_options(args: argparse.Namespace) -> argparse.Namespace:
+    """The value of every option: from the command line, else from --config or --resume, else its
+    default."""
+    explicit = {key: value for key, value in vars(args).items() if key in args.actions}
     config = {}
-    if "resume" in given:
-        config = of_resumed(given, args.actions)
-    elif "config" in given:
-        config = of_config(given["config"], args.actions)
-    return argparse.Namespace(**args.defaults | config | given)
+    if "resume" in explicit:
+        config = resumed_options(explicit, args.actions)
+    elif "config" in explicit:
+        config = read_options(explicit["config"], args.actions)
+    return argparse.Namespace(**args.defaults | config | explicit)
 
 
-def of_config(path: str, actions: dict[str, argparse.Action]) -> dict[str, Any]:
+def read_options(path: str, actions: dict[str, argparse.Action]) -> dict[str, Any]:
     """The options in a run.json."""
     try:
-        found = json.loads(Path(path).read_text("utf-8"))
-        if not isinstance(found, dict):
+        values = json.loads(Path(path).read_text("utf-8"))
+        if not isinstance(values, dict):
             raise ValueError("no object at its top")
-    except (OSError, ValueError) as problem:
-        raise FileError(f"{path}: expected the run.json of a run, received {problem}. "
-                        f"Check the path.") from problem
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: expected the run.json of a run, received {error}. "
+                        f"Check the path.") from error
     options = {}
-    for key, value in found.items():
-        if key not in actions or key in NOT_KEPT:
-            near = difflib.get_close_matches(key, [k for k in actions if k not in NOT_KEPT], 1, 0.3)
+    known = [key for key in actions if key not in NOT_SAVED]
+    for key, value in values.items():
+        if key not in known:
+            nearest = closest_names(key, known, 1)
             raise ArgumentError(f"{path}: expected options of train, received {key!r}. "
-                                f"Nearest: {', '.join(near) or 'none'}.")
+                                f"Nearest: {', '.join(nearest) or 'none'}.")
         action = actions[key]
         try:
             if action.nargs == 0 and not isinstance(value, bool):
                 raise ValueError
             if value is not None and action.nargs != 0:
-                value = ([str(v) for v in value] if action.nargs == "+" else
-                         (action.type or str)(value))
+                convert = action.type if callable(action.type) else str
+                value = [str(v) for v in value] if action.nargs == "+" else convert(value)
             if action.choices and value not in action.choices:
                 raise ValueError
-        except (TypeError, ValueError) as problem:
+        except (TypeError, ValueError) as error:
             kind = "true or false" if action.nargs == 0 else action.metavar or "text"
             raise ArgumentError(f"{path}: expected {key} to be {kind}, received "
-                                f"{found[key]!r}.") from problem
+                                f"{values[key]!r}.") from error
         options[key] = value
     return options
 
 
-def of_resumed(given: dict[str, Any], actions: dict[str, argparse.Action]) -> dict[str, Any]:
-    """All options of the run that --resume names, and its split."""
+def resumed_options(explicit: dict[str, Any], actions: dict[str, argparse.Action]
+                    ) -> dict[str, Any]:
+    """The options of the run that --resume names, and its split."""
     others = [action.option_strings[-1] if action.option_strings else key
-              for key, action in actions.items() if key in given and key != "resume"]
+              for key, action in actions.items() if key in explicit and key != "resume"]
     if others:
         raise ArgumentError(f"--resume: expected no other options, since the run has its own, "
                             f"received {', '.join(others)}. Leave them out.")
-    run = Path(given["resume"])
-    options = of_config(str(run / "run.json"), actions)
+    run = Path(explicit["resume"])
+    options = read_options(str(run / "run.json"), actions)
     return options | ({} if options.get("folder") is None else {"split": str(run / "split.csv")})
 
 
-def next_step(*words: str) -> str:
-    """What to type then: minicnn … where that name on the PATH is this one, else its path."""
-    found = shutil.which("minicnn")
-    this = found and Path(found).resolve() == Path(sys.argv[0]).resolve()
-    return f"Next: {shlex.join(['minicnn' if this else sys.argv[0], *words])}"
+def suggested_command(*words: str) -> str:
+    """"Next: minicnn …", the command to type next; with the path of this program, if minicnn on the
+    PATH is another one or none."""
+    on_path = shutil.which("minicnn")
+    is_this = on_path and Path(on_path).resolve() == Path(sys.argv[0]).resolve()
+    return f"Next: {shlex.join(['minicnn' if is_this else sys.argv[0], *words])}"
 
 
-def refuse_strays(args: argparse.Namespace) -> None:
-    """Options that would be ignored, or ask for nothing, are refused."""
+def reject_unused_options(args: argparse.Namespace) -> None:
+    """Raises ArgumentError for options that would be ignored, or that contradict each other."""
     for option, value, only in (("--classes", args.classes, "the built-in sample"),
                                 ("--per-class", args.per_class, "the built-in sample"),
                                 ("--split", args.split, "a folder of photos"),

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..utils.errors import ArgumentError, FileError, ShapeError, is_int
 
-if TYPE_CHECKING:  # Pillow is imported where it is used: `import minicnn` stays fast
+if TYPE_CHECKING:  # functions import Pillow when called: `import minicnn` stays fast
     from PIL.Image import Image as PillowImage
     from PIL.ImageCms import ImageCmsTransform
     from PIL.ImageFile import ImageFile

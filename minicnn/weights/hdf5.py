@@ -22,7 +22,7 @@ import numpy as np
 
 from ..utils.errors import FileError, is_int
 
-if TYPE_CHECKING:  # h5py is imported where it is used: `import minicnn` stays fast
+if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays fast
     import h5py
 
 MAX_ENTRIES = 2_000  # layers, names in a list, entries of a group

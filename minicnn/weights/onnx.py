@@ -33,7 +33,7 @@ from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError
 from ..utils.files import atomic_write
 
-if TYPE_CHECKING:  # the extra "onnx" is imported where it is used
+if TYPE_CHECKING:  # functions import the extra "onnx" when called
     from onnx import ModelProto, NodeProto, TensorProto
 
 OPSET, IR = 17, 8  # of 2022: old enough for all current engines

@@ -45,7 +45,7 @@ from .hdf5 import (
     validate_sizes,
 )
 
-if TYPE_CHECKING:  # h5py is imported where it is used: `import minicnn` stays fast
+if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays fast
     import h5py
 
 ZIP = b"PK\x03\x04"
