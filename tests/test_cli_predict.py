@@ -185,7 +185,7 @@ def test_photos_are_decoded_a_few_batches_ahead_and_no_further(here, monkeypatch
     for i in range(40):
         photo(here / "p" / f"{i}.png")
     read, ahead = [], []
-    inner, predicted = predict.Photos.images, mc.Sequential.predict
+    inner, predicted = predict.UnlabelledImages.images, mc.Sequential.predict
 
     def images(self, indices, *rest):
         read.extend(indices)
@@ -196,7 +196,7 @@ def test_photos_are_decoded_a_few_batches_ahead_and_no_further(here, monkeypatch
         ahead.append(len(read))
         return predicted(self, pixels, batch_size)
 
-    monkeypatch.setattr(predict.Photos, "images", images)
+    monkeypatch.setattr(predict.UnlabelledImages, "images", images)
     monkeypatch.setattr(mc.Sequential, "predict", look)
     run("p", "--batch-size", 4, "--format", "json")
     assert len(ahead) == 10 and sorted(read) == list(range(40))
