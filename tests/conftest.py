@@ -10,7 +10,7 @@ from pathlib import Path
 
 # One thread in each process of pytest -n, and in its children: more would wait for each other on
 # the same cores, several times as long as they compute. Before NumPy loads BLAS. (tests/
-# test_threads.py, test_parallel.py and test_winograd.py ask for several.)
+# test_threads.py, training/test_data_parallel.py and ops/test_winograd.py ask for several.)
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell, and what a
@@ -43,8 +43,8 @@ QUICK = {
     "losses": ["*test_losses*"],
     "optimizers": ["*test_optimizers*"],
     "model": ["*test_model*"],
-    "training": ["training/test_loop*", "training/test_copies*"],
-    "evaluation": ["*/test_metrics*", "*/test_scores.py", "*/test_diagnosis*", "evaluation/*"],
+    "training": ["training/test_loop*", "training/test_data_parallel*"],
+    "evaluation": ["*/test_metrics*", "*/test_evaluation*", "*/test_diagnosis*", "evaluation/*"],
     "data": ["data/test_[abdirs]*"],
     "weights": ["weights/test_[acrw]*"],
     "visualize": ["visualize/test_[adfimoprs]*", "visualize/test_t[ao]*"],
