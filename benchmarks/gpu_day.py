@@ -115,18 +115,19 @@ def run(commands: list[list[str]], env: dict[str, str], seconds: float
     The status is "timeout" for a process that was killed, with its children, after `seconds`, and
     the system's message for a command that could not be started.
     """
-    end, processes, texts, statuses = time.monotonic() + seconds, [], [], []
+    end, processes, texts = time.monotonic() + seconds, [], []
     try:
         for command in commands:
-            texts.append(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+            texts.append(tempfile.TemporaryFile(  # noqa: SIM115 - closed below
+                "w+", encoding="utf-8", errors="replace"))
             try:
                 processes.append(subprocess.Popen(
                     command, env=env, cwd=ROOT, stdout=texts[-1], stderr=subprocess.STDOUT,
                     start_new_session=True))
             except OSError as error:  # no such program
                 processes.append(str(error))
-        for process in processes:
-            statuses.append(process if isinstance(process, str) else status_of(process, end))
+        statuses = [process if isinstance(process, str) else status_of(process, end)
+                    for process in processes]
     finally:
         for process in processes:
             if not isinstance(process, str) and process.poll() is None:

@@ -94,6 +94,7 @@ def pytest_ignore_collect(collection_path, config):
     if (config.option.markexpr == "quick" and collection_path.suffix == ".py"
             and not is_quick(collection_path)):
         return True
+    return None  # another plugin decides
 
 
 def pytest_collection_modifyitems(items):

@@ -1,5 +1,6 @@
 """`minicnn predict`: text, CSV, JSON, in order, whatever the files are called, explained."""
 
+import contextlib
 import csv
 import io
 import json
@@ -255,10 +256,8 @@ NAMES = ['new\nline.png', 'car\rriage.png', 'quo"te,comma.png', "'; semi.png", "
 def odd_names(here):
     made = []
     for name in NAMES:
-        try:
+        with contextlib.suppress(OSError, UnicodeError):  # not on this file system
             made.append(str(photo(here / "p" / name)))
-        except (OSError, UnicodeError):
-            pass  # not on this file system
     assert len(made) >= 4
     return made
 

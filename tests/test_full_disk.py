@@ -113,9 +113,8 @@ def test_two_writers_of_one_file_have_a_partial_file_each(tmp_path):
 
 
 def test_a_folder_is_locked_until_its_lock_is_released(tmp_path):
-    with lock_folder(tmp_path):
-        with (pytest.raises(FileError, match="no other process works in"),
-              lock_folder(tmp_path)):
-            pass
+    with (lock_folder(tmp_path), pytest.raises(FileError, match="no other process works in"),
+          lock_folder(tmp_path)):
+        pass
     with lock_folder(tmp_path):
         pass

@@ -83,9 +83,8 @@ def test_callers_at_the_same_time_leave_blas_as_it_was_and_workers_may_share_aga
     before, found = blas(), []
 
     def caller():
-        for _ in range(20):
-            found.append(threads.parallel_map(
-                lambda items: threads.parallel_map(sum, items, 2), [1, 2, 3], 2))
+        found.extend([threads.parallel_map(lambda items: threads.parallel_map(sum, items, 2),
+                                           [1, 2, 3], 2) for _ in range(20)])
     callers = [threading.Thread(target=caller) for _ in range(4)]
     for one in callers:
         one.start()

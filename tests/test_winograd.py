@@ -146,9 +146,9 @@ def test_what_it_cannot_compute_is_refused(device, arguments, words):
 
 
 def test_an_algorithm_that_does_not_exist_is_refused():
-    with assert_refused("use_algorithm", "'fft'", "implicit_gemm", "winograd"):
-        with use_algorithm("fft"):
-            pass
+    with (assert_refused("use_algorithm", "'fft'", "implicit_gemm", "winograd"),
+          use_algorithm("fft")):
+        pass
 
 
 @given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 60, 1 << 14]))

@@ -72,7 +72,7 @@ def preallocated_file(folder: str | os.PathLike, size: int, advice: str) -> IO[b
     advice, if the disk is too full.
     """
     try:
-        file = tempfile.TemporaryFile(dir=os.fspath(folder), prefix="minicnn-")
+        file = tempfile.TemporaryFile(dir=os.fspath(folder), prefix="minicnn-")  # noqa: SIM115
         try:
             if size and hasattr(os, "posix_fallocate"):  # Linux: also checks quotas and limits
                 os.posix_fallocate(file.fileno(), 0, size)

@@ -64,9 +64,9 @@ def test_csv_is_read_back_as_written(tmp_path):
 
 
 def test_a_folder_in_use_by_another_run_is_refused_from_its_start(tmp_path):
-    with run_folder(tmp_path / "out"), pytest.raises(FileError, match="in use"):
-        with run_folder(tmp_path / "out"):
-            pass
+    with (run_folder(tmp_path / "out"), pytest.raises(FileError, match="in use"),
+          run_folder(tmp_path / "out")):
+        pass
     assert (tmp_path / "out").exists()
 
 
@@ -89,9 +89,9 @@ def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(tmp_path, monk
         raise PermissionError(13, "Permission denied", str(claim))
 
     monkeypatch.setattr(Path, "touch", forbidden)
-    with pytest.raises(FileError, match="can be written, received: Permission denied"):
-        with run_folder(tmp_path / "out"):
-            pass
+    with (pytest.raises(FileError, match="can be written, received: Permission denied"),
+          run_folder(tmp_path / "out")):
+        pass
 
 
 def test_a_failed_run_removes_what_it_made_and_nothing_else(tmp_path):

@@ -441,7 +441,7 @@ def plain(path):
     if content[:2] == b"PK":
         content = zipfile.ZipFile(io.BytesIO(content)).read("model.weights.h5")
     with h5py.File(io.BytesIO(content)) as file:
-        root = file["model_weights"] if "model_weights" in file else file
+        root = file.get("model_weights", file)
         attrs = root.attrs
         if "nb_layers" in attrs:
             found = [root[f"layer_{k}"] for k in range(attrs["nb_layers"])]
@@ -465,7 +465,7 @@ def plain(path):
 def same(net, note, path):
     """Does the network hold what the file says? Kernels from Theano are turned, so only sorted."""
     entries, held = plain(path), [layer for layer in net.layers if layer.params]
-    by_name = {name: arrays for name, arrays in entries}
+    by_name = dict(entries)
     if not set(by_name) & {layer.name for layer in held}:
         ranks = [len(layer.params["W"].shape) for layer in held]
         entries = sorted(entries, key=lambda entry: -entry[1][0].ndim)

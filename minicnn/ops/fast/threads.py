@@ -153,8 +153,9 @@ def parallel_map(work: Callable[[Sequence], Any], items: Sequence, workers: int)
             with _blas().limit(limits=1):
                 pool, running = _pool(os.getpid()), []
                 try:
-                    for k in range(workers):
-                        running.append(pool.submit(copy_context().run, work, items[k::workers]))
+                    for k in range(workers):  # one by one: `finally` waits for those begun
+                        running.append(  # noqa: PERF401
+                            pool.submit(copy_context().run, work, items[k::workers]))
                     wait(running)
                 finally:
                     wait(running)  # after Ctrl-C, too: no worker is left behind
