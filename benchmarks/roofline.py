@@ -41,6 +41,7 @@ from math import prod
 from typing import NamedTuple
 
 import minicnn as mc
+from minicnn.ops.algorithms import input_gradient_window
 from minicnn.ops.cuda.conv import select_algorithm
 from minicnn.ops.winograd import can_pool
 
@@ -146,7 +147,7 @@ def backward_steps(layer: mc.Layer, x: Shape, y: Shape, input_gradient: bool) ->
     steps += [Step("im2col", moved(x, (M, D)))] if image else []
     if input_gradient and image:
         KH, KW, C, _ = W
-        algorithm = select_algorithm(x[0], F, C, layer.window(x).of_gradient())
+        algorithm = select_algorithm(x[0], F, C, input_gradient_window(layer.window(x)))
         steps += convolution(y, (KH, KW, F, C), x, algorithm)
     elif input_gradient:
         steps += [product((M, F), (F, D), (M, D))]

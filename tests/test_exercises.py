@@ -40,7 +40,7 @@ def test_an_open_gap_is_said_to_be_open_with_its_line(name, capsys):
     said = capsys.readouterr().err
     text = (EXAMPLES / "exercises" / f"{name}.py").read_text("utf-8")
     line = text[:text.index("raise NotImplementedError")].count("\n") + 1
-    assert f"{name}.py, line {line}: expected code of yours, found a gap: " in said
+    assert f"{name}.py, line {line}: expected your code, found a gap: " in said
     assert len(said.splitlines()) == 1 and said.endswith("still to be written.\n")
 
 

@@ -1,7 +1,6 @@
 """The errors of minicnn, and the checks of arguments that raise them most often.
 
-Each message says where, what was expected, what was received and what to do. Catch MiniCNNError to
-catch them all; the command line prints the message and exits with 2.
+Each message says where, what was expected, what was received and what to do.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ MAX_MESSAGE = 1_000  # characters of a FileError's message
 
 
 class MiniCNNError(Exception):
-    """Base class of all minicnn errors."""
+    """Base class of all minicnn errors; the command line prints the message and exits with 2."""
 
 
 class ArgumentError(MiniCNNError, ValueError):
