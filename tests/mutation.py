@@ -373,7 +373,8 @@ def stages(file: str) -> list[list[str]]:
     """Arguments of pytest, one run after the other."""
     own, engine = own_tests(file), below_tests(*ENGINE)
     if "/cuda/" in file:
-        runs = [(own, "cuda"), (engine, "cuda")]
+        others = below_tests("kernels/test_ladder.py", "test_precision.py")
+        runs = [(own, "cuda"), (engine, "cuda"), (others, "ladder or precision")]
     else:
         runs = [(own, "not cuda"), (own, "cuda-sim"), (engine, "not cuda")]
     return [[*tests, "-k", which] for tests, which in runs if tests]
