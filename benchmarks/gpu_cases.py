@@ -193,8 +193,8 @@ def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Ca
     steps = {step.name: step for step in backward_steps(layer, x_shape, dz.shape, False)}
     product = prod(x_shape) * 9 * filters * 2
     cols = moved((prod(x_shape[:3]), 9 * x_shape[3]))
-    whole = backward_steps(layer, x_shape, dz.shape, True)
-    of_dx = whole[len(backward_steps(layer, x_shape, dz.shape, False)):]
+    all_steps = backward_steps(layer, x_shape, dz.shape, True)
+    of_dx = all_steps[len(backward_steps(layer, x_shape, dz.shape, False)):]
     yield Case("convolution, dW", lambda: cuda.conv2d_weight_grad(x, dz, window),
                lambda: backward(False, True, False)[1].permute(2, 3, 1, 0),
                steps["im2col"].bytes + cols + moved(dz.shape, W.shape), product)

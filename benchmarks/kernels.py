@@ -109,7 +109,7 @@ def compile_source(text: str, name: str, given: tuple[str, ...], arch: int) -> C
     except nvrtc.NVRTCError as error:
         log = nvrtc.getProgramLog(program).strip("\0\n")
         raise KernelError(f"{name}: expected a kernel that compiles for sm_{arch}, received from "
-                          f"the compiler: {log or error}. Mend it.") from error
+                          f"the compiler: {log or error}. Fix it.") from error
     else:
         log = nvrtc.getProgramLog(program).strip("\0\n")
     finally:

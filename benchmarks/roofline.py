@@ -147,8 +147,11 @@ def backward_steps(layer: mc.Layer, x: Shape, y: Shape, input_gradient: bool) ->
     steps += [Step("im2col", moved(x, (M, D)))] if image else []
     if input_gradient and image:
         KH, KW, C, _ = W
-        algorithm = select_algorithm(x[0], F, C, input_gradient_window(layer.window(x)))
-        steps += convolution(y, (KH, KW, F, C), x, algorithm)
+        if gradient_window := input_gradient_window(layer.window(x)):
+            algorithm = select_algorithm(x[0], F, C, gradient_window)
+            steps += convolution(y, (KH, KW, F, C), x, algorithm)
+        else:  # strides: dX_col = dZ @ W2dᵀ, and its windows are added up
+            steps += [product((M, F), (F, D), (M, D)), Step("col2im", moved((M, D), x))]
     elif input_gradient:
         steps += [product((M, F), (F, D), (M, D))]
     return steps

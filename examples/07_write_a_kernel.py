@@ -1,4 +1,4 @@
-"""Lesson 7. Write a CUDA kernel, and mend one, without a GPU.
+"""Lesson 7. Write a CUDA kernel, and fix one, without a GPU.
 
 Question
     A kernel is one function that thousands of threads run at once. Which of them does what? And
@@ -9,7 +9,7 @@ Formula
     gridDim.x · blockDim.x further: each element has exactly one thread, whatever the grid's size.
     The edges of a photo:  y = √(gx² + gy²),  gx and gy its slopes to the right and downward.
 
-Run it:  python examples/07_write_a_kernel.py        then mend examples/kernels/edges.cu, run again
+Run it:  python examples/07_write_a_kernel.py        then fix examples/kernels/edges.cu, run again
          python examples/07_write_a_kernel.py --solution
 """
 
@@ -99,7 +99,7 @@ def complaint(path, pictures):
 
 
 simulator.runs = 2  # every launch twice, in different orders of blocks and threads
-text, mended, pictures = file.read_text(encoding="utf-8"), 0, []
+text, num_fixed, pictures = file.read_text(encoding="utf-8"), 0, []
 print(f"\n{file.relative_to(here.parent.parent)}, on a photo of {H} rows and {Wd} columns")
 with tempfile.TemporaryDirectory() as folder:
     path = file
@@ -114,12 +114,12 @@ with tempfile.TemporaryDirectory() as folder:
         _, bad, good, question = fault
         number = text[:text.index(bad)].count("\n") + 1
         print(f"-> line {number}:  {bad.splitlines()[0].strip()}\n   {question}\n")
-        text, mended = text.replace(bad, good), mended + 1
-        print(f"With {mended} line{'s' * (mended > 1)} mended (here only, not in your file):")
-        path = Path(folder, f"edges_{mended}.cu")
+        text, num_fixed = text.replace(bad, good), num_fixed + 1
+        print(f"With {num_fixed} line{'s' * (num_fixed > 1)} fixed (here only, not in your file):")
+        path = Path(folder, f"edges_{num_fixed}.cu")
         path.write_text(text, encoding="utf-8")
 if not wrong:
-    print("Right!" if not mended else f"Right. Now mend {file.name} yourself and run me again.")
+    print("Right!" if not num_fixed else f"Right. Now fix {file.name} yourself and run me again.")
 
 # 4. What the kernels have drawn --------------------------------------------------------------
 
@@ -167,7 +167,7 @@ What to notice
     for the rounding of the last one, whose tensor cores keep 11 of 24 binary digits.
 
 Exercises (solutions in examples/solutions/lessons.md)
-  1. Mend edges.cu until this lesson says that it is right.
+  1. Fix edges.cu until this lesson says that it is right.
   2. Then move the __syncthreads() to the beginning of `if (j < Wd) {`. Who complains, and why
      only in blocks (1, ·, 0)?
   3. Let thread (0, 0, 0) of block (0, 0, 0) printf what it reads, in `pixel`.

@@ -1,4 +1,4 @@
-"""Lesson 7: its kernel has three faults, each found by a sentence of its own, and can be mended."""
+"""Lesson 7: its kernel has three faults, each found by a sentence of its own, and can be fixed."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def test_the_shipped_kernel_fails_three_times_and_is_right_with_three_lines_mend
         "block 1, thread 3 takes x[ 7]", "x[135300] of 135300 elements",
         "in another order of blocks and threads another result is found in y",
         "Wrong are 45,561 of 135,300 pixels, all in rows 0 to 299, columns 299 to 450",
-        "Right. Now mend edges.cu yourself")]
+        "Right. Now fix edges.cu yourself")]
     assert places == sorted(places)
     wrong, right = (set((KERNELS / name).read_text("utf-8").splitlines())
                     for name in ("edges.cu", "edges_solution.cu"))

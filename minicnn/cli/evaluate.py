@@ -153,12 +153,13 @@ def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[
     for name, counts in (("more probable class", before),
                          (f"threshold {probability(threshold)}", result.confusion)):
         scores, (false, true) = class_scores(counts), counts[:, 1].tolist()
-        rows.append(f"{name:<22} {true:>6} {false:>13} {scores.precision[1]:>10.3f} "
+        rows.append(f"{name:<22} {true:>14} {false:>15} {scores.precision[1]:>10.3f} "
                     f"{scores.recall[1]:>7.3f} {100 * np.trace(counts) / counts.sum():>8.1f} %")
     title = f"{result.classes[1]} from a probability of {probability(threshold)}"
     title += f" ({rule})" * isinstance(rule, str)
-    return float(threshold), [f"\n{title}", f"{'':<22} {'found':>6} {'false alarms':>13} "
-                              f"{'precision':>10} {'recall':>7} {'accuracy':>10}", *rows], notes
+    header = (f"{'':<22} {'true positives':>14} {'false positives':>15} "
+              f"{'precision':>10} {'recall':>7} {'accuracy':>10}")
+    return float(threshold), [f"\n{title}", header, *rows], notes
 
 
 def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:

@@ -81,7 +81,7 @@ class Conv2D(ActivatedLayer):
         return self.input_gradient(dz)
 
     def input_gradient(self, dz: np.ndarray) -> np.ndarray:
-        """dz (N, OH, OW, F) -> dx (N, H, Wd, C), for the x that forward has kept."""
+        """dz (N, OH, OW, F) -> dx (N, H, Wd, C), for the x that forward cached."""
         x = self.read_cache()
         ops = ops_for(x, dz)
         return ops.conv2d_input_grad(dz, self.param("W", x), x.shape, self.window(x.shape))

@@ -8,7 +8,7 @@ from ...utils.errors import ArgumentError
 
 
 def find_cupy() -> Any:
-    """The module, or a sentence: which of CuPy and a GPU is missing."""
+    """The module cupy; raises ArgumentError, which says whether CuPy or a GPU is missing."""
     try:
         import cupy
     except ImportError as error:

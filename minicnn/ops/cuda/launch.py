@@ -1,7 +1,7 @@
 """From Python to the kernels of kernels/*.cu: arguments checked, grid chosen, launched.
 
 CuPy compiles and launches them on a GPU; simulator.py does on the processor. The kernel's own
-signature, read from its source, says what to expect: a wrong argument is a sentence, never a crash.
+signature, read from its source, says what to expect: a wrong argument raises ArgumentError.
 
 Small networks are bound by the Python time of a launch (python -m benchmarks.launches), so whatever
 does not change between launches is cached: a kernel is looked up and compiled once per dtype. A
