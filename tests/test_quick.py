@@ -4,7 +4,6 @@ import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 
-import conftest
 import pytest
 
 TESTS = Path(__file__).parent
@@ -12,8 +11,14 @@ ROOMS = ["ops", "layers", "losses", "optimizers", "model", "training", "evaluati
          "weights", "visualize", "report", "cli"]
 
 
+@pytest.fixture
+def conftest(pytestconfig):
+    """tests/conftest.py; `import conftest` finds that of a folder of tests, if one came last."""
+    return pytestconfig.pluginmanager.get_plugin(str(TESTS / "conftest.py"))
+
+
 @pytest.mark.parametrize("room", ROOMS)
-def test_every_room_has_quick_tests(room):
+def test_every_room_has_quick_tests(conftest, room):
     files = [file.relative_to(TESTS).as_posix() for file in TESTS.rglob("test_*.py")]
     quick = [file for file in files
              if any(fnmatch.fnmatch(file, pattern) for pattern in conftest.QUICK[room])]
@@ -24,7 +29,7 @@ def test_every_room_has_quick_tests(room):
 @pytest.mark.parametrize("name, chosen", [
     ("ops/test_windows.py", True), ("test_losses.py", True), ("models/test_vgg16.py", False),
     ("test_quick.py", False)])
-def test_with_quick_other_files_are_not_even_read(name, chosen):
+def test_with_quick_other_files_are_not_even_read(conftest, name, chosen):
     assert conftest.is_quick(TESTS / name) == chosen
     for words, ignored in ("quick", None if chosen else True), ("", None), ("not quick", None):
         config = SimpleNamespace(option=SimpleNamespace(markexpr=words))
