@@ -4,7 +4,7 @@
 #pragma once
 
 typedef REAL real;
-typedef SWITCH place;
+typedef SWITCH switch_t;
 typedef long long int64;  // block1_conv2's column matrix passes 2^31 elements at batch 75
 
 // Grid-stride loops: whatever the size of the grid, each k (row) is met by exactly one thread

@@ -30,7 +30,7 @@
 // Per warp: unpool: y 4, switches 1, x 4 transactions; no shared memory
 #include "common.h"
 
-extern "C" __global__ void max_pool(const real* x, real* y, place* switches, int64 rows,
+extern "C" __global__ void max_pool(const real* x, real* y, switch_t* switches, int64 rows,
                                     int H, int Wd, int C, int OH, int OW, int KH, int KW,
                                     int SH, int SW, int top, int left) {
     EACH_ROW(row, rows) {
@@ -53,12 +53,12 @@ extern "C" __global__ void max_pool(const real* x, real* y, place* switches, int
                     }
                 }
             y[row * (OW * C) + k] = best;              // coalesced: neighbouring k
-            switches[row * (OW * C) + k] = (place)at;  // coalesced: neighbouring k
+            switches[row * (OW * C) + k] = (switch_t)at;  // coalesced: neighbouring k
         }
     }
 }
 
-extern "C" __global__ void unpool(const real* y, const place* switches, real* x, int64 rows,
+extern "C" __global__ void unpool(const real* y, const switch_t* switches, real* x, int64 rows,
                                   int H, int Wd, int C, int OH, int OW, int KH, int KW,
                                   int SH, int SW, int top, int left) {
     EACH_ROW(row, rows) {

@@ -1,8 +1,8 @@
 // Is there a NaN or an infinity in an array?
 //
-//     x  | 1.5 | -2 | NaN | 0 | … |     found | 0 |  ->  | 1 |
+//     x  | 1.5 | -2 | NaN | 0 | … |     any | 0 |  ->  | 1 |
 //
-// A training step asks this of all its gradients. One launch per array, all with the same `found`,
+// A training step asks this of all its gradients. One launch per array, all with the same `any`,
 // and the processor looks at it once: it waits for the GPU once, and not once for each array.
 //
 // Who:   one thread per element k. x − x is 0 for finite numbers, NaN for all others. Several threads
@@ -11,7 +11,7 @@
 // Per warp: not_finite: x 4 transactions; no shared memory
 #include "common.h"
 
-extern "C" __global__ void not_finite(const real* x, place* found, int64 size) {
+extern "C" __global__ void not_finite(const real* x, switch_t* any, int64 size) {
     EACH(k, size)
-        if (x[k] - x[k] != 0) found[0] = 1;  // coalesced: neighbouring k
+        if (x[k] - x[k] != 0) any[0] = 1;  // coalesced: neighbouring k
 }

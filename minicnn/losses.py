@@ -122,9 +122,9 @@ class BinaryCrossEntropy(Loss):
         on_y = super().targets(y, t.reshape(y.shape) if y.shape == (*t.shape, 1) else t)
         wrong = ~((t >= 0) & (t <= 1))
         if wrong.any():
-            place = np.unravel_index(wrong.argmax(), t.shape)
+            index = np.unravel_index(wrong.argmax(), t.shape)
             raise ArgumentError(f"BinaryCrossEntropy: expected labels from 0 to 1, received "
-                                f"{t[place]:g} at place {int(place[0])}. For several classes use "
+                                f"{t[index]:g} at place {int(index[0])}. For several classes use "
                                 f"CategoricalCrossEntropy.")
         return on_y
 

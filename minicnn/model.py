@@ -140,14 +140,14 @@ class Sequential:
 
     def activations(self, x: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Outputs of the named layers for x, NumPy's; stops after the deepest."""
-        x, found = to_cpu(x), {}
+        x, outputs = to_cpu(x), {}
         self.check(x)
         x = self.to_input(x)
         for layer in self.layers[:max((self.index(name) for name in names), default=-1) + 1]:
             x = layer.forward(x, keep=False)
             if layer.name in names:
-                found[layer.name] = to_cpu(x)
-        return found
+                outputs[layer.name] = to_cpu(x)
+        return outputs
 
     # Layers
 

@@ -131,6 +131,76 @@ def test_public_names_are_listed_not_starred():
         assert stars == [], file
 
 
+# Names that this project once coined, or bent from their meaning. None of them may name a function,
+# a class, an argument or a variable again; each has a word of the field in its place. Words that
+# are right elsewhere (parts of a data set, a kernel's shared memory, the sides of a square) are not
+# among them.
+COINED_NAMES = frozenset("""
+    finish taps tap kept Place place dice Tally teller whole is_whole cuts stacked SMALL UNPACKED
+    quota _Own _sharing share_columns let_go bytes_held copy_ahead smoothed choose turned joined
+    _copied _pieces by_itself EACH_BY_ITSELF _like SMALLEST linear_shape into few most ends_at
+    Best weights_of not_finite Recipe Trained fed told room seen watched step_size warnings_of
+    Photos Drawn flaw stretched replacing drafts held reserved LEFT room_for check_room judge MOST
+    DEEPEST tell_given taken refuse_strays next_step said why Shown Wrong Trial Asked MAYBE OWN
+    one found some epochs_done""".split())
+# The same for what docstrings, comments, errors and help texts say: no German in English words.
+COINED_PHRASES = {
+    r"step sizes?": "learning rate",
+    r"throws? (the )?(same )?dice|the dice": "random number generator",
+    r"is no number any more": "is NaN",
+    r"learns? by heart": "overfits",
+    r"with open eyes": "busy-waits",
+    r"\bmend(s|ed)?\b": "fix",
+    r"\b(is|are|was|were) (told|said)\b": "is reported",
+    r"\blearnt\b": "trained",
+    r"or a sentence\b": "or raises",
+    r"\bnothing kept\b": "empty cache",
+    r"\bwho(ever)? (calls|has written|is told)\b": "a subject",
+    r"\bRaises \w+( \w+)? where\b": "Raises … if",
+}
+
+
+def names_given(tree):
+    """The names that a module gives: functions, classes, arguments, variables, attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node.lineno
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr, node.lineno
+
+
+def coined_names(tree):
+    return [f"line {line}: {name}" for name, line in names_given(tree) if name in COINED_NAMES]
+
+
+def coined_phrases(text):
+    """The phrases in a text, which may break its lines anywhere, strings' quotes included."""
+    words = re.sub(r"[\"'#]|\bf(?=\")", " ", text)
+    words = re.sub(r"\s+", " ", words)
+    return [f"{match[0]!r}: {better}" for phrase, better in COINED_PHRASES.items()
+            for match in re.finditer(phrase, words, re.IGNORECASE)]
+
+
+def test_coined_words_are_noticed():
+    code = "class Place:\n    def f(self, dice):\n        self.told = [one for one in dice]\n"
+    assert coined_names(ast.parse(code)) == [
+        "line 1: Place", "line 2: dice", "line 3: told", "line 3: one"]
+    assert coined_phrases('raise Error("a step "\n      f"size of 0")') == [
+        "'step size': learning rate"]
+    assert coined_phrases("# The one found most often, kept in place; as the loop steps.") == []
+
+
+@pytest.mark.parametrize("file", PACKAGE, ids=lambda f: str(f.relative_to(ROOT)))
+def test_no_coined_word(file):
+    text = file.read_text(encoding="utf-8")
+    assert coined_names(ast.parse(text)) == []
+    assert coined_phrases(text) == []
+
+
 def public_functions():
     for file in PACKAGE:
         tree = ast.parse(file.read_text(encoding="utf-8"))

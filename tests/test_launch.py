@@ -79,7 +79,7 @@ def test_every_kernel_of_the_engine_is_found_with_parameters_of_known_types():
     found = kernels(launch.KERNELS)
     assert len(found) >= 20 and {"im2col", "col2im", "max_pool", "adam"} <= set(found)
     types = {kind for k in found.values() for kind, _ in k.parameters}
-    assert types == {"const real*", "real*", "const place*", "place*", "int", "int64", "real"}
+    assert types == {"const real*", "real*", "const switch_t*", "switch_t*", "int", "int64", "real"}
 
 
 def test_a_kernel_that_is_not_there_is_refused_with_those_that_are():
@@ -155,7 +155,7 @@ def test_a_kernel_without_arrays_is_on_no_device(tmp_path):
 
 def test_a_number_of_a_kernel_without_real_arrays_is_a_double(tmp_path):
     y = sim([0, 0], np.int32)
-    launch.launch(kernel(tmp_path, "y[threadIdx.x] = sizeof(a) + (int)a;", "place* y, real a"),
+    launch.launch(kernel(tmp_path, "y[threadIdx.x] = sizeof(a) + (int)a;", "switch_t* y, real a"),
                   (1, 1, 1), y, 3, block=(2, 1, 1))
     assert_same(y, [11, 11])
 

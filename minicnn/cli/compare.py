@@ -59,11 +59,11 @@ def compare_command(args: argparse.Namespace) -> None:
         low, high = wilson_interval(run.num_correct, len(run.photos))
         accuracy = run.num_correct / len(run.photos)
         results.append((accuracy, low, high))
-        share = f"{run.num_correct}/{len(run.photos)}"
+        correct = f"{run.num_correct}/{len(run.photos)}"
         interval = f"{100 * low:.1f} … {100 * high:.1f} %"
         best = (f"{100 * max(run.history):.1f} % at {np.argmax(run.history) + 1}"
                 if run.validated and run.history else "–")  # the test must not choose the epoch
-        print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * accuracy:>7.1f} %   "
+        print(f"{f'{k}  {run.name}':<{width}} {correct:>9} {100 * accuracy:>7.1f} %   "
               f"{interval:<17} {run.epochs or '–':>6} {best:>18}")
     print("\nMcNemar's test, on the photos (same name, same class) that both have predicted:")
     pairs = list(combinations(range(len(runs)), 2))
@@ -123,13 +123,13 @@ def table(path: Path, columns: Sequence[str]) -> list[list[str]]:
 
 
 def paired(a: Run, b: Run) -> str:
-    """McNemar's test of two runs, as a sentence."""
+    """McNemar's test of two runs, in words."""
     shared = [name for name in a.photos if name in b.photos]
     same = [name for name in shared if a.photos[name][0] == b.photos[name][0]]
     if not same:
-        why = ("the true classes of all that both have differ" if shared else
+        reason = ("the true classes of all that both have differ" if shared else
                "they have no photo in common")
-        return f"no test, {why}. Evaluate both on one folder: minicnn evaluate MODEL FOLDER."
+        return f"no test, {reason}. Evaluate both on one folder: minicnn evaluate MODEL FOLDER."
     correct = [np.array([run.photos[name][0] == run.photos[name][1] for name in same])
                for run in (a, b)]
     only_a, only_b, p = mcnemar(*correct)

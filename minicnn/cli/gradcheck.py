@@ -72,11 +72,11 @@ def check_user_class(args: argparse.Namespace) -> tuple[list[Gradcheck], list[st
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
                  if frame.filename == file]
         line = lines[-1] if lines else getattr(error, "lineno", "?")
-        place = f"{file}, line {line}"
+        location = f"{file}, line {line}"
         if isinstance(error, NotImplementedError):
-            raise ArgumentError(f"{place}: expected your code, found a gap: {error}") from error
+            raise ArgumentError(f"{location}: expected your code, found a gap: {error}") from error
         raise ArgumentError(
-            f"{place}: expected a {name} made without arguments, with forward(x, training=False, "
+            f"{location}: expected a {name} made without arguments, with forward(x, training=False, "
             f"keep=True) and backward(dy), received {type(error).__name__}: {error}.") from error
 
 

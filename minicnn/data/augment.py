@@ -69,10 +69,10 @@ class Augment:
             # From a pixel of the view back to the image: rotated and scaled about the centre.
             edge = max(h, w)
             wide = np.pad(pixels, ((edge, edge), (edge, edge), (0, 0)), "symmetric")
-            back = (cos, sin, edge + x - cos * w / 2 - sin * h / 2,
+            inverse = (cos, sin, edge + x - cos * w / 2 - sin * h / 2,
                     -sin, cos, edge + y + sin * w / 2 - cos * h / 2)
             pixels = np.array(Image.fromarray(wide).transform(
-                (w, h), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR))
+                (w, h), Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR))
         if self.colour:
             brightness, contrast, saturation = 1 + self.colour * np.array(light)
             x = pixels * np.float32(brightness)

@@ -131,11 +131,11 @@ def layer_row(model: Sequential, data: Dataset, layer: str, n: int, maps: int,
 
 def hint(field: tuple[int, int], size: tuple[int, int]) -> str:
     """What to look for in a layer whose outputs see `field` pixels of photos of `size`."""
-    share = max(seen / side for seen, side in zip(field, size, strict=True))
+    fraction = max(length / side for length, side in zip(field, size, strict=True))
     if max(field) <= 16:
         return ("The patches are tiny: they can hold an edge, a colour, a dot. Are the nine of a "
                 "map nearly the same picture?")
-    if share < 0.5:
+    if fraction < 0.5:
         return ("The patches can hold corners, textures and small parts. What do the nine have in "
                 "common, and what may differ: colour, direction, position?")
     return ("The patch covers half of the photo or more. The nine may differ in every pixel: the "

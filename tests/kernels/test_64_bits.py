@@ -67,7 +67,7 @@ def one(kernel, kind, name):
     shape = (COLS if name == "cols" else IMAGE if kernel in BY_WINDOWS else
              (1024,) if kernel in BY_BLOCKS else (256,))
     x = normal(1, *shape)
-    return (x > 0.5).astype(np.uint8) if "place" in kind else x
+    return (x > 0.5).astype(np.uint8) if "switch_t" in kind else x
 
 
 def numbers(N, unit):

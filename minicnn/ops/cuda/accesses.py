@@ -98,8 +98,8 @@ def _numbered(*columns: np.ndarray) -> np.ndarray:
     """The number of each row of the columns among the different rows."""
     number = np.zeros(len(columns[0]), np.int64)
     for column in columns:
-        _, place = np.unique(column, return_inverse=True)
-        _, number = np.unique(number * (place.max(initial=0) + 1) + place, return_inverse=True)
+        _, index = np.unique(column, return_inverse=True)
+        _, number = np.unique(number * (index.max(initial=0) + 1) + index, return_inverse=True)
     return number
 
 

@@ -111,7 +111,7 @@ def all_finite(arrays: Sequence[np.ndarray]) -> bool:
     """
     if not arrays:
         return True
-    found = array_module(*arrays).zeros(1, np.uint8)
+    any_not_finite = array_module(*arrays).zeros(1, np.uint8)
     for x in arrays:
-        launch("not_finite", flat(x.size), x, found, x.size)
-    return not to_cpu(found)[0]
+        launch("not_finite", flat(x.size), x, any_not_finite, x.size)
+    return not to_cpu(any_not_finite)[0]

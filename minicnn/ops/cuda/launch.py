@@ -64,14 +64,14 @@ def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
 
     Const arrays are made contiguous; those that are written must be. A grid without blocks is an
     empty batch: nothing happens. shared_memory: the bytes of the kernel's `extern __shared__`
-    array, if it has one. Raises ArgumentError, or KernelError where it does not compile.
+    array, if it has one. Raises ArgumentError, or KernelError if it does not compile.
     """
     if isinstance(kernel, str):
         if kernel not in kernels(KERNELS):
             raise ArgumentError(f"launch: expected one of {', '.join(kernels(KERNELS))}, received "
                                 f"{kernel!r}. Give it a Kernel of your own by read_kernels.")
         kernel = kernels(KERNELS)[kernel]
-    arguments, real, place, device = validate_arguments(kernel, values)
+    arguments, real, switch, device = validate_arguments(kernel, values)
     check_grid(kernel, grid, block)
     if 0 in grid:
         return
@@ -80,7 +80,7 @@ def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
         version = digest_of_ours(kernel.file)
     else:
         version = digest(kernel.file)
-    run = compiled(kernel, device, real, place, version)
+    run = compiled(kernel, device, real, switch, version)
     if shared_memory:
         reserve_shared_memory(kernel, run, device, shared_memory)
         run(grid, block, tuple(arguments), shared_mem=shared_memory)
@@ -91,7 +91,7 @@ def launch(kernel: str | Kernel, grid: tuple[int, int, int], *values: Any,
 
 
 @functools.cache
-def compiled(kernel: Kernel, device: str, real: np.dtype, place: np.dtype, version: str
+def compiled(kernel: Kernel, device: str, real: np.dtype, switch: np.dtype, version: str
              ) -> Callable[..., None]:
     """The kernel as a function (grid, block, arguments, shared_mem=0), compiled for these dtypes.
 
@@ -102,9 +102,9 @@ def compiled(kernel: Kernel, device: str, real: np.dtype, place: np.dtype, versi
         raise KernelError(f"{kernel.file}: expected {kernel.name} with the signature it had when "
                           f"it was read, found another one. Call read_kernels again.")
     if device == "cuda":
-        return _module(kernel.file, options(real, place), version).get_function(kernel.name)
+        return _module(kernel.file, options(real, switch), version).get_function(kernel.name)
     source = kernel.file, tuple(read_kernels(kernel.file)), (
-        *options(real, place), "-include", str(KERNELS / "simulator.h")), version
+        *options(real, switch), "-include", str(KERNELS / "simulator.h")), version
     simulator.library(*source, False)  # so that a kernel that does not compile is refused here
     written = [(name, not kind.startswith("const")) for kind, name in kernel.parameters]
 
@@ -122,15 +122,15 @@ def reserve_shared_memory(kernel: Kernel, run: Any, device: str, size: int) -> N
     Raises ArgumentError if a block of this card cannot have that much besides what the kernel
     declares with a size of its own.
     """
-    most, card = simulator.SHARED_MEMORY, "an H100, which the simulator follows,"
+    limit, card = simulator.SHARED_MEMORY, "an H100, which the simulator follows,"
     if device == "cuda":
         import cupy
 
         attributes = cupy.cuda.Device().attributes
-        most = attributes["MaxSharedMemoryPerBlockOptin"] - run.shared_size_bytes
+        limit = attributes["MaxSharedMemoryPerBlockOptin"] - run.shared_size_bytes
         card = "this GPU"
-    if not is_int(size, 0) or size > most:
-        raise ArgumentError(f"{kernel.name}: expected at most {most} bytes of dynamic shared "
+    if not is_int(size, 0) or size > limit:
+        raise ArgumentError(f"{kernel.name}: expected at most {limit} bytes of dynamic shared "
                             f"memory, all that {card} has for a block, received {size!r}. Use "
                             f"smaller tiles.")
     if device == "cuda" and size > run.max_dynamic_shared_size_bytes:
@@ -149,10 +149,10 @@ def wait_for(kernel: Kernel) -> None:
                           f"the kernel on cuda-sim to see the thread and the array.") from error
 
 
-def options(real: np.dtype, place: np.dtype | type = np.uint8) -> tuple[str, ...]:
-    """What the compiler is told, on a GPU and in the simulator: types, and where common.h is."""
+def options(real: np.dtype, switch: np.dtype | type = np.uint8) -> tuple[str, ...]:
+    """The compiler's options, on a GPU and in the simulator: types, and where common.h is."""
     return (f"-DREAL={C_NAMES[np.dtype(real).name]}",
-            f"-DSWITCH={C_NAMES[np.dtype(place).name]}", f"-I{KERNELS}")
+            f"-DSWITCH={C_NAMES[np.dtype(switch).name]}", f"-I{KERNELS}")
 
 
 def digest(file: Path) -> str:

@@ -16,9 +16,9 @@ from .. import array_module, device_of
 
 # Blocks along x, y, z: CUDA C++ Programming Guide, table of limits.
 MAX_GRID = 2**31 - 1, 65535, 65535
-ALLOWED: dict[str, tuple[np.dtype, ...]] = {  # the dtypes of real* and place*
+ALLOWED: dict[str, tuple[np.dtype, ...]] = {  # the dtypes of real* and switch_t*
     "real": (np.dtype(np.float32), np.dtype(np.float64)),
-    "place": (np.dtype(np.uint8), np.dtype(np.int32))}
+    "switch_t": (np.dtype(np.uint8), np.dtype(np.int32))}
 INTEGERS = {"int": (np.int32, -2**31, 2**31 - 1), "int64": (np.int64, -2**63, 2**63 - 1)}
 
 # A __global__ function: its name and its parameters. __launch_bounds__, which tells the compiler
@@ -37,8 +37,8 @@ class Kernel:
 
     @functools.cached_property
     def arrays(self) -> list[tuple[int, str, str, bool]]:
-        """(position, name, "real" or "place", is it const?) of each parameter that is an array."""
-        return [(k, name, "real" if "real" in kind else "place", kind.startswith("const"))
+        """(position, name, "real" or "switch_t", is it const?) of each array."""
+        return [(k, name, "real" if "real" in kind else "switch_t", kind.startswith("const"))
                 for k, (kind, name) in enumerate(self.parameters) if "*" in kind]
 
     @functools.cached_property
@@ -50,29 +50,31 @@ class Kernel:
 
 def read_kernels(file: Path) -> dict[str, Kernel]:
     """The kernels of a .cu file by their names."""
-    found = SIGNATURE.findall(file.read_text(encoding="utf-8"))
-    return {name: Kernel(name, file, tuple(_parameter(file, name, " ".join(p.split()))
-                                           for p in text.split(","))) for name, text in found}
+    signatures = SIGNATURE.findall(file.read_text(encoding="utf-8"))
+    return {name: Kernel(name, file, tuple(_parameter(file, name, " ".join(parameter.split()))
+                                           for parameter in parameters.split(",")))
+            for name, parameters in signatures}
 
 
 def _parameter(file: Path, kernel: str, text: str) -> tuple[str, str]:
     """"const real *x" -> ("const real*", "x")."""
-    found = re.fullmatch(r"((?:const )?(?:real|place) ?\*|int64|int|real) ?\b(\w+)", text)
-    if not found:
+    match = re.fullmatch(r"((?:const )?(?:real|switch_t) ?\*|int64|int|real) ?\b(\w+)", text)
+    if not match:
         raise KernelError(f"{file}: expected the parameters of {kernel} as (const) real* or "
-                          f"place*, int, int64 or real, received {text!r}. Change its signature.")
-    return found[1].replace(" *", "*"), found[2]
+                          f"switch_t*, int, int64 or real, received {text!r}. Change its "
+                          f"signature.")
+    return match[1].replace(" *", "*"), match[2]
 
 
 def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, str]:
     """(values as the kernel takes them, the dtype of its floats (real), that of its pooling
-    switches (place), the device)."""
+    switches (switch_t), the device)."""
     if len(values) != len(kernel.parameters):
         raise ArgumentError(f"{kernel.name}: expected {len(kernel.parameters)} arguments "
                             f"({', '.join(name for _, name in kernel.parameters)}), received "
                             f"{len(values)}.")
     arguments = list(values)
-    types: dict[str, np.dtype] = {"place": ALLOWED["place"][0]}
+    types: dict[str, np.dtype] = {"switch_t": ALLOWED["switch_t"][0]}
     arrays = [values[k] for k, *_ in kernel.arrays]
     if not arrays:
         raise ArgumentError(f"{kernel.name}: expected a kernel with an array, whose device it then "
@@ -87,7 +89,7 @@ def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, n
     real = types.get("real", ALLOWED["real"][1])
     for k, name, kind in kernel.numbers:
         arguments[k] = _number(kernel, name, kind, values[k], real)
-    return arguments, real, types["place"], device
+    return arguments, real, types["switch_t"], device
 
 
 def _array(kernel: Kernel, name: str, what: str, const: bool, value: Any, types: dict) -> Any:
@@ -114,8 +116,8 @@ def _number(kernel: Kernel, name: str, kind: str, value: Any, real: np.dtype) ->
         if not isinstance(value, (int, float, np.integer, np.floating)):
             raise ArgumentError(f"{kernel.name}: expected a number as {name}, received {value!r}.")
         return real.type(value)
-    number, least, most = INTEGERS[kind]
-    if not (is_int(value, least) and value <= most):
+    number, minimum, maximum = INTEGERS[kind]
+    if not (is_int(value, minimum) and value <= maximum):
         raise ArgumentError(f"{kernel.name}: expected {name} as a whole number within {kind}, "
                             f"received {value!r}.")
     return number(value)
@@ -124,7 +126,7 @@ def _number(kernel: Kernel, name: str, kind: str, value: Any, real: np.dtype) ->
 def check_grid(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
     """Raises ArgumentError if CUDA cannot launch such a grid or such blocks."""
     fits = (len(grid) == len(block) == 3
-            and all(is_int(n, 0) and n <= most for n, most in zip(grid, MAX_GRID, strict=True))
+            and all(is_int(n, 0) and n <= limit for n, limit in zip(grid, MAX_GRID, strict=True))
             and all(is_int(n, 1) for n in block) and block[0] * block[1] * block[2] <= 1024)
     if not fits:
         raise ArgumentError(f"{kernel.name}: expected a grid of at most {MAX_GRID} blocks of 1 "
@@ -140,7 +142,7 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
     n = {name: int(values[k]) for k, name, _ in kernel.numbers}
     expected: Mapping[str, int | None]
     if "size" in n:
-        expected = dict.fromkeys(arrays, n["size"]) | {"found": 1}
+        expected = dict.fromkeys(arrays, n["size"]) | {"any": 1}
     elif "K" in n:
         expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
     elif "kernels" in n:  # winograd_kernels
@@ -167,7 +169,7 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
         if array.size != expected.get(name, array.size):
             raise ShapeError(f"{kernel.name}: expected {name} of {expected[name]} elements, "
                              f"received shape {array.shape}. Does it belong to the same batch?")
-    shapes = {array.shape for name, array in arrays.items() if name != "found"}
+    shapes = {array.shape for name, array in arrays.items() if name != "any"}
     if "size" in n and len(shapes) > 1:
         raise ShapeError(f"{kernel.name}: expected arrays of one shape, received "
                          f"{' and '.join(map(str, sorted(shapes)))}. Are they of one layer?")

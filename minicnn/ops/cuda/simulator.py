@@ -58,7 +58,7 @@ class SimArray(np.ndarray):
 
 
 def refuse_plain(values: Sequence[Any], what: str) -> None:
-    """Raises where a plain NumPy array is among the values."""
+    """Raises if a plain NumPy array is among the values."""
     for value in values:
         if isinstance(value, (tuple, list)):
             refuse_plain(value, what)
@@ -127,7 +127,7 @@ def compiler() -> str:
 @functools.cache
 def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
             digest: str, recorded: bool = False) -> ctypes.CDLL:
-    """The compiled kernels `names` of a .cu file, from the cache where they have been before.
+    """The compiled kernels `names` of a .cu file, from the cache if they are there.
 
     digest: a hash of the sources. recorded: with every access noted (accesses.py). Raises
     KernelError with the compiler's message.
@@ -194,7 +194,7 @@ def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
     """One launch. values: (name, contiguous SimArray or NumPy number, may it be written).
 
     only: the number of a block, to run that one alone. shared_memory: the bytes of the kernel's
-    extern __shared__ array. Raises KernelError, with every array as it was, where the kernel does
+    extern __shared__ array. Raises KernelError, with every array as it was, if the kernel does
     what it must not.
     """
     arrays = [(n, a, w) for n, a, w in values if isinstance(a, np.ndarray)]

@@ -58,8 +58,8 @@ def _blas() -> Any:
     from threadpoolctl import ThreadpoolController  # here: `import minicnn` stays fast
 
     blas = ThreadpoolController().select(user_api="blas")
-    most = max((library.num_threads for library in blas.lib_controllers), default=0)
-    if most > cgroup_cpu_limit():
+    blas_threads = max((library.num_threads for library in blas.lib_controllers), default=0)
+    if blas_threads > cgroup_cpu_limit():
         blas.limit(limits=cgroup_cpu_limit())  # BLAS ignores cgroups: a thread for each core
     return blas
 

@@ -124,7 +124,8 @@ class Checkpoint(Callback):
         optimizers = getattr(state.optimizer, "groups", {"": state.optimizer})
         return {**self.known, "epochs": state.epochs, "initial_epoch": state.initial_epoch,
                 "batch_size": state.batch_size,
-                "optimizers": {key: type(one).__name__ for key, one in optimizers.items()},
+                "optimizers": {key: type(optimizer).__name__
+                               for key, optimizer in optimizers.items()},
                 "photos": state.images_per_epoch, "views": state.train_data.views,
                 "layers": {f"{layer.name}/{key}": list(p.shape) for layer in trained
                            for key, p in layer.params.items()},

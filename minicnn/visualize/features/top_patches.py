@@ -106,7 +106,7 @@ class TopPatches(Result):
 
     def _sees_whole_photos(self) -> bool:
         return self.field is None or all(
-            seen >= side for seen, side in zip(self.field, self.size, strict=True))
+            length >= side for length, side in zip(self.field, self.size, strict=True))
 
     def _sees(self) -> str:
         if self.field is None or self._sees_whole_photos():
