@@ -76,8 +76,9 @@ def check_user_class(args: argparse.Namespace) -> tuple[list[Gradcheck], list[st
         if isinstance(error, NotImplementedError):
             raise ArgumentError(f"{location}: expected your code, found a gap: {error}") from error
         raise ArgumentError(
-            f"{location}: expected a {name} made without arguments, with forward(x, training=False, "
-            f"keep=True) and backward(dy), received {type(error).__name__}: {error}.") from error
+            f"{location}: expected a {name} made without arguments, with forward(x, "
+            f"training=False, keep=True) and backward(dy), received {type(error).__name__}: "
+            f"{error}.") from error
 
 
 def shape(text: str) -> tuple[int, ...]:

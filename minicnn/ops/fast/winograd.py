@@ -112,5 +112,5 @@ def place_tiles(z: np.ndarray, y: np.ndarray) -> None:
     side = len(z)
     for i in range(side):
         for j in range(side):
-            place = y[:, i:side * z.shape[3]:side, j::side]
-            place[...] = z[i, j, :, :place.shape[1], :place.shape[2]]
+            outputs = y[:, i:side * z.shape[3]:side, j::side]
+            outputs[...] = z[i, j, :, :outputs.shape[1], :outputs.shape[2]]
