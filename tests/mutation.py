@@ -54,6 +54,8 @@ FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed 
     "layers/*": ("layers/test_rows.py", "layers/test_every_layer.py"),
     "ops/*/dense.py": ("layers/test_rows.py",),
     "ops/*/steps.py": ("ops/test_elementwise.py", "test_optimizers.py"),
+    "ops/cuda/ladder.py": ("kernels/test_ladder.py",),
+    "ops/cuda/products.py": ("test_precision.py",),
 }
 OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 # Mutants that no test can tell from the engine, by file and shape: the statement before and after
@@ -374,7 +376,8 @@ def stages(file: str) -> list[list[str]]:
     own, engine = own_tests(file), below_tests(*ENGINE)
     if "/cuda/" in file:
         others = below_tests("kernels/test_ladder.py", "test_precision.py")
-        runs = [(own, "cuda"), (engine, "cuda"), (others, "ladder or precision")]
+        runs = [(own, "cuda or ladder or precision"), (engine, "cuda"),
+                (others, "ladder or precision")]
     else:
         runs = [(own, "not cuda"), (own, "cuda-sim"), (engine, "not cuda")]
     return [[*tests, "-k", which] for tests, which in runs if tests]
