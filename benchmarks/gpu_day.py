@@ -163,7 +163,7 @@ def run_steps(chosen: list[Step], env: dict[str, str], limits: bool, folder: Pat
               ) -> Iterator[dict[str, Any]]:
     """Yields the result of each step, after writing all results so far to folder/name.json."""
     rows, part_start = [], {}
-    with open(folder / f"{name}.txt", "w", encoding="utf-8") as log:
+    with (folder / f"{name}.txt").open("w", encoding="utf-8") as log:
         for step in chosen:
             start = time.monotonic()
             left = SECONDS[step.part] - (start - part_start.setdefault(step.part, start))

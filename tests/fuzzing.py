@@ -111,7 +111,7 @@ def run(fuzz, count, seed=0, patch=""):
     """
     rows = []
     while len(rows) < count:
-        with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "err", "w+") as err:
+        with tempfile.TemporaryDirectory() as folder, Path(folder, "err").open("w+") as err:
             code = (f"from tests import fuzzing\nfrom tests.{Path(fuzz.__file__).parent.name} "
                     f"import fuzz\n{patch}\n"
                     f"fuzzing.child(fuzz, {len(rows)}, {count}, {seed}, {folder!r})")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -119,7 +120,7 @@ def run_command(capsys, *words):
 
 def read_csv(path):
     """A dict for each row."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with Path(path).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 from makers import write_dataset
@@ -78,11 +79,11 @@ def test_a_full_disk_under_what_is_unpacked_is_said(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize("command", ["predict model.h5 photos", "data photos --output found",
                                      "train photos --size 32 --epochs 2 --no-scratch"])
 def test_a_full_disk_under_what_is_printed_is_said(command, home):
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", "import sys, minicnn.cli; "
                                "sys.exit(minicnn.cli.main())", *command.split()], stdout=full,
                               stderr=subprocess.PIPE, text=True)

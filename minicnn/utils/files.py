@@ -42,7 +42,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise FileError(f"{path}: expected a file that can be written, received "

@@ -10,6 +10,7 @@ import tracemalloc
 import warnings
 import zlib
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -334,7 +335,7 @@ def test_pipes_sockets_devices_and_links_in_circles_are_skipped_and_named(folder
     (folder / "round").symlink_to(".")
     (folder / "above").symlink_to("..")
     bound = socket.socket(socket.AF_UNIX)
-    here = os.getcwd()
+    here = Path.cwd()
     try:
         os.chdir(inside)  # the path of a socket is short
         bound.bind("socket.jpg")
@@ -343,7 +344,7 @@ def test_pipes_sockets_devices_and_links_in_circles_are_skipped_and_named(folder
         bound.close()
     data = ImageFolder(folder)
     assert data.counts == {"a": 3, "b": 3}
-    assert [os.path.basename(line.split(": ")[0]) for line in data.skipped] == [
+    assert [Path(line.split(": ")[0]).name for line in data.skipped] == [
         "above", "round", "device.jpg", "long.jpg", "one.jpg", "pipe.jpg", "socket.jpg", "two.jpg",
         "up"]
     assert "8 skipped" not in repr(data) and repr(data).endswith("9 skipped")
@@ -353,7 +354,7 @@ def test_pipes_sockets_devices_and_links_in_circles_are_skipped_and_named(folder
 
 
 def test_photos_without_permission_are_skipped_and_named(folder):
-    os.chmod(folder / "a" / "0.png", 0)
+    (folder / "a" / "0.png").chmod(0)
     found, user = [], os.geteuid()
     for path in [*folder.parents[:4], folder, folder / "a"]:
         found.append((path, path.stat().st_mode))
@@ -517,8 +518,8 @@ def test_a_class_folder_that_vanishes_while_it_is_listed_is_named(folder, monkey
 
     def vanishing(path):
         was = isdir(path)
-        if os.path.basename(path) == "c":
-            os.rmdir(path)
+        if Path(path).name == "c":
+            Path(path).rmdir()
         return was
     monkeypatch.setattr(os.path, "isdir", vanishing)
     with assert_refused("c: expected a folder that can be read"):

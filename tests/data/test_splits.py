@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from PIL import Image
 from reference import assert_refused
 
 from minicnn.data import read_split, split_folders, split_parts, write_split
-from minicnn.data import splits as module
 from minicnn.utils.errors import FileError
 
 THREE = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -134,8 +134,8 @@ def test_a_written_split_is_read_back(tmp_path):
     data.names = [f"{data.classes[k]}/é, \"{i}\";\udce9.jpg" for i, k in enumerate(data.labels)]
     parts = parts_of(data)
     write_split(tmp_path / "split.csv", parts)
-    with open(tmp_path / "split.csv", newline="", encoding="utf-8",
-              errors="surrogateescape") as file:
+    with (tmp_path / "split.csv").open(newline="", encoding="utf-8",
+                                    errors="surrogateescape") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["photo", "class", "part"] and len(rows) == 13
     assert sorted(row[0] for row in rows[1:]) == sorted(data.names)
@@ -197,7 +197,7 @@ def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     with assert_refused("split.csv", "No space left"):
         write_split(tmp_path / "split.csv", parts_of(dataset(5, 5)))
     assert [file.name for file in tmp_path.iterdir()] == ["split.csv"]

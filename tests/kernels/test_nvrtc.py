@@ -1,5 +1,5 @@
-"""NVIDIA's compiler accepts every kernel without a warning, with --full for every architecture, else
-for the oldest, the newest and two between them. It needs no GPU."""
+"""NVIDIA's compiler accepts every kernel without a warning: with --full for every architecture,
+else for the oldest, the newest and two between them. It needs no GPU."""
 
 import numpy as np
 import pytest

@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -16,12 +18,11 @@ from minicnn.weights import pretrained
 
 pytestmark = pytest.mark.filterwarnings(  # Keras on PyTorch, converting to NumPy 2
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-PHOTOS = os.path.join(os.path.dirname(__file__), "..", "..", "minicnn", "data",
-                      "photos")
+PHOTOS = Path(__file__).parents[2] / "minicnn" / "data" / "photos"
 
 
 def photo(size):
-    image = mc.data.read_image(os.path.join(PHOTOS, "chelsea.jpg"))
+    image = mc.data.read_image(PHOTOS / "chelsea.jpg")
     return mc.data.resize_and_crop(image, (size, size), 224 / 256)
 
 
@@ -76,7 +77,7 @@ def test_the_whole_network_equals_keras_at_every_layer(full):
 def test_predict_vgg16_prints_the_five_best_classes(full, monkeypatch, capsys):
     theirs, path = full
     monkeypatch.setattr("minicnn.models.vgg16.vgg16_full", lambda progressbar: path)
-    assert cli.main(["predict", "vgg16", os.path.join(PHOTOS, "chelsea.jpg")]) == 0
+    assert cli.main(["predict", "vgg16", str(PHOTOS / "chelsea.jpg")]) == 0
     x = keras.applications.vgg16.preprocess_input(photo(224)[None].astype(np.float32))
     best = np.argsort(-keras.ops.convert_to_numpy(theirs(x))[0])[:5]
     printed = capsys.readouterr().out.strip().split(": ")[1].split(" % ")[1:]
@@ -87,7 +88,7 @@ def test_predict_vgg16_prints_the_five_best_classes(full, monkeypatch, capsys):
 def test_predict_vgg16_without_a_connection_says_what_to_put_where(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MINICNN_CACHE", str(tmp_path))
     monkeypatch.setattr(pretrained, "FULL_URL", f"http://127.0.0.1:9/{pretrained.FULL}")
-    assert cli.main(["predict", "vgg16", os.path.join(PHOTOS, "chelsea.jpg")]) == 2
+    assert cli.main(["predict", "vgg16", str(PHOTOS / "chelsea.jpg")]) == 2
     error = capsys.readouterr().err
     assert pretrained.FULL in error and str(tmp_path) in error and "553,467,096" in error
     assert list(tmp_path.iterdir()) == []

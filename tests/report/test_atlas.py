@@ -1,6 +1,7 @@
 """The atlas holds the numbers and the pictures that it names, in one file, and refuses early."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_a_failure_while_writing_keeps_the_old_page_and_leaves_nothing_else(
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atlas.os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(MiniCNNError, match="No space left"):
         write_atlas(tmp_path / "a.html", model, photos, maps=1, force=True)
     assert [file.name for file in tmp_path.iterdir()] == ["a.html"]

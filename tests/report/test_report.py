@@ -59,7 +59,7 @@ def test_class_names_neither_touch_nor_leave_the_figure(names, drawn, tmp_path):
 
 def test_csv_is_read_back_as_written(tmp_path):
     write_csv(tmp_path / "t.csv", ["photo", "p"], [["a, \"b\".jpg", 0.5], ["ü\n.jpg", 1]])
-    with open(tmp_path / "t.csv", newline="", encoding="utf-8") as f:
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as f:
         assert list(csv.reader(f)) == [["photo", "p"], ["a, \"b\".jpg", "0.5"], ["ü\n.jpg", "1"]]
 
 

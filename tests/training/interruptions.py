@@ -61,7 +61,7 @@ PLACES = {  # what a run with these options does: the call of which function
     "learning rate": ("minicnn.training.lr_finder.set_weights", 1),
     "validation": ("minicnn.training.state.TrainingState.validate", 1),
     "writing a checkpoint": ("os.fsync", 1),
-    "a checkpoint takes its name": ("os.replace", 1),
+    "a checkpoint takes its name": ("pathlib.Path.replace", 1),
     "going on": ("minicnn.training.callbacks.checkpoint.set_weights", 1),
     "between the phases": ("minicnn.training.transfer.fine_tune", 1),
     "fine-tuning, validation": ("minicnn.training.state.TrainingState.validate", 1),

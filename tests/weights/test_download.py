@@ -315,7 +315,7 @@ def as_nobody():
     """Not root, whom no rights stop; with a folder that is there for all."""
     root = os.geteuid() == 0
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o777)
+        Path(folder).chmod(0o777)
         if root:
             os.seteuid(65534)
         try:

@@ -1,9 +1,9 @@
 """ONNX files predict in onnxruntime what the model predicts here, from the same pixels."""
 
 import json
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_written_is_refused_and_leaves_the_older_one(tmp_p
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     with assert_refused("m.onnx", "No space left"):
         write_onnx(tmp_path / "m.onnx", mc.SmallCNN(2))
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]

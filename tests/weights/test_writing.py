@@ -1,7 +1,6 @@
 """What minicnn writes, Keras opens and computes the same with; and the other way round."""
 
 import json
-import os
 
 import h5py
 import keras
@@ -232,7 +231,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, exists):
         path.write_bytes(b"the old file")
     with pytest.raises(ValueError):
         write_weights(path, [*build("dense only").layers, Broken()])
-    assert os.listdir(tmp_path) == (["m.weights.h5"] if exists else [])
+    assert [path.name for path in tmp_path.iterdir()] == (["m.weights.h5"] if exists else [])
     assert not exists or path.read_bytes() == b"the old file"
 
 
@@ -241,7 +240,8 @@ def test_a_network_that_keras_cannot_express_is_refused_before_writing(tmp_path)
     path.write_bytes(b"the old file")
     with pytest.raises(FileError, match=r"m\.h5: layer 'own' is a Own, which Keras lacks"):
         write_model(path, [Own()], (2,), "net", {})
-    assert os.listdir(tmp_path) == ["m.h5"] and path.read_bytes() == b"the old file"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.h5"]
+    assert path.read_bytes() == b"the old file"
 
 
 def test_a_folder_that_is_missing_or_is_a_file_is_refused(tmp_path):
@@ -257,7 +257,7 @@ def test_an_older_file_is_replaced_and_nothing_else_is_left(tmp_path):
     for which in ("pooling", "dense only"):
         model = build(which)
         write_model(tmp_path / "m.h5", model.layers, model.input_shape, "net", {})
-    assert os.listdir(tmp_path) == ["m.h5"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m.h5"]
     assert_same_params(as_sequential(tmp_path / "m.h5"), model)
 
 
@@ -271,7 +271,7 @@ def test_a_layer_of_somebodys_own_is_kept_in_a_weights_file(tmp_path):
 def test_a_name_of_another_kind_of_file_is_refused(name, tmp_path):
     with assert_refused("save", ".weights.h5", name):
         build("dense only").save(tmp_path / name)
-    assert os.listdir(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 def test_classes_that_could_not_be_read_back_are_not_written(tmp_path):

@@ -161,7 +161,7 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
                 if done.returncode:
                     raise KernelError(f"{file}: expected a kernel that compiles, received from "
                                       f"the compiler: {first_error(done.stderr)}. Fix that line.")
-            os.replace(made, path)
+            made.replace(path)
     return ctypes.CDLL(str(path))
 
 
