@@ -18,10 +18,10 @@ def is_finite(x: Any) -> bool:
     return bool(np.isfinite(x.sum())) or bool(array_module(x).isfinite(x).all())
 
 
-def all_finite(network: Any, what: str) -> bool:
-    """Whether the "params" or the "grads" of the trainable layers are finite."""
-    arrays = [array for layer in network.layers if layer.trainable
-              for array in getattr(layer, what).values()]
+def all_finite(network: Any, *kinds: str) -> bool:
+    """Whether the "params", the "grads" or both of the trainable layers are finite."""
+    arrays = [array for kind in kinds for layer in network.layers if layer.trainable
+              for array in getattr(layer, kind).values()]
     return not arrays or ops_for(*arrays).all_finite(arrays)
 
 

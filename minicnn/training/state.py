@@ -38,24 +38,31 @@ def set_weights(network: Sequential | DataParallel, weights: Weights) -> None:
 
 @dataclass
 class AverageMeter:
-    """Loss and accuracy averaged over batches of different sizes: sums over the samples so far."""
+    """Loss and accuracy averaged over batches of different sizes: sums over the samples so far.
+
+    correct stays where the network computes until it is read: a GPU need not be waited for.
+    """
 
     count: int = 0
     loss: float = 0.0
-    correct: float = 0.0
+    correct: Any = 0.0  # a number, or an array () on a GPU; NaN if the loss has no classes
 
     def update(self, loss: float, correct: np.ndarray | None, n: int) -> None:
         """One batch of n samples: its mean loss, and which samples are classified correctly (n,);
         None if the loss has no classes."""
         self.count += n
         self.loss += float(loss) * n
-        self.correct += np.nan if correct is None else int(correct.sum())
+        self.correct = self.correct + (np.nan if correct is None else correct.sum())
+
+    def sums(self) -> dict[str, float]:
+        """{"count": …, "loss": …, "correct": …}."""
+        return vars(self) | {"correct": float(self.correct)}
 
     def averages(self) -> dict[str, float]:
         """{"loss": …, "accuracy": …}; no accuracy without classes."""
-        averages = {"loss": self.loss / self.count}
-        if not np.isnan(self.correct):
-            averages["accuracy"] = self.correct / self.count
+        averages, correct = {"loss": self.loss / self.count}, float(self.correct)
+        if not np.isnan(correct):
+            averages["accuracy"] = correct / self.count
         return averages
 
 
@@ -186,12 +193,12 @@ class TrainingState:
     def state_dict(self) -> dict:
         """Where the training stands."""
         return {"epoch": self.epoch, "batch": self.batch, "stop_training": self.stop_training,
-                "rng_state": self.rng_state, "meter": vars(self.meter), "history": self.history}
+                "rng_state": self.rng_state, "meter": self.meter.sums(), "history": self.history}
 
     def load_state_dict(self, state: dict) -> None:
         """Goes on from there."""
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.stop_training, self.rng_state = state["stop_training"], state["rng_state"]
         self.rng.bit_generator.state = self.rng_state
-        vars(self.meter).update(state["meter"])
+        self.meter = AverageMeter(**state["meter"])
         self.history = History(state["history"])

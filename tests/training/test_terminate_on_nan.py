@@ -97,6 +97,24 @@ def test_epoch_and_batch_are_named_and_the_weights_before_that_step_kept():
         np.testing.assert_array_equal(p, kept[-1][key])
 
 
+def test_after_a_bad_gradient_the_same_optimizer_goes_on():
+    class Sometimes(mc.losses.MeanSquaredError):
+        factor = np.inf
+
+        def per_sample(self, y, t):
+            return (y - t) ** 2, 2 * (y - t) * self.factor
+
+    model = mc.Sequential([mc.Dense(4), mc.Dense(3)], (5,))
+    before, optimizer, loss = weights(model), mc.optimizers.Adam(0.01), Sometimes()
+    with assert_refused("batch 1: ", "infinity in the gradient of the loss. "):
+        fit(model, numbers(6, 5), np.ones((6, 3)), loss, optimizer)
+    for key, p in weights(model).items():
+        np.testing.assert_array_equal(p, before[key])
+    loss.factor = 1
+    history = fit(model, numbers(6, 5), np.ones((6, 3)), loss, optimizer, epochs=50)
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
+
+
 def test_a_validation_that_is_not_finite_ends_it_too():
     model, x = network(), numbers(12, 8, 8, 3)
     model["conv2d"].params["W"] *= 100

@@ -11,11 +11,14 @@ from .base import Callback
 
 
 class TerminateOnNaN(Callback):
-    """Looks at the loss and the gradients after backward, at the weights after the step. If one is
-    NaN or infinite, the weights before this step are put back and NotFiniteError is raised, which
-    names the first array that went wrong. (The optimizer's state stays as the bad step left it.)
+    """Looks at the loss before the step, at the gradients and the weights after it. If one is NaN
+    or infinite, the weights before this step are put back and NotFiniteError is raised, which names
+    the first array that went wrong. If the step was made, the optimizer's state is emptied: its
+    moments have met the bad gradient, too.
 
-    fit adds it itself.
+    The gradients could be looked at before the step. But each look waits for a GPU, which has
+    nothing to do until the processor launches the next kernels; so the arrays are looked at once.
+    fit adds this callback itself.
     """
 
     weights_before_step: Weights = {}
@@ -25,14 +28,19 @@ class TerminateOnNaN(Callback):
         self.weights_before_step = get_weights(state.network)
 
     def on_backward_end(self, state: TrainingState) -> None:
-        """The loss and the gradients."""
-        if not (np.isfinite(state.batch_loss) and all_finite(state.network, "grads")):
+        """The loss."""
+        if not np.isfinite(state.batch_loss):
             self.roll_back(state, state.batch + 1)  # this batch is not counted yet
 
     def on_batch_end(self, state: TrainingState) -> None:
-        """The weights."""
-        if not all_finite(state.network, "params"):
-            self.roll_back(state, state.batch)
+        """The gradients and the weights."""
+        if all_finite(state.network, "grads", "params"):
+            return
+        for optimizer in state.optimizer.param_groups:
+            optimizer.state.clear()
+        if not all_finite(state.network, "grads"):  # they went wrong first, at the weights before
+            set_weights(state.network, self.weights_before_step)
+        self.roll_back(state, state.batch)
 
     def roll_back(self, state: TrainingState, batch: int) -> None:
         """Puts the weights back and raises NotFiniteError; batch: the number of this one, from 1.
