@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..ops import DEVICES
-from ..ops.cuda.cupy_module import describe_error
+from ..ops.cuda.find_cupy import describe_error
 from ..utils.errors import MiniCNNError
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
 

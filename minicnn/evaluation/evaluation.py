@@ -7,27 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..plotting.confusion import confusion_figure
 from ..plotting.drawing import HasFigure
-from ..plotting.training import confusion_figure
-from ..utils.errors import ArgumentError
+from .significance import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def wilson_interval(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % confidence interval of a share correct / n that was measured on n images.
-
-    All shares p whose distance to correct / n is at most z standard errors √(p (1 − p) / n); unlike
-    p ± z·se it stays within 0 … 1. Source: Wilson 1927.
-    """
-    if not 0 <= correct <= n or n < 1:
-        raise ArgumentError(f"wilson_interval: expected 0 ≤ correct ≤ n and n ≥ 1, "
-                            f"received {correct} and {n}.")
-    centre = (correct + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * np.sqrt(correct * (n - correct) / n + z * z / 4)
-    p = correct / n  # inside despite rounding: for 0 and n it is an end of the interval
-    return max(0.0, min(p, float(centre - half))), min(1.0, max(p, float(centre + half)))
 
 
 def class_probabilities(y: np.ndarray) -> np.ndarray:

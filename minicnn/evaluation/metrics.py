@@ -3,7 +3,7 @@
 p (N,) are scores of one class and positive (N,) bool says which images belong to it; probabilities
 (N, K) and labels (N,) hold all classes. A metric that is undefined, because a class has no images,
 is NaN and not an error: a table of classes may have a gap. Reading order: one class (curves, areas,
-threshold), all classes, calibration, two classifiers, several views of an image.
+threshold), all classes, calibration, several views of an image.
 """
 
 from __future__ import annotations
@@ -222,38 +222,6 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
     probabilities, labels = _all_classes(probabilities, labels)
     own = probabilities[np.arange(len(labels)), labels]
     return float(((probabilities ** 2).sum(axis=1) - 2 * own + 1).mean())  # (p − 1)² = p² − 2p + 1
-
-
-# Two classifiers
-
-
-class McNemar(NamedTuple):
-    """How many images only the first or only the second classifier gets right, and the p value."""
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
-    """Do two classifiers differ? correct_a, correct_b (N,) bool: which images each gets right.
-
-    Only the n images count that exactly one of them gets right, a of them the first and b the
-    second. If both were equally good, each image would be like the toss of a coin:
-    p = min(1, 2 Σ_{i ≤ min(a, b)} C(n, i) / 2ⁿ), exact and two-sided; 1 if n is 0.
-    Source: McNemar 1947; Dietterich 1998, section 3.1.
-    """
-    correct_a, correct_b = np.asarray(correct_a), np.asarray(correct_b)
-    if not correct_a.dtype == correct_b.dtype == bool or correct_a.shape != correct_b.shape:
-        raise ShapeError(f"mcnemar: expected two bool arrays (N,) of the same photos, received "
-                         f"{correct_a.dtype} {correct_a.shape} and {correct_b.dtype} "
-                         f"{correct_b.shape}.")
-    a, b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
-    term = total = 1  # C(n, 0)
-    for i in range(1, min(a, b) + 1):
-        term = term * (a + b - i + 1) // i  # C(n, i) from C(n, i − 1), in integers
-        total += term
-    return McNemar(a, b, min(1.0, 2 * total / 2 ** (a + b)))
 
 
 # Several views of an image

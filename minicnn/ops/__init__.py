@@ -102,7 +102,7 @@ def module_of(device: str) -> Any:
     if device == "cpu":
         return np
     if device == "cuda":
-        return import_module(".cuda.cupy_module", __name__).find_cupy()
+        return import_module(".cuda.find_cupy", __name__).find_cupy()
     if device not in DEVICES:
         raise ArgumentError(f"device: expected one of {', '.join(DEVICES)}, received {device!r}.")
     simulator = import_module(".cuda.simulator", __name__)

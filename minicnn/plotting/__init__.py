@@ -1,1 +1,1 @@
-"""Figures: their style (drawing.py), and the curves and confusion matrix of a training."""
+"""Figures: their style (drawing.py), the curves of a training, and the confusion matrix."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..plotting.confusion import confusion_figure
+from ..plotting.curves import curves_figure
 from ..plotting.drawing import save
-from ..plotting.training import confusion_figure, curves_figure
 
 
 def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "validation"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..plotting.curves import curves_figure
 from ..plotting.drawing import HasFigure, inline, png
-from ..plotting.training import curves_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
