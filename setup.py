@@ -64,6 +64,7 @@ setup(
             "onnxruntime>=1.20",  # oracle for their predictions
             "ruff>=0.6",          # the linter
             "mypy>=1.13",         # are the type hints true?
+            "pyyaml>=6",          # reads the workflow, the citation, the pre-commit configuration
             # NVIDIA's compiler, which needs no GPU, with the options that CuPy gives it; its
             # private functions tell them, hence the bound. There is none of it for macOS.
             "cupy-cuda12x>=14.2,<15; platform_system != 'Darwin'",          # names and options

@@ -40,7 +40,7 @@ def reduce(source, target):
 
 
 def arguments(name, folder):
-    """What `minicnn look` is told for this method."""
+    """The arguments of `minicnn look` for this method."""
     model = folder / "m.h5"
     if name == "faithfulness" and not model.exists():
         train, test = (mc.data.sample(part, ["sandal", "sneaker"]) for part in ("train", "test"))
@@ -51,7 +51,7 @@ def arguments(name, folder):
 
 
 def main():
-    """Writes the pictures, and prints what each has said and how long it took."""
+    """Writes the pictures, and prints the text of each and how long it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("methods", nargs="*", help="default: all")
     names = parser.parse_args().methods or list(METHODS)

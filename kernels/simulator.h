@@ -95,7 +95,7 @@ struct Fiber {  // a stack, and the CUDA thread that stands on it
     unsigned thread;
     int line;  // of the __syncthreads() where it waits; negative: for its warp; 0: it does not
     bool entered;
-    void* frames;  // AddressSanitizer's own, which has to be told of every change of stack
+    void* frames;  // AddressSanitizer's own, which has to know of every change of stack
 };
 
 static bool recording;  // simulator_record.h
@@ -120,7 +120,7 @@ static void** arguments;
 static unsigned order[32], threads, starting, started;  // order: of the lanes that begin
 static Fiber* waiting[MAX_THREADS];  // the stack on which a thread waits; nullptr: it has ended
 static unsigned waiting_count, stacks_used;
-static uint64_t dice;  // 0: everything in order; 1: backwards; else: as they fall
+static uint64_t order_seed;  // 0: everything in order; 1: backwards; else: as they fall
 
 // What a kernel calls extern __shared__: of the size that the launch names, between two fences.
 static char *dynamic_shared, *dynamic_start;
@@ -129,8 +129,8 @@ const int64_t DYNAMIC_FENCE = 1 << 20;
 
 template <typename T>
 static void shuffle(T* items, uint64_t count) {  // Fisher & Yates with splitmix64
-    for (uint64_t k = count; dice > 1 && k > 1; k--) {
-        uint64_t z = dice += 0x9e3779b97f4a7c15u;
+    for (uint64_t k = count; order_seed > 1 && k > 1; k--) {
+        uint64_t z = order_seed += 0x9e3779b97f4a7c15u;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
         std::swap(items[k - 1], items[(z ^ (z >> 31)) % k]);
@@ -141,8 +141,8 @@ static void set_thread(unsigned t) {
     threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
 }
 
-static void set_order(unsigned* items, unsigned count) {  // first, backwards, or as the dice fall
-    for (unsigned k = 0; k < count; k++) items[k] = dice == 1 ? count - 1 - k : k;
+static void set_order(unsigned* items, unsigned count) {  // in order, backwards, or drawn
+    for (unsigned k = 0; k < count; k++) items[k] = order_seed == 1 ? count - 1 - k : k;
     shuffle(items, count);
 }
 
@@ -257,9 +257,9 @@ static void run_warps(bool begin) {
     for (unsigned k = 0; k < warps; k++) {
         const unsigned w = turn[k];
         (begin ? begin_lanes : run_lanes)(w * 32, lanes(w));
-        while (dice && warp_is_complete(w * 32, lanes(w))) run_lanes(w * 32, lanes(w));
+        while (order_seed && warp_is_complete(w * 32, lanes(w))) run_lanes(w * 32, lanes(w));
     }
-    for (bool moved = !dice; moved;) {
+    for (bool moved = !order_seed; moved;) {
         moved = false;
         for (unsigned w = 0; w < warps; w++)
             if (warp_is_complete(w * 32, lanes(w))) run_lanes(w * 32, lanes(w)), moved = true;
@@ -303,8 +303,8 @@ static void run_grid(int64_t only) {
     const uint64_t blocks = (uint64_t)gridDim.x * gridDim.y * gridDim.z;
     static uint64_t* turn;  // of the last launch; fail() jumps away from here
     free(turn);
-    turn = dice ? (uint64_t*)malloc(blocks * sizeof *turn) : nullptr;
-    for (uint64_t k = 0; turn && k < blocks; k++) turn[k] = dice == 1 ? blocks - 1 - k : k;
+    turn = order_seed ? (uint64_t*)malloc(blocks * sizeof *turn) : nullptr;
+    for (uint64_t k = 0; turn && k < blocks; k++) turn[k] = order_seed == 1 ? blocks - 1 - k : k;
     if (turn) shuffle(turn, blocks);
     for (uint64_t k = 0; k < blocks; k++) {
         const uint64_t b = only >= 0 ? (uint64_t)only : turn ? turn[k] : k;
@@ -394,7 +394,7 @@ static void launch(uint64_t seed, bool left, int64_t only) {
     for (int k = 0; k < array_count; k++) place(arrays[k], left);
     release_dynamic();
     place_dynamic(left);
-    dice = seed;
+    order_seed = seed;
     recording = true;
     run_grid(only);
     recording = false;
@@ -405,14 +405,14 @@ static void launch(uint64_t seed, bool left, int64_t only) {
 // comes second), then in orders drawn from a seed; none may change a bit. only: a block's number,
 // to run that one alone; −1: all. shared: the threads' stacks, made by the first call, for the
 // kernels of all files.
-// 0, or 1 with what went wrong in `said`; then no array is changed, but those in place.
+// 0, or 1 with what went wrong in `result`; then no array is changed, but those in place.
 extern "C" int simulate(void (*function)(void**), void** values, Array* pointers, int count,
                         const unsigned* size, int runs, int64_t only, char** shared,
-                        Report* said) {
+                        Report* result) {
     static char* results[16];
     static struct sigaction before[5];
     const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
-    kernel = function, arguments = values, arrays = pointers, array_count = count, report = said;
+    kernel = function, arguments = values, arrays = pointers, array_count = count, report = result;
     gridDim = {size[0], size[1], size[2]}, blockDim = {size[3], size[4], size[5]};
     threads = blockDim.x * blockDim.y * blockDim.z;
     dynamic_bytes = size[6];

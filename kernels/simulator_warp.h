@@ -131,7 +131,7 @@ struct __attribute__((aligned(16))) float4 {
 };
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
-// line: of the call, so that two places are told apart
+// line: of the call, which tells two places apart
 
 static inline void __syncwarp(unsigned mask = 0xffffffffu, int line = __builtin_LINE()) {
     simulator::Exchange<char>(0, mask, line);

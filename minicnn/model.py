@@ -15,6 +15,7 @@ from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing
 from .utils.errors import ArgumentError, ShapeError, check_int
+from .utils.suggest import closest_names
 
 
 class Sequential:
@@ -124,8 +125,8 @@ class Sequential:
             return images
         if self.preprocessing is None:
             raise ArgumentError(f"{self.name}: expected floats, received uint8 pixels, and this "
-                                f"model has no recipe for them. Give it one: model.preprocessing "
-                                f"= Preprocessing(…).")
+                                f"model has no preprocessing for them. Give it one: "
+                                f"model.preprocessing = Preprocessing(…).")
         return self.preprocessing(images)
 
     def predict(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
@@ -170,8 +171,9 @@ class Sequential:
         """Place of the layer of that name."""
         names = [layer.name for layer in self.layers]
         if name not in names:
-            raise ArgumentError(f"{self.name}: expected the name of a layer ({', '.join(names)}), "
-                                f"received {name!r}.")
+            nearest = closest_names(str(name), names) or names
+            raise ArgumentError(f"{self.name}: expected the name of a layer, received {name!r}. "
+                                f"Nearest: {', '.join(nearest)}.")
         return names.index(name)
 
     def __getitem__(self, name: str) -> Layer:

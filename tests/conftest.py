@@ -44,12 +44,21 @@ QUICK = {
     "optimizers": ["*test_optimizers*"],
     "model": ["*test_model*"],
     "training": ["training/test_loop*", "training/test_data_parallel*"],
-    "evaluation": ["*/test_metrics*", "*/test_evaluation*", "*/test_diagnosis*", "evaluation/*"],
+    "initializers": ["*test_initializers*"],
+    "preprocessing": ["*test_model*"],
+    "gradcheck": ["*test_gradcheck*"],
+    "inference": ["*test_inference*"],
+    "summary": ["*test_model*"],
+    "models": ["*test_model*", "*test_inference*"],
+    "plotting": ["*test_drawing*", "report/test_scores_figures*"],
+    "experiments": ["visualize/test_probes*", "visualize/test_evolution*"],
+    "utils": ["data/test_[abdirs]*", "*test_cli_data*"],
+    "evaluation": ["*/test_metrics*", "*/test_evaluation*", "*/test_diagnosis*"],
     "data": ["data/test_[abdirs]*"],
     "weights": ["weights/test_[acrw]*"],
     "visualize": ["visualize/test_[adfimoprs]*", "visualize/test_t[ao]*"],
     "report": ["report/test_report*", "report/test_scores_figures*"],
-    "cli": ["*test_cli_data*", "cli/test_data*"],
+    "cli": ["*test_cli_data*"],
 }
 
 

@@ -46,7 +46,7 @@ def damaged(what: str, module: str, count: int) -> Row:
     """Files that are damaged and read."""
     command = f"-m {module} --count {count}"
     _, tried, read, refused, failed, slowest, _, memory, _ = summary(said(*command.split()))
-    return (f"damaged {what}", f"{tried}: {read} read, {refused} refused with a sentence, {failed} "
+    return (f"damaged {what}", f"{tried}: {read} read, {refused} refused with an error, {failed} "
             f"else; at most {slowest} s and {memory} MB", failed == "0", command)
 
 

@@ -52,6 +52,45 @@ def imported(name):
     return found - {name}
 
 
+def absolute_imports(tree):
+    """What a module imports of minicnn by its full name, past the eyes of `imported`: by import,
+    from … import, or import_module with a text."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        elif (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+                and ast.unparse(node.func).split(".")[-1] == "import_module"):
+            names = [node.args[0].value]
+        yield from (name for name in names if name.split(".")[0] == "minicnn")
+
+
+def names_of_the_root(tree, package):
+    """What a module imports from minicnn/__init__.py, which has names of every floor."""
+    return [alias.name for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.level == len(package) and not node.module
+            for alias in node.names if f"minicnn.{alias.name}" not in MODULES]
+
+
+def test_imports_that_could_hide_are_seen():
+    tree = ast.parse("import minicnn.cli\nfrom minicnn.cli import main\n"
+                     "import_module('minicnn.cli')\nfrom .. import fit, losses\n")
+    assert sorted(absolute_imports(tree)) == ["minicnn.cli"] * 3
+    assert names_of_the_root(tree, ["minicnn", "layers"]) == ["fit"]
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_imports_are_relative_and_of_the_root_only_the_version(name):
+    file = MODULES[name]
+    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert list(absolute_imports(tree)) == []
+    if name != "minicnn":
+        assert set(names_of_the_root(tree, package)) <= {"__version__"}
+
+
 def room(name):
     return name.split(".")[1] if "." in name else ""
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 import minicnn
 
@@ -84,10 +85,7 @@ def test_the_workflow_tests_every_python_that_setup_promises():
 def test_yaml_can_be_read(name):
     text = (ROOT / name).read_text("utf-8")
     assert "\t" not in text and text.endswith("\n")
-    if importlib.util.find_spec("yaml"):
-        import yaml
-
-        assert isinstance(yaml.safe_load(text), dict)
+    assert isinstance(yaml.safe_load(text), dict)
 
 
 def test_the_type_hints_are_shipped():

@@ -26,7 +26,7 @@ def test_a_line_for_each_command(printed, capsys):
     assert reliability.main() == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["| what | result | command |", "| --- | --- | --- |"]
-    assert lines[2] == ("| damaged photos | 5,000: 1,800 read, 3,200 refused with a sentence, "
+    assert lines[2] == ("| damaged photos | 5,000: 1,800 read, 3,200 refused with an error, "
                         "0 else; at most 0.31 s and 12 MB | "
                         "`python -m tests.data.fuzz --count 200` |")
     assert "| 100 kills, 39 trainings: 39 end with every file the same" in lines[4]

@@ -20,10 +20,10 @@ from ..data import UnlabelledImages, photo_paths
 from ..data.images import printable
 from ..data.paths import SUFFIXES
 from ..evaluation import class_probabilities
-from ..layers import Sigmoid, Softmax
+from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, image_batches, load
-from ..utils.errors import ArgumentError, FileError
+from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.files import atomic_write, list_folder
 
 EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
@@ -79,13 +79,12 @@ def predict_command(args: argparse.Namespace) -> int:
 
 def reject_unused_options(args: argparse.Namespace, chosen: str) -> None:
     """Raises ArgumentError for options that would be ignored, or ask for nothing."""
-    if args.top is not None and args.top < 1:
-        raise ArgumentError(f"--top: expected 1 class or more, received {args.top}.")
+    if args.top is not None:
+        check_int(args.top, "--top")
     if args.top is not None and chosen == "csv":
         raise ArgumentError(f"--top: expected only with text and json, received {args.top}; csv "
                             f"has a column for each class. Leave it out.")
-    if args.batch_size < 1:
-        raise ArgumentError(f"--batch-size: expected 1 photo or more, received {args.batch_size}.")
+    check_int(args.batch_size, "--batch-size")
 
 
 def photos_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
@@ -136,10 +135,9 @@ def load_classifier(name: str) -> tuple[Sequential, list[str]]:
         raise FileError(f"{name}: expected a model that carries its classes and its "
                         f"preprocessing, found none. Set model.classes and model.preprocessing "
                         f"and save it again.")
-    last = getattr(model.layers[-1], "activation", None) or model.layers[-1]
-    if not isinstance(last, (Sigmoid, Softmax)):
-        raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose "
-                        f"outputs are probabilities, received one that ends in {last!r}.")
+    if last_activation(model.layers) is None:
+        raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose outputs "
+                        f"are probabilities, received one that ends in {model.layers[-1]!r}.")
     return model, model.classes
 
 

@@ -30,13 +30,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import Dataset
+from ..layers.sharing import copy_layers
 from ..model import Sequential
 from ..plotting import drawing
 from ..training.features import extract_features
 from ..utils.errors import ArgumentError
 from ..visualize.photos import Progress, batch_size_for, silent
 from ..visualize.result import Result
-from ..visualize.target import chosen_layers, copy_layers, layer_index
+from ..visualize.target import chosen_layers, layer_index
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

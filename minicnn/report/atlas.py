@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Dataset
+from ..evaluation import class_probabilities
+from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import image_size
 from ..ops import to_cpu
@@ -167,8 +169,8 @@ def outputs(model: Sequential, x: np.ndarray) -> list[dict]:
     if not has_classes(model):
         return []
     y = model.predict(x)[0].astype(np.float64)
-    if len(y) == 1 and 0 <= y[0] <= 1:
-        y = np.array([1 - y[0], y[0]])
+    if last_activation(model.layers) is not None:
+        y = class_probabilities(y[None])[0]
     names = model.classes or [str(k) for k in range(len(y))]
     order = np.argsort(-np.nan_to_num(y, nan=-np.inf), kind="stable")[:5]
     is_share = np.isfinite(y).all() and y.min() >= 0 and y.max() <= 1

@@ -11,7 +11,9 @@ import numpy as np
 from ..data import Dataset, batches
 from ..losses import Loss
 from ..model import Sequential
+from ..models import image_size
 from ..ops import to_cpu
+from ..preprocessing import crop_fraction_of
 from ..utils.errors import ArgumentError, ShapeError, check_int
 from .locate_nan import is_finite, not_finite_error
 from .prefetch import prefetch_to_gpu
@@ -67,6 +69,8 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
     elif (classes or model.classes or data.classes) != data.classes:
         raise ArgumentError(f"{model.name}: expected photos of {classes or model.classes}, in "
                             f"this order, received {data.classes}. Labels are places in that list.")
+    if isinstance(data, Dataset):
+        image_size(model)  # raises if it takes no images
     N = len(data.labels)
     if N == 0:
         raise ShapeError("fit: expected at least one photo, received none.")
@@ -116,10 +120,9 @@ def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.nd
                  batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(images, targets) as the data set holds them."""
     if isinstance(data, Dataset):
-        preprocessing = network.preprocessing
-        crop_fraction = preprocessing.crop_fraction if preprocessing else 1.0
-        H, Wd, _ = network.input_shape
-        for images, labels, _ in batches(data, order, batch_size, (H, Wd), crop_fraction):
+        crop_fraction = crop_fraction_of(network.preprocessing)
+        for images, labels, _ in batches(data, order, batch_size, image_size(network),
+                                         crop_fraction):
             yield images, labels
         return
     for start in range(0, len(order), batch_size):

@@ -12,14 +12,13 @@ Source: Krizhevsky, "One weird trick for parallelizing convolutional neural netw
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..layers import Layer
 from ..layers.samplewise import is_samplewise
+from ..layers.sharing import copy_layers
 from ..model import Sequential
 from ..ops import fast, ops_for
 from ..ops.fast import threads
@@ -88,8 +87,12 @@ class DataParallel:
         numbers = len(x) * sum(math.prod(shape) for shape in self.network.shapes())
         if numbers < MIN_NUMBERS * weights or not all(map(is_samplewise, self.layers)):
             return []
-        return [self.network.view([replica_of(layer) for layer in self.layers],
-                                  self.network.input_shape) for _ in range(workers)]
+        for layer in self.layers:  # what an earlier batch has left would only take memory
+            layer.cache = None
+            if layer.activation is not None:
+                layer.activation.cache = None
+        return [self.network.view(copy_layers(self.layers), self.network.input_shape)
+                for _ in range(workers)]
 
     def map_shards(self, work: Callable[[Sequence], list], N: int) -> list:
         """The results of work([(replica, rows), …]) for all shards of N samples, in their order;
@@ -98,14 +101,3 @@ class DataParallel:
         shards = list(zip(self.replicas, slices, strict=True))
         results = threads.parallel_map(work, shards, len(shards))
         return [result for part in results for result in part]
-
-
-def replica_of(layer: Layer) -> Layer:
-    """A copy of the layer that shares its parameters and has a cache and gradients of its own."""
-    layer.cache = None  # of an earlier batch
-    replica = copy.copy(layer)
-    replica.grads = {}
-    if layer.activation is not None:
-        layer.activation.cache = None
-        replica.activation = copy.copy(layer.activation)
-    return replica

@@ -27,7 +27,7 @@ def prefetch_to_gpu(batches: Iterable[tuple]) -> Iterator[tuple]:
         y.set(pinned, stream)
         return pinned, stream.record(), y, rest
 
-    following = None
+    following: tuple | None = None
     try:
         for batch in batches:
             current, following = following, start_copy(*batch)

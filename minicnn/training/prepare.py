@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
+from ..layers.sharing import without_last_activation
 from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
 from ..model import Sequential
 from ..optimizers import Optimizer, ParamGroups
@@ -84,8 +85,7 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
     Raises ArgumentError for pairs that cannot be trained, and says why.
     """
     last = layers[-1]
-    inner = last.activation  # Dense(1, activation="sigmoid")
-    activation = type(inner or last)
+    activation = type(last.activation or last)  # Dense(1, activation="sigmoid")
     if loss.from_logits and activation in (Sigmoid, Softmax):
         raise ArgumentError(f"{last.name}: expected logits for {loss!r}, received the output of "
                             f"{activation.__name__}. Leave from_logits out; training fuses them.")
@@ -108,8 +108,4 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
         return layers, loss
     fused_loss = copy.copy(loss)
     fused_loss.from_logits = True
-    if inner is None:
-        return layers[:-1], fused_loss
-    linear = copy.copy(last)  # shares the dicts of parameters and gradients
-    linear.activation = None
-    return [*layers[:-1], linear], fused_loss
+    return without_last_activation(layers), fused_loss

@@ -11,14 +11,13 @@ Every target becomes one number, the score S(x), so that its gradient dS/dx exis
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..layers import Conv2D, Dense, Dropout, Layer, Pool2D, ReLU, Sigmoid, Softmax
-from ..layers.base import ActivatedLayer
+from ..layers import Conv2D, Dense, Dropout, Layer, Pool2D, ReLU
+from ..layers.sharing import copy_layers, last_activation, without_last_activation
 from ..model import Sequential
 from ..ops import to_cpu, to_device
 from ..utils.errors import ArgumentError, is_int
@@ -45,14 +44,7 @@ Target = int | str | Unit | None  # class number, class name, unit; None: the mo
 
 def layer_index(model: Sequential, name: str | None = None) -> int:
     """Index of the named layer, or of the last convolution."""
-    names = [layer.name for layer in model.layers]
-    if name is None:
-        return names.index(maps_layer(model))
-    if name not in names:
-        nearest = closest_names(str(name), names) or names
-        raise ArgumentError(f"{model.name}: expected the name of a layer, received {name!r}. "
-                            f"Nearest: {', '.join(nearest)}.")
-    return names.index(name)
+    return model.index(maps_layer(model) if name is None else name)
 
 
 def maps_layer(model: Sequential) -> str:
@@ -111,46 +103,16 @@ def check_unit(model: Sequential, layer: str, unit: int) -> int:
     return int(unit)
 
 
-def copy_layers(layers: Sequence[Layer]) -> list[Layer]:
-    """The same layers with the same parameters, but caches of their own: an analysis does not
-    disturb a training step."""
-    copied = [copy.copy(layer) for layer in layers]
-    for layer in copied:
-        layer.cache, layer.grads = None, {}
-        if isinstance(layer, ActivatedLayer):
-            layer.activation = copy.copy(layer.activation)
-    return copied
-
-
 # The network's end
-
-
-def last_activation(layers: Sequence[Layer]) -> Layer | None:
-    """The Sigmoid or Softmax with which these layers end, alone or as a layer's activation."""
-    last = layers[-1] if layers else None
-    if isinstance(last, ActivatedLayer):
-        last = last.activation
-    return last if isinstance(last, (Sigmoid, Softmax)) else None
-
-
-def without_last_activation(layers: list[Layer]) -> list[Layer]:
-    """The layers up to the logits: without a Sigmoid or Softmax at the end."""
-    if last_activation(layers) is None:
-        return layers
-    if isinstance(layers[-1], ActivatedLayer):
-        last = copy.copy(layers[-1])
-        last.activation = None
-        return [*layers[:-1], last]
-    return layers[:-1]
 
 
 def has_classes(model: Sequential) -> bool:
     """Does it end in a vector with Sigmoid or Softmax, or in a Dense without activation, or name
     its classes? Dropout does not count."""
-    last = next((layer for layer in reversed(model.layers) if not isinstance(layer, Dropout)), None)
-    end = getattr(last, "activation", None) or last
-    return len(model.shapes()[-1]) == 1 and (isinstance(end, (Dense, Sigmoid, Softmax))
-                                             or model.classes is not None)
+    layers = [layer for layer in model.layers if not isinstance(layer, Dropout)]
+    ends_in_logits = bool(layers) and isinstance(layers[-1], Dense) and not layers[-1].activation
+    return len(model.shapes()[-1]) == 1 and (
+        ends_in_logits or last_activation(layers) is not None or model.classes is not None)
 
 
 def class_names(model: Sequential) -> list[str]:

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 from makers import clothes, two_convolutions, weights
+from reference import assert_refused
 
 import minicnn as mc
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
@@ -67,6 +68,12 @@ def test_same_seed_same_history_and_weights_bit_for_bit(dropout):
     assert first == train(b, data, validation_data=held_out)
     assert all(np.array_equal(p, weights(b)[key]) for key, p in weights(a).items())
     assert first != train(c, data, validation_data=held_out, seed=6)
+
+
+def test_photos_for_a_network_of_vectors_are_refused():
+    model = mc.Sequential([mc.Dense(10, activation="softmax")], (4,))
+    with assert_refused("expected a network of images (H, W, C)", "(4,)"):
+        mc.fit(model, mc.data.sample("train", per_class=2), CategoricalCrossEntropy(), Adam(0.01))
 
 
 def test_twenty_photos_are_learnt_by_heart():

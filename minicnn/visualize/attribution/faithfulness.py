@@ -25,22 +25,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...layers import Sigmoid
+from ...layers.sharing import last_activation
 from ...model import Sequential
 from ...ops import ops_for, to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
 from ..photos import ImageInput, Progress, as_dataset, batch_size_for, silent
 from ..result import Result
-from ..target import (
-    Score,
-    Target,
-    Unit,
-    forward,
-    has_classes,
-    last_activation,
-    photo_input,
-    score_of,
-)
+from ..target import Score, Target, Unit, forward, has_classes, photo_input, score_of
 from .result import Attribution
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...layers import Layer
+from ...layers.sharing import copy_layers, last_activation
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...plotting import drawing
@@ -25,9 +26,7 @@ from ..target import (
     Target,
     Unit,
     class_names,
-    copy_layers,
     has_classes,
-    last_activation,
     layer_index,
     maps_shape,
     photo_input,

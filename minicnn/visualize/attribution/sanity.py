@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
 from ..photos import Progress, silent
 from ..result import Result
-from ..target import Target, Unit, copy_layers, has_classes, photo_input, score_of
+from ..target import Target, Unit, has_classes, photo_input, score_of
 from .result import Attribution
 
 if TYPE_CHECKING:

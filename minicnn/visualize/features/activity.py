@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...layers import Conv2D, Dense, Layer, ReLU
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
 from ..photos import ImageInput, Progress, batch_size_for, check_finite, photo_batches, silent
 from ..result import Result
-from ..target import copy_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

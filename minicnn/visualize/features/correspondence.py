@@ -35,6 +35,7 @@ import numpy as np
 from ... import data as builtin
 from ...data import Dataset
 from ...data.images import crop_region
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
@@ -51,7 +52,7 @@ from ..photos import (
     silent,
 )
 from ..result import Result
-from ..target import copy_layers, forward, layer_index
+from ..target import forward, layer_index
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
 from ..result import Result
-from ..target import copy_layers, forward, layer_index, maps_shape, photo_input
+from ..target import forward, layer_index, maps_shape, photo_input
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

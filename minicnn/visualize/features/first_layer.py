@@ -29,13 +29,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...layers import Conv2D
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
 from ..photos import ImageInput, Progress, batch_size_for, check_finite, photo_batches, silent
 from ..result import Result
-from ..target import as_rgb, copy_layers, maps_layer
+from ..target import as_rgb, maps_layer
 from .top_patches import as_three_channels, mosaic
 
 if TYPE_CHECKING:

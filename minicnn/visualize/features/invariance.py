@@ -28,6 +28,7 @@ from ... import data as builtin
 from ...data import Dataset
 from ...evaluation import class_probabilities
 from ...layers import Conv2D, Dense
+from ...layers.sharing import copy_layers, last_activation
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
@@ -42,17 +43,7 @@ from ..photos import (
     silent,
 )
 from ..result import Result
-from ..target import (
-    Score,
-    Target,
-    Unit,
-    copy_layers,
-    has_classes,
-    last_activation,
-    layer_index,
-    maps_layer,
-    score_of,
-)
+from ..target import Score, Target, Unit, has_classes, layer_index, maps_layer, score_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...data import resize_and_crop
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
 from ..photos import ImageInput, Progress, as_dataset, batch_size_for, photo_batches, silent
 from ..result import Result
-from ..target import copy_layers, forward, layer_index
+from ..target import forward, layer_index
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -25,6 +25,7 @@ import numpy as np
 
 from ...data import Dataset
 from ...layers import Layer
+from ...layers.sharing import copy_layers, without_last_activation
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
@@ -41,15 +42,7 @@ from ..photos import (
 )
 from ..propagation import backward
 from ..result import Result
-from ..target import (
-    as_rgb,
-    check_unit,
-    copy_layers,
-    forward,
-    layer_index,
-    maps_layer,
-    without_last_activation,
-)
+from ..target import as_rgb, check_unit, forward, layer_index, maps_layer
 from .deconvnet import receptive_box
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...optimizers import SGD
@@ -24,7 +25,7 @@ from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress, image_size, silent
 from ..propagation import backward
-from ..target import check_unit, chosen_layers, copy_layers, forward, layer_index, photo_input
+from ..target import check_unit, chosen_layers, forward, layer_index, photo_input
 from .ascent import (
     Regularisation,
     SyntheticImage,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...layers import Layer
+from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...optimizers import Adam
@@ -30,7 +31,7 @@ from ...utils.errors import ArgumentError, check_int
 from ..photos import Progress, image_size, silent
 from ..propagation import backward
 from ..result import Result
-from ..target import chosen_layers, copy_layers, forward, layer_index, photo_input
+from ..target import chosen_layers, forward, layer_index, photo_input
 from .ascent import (
     Objective,
     Regularisation,
