@@ -245,10 +245,13 @@ class Sequential:
     def __repr__(self) -> str:
         return f"Sequential({self.name!r}, {len(self.layers)} layers, input {self.input_shape})"
 
-    def load_weights(self, path: str | os.PathLike) -> str:
-        """Sets the parameters from any Keras weight file, all or nothing; returns what was set."""
+    def load_weights(self, path: str | os.PathLike, skip_mismatch: bool = False) -> str:
+        """Sets the parameters from any Keras weight file, all or nothing; returns what was set, and
+        whether by name or by order (weights.assign has the rules). skip_mismatch: layers that the
+        file does not fit, such as a new head, stay as they are. Raises FileError."""
         entries, device = weights.read_weights(path), self.device
-        self.weights_note = weights.assign(self.layers, self.input_shape, entries, path)
+        self.weights_note = weights.assign(self.layers, self.input_shape, entries, path,
+                                           skip_mismatch)
         self.to(device)  # from NumPy's arrays
         return self.weights_note
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 
-from .. import weights
 from ..model import Sequential
 from ..preprocessing import Preprocessing
 from ..utils.errors import FileError
+from ..weights import read_model
 
 
-def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None) -> Sequential:
+def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
+         weights: str | os.PathLike | None = None) -> Sequential:
     """The network of a file with architecture and weights: minicnn's .h5, or Keras' .h5 or .keras.
 
-    input_shape: for files that leave height or width open. Raises FileError for anything else.
+    input_shape: for files that leave height or width open.
+    weights:     a file whose weights are taken; then path may also be the architecture alone, as
+                 Keras' model.to_json() describes it.
+    Raises FileError for anything else, and says what it is.
+
+    >>> load("model.json", weights="model.weights.h5")
+    Sequential('sequential', 5 layers, input (8, 8, 3))
     """
-    layers, shape, network_name, metadata, note = weights.read_model(path, input_shape)
+    layers, shape, network_name, metadata, note = read_model(path, input_shape, weights)
     preprocessing, classes = metadata.get("preprocessing"), metadata.get("classes")
     try:
         if not isinstance(classes, (list, type(None))) or not all(

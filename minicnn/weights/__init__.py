@@ -1,13 +1,15 @@
 """Weights and models in and out of Keras' HDF5 files, and VGG16's own.
 
-Reading order: reading.py (the arrays in a file), hdf5.py (safe reading of untrusted HDF5 files),
-assigning.py (which layer an array belongs to), config.py (the architecture), writing.py,
-pretrained.py (VGG16's weights), onnx.py (export).
+Reading order: opening.py (HDF5, .keras, JSON), reading.py (the arrays in a file), matching.py
+(which layer of the file is which of the network), assigning.py (arrays into layers), config.py (the
+architecture), writing.py, pretrained.py (VGG16's weights), onnx.py (export); hdf5.py (safe reading
+of untrusted HDF5 files), file_kinds.py (what is no model).
 """
 
 from .assigning import assign
+from .opening import open_weights
 from .pretrained import vgg16_base, vgg16_full
-from .reading import open_weights, read_weights
+from .reading import read_weights
 from .writing import new_h5, read_model, write, write_model, write_weights
 
 __all__ = ["assign", "new_h5", "open_weights", "read_model", "read_weights", "vgg16_base",

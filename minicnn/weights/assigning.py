@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -12,55 +11,55 @@ import numpy as np
 
 from ..layers import Dense, Flatten, Layer
 from ..utils.errors import FileError
+from .matching import (
+    Entries,
+    Pairs,
+    ParamSlot,
+    by_name,
+    by_order,
+    has_chosen_name,
+    is_one_to_one,
+    no_match,
+    shorten,
+)
 
 # VGG16's first number, W[0, 0, 0, 0] of block1_conv1; in a kernel rotated by 180° it is at
 # W[2, 2, 0, 0].
 FINGERPRINT = 0.42947057
 
-Entries = Sequence[tuple[str | None, list[np.ndarray]]]  # (layer's name in the file, its arrays)
-
-
-@dataclass
-class ParamSlot:
-    """A layer whose parameters are to be set.
-
-    shapes:    of its parameters, by their names.
-    flattened: (H, Wd, C) of the image whose pixels are the rows of W; None unless the layer is the
-               first Dense after a Flatten.
-    """
-
-    layer: Layer
-    shapes: dict[str, tuple[int, ...]]
-    flattened: tuple[int, ...] | None
-
-
-Match = tuple[ParamSlot, list[np.ndarray]]
+Ready = tuple[ParamSlot, int, dict[str, np.ndarray]]  # a layer, its entry's number, its params
 Convert = Callable[[np.ndarray, ParamSlot], np.ndarray]
 
 
 def assign(layers: Sequence[Layer], input_shape: tuple[int, ...], entries: Entries,
-           path: str | PathLike) -> str:
-    """Sets the layers' params to the file's arrays (float32, copied); returns what was set.
+           path: str | PathLike, skip_mismatch: bool = False) -> str:
+    """Sets the layers' params to the file's arrays (float32, copied); returns what was set, and
+    whether the layers were matched by name or by order.
 
-    Layers are matched by name; if no name matches, by order, provided that there are as many
-    layers and every shape fits. Theano's kernels are converted.
-    Raises FileError and changes nothing if a layer is missing or a shape does not fit.
+    By name, if the file has a layer of the name of each of the model's. Otherwise by order, if
+    number, kinds and shapes agree, and names that a person chose: Keras counts layers through a
+    whole session, so the first Conv2D of a file may be conv2d_7. Theano's kernels are converted.
+    skip_mismatch: leaves layers as they are for which the file has nothing that fits, such as a new
+    head. By name, if the file has the name of the model's first layer, or one that a person chose;
+    otherwise by order, up to the first layer that does not fit.
+    Raises FileError and changes nothing if a layer is missing or a shape does not fit; with
+    skip_mismatch, if no layer fits.
 
     >>> assign(layers, (224, 224, 3), read_weights("vgg16.h5"), "vgg16.h5")
-    'vgg16.h5: set 32 arrays, 138,357,544 parameters; skipped: none'
+    'vgg16.h5: set 32 arrays, 138,357,544 parameters; skipped: none; layers matched by name'
     """
     slots = _param_slots(layers, input_shape)
-    matches, skipped, match_notes = _match(slots, entries, path)
-    convert, convert_notes = _conversion(matches, getattr(entries, "backend", ""), path)
-    ready = [(slot.layer, _convert_and_check(slot, arrays, convert, path))
-             for slot, arrays in matches]
+    match = _match_some if skip_mismatch else _match_all
+    ready, notes = match(slots, entries, path)
+    numbers = {number for _, number, _ in ready}
+    skipped = [str(name) for k, (name, _) in enumerate(entries) if k not in numbers]
 
-    for layer, params in ready:
-        layer.params.update(params)  # the same dict: views of the network see the new arrays
-    arrays = [array for _, params in ready for array in params.values()]
+    for slot, _, params in ready:
+        slot.layer.params.update(params)  # the same dict: views of the network see the new arrays
+    arrays = [array for _, _, params in ready for array in params.values()]
     return "; ".join([f"{Path(path).name}: set {len(arrays)} arrays, "
                       f"{sum(array.size for array in arrays):,} parameters",
-                      f"skipped: {', '.join(skipped) or 'none'}", *match_notes, *convert_notes])
+                      f"skipped: {', '.join(skipped) or 'none'}", *notes])
 
 
 def _param_slots(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[ParamSlot]:
@@ -80,49 +79,65 @@ def _param_slots(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[ParamS
     return slots
 
 
-def _match(slots: list[ParamSlot], entries: Entries, path: str | PathLike
-           ) -> tuple[list[Match], list[str], list[str]]:
-    """-> (matches, names of the file's layers that are skipped, notes on what was done)."""
-    names = [name for name, _ in entries]
-    wanted = [slot.layer.name for slot in slots]
-    if not set(names) & set(wanted):
-        matches = _match_by_order(slots, entries, path)
-        note = "no layer's name matched, so layers were paired by their order"
-        return matches, [], [note] if matches else []
-    duplicates = {name for name in wanted if names.count(name) > 1 or wanted.count(name) > 1}
-    if duplicates:
-        raise FileError(f"{path}: several layers are called {_shorten(duplicates)}, in the file or "
-                        f"in the model; give each a name of its own.")
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise FileError(f"{path}: expected arrays for {_shorten(missing)}, which the file lacks "
-                        f"(it holds {_shorten(names)}). Load it before you replace the head, or "
-                        f"build the network that the file belongs to.")
-    arrays = dict(entries)
-    return ([(slot, arrays[slot.layer.name]) for slot in slots],
-            [str(name) for name in names if name not in wanted], [])
+def _match_all(slots: list[ParamSlot], entries: Entries, path: str | PathLike
+               ) -> tuple[list[Ready], list[str]]:
+    """Every layer of the model with its parameters, and notes on how they were matched."""
+    named = by_name(slots, entries, path)
+    if len(named) == len(slots) and (named or not entries):
+        return _convert_pairs(named, entries, path, ["layers matched by name"] * bool(named))
+    pairs = by_order(slots, entries)
+    if not is_one_to_one(pairs, slots, entries):
+        raise no_match(slots, entries, path)
+    try:
+        return _convert_pairs(pairs, entries, path, [_order_note(pairs, entries)])
+    except FileError:
+        if has_chosen_name(named):  # then order was a poor guess, and names tell what is missing
+            raise no_match(slots, entries, path) from None
+        raise
 
 
-def _match_by_order(slots: list[ParamSlot], entries: Entries, path: str | PathLike) -> list[Match]:
-    """The k-th convolution of the file is the model's k-th, and the same for dense layers.
-
-    Separately for each class, because layout F without names keeps no order between classes.
-    """
-    matches: list[Match] = []
-    for rank in (4, 2):  # Conv2D, Dense
-        theirs = [arrays for _, arrays in entries if arrays[0].ndim == rank]
-        ours = [slot for slot in slots if len(slot.shapes.get("W", ())) == rank]
-        if len(ours) == len(theirs):
-            matches += zip(ours, theirs, strict=True)
-    if not len(matches) == len(slots) == len(entries) or not getattr(entries, "ordered", True):
-        raise FileError(f"{path}: 0 of the model's {len(slots)} layers with parameters found: the "
-                        f"model has {_shorten(slot.layer.name for slot in slots)}; the file's "
-                        f"{len(entries)} are {_shorten(name for name, _ in entries)}. Names must "
-                        f"match, or else number, kinds and order of the layers.")
-    return matches
+def _convert_pairs(pairs: Pairs, entries: Entries, path: str | PathLike, notes: list[str]
+                   ) -> tuple[list[Ready], list[str]]:
+    """All pairs with their parameters, and the notes; FileError if a shape does not fit."""
+    convert, more_notes = _conversion(pairs, entries, path)
+    return [(slot, number, _convert_and_check(slot, entries[number][1], convert, path))
+            for slot, number in pairs], notes + more_notes
 
 
-def _conversion(matches: list[Match], backend: str, path: str | PathLike
+def _match_some(slots: list[ParamSlot], entries: Entries, path: str | PathLike
+                ) -> tuple[list[Ready], list[str]]:
+    """The layers of the model for which the file has parameters that fit, and notes."""
+    pairs = by_name(slots, entries, path)
+    named = bool(pairs) and (pairs[0][0] is slots[0] or has_chosen_name(pairs))
+    pairs = pairs if named else by_order(slots, entries)
+    convert, notes = _conversion(pairs, entries, path)
+    ready: list[Ready] = []
+    for slot, number in pairs:
+        try:
+            params = _convert_and_check(slot, entries[number][1], convert, path)
+        except FileError:
+            if not named:
+                break  # what comes after a layer that differs may be of another network
+        else:
+            ready.append((slot, number, params))
+    if not ready:
+        raise no_match(slots, entries, path)
+    pairs = [(slot, number) for slot, number, _ in ready]
+    matched = [slot.layer.name for slot, _ in pairs]
+    unmatched = [slot.layer.name for slot in slots if slot.layer.name not in matched]
+    return ready, ["layers matched by name" if named else _order_note(pairs, entries),
+                   f"left as they were: {', '.join(unmatched) or 'none'}", *notes]
+
+
+def _order_note(pairs: Pairs, entries: Entries) -> str:
+    """Says that layers were matched by order, and which with which if the names differ."""
+    names = [(entries[number][0], slot.layer.name) for slot, number in pairs]
+    renamed = [f"{theirs} → {ours}" for theirs, ours in names if theirs not in (None, ours)]
+    why = f"their names differ: {shorten(renamed)}" if renamed else "the file has no names"
+    return f"layers matched by order, as {why}"
+
+
+def _conversion(pairs: Pairs, entries: Entries, path: str | PathLike
                 ) -> tuple[Convert, list[str]]:
     """-> (function of a kernel and its slot, notes on what it does).
 
@@ -130,9 +145,9 @@ def _conversion(matches: list[Match], backend: str, path: str | PathLike
     correlation. Keras 1 stored such kernels as (F, C, KH, KW), and flattened images as (C, H, Wd);
     Keras 2 on Theano stores (KH, KW, C, F), still rotated.
     """
-    file = Path(path).name
-    kernels = [(arrays[0], slot.shapes.get("W")) for slot, arrays in matches
-               if arrays[0].ndim == 4]
+    file, backend = Path(path).name, getattr(entries, "backend", "")
+    kernels = [(entries[number][1][0], slot.shapes.get("W")) for slot, number in pairs
+               if entries[number][1][0].ndim == 4]
     fits = [W.transpose(2, 3, 1, 0).shape == shape for W, shape in kernels]
     channels_first = any(fit and W.shape != shape
                          for fit, (W, shape) in zip(fits, kernels, strict=True)) or (
@@ -187,12 +202,7 @@ def _convert_and_check(slot: ParamSlot, arrays: list[np.ndarray], convert: Conve
         if converted.shape != shape:
             raise FileError(f"{path}: layer {slot.layer.name!r}: expected {key} of shape {shape}, "
                             f"received {array.shape}. Does the file belong to this network, and "
-                            f"to this image size?")
+                            f"to this image size? With skip_mismatch=True load_weights leaves the "
+                            f"layer as it is.")
         params[key] = np.array(converted, np.float32, order="C")
     return params
-
-
-def _shorten(names: Iterable[str | None]) -> str:
-    """The first few names, for a message."""
-    shown = [str(name) if name is not None else "(unnamed)" for name in names]
-    return ", ".join(shown[:5]) + (f", … ({len(shown)} in all)" if len(shown) > 5 else "")

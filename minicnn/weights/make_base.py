@@ -18,8 +18,8 @@ import numpy as np
 
 from ..utils.errors import FileError, MiniCNNError
 from .hdf5 import array, member, strings
+from .opening import open_weights
 from .pretrained import BASE
-from .reading import open_weights
 
 SOURCE_SHA256 = "6cab8b1d95d0fe327366995e8fd43b84789f3c982eee15b5070dac3e4ed9d803"
 ATTRIBUTES = {

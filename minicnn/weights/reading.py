@@ -6,7 +6,8 @@
     D, E   /model_weights/fc1/fc1/kernel          Keras 2 and Keras 3 whole models
     F      /layers/dense/vars/0                   Keras 3 .weights.h5; F′ is F in a zip, .keras;
                                                   F″ calls the folder of layers
-                                                  _layer_checkpoint_dependencies
+                                                  _layer_checkpoint_dependencies; on Windows Keras
+                                                  2.13 to 2.15 wrote one group "layers\\dense"
 
 Only numbers are read, and only from the file itself (hdf5.py): no pickle, no code.
 Source: Keras' saving/legacy_h5_format.py, saving/saving_lib.py.
@@ -14,45 +15,32 @@ Source: Keras' saving/legacy_h5_format.py, saving/saving_lib.py.
 
 from __future__ import annotations
 
-import errno
-import json
-import shutil
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from ..utils.errors import FileError
 from .hdf5 import (
-    ALWAYS_ALLOWED_BYTES,
     MAX_ENTRIES,
-    MAX_INFLATION,
-    MAX_TEXT_BYTES,
     count,
     dataset,
     finite_array,
     has,
     keys,
     member,
-    size_error,
     strings,
     text,
     validate_sizes,
 )
+from .opening import open_weights
 
 if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays fast
     import h5py
 
-ZIP = b"PK\x03\x04"
-# What h5py, zipfile and json raise on a damaged file.
-DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, EOFError,
-          ArithmeticError, zipfile.BadZipFile, zlib.error, struct.error, MemoryError)
-DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    # A model's group -> {conv2d_1: the group of that layer, …}; None if it is no model's.
+    LayersOf = Callable[[h5py.Group], dict[str, h5py.Group] | None]
+
+CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # layout F's folder of a model's layers
 MAX_DEPTH = 8  # of models inside models: a hard link to a parent group would go on for ever
 
 
@@ -62,10 +50,11 @@ class Weights(list[tuple[str | None, list]]):
     backend: what Keras ran on, "" if the file does not say; with "theano" kernels are rotated.
     ordered: False if the file does not tell in which order the layers of a class follow each
              other; then only names can tell which layer is which.
+    in_order: whether the order of all entries, of all classes, is that of the network.
     """
 
     backend = ""
-    ordered = True
+    ordered = in_order = True
     entries_read = 0
 
     def add(self, name: str | None, arrays: list) -> None:
@@ -91,80 +80,6 @@ def read_weights(path: str | PathLike) -> Weights:
         return read_open_file(file, path)
 
 
-@contextmanager
-def open_weights(path: str | PathLike) -> Iterator[tuple[h5py.File, str | None]]:
-    """-> (h5py.File, JSON text of the architecture or None), for .h5 and .keras files.
-
-    Whatever a damaged file raises, here or in the body of the with, becomes a FileError.
-    """
-    import h5py
-
-    try:
-        with Path(path).open("rb") as raw, ExitStack() as stack:
-            head = raw.read(8)
-            if head.startswith(ZIP):
-                folder = Path(stack.enter_context(TemporaryDirectory()))
-                architecture = _unpack(raw, path, folder)
-                source = folder / "model.weights.h5"
-            elif h5py.is_hdf5(path):
-                source, architecture = Path(path), None
-            else:
-                size = Path(path).stat().st_size
-                raise FileError(f"{path}: expected an HDF5 file (Keras' .h5, .weights.h5) or "
-                                f".keras, received {size:,} bytes that begin with {head!r}; "
-                                f"download it again?")
-            with h5py.File(source, "r") as file:
-                yield file, architecture or text(file, "model_config")
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: expected a file, found none; check the name.") from error
-    except (PermissionError, IsADirectoryError) as error:
-        raise FileError(f"{path}: expected a file that may be read, received: {error.strerror}; "
-                        f"check the name and the permissions.") from error
-    except RecursionError as error:
-        raise FileError(f"{path}: its architecture is nested too deeply to read.") from error
-    except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            raise FileError(f"{path}: expected space in {gettempdir()} to unpack it, received: "
-                            f"{error.strerror}. Free some space, or set TMPDIR to another "
-                            f"folder.") from error
-        raise FileError(f"{path}: expected a complete Keras file, but reading stopped at: {error}; "
-                        f"it may be truncated or damaged, download it again?") from error
-
-
-def _unpack(raw: BinaryIO, path: str | PathLike, folder: Path) -> str:
-    """Unpacks model.weights.h5 and config.json of a .keras archive, and no other entry, into the
-    folder; returns the text of config.json."""
-    raw.seek(max(0, raw.seek(0, 2) - 70_000))
-    tail = raw.read()
-    end = len(tail) - 22 if tail[-22:].startswith(b"PK\5\6") else tail.rfind(b"PK\5\6")
-    directory = int.from_bytes(tail[end + 12:end + 16], "little")  # read as one piece
-    if directory > MAX_TEXT_BYTES or tail[end - 20:end].startswith(b"PK\6\7"):
-        raise size_error(f"{path}: the archive's directory", directory, MAX_TEXT_BYTES)
-    with zipfile.ZipFile(raw) as archive:
-        weights_limit = max(ALWAYS_ALLOWED_BYTES, MAX_INFLATION * raw.seek(0, 2))
-        for name, limit in (("config.json", MAX_TEXT_BYTES), ("model.weights.h5", weights_limit)):
-            entries = [entry for entry in archive.infolist() if entry.filename == name]
-            if len(entries) != 1:
-                raise FileError(f"{path}: expected one {name} in it, found {len(entries)}; save it "
-                                f"again.")
-            entry = entries[0]
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise FileError(f"{path}: expected {name} stored or deflated, received it packed "
-                                f"with zip's method {entry.compress_type}; save it again.")
-            if entry.file_size > limit:
-                raise size_error(f"{path}: {name}", entry.file_size, limit)
-            with archive.open(entry) as packed, (folder / name).open("wb") as file:
-                shutil.copyfileobj(packed, file)
-    return (folder / "config.json").read_text("utf-8")
-
-
-def parse_json(text: str) -> Any:
-    """The content of a JSON text; NaN and Infinity, which JSON lacks, raise ValueError."""
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} in JSON")
-    return json.loads(text, parse_constant=refuse)
-
-
 def read_open_file(file: h5py.File, path: str | PathLike) -> Weights:
     """The arrays of an open h5py.File in any layout."""
     root = member(file, "model_weights", path) if has(file, "model_weights") else file  # D, E
@@ -173,8 +88,13 @@ def read_open_file(file: h5py.File, path: str | PathLike) -> Weights:
         _add_numbered(weights, root, path)
     elif strings(root, "layer_names") is not None:
         _add_named(weights, root, path)
-    elif (container := _container(root)) is not None:
-        _add_by_class(weights, root, container, path, {})
+    elif any((layers_of := way)(root) is not None
+             for way in (_nested_groups(path), _windows_groups(root, path))):
+        weights.in_order = False
+        _add_by_class(weights, root, layers_of, path, {})
+    elif has(root, "state") and has(root, "arrays"):
+        raise FileError(f"{path}: expected a model or weights, received a checkpoint of a "
+                        f"training. Name the model.h5 of its run folder.")
     else:
         raise FileError(f"{path}: expected one of Keras' layouts (layer_names, model_weights or "
                         f"layers), received the groups {', '.join(keys(root)) or 'none'}.")
@@ -210,38 +130,56 @@ def _add_named(weights: Weights, root: h5py.Group, path: str | PathLike) -> None
             weights.ordered &= len(folders) == 1
 
 
-def _add_by_class(weights: Weights, root: h5py.Group, container: str, path: str | PathLike,
-                  models: dict[str, str], depth: int = 0) -> None:
+def _add_by_class(weights: Weights, group: h5py.Group, layers_of: LayersOf,
+                  path: str | PathLike, models: dict[str, str], depth: int = 0) -> None:
     """Layout F: /layers/conv2d_1/vars/0 is the kernel of the second Conv2D, /1 its bias.
 
     Since Keras 3.6 vars has the layer's name; before, the k-th conv2d is the k-th Conv2D.
-    container: the name of root's folder of layers. models: {class: the model it was first seen in}.
+    models: {class: the model it was first seen in}.
     """
-    layers = member(root, container, path)
+    layers = layers_of(group) or {}
     weights.add_to_count(depth and len(layers))
-    for key in sorted(keys(layers), key=_class_and_number):  # conv2d_2 before conv2d_10
-        layer = member(layers, key, path)
+    for key in sorted(layers, key=_class_and_number):  # conv2d_2 before conv2d_10
+        layer = layers[key]
         arrays = member(layer, "vars", path) if has(layer, "vars") else {}
         if len(arrays):
             name = text(arrays, "name")
             kind = _class_and_number(key)[0]
             # Which comes first, a model's own conv2d or an inner model's? The file does not tell.
-            weights.ordered &= models.setdefault(kind, layers.name) == layers.name
+            weights.ordered &= models.setdefault(kind, group.name) == group.name
             if name is None and (kind not in ("conv2d", "dense") or not weights.ordered):
                 raise FileError(f"{path}: {layer.name} has no layer's name, so its position in the "
                                 f"network is unknown; save the file again with Keras 3.6 or newer.")
             weights.add(name, [dataset(arrays, n, path) for n in sorted(keys(arrays), key=int)])
-        if (inner := _container(layer)) is not None:
+        if layers_of(layer) is not None:
             if depth == MAX_DEPTH:
                 raise FileError(f"{path}: expected at most {MAX_DEPTH} models inside one another, "
                                 f"received {layer.name}.")
-            _add_by_class(weights, layer, inner, path, models, depth + 1)
+            _add_by_class(weights, layer, layers_of, path, models, depth + 1)
 
 
-def _container(group: h5py.Group) -> str | None:
-    """The name that layout F gives to the folder of a model's layers; None if there is none."""
-    return next((key for key in ("layers", "_layer_checkpoint_dependencies")
-                 if has(group, key)), None)
+def _nested_groups(path: str | PathLike) -> LayersOf:
+    """Layout F: a model's layers are the entries of the group "layers" in its own group."""
+    def layers_of(group: h5py.Group) -> dict[str, h5py.Group] | None:
+        for container in CONTAINERS:
+            if has(group, container):
+                layers = member(group, container, path)
+                return {key: member(layers, key, path) for key in keys(layers)}
+        return None
+    return layers_of
+
+
+def _windows_groups(root: h5py.Group, path: str | PathLike) -> LayersOf:
+    """Layout F of Keras 2.13 to 2.15 on Windows: all layers are entries of one group, since their
+    names are joined by a backslash: "layers\\dense", and of a model inside the model
+    "layers\\functional\\layers\\conv2d"."""
+    by_model: dict[str, dict[str, h5py.Group]] = {}
+    for name in keys(root):
+        folder, _, key = name.rpartition("\\")
+        model, _, container = folder.rpartition("\\")
+        if container in CONTAINERS:
+            by_model.setdefault(model, {})[key] = member(root, name, path)
+    return lambda group: by_model.get("" if group == root else group.name.rpartition("/")[2])
 
 
 def _class_and_number(key: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -20,7 +21,8 @@ from ..utils.files import atomic_write
 from .assigning import assign
 from .config import config_from_layers, layers_from_config
 from .hdf5 import text
-from .reading import open_weights, parse_json, read_open_file
+from .opening import open_weights, parse_json, read_architecture
+from .reading import read_open_file, read_weights
 
 if TYPE_CHECKING:
     import h5py
@@ -99,20 +101,30 @@ def write_weights(path: str | PathLike, layers: Sequence[Layer]) -> None:
                     group[str(k)] = value
 
 
-def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
+def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
+               weights_path: str | PathLike | None = None
                ) -> tuple[list[Layer], tuple[int, ...], str, dict, str]:
     """-> (layers with their weights, input shape, name, metadata, a note of what was set).
 
-    path: a file with architecture and weights: Keras' .h5 or .keras, or one of write_model.
+    path: a file with architecture and weights: Keras' .h5 or .keras, or one of write_model; with
+    weights_path, whose weights are taken, also the architecture alone: model.to_json() in a file.
     input_shape: (H, Wd, C), if the file leaves the size open, or for another size.
     Raises FileError.
     """
-    with open_weights(path) as (file, architecture):
-        if architecture is None:
-            raise FileError(f"{path}: holds weights but no architecture; build the network and "
-                            f"call load_weights.")
-        config, metadata = parse_json(architecture), parse_json(text(file, "minicnn") or "{}")
-        entries = read_open_file(file, path)
+    config, metadata = read_architecture(path), {}
+    if config is not None and weights_path is None:
+        raise FileError(f"{path}: describes a network, without its weights. Give them, too: "
+                        f"load('{Path(path).name}', weights='model.weights.h5').")
+    if config is None:
+        with open_weights(path) as (file, architecture):
+            if architecture is None:
+                raise FileError(f"{path}: holds weights but no architecture; build the network and "
+                                f"call load_weights, or name the file of model.to_json(), too: "
+                                f"load('model.json', weights='{Path(path).name}').")
+            config, metadata = parse_json(architecture), parse_json(text(file, "minicnn") or "{}")
+            entries = read_open_file(file, path)
+    if weights_path is not None:
+        entries = read_weights(weights_path)
     layers, shape_in_file = layers_from_config(config, path)
     sizes = tuple(input_shape or shape_in_file or ())
     if not sizes or None in sizes:
@@ -126,7 +138,7 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None
         raise FileError(f"{path}: expected a JSON object in the attribute minicnn, received "
                         f"a {type(metadata).__name__}.")
     try:
-        note = assign(layers, shape, entries, path)
+        note = assign(layers, shape, entries, weights_path or path)
     except ArgumentError as error:
         raise FileError(f"{path}: describes a network that does not fit together: "
                         f"{error}") from None

@@ -4,7 +4,8 @@
 
 makes a small file in every layout, damages each copy in its own way (the same for the same number
 and seed, but for the time, which HDF5 writes down), and loads it in a child process: into a network
-(load_weights), and as a network (load) where it holds one. Said of each: no crash, no other error,
+(load_weights), and as a network (load) where it holds one; JSON with the weights of another file.
+Said of each: no crash, no other error,
 nothing on stderr, no warning, at most 5 s and 300 MB more than before; after a refusal the network
 is bit for bit what it was.
 
@@ -34,7 +35,7 @@ from minicnn.weights import write_model, write_weights
 from minicnn.weights.config import config_from_layers
 from tests import fuzzing
 
-from .layouts import archive, write_a, write_b, write_c, write_d, write_e, write_f
+from .layouts import archive, write_a, write_b, write_c, write_d, write_e, write_f, write_windows
 
 KINDS = "files"
 SHAPES = {"zebra": (3, 3, 3, 4), "aa": (3, 3, 4, 4), "mid": (3, 3, 4, 4), "fc one": (16, 5),
@@ -119,7 +120,10 @@ def seeds():
         "F ours": ours(write_weights),
         "F' keras": archive(network, config),
         "F' deflated": zipped(unzipped(archive(network, config)), zipfile.ZIP_DEFLATED),
-        "F'' 2.13": h5(lambda f: write_f(f, network, False, "_layer_checkpoint_dependencies"))}
+        "F'' 2.13": h5(lambda f: write_f(f, network, False, "_layer_checkpoint_dependencies")),
+        "F windows": h5(lambda f: write_windows(f, network)),
+        "F' windows": archive(network, config, write_windows),
+        "json": config.encode()}
 
 
 def unzipped(content):
@@ -340,6 +344,22 @@ def awkward(text, rng):
     return json.dumps(tree)
 
 
+def json_value(content, rng):
+    return awkward(content.decode(), rng).encode("utf-8", "surrogatepass")
+
+
+def json_text(content, rng):
+    """Another encoding, JSON in JSON, what JSON lacks, or no description of a network."""
+    text = content.decode()
+    return chosen(rng, [b"\xef\xbb\xbf" + content, json.dumps(text).encode(), text.encode("utf-16"),
+                        json.dumps(json.dumps(text)).encode(), content + b"\0", b" " * 5_000_000
+                        + content, b'{"class_name": "Sequential"}', b'{"modelTopology": {}}',
+                        b'{"a": ' * 20_000, text.replace("Conv2D", "Lambda").encode()])
+
+
+JSON_ATTACKS = (json_value, json_text)
+
+
 # ---- attacks on archives
 @cache
 def deflated_zeros():
@@ -392,7 +412,7 @@ def zip_fields(content, rng):
 
 
 ZIP_ATTACKS = (zip_bomb, zip_entries, zip_fields)
-DAMAGE = (*fuzzing.SIMPLE, *ATTACKS, *ZIP_ATTACKS)
+DAMAGE = (*fuzzing.SIMPLE, *ATTACKS, *ZIP_ATTACKS, *JSON_ATTACKS)
 
 
 def attacked(content, attack, rng):
@@ -413,9 +433,10 @@ def mutant(number, seed, seeds):
     content, done = seeds[name], []
     zip_file = content[:2] == b"PK"
     if rng.random() < 0.55:
-        attack = chosen(rng, ATTACKS + ZIP_ATTACKS if zip_file else ATTACKS)
+        attack = chosen(rng, JSON_ATTACKS if content[:1] == b"{" else
+                        ATTACKS + ZIP_ATTACKS if zip_file else ATTACKS)
         done.append(attack.__name__)
-        if attack in ZIP_ATTACKS:
+        if attack in ZIP_ATTACKS + JSON_ATTACKS:
             content = attack(content, rng)
         elif zip_file:
             members = unzipped(content)
@@ -453,7 +474,8 @@ def plain(path):
             found = [(n, [root[n][w] for w in root[n].attrs.get("weight_names", [])])
                      for n in (n.decode() if isinstance(n, bytes) else n for n in names)]
         else:
-            layers = root["layers" if "layers" in root else "_layer_checkpoint_dependencies"]
+            layers = {key.rpartition("\\")[2]: root[key] for key in root if "\\" in key} or root[
+                "layers" if "layers" in root else "_layer_checkpoint_dependencies"]
             keys = sorted(layers, key=lambda k: (k.rstrip("0123456789_"), len(k), k))
             found = [(layers[k]["vars"].attrs.get("name"),
                       [layers[k]["vars"][p] for p in sorted(layers[k]["vars"], key=int)])
@@ -466,7 +488,7 @@ def same(net, note, path):
     """Does the network hold what the file says? Kernels from Theano are turned, so only sorted."""
     entries, held = plain(path), [layer for layer in net.layers if layer.params]
     by_name = dict(entries)
-    if not set(by_name) & {layer.name for layer in held}:
+    if not set(by_name) >= {layer.name for layer in held}:
         ranks = [len(layer.params["W"].shape) for layer in held]
         entries = sorted(entries, key=lambda entry: -entry[1][0].ndim)
         by_name = {held[k].name: entries[i][1]
@@ -505,10 +527,26 @@ def load(path):
     return net, net.weights_note
 
 
+def load_json(path):
+    """The network of a JSON file with the weights of weights_beside(path)."""
+    net = mc.load(path, weights=weights_beside(path))
+    return net, net.weights_note
+
+
+def weights_beside(path):
+    """A good file of weights, for a damaged description of the network."""
+    weights = path.with_name("weights.h5")
+    if not weights.exists():
+        model().save(weights)
+    return weights
+
+
 def judge(path):
     """What minicnn makes of a file: "read", "refused", or what is wrong."""
     outcome = "refused"
-    for way in (load_weights, load):
+    content = path.read_bytes().lstrip()
+    json_file = content[:1] == b"{"
+    for way in (load_weights, load, *[load_json] * json_file):
         try:
             net, note = way(path)
         except FileError as problem:
@@ -518,7 +556,7 @@ def judge(path):
         except BaseException as problem:  # whatever it is, it must be told
             return f"other error: {way.__name__} {type(problem).__name__} {problem}"
         try:
-            if not same(net, note, path):
+            if not same(net, note, weights_beside(path) if way is load_json else path):
                 return f"wrong numbers: {way.__name__}"
         except Exception as problem:
             return f"wrong numbers: {way.__name__} read what h5py cannot, {problem!r}"

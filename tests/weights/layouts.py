@@ -73,11 +73,26 @@ def write_f(file, network, names=True, container="layers"):
     file[f"{container}/dropout/seed_generator/vars/0"] = np.zeros(2, np.uint32)
 
 
-def archive(network, config="{}"):
+def write_windows(file, network, container="layers"):
+    """F as Keras 2.13 … 2.15 wrote it on Windows, whose paths have backslashes."""
+    file.create_group("vars")
+    counts = {}
+    for _, arrays in network:
+        kind = "conv2d" if arrays[0].ndim == 4 else "dense"
+        k = counts[kind] = counts.get(kind, -1) + 1
+        group = file.create_group(f"{container}\\{kind}{f'_{k}' if k else ''}").create_group("vars")
+        for p, array in enumerate(arrays):
+            group[str(p)] = array
+    file.create_group(f"{container}\\flatten").create_group("vars")
+    file.create_group(f"{container}\\dropout\\seed_generator").create_group("vars")["0"] = (
+        np.zeros(2, np.uint32))
+
+
+def archive(network, config="{}", write=write_f):
     """F′: the bytes of a .keras file."""
     buffer, content = io.BytesIO(), io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        write_f(file, network)
+        write(file, network)
     with zipfile.ZipFile(content, "w") as out:
         out.writestr("metadata.json", "{}")
         out.writestr("config.json", config)
@@ -88,4 +103,6 @@ def archive(network, config="{}"):
 NAMED = {"B": write_b, "C": write_c, "C, renamed": write_c_renamed, "D": write_d, "E": write_e,
          "F": write_f}
 UNNAMED = {"A": write_a, "F before 3.6": lambda f, n: write_f(f, n, names=False),
-           "F of 2.13": lambda f, n: write_f(f, n, False, "_layer_checkpoint_dependencies")}
+           "F of 2.13": lambda f, n: write_f(f, n, False, "_layer_checkpoint_dependencies"),
+           "F of Windows": write_windows,
+           "F of 2.13, Windows": lambda f, n: write_windows(f, n, "_layer_checkpoint_dependencies")}

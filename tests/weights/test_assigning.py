@@ -51,7 +51,8 @@ def assert_set(model, entries):
 def test_names_decide_whatever_the_order_of_the_file(entries, order):
     model = network()
     sentence = put(model, [entries[k] for k in order])
-    assert sentence == "x.h5: set 10 arrays, 505 parameters; skipped: none"
+    assert sentence == ("x.h5: set 10 arrays, 505 parameters; skipped: none; layers "
+                        "matched by name")
     assert_set(model, entries)
 
 
@@ -64,14 +65,16 @@ def test_float64_becomes_float32(entries):
 def test_layers_that_the_model_lacks_are_named_as_skipped(entries):
     base = Sequential([Conv2D(4, 3, name="c1"), Conv2D(4, 3, name="c2"), GlobalAveragePool2D()],
                       (8, 8, 3))
-    assert put(base, entries) == "x.h5: set 4 arrays, 260 parameters; skipped: c3, fc, out"
+    assert put(base, entries) == ("x.h5: set 4 arrays, 260 parameters; skipped: c3, fc, out; "
+                                  "layers matched by name")
     assert_set(base, entries[:2])
 
 
 def test_without_a_common_name_the_order_decides_and_the_sentence_says_so(entries):
     model = network(("a", "b", "c", "d", "e"))
-    assert put(model, entries) == ("x.h5: set 10 arrays, 505 parameters; skipped: none; no layer's "
-                                   "name matched, so layers were paired by their order")
+    assert put(model, entries) == ("x.h5: set 10 arrays, 505 parameters; skipped: none; layers "
+                                   "matched by order, as their names differ: c1 → a, c2 → b, "
+                                   "c3 → c, fc → d, out → e")
     assert_set(model, entries)
 
 
@@ -191,7 +194,7 @@ def test_keras_2_on_theano_turns_kernels_but_keeps_their_axes_and_the_rows(thean
     path = write_keras1({"conv": [W.transpose(2, 3, 1, 0), b], "fc1": [W1, b1], "fc2": [W2, b2]},
                         backend="theano", keras_version="2.1.6")
     sentence = model.load_weights(path)
-    assert sentence.endswith("skipped: none; kernels rotated by 180°, from Theano")
+    assert sentence.endswith("matched by name; kernels rotated by 180°, from Theano")
     features = model.activations(x[None], ["conv"])["conv"][0]
     np.testing.assert_allclose(features, y.transpose(1, 2, 0), atol=1e-5)
     assert model["fc1"].params["W"].tobytes() == W1.astype(np.float32).tobytes()

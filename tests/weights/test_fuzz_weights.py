@@ -30,6 +30,8 @@ def test_every_layout_loads_exactly_before_it_is_damaged(tmp_path):
     for name, content in fuzz.seeds().items():
         path.write_bytes(content)
         assert fuzz.judge(path) == "read", name
+        if name == "json":  # the numbers are of another file
+            continue
         net, _ = fuzz.load_weights(path)
         for layer, (W, b) in expected.items():
             W = W[::-1, ::-1] if "theano" in name and W.ndim == 4 else W

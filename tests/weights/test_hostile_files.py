@@ -365,7 +365,7 @@ ARCHIVES = {
     "lzma": (lambda: zipped(unzipped(archive(PAIR)), zipfile.ZIP_LZMA),
              "expected config.json stored or deflated, received it packed with zip's method 14"),
     "many entries": (crowded, "the archive's directory: expected at most 4,000,000 bytes"),
-    "no zip": (lambda: b"PK\3\4" + bytes(999), "File is not a zip file")}
+    "no zip": (lambda: b"PK\3\4" + bytes(999), "is cut short: .* received 1,003 bytes")}
 
 
 @pytest.mark.parametrize("case", ARCHIVES)

@@ -163,7 +163,7 @@ def test_metadata_name_and_sentence_ride_along(tmp_path):
     write_model(tmp_path / "m.h5", model.layers, model.input_shape, "net", metadata)
     _, shape, name, received, sentence = read_model(tmp_path / "m.h5")
     assert (shape, name, received) == ((7,), "net", metadata)
-    assert sentence == "m.h5: set 4 arrays, 58 parameters; skipped: none"
+    assert sentence == "m.h5: set 4 arrays, 58 parameters; skipped: none; layers matched by name"
     keras.models.load_model(tmp_path / "m.h5", compile=False)
 
 
