@@ -134,11 +134,13 @@ def _unpack(raw: BinaryIO, path: str | PathLike, size: int, folder: Path) -> str
     """Unpacks model.weights.h5 and config.json of a .keras archive, and no other entry, into the
     folder; returns the text of config.json."""
     raw.seek(0)
-    refusal = not_a_model_archive(path, [first_entry(raw.read(HEAD_BYTES))])
-    if refusal is not None:
-        raise refusal
+    first = first_entry(raw.read(HEAD_BYTES))
     raw.seek(max(0, size - 70_000))
     tail = raw.read()
+    # PyTorch's archives have a directory of zip64, which is not read below.
+    refusal = not_a_model_archive(path, [first, "x/data.pkl" if b"/data.pkl" in tail else first])
+    if refusal is not None:
+        raise refusal
     end = len(tail) - 22 if tail[-22:].startswith(END_OF_ZIP) else tail.rfind(END_OF_ZIP)
     if end < 0:
         raise cut_short(path, size, "a zip archive up to its directory, which stands at its end")

@@ -474,7 +474,8 @@ def plain(path):
             found = [(n, [root[n][w] for w in root[n].attrs.get("weight_names", [])])
                      for n in (n.decode() if isinstance(n, bytes) else n for n in names)]
         else:
-            layers = {key.rpartition("\\")[2]: root[key] for key in root if "\\" in key} or root[
+            layers = {key.rpartition("\\")[2]: root[key] for key in root
+                      if key.count("\\") == 1} or root[
                 "layers" if "layers" in root else "_layer_checkpoint_dependencies"]
             keys = sorted(layers, key=lambda k: (k.rstrip("0123456789_"), len(k), k))
             found = [(layers[k]["vars"].attrs.get("name"),
