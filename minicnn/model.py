@@ -13,7 +13,7 @@ from . import summary, weights
 from .inference import infer
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
 from .ops import device_of, module_of, to_cpu, to_device
-from .preprocessing import Preprocessing
+from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
 from .utils.errors import ArgumentError, ShapeError, check_int
 from .utils.suggest import closest_names
 
@@ -25,7 +25,8 @@ class Sequential:
     input_shape:   (H, Wd, C) or (D,), without N.
     seed:          of the starting values; None leaves zeros, for weights that are loaded next.
     preprocessing: from pixels to x. classes: names of the outputs. Both are saved with the model.
-    Raises:        ShapeError if a layer does not fit the one before it.
+    Raises:        ShapeError if a layer does not fit the one before it, ArgumentError if the
+                   preprocessing does not fit the input.
     """
 
     def __init__(self, layers: Iterable[Layer], input_shape: tuple[int, ...], seed: int | None = 0,
@@ -68,12 +69,23 @@ class Sequential:
 
     # Computing
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Raises ArgumentError for a preprocessing that does not fit the input."""
+        if isinstance(value, Preprocessing):
+            value.check_fits(self.input_shape, self.name)
+        super().__setattr__(name, value)
+
     def check(self, x: np.ndarray) -> None:
         """Raises unless x is (N, *input_shape)."""
         if np.shape(x)[1:] != self.input_shape:
-            hint = "data.resize_and_crop brings photos to size." * (len(self.input_shape) == 3)
-            raise ShapeError(f"{self.name}: expected x of shape {('N', *self.input_shape)}, "
-                             f"received {np.shape(x)}. {hint}".strip())
+            raise wrong_shape(np.shape(x), self.input_shape, self.name)
+
+    def check_images(self, images: np.ndarray) -> None:
+        """As check; a grey model with a recipe takes colour photos, uint8 (N, H, Wd, 3), too."""
+        recipe = self.preprocessing
+        if not (recipe is not None and recipe.channels == 1 and images.dtype == np.uint8
+                and images.shape[1:] == (*self.input_shape[:2], 3)):
+            self.check(images)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, *input_shape) -> y. keep: the layers cache what backward needs; without it
@@ -119,7 +131,7 @@ class Sequential:
 
     def to_input(self, images: np.ndarray) -> np.ndarray:
         """uint8 pixels (N, H, Wd, 3) -> x by the model's preprocessing; floats are x already.
-        Both are moved to the model's device."""
+        Both are moved to the model's device. A grey model takes grey pixels (N, H, Wd, 1), too."""
         images = to_device(images, self.device)
         if images.dtype != np.uint8:
             return images
@@ -131,9 +143,11 @@ class Sequential:
 
     def predict(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
         """images (N, *input_shape) -> y, in batches, keeping nothing. uint8 images are pixels and
-        preprocessed here; floats are network input already. NumPy in, NumPy out, on any device."""
+        preprocessed here; floats are network input already, and if they look like pixels instead,
+        a warning says so. NumPy in, NumPy out, on any device."""
         images = to_cpu(images)
-        self.check(images)
+        self.check_images(images)
+        warn_of_pixels(images, self.preprocessing, self.name)
         batch_size = check_int(batch_size, f"{self.name}, batch_size")
         y = [to_cpu(self.forward(self.to_input(images[i:i + batch_size]), keep=False))
              for i in range(0, len(images), batch_size)]
@@ -142,7 +156,7 @@ class Sequential:
     def activations(self, x: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Outputs of the named layers for x, NumPy's; stops after the deepest."""
         x, outputs = to_cpu(x), {}
-        self.check(x)
+        self.check_images(x)
         x = self.to_input(x)
         for layer in self.layers[:max((self.index(name) for name in names), default=-1) + 1]:
             x = layer.forward(x, keep=False)
@@ -202,9 +216,9 @@ class Sequential:
              preprocessing: Preprocessing | None = None) -> Sequential:
         """A network of some of these layers, shared and not built again; with none, y = x."""
         view = copy.copy(self)
-        view.layers, view.input_shape, view.preprocessing = layers, input_shape, preprocessing
-        view.classes, view.weights_note = None, ""
-        view.moved_to, view.cached_shape = self.device, None
+        view.__dict__.update(  # at once: the preprocessing goes with the new input_shape
+            layers=layers, input_shape=input_shape, preprocessing=preprocessing, classes=None,
+            weights_note="", moved_to=self.device, cached_shape=None)
         return view
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,

@@ -20,7 +20,7 @@ from ..report.evaluations import MAX_CLASSES
 from ..report.metric_figures import probability
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.suggest import closest_names
-from .predict import load_classifier
+from .model_options import MODEL_HELP, add_model_options, given_options, open_classifier
 from .progress import Bar
 from .train_photos import describe_folder, print_unreadable
 
@@ -30,7 +30,7 @@ REPORTED_OPTIONS = ("model", "folder", "threshold", "tta", "device")  # on the p
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("evaluate", evaluate_command, "measure a model on a folder of photos")
-    p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
+    p.add_argument("model", help=MODEL_HELP)
     p.add_argument("folder", help="photos that were not in its training, one sub-folder per class, "
                                   "named after the model's classes")
     option("--output", str, None, "FOLDER", "a new folder for report.html, predictions.csv, "
@@ -43,6 +43,7 @@ def add(command: Callable) -> None:
     option("--tta", int, 1, "N", f"mean of N views of each photo, up to {MAX_VIEWS}: itself, its "
                                  f"mirror image, small shifts")
     option("--batch-size", int, 32, "N", "photos per batch")
+    add_model_options(option)
 
 
 def evaluate_command(args: argparse.Namespace) -> None:
@@ -51,7 +52,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
     check_int(args.batch_size, "--batch-size")
     if not 1 <= args.tta <= MAX_VIEWS:
         raise ArgumentError(f"--tta: expected 1 to {MAX_VIEWS} views, received {args.tta}.")
-    model, classes = load_classifier(args.model)
+    model, classes = open_classifier(args)
     if rule is not None and model.shapes()[-1] != (1,):
         raise ArgumentError(f"--threshold: expected a model of two classes with one sigmoid, "
                             f"received one with {model.shapes()[-1][-1]} outputs, of which the "
@@ -73,7 +74,8 @@ def evaluate_command(args: argparse.Namespace) -> None:
             write_evaluation(output, result, data.names, threshold=threshold)
             write_run_page(output, result, data, scores, model=model, rows={model.name: result},
                            notes=notes, skipped=folder.skipped + unread, options={
-                               key: getattr(args, key) for key in REPORTED_OPTIONS})
+                               key: getattr(args, key) for key in REPORTED_OPTIONS}
+                           | given_options(args))
             (output / "history.csv").unlink()  # made by run_folder; nothing was trained here
             (output / CHECKPOINTS).rmdir()
             print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")

@@ -5,27 +5,29 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ..models import VGG16, load
 from ..visualize.result import writable
 from ..weights.onnx import write_onnx
+from .model_options import MODEL_HELP, add_model_options, open_model
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, _ = command("export", export_command, "write a model as ONNX, for other engines")
-    p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
+    p, option = command("export", export_command, "write a model as ONNX, for other engines")
+    p.add_argument("model", help=MODEL_HELP)
     p.add_argument("file", metavar="FILE.onnx", help="the file to write: network, weights, "
                                                      "preprocessing and classes")
     p.add_argument("--force", action="store_true", help="overwrite the file")
+    add_model_options(option)
 
 
 def export_command(args: argparse.Namespace) -> None:
     """Writes the file, and prints its input and output."""
     path = writable(args.file, (".onnx",), args.force)
-    model = VGG16(progressbar=True) if args.model == "vgg16" else load(args.model)
+    model = open_model(args)
     write_onnx(path, model)
     shapes = [", ".join(map(str, ("N", *shape))) for shape in model.shapes()]
-    input_name = "x, network input" if model.preprocessing is None else "pixels, RGB 0…255"
+    input_name = "x, network input" if model.preprocessing is None else (
+        f"pixels, {'grey' if model.preprocessing.channels == 1 else 'RGB'} 0…255")
     print(f"{path}\n  input   {input_name}: float32 ({shapes[0]})\n"
           f"  output  y: float32 ({shapes[-1]})")
     if model.classes is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from .look_jobs import atlas_job, look_job
 from .methods import METHODS, OPTIONS, listing
+from .model_options import add_model_options
 
 
 def add(command: Callable) -> None:
@@ -16,13 +17,15 @@ def add(command: Callable) -> None:
     p.set_defaults(job=look_job)
     p.add_argument("words", nargs="*", metavar="METHOD [MODEL] [PHOTO]",
                    help="without any, lists the methods. MODEL: vgg16 (the base that ships), "
-                        "vgg16-top (with its 1,000 classes, downloaded once), or a model.h5. "
+                        "vgg16-top (with its 1,000 classes, downloaded once), or a model.h5 or "
+                        ".keras, of minicnn's or Keras'. "
                         "PHOTO: photos or folders (default: built-in ones)")
     for flag, (kind, unit, text) in OPTIONS.items():
         option(f"--{flag}", kind, None, unit, text)
     option("-o --output", str, None, "FILE", "a picture (.png, .pdf, .svg) or the numbers (.npz); "
                                              "for maximise also a .gif (default: look-METHOD.png)")
     p.add_argument("--force", action="store_true", help="overwrite the output file")
+    add_model_options(option)
     p, option = command("atlas", look_command, "write one page that shows what the layers see")
     p.set_defaults(job=atlas_job)
     p.add_argument("words", nargs="*", metavar="[MODEL] [PHOTO]", help="as for look")
@@ -32,6 +35,7 @@ def add(command: Callable) -> None:
     option("--maps", int, 4, "N", "number of maps of each layer")
     option("--size", int, None, "PIXELS", "side of vgg16's input (default: 128)")
     p.add_argument("--force", action="store_true", help="overwrite the page")
+    add_model_options(option)
 
 
 def look_command(args: argparse.Namespace) -> int:

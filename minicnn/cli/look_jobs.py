@@ -12,12 +12,13 @@ from typing import Any
 from ..data import near_duplicates, photo_paths, photos, read_image, read_photos, sample
 from ..data.splits import split_parts, subsets
 from ..model import Sequential
-from ..models import VGG16, load
+from ..models import VGG16
 from ..utils.errors import ArgumentError, check_int
 from ..utils.suggest import closest_names
 from ..visualize.result import PICTURES, writable
 from ..visualize.target import Unit
 from .methods import ATTRIBUTIONS, DEFAULT_METHOD, METHODS, OPTIONS, Method, PhotoInput
+from .model_options import check_recipe, is_model, open_file, reject_model_options
 from .progress import Bar
 
 COMMON_OPTIONS = ("output", "force", "device")  # of every method
@@ -72,7 +73,9 @@ def look_job(args: argparse.Namespace) -> Job:
     if not method.model and (model_name or args.device != "cpu"):
         raise ArgumentError(f"{name}: expected neither a model nor --device, received "
                             f"{model_name or args.device}. It trains networks of its own.")
-    models = [open_model(model_name, method, args)] if method.model else []
+    if not method.model:
+        reject_model_options(args, f"{name} trains networks of its own")
+    models = [open_model(model_name, method, args, bool(photo_arguments))] if method.model else []
     keywords = keywords_from_options(name, models[0] if models else None, args)
     function = method.load()
     parameters = inspect.signature(function).parameters
@@ -90,7 +93,7 @@ def atlas_job(args: argparse.Namespace) -> Job:
     path = writable(args.output, (".html",), args.force)
     name, words = model_and_photos(args.words)
     data, skipped = read_photos(words) if words else (sample("test", None, 10), [])
-    model = open_model(name, METHODS["top-patches"], args)
+    model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
                 "progress": Bar("atlas"),
                 "image": None if words else read_image(photos()["chelsea"])}
@@ -115,21 +118,31 @@ def reject_unused_options(name: str, args: argparse.Namespace) -> None:
 
 def model_and_photos(words: list[str]) -> tuple[str | None, list[str]]:
     """[vgg16, a.jpg] -> vgg16, [a.jpg]; [a.jpg] -> None, [a.jpg]."""
-    if words and (words[0] in ("vgg16", "vgg16-top") or words[0].endswith((".h5", ".keras"))):
+    if words and is_model(words[0]):
         return words[0], words[1:]
     return None, words
 
 
-def open_model(name: str | None, method: Method, args: argparse.Namespace) -> Sequential:
-    """vgg16 (also for None), vgg16-top, or the model of a file, on the device."""
+def open_model(name: str | None, method: Method, args: argparse.Namespace, needs_recipe: bool
+               ) -> Sequential:
+    """vgg16 (also for None), vgg16-top, or the model of a file, on the device.
+
+    needs_recipe: raises FileError for a file without a recipe for pixels.
+    """
+    if name in (None, "vgg16", "vgg16-top"):
+        reject_model_options(args, f"{name or 'vgg16'} has its own classes and recipe")
     if name in (None, "vgg16"):
         size = method.size if args.size is None else args.size
         model = VGG16(include_top=False, input_shape=(size, size, 3))
     elif args.size is not None:
         raise ArgumentError(f"--size: expected only with vgg16, received {args.size}. {name} has "
                             f"a size of its own.")
+    elif name == "vgg16-top":
+        model = VGG16(progressbar=True)
     else:
-        model = VGG16(progressbar=True) if name == "vgg16-top" else load(str(name))
+        model = open_file(str(name), args)
+        if needs_recipe:
+            check_recipe(model, str(name))
     return model.to(args.device)
 
 

@@ -20,11 +20,11 @@ from ..data import UnlabelledImages, photo_paths
 from ..data.images import printable
 from ..data.paths import SUFFIXES
 from ..evaluation import class_probabilities
-from ..layers.sharing import last_activation
 from ..model import Sequential
-from ..models import VGG16, image_batches, load
+from ..models import image_batches
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.files import atomic_write, list_folder
+from .model_options import MODEL_HELP, add_model_options, open_classifier
 
 EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
 
@@ -32,7 +32,7 @@ EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("predict", predict_command, "name the most probable classes of photos")
-    p.add_argument("model", help="a model.h5, or vgg16 for ImageNet's 1,000 classes")
+    p.add_argument("model", help=MODEL_HELP)
     p.add_argument("photos", nargs="+", help="photos, or folders, with their sub-folders")
     p.add_argument("--format", choices=FORMATS, help="text for people; csv, a column per class; "
                    "json, a list of photos (default: by the suffix of --output, else text)")
@@ -44,6 +44,7 @@ def add(command: Callable) -> None:
     p.add_argument("--force", action="store_true", help="overwrite what --output and --explain "
                                                         "write")
     option("--batch-size", int, 32, "N", "photos per batch")
+    add_model_options(option)
 
 
 def predict_command(args: argparse.Namespace) -> int:
@@ -62,7 +63,7 @@ def predict_command(args: argparse.Namespace) -> int:
     if output and not output.parent.is_dir():
         raise FileError(f"{output}: expected a folder {output.parent} that exists, found none. "
                         f"Make it first.")
-    model, classes = load_classifier(args.model)
+    model, classes = open_classifier(args)
     model.to(args.device)
     if pictures:
         prepare(model, Path(args.explain))
@@ -123,22 +124,6 @@ def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:
         used.add(name.casefold())
         pictures.append(Path(folder) / f"{name}{EXPLAINED}")
     return pictures
-
-
-def load_classifier(name: str) -> tuple[Sequential, list[str]]:
-    """The model of that name, and its classes.
-
-    Raises FileError if its outputs are not probabilities of classes that it names.
-    """
-    model = VGG16(progressbar=True) if name == "vgg16" else load(name)
-    if model.classes is None or model.preprocessing is None:
-        raise FileError(f"{name}: expected a model that carries its classes and its "
-                        f"preprocessing, found none. Set model.classes and model.preprocessing "
-                        f"and save it again.")
-    if last_activation(model.layers) is None:
-        raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose outputs "
-                        f"are probabilities, received one that ends in {model.layers[-1]!r}.")
-    return model, model.classes
 
 
 class Prediction(NamedTuple):

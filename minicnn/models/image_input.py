@@ -22,14 +22,18 @@ def image_size(model: Sequential) -> tuple[int, int]:
 
 
 def crop_images(model: Sequential, data: Dataset, indices: Integers) -> np.ndarray:
-    """The images at these indices, cropped for the network: (n, H, Wd, 3) uint8."""
-    return data.images(indices, image_size(model), crop_fraction_of(model.preprocessing))
+    """The images at these indices, cropped for the network: (n, H, Wd, 3) uint8; grey, if the
+    network sees them so."""
+    recipe = model.preprocessing
+    pixels = data.images(indices, image_size(model), crop_fraction_of(recipe))
+    return pixels if recipe is None else recipe.as_seen(pixels)
 
 
 def image_batches(model: Sequential, data: Dataset, batch_size: int
                   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(indices (n,), pixels (n, H, Wd, 3) uint8) of all images of `data`, in their order, cropped
-    for the network and decoded ahead."""
+    for the network and decoded ahead; grey, if the network sees them so."""
+    recipe = model.preprocessing
     for pixels, _, indices in batches(data, range(len(data)), batch_size, image_size(model),
-                                      crop_fraction_of(model.preprocessing)):
-        yield indices, pixels
+                                      crop_fraction_of(recipe)):
+        yield indices, pixels if recipe is None else recipe.as_seen(pixels)

@@ -32,7 +32,8 @@ def SmallCNN(classes: int, input_shape: tuple[int, int, int] = (28, 28, 3),
              seed: int = 0) -> Sequential:
     """Two convolutions, two poolings, two dense layers: trained from scratch in seconds.
 
-    After LeNet-5 (LeCun et al. 1998), with ReLU and max pooling. Pixels are scaled to −1 … 1.
+    After LeNet-5 (LeCun et al. 1998), with ReLU and max pooling. Pixels are scaled to −1 … 1; with
+    one channel, photos become grey.
     """
     layers = [Conv2D(16, 3, padding="same", activation="relu", kernel_initializer="he_normal"),
               MaxPool2D(2),
@@ -41,4 +42,6 @@ def SmallCNN(classes: int, input_shape: tuple[int, int, int] = (28, 28, 3),
               Flatten(),
               Dense(64, activation="relu", kernel_initializer="he_normal"),
               *head(classes)]
-    return Sequential(layers, input_shape, seed, "small_cnn", Preprocessing())
+    orders = {1: "GREY", 3: "RGB"}
+    recipe = Preprocessing(orders[input_shape[2]]) if input_shape[2] in orders else None
+    return Sequential(layers, input_shape, seed, "small_cnn", recipe)

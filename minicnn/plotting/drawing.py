@@ -137,11 +137,12 @@ def normalize_signed(x: np.ndarray) -> np.ndarray:
 
 
 def show_signed(ax: Axes, x: np.ndarray, title: str = "") -> None:
-    """Shows a signed image (H, Wd, 3) with 0 as mid grey, or the map of the channels' sum if there
-    are not 3. An image that is flat, zero or not finite becomes a grey field that says so."""
+    """Shows a signed image (H, Wd, 3), or (H, Wd, 1) in grey, with 0 as mid grey; the map of the
+    channels' sum for other numbers of channels. An image that is flat, zero or not finite becomes
+    a grey field that says so."""
     if why_blank(x):  # a pixel with NaN in any channel is NaN in the map
         show_map(ax, np.where(np.isfinite(x).all(axis=-1), x[..., 0], np.nan), title)
-    elif x.shape[-1] == 3:
-        show_image(ax, normalize_signed(x), title)
+    elif x.shape[-1] in (1, 3):
+        show_image(ax, np.broadcast_to(normalize_signed(x), (*x.shape[:2], 3)), title)
     else:
         show_map(ax, x.sum(axis=-1), title)

@@ -36,9 +36,10 @@ def as_dataset(photos: ImageInput) -> Dataset:
 
 def crop_photo(model: Sequential, photo: np.ndarray, times: int = 1) -> np.ndarray:
     """photo (H', Wd', 3) uint8 as the network sees it in training: resized and cropped to its
-    size, or to `times` that size."""
-    H, Wd = image_size(model)
-    return resize_and_crop(photo, (times * H, times * Wd), crop_fraction_of(model.preprocessing))
+    size, or to `times` that size; grey, if the network sees it so."""
+    (H, Wd), recipe = image_size(model), model.preprocessing
+    pixels = resize_and_crop(photo, (times * H, times * Wd), crop_fraction_of(recipe))
+    return pixels if recipe is None else recipe.as_seen(pixels)
 
 
 def crop_photos(model: Sequential, photos: ImageInput) -> np.ndarray:

@@ -237,12 +237,11 @@ def photo_input(model: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def to_pixels(model: Sequential, x: np.ndarray) -> np.ndarray:
-    """Network input (…, H, Wd, C) -> RGB uint8: the inverse of the preprocessing; without one, or
-    unless there are 3 channels, the whole range is scaled to 0 … 255."""
-    x, preprocessing = to_cpu(x).astype(np.float64), model.preprocessing
-    if preprocessing is not None and x.shape[-1] == 3:
-        x = x / preprocessing.scale + np.asarray(preprocessing.mean)
-        x = x[..., ::-1] if preprocessing.channel_order == "BGR" else x
+    """Network input (…, H, Wd, C) -> RGB uint8 (…, H, Wd, 3): the inverse of the preprocessing;
+    without one, the whole range is scaled to 0 … 255."""
+    x = to_cpu(x).astype(np.float64)
+    if model.preprocessing is not None:
+        x = model.preprocessing.inverse(x)
     else:
         x = x[..., :3] if x.shape[-1] >= 3 else np.repeat(x[..., :1], 3, axis=-1)
         x = (x - x.min()) / max(np.ptp(x), 1e-12) * 255
@@ -251,5 +250,4 @@ def to_pixels(model: Sequential, x: np.ndarray) -> np.ndarray:
 
 def as_rgb(model: Sequential, dx: np.ndarray) -> np.ndarray:
     """A gradient or projection (…, C) with its channels as red, green, blue."""
-    bgr = model.preprocessing is not None and model.preprocessing.channel_order == "BGR"
-    return to_cpu(dx)[..., ::-1] if bgr and dx.shape[-1] == 3 else to_cpu(dx)
+    return to_cpu(dx) if model.preprocessing is None else model.preprocessing.to_rgb(to_cpu(dx))

@@ -133,8 +133,8 @@ def _order_note(pairs: Pairs, entries: Entries) -> str:
     """Says that layers were matched by order, and which with which if the names differ."""
     names = [(entries[number][0], slot.layer.name) for slot, number in pairs]
     renamed = [f"{theirs} → {ours}" for theirs, ours in names if theirs not in (None, ours)]
-    why = f"their names differ: {shorten(renamed)}" if renamed else "the file has no names"
-    return f"layers matched by order, as {why}"
+    reason = f"their names differ: {shorten(renamed)}" if renamed else "the file has no names"
+    return f"layers matched by order, as {reason}"
 
 
 def _conversion(pairs: Pairs, entries: Entries, path: str | PathLike

@@ -60,8 +60,8 @@ def write_onnx(path: str | PathLike, model: Any) -> None:
 def onnx_model(model: Any) -> ModelProto:
     """The graph of model.predict; Dropout does nothing in it.
 
-    Input:    "pixels", RGB 0…255, float32 (N, H, Wd, 3), any N; of a model without preprocessing
-              "x", network input, float32 (N, *input_shape)
+    Input:    "pixels", RGB 0…255, float32 (N, H, Wd, 3), any N, or grey ones (N, H, Wd, 1); of a
+              model without preprocessing "x", network input, float32 (N, *input_shape)
     Output:   "y", as from model.predict: probabilities, if the network ends in Sigmoid or Softmax
     Metadata: classes, preprocessing, image_size, as JSON
     Source:   the operators of opset 17, https://onnx.ai/onnx/operators
@@ -74,7 +74,7 @@ def onnx_model(model: Any) -> ModelProto:
     from .. import __version__
 
     shapes = model.shapes()
-    preprocessing = model.preprocessing if shapes[0][2:] == (3,) else None  # it needs RGB
+    preprocessing = model.preprocessing
     graph = _Graph("x" if preprocessing is None else "pixels")
     if preprocessing is not None:
         graph.preprocess(preprocessing)
@@ -90,7 +90,8 @@ def onnx_model(model: Any) -> ModelProto:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
             for name, shape in ((graph.start, shapes[0]), ("y", shapes[-1]))]
     text = "Input x: network input." if preprocessing is None else (
-        f"Input pixels: RGB, 0…255. Scale the photo, keeping its aspect ratio, until it just "
+        f"Input pixels: {'grey' if preprocessing.channels == 1 else 'RGB'}, 0…255. Scale the "
+        f"photo, keeping its aspect ratio, until it just "
         f"covers image_size / {preprocessing.crop_fraction:g}, bilinear with antialiasing; crop "
         f"the centre.")
     if model.classes is not None and shapes[-1] == (1,):

@@ -288,8 +288,8 @@ def test_bad_input_is_refused():
     broken["conv1"].params["b"][:] = np.nan
     with assert_refused("a", "finite", "nan"):
         maximise(broken, "a")
-    with assert_refused("3 channels", "1"):
-        dream(network(None, 1), np.zeros((32, 28, 1), np.float32))
+    with assert_refused("3 channels", "2"):
+        dream(network(None, 2), np.zeros((32, 28, 2), np.float32))
     model["conv1"].params["W"][:] = 0
     with assert_refused("conv1", "positive activity"):
         dream(model, picture(), "conv1")

@@ -198,7 +198,7 @@ def _grey(model: Sequential, x: np.ndarray, fill: float) -> np.ndarray:
     if not 0 <= fill <= 255:
         raise ArgumentError(f"occlusion: expected a fill from 0 (black) to 255 (white), received "
                             f"{fill!r}.")
-    if model.preprocessing is not None and x.shape[-1] == 3:
+    if model.preprocessing is not None:
         return model.preprocessing(np.full((1, 1, 1, 3), fill, np.float32))[0, 0, 0]
     x = to_cpu(x)
     return x.min() + fill / 255 * np.ptp(x)

@@ -27,9 +27,9 @@ from ...data import Dataset
 from ...layers import Layer
 from ...layers.sharing import copy_layers, without_last_activation
 from ...model import Sequential
+from ...models import crop_images
 from ...ops import to_cpu
 from ...plotting import drawing
-from ...preprocessing import crop_fraction_of
 from ...utils.errors import ArgumentError, check_int
 from ..photos import (
     ImageInput,
@@ -208,7 +208,7 @@ def _fill(model: Sequential, layers: list[Layer], data: Dataset, result: TopPatc
     """Boxes, patches and projections of the entries (u, r) of the result, in one batch."""
     size, field = np.array(result.size), result.field
     read, which = np.unique(result.photos[tuple(entries.T)], return_inverse=True)
-    pixels = data.images(read, result.size, crop_fraction_of(model.preprocessing))[which]
+    pixels = crop_images(model, data, read)[which]
     jump, offset, crop = _geometry(model, len(layers), field)
     inputs, outputs, targets = [], [], []
     for k, (u, r) in enumerate(entries):

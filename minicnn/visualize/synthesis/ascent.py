@@ -73,11 +73,10 @@ class SyntheticImage(Result):
 
 
 def to_input(model: Sequential, p: np.ndarray) -> np.ndarray:
-    """p (H, Wd, C) -> network input (1, H, Wd, C): by the model's preprocessing; without one, or
-    unless there are three channels, 0 … 1 becomes −1 … 1."""
-    preprocessing = model.preprocessing
-    if preprocessing is not None and p.shape[-1] == 3:
-        x = preprocessing(255 * p[None])
+    """p (H, Wd, C) -> network input (1, H, Wd, C): by the model's preprocessing; without one,
+    0 … 1 becomes −1 … 1."""
+    if model.preprocessing is not None:
+        x = model.preprocessing(255 * p[None])
     else:
         x = 2 * p[None] - 1
     return to_device(x.astype(p.dtype), model.device)
@@ -86,17 +85,16 @@ def to_input(model: Sequential, p: np.ndarray) -> np.ndarray:
 def to_image(model: Sequential, dx: np.ndarray) -> np.ndarray:
     """dx (1, H, Wd, C) -> dp (H, Wd, C), the derivative of to_input."""
     preprocessing, dx = model.preprocessing, to_cpu(dx)[0]
-    if preprocessing is None or dx.shape[-1] != 3:
+    if preprocessing is None:
         return 2 * dx
     return 255 * preprocessing.scale * as_rgb(model, dx)
 
 
 def mean_image(model: Sequential, size: tuple[int, int]) -> np.ndarray:
     """p of network input 0, the mean colour of the preprocessing: (*size, C)."""
-    preprocessing, C = model.preprocessing, model.input_shape[2]
-    mean = np.full(C, 127.5)
-    if preprocessing is not None and C == 3:
-        mean = as_rgb(model, np.asarray(preprocessing.mean))
+    mean = np.full(model.input_shape[2], 127.5)
+    if model.preprocessing is not None:
+        mean = as_rgb(model, np.asarray(model.preprocessing.mean))
     return np.tile((mean / 255).astype(np.float32), (*size, 1))
 
 

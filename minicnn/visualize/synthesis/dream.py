@@ -70,7 +70,7 @@ def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: 
           shift: float = 8, seed: int = 0, progress: Progress = silent) -> Dream:
     """Increases the activity of a layer, or of one map, in the photo.
 
-    image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, 3).
+    image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
     layer: of feature maps; None: the last but one of chosen_layers, which shows more than the last.
     steps: per octave. lr: learning rate in pixel values of 0 … 1, for a gradient whose root mean
            square is 1. shift: pixels, the bound of the random shift in each step.
@@ -83,10 +83,11 @@ def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: 
     part = slice(None) if unit is None else check_unit(model, layer, unit)
     name = layer if unit is None else f"{layer}, map {unit}"
     photo, _ = photo_input(model, image)
-    base = (photo / 255).astype(np.float32)
-    if base.shape[-1] != model.input_shape[-1]:
-        raise ArgumentError(f"dream: expected a network of photos of 3 channels, received one of "
-                            f"{model.input_shape[-1]}. Choose a network of colour photos.")
+    channels = model.input_shape[-1]
+    if channels not in (1, 3):
+        raise ArgumentError(f"dream: expected a network of photos of 3 channels, or grey ones, "
+                            f"received one of {channels} channels. Choose another network.")
+    base = (photo[..., :channels] / 255).astype(np.float32)
 
     def objective(p: np.ndarray) -> tuple[float, np.ndarray]:
         y = forward(layers, to_input(model, p), keep=True)

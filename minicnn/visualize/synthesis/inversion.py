@@ -98,7 +98,7 @@ def inversion(model: Sequential, image: np.ndarray, layers: Sequence[str] | None
     check_int(steps, "inversion, steps", len(STAGES))
     names = chosen_layers(model, layers)
     photo, x0 = photo_input(model, image)
-    if model.preprocessing is None or x0.shape[3] != 3:
+    if model.preprocessing is None:
         photo = as_pixels((to_cpu(x0)[0] + 1) / 2)  # as in to_input: beyond −1 … 1 is clipped
     rng = np.random.default_rng(seed)
     if not 0 <= tv < np.inf:
