@@ -17,6 +17,8 @@ from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
 from .utils.errors import ArgumentError, ShapeError, check_int
 from .utils.suggest import closest_names
 
+KERAS_NAMES = {"batchnormalization": "batch_normalization", "prelu": "p_re_lu"}  # of unnamed layers
+
 
 class Sequential:
     """A network y = f_L(… f_2(f_1(x))).
@@ -275,7 +277,8 @@ class Sequential:
 
 
 def _names(layers: list[Layer]) -> list[str]:
-    """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …"""
+    """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …, which are those that
+    Keras gives to the layers with parameters of a session's first model."""
     names: list[str] = []
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
@@ -289,6 +292,7 @@ def _names(layers: list[Layer]) -> list[str]:
                                 f"{names[-1]!r} twice. Rename one.")
     for i, layer in enumerate(layers):
         kind = type(layer).__name__.lower()
+        kind = KERAS_NAMES.get(kind, kind)
         numbered = (f"{kind}_{k}" if k else kind for k in count())
         names[i] = names[i] or next(name for name in numbered if name not in names)
     return names

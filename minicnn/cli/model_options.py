@@ -88,8 +88,8 @@ def open_classifier(args: argparse.Namespace) -> tuple[Sequential, list[str]]:
     check_recipe(model, name)
     if model.classes is None:
         raise FileError(f"{name}: expected a model that carries its classes, found none. Name its "
-                        f"{number_of_classes(model)}: --classes A,B,C, or a text file with a name "
-                        f"a line; Keras' folders of photos are in alphabetical order.")
+                        f"{number_of_classes(model)} classes: --classes A,B,C, or a text file with "
+                        f"a name a line; Keras' folders of photos are in alphabetical order.")
     last = getattr(model.layers[-1], "activation", None) or model.layers[-1]
     if not isinstance(last, (Sigmoid, Softmax)):
         raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose "

@@ -114,7 +114,8 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
     config, metadata = read_architecture(path), {}
     if config is not None and weights_path is None:
         raise FileError(f"{path}: describes a network, without its weights. Give them, too: "
-                        f"load('{Path(path).name}', weights='model.weights.h5').")
+                        f"load('{Path(path).name}', weights='model.weights.h5'), on the command "
+                        f"line --weights model.weights.h5.")
     if config is None:
         with open_weights(path) as (file, architecture):
             if architecture is None:
