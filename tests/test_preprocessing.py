@@ -177,3 +177,14 @@ def test_a_missing_axis_is_named(shape, received, way_out):
     for call in (model.predict, model.forward, lambda x: model.activations(x, [])):
         with assert_refused(str(received), way_out):
             call(np.zeros(received, np.float32))
+
+
+@pytest.mark.on_devices("cpu", "cuda-sim", "cuda (stand-in)")
+@pytest.mark.parametrize("recipe", [GREY, mc.Preprocessing("BGR", (1, 2, 3), 0.5)])
+def test_a_recipe_gives_the_same_numbers_on_every_device(device, recipe):
+    photos = random_pixels(2, 8, 8, 3)
+    expected = recipe(photos)
+    assert (mc.to_cpu(recipe(mc.to_device(photos, device))) == expected).all()
+    model = classifier(shape=(8, 8, recipe.channels), preprocessing=recipe)
+    y = model.predict(photos)
+    np.testing.assert_allclose(model.to(device).predict(photos), y, rtol=1e-4, atol=1e-6)

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..utils.errors import FileError
+from ..utils.files import list_folder
 
 HEAD_BYTES = 512  # enough to tell the kinds apart
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".json")  # of files that load opens
@@ -26,8 +27,8 @@ TO_KERAS = "Build the network in Keras with the same numbers and save it as .ker
 KINDS: Sequence[tuple[bytes, str, str]] = (  # first bytes, name, what to do
     (b"version https://git-lfs", "a Git LFS pointer, which only names the file",
      "Run git lfs pull in its folder, or download the file itself."),
-    (b"\x89PNG", "a picture (PNG)", "Name the model."),
-    (b"\xff\xd8\xff", "a picture (JPEG)", "Name the model."),
+    (b"\x89PNG", "a picture (PNG)", "Name the model; photos come after it."),
+    (b"\xff\xd8\xff", "a picture (JPEG)", "Name the model; photos come after it."),
     (b"%PDF", "a PDF", "Name the model."),
     (b"\x93NUMPY", "an array of NumPy's (.npy)", f"{TO_KERAS}."),
     (b"\x1f\x8b", "an archive (gzip)", "Unpack it and name the model in it."),
@@ -60,7 +61,9 @@ def not_a_model_folder(path: str | PathLike) -> FileError:
         return _error(path, "a SavedModel folder of TensorFlow's",
                       "Load it with TensorFlow's Keras and save it as .keras, or take the .h5 or "
                       ".keras that it was made from.")
-    return _error(path, "a folder", "Name the model's file in it.")
+    models = [entry for entry in list_folder(Path(path)) if entry.suffix in MODEL_SUFFIXES[:3]]
+    return _error(path, "a folder", f"Name the model's file in it: {models[0]}." if models else
+                  "Name the model's file.")
 
 
 def not_a_model_archive(path: str | PathLike, names: Sequence[str]) -> FileError | None:

@@ -147,8 +147,11 @@ def test_folders_say_what_they_are(tmp_path):
     for call in (mc.load, network().load_weights):
         text = refusal(lambda call=call: call(tmp_path / "saved"))
         assert "SavedModel folder" in text and ".keras" in text
-        assert "received a folder. Name the model's file" in refusal(
+        assert "received a folder. Name the model's file." in refusal(
             lambda call=call: call(tmp_path))
+    (tmp_path / "model.h5").write_bytes(b"x")
+    assert f"Name the model's file in it: {tmp_path / 'model.h5'}." in refusal(
+        lambda: mc.load(tmp_path))
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])

@@ -1,6 +1,8 @@
 """Weights alone: by name where the names agree, else by order; and a file onto a new head."""
 
+import io
 import os
+import zipfile
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -199,6 +201,44 @@ def test_skip_mismatch_still_refuses_a_file_of_which_nothing_fits(rng):
         assign(model.layers, model.input_shape, by_hand(
             rng, "wxyz", ((5, 5, 3, 4), (3, 3, 4, 4), (64, 5), (5, 2))), "x.h5", True)
     assert numbers(model) == before
+
+
+def test_a_keras_file_from_windows_equals_the_posix_one(tmp_path, x):
+    """Keras 2.13 … 2.15 on Windows: the groups of a .keras have backslashes in their names."""
+    theirs = keras_model()
+    theirs.save(tmp_path / "posix.keras")
+    with (zipfile.ZipFile(tmp_path / "posix.keras") as old,
+          zipfile.ZipFile(tmp_path / "windows.keras", "w") as new):
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(".h5"):
+                buffer = io.BytesIO()
+                with h5py.File(io.BytesIO(content)) as posix, h5py.File(buffer, "w") as windows:
+                    for key, layer in posix["layers"].items():
+                        group = windows.create_group(f"layers\\{key}").create_group("vars")
+                        for number, array in layer.get("vars", {}).items():
+                            group[number] = array[()]
+                    windows.create_group("optimizer\\vars")
+                content = buffer.getvalue()
+            new.writestr(name, content)
+    posix, windows = mc.load(tmp_path / "posix.keras"), mc.load(tmp_path / "windows.keras")
+    assert numbers(posix) == numbers(windows) and repr(posix.layers) == repr(windows.layers)
+    assert_computes(windows, theirs, x)
+    assert "matched by order, as the file has no names" in windows.weights_note
+
+
+def test_unnamed_layers_get_the_names_that_keras_gives():
+    """Also those of two words, which the class's name alone does not tell."""
+    class BatchNormalization(mc.Layer):
+        pass
+
+    class MyNorm(mc.Layer):
+        pass
+
+    norms = [BatchNormalization(), BatchNormalization(), MyNorm(), BatchNormalization("bn")]
+    model = mc.Sequential(norms, (4,))
+    assert [layer.name for layer in model.layers] == [
+        "batch_normalization", "batch_normalization_1", "mynorm", "bn"]
 
 
 def test_a_model_inside_the_model_of_windows_is_read(tmp_path, rng):
