@@ -2,8 +2,8 @@
 
 Reading order: opening.py (HDF5, .keras, JSON), reading.py (the arrays in a file), matching.py
 (which layer of the file is which of the network), assigning.py (arrays into layers), config.py (the
-architecture), writing.py, pretrained.py (VGG16's weights), onnx.py (export); hdf5.py (safe reading
-of untrusted HDF5 files), file_kinds.py (what is no model).
+architecture), writing.py, pretrained.py (VGG16's weights), onnx.py (export); hdf5.py and
+attributes.py (safe reading of untrusted HDF5 files), file_kinds.py (what is no model).
 """
 
 from .assigning import assign

@@ -1,26 +1,21 @@
 """Safe reading of HDF5 files that may be hostile.
 
 Such a file may link to other files, or be made to exhaust the memory. So links are checked before
-they are followed, and declared sizes before anything is read: of lists of names, and of all arrays
-together. The format itself is read by h5py.
+they are followed, and declared sizes before anything is read: of texts (attributes.py), and of all
+arrays together. The format itself is read by h5py.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
-import re
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import takewhile
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..utils.errors import FileError, is_int
+from ..utils.errors import FileError
 
 if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays fast
     import h5py
@@ -183,90 +178,6 @@ def _unpacked(data: h5py.Dataset) -> np.ndarray:
         target[...] = np.frombuffer(part, data.dtype).reshape(shape)[
             tuple(map(slice, target.shape))]
     return x
-
-
-def attribute(group: h5py.Group, name: str) -> Any:
-    """An attribute; None if it is absent. Raises ValueError, before it is read, if too large."""
-    if name not in group.attrs:
-        return None
-    header = group.attrs.get_id(name)
-    elements = math.prod(header.shape)
-    size, limit = elements * header.dtype.itemsize, MAX_TEXT_BYTES
-    if size <= MAX_TEXT_BYTES and header.dtype.hasobject:  # texts on a heap; many may share one
-        path = Path(group.file.filename)
-        size = elements * _longest_text(path, path.stat().st_mtime_ns)
-        limit = ALWAYS_ALLOWED_BYTES if elements > 1 else MAX_TEXT_BYTES
-    if size > limit:
-        raise ValueError(f"{group.name}, attribute {name}: expected at most {limit:,} bytes, "
-                         f"received a claim of {size:,}")
-    return group.attrs[name]
-
-
-@lru_cache(1)
-def _longest_text(path: Path, changed: int) -> int:
-    """The bytes of the longest text in a file's global heaps. changed: when the file was, so that
-    the cached answer is of this version.
-
-    Raises ValueError if an object of a heap has an impossible size, since HDF5 (2.0) would search
-    for the next one for ever, or if there are more objects, of 16 bytes or more, than fit into the
-    file (heaps in heaps).
-
-    Source: HDF5 File Format Specification, III.E: "GCOL", version 1, the size of the heap in 8 of
-    16 bytes; objects of 2 bytes number, 6 others, 8 bytes size, then content, filled up to a
-    multiple of 8. Number 0 is free space, whose size counts these 16 bytes too.
-    """
-    longest = 0
-    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as x:
-        objects_left = len(x) // 16
-        for heap in re.finditer(rb"GCOL\x01", x):
-            at = heap.start()
-            end, at = at + int.from_bytes(x[at + 8:at + 16], "little"), at + 16
-            while at + 16 <= end:
-                free, size = x[at:at + 2] == b"\0\0", int.from_bytes(x[at + 8:at + 16], "little")
-                step = size if free else 16 + (size + 7) // 8 * 8
-                objects_left -= 1
-                if not 0 < step <= end - at <= len(x) or objects_left < 0:
-                    raise ValueError("a text of variable length is longer than its heap")
-                longest, at = longest if free else max(longest, size), at + step
-    return longest
-
-
-def text(group: h5py.Group, name: str) -> str | None:
-    """A text attribute, which is bytes or str depending on the file's age; None if it is absent."""
-    value = attribute(group, name)
-    return None if value is None else _decoded(value, name)
-
-
-def strings(group: h5py.Group, name: str) -> list[str] | None:
-    """A list-of-strings attribute, possibly split into name0, name1, …; None if it is absent."""
-    names = [name] if name in group.attrs else list(takewhile(
-        group.attrs.__contains__, (f"{name}{k}" for k in range(MAX_ENTRIES))))
-    texts: list[str] = []
-    for part in (attribute(group, key) for key in names):
-        if len(texts) + len(part) > MAX_ENTRIES:
-            raise ValueError(f"{group.name}: expected at most {MAX_ENTRIES:,} {name}, received "
-                             f"more")
-        texts += [_decoded(value, name) for value in part]  # [] comes back as float64 array
-        if sum(map(len, texts)) > MAX_TEXT_BYTES:
-            raise ValueError(f"{group.name}: expected at most {MAX_TEXT_BYTES:,} characters of "
-                             f"{name}, received more")
-    return texts if names else None
-
-
-def _decoded(value: Any, name: str) -> str:
-    value = value.decode() if isinstance(value, bytes) else value
-    if not isinstance(value, str):
-        raise ValueError(f"expected text as {name}, received {type(value).__name__}")
-    return value
-
-
-def count(group: h5py.Group, name: str) -> int:
-    """A count in an attribute, 0 if it is absent."""
-    value = attribute(group, name)
-    if value is not None and not (is_int(value, 0) and value <= MAX_ENTRIES):
-        raise ValueError(f"expected an int of at most {MAX_ENTRIES:,} as {name}, received "
-                         f"{value!r}")
-    return int(value or 0)
 
 
 def size_error(where: str, received: int, limit: int) -> FileError:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from ..utils.errors import FileError, MiniCNNError
-from .hdf5 import array, member, strings
+from .attributes import strings
+from .hdf5 import array, member
 from .opening import open_weights
 from .pretrained import BASE
 

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..utils.errors import FileError
+from .attributes import text
 from .file_kinds import (
     HEAD_BYTES,
     ZIP,
@@ -32,7 +33,7 @@ from .file_kinds import (
     not_a_model_archive,
     not_a_model_folder,
 )
-from .hdf5 import ALWAYS_ALLOWED_BYTES, MAX_INFLATION, MAX_TEXT_BYTES, size_error, text
+from .hdf5 import ALWAYS_ALLOWED_BYTES, MAX_INFLATION, MAX_TEXT_BYTES, size_error
 
 if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays fast
     import h5py

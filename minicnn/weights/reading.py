@@ -20,18 +20,8 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from ..utils.errors import FileError
-from .hdf5 import (
-    MAX_ENTRIES,
-    count,
-    dataset,
-    finite_array,
-    has,
-    keys,
-    member,
-    strings,
-    text,
-    validate_sizes,
-)
+from .attributes import count, strings, text
+from .hdf5 import MAX_ENTRIES, dataset, finite_array, has, keys, member, validate_sizes
 from .opening import open_weights
 
 if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays fast

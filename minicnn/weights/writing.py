@@ -19,8 +19,8 @@ from ..ops import to_cpu
 from ..utils.errors import ArgumentError, FileError, is_int
 from ..utils.files import atomic_write
 from .assigning import assign
+from .attributes import text
 from .config import config_from_layers, layers_from_config
-from .hdf5 import text
 from .opening import open_weights, parse_json, read_architecture
 from .reading import read_open_file, read_weights
 
