@@ -158,7 +158,7 @@ def used_output(tmp_path):
     (empty_folder, ["photos", "one sub-folder per class"]),
     (one_class, ["at least two", "only"]),
     (one_photo, ["left", "at least 2"]),
-    (not_hdf5, ["m.h5", "HDF5"]),
+    (not_hdf5, ["m.h5", "a web page (HTML)"]),
     (no_photo, ["nothing.jpg", "found nothing"]),
     (used_output, ["out", "Nothing is overwritten"]),
     (lambda _: ["train", "--cut", "block6_pool"], ["block6_pool", "block4_pool"]),

@@ -104,7 +104,7 @@ def no_match(slots: Sequence[ParamSlot], entries: Entries, path: str | PathLike)
         return FileError(f"{path}: 0 of the model's {len(slots)} layers with parameters found: the "
                          f"model has {shorten(wanted)}; the file's {len(entries)} are "
                          f"{shorten(names)}. Names must match, or else number, kinds and order of "
-                         f"the layers.")
+                         f"the layers; skip_mismatch=True loads the first ones that do.")
     missing = [name for name in wanted if name not in names]
     return FileError(f"{path}: expected arrays for {shorten(missing)}, which the file lacks (it "
                      f"holds {shorten(names)}). Load it before you replace the head, load with "
