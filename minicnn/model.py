@@ -5,19 +5,17 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Sequence
-from itertools import count
 
 import numpy as np
 
 from . import summary, weights
 from .inference import infer
 from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
+from .layers.naming import layer_names
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
 from .utils.errors import ArgumentError, ShapeError, check_int
 from .utils.suggest import closest_names
-
-KERAS_NAMES = {"batchnormalization": "batch_normalization", "prelu": "p_re_lu"}  # of unnamed layers
 
 
 class Sequential:
@@ -49,7 +47,7 @@ class Sequential:
     def _build(self, layers: list[Layer], start: int, seed: int | None,
                classes: Sequence[str] | None) -> list[Layer]:
         """Names and builds layers[start:] behind the built ones; raises before drawing anything."""
-        for layer, name in zip(layers, _names(layers), strict=True):
+        for layer, name in zip(layers, layer_names(layers), strict=True):
             layer.name = name  # changes new layers only
         shapes = self.shapes(layers)
         expected = (2,) if shapes[-1] == (1,) else shapes[-1]
@@ -71,23 +69,25 @@ class Sequential:
 
     # Computing
 
-    def __setattr__(self, name: str, value: object) -> None:
-        """Raises ArgumentError for a preprocessing that does not fit the input."""
-        if isinstance(value, Preprocessing):
-            value.check_fits(self.input_shape, self.name)
-        super().__setattr__(name, value)
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """The recipe from pixels to x."""
+        return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, recipe: Preprocessing | None) -> None:
+        """Raises ArgumentError for a recipe that does not fit the input."""
+        if recipe is not None:
+            recipe.check_fits(self.input_shape, self.name)
+        self._preprocessing = recipe
 
     def check(self, x: np.ndarray) -> None:
-        """Raises unless x is (N, *input_shape)."""
+        """Raises unless x is (N, *input_shape); if the recipe is a grey one, x may also be colour
+        photos, uint8 (N, H, Wd, 3)."""
         if np.shape(x)[1:] != self.input_shape:
-            raise wrong_shape(np.shape(x), self.input_shape, self.name)
-
-    def check_images(self, images: np.ndarray) -> None:
-        """As check; a grey model with a recipe takes colour photos, uint8 (N, H, Wd, 3), too."""
-        recipe = self.preprocessing
-        if not (recipe is not None and recipe.channels == 1 and images.dtype == np.uint8
-                and images.shape[1:] == (*self.input_shape[:2], 3)):
-            self.check(images)
+            grey = self.preprocessing is not None and self.preprocessing.channels == 1
+            if not grey or x.dtype != np.uint8 or x.shape[1:] != (*self.input_shape[:2], 3):
+                raise wrong_shape(np.shape(x), self.input_shape, self.name)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, *input_shape) -> y. keep: the layers cache what backward needs; without it
@@ -148,7 +148,7 @@ class Sequential:
         preprocessed here; floats are network input already, and if they look like pixels instead,
         a warning says so. NumPy in, NumPy out, on any device."""
         images = to_cpu(images)
-        self.check_images(images)
+        self.check(images)
         warn_of_pixels(images, self.preprocessing, self.name)
         batch_size = check_int(batch_size, f"{self.name}, batch_size")
         y = [to_cpu(self.forward(self.to_input(images[i:i + batch_size]), keep=False))
@@ -158,7 +158,7 @@ class Sequential:
     def activations(self, x: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Outputs of the named layers for x, NumPy's; stops after the deepest."""
         x, outputs = to_cpu(x), {}
-        self.check_images(x)
+        self.check(x)
         x = self.to_input(x)
         for layer in self.layers[:max((self.index(name) for name in names), default=-1) + 1]:
             x = layer.forward(x, keep=False)
@@ -218,9 +218,9 @@ class Sequential:
              preprocessing: Preprocessing | None = None) -> Sequential:
         """A network of some of these layers, shared and not built again; with none, y = x."""
         view = copy.copy(self)
-        view.__dict__.update(  # at once: the preprocessing goes with the new input_shape
-            layers=layers, input_shape=input_shape, preprocessing=preprocessing, classes=None,
-            weights_note="", moved_to=self.device, cached_shape=None)
+        view.layers, view.input_shape, view._preprocessing = layers, input_shape, preprocessing
+        view.classes, view.weights_note = None, ""
+        view.moved_to, view.cached_shape = self.device, None
         return view
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,
@@ -274,25 +274,3 @@ class Sequential:
     def save(self, path: str | os.PathLike) -> None:
         """Writes a .h5 file (network and weights) or a .weights.h5 file that Keras 3 opens too."""
         weights.write(path, self)
-
-
-def _names(layers: list[Layer]) -> list[str]:
-    """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …, which are those that
-    Keras gives to the layers with parameters of a session's first model."""
-    names: list[str] = []
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            raise ArgumentError(f"Sequential: expected layers, received {layer!r} as number {i}.")
-        if any(layer is other for other in layers[:i]):
-            raise ArgumentError(f"Sequential: expected each layer once, received {layer!r} twice. "
-                                f"It keeps what its backward needs: make a second one.")
-        names.append("" if layer.auto_named else layer.name)
-        if names[-1] and names.count(names[-1]) > 1:
-            raise ArgumentError(f"Sequential: expected a different name for each layer, received "
-                                f"{names[-1]!r} twice. Rename one.")
-    for i, layer in enumerate(layers):
-        kind = type(layer).__name__.lower()
-        kind = KERAS_NAMES.get(kind, kind)
-        numbered = (f"{kind}_{k}" if k else kind for k in count())
-        names[i] = names[i] or next(name for name in numbered if name not in names)
-    return names

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..layers import Sigmoid, Softmax
+from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, load
 from ..preprocessing import Preprocessing
@@ -90,10 +90,9 @@ def open_classifier(args: argparse.Namespace) -> tuple[Sequential, list[str]]:
         raise FileError(f"{name}: expected a model that carries its classes, found none. Name its "
                         f"{number_of_classes(model)} classes: --classes A,B,C, or a text file with "
                         f"a name a line; Keras' folders of photos are in alphabetical order.")
-    last = getattr(model.layers[-1], "activation", None) or model.layers[-1]
-    if not isinstance(last, (Sigmoid, Softmax)):
-        raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose "
-                        f"outputs are probabilities, received one that ends in {last!r}.")
+    if last_activation(model.layers) is None:
+        raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose outputs "
+                        f"are probabilities, received one that ends in {model.layers[-1]!r}.")
     return model, model.classes
 
 
