@@ -36,45 +36,50 @@ class OtherKindError(FileError):
         self.kind = kind
 
 
-TO_JPEG = "export it as JPEG or PNG"
-AGAIN = "copy it again from where it came from"
-REMOVE = "move it out of the folder"
+TO_JPEG = "export as JPEG or PNG"
+AGAIN = "make a new copy from the camera or the source"
+ONLY_PHOTOS = "only photos are read: keep other files elsewhere"
 EMPTY = FileKind("an empty file", "empty files", AGAIN, True)
 ZEROS = FileKind("a file of zeros", "files of zeros", f"the copy failed: {AGAIN}", True)
 LFS_POINTER = FileKind("a Git LFS pointer", "Git LFS pointers", "fetch the photos: git lfs pull",
                        True)
 HEIC = FileKind("a HEIC photo", "HEIC photos", "install the extra heic (pip install "
-                "'minicnn[heic]'), or export it as JPEG; a phone saves JPEG if its camera format "
-                "is set to Most Compatible", True)
+                "'minicnn[heic]'), or export as JPEG; a phone saves JPEG if its camera format is "
+                "set to Most Compatible", True)
 DAMAGED_HEIC = FileKind("a damaged HEIC photo", "damaged HEIC photos", AGAIN, True)
-AVIF = FileKind("an AVIF photo", "AVIF photos", "install Pillow 11.3 or newer, or export it as "
-                "JPEG", True)
+AVIF = FileKind("an AVIF photo", "AVIF photos", "install Pillow 11.3 or newer, or export as JPEG",
+                True)
 DAMAGED_AVIF = FileKind("a damaged AVIF photo", "damaged AVIF photos", AGAIN, True)
-RAW = FileKind("a RAW camera file", "RAW camera files", "develop it and save it as JPEG", True)
-DAMAGED = FileKind("a damaged photo", "damaged photos", f"{AGAIN}, or save it again as JPEG or PNG",
+RAW = FileKind("a RAW camera file", "RAW camera files", "develop, and save as JPEG", True)
+DAMAGED = FileKind("a damaged photo", "damaged photos", f"{AGAIN}, or save again as JPEG or PNG",
                    True)
 VIDEO = FileKind("a video", "videos", "save single frames as JPEG")
-SOUND = FileKind("a sound recording", "sound recordings", REMOVE)
-PDF = FileKind("a PDF", "PDFs", "export its pages or pictures as JPEG or PNG")
+SOUND = FileKind("a sound recording", "sound recordings", ONLY_PHOTOS)
+PDF = FileKind("a PDF", "PDFs", "export the pages or pictures as JPEG or PNG")
 PSD = FileKind("a Photoshop file", "Photoshop files", TO_JPEG, True)
 SVG = FileKind("a drawing in SVG", "drawings in SVG", TO_JPEG)
 POSTSCRIPT = FileKind("a PostScript file", "PostScript files", TO_JPEG)
 JPEG_XL = FileKind("a JPEG XL photo", "JPEG XL photos", TO_JPEG, True)
 JPEG_2000 = FileKind("a JPEG 2000 photo", "JPEG 2000 photos", TO_JPEG, True)
 DICOM = FileKind("a medical image (DICOM)", "medical images (DICOM)", TO_JPEG, True)
-ICON = FileKind("an icon", "icons", REMOVE)
-WEB_PAGE = FileKind("a web page", "web pages", "download the photo itself, not the page around it")
-ARCHIVE = FileKind("an archive", "archives", "unpack it")
-OFFICE = FileKind("an Office document", "Office documents", "export its pictures as JPEG or PNG")
-HDF5 = FileKind("an HDF5 file, such as a model", "HDF5 files, such as models", REMOVE)
-ARRAY = FileKind("a NumPy array", "NumPy arrays", REMOVE)
-PROGRAM = FileKind("a program", "programs", REMOVE)
-TEXT = FileKind("a text", "texts", REMOVE)
-EXPLANATION = FileKind("a picture of --explain", "pictures of --explain", REMOVE)
+ICON = FileKind("an icon", "icons", ONLY_PHOTOS)
+WEB_PAGE = FileKind("a web page", "web pages", "save the picture itself, not the page around it")
+ARCHIVE = FileKind("an archive", "archives", "unpack first")
+OFFICE = FileKind("an Office document", "Office documents", "export the pictures as JPEG or PNG")
+HDF5 = FileKind("an HDF5 file", "HDF5 files", f"a model or data: {ONLY_PHOTOS}")
+ARRAY = FileKind("a NumPy array", "NumPy arrays", ONLY_PHOTOS)
+PROGRAM = FileKind("a program", "programs", ONLY_PHOTOS)
+TEXT = FileKind("a text", "texts", ONLY_PHOTOS)
+EXPLANATION = FileKind("a picture of --explain", "pictures of --explain",
+                       "drawn by minicnn predict, which leaves them out")
+LINK = FileKind("a link to a folder that is read already",
+                "links to folders that are read already", "not followed")
 NO_CLASS = FileKind("a photo in no class folder", "photos in no class folder",
-                    "it has no label: put it in the folder of its class", True)
-UNKNOWN = FileKind("something else", "files of unknown kind", "if it is a photo, save it as JPEG "
-                   "or PNG", False)
+                    "no label: put into the folder of a class, or leave out", True)
+NO_PART = FileKind("a photo in no part of the split", "photos in no part of the split",
+                   "neither trained on nor tested", True)
+UNKNOWN = FileKind("a file of unknown kind", "files of unknown kind",
+                   "if this is a photo, save it as JPEG or PNG")
 
 TEXT_SIGNATURES = (  # of formats that begin as texts do; (bytes, kind)
     (b"version https://git-lfs.github.com/", LFS_POINTER), (b"%PDF", PDF), (b"%!PS", POSTSCRIPT))

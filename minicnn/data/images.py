@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ..utils.errors import ArgumentError, ShapeError, is_int
-from .open_image import check_scans, open_image, printable, reduction
+from .open_image import check_scans, open_image, reduction
 
 if TYPE_CHECKING:  # functions import Pillow when called: `import minicnn` stays fast
     from PIL.Image import Image as PillowImage
     from PIL.ImageCms import ImageCmsTransform
 
-__all__ = ["check_size", "crop_region", "is_rotated", "printable", "read_image", "resize_and_crop"]
 MAX_EXIF_BYTES = 1 << 16
 PIXELS_AT_ONCE = 1 << 22  # of a photo that are converted to RGB
 

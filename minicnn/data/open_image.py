@@ -64,7 +64,7 @@ def readable_formats() -> tuple[str, ...]:
     extra `heic`, is installed."""
     from PIL import Image, features
 
-    formats = FORMATS
+    formats: tuple[str, ...] = FORMATS
     Image.init()
     if "AVIF" in Image.OPEN and features.check("avif"):
         formats += ("AVIF",)

@@ -49,7 +49,8 @@ KINDS = {
     "a HEIC photo": [box(b"heic", b"mif1", b"heic"), box(b"mif1", b"mif1", b"heix"),
                      box(b"msf1", b"hevc")],
     "a RAW camera file": [
-        b"FUJIFILMCCD-RAW 0201FF389501X-T1" + bytes(9), b"FOVb" + bytes(40), b"IIRO\x08\0\0\0" + bytes(40),
+        b"FUJIFILMCCD-RAW 0201FF389501X-T1" + bytes(9), b"FOVb" + bytes(40),
+        b"IIRO\x08\0\0\0" + bytes(40),
         b"IIU\0\x18\0\0\0" + bytes(40), b"II*\0\x10\0\0\0CR\2\0" + bytes(40), box(b"crx ", b"isom"),
         b"II\x1a\0\0\0HEAPCCDR" + bytes(9), raw_tiff("<"), raw_tiff(">", b"SONY\0")],
     "a video": [box(b"isom", b"mp41"), box(b"qt  "), box(b"mp42"), b"\x1aE\xdf\xa3" + bytes(40),
@@ -69,19 +70,19 @@ KINDS = {
     "an icon": [b"\0\0\1\0\1\0\x20\x20"],
     "a web page": [b"<!DOCTYPE html>\n<html><body>404", b"\n<html lang='en'>",
                    codecs.BOM_UTF8 + b"<html>"],
-    "an archive": [zipped("cats/1.jpg"), b"Rar!\x1a\x07\0", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b\x08\0",
-                   b"cats/".ljust(257, b"\0") + b"ustar\0"],
+    "an archive": [zipped("cats/1.jpg"), b"Rar!\x1a\x07\0", b"7z\xbc\xaf\x27\x1c",
+                   b"\x1f\x8b\x08\0", b"cats/".ljust(257, b"\0") + b"ustar\0"],
     "an Office document": [zipped("[Content_Types].xml"), zipped("mimetype", b"application/vnd."
                            b"oasis.opendocument.text"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"],
-    "an HDF5 file, such as a model": [b"\x89HDF\r\n\x1a\n\0"],
+    "an HDF5 file": [b"\x89HDF\r\n\x1a\n\0"],
     "a NumPy array": [b"\x93NUMPY\1\0v\0"],
     "a program": [b"MZ\x90\0\3", b"\x7fELF\2\1\1\0"],
     "a text": [b"cirrus; cumulus\n", "Größe, été".encode(), "Größe, été".encode("latin-1"),
                "notes".encode("utf-16"), b'{"a": 1}', b"MZ is a name", b"BMW, VW\n",
-               "x".encode() * (file_kinds.HEAD_BYTES - 1) + "é".encode()[:1]],  # cut in two
+               b"x" * (file_kinds.HEAD_BYTES - 1) + "é".encode()[:1]],  # cut in two
     "a damaged photo": [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a" + bytes(4),
                         b"II*\0\x08\0\0\0\0\0", b"BM\0\0\0\0"],
-    "something else": [b"\x01\x02\x03\x04\x80", bytes(range(256))],
+    "a file of unknown kind": [b"\x01\x02\x03\x04\x80", bytes(range(256))],
 }
 
 
@@ -101,7 +102,7 @@ def test_every_kind_has_a_plural_and_an_advice():
     assert len(kinds) > 25 and len({kind.plural for kind in kinds}) == len(kinds)
     for kind in kinds:
         assert kind.advice and kind.advice[0].islower() and kind.advice[-1] != "."
-        assert kind.singular.split()[0] in ("a", "an", "something") and kind.plural
+        assert kind.singular.split()[0] in ("a", "an") and kind.plural
 
 
 def test_a_plain_tiff_with_other_directories_is_no_raw_file(tmp_path):
@@ -170,7 +171,7 @@ def test_heic_is_read_where_the_extra_is_installed(tmp_path, fake_plugin):
     (tmp_path / "e.jpg").write_bytes(box(b"heic", b"mif1") + bytes(range(1, 7)))
     assert read_image(tmp_path / "e.jpg").tolist() == [[[1, 2, 3], [4, 5, 6]]]
     (tmp_path / "bad.heic").write_bytes(box(b"heic", b"bad!"))
-    with assert_refused("HEIF", "received a damaged HEIC photo; copy it again"):
+    with assert_refused("HEIF", "received a damaged HEIC photo; make a new copy"):
         read_image(tmp_path / "bad.heic")
 
 
