@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..data import find_labelled, find_photos, near_duplicates, photos, read_image, sample
+from ..data import find_photos, near_duplicates, photos, read_image, readable_photos, sample
 from ..data.listing import OtherFile
 from ..data.splits import split_parts, subsets
 from ..model import Sequential
@@ -90,7 +90,7 @@ def atlas_job(args: argparse.Namespace) -> Job:
 
     path = writable(args.output, (".html",), args.force)
     name, words = model_and_photos(args.words)
-    data, others = find_labelled(words) if words else (sample("test", None, 10), [])
+    data, others = readable_photos(words) if words else (sample("test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
                 "progress": Bar("atlas"),
@@ -166,14 +166,13 @@ def load_photos(name: str, method: Method, words: list[str]) -> tuple[list, list
     if takes is PhotoInput.NONE and words:
         raise ArgumentError(f"{name}: expected no photo, received {words[0]}. Leave it out.")
     if takes is PhotoInput.ONE:
-        listing = find_photos(words or [photos()["chelsea"]])
-        if len(listing.photos) != 1:
-            raise ArgumentError(f"{name}: expected one photo, received {len(listing.photos)}. Name "
-                                f"one.")
-        return [read_image(listing.photos[0])], listing.others
+        paths, others = find_photos(words or [photos()["chelsea"]])
+        if len(paths) != 1:
+            raise ArgumentError(f"{name}: expected one photo, received {len(paths)}. Name one.")
+        return [read_image(paths[0])], others
     if not words:
         return [] if takes.may_be_missing else [sample("test", None, method.per_class)], []
-    data, others = find_labelled(words, takes.needs_classes)
+    data, others = readable_photos(words, takes.needs_classes)
     if takes is PhotoInput.SPLIT_CLASSES:
         parts = split_parts(data, {"train": 0.75, "test": 0.25}, near_duplicates(data))
         return list(subsets(data, parts).values()), others

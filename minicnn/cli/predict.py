@@ -91,16 +91,18 @@ def reject_unused_options(args: argparse.Namespace, chosen: str) -> None:
 
 
 def photos_to_predict(words: Sequence[str]) -> tuple[list[Path], list[OtherFile]]:
-    """The photos of files and folders, and the other files of the folders. The pictures of
-    --explain, which an earlier call may have left there, are others."""
-    listing = find_photos(words)
+    """The photos of files and folders, and the other files of the folders. Pictures of --explain,
+    which an earlier call has left in a folder, are others, unless there is nothing else."""
+    paths, others = find_photos(words)
     named = set(map(Path, words))
-    drawn = [path for path in listing.photos
-             if path.name.endswith(EXPLAINED) and path not in named]
-    listing.others += [OtherFile(path, printable(path), f"{printable(path)}: is "
-                                 f"{EXPLANATION.singular}; {EXPLANATION.advice}.", EXPLANATION)
-                       for path in drawn]
-    return [path for path in listing.photos if path not in drawn], listing.others
+    drawn = [path for path in paths if path.name.endswith(EXPLAINED) and path not in named]
+    if len(drawn) == len(paths):
+        return paths, others
+    for path in drawn:
+        reason = f"{printable(path)}: is {EXPLANATION.singular}; {EXPLANATION.advice}."
+        others.append(OtherFile(path, printable(path), reason, EXPLANATION))
+    left_out = set(drawn)
+    return [path for path in paths if path not in left_out], others
 
 
 def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:

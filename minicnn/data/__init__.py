@@ -15,7 +15,7 @@ from .datasets import Dataset
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 from .image_folder import ImageFolder
 from .images import is_rotated, read_image, resize_and_crop
-from .paths import UnlabelledImages, find_labelled, find_photos, photo_paths, read_photos
+from .paths import UnlabelledImages, find_photos, photo_paths, read_photos, readable_photos
 from .sample import photos, sample
 from .splits import (
     draw_parts,
@@ -28,7 +28,7 @@ from .splits import (
 )
 
 __all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "UnlabelledImages",
-           "batches", "draw_parts", "drop_unreadable", "find_labelled", "find_photos",
-           "near_duplicates", "perceptual_hashes", "photo_paths", "photos", "read_image",
-           "read_photos", "read_split", "resize_and_crop", "sample", "split_folders",
+           "batches", "draw_parts", "drop_unreadable", "find_photos", "near_duplicates",
+           "perceptual_hashes", "photo_paths", "photos", "read_image", "read_photos", "read_split",
+           "readable_photos", "resize_and_crop", "sample", "split_folders",
            "split_parts", "subsets", "is_rotated", "write_split"]

@@ -142,6 +142,16 @@ def read_image(path: str | PathLike) -> np.ndarray:
     return pixels if make_upright is None else np.ascontiguousarray(make_upright(pixels))
 
 
+def image_size(path: str | PathLike) -> tuple[int, int]:
+    """Height and width of the image as a person sees it, upright; before any reduction.
+
+    Reads the header only. Raises FileError as is_rotated does.
+    """
+    with open_image(path) as image:
+        lies_down = _orientation(image) >= 5  # the values that swap the axes
+        return (image.width, image.height) if lies_down else (image.height, image.width)
+
+
 def is_rotated(path: str | PathLike) -> bool:
     """True if read_image rotates or mirrors the image because its EXIF says so.
 

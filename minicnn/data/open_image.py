@@ -86,6 +86,7 @@ class BoundedFile(io.BufferedReader):
         self.deadline = time.thread_time() + MAX_SECONDS
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """As any file's; raises OSError beyond the bounds."""
         data = super().read(size)
         self.bytes_left -= len(data)
         if self.bytes_left < 0 or time.thread_time() > self.deadline:

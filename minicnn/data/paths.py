@@ -14,7 +14,7 @@ from ..utils.errors import ArgumentError, FileError
 from .datasets import Dataset, Integers
 from .file_kinds import OtherKindError
 from .image_folder import ImageFolder
-from .listing import FolderListing, OtherFile, group_by_kind, list_photos
+from .listing import OtherFile, group_by_kind, list_photos
 from .open_image import printable, readable_formats
 from .part_names import parts_of, sub_folders
 
@@ -43,37 +43,40 @@ class UnlabelledImages(Dataset):
         return pixels
 
 
-def find_photos(arguments: Sequence[str | PathLike]) -> FolderListing:
-    """The photos that the arguments name: files as they are, whatever they hold, and folders with
-    their sub-folders, by the content of the files (list_photos); the names of the others are paths.
+def find_photos(arguments: Sequence[str | PathLike]) -> tuple[list[Path], list[OtherFile]]:
+    """(the photos that the arguments name, the other files of folders).
 
+    A file is taken as it is named, whatever it holds. Folders are listed with their sub-folders, by
+    the content of the files (list_photos); the names of the others are paths.
     Raises FileError for a path that does not exist, and for a folder without photos.
     """
-    found = FolderListing()
+    photos: list[Path] = []
+    others: list[OtherFile] = []
     for path in map(Path, arguments):
         if not os.path.exists(path):  # unlike Path.exists, it never raises
             raise FileError(f"{printable(path)}: expected a photo or a folder of photos, found "
                             f"nothing.")
         if not os.path.isdir(path):
-            found.photos.append(path)
+            photos.append(path)
             continue
         listing = list_photos(path)
         if not listing.photos:
             holds = " ".join(group_by_kind(listing.others, 1))
             raise FileError(f"{printable(path)}: expected photos in this folder "
                             f"({', '.join(readable_formats())}), found none. {holds}".rstrip())
-        found.photos += listing.photos
-        found.others += listing.others
-    return found
+        photos += listing.photos
+        others += listing.others
+    return photos, others
 
 
 def photo_paths(arguments: Sequence[str | PathLike]) -> list[Path]:
-    """The paths of images, as find_photos finds them, whose listing has the other files, too."""
-    return find_photos(arguments).photos
+    """The paths of images, as find_photos finds them, which also gives the other files."""
+    return find_photos(arguments)[0]
 
 
-def find_labelled(words: Sequence[str], labelled: bool = False) -> tuple[Dataset, list[OtherFile]]:
-    """(images of files and folders that can be read, the others). See read_photos."""
+def readable_photos(words: Sequence[str], labelled: bool = False
+                    ) -> tuple[Dataset, list[OtherFile]]:
+    """(the images of files and folders that can be read, the other files). See read_photos."""
     if labelled and len(words) > 1:
         raise ArgumentError(f"photos: expected one folder with a sub-folder per class, received "
                             f"{len(words)} paths. Name one folder.")
@@ -84,9 +87,8 @@ def find_labelled(words: Sequence[str], labelled: bool = False) -> tuple[Dataset
         data = image_folder = ImageFolder(folder)
         others = list(image_folder.others)
     else:
-        listing = find_photos(words)
-        data, others = UnlabelledImages(listing.photos, _short_names(words, listing.photos)
-                                        ), listing.others
+        paths, others = find_photos(words)
+        data = UnlabelledImages(paths, _short_names(words, paths))
     readable = []
     for i in range(len(data)):
         try:
@@ -117,5 +119,5 @@ def read_photos(words: list[str], labelled: bool = False) -> tuple[Dataset, list
     labelled: raise ArgumentError or FileError for anything else. Raises FileError if no image can
     be read.
     """
-    data, others = find_labelled(words, labelled)
+    data, others = readable_photos(words, labelled)
     return data, [other.reason for other in others]

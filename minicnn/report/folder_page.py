@@ -54,7 +54,7 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
     within = [g for g in copies if g not in leaks + conflicts + alike]
     unread, readable = sorted(fingerprints.unread), np.ones(len(data), bool)
     readable[unread] = False
-    flat = np.flatnonzero(fingerprints.flat & readable)
+    even = np.flatnonzero(fingerprints.even & readable)
     small = np.flatnonzero((fingerprints.sizes.min(axis=1) < MIN_SIDE) & readable)
     rotated = [i for i in np.flatnonzero(readable).tolist()
                if not isinstance(data.items[i], np.ndarray) and is_rotated(data.items[i])]
@@ -63,8 +63,9 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
                 "Each is a near duplicate of another of them. Copies go to the same part of a "
                 "split, so that hardly anything is left for training or testing. Are these the "
                 "photos that you meant?", alike),
-        Finding(f"{_photos(flat)} without content", "They are a single colour. Only those of "
-                "exactly the same pixels count as copies. Remove them.", _alone(flat)),
+        Finding(f"{_photos(even)} of one even colour", "Nothing but that colour is on them: a "
+                "blank page, a covered lens? Only those of exactly the same pixels count as "
+                "copies. Remove them.", _alone(even)),
         Finding(f"{_photos(unread)} cannot be read", "The file is damaged. Save it again, or "
                 "remove it; split.csv calls its part unreadable.", [],
                 [fingerprints.unread[i] for i in unread]),

@@ -76,9 +76,8 @@ def test_what_is_no_photo_is_skipped_and_named(tmp_path):
 
 
 def test_photos_in_folders_inside_a_class_belong_to_it(tmp_path):
-    value = 0
-    for path in ("a/1.png", "a/2/10.png", "a/2/9.png", "a/3.png", "b/deep/er/1.png"):
-        value += 1
+    paths = ("a/1.png", "a/2/10.png", "a/2/9.png", "a/3.png", "b/deep/er/1.png")
+    for value, path in enumerate(paths, 1):
         save(tmp_path / path, value)
     (tmp_path / "b" / "deep" / "notes.txt").write_text("no photo")
     data = ImageFolder(tmp_path)

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from reference import assert_refused
 
-from minicnn.data import is_rotated, open_image, read_image
+from minicnn.data import Dataset, is_rotated, open_image, perceptual_hashes, read_image
+from minicnn.data.images import image_size
 
 from .fuzz import chunk
 
@@ -98,7 +99,7 @@ def test_a_large_photo_of_a_phone_held_upright_is_upright(tmp_path):
     exif[0x0112] = 6  # to be rotated by 90° clockwise: the left half becomes the upper one
     path = tmp_path / "phone.jpg"
     path.write_bytes(phone_photo(12_000, 563, exif=exif))
-    assert is_rotated(path)
+    assert is_rotated(path) and image_size(path) == (12_000, 9_008)
     got, quarters, megabytes = read_in_a_child(tmp_path, path)
     assert got == (6000, 4504, 3) and megabytes < 300
     assert np.abs(quarters - [LEFT, LEFT, RIGHT, RIGHT]).max() < 2
@@ -154,6 +155,17 @@ def test_reduced_greys_of_16_bits_and_transparent_photos_are_right(tmp_path, mon
     clear[:, :2, 3] = 255  # black on the left, nothing on the right: white
     Image.fromarray(clear).save(tmp_path / "clear.png")
     assert read_image(tmp_path / "clear.png")[..., 0].tolist() == [[0, 255], [0, 255]]
+
+
+def test_the_size_of_a_reduced_photo_is_that_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(open_image, "FULL_SIZE_PIXELS", 60)
+    exif = Image.Exif()
+    for orientation in range(1, 9):
+        exif[0x0112] = orientation
+        Image.new("RGB", (16, 10)).save(tmp_path / f"{orientation}.png", exif=exif)
+    data = Dataset([tmp_path / f"{k}.png" for k in range(1, 9)], [0] * 8, ["a"], list("12345678"))
+    assert perceptual_hashes(data).sizes.tolist() == [[10, 16]] * 4 + [[16, 10]] * 4
+    assert data.read(0).shape == (5, 8, 3) and data.read(5).shape == (8, 5, 3)
 
 
 def test_photos_that_need_more_than_the_stated_memory_are_refused_by_their_header(

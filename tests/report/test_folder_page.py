@@ -94,7 +94,7 @@ def test_tiny_flat_rotated_damaged_and_skipped_files_are_reported(tmp_path):
             for one in findings(data, found, near_duplicates(data, found), others=[other])}
     damaged = said.pop("1 photo cannot be read")
     assert len(damaged) == 1 and "damaged.jpg: expected a readable photo" in damaged[0]
-    assert said == {"1 photo without content": [["b/flat.png"]],
+    assert said == {"1 photo of one even colour": [["b/flat.png"]],
                     "2 photos with a side below 64 pixels": [["a/1.png"], ["a/2.png"]],
                     "1 photo rotated by EXIF": [["b/turned.jpg"]], "1 file skipped": ["x: y"]}
 
