@@ -105,8 +105,8 @@ def link_to_folder(path: Path, name: str) -> OtherFile:
 def group_by_kind(others: Iterable[OtherFile], limit: int | None = MAX_NAMED) -> list[str]:
     """One line for each kind: "3 videos: a.mp4, b.mov, c.mp4. Save single frames as JPEG."
 
-    Photos that cannot be read have a line each, the reason. limit: the number of files of a kind
-    that are named; the others are counted. None: all are named.
+    Photos that cannot be read have a line each, the reason, and stand first.
+    limit: the number of files of a kind that are named; the others are counted. None: all are.
     """
     lines: list[str] = []
     groups: dict[FileKind, list[str]] = {}
@@ -115,7 +115,9 @@ def group_by_kind(others: Iterable[OtherFile], limit: int | None = MAX_NAMED) ->
             lines.append(other.reason)
         else:
             groups.setdefault(other.kind, []).append(other.name)
-    for kind, names in groups.items():
+    # photos of other formats first, then the most frequent kinds
+    for kind in sorted(groups, key=lambda kind: (not kind.is_photo, -len(groups[kind]))):
+        names = groups[kind]
         what = kind.plural if len(names) > 1 else kind.singular.partition(" ")[2]
         rest = len(names) - len(names[:limit])
         more = f", … and {rest} more" if rest else ""

@@ -82,7 +82,7 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
         Finding(f"{_photos(rotated)} rotated by EXIF", "The camera was held upright or upside down "
                 "and recorded it. minicnn rotates them; other programs may not.", _alone(rotated)),
         Finding(f"{len(others)} file{'s' * (len(others) != 1)} skipped", "Not read as photos, for "
-                "the reasons below. Nothing else in the folder was passed over.", [],
+                "the reasons below.", [],
                 group_by_kind(others, limit=None), group_by_kind(others))]
     return [finding for finding in candidates if finding.groups or finding.lines]
 

@@ -135,6 +135,20 @@ def test_a_colour_png_at_pillows_limit_stays_within_500_mb(tmp_path):
     assert got == (4700, 4700, 3) and (quarters == LEFT).all() and megabytes < 500
 
 
+@pytest.mark.parametrize("kind, options", [
+    ("webp", {}), ("avif", {"quality": 30, "speed": 10}),
+    ("jpeg", {"progressive": True, "subsampling": 0})])
+def test_other_formats_of_48_megapixels_stay_within_the_stated_memory(tmp_path, full, kind,
+                                                                      options):
+    if not full or kind == "avif" and "AVIF" not in open_image.readable_formats():
+        pytest.skip("it takes half a minute: --full" if not full else "this Pillow has no AVIF")
+    path = tmp_path / f"photo.{kind}"
+    noise = Image.effect_noise((1_732, 1_732), 60).resize((6_928, 6_928)).convert("RGB")
+    noise.save(path, kind, **options)
+    got, _, megabytes = read_in_a_child(tmp_path, path)
+    assert got == (3_464, 3_464, 3) and megabytes < open_image.MAX_MEMORY / 1e6
+
+
 def test_reduced_pixels_are_the_means_of_the_blocks(tmp_path, monkeypatch, rng):
     monkeypatch.setattr(open_image, "FULL_SIZE_PIXELS", 7 * 5)
     for mode, channels in (("RGB", 3), ("L", 1)):
