@@ -103,7 +103,7 @@ SIGNATURES = (  # (position, bytes, kind) of all others; the first that fits
 # A TIFF with a tag of RAW files: SubIFDs (330), where the pixels are, or DNGVersion (50706).
 RAW_TAGS = re.compile(rb"II[*]\0.*(\x4a\x01[\x04\x0d]\0|\x12\xc6\x01\0\x04\0\0\0)"
                       rb"|MM\0[*].*(\x01\x4a\0[\x04\x0d]|\xc6\x12\0\x01\0\0\0\x04)", re.S)
-NETPBM = re.compile(rb"P[1-7]\s+\d")
+NETPBM = re.compile(rb"P[1-6]\s+\d+\s+\d+\s")
 # The brands of HEIF whose pictures are coded as HEVC; mif1 and msf1 may also hold others.
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1",
                b"msf1")

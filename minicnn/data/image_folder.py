@@ -77,15 +77,17 @@ def _check_classes(root: Path, folders: list[Path]) -> None:
     names = ", ".join(printable(folder.name) for folder in folders[:5])
     parts = {part_of(folder.name): folder for folder in reversed(folders)}
     if None not in parts:
-        train = parts_of(root).get("train", parts.get("train"))
-        to_train = f", {printable(train)} to train" if train else ""
+        parts = {**parts, **parts_of(root)}
+        purposes = "".join(f", {printable(parts[part])} to {purpose}" for part, purpose in (
+            ("train", "train"), ("test", "evaluate")) if part in parts)
         raise FileError(f"{root}: expected one sub-folder per class, found the parts of a split "
                         f"({names}); choose the folder whose sub-folders hold the photos"
-                        f"{to_train}.")
+                        f"{purposes}.")
+    if any(os.path.isfile(entry) for folder in folders for entry in list_folder(folder)):
+        return
     inside = {tuple(entry.name for entry in sub_folders(folder)) for folder in folders}
     shared = inside.pop()
-    if not inside and len(shared) > 1 and not any(
-            os.path.isfile(entry) for folder in folders for entry in list_folder(folder)):
+    if not inside and len(shared) > 1:
         raise FileError(f"{root}: expected one sub-folder per class, found none: {names} each hold "
                         f"the folders {printable(', '.join(shared[:5]))}, as if those were the "
                         f"classes; choose the folder whose sub-folders hold the photos"

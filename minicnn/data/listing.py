@@ -75,8 +75,8 @@ def list_photos(folder: str | PathLike, root: str | PathLike | None = None) -> F
     Hidden files and those of the system are left out in silence (see above); of a sub-folder that
     cannot be read, the others have the reason. Raises FileError if `folder` cannot be read.
     """
-    start = Path(folder)
-    listing, read = FolderListing(), {os.path.realpath(start)}
+    start, real_start = Path(folder), Path(os.path.realpath(folder))
+    listing, read = FolderListing(), {str(real_start)}
     stack = list_folder(start)[::-1]
     while stack:
         path = stack.pop()
@@ -85,7 +85,7 @@ def list_photos(folder: str | PathLike, root: str | PathLike | None = None) -> F
             listing.add(path, name)
             continue
         real = os.path.realpath(path)
-        if real in read or Path(os.path.realpath(start)).is_relative_to(real):
+        if real in read or real_start.is_relative_to(real):
             listing.others.append(link_to_folder(path, name))
             continue
         read.add(real)

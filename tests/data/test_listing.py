@@ -271,10 +271,12 @@ def test_the_parts_of_a_split_are_no_classes_and_the_advice_names_the_training(t
     tree(tmp_path, "test_set/test_set/a", "test_set/test_set/b", "training_set/training_set/a",
          "training_set/training_set/b")
     with assert_refused("found the parts of a split (test_set, training_set)",
-                        f"{tmp_path / 'training_set' / 'training_set'} to train"):
+                        f"{tmp_path / 'training_set' / 'training_set'} to train, "
+                        f"{tmp_path / 'test_set' / 'test_set'} to evaluate."):
         ImageFolder(tmp_path)
     tree(tmp_path / "v", "test/a", "test/b", "val/a", "val/b")
-    with assert_refused("found the parts of a split (test, val)", "hold the photos."):
+    with assert_refused("found the parts of a split (test, val)", "hold the photos, ",
+                        "test to evaluate."):
         ImageFolder(tmp_path / "v")
 
 
