@@ -69,16 +69,15 @@ class Fingerprints(drawing.HasFigure):
         """(N,) bool: images of one grey or of an even slope from one to another, or nearly, whose
         thumbnails look alike whatever they show.
 
-        From each thumbnail its plane of least squares is subtracted: its mean, and its slopes along
-        the two centred axes, which are orthogonal on the grid.
+        What counts is the variance that is left beside the plane of least squares: the two centred
+        axes are orthogonal on the grid, so each takes slope² · mean(axis²) of it.
         """
-        axis = np.arange(SIDE) - (SIDE - 1) / 2
-        rest = self.thumbnails - self.thumbnails.mean(axis=(1, 2), keepdims=True)  # (N, 32, 32)
-        squares = SIDE * axis @ axis
-        down = (rest * axis[:, None]).sum(axis=(1, 2), keepdims=True) / squares
-        across = (rest * axis).sum(axis=(1, 2), keepdims=True) / squares
-        rest = rest - down * axis[:, None] - across * axis
-        return rest.std(axis=(1, 2)) < MIN_CONTRAST
+        axis = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
+        down, across = np.repeat(axis, SIDE), np.tile(axis, SIDE)  # (1024,) each
+        greys = self.thumbnails.reshape(-1, SIDE * SIDE).astype(np.float32)
+        slopes = greys @ np.stack([down, across], axis=1) / (down @ down)  # (N, 2)
+        rest = greys.var(axis=1) - (slopes**2).sum(axis=1) * np.mean(axis**2)
+        return rest < MIN_CONTRAST**2
 
     def figure(self) -> Figure:
         """Thumbnails with their numbers, copies of earlier images first."""

@@ -77,7 +77,7 @@ def _check_classes(root: Path, folders: list[Path]) -> None:
     names = ", ".join(printable(folder.name) for folder in folders[:5])
     parts = {part_of(folder.name): folder for folder in reversed(folders)}
     if None not in parts:
-        parts = {**parts, **parts_of(root)}
+        parts.update(parts_of(root).items())
         purposes = "".join(f", {printable(parts[part])} to {purpose}" for part, purpose in (
             ("train", "train"), ("test", "evaluate")) if part in parts)
         raise FileError(f"{root}: expected one sub-folder per class, found the parts of a split "
