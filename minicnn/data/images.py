@@ -134,9 +134,12 @@ def read_image(path: str | PathLike) -> np.ndarray:
         if image.format == "JPEG" and k > 1:
             image.draft(image.mode, (image.width // k, image.height // k))
             k = 1
-        image.load()
+        declared = sorted(image.size)
+        image.load()  # Pillow rotates TIFF while it loads
+        if sorted(image.size) != declared:  # a damaged HEIF
+            raise OSError(f"a header of {declared} pixels and an image of {image.size}")
         pixels = _to_array(image, k)
-        # read after load: Pillow rotates TIFF while loading, and then drops the tag
+        # read after load, since Pillow drops the tag of a TIFF that it has rotated
         make_upright = TO_UPRIGHT.get(_orientation(image))
     del image  # and its pixels, before there is another array of that size
     return pixels if make_upright is None else np.ascontiguousarray(make_upright(pixels))

@@ -144,12 +144,17 @@ class FakeHeif(ImageFile.ImageFile):
 
     def _open(self):
         self._size, self._mode = (2, 1), "RGB"
+        self.fp.seek(0)
         if self.fp.read(20)[16:20] == b"bad!":
             raise SyntaxError("no HEIF")
 
     def load(self):
         self.fp.seek(-6, 2)
-        self.im = Image.frombytes("RGB", (2, 1), self.fp.read()).im
+        pixels = self.fp.read()
+        self.im = Image.frombytes("RGB", (2, 1), pixels).im
+        if pixels == b"larger":  # than its header says
+            self._size = (3, 3)
+            self.im = Image.new("RGB", (3, 3)).im
         return Image.Image.load(self)
 
 
@@ -170,6 +175,10 @@ def fake_plugin(monkeypatch):
 def test_heic_is_read_where_the_extra_is_installed(tmp_path, fake_plugin):
     (tmp_path / "e.jpg").write_bytes(box(b"heic", b"mif1") + bytes(range(1, 7)))
     assert read_image(tmp_path / "e.jpg").tolist() == [[[1, 2, 3], [4, 5, 6]]]
+    (tmp_path / "e.jpg").write_bytes(box(b"heic", b"mif1") + b"larger")
+    with assert_refused("e.jpg: expected a readable photo", "header of [1, 2] pixels and an image "
+                        "of (3, 3)"):
+        read_image(tmp_path / "e.jpg")
     (tmp_path / "bad.heic").write_bytes(box(b"heic", b"bad!"))
     with assert_refused("HEIF", "received a damaged HEIC photo; make a new copy"):
         read_image(tmp_path / "bad.heic")
