@@ -45,6 +45,7 @@ setup(
             "onnx>=1.18",         # writes them: minicnn export
             "onnxruntime>=1.20",  # runs them
         ],
+        "heic": ["pillow-heif>=0.22"],  # opens the HEIC photos of phones, which Pillow does not
         "bench": ["torch==2.13.0", "keras>=3.15; python_version >= '3.11'"],  # the peers
         "notebooks": [
             "nbclient>=0.8",  # runs the lessons' notebooks: jupyter execute
@@ -60,6 +61,7 @@ setup(
             "keras>=3.15; python_version >= '3.11'",  # oracle for files and for VGG16
             "keras>=3.12; python_version < '3.11'",   # the last one for Python 3.10
             "captum>=0.7",        # oracle for the attributions
+            "pillow-heif>=0.22",  # reads and writes HEIC photos
             "onnx>=1.18",         # checks the exported files
             "onnxruntime>=1.20",  # oracle for their predictions
             "ruff>=0.6",          # the linter

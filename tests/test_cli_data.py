@@ -92,7 +92,7 @@ def test_what_is_wrong_is_said_and_damaged_photos_are_kept_out_of_the_split(fold
     out = capsys.readouterr().out
     assert "left/0.png, right/copy.jpg: nearly the same" in out
     assert "left/2.png, left/again.png: the same pixels" in out
-    assert "broken.png: expected a readable photo" in out and "notes.txt: expected an image" in out
+    assert "broken.png: expected a readable photo" in out and "1 text: left/notes.txt. Only" in out
     part = {row["photo"]: row["part"] for row in rows(folder.parent / "photos-report/split.csv")}
     assert part["left/broken.png"] == "unreadable"
     assert part["left/0.png"] == part["right/copy.jpg"]
@@ -101,17 +101,20 @@ def test_what_is_wrong_is_said_and_damaged_photos_are_kept_out_of_the_split(fold
 
 
 def test_long_lists_are_cut_on_the_screen_and_whole_on_the_page(folder, capsys):
-    for k in range(5):
+    for k in range(12):
         (folder / "left" / f"{k}.txt").write_text("no photo")
+    for k in range(5):
         Image.new("L", (80, 80), 50).save(folder / "right" / f"grey{k}.png")
     assert main(["data", "photos"]) == 0
     out = capsys.readouterr().out
-    assert out.count(".txt: expected an image file") == 3
-    assert out.count("and 2 more, see report.html") == 2
+    assert "12 texts: left/0.txt, left/1.txt" in out
+    assert "left/7.txt, … and 4 more. Only photos are read" in out and "left/8.txt" not in out
+    assert out.count("and 2 more, see report.html") == 1
     assert "right/grey0.png, right/grey1.png, right/grey2.png and 2 more: the same pixels" in out
     page = page_of(folder.parent / "photos-report" / "report.html")
     lines = {one["title"]: one["lines"] for one in page["findings"]}
-    assert len(lines["5 files skipped"]) == 5
+    assert len(lines["12 files skipped"]) == 1
+    assert all(f"left/{k}.txt" in lines["12 files skipped"][0] for k in range(12))
 
 
 def test_system_files_are_not_worth_a_word(folder, capsys):
@@ -219,7 +222,8 @@ def test_options_that_leave_no_split_are_refused_before_a_photo_is_read(
 
 
 @pytest.mark.parametrize("names, words", [
-    (["a/b/c/1.png", "d/e/f/1.png"], "choose the folder whose sub-folders hold the photos"),
+    (["a/b/1.png", "a/c/1.png", "d/b/1.png", "d/c/1.png"], "choose the folder whose sub-folders "
+     "hold the photos (photos/a)"),
     (["only/1.png"], "found only 'only'"), (["1.png"], "at least two, found none"),
     ([], "found nothing")])
 def test_folders_that_are_none_of_classes_are_refused(tmp_path, monkeypatch, capsys, names, words):

@@ -210,7 +210,10 @@ def test_folders_in_a_folder_are_read_hidden_and_other_files_are_not(here, capsy
         photo(here / "p" / name)
     (here / "p" / "a" / "notes.txt").write_text("no photo")
     run("p")
-    names = [line.split(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    out, err = capsys.readouterr()
+    assert err == "minicnn: 1 text: p/a/notes.txt. Only photos are read: keep other files " \
+                  "elsewhere.\n"
+    names = [line.split(": ")[0] for line in out.splitlines()]
     assert names == ["p/a/1.png", "p/b/2.png", "p/b/10.png", "p/b/deep/er/x.JPG", "p/c.png"]
 
 
@@ -235,7 +238,8 @@ def test_unreadable_photos_are_named_on_stderr_and_everything_else_is_predicted(
                  "text": lambda t: [line.split(": ")[0] for line in t.splitlines()]}[kind](out)
         assert names == ["p/1.png", "p/2.png", "p/4.png"]
         assert [line.split(": ")[:2] for line in err.splitlines()] == [
-            ["minicnn", "p/3.png"], ["minicnn", "p/5.jpg"]]
+            ["minicnn", "1 damaged photo"], ["minicnn", "1 empty file"]]
+        assert "p/3.png. " in err and "p/5.jpg. " in err
 
 
 def test_of_photos_none_of_which_can_be_read_valid_files_remain(here, capsys):
@@ -365,7 +369,9 @@ def test_pictures_are_not_photos_of_the_folder_they_lie_in(here, capsys):
     photo(here / "a.png")
     run(".", "--explain", ".")
     run(".")
-    assert len(capsys.readouterr().out.splitlines()) == 2  # a.png, twice
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2  # a.png, twice
+    assert "1 picture of --explain: a-explained.png. " in err
 
 
 def test_long_names_become_pictures_with_shorter_ones(here):

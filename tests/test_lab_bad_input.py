@@ -87,8 +87,9 @@ def test_what_a_person_put_there_is_named_when_it_is_no_photo(minicnn, tmp_path)
     root = photo_folder(tmp_path / "photos", {"a": 6, "b": 6})
     (root / "a" / "notes.txt").write_text("cirrus")
     (root / "b" / "more").mkdir()
+    (root / "b" / "more" / "clouds.pdf").write_bytes(b"%PDF-1.7")
     text = minicnn("train", root, *FAST)[1]
-    assert "2 skipped" in text and "notes.txt" in text and "more: a folder inside" in text
+    assert "2 skipped" in text and "a/notes.txt" in text and "b/more/clouds.pdf" in text
 
 
 # Photos ------------------------------------------------------------------------------------------

@@ -125,7 +125,8 @@ def test_photos_that_cannot_be_read_are_left_out_and_counted(folder, tmp_path, c
     (tmp_path / "heap" / "cut.png").write_bytes(whole[:len(whole) // 2])
     made = job("activity", folder / "m.h5", tmp_path / "heap", "-o", tmp_path / "x.png")
     assert made.arguments[1].names == ["good.png"]
-    assert len(made.skipped) == 1 and "cut.png: expected a readable photo" in made.skipped[0]
+    (other,) = made.others
+    assert "cut.png: expected a readable photo" in other.reason and other.is_photo
 
 
 def test_an_attribution_is_what_the_checks_check(folder, tmp_path):

@@ -18,7 +18,8 @@ from ..data import (
     subsets,
     write_split,
 )
-from ..data.images import printable
+from ..data.listing import OtherFile
+from ..data.open_image import printable
 from ..report.folder_page import Finding, findings, relation, write_folder_page
 from ..utils.errors import ArgumentError, FileError, check_int
 from .progress import Bar
@@ -43,7 +44,7 @@ def add(command: Callable) -> None:
 def data_command(args: argparse.Namespace) -> int:
     """Prints the problems, writes report.html and split.csv; returns 2 if there can be no split."""
     shares = shares_of(args)
-    data, parts, skipped = folder_of(args)
+    data, parts, others = folder_of(args)
     split_already = parts is not None
     output = output_of(args)
     bar = Bar("reading the photos")
@@ -55,7 +56,7 @@ def data_command(args: argparse.Namespace) -> int:
         raise FileError(f"{args.folder}: expected photos that can be read, found none. "
                         f"{fingerprints.unread[0]}")
     groups = near_duplicates(data, fingerprints)
-    problems = findings(data, fingerprints, groups, parts, skipped)
+    problems = findings(data, fingerprints, groups, parts, others)
     describe(data, fingerprints, problems)
     no_split = ""
     if not split_already:
@@ -83,12 +84,12 @@ def data_command(args: argparse.Namespace) -> int:
     return 0
 
 
-def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list[str]]:
-    """(photos, the part of each photo or None if the folder is not split, what was skipped)."""
+def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list[OtherFile]]:
+    """(photos, the part of each photo or None if the folder is not split, the other files)."""
     folders = split_folders(args.folder)
     if not folders:
         data = ImageFolder(args.folder)
-        return data, None, data.skipped
+        return data, None, data.others
     for option in ("test_fraction", "validation_fraction"):
         if getattr(args, option) is not None:
             raise ArgumentError(f"--{option.replace('_', '-')}: expected only with a folder that "
@@ -102,7 +103,7 @@ def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list
     names = [Path(item).relative_to(args.folder).as_posix() for item in items]
     return (Dataset(items, labels, classes, names),
             [name for name, part in folders.items() for _ in part.items],
-            [line for part in folders.values() for line in part.skipped])
+            [other for part in folders.values() for other in part.others])
 
 
 def output_of(args: argparse.Namespace) -> Path:
@@ -149,9 +150,10 @@ def describe(data: Dataset, fingerprints: Fingerprints, problems: list[Finding])
             more = f" and {len(group) - MAX_NAMED} more" if len(group) > MAX_NAMED else ""
             reason = f": {relation(fingerprints, group)}" if len(group) > 1 else ""
             print_escaped(f"  {names}{more}{reason}")
-        for line in problem.lines[:MAX_NAMED]:
+        for line in problem.brief or problem.lines[:MAX_NAMED]:
             print_escaped(f"  {line}")
-        rest = max(len(problem.groups), len(problem.lines)) - MAX_NAMED
+        shown = len(problem.brief) or MAX_NAMED
+        rest = max(len(problem.groups), len(problem.lines)) - shown
         if rest > 0:
             print_escaped(f"  and {rest} more, see report.html")
     if not problems:

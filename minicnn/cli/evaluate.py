@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset, ImageFolder, UnlabelledImages
+from ..data.listing import group_by_kind
 from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
 from ..evaluation.metrics import MAX_VIEWS, view
 from ..model import Sequential
@@ -61,6 +62,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
     labels = labels_by_name(folder, classes, args.folder)
     with run_folder(args.output) if args.output else nullcontext() as output:
         describe_folder(folder)
+        skipped = group_by_kind(folder.others, limit=None)
         result, data, unread = evaluate_folder(model.to(args.device), folder, labels, classes,
                                                args.tta, args.batch_size)
         threshold: float | None = None
@@ -73,7 +75,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
         if output:
             write_evaluation(output, result, data.names, threshold=threshold)
             write_run_page(output, result, data, scores, model=model, rows={model.name: result},
-                           notes=notes, skipped=folder.skipped + unread, options={
+                           notes=notes, skipped=skipped + unread, options={
                                key: getattr(args, key) for key in REPORTED_OPTIONS}
                            | given_options(args))
             (output / "history.csv").unlink()  # made by run_folder; nothing was trained here

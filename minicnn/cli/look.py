@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from ..data.listing import group_by_kind
 from .look_jobs import atlas_job, look_job
 from .methods import METHODS, OPTIONS, listing
 from .model_options import add_model_options
@@ -45,10 +46,10 @@ def look_command(args: argparse.Namespace) -> int:
         if not args.words:
             return 0
     job = args.job(args)
-    for reason in job.skipped:
-        print(f"minicnn: {reason}", file=sys.stderr)
-    if job.skipped:
-        print(f"{len(job.skipped)} skipped")
+    for line in group_by_kind(job.others):
+        print(f"minicnn: {line}", file=sys.stderr)
+    if job.others:
+        print(f"{len(job.others)} skipped")
     for part in job.run():
         print(part)
-    return 2 if job.skipped else 0
+    return 2 if any(other.is_photo for other in job.others) else 0

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..data import near_duplicates, photo_paths, photos, read_image, read_photos, sample
+from ..data import find_photos, near_duplicates, photos, read_image, readable_photos, sample
+from ..data.listing import OtherFile
 from ..data.splits import split_parts, subsets
 from ..model import Sequential
 from ..models import VGG16
@@ -28,7 +29,7 @@ COMMON_OPTIONS = ("output", "force", "device")  # of every method
 class Job:
     """One call, ready to run: whatever can be refused in advance has been checked.
 
-    skipped: why photos were left out.
+    others: the files that were left out.
     """
 
     function: Callable
@@ -36,7 +37,7 @@ class Job:
     keywords: dict[str, Any]
     path: Path
     force: bool
-    skipped: list[str] = field(default_factory=list)
+    others: list[OtherFile] = field(default_factory=list)
 
     def run(self) -> list[object]:
         """Computes, writes the file and returns what is to be printed."""
@@ -69,7 +70,7 @@ def look_job(args: argparse.Namespace) -> Job:
     path = writable(args.output or f"look-{name}.png", (*PICTURES, ".npz", *method.suffixes),
                     args.force)
     model_name, words = model_and_photos(words)
-    photo_arguments, skipped = load_photos(name, method, words)
+    photo_arguments, others = load_photos(name, method, words)
     if not method.model and (model_name or args.device != "cpu"):
         raise ArgumentError(f"{name}: expected neither a model nor --device, received "
                             f"{model_name or args.device}. It trains networks of its own.")
@@ -83,7 +84,7 @@ def look_job(args: argparse.Namespace) -> Job:
         keywords["progress"] = Bar(name)
     if "groups" in parameters and words:
         keywords["groups"] = near_duplicates(*photo_arguments)
-    return Job(function, [*models, *photo_arguments], keywords, path, args.force, skipped)
+    return Job(function, [*models, *photo_arguments], keywords, path, args.force, others)
 
 
 def atlas_job(args: argparse.Namespace) -> Job:
@@ -92,12 +93,12 @@ def atlas_job(args: argparse.Namespace) -> Job:
 
     path = writable(args.output, (".html",), args.force)
     name, words = model_and_photos(args.words)
-    data, skipped = read_photos(words) if words else (sample("test", None, 10), [])
+    data, others = readable_photos(words) if words else (sample("test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
                 "progress": Bar("atlas"),
                 "image": None if words else read_image(photos()["chelsea"])}
-    return AtlasJob(write_atlas, [path, model, data], keywords, path, args.force, skipped)
+    return AtlasJob(write_atlas, [path, model, data], keywords, path, args.force, others)
 
 
 def reject_unused_options(name: str, args: argparse.Namespace) -> None:
@@ -172,20 +173,20 @@ def keywords_from_options(name: str, model: Sequential | None, args: argparse.Na
     return keywords
 
 
-def load_photos(name: str, method: Method, words: list[str]) -> tuple[list, list[str]]:
-    """The photos as arguments of the function, and why others were skipped."""
+def load_photos(name: str, method: Method, words: list[str]) -> tuple[list, list[OtherFile]]:
+    """The photos as arguments of the function, and the files that were left out."""
     takes = method.takes
     if takes is PhotoInput.NONE and words:
         raise ArgumentError(f"{name}: expected no photo, received {words[0]}. Leave it out.")
     if takes is PhotoInput.ONE:
-        paths = photo_paths(words) if words else [photos()["chelsea"]]
+        paths, others = find_photos(words or [photos()["chelsea"]])
         if len(paths) != 1:
             raise ArgumentError(f"{name}: expected one photo, received {len(paths)}. Name one.")
-        return [read_image(paths[0])], []
+        return [read_image(paths[0])], others
     if not words:
         return [] if takes.may_be_missing else [sample("test", None, method.per_class)], []
-    data, skipped = read_photos(words, takes.needs_classes)
+    data, others = readable_photos(words, takes.needs_classes)
     if takes is PhotoInput.SPLIT_CLASSES:
         parts = split_parts(data, {"train": 0.75, "test": 0.25}, near_duplicates(data))
-        return list(subsets(data, parts).values()), skipped
-    return [data], skipped
+        return list(subsets(data, parts).values()), others
+    return [data], others

@@ -16,14 +16,15 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..data import UnlabelledImages, photo_paths
-from ..data.images import printable
-from ..data.paths import SUFFIXES
+from ..data import UnlabelledImages, find_photos
+from ..data.file_kinds import EXPLANATION
+from ..data.listing import OtherFile, group_by_kind
+from ..data.open_image import printable
 from ..evaluation import class_probabilities
 from ..model import Sequential
 from ..models import image_batches
 from ..utils.errors import ArgumentError, FileError, check_int
-from ..utils.files import atomic_write, list_folder
+from ..utils.files import atomic_write
 from .model_options import MODEL_HELP, add_model_options, open_classifier
 
 EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
@@ -48,13 +49,13 @@ def add(command: Callable) -> None:
 
 
 def predict_command(args: argparse.Namespace) -> int:
-    """Writes the most probable classes of each photo; returns 2 if one could not be read."""
+    """Writes the most probable classes of each photo, and what the other files of the folders are;
+    returns 2 if a photo could not be read."""
     output = args.output and Path(args.output)
     by_suffix = output.suffix[1:].lower() if output else ""
     chosen = args.format or (by_suffix if by_suffix in FORMATS else "text")
     reject_unused_options(args, chosen)
-    paths = [path for word in args.photos for path in photos_below(Path(word))
-             or photo_paths([word])]
+    paths, others = photos_to_predict(args.photos)
     pictures = picture_paths(paths, args.explain)
     for path in [*[output] * bool(output), *pictures]:
         if path.exists() and not args.force:
@@ -67,6 +68,8 @@ def predict_command(args: argparse.Namespace) -> int:
     model.to(args.device)
     if pictures:
         prepare(model, Path(args.explain))
+    for line in group_by_kind(others):
+        print(f"minicnn: {line}", file=sys.stderr)
     data = UnlabelledImages(paths)
     rows = predictions(model, data, pictures, args.batch_size)
     with open_output(output) as file:
@@ -75,7 +78,7 @@ def predict_command(args: argparse.Namespace) -> int:
             file.flush()
     if output:
         print(f"{output}: {len(paths) - len(data.errors)} photos")
-    return 2 if data.errors else 0
+    return 2 if data.errors or any(other.is_photo for other in others) else 0
 
 
 def reject_unused_options(args: argparse.Namespace, chosen: str) -> None:
@@ -88,19 +91,19 @@ def reject_unused_options(args: argparse.Namespace, chosen: str) -> None:
     check_int(args.batch_size, "--batch-size")
 
 
-def photos_below(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
-    """The photos of a folder and its sub-folders in natural order, without hidden ones and pictures
-    of --explain. [] for a file, and for a link that leads back up."""
-    if not os.path.isdir(folder) or folder.resolve() in above:
-        return []
-    above = (*above, folder.resolve())
-    photos: list[Path] = []
-    for entry in list_folder(folder):
-        if os.path.isdir(entry):
-            photos += photos_below(entry, above)
-        elif entry.suffix.lower() in SUFFIXES and not entry.name.endswith(EXPLAINED):
-            photos.append(entry)
-    return photos
+def photos_to_predict(words: Sequence[str]) -> tuple[list[Path], list[OtherFile]]:
+    """The photos of files and folders, and the other files of the folders. Pictures of --explain,
+    which an earlier call has left in a folder, are others, unless there is nothing else."""
+    paths, others = find_photos(words)
+    named = set(map(Path, words))
+    drawn = [path for path in paths if path.name.endswith(EXPLAINED) and path not in named]
+    if len(drawn) == len(paths):
+        return paths, others
+    for path in drawn:
+        reason = f"{printable(path)}: is {EXPLANATION.singular}; {EXPLANATION.advice}."
+        others.append(OtherFile(path, printable(path), reason, EXPLANATION))
+    left_out = set(drawn)
+    return [path for path in paths if path not in left_out], others
 
 
 def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:

@@ -20,7 +20,8 @@ from ..data import (
     split_folders,
     subsets,
 )
-from ..data.images import printable
+from ..data.listing import group_by_kind
+from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.errors import ArgumentError, FileError
 from .progress import Bar
@@ -47,13 +48,14 @@ def photos_of(args: argparse.Namespace
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
         parts = parts_of_split_folder(args, folders)
-        skipped = [
-            reason for folder in folders.values() for reason in folder.skipped]
+        skipped = [line for folder in folders.values()
+                   for line in group_by_kind(folder.others, limit=None)]
         if args.resume:
             parts = read_split(args.split, concatenate_parts(parts), RESUME_ADVICE)
         parts, unread, groups = without_unreadable(args, parts)
         return parts, groups, skipped + unread, "held-out", stem
     folder = ImageFolder(args.folder)
+    skipped = group_by_kind(folder.others, limit=None)
     describe_folder(folder)
     if args.split:
         parts = read_split(args.split, folder, *[RESUME_ADVICE] * bool(args.resume))
@@ -65,7 +67,7 @@ def photos_of(args: argparse.Namespace
             raise FileError(f"{args.split}: expected photos of each class in train, found none of "
                             f"{', '.join(none)}. Give some of them the part train.")
         parts, unread, groups = without_unreadable(args, parts)
-        return parts, groups, folder.skipped + unread, "held-out", stem
+        return parts, groups, skipped + unread, "held-out", stem
     test = 0 if args.kfold else args.test_fraction or 0.25
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
     fingerprints = perceptual_hashes(folder, Bar("reading the photos"))
@@ -73,7 +75,7 @@ def photos_of(args: argparse.Namespace
     numbers = near_duplicates(folder, fingerprints)
     names = draw_parts(folder, shares, fingerprints, numbers, args.seed)
     groups = {part: numbers[np.array(names) == part] for part in set(names)}
-    return subsets(folder, names), groups, folder.skipped + unread, "held-out", stem
+    return subsets(folder, names), groups, skipped + unread, "held-out", stem
 
 
 def without_unreadable(args: argparse.Namespace, parts: Mapping[str, Dataset]
@@ -157,7 +159,7 @@ def per_class(data: Dataset) -> str:
 
 
 def describe_folder(folder: ImageFolder) -> None:
-    """Prints what the folder has, and what was skipped and why."""
+    """Prints what the folder has, and what was skipped and why, a line for each kind of file."""
     print(folder)
-    for reason in folder.skipped:
-        print(f"  skipped: {reason}")
+    for line in group_by_kind(folder.others):
+        print(f"  skipped: {line}")

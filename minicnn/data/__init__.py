@@ -1,10 +1,12 @@
 """Images with labels, from files or arrays: read, cropped to one size, split, in batches.
 
-Reading order: images.py (from a file to RGB pixels, and to the input size), datasets.py (images
-with labels), image_folder.py (one sub-folder per class), batches.py (decoding ahead in threads),
-augment.py (random views), duplicates.py (near-duplicate images), splits.py (train, validation and
-test, and split.csv), paths.py (images named on a command line), sample.py (the 2,000 images that
-ship with the package).
+Reading order: images.py (from a file to RGB pixels, and to the input size), open_image.py (what a
+file may cost), file_kinds.py (what it is if it is no photo), datasets.py (images with labels),
+listing.py (the photos of a folder, and all that is none), image_folder.py (one sub-folder per
+class), batches.py (decoding ahead in threads), augment.py (random views), duplicates.py
+(near-duplicate images), splits.py (train, validation and test, and split.csv), part_names.py (their
+usual names), paths.py (images named on a command line), sample.py (the 2,000 images that ship with
+the package).
 """
 
 from .augment import Augment, Augmented
@@ -13,7 +15,7 @@ from .datasets import Dataset
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
 from .image_folder import ImageFolder
 from .images import is_rotated, read_image, resize_and_crop
-from .paths import UnlabelledImages, photo_paths, read_photos
+from .paths import UnlabelledImages, find_photos, photo_paths, read_photos, readable_photos
 from .sample import photos, sample
 from .splits import (
     draw_parts,
@@ -26,6 +28,7 @@ from .splits import (
 )
 
 __all__ = ["Augment", "Augmented", "Dataset", "Fingerprints", "ImageFolder", "UnlabelledImages",
-           "batches", "draw_parts", "drop_unreadable", "near_duplicates", "perceptual_hashes",
-           "photo_paths", "photos", "read_image", "read_photos", "read_split", "resize_and_crop",
-           "sample", "split_folders", "split_parts", "subsets", "is_rotated", "write_split"]
+           "batches", "draw_parts", "drop_unreadable", "find_photos", "near_duplicates",
+           "perceptual_hashes", "photo_paths", "photos", "read_image", "read_photos", "read_split",
+           "readable_photos", "resize_and_crop", "sample", "split_folders",
+           "split_parts", "subsets", "is_rotated", "write_split"]

@@ -27,13 +27,21 @@ from ..ops.fast.threads import cores
 from ..plotting import drawing
 from ..utils.errors import ArgumentError, FileError
 from .datasets import Dataset
+from .images import image_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image as PillowImage
 
 SIDE = 32  # of a thumbnail
 CROPS = (0, 0.04, 0.08)  # fractions of a side that a copy may lack, at one end or at both
-MIN_CONTRAST = 4  # standard deviation of a thumbnail's greys, 0 … 255: below it, it shows nothing
+# Standard deviation of greys, 0 … 255. A thumbnail with less, beside an even slope, has no shapes
+# that would tell it from another: two clear skies are no copies of each other.
+MIN_CONTRAST = 4
+# In a photo of one even colour, the pixels deviate by less than MIN_CONTRAST in each channel, as
+# the noise of a camera does, and the places of its thumbnail differ by at most this;
+# those of a sky by more.
+EVEN_RANGE = 3
 
 
 @dataclass
@@ -43,8 +51,10 @@ class Fingerprints(drawing.HasFigure):
     hashes:     (N,) uint64, difference hashes.
     same:       (N,) int, the first image of exactly the same pixels, usually the image itself.
     thumbnails: (N, 32, 32) uint8, grey.
-    sizes:      (N, 2) int, height and width in pixels.
+    sizes:      (N, 2) int, height and width in pixels, upright; of a very large photo those of the
+                file, not the reduced ones of read_image.
     unread:     {index: why this image cannot be decoded}; the arrays hold zeros for these.
+    even:       (N,) bool, images of one even colour: a blank page, a covered lens.
     """
 
     hashes: np.ndarray
@@ -52,18 +62,29 @@ class Fingerprints(drawing.HasFigure):
     thumbnails: np.ndarray
     sizes: np.ndarray
     unread: dict[int, str]
+    even: np.ndarray
 
     @property
     def flat(self) -> np.ndarray:
-        """(N,) bool: images of one grey, or nearly, which look alike whatever they show."""
-        return self.thumbnails.std(axis=(1, 2)) < MIN_CONTRAST
+        """(N,) bool: images of one grey or of an even slope from one to another, or nearly, whose
+        thumbnails look alike whatever they show.
+
+        What counts is the variance that is left beside the plane of least squares: the two centred
+        axes are orthogonal on the grid, so each takes slope² · mean(axis²) of it.
+        """
+        axis = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
+        down, across = np.repeat(axis, SIDE), np.tile(axis, SIDE)  # (1024,) each
+        greys = self.thumbnails.reshape(-1, SIDE * SIDE).astype(np.float32)
+        slopes = greys @ np.stack([down, across], axis=1) / (down @ down)  # (N, 2)
+        rest = greys.var(axis=1) - (slopes**2).sum(axis=1) * np.mean(axis**2)
+        return rest < MIN_CONTRAST**2
 
     def figure(self) -> Figure:
         """Thumbnails with their numbers, copies of earlier images first."""
         is_copy = self.same != np.arange(len(self.same))
         figure = drawing.new_figure(10, 7)
         figure.suptitle(f"{len(is_copy)} photos: {is_copy.sum()} have the pixels of an earlier "
-                        f"one, {self.flat.sum()} show nothing, {len(self.unread)} unread")
+                        f"one, {self.even.sum()} of one even colour, {len(self.unread)} unread")
         shown = np.argsort(~is_copy, kind="stable")[:60]
         for ax, i in zip(figure.subplots(6, 10).flat, shown, strict=False):
             ax.imshow(self.thumbnails[i], cmap="gray", vmin=0, vmax=255)
@@ -80,7 +101,8 @@ def perceptual_hashes(data: Dataset,
 
     N = len(data)
     fingerprints = Fingerprints(np.zeros(N, np.uint64), np.arange(N),
-                                np.zeros((N, SIDE, SIDE), np.uint8), np.zeros((N, 2), int), {})
+                                np.zeros((N, SIDE, SIDE), np.uint8), np.zeros((N, 2), int), {},
+                                np.zeros(N, bool))
     first: dict[bytes, int] = {}  # digest of the pixels -> the first image that has it
     pool = ThreadPoolExecutor(min(cores(), 8), thread_name_prefix="minicnn-decode")
     try:
@@ -89,8 +111,8 @@ def perceptual_hashes(data: Dataset,
                 fingerprints.unread[i] = result
             else:
                 fingerprints.hashes[i], fingerprints.thumbnails[i] = result[:2]
-                fingerprints.sizes[i] = result[2]
-                fingerprints.same[i] = first.setdefault(result[3], i)
+                fingerprints.sizes[i], fingerprints.even[i] = result[2:4]
+                fingerprints.same[i] = first.setdefault(result[4], i)
             if progress:
                 progress(i + 1, N)
     finally:
@@ -99,21 +121,34 @@ def perceptual_hashes(data: Dataset,
 
 
 def _fingerprint(data: Dataset, i: int
-                 ) -> tuple[np.uint64, np.ndarray, tuple[int, ...], bytes] | str:
-    """Hash, thumbnail, size and a digest of the pixels; or why image i cannot be read."""
+                 ) -> tuple[np.uint64, np.ndarray, tuple[int, ...], bool, bytes] | str:
+    """Hash, thumbnail, size, whether it is one even colour, and a digest of the pixels; or why
+    image i cannot be read."""
     from PIL import Image
 
     try:
-        pixels = data.read(i)
+        pixels, item = data.read(i), data.items[i]
+        size = pixels.shape[:2] if isinstance(item, np.ndarray) else image_size(item)
     except FileError as error:
         return str(error)
-    grey = Image.fromarray(pixels).convert("L")
+    photo = Image.fromarray(pixels)
+    grey = photo.convert("L")
     bilinear = Image.Resampling.BILINEAR
     small = np.asarray(grey.resize((9, 8), bilinear))
     bits = np.packbits(small[:, 1:] > small[:, :-1])  # (8, 8) -> 8 bytes
     digest = hashlib.blake2b(pixels.data, digest_size=16, key=str(pixels.shape).encode()).digest()
     return (bits.view(np.uint64)[0], np.asarray(grey.resize((SIDE, SIDE), bilinear)),
-            pixels.shape[:2], digest)
+            size, _is_even(photo), digest)
+
+
+def _is_even(photo: PillowImage) -> bool:
+    """True for one colour all over. Both are measured on all pixels and in colour: how much they
+    deviate, and how much the places of the photo differ."""
+    from PIL import Image, ImageStat
+
+    thumbnail = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return (max(ImageStat.Stat(photo).stddev) < MIN_CONTRAST
+            and max(high - low for low, high in ImageStat.Stat(thumbnail).extrema) <= EVEN_RANGE)
 
 
 def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, distance: int = 16,
@@ -127,7 +162,7 @@ def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, dis
     similarity:   minimum correlation, up to 1, of the gradients (16 × 15 down and as many across)
                   of one thumbnail and of the other or a crop of it.
     Finds copies that were saved again, scaled, brightened, darkened, or cropped by up to 8 % of a
-    side; not mirrored or rotated ones. Images without content (Fingerprints.flat) are in a group
+    side; not mirrored or rotated ones. Images without shapes (Fingerprints.flat) are in a group
     only if all their pixels are the same.
     Raises ArgumentError if the fingerprints are of other images.
     """
@@ -167,10 +202,9 @@ def _cropped_gradients(thumbnail: np.ndarray) -> np.ndarray:
 
 
 def _gradients(thumbnails: np.ndarray) -> np.ndarray:
-    """(n, 16, 16) -> (n, 480): the differences of neighbouring pixels, minus their mean, scaled to
-    norm 1. Brightness and contrast thus do not count, and the dot product of two is their
-    correlation."""
-    steps = np.concatenate([np.diff(thumbnails, axis=axis).reshape(len(thumbnails), 240)
-                            for axis in (1, 2)], axis=1)
-    steps -= steps.mean(axis=1, keepdims=True)
+    """(n, 16, 16) -> (n, 480): the differences of neighbouring pixels, down and across, each minus
+    its mean, scaled to norm 1. Brightness, contrast and an even slope, such as that of a sky, thus
+    do not count, and the dot product of two is their correlation."""
+    halves = [np.diff(thumbnails, axis=axis).reshape(len(thumbnails), 240) for axis in (1, 2)]
+    steps = np.concatenate([half - half.mean(axis=1, keepdims=True) for half in halves], axis=1)
     return steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-9)

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import io
-import logging
-import os
-import re
-import stat
-import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from os import PathLike
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ..utils.errors import ArgumentError, FileError, ShapeError, is_int
+from ..utils.errors import ArgumentError, ShapeError, is_int
+from .open_image import check_scans, open_image, reduction
 
 if TYPE_CHECKING:  # functions import Pillow when called: `import minicnn` stays fast
     from PIL.Image import Image as PillowImage
     from PIL.ImageCms import ImageCmsTransform
-    from PIL.ImageFile import ImageFile
 
-# The only formats that Pillow may try: it would pass an EPS to Ghostscript, which would run it.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-# A file with more than ALWAYS_ALLOWED_PIXELS + PIXELS_PER_BYTE · its bytes, or with more EXIF than
-# JPEG allows, was made to exhaust the memory.
-ALWAYS_ALLOWED_PIXELS, PIXELS_PER_BYTE = 1 << 24, 256
 MAX_EXIF_BYTES = 1 << 16
-MAX_SECONDS = 5  # of computing, checked whenever Pillow reads: a large photo needs 2
-START_OF_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e]")
-MAX_SCANS = 100  # of a JPEG: about ten are usual
-NO_LOG = logging.NullHandler()  # for what Pillow logs about a damaged image
+PIXELS_AT_ONCE = 1 << 22  # of a photo that are converted to RGB
 
 ORIENTATION = 0x0112  # the EXIF tag for how the camera was held (EXIF 2.32, section 4.6.4)
 TO_UPRIGHT = {  # its values, and the function that makes (H, W, 3) upright; 1 is upright already
@@ -45,85 +29,6 @@ TO_UPRIGHT = {  # its values, and the function that makes (H, W, 3) upright; 1 i
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: np.rot90(a),
 }
-
-
-def printable(name: str | PathLike) -> str:
-    """A name as one printable line: line breaks, control characters and invalid bytes escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
-
-
-class _BoundedFile(io.BufferedReader):
-    """A file that may be hostile. Pillow reads most images once; a TIFF whose 60,000 tags all point
-    to the same megabyte would be read without end."""
-
-    def __init__(self, path: str | PathLike, size: int) -> None:
-        super().__init__(io.FileIO(path))
-        self.bytes_left = 4 * size + (1 << 20)
-        self.deadline = time.thread_time() + MAX_SECONDS
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.bytes_left -= len(data)
-        if self.bytes_left < 0 or time.thread_time() > self.deadline:
-            raise OSError("it takes far more work than a photo of its size")
-        return data
-
-
-def _check_scans(image: ImageFile) -> None:
-    """Raises OSError for a JPEG of too many scans: each goes over all pixels, and takes as little
-    as 10 bytes of the file (ITU-T T.81, B.2.3).
-
-    The marker is followed by a length for 1 to 4 components: the data of a scan never contain it.
-    """
-    file = image.fp
-    if image.format in ("JPEG", "MPO") and file is not None:
-        file.seek(0)
-        blocks = iter(lambda: file.read(1 << 20), b"")
-        if sum(len(START_OF_SCAN.findall(block)) for block in blocks) > MAX_SCANS:
-            raise OSError(f"a JPEG of more than {MAX_SCANS} scans takes far more work than a photo")
-
-
-@contextmanager
-def _open_image(path: str | PathLike) -> Iterator[ImageFile]:
-    """The image with its header read; whatever goes wrong with it becomes one FileError."""
-    from PIL import Image, UnidentifiedImageError
-
-    # Permanently, since warnings cannot be caught in threads: what Pillow warns about is refused
-    # here, or harmless.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger("PIL").addHandler(NO_LOG)
-    name, limit = printable(path), Image.MAX_IMAGE_PIXELS
-    max_pixels = limit
-    try:
-        status = os.stat(path)
-        size = status.st_size
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise OSError("a folder, a pipe or a device")
-        if limit is not None:
-            max_pixels = min(limit, ALWAYS_ALLOWED_PIXELS + PIXELS_PER_BYTE * size)
-            if size > 8 * max(limit, ALWAYS_ALLOWED_PIXELS):  # 16 bits of four channels
-                raise Image.DecompressionBombError(f"{size} bytes")
-        # Opened here, because Pillow maps grey TIFFs into memory if it is given a path, and then
-        # gets the rows of rotated ones wrong.
-        with _BoundedFile(path, size) as file, Image.open(file, formats=FORMATS) as image:
-            if max_pixels is not None and image.width * image.height > max_pixels:
-                raise Image.DecompressionBombError(f"{image.width} × {image.height} pixels in "
-                                                   f"{size} bytes")
-            yield image
-    except FileNotFoundError as error:
-        raise FileError(f"{name}: expected a photo, found no such file; check "
-                        f"the path, or put it back where it was.") from error
-    except UnidentifiedImageError as error:
-        raise FileError(f"{name}: expected an image file ({', '.join(FORMATS)}), received "
-                        f"something else or a damaged one; save the photo as JPEG or PNG."
-                        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise FileError(f"{name}: expected a photo of at most {max_pixels} pixels, received a "
-                        f"larger one ({error}); scale it down.") from error
-    except Exception as error:  # a damaged file raises almost anything inside Pillow's decoders
-        reason = printable(str(getattr(error, "strerror", None) or error))
-        raise FileError(f"{name}: expected a readable photo, received {type(error).__name__} "
-                        f"({reason}); save it again as JPEG or PNG.") from error
 
 
 def _orientation(image: PillowImage) -> int:
@@ -140,17 +45,37 @@ def _orientation(image: PillowImage) -> int:
         return 1
 
 
-def _to_rgb(photo: PillowImage) -> np.ndarray:
-    """A loaded image of any mode -> (H, W, 3) uint8, transparent parts on white."""
-    from PIL import Image, ImageCms
+def _to_array(photo: PillowImage, k: int = 1) -> np.ndarray:
+    """A loaded image of any mode -> (H, W, 3) uint8, at 1/k of its height and width.
 
+    Some rows at a time, so that only the image and the array are ever held in full.
+    """
+    from PIL import Image
+
+    W, H = photo.size
+    grey = None
     if photo.mode[0] in "IF":  # 16 or 32 bits: Pillow's own conversion would clip at 255
         grey = np.asarray(photo)
         if photo.mode == "F" or grey.min() < 0 or grey.max() > 65535:
             raise ValueError(f"greys of mode {photo.mode} from {grey.min()} to {grey.max()}, "
                              f"whose white is unknown")
-        grey = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255
-        return np.repeat(grey[..., None], 3, axis=-1)  # (H, W) -> (H, W, 3)
+    pixels = np.empty((-(-H // k), -(-W // k), 3), np.uint8)
+    step = max(PIXELS_AT_ONCE // (k * W), 1)  # rows of the array
+    for top in range(0, len(pixels), step):
+        rows = slice(k * top, min(k * (top + step), H))
+        if grey is None:
+            strip = _to_rgb(photo.crop((0, rows.start, W, rows.stop)))
+        else:  # 65535 / 257 = 255
+            strip = Image.fromarray(((grey[rows].astype(np.uint32) + 128) // 257).astype(np.uint8))
+        strip = strip if k == 1 else strip.reduce(k)
+        pixels[top:top + step] = np.asarray(strip.convert("RGB"))
+    return pixels
+
+
+def _to_rgb(photo: PillowImage) -> PillowImage:
+    """An image of 8 bits a channel or less as RGB in sRGB, transparent parts on white."""
+    from PIL import Image, ImageCms
+
     mode = {"L": "L", "LA": "L", "CMYK": "CMYK"}.get(photo.mode, "RGB")
     profile = photo.info.get("icc_profile")
     alpha = None
@@ -167,7 +92,7 @@ def _to_rgb(photo: PillowImage) -> np.ndarray:
         white = Image.new("RGB", photo.size, "white")
         white.paste(photo, mask=alpha)
         photo = white
-    return np.array(photo)
+    return photo
 
 
 @lru_cache(maxsize=8)
@@ -194,18 +119,40 @@ def read_image(path: str | PathLike) -> np.ndarray:
     converted from its ICC profile to sRGB.
 
     Returns a new (H, W, 3) uint8 array. Of an animation or a document: the first frame or page.
-    Grey of 16 bits keeps its full range (value / 257).
-    Raises FileError if there is no such file, it is none of FORMATS or damaged, has more pixels
-    than Pillow's limit against decompression bombs or than its few bytes can hold, is a JPEG of
-    more than 100 scans, or its greys have no known white (32 bits, float).
+    Grey of 16 bits keeps its full range (value / 257). A photo of more than 33 megapixels
+    (FULL_SIZE_PIXELS) is reduced to fewer: its height and width to 1/2, 1/3, …; a JPEG is decoded
+    at 1/2, 1/4 or 1/8 at once, so that one of 108 or 200 megapixels takes less than 300 MB.
+    No photo takes more than 900 MB beside its file (MAX_MEMORY).
+    Raises FileError if there is no such file, it cannot be read as a photo or is damaged, has more
+    pixels than Pillow's limit against decompression bombs or than its few bytes can hold, takes
+    more than MAX_MEMORY, is a JPEG of more than 100 scans, or its greys have no known white (32
+    bits, float). It is an OtherKindError, with the kind of the file, if the file is no photo.
     """
-    with _open_image(path) as image:
-        _check_scans(image)
-        image.load()
-        pixels = _to_rgb(image)
-        # read after load: Pillow rotates TIFF while loading, and then drops the tag
+    with open_image(path) as image:
+        check_scans(image)
+        k = reduction(image)
+        if image.format == "JPEG" and k > 1:
+            image.draft(image.mode, (image.width // k, image.height // k))
+            k = 1
+        declared = sorted(image.size)
+        image.load()  # Pillow rotates TIFF while it loads
+        if sorted(image.size) != declared:  # a damaged HEIF
+            raise OSError(f"a header of {declared} pixels and an image of {image.size}")
+        pixels = _to_array(image, k)
+        # read after load, since Pillow drops the tag of a TIFF that it has rotated
         make_upright = TO_UPRIGHT.get(_orientation(image))
+    del image  # and its pixels, before there is another array of that size
     return pixels if make_upright is None else np.ascontiguousarray(make_upright(pixels))
+
+
+def image_size(path: str | PathLike) -> tuple[int, int]:
+    """Height and width of the image as a person sees it, upright; before any reduction.
+
+    Reads the header only. Raises FileError as is_rotated does.
+    """
+    with open_image(path) as image:
+        lies_down = _orientation(image) >= 5  # the values that swap the axes
+        return (image.width, image.height) if lies_down else (image.height, image.width)
 
 
 def is_rotated(path: str | PathLike) -> bool:
@@ -215,7 +162,7 @@ def is_rotated(path: str | PathLike) -> bool:
     Raises FileError as read_image does, but misses damage further down in the file and the EXIF
     that a PNG may hold after its pixels, which read_image sees.
     """
-    with _open_image(path) as image:
+    with open_image(path) as image:
         return _orientation(image) in TO_UPRIGHT
 
 

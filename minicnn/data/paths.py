@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import list_folder
 from .datasets import Dataset, Integers
+from .file_kinds import OtherKindError
 from .image_folder import ImageFolder
-from .images import printable
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from .listing import OtherFile, group_by_kind, list_photos
+from .open_image import printable, readable_formats
+from .part_names import parts_of, sub_folders
 
 
 class UnlabelledImages(Dataset):
@@ -43,51 +43,81 @@ class UnlabelledImages(Dataset):
         return pixels
 
 
-def photo_paths(arguments: Sequence[str | PathLike]) -> list[Path]:
-    """The paths of images: files as they are named, and of a folder its images, by their suffixes.
+def find_photos(arguments: Sequence[str | PathLike]) -> tuple[list[Path], list[OtherFile]]:
+    """(the photos that the arguments name, the other files of folders).
 
-    Raises FileError for a path that does not exist, and a folder without images.
+    A file is taken as it is named, whatever it holds. Folders are listed with their sub-folders, by
+    the content of the files (list_photos); the names of the others are paths.
+    Raises FileError for a path that does not exist, and for a folder without photos.
     """
-    paths = []
+    photos: list[Path] = []
+    others: list[OtherFile] = []
     for path in map(Path, arguments):
         if not os.path.exists(path):  # unlike Path.exists, it never raises
             raise FileError(f"{printable(path)}: expected a photo or a folder of photos, found "
                             f"nothing.")
-        files = [path]
-        if os.path.isdir(path):
-            files = [entry for entry in list_folder(path) if entry.suffix.lower() in SUFFIXES]
-        if not files:
-            raise FileError(f"{path}: expected photos in this folder ({', '.join(SUFFIXES)}), "
-                            f"found none.")
-        paths += files
-    return paths
+        if not os.path.isdir(path):
+            photos.append(path)
+            continue
+        listing = list_photos(path)
+        if not listing.photos:
+            holds = " ".join(group_by_kind(listing.others, 1))
+            raise FileError(f"{printable(path)}: expected photos in this folder "
+                            f"({', '.join(readable_formats())}), found none. {holds}".rstrip())
+        photos += listing.photos
+        others += listing.others
+    return photos, others
 
 
-def read_photos(words: list[str], labelled: bool = False) -> tuple[Dataset, list[str]]:
-    """(images of files and folders, why others were skipped).
+def photo_paths(arguments: Sequence[str | PathLike]) -> list[Path]:
+    """The paths of images, as find_photos finds them, which also gives the other files."""
+    return find_photos(arguments)[0]
 
-    A single folder of folders gives labelled images. labelled: raise ArgumentError or FileError
-    for anything else. Raises FileError if no image can be read.
-    """
+
+def readable_photos(words: Sequence[str], labelled: bool = False
+                    ) -> tuple[Dataset, list[OtherFile]]:
+    """(the images of files and folders that can be read, the other files). See read_photos."""
     if labelled and len(words) > 1:
         raise ArgumentError(f"photos: expected one folder with a sub-folder per class, received "
                             f"{len(words)} paths. Name one folder.")
     folder = Path(words[0])
     data: Dataset
-    if labelled or (len(words) == 1 and os.path.isdir(folder)
-                    and any(map(os.path.isdir, list_folder(folder)))):
+    if labelled or (len(words) == 1 and os.path.isdir(folder) and len(sub_folders(folder)) > 1
+                    and not parts_of(folder)):
         data = image_folder = ImageFolder(folder)
-        skipped = list(image_folder.skipped)
+        others = list(image_folder.others)
     else:
-        paths = photo_paths(words)
-        data, skipped = UnlabelledImages(paths, [path.name for path in paths]), []
+        paths, others = find_photos(words)
+        data = UnlabelledImages(paths, _short_names(words, paths))
     readable = []
     for i in range(len(data)):
         try:
             data.read(i)
             readable.append(i)
         except FileError as error:
-            skipped.append(str(error))
+            kind = error.kind if isinstance(error, OtherKindError) else None
+            others.append(OtherFile(Path(data.items[i]), printable(data.names[i]), str(error),
+                                    kind))
     if not readable:
-        raise FileError(f"{words[0]}: expected photos that can be read, found none. {skipped[0]}")
-    return data.subset(readable), skipped
+        raise FileError(f"{words[0]}: expected photos that can be read, found none. "
+                        f"{others[0].reason}")
+    return data.subset(readable), others
+
+
+def _short_names(words: Sequence[str], photos: Sequence[Path]) -> list[str]:
+    """The names of the photos: below the folder that was named, or the file's own."""
+    folders = [Path(word) for word in words]
+    return [next((photo.relative_to(folder).as_posix() for folder in folders
+                  if photo != folder and photo.is_relative_to(folder)), photo.name)
+            for photo in photos]
+
+
+def read_photos(words: list[str], labelled: bool = False) -> tuple[Dataset, list[str]]:
+    """(images of files and folders, why others were skipped).
+
+    A single folder of folders gives labelled images, unless these are the parts of a split.
+    labelled: raise ArgumentError or FileError for anything else. Raises FileError if no image can
+    be read.
+    """
+    data, others = readable_photos(words, labelled)
+    return data, [other.reason for other in others]

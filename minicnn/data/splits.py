@@ -17,12 +17,14 @@ from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write, list_folder
 from .datasets import Dataset, Integers
 from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
+from .file_kinds import NO_PART
 from .image_folder import ImageFolder
+from .listing import FolderListing, OtherFile, list_photos
+from .open_image import printable
+from .part_names import parts_of
 
 COLUMNS = ["photo", "class", "part"]
 UNREADABLE = "unreadable"  # the part of images whose pixels cannot be decoded
-PART_OF_FOLDER = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
-                  "validation": "validation", "test": "test", "testing": "test"}
 
 
 def split_parts(data: Dataset, shares: dict[str, float], groups: Integers | None = None,
@@ -131,17 +133,38 @@ def drop_unreadable(parts: Mapping[str, Dataset],
 
 
 def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
-    """The parts of a folder that is already split: its sub-folders are called train, and val
-    (valid, validation) or test or both, and each has one sub-folder per class. {} if it is not."""
+    """The parts of a folder that is already split: its sub-folders have the usual names of train,
+    and of validation or test or both (part_names.py), and each has one sub-folder per class. {} if
+    it is not split.
+
+    What else the folder holds is among the others of "train", whose names begin at `path`, as those
+    of all parts do.
+    """
     root = Path(path)
-    folders = [entry for entry in list_folder(root) if os.path.isdir(entry)
-               ] if os.path.isdir(root) else []
-    by_part = {PART_OF_FOLDER.get(folder.name.casefold()): folder for folder in folders}
-    if (None in by_part or len(by_part) < max(len(folders), 2) or "train" not in by_part
-            or not all(any(map(os.path.isdir, list_folder(folder))) for folder in folders)):
-        return {}
-    return {part: ImageFolder(by_part[part]) for part in ("train", "validation", "test")
-            if part in by_part}
+    folders = parts_of(root) if os.path.isdir(root) else {}
+    parts = {part: ImageFolder(folder) for part, folder in folders.items()}
+    for data in parts.values():
+        data.others = [other._replace(name=printable(other.path.relative_to(root).as_posix()))
+                       for other in data.others]
+    if parts:
+        parts["train"].others += _outside(root, list(folders.values()))
+    return parts
+
+
+def _outside(root: Path, folders: list[Path]) -> list[OtherFile]:
+    """The files below root that are in none of the folders; photos among them are in no part."""
+    listing = FolderListing()
+    for entry in list_folder(root):
+        if not os.path.isdir(entry):
+            listing.add(entry, entry.name)
+        elif not any(folder.is_relative_to(entry) for folder in folders):
+            inside = list_photos(entry, root)
+            listing.photos += inside.photos
+            listing.others += inside.others
+    return listing.others + [
+        OtherFile(photo, printable(photo.relative_to(root).as_posix()),
+                  f"{printable(photo)}: is in no part of the split.", NO_PART)
+        for photo in listing.photos]
 
 
 def write_split(path: str | os.PathLike, parts: Mapping[str, Dataset]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data import Dataset, Fingerprints, is_rotated
 from ..data.datasets import Integers
+from ..data.listing import OtherFile, group_by_kind
 from .pages import thumbnail, write_page
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
@@ -25,21 +26,23 @@ MAX_IMBALANCE = 3  # largest class over smallest, from which on a finding is rep
 @dataclass
 class Finding:
     """A problem of a folder: its title, the advice, and the photos (groups of their indices; a
-    group is shown side by side) or lines of text."""
+    group is shown side by side) or lines of text; brief: as many lines, shorter, for a screen."""
 
     title: str
     advice: str
     groups: list[list[int]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    brief: list[str] = field(default_factory=list)
 
 
 def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
-             parts: Sequence[str] | None = None, skipped: Sequence[str] = ()) -> list[Finding]:
+             parts: Sequence[str] | None = None, others: Sequence[OtherFile] = ()
+             ) -> list[Finding]:
     """The problems of the photos, the most serious first; [] if there are none.
 
     fingerprints, groups: of perceptual_hashes and near_duplicates.
     parts:   the part of each photo (N,), if the folder is already split.
-    skipped: files that are no photos, each with its reason.
+    others:  the files of the folder that are not read as photos.
     """
     order, starts = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]
     copies: list[list[int]] = [g.tolist() for g in np.split(order, starts) if len(g) > 1]
@@ -51,7 +54,7 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
     within = [g for g in copies if g not in leaks + conflicts + alike]
     unread, readable = sorted(fingerprints.unread), np.ones(len(data), bool)
     readable[unread] = False
-    flat = np.flatnonzero(fingerprints.flat & readable)
+    even = np.flatnonzero(fingerprints.even & readable)
     small = np.flatnonzero((fingerprints.sizes.min(axis=1) < MIN_SIDE) & readable)
     rotated = [i for i in np.flatnonzero(readable).tolist()
                if not isinstance(data.items[i], np.ndarray) and is_rotated(data.items[i])]
@@ -60,8 +63,9 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
                 "Each is a near duplicate of another of them. Copies go to the same part of a "
                 "split, so that hardly anything is left for training or testing. Are these the "
                 "photos that you meant?", alike),
-        Finding(f"{_photos(flat)} without content", "They are a single colour. Only those of "
-                "exactly the same pixels count as copies. Remove them.", _alone(flat)),
+        Finding(f"{_photos(even)} of one even colour", "Nothing but that colour is on them: a "
+                "blank page, a covered lens? Only those of exactly the same pixels count as "
+                "copies. Remove them.", _alone(even)),
         Finding(f"{_photos(unread)} cannot be read", "The file is damaged. Save it again, or "
                 "remove it; split.csv calls its part unreadable.", [],
                 [fingerprints.unread[i] for i in unread]),
@@ -77,8 +81,9 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
                 "blurred. Use larger ones if you can, or a smaller --size.", _alone(small)),
         Finding(f"{_photos(rotated)} rotated by EXIF", "The camera was held upright or upside down "
                 "and recorded it. minicnn rotates them; other programs may not.", _alone(rotated)),
-        Finding(f"{len(skipped)} file{'s' * (len(skipped) != 1)} skipped", "No photo, or in no "
-                "class.", [], list(skipped))]
+        Finding(f"{len(others)} file{'s' * (len(others) != 1)} skipped", "Not read as photos, for "
+                "the reasons below.", [],
+                group_by_kind(others, limit=None), group_by_kind(others))]
     return [finding for finding in candidates if finding.groups or finding.lines]
 
 

@@ -18,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 
 import minicnn as mc
 from minicnn.data import ImageFolder, near_duplicates, perceptual_hashes, read_image
+from minicnn.data.listing import OtherFile
 from minicnn.evaluation import Evaluation, choose_threshold, roc_curve
 from minicnn.report import scores_of, write_run_page
 from minicnn.report.folder_page import findings, write_folder_page
@@ -96,7 +97,8 @@ def photo_folder(folder):
     (first.parent / "1.png").write_bytes(whole[:len(whole) // 2])
     data = ImageFolder(folder / "photos")
     found = perceptual_hashes(data)
-    photo_folder.said = findings(data, found, near_duplicates(data, found), skipped=[EVIL])
+    photo_folder.said = findings(data, found, near_duplicates(data, found),
+                                 others=[OtherFile(Path(EVIL), EVIL, EVIL)])
     return write_folder_page(folder / "folder.html", EVIL, data, found, photo_folder.said,
                              ["train", "test"] * 10 + ["unreadable"])
 

@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageCms
 
-from minicnn.data import read_image
+from minicnn.data import open_image, read_image
 from minicnn.utils.errors import FileError
 from tests import fuzzing
 
@@ -120,6 +120,12 @@ def seeds():
                                                                            "RGB", "RGBA")}
     found |= {f"tiff {way}": saved(rgb, "tiff", compression=way)
               for way in ("tiff_lzw", "tiff_adobe_deflate", "packbits")}
+    formats = open_image.readable_formats()
+    if "AVIF" in formats:
+        found |= {"avif": saved(rgb, "avif", speed=10), "avif exif": saved(rgba, "avif", exif=exif),
+                  "avif animated": many("avif"), "avif grey": saved(rgb.convert("L"), "avif")}
+    if "HEIF" in formats:  # the extra heic
+        found |= {"heif": saved(rgb, "heif"), "heif exif": saved(rgba, "heif", exif=exif)}
     return found
 
 
@@ -201,8 +207,11 @@ def judge(path):
         return "refused" if len(str(problem).splitlines()) == 1 else "other error"
     except BaseException as problem:  # whatever it is, it must be told
         return f"other error: {type(problem).__name__} {problem}"
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     with Image.open(io.BytesIO(path.read_bytes())) as photo:
-        declared = photo.size
+        factor = open_image.reduction(photo)
+        declared = [-(-side // factor) for side in photo.size]
+    Image.MAX_IMAGE_PIXELS = limit
     right = (sorted(pixels.shape[:2]) == sorted(declared) and pixels.shape[2:] == (3,)
              and pixels.dtype == np.uint8)
     return "read" if right else f"wrong size: {pixels.shape} for {declared}"

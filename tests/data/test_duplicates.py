@@ -115,10 +115,14 @@ def test_likeness_is_the_correlation_of_the_gradients(rng):
     a, b = rng.normal(size=(2, 16, 16))
     slopes = [[x[i + 1, j] - x[i, j] for i in range(15) for j in range(16)]
               + [x[i, j + 1] - x[i, j] for i in range(16) for j in range(15)] for x in (a, b)]
+    down, across = np.array(slopes)[:, :240], np.array(slopes)[:, 240:]
+    centred = np.concatenate([down - down.mean(axis=1)[:, None],
+                              across - across.mean(axis=1)[:, None]], axis=1)
     got = _gradients(np.stack([a, b]))
-    assert got[0] @ got[1] == pytest.approx(np.corrcoef(*slopes)[0, 1])
-    brighter = _gradients((3 * a + 7)[None])[0]
-    assert brighter @ got[0] == pytest.approx(1)
+    assert got[0] @ got[1] == pytest.approx(np.corrcoef(*centred)[0, 1])
+    slope = np.add.outer(5 * np.arange(16), -2 * np.arange(16))  # of a sky
+    for other in (3 * a + 7, a + slope):
+        assert _gradients(other[None])[0] @ got[0] == pytest.approx(1)
 
 
 def test_crops_are_the_whole_thumbnail_and_its_crops_at_each_side(rng):
@@ -178,9 +182,60 @@ def test_flat_photos_are_copies_only_of_the_same_pixels():
     assert found.flat.all() and set(found.hashes.tolist()) == {0}
     assert partners(near_duplicates(dataset(greys), found)) == {(1, 3)}
     scene = scenes()[2]
+    assert found.even.all()
     faint = dataset([scene, 100 + scene // 15, 101 + scene // 15])
     assert perceptual_hashes(faint).flat.tolist() == [False, True, True]
     assert partners(near_duplicates(faint)) == set()
+
+
+def gradient(top, bottom, size=(120, 160), noise=2.0, tilt=0.0, seed=0):
+    """A clear sky: from one colour at the top to another at the bottom, with a camera's noise."""
+    t = np.linspace(0, 1, size[0])[:, None, None] + tilt * np.linspace(-1, 1, size[1])[:, None]
+    colour = np.array(top) + (np.array(bottom) - top) * t
+    colour = colour + np.random.default_rng(seed).normal(0, noise, colour.shape)
+    return colour.clip(0, 255).round().astype(np.uint8)
+
+
+SKIES = [gradient((60, 110, 190), (150, 190, 235)), gradient((70, 120, 200), (140, 180, 225)),
+         gradient((80, 130, 200), (160, 200, 240), tilt=0.3), gradient((200,) * 3, (80,) * 3),
+         gradient((120, 160, 220), (128, 166, 224)), gradient((122, 160, 220), (128, 166, 222))]
+
+
+def test_skies_are_neither_empty_nor_copies_of_each_other():
+    found = perceptual_hashes(dataset(SKIES))
+    assert not found.even.any() and found.flat.all()
+    bits = np.bitwise_count(found.hashes[0] ^ found.hashes[1])
+    assert bits < 16  # by their hashes they might be copies
+    assert partners(near_duplicates(dataset(SKIES), found)) == set()
+    again = dataset([*SKIES, SKIES[2].copy()])
+    assert partners(near_duplicates(again)) == {(2, 6)}  # of exactly the same pixels
+
+
+def test_one_even_colour_is_measured_in_colour_and_on_all_pixels(rng):
+    stripes = np.where(np.indices((128, 128)).sum(axis=0) % 4 < 2, 90, 160).astype(np.uint8)
+    hues = np.zeros((64, 64, 3), np.uint8)  # two colours of the same grey, 76
+    hues[:, :32], hues[:, 32:] = (255, 0, 0), (0, 130, 0)
+    not_even = [stripes, hues, rng.integers(0, 256, (64, 64, 3), np.uint8), scenes()[0]]
+    dot = np.full((400, 400), 255, np.uint8)
+    dot[200:204, 200:204] = 0  # a word on a page
+    even = [np.full((50, 60, 3), (30, 60, 200), np.uint8), np.full((1, 1), 7, np.uint8),
+            gradient((9, 9, 9), (9, 9, 9), (480, 640), noise=3),  # a covered lens
+            saved_again(np.full((50, 60, 3), (200, 30, 90), np.uint8))]
+    found = perceptual_hashes(dataset([*not_even, dot, *even]))
+    assert found.even.tolist() == [False] * 5 + [True] * 4
+
+
+def test_the_flat_thumbnails_are_those_of_a_plane(rng):
+    i, j = np.mgrid[:32, :32]
+    planes = np.stack([100 + 2 * i - j, 40 + 5 * j, np.full((32, 32), 9)]).astype(np.uint8)
+    bumps = (planes + 30 * (i > 15) * (j > 15)).astype(np.uint8)
+    found = perceptual_hashes(dataset(list(planes) + list(bumps)))
+    assert np.array_equal(found.thumbnails, np.concatenate([planes, bumps]))
+    assert found.flat.tolist() == [True] * 3 + [False] * 3
+    design = np.stack([np.ones(1024), i.ravel(), j.ravel()], axis=1)
+    for thumbnail, is_flat in zip(found.thumbnails, found.flat, strict=True):
+        residual = np.linalg.lstsq(design, thumbnail.ravel().astype(float), rcond=None)[1][0]
+        assert (np.sqrt(residual / 1024) < 4) == is_flat
 
 
 def test_distance_and_similarity_decide():

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from reference import assert_refused
 
-from minicnn.data import ImageFolder, image_folder
+from minicnn.data import ImageFolder, image_folder, open_image
 from minicnn.utils.errors import ArgumentError, FileError
 
 
@@ -56,7 +57,7 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
 
 
 def test_what_is_no_photo_is_skipped_and_named(tmp_path):
-    for path in ("a/1.png", "b/1.png", "b/more/2.png"):
+    for path in ("a/1.png", "b/1.png", "0.png"):
         save(tmp_path / path, 0)
     (tmp_path / "notes.txt").write_text("beside the classes")
     (tmp_path / "a" / "notes.txt").write_text("among the photos")
@@ -64,12 +65,48 @@ def test_what_is_no_photo_is_skipped_and_named(tmp_path):
     data = ImageFolder(str(tmp_path))
     assert data.names == ["a/1.png", "b/1.png"]
     assert len(data.skipped) == 4
-    names = ("notes.txt", "empty.jpg", "notes.txt", "more")
+    names = ("0.png", "notes.txt", "empty.jpg", "notes.txt")
     for line, name in zip(data.skipped, names, strict=True):
         assert f"{name}: " in line
     assert "no class folder" in data.skipped[0]
-    assert "a folder inside a class folder is not read" in data.skipped[-1]
+    assert "received an empty file" in data.skipped[2] and "received a text" in data.skipped[3]
+    assert [other.name for other in data.others] == ["0.png", "notes.txt", "a/empty.jpg",
+                                                     "a/notes.txt"]
     assert repr(data).endswith(", 4 skipped")
+
+
+def test_photos_in_folders_inside_a_class_belong_to_it(tmp_path):
+    paths = ("a/1.png", "a/2/10.png", "a/2/9.png", "a/3.png", "b/deep/er/1.png")
+    for value, path in enumerate(paths, 1):
+        save(tmp_path / path, value)
+    (tmp_path / "b" / "deep" / "notes.txt").write_text("no photo")
+    data = ImageFolder(tmp_path)
+    assert data.names == ["a/1.png", "a/2/9.png", "a/2/10.png", "a/3.png", "b/deep/er/1.png"]
+    assert values(data) == [1, 3, 2, 4, 5] and data.counts == {"a": 4, "b": 1}
+    assert [other.name for other in data.others] == ["b/deep/notes.txt"]
+
+
+def test_keras_reads_the_same_photos_of_folders_in_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    from keras.src.utils.dataset_utils import index_directory  # of image_dataset_from_directory
+    for path in ("a/1.png", "a/2/3.png", "b/4/5/6.png", "b/7.png"):
+        save(tmp_path / path, 0)
+    paths, labels, classes = index_directory(str(tmp_path), "inferred", (".png",), shuffle=False)
+    ours = ImageFolder(tmp_path)
+    assert dict(zip(map(str, ours.items), ours.labels.tolist(), strict=True)) == dict(
+        zip(paths, np.asarray(labels).tolist(), strict=True))
+    assert ours.classes == classes
+
+
+def test_a_class_of_heic_photos_only_is_refused_with_what_it_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(open_image, "readable_formats", lambda: open_image.FORMATS)
+    save(tmp_path / "a" / "1.png", 0)
+    (tmp_path / "b").mkdir()
+    for k in range(3):
+        (tmp_path / "b" / f"{k}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with assert_refused("'b', found none that can be read (3 HEIC photos: b/0.heic, … and 2 more.",
+                        "minicnn[heic]"):
+        ImageFolder(tmp_path)
 
 
 def test_broken_link_is_skipped_and_named(tmp_path):

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
+from reference import assert_refused
 
 from minicnn.data import is_rotated, read_image
 from minicnn.utils.errors import FileError
@@ -233,12 +234,14 @@ def test_the_content_decides_not_the_suffix(tmp_path):
 
 
 # ---- files that are no photos
-@pytest.mark.parametrize("content", [
-    b"", b"a text", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a" + bytes(7), b"P6 0 0 255\n"])
-def test_file_that_is_no_photo_is_refused_by_name(tmp_path, content):
+@pytest.mark.parametrize("content, kind", [
+    (b"", "an empty file"), (b"a text", "a text"), (b"\xff\xd8\xff", "a damaged photo"),
+    (b"\x89PNG\r\n\x1a\n", "a damaged photo"), (b"GIF89a" + bytes(7), "a damaged photo"),
+    (b"P6 0 0 255\n", "a damaged photo")])
+def test_file_that_is_no_photo_is_refused_by_name_and_kind(tmp_path, content, kind):
     (tmp_path / "odd.jpg").write_bytes(content)
     for function in (read_image, is_rotated):
-        with pytest.raises(FileError, match=r"odd\.jpg: expected .* received .*; save .*\.$"):
+        with assert_refused("odd.jpg: expected an image file (JPEG, PNG", f"received {kind}; "):
             function(tmp_path / "odd.jpg")
 
 

@@ -221,7 +221,7 @@ def test_a_folder_that_is_split_already_is_seen(tmp_path):
 
 @pytest.mark.parametrize("names", [
     ["a", "b"], ["train", "test"], ["train/a", "train/b"], ["val/a", "test/a"],
-    ["train/a", "test/a", "other/a"], ["train/a", "val/a", "valid/a"], ["train/a", "test"]])
+    ["train/a", "train_set/a", "test/a"], ["train/a", "val/a", "valid/a"], ["train/a", "test"]])
 def test_other_folders_are_not_taken_for_a_split(tmp_path, names):
     assert split_folders(photos(tmp_path, *names)) == {}
     assert split_folders(tmp_path / "gone") == {}

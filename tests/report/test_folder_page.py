@@ -1,6 +1,7 @@
 """The page about a folder says what is wrong with its photos, and shows them; names stay text."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from reference import assert_refused
 
 import minicnn as mc
 from minicnn.data import Dataset, ImageFolder, near_duplicates, perceptual_hashes, read_image
+from minicnn.data.file_kinds import TEXT
+from minicnn.data.listing import OtherFile
 from minicnn.report import folder_page
 from minicnn.report.folder_page import findings, relation, write_folder_page
 
@@ -23,12 +26,12 @@ def photo(k, size=(100, 120)):
     return cat[i:i + size[0], j:j + size[1]].copy()
 
 
-def examined(items, labels, classes="ab", parts=None, skipped=()):
+def examined(items, labels, classes="ab", parts=None, others=()):
     """The dataset, its fingerprints and {title: finding}."""
     data = Dataset(items, labels, list(classes), [f"{classes[k]}/{i}.jpg"
                                                   for i, k in enumerate(labels)])
     found = perceptual_hashes(data)
-    said = findings(data, found, near_duplicates(data, found), parts, skipped)
+    said = findings(data, found, near_duplicates(data, found), parts, others)
     return data, found, {one.title: one for one in said}
 
 
@@ -86,11 +89,12 @@ def test_tiny_flat_rotated_damaged_and_skipped_files_are_reported(tmp_path):
     (tmp_path / "b" / "damaged.jpg").write_bytes(whole[:len(whole) // 2])
     data = ImageFolder(tmp_path)
     found = perceptual_hashes(data)
+    other = OtherFile(tmp_path / "x", "x", "x: y")
     said = {one.title: [[data.names[i] for i in g] for g in one.groups] or one.lines
-            for one in findings(data, found, near_duplicates(data, found), skipped=["x: y"])}
+            for one in findings(data, found, near_duplicates(data, found), others=[other])}
     damaged = said.pop("1 photo cannot be read")
     assert len(damaged) == 1 and "damaged.jpg: expected a readable photo" in damaged[0]
-    assert said == {"1 photo without content": [["b/flat.png"]],
+    assert said == {"1 photo of one even colour": [["b/flat.png"]],
                     "2 photos with a side below 64 pixels": [["a/1.png"], ["a/2.png"]],
                     "1 photo rotated by EXIF": [["b/turned.jpg"]], "1 file skipped": ["x: y"]}
 
@@ -180,7 +184,7 @@ def test_a_damaged_photo_has_no_picture(tmp_path):
 
 def test_names_stay_text_and_nothing_is_loaded_from_elsewhere(tmp_path):
     written(tmp_path / "r.html", [photo(0), photo(0), photo(1)], [0, 1, 1], [EVIL, "b"],
-            skipped=[EVIL])
+            others=[OtherFile(Path(EVIL), EVIL, EVIL, TEXT), OtherFile(Path(EVIL), EVIL, EVIL)])
     text = (tmp_path / "r.html").read_text("utf-8")
     assert EVIL not in text and text.count("<script") == 2
     assert page_of(tmp_path / "r.html")["classes"][0]["name"] == EVIL

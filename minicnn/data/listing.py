@@ -1,0 +1,126 @@
+"""The files of a folder: which are photos, and what the others are. Every command lists by this.
+
+What a file is, its content decides, not its name. No file is passed over in silence but hidden ones
+(.DS_Store and whatever else begins with a dot) and the files of Windows, macOS and network drives,
+such as Thumbs.db and desktop.ini (utils/files.py, SYSTEM_ENTRIES).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+from ..utils.errors import FileError
+from ..utils.files import list_folder
+from .file_kinds import EXPLANATION, LINK, FileKind, OtherKindError
+from .images import is_rotated
+from .open_image import printable
+
+# Of files that somebody called a photo: they are missed if they cannot be read.
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff",
+                  ".avif", ".heic", ".heif")
+MAX_NAMED = 8  # files of a kind on the screen; a page names all
+
+
+class OtherFile(NamedTuple):
+    """A file, or a link to a folder, that is not read as a photo.
+
+    name:   as it is shown, printable; below the folder that was listed.
+    reason: one sentence, with the path and what to do.
+    kind:   what it is instead; None if it is a photo that cannot be read, for its own reason.
+    """
+
+    path: Path
+    name: str
+    reason: str
+    kind: FileKind | None = None
+
+    @property
+    def is_photo(self) -> bool:
+        """True for a photo that cannot be read, and for what is called one by its suffix."""
+        if self.kind is None or self.kind in (LINK, EXPLANATION):
+            return self.kind is None
+        return self.kind.is_photo or self.path.suffix.lower() in PHOTO_SUFFIXES
+
+
+@dataclass
+class FolderListing:
+    """The photos of a folder and its sub-folders, in natural order (img2 before img10), whether
+    read_image rotates each, and all other files."""
+
+    photos: list[Path] = field(default_factory=list)
+    rotated: list[bool] = field(default_factory=list)
+    others: list[OtherFile] = field(default_factory=list)
+
+    def add(self, path: Path, name: str) -> None:
+        """Adds a file to the photos, or with its reason to the others. Reads its header only."""
+        try:
+            self.rotated.append(is_rotated(path))
+        except FileError as error:
+            kind = error.kind if isinstance(error, OtherKindError) else None
+            self.others.append(OtherFile(path, printable(name), str(error), kind))
+        else:
+            self.photos.append(path)
+
+
+def list_photos(folder: str | PathLike, root: str | PathLike | None = None) -> FolderListing:
+    """Lists a folder with its sub-folders.
+
+    root: what the names of the others are relative to; None: their names are their paths.
+    Links to folders are followed, but not to one above, and to each folder once.
+    Hidden files and those of the system are left out in silence (see above); of a sub-folder that
+    cannot be read, the others have the reason. Raises FileError if `folder` cannot be read.
+    """
+    start, real_start = Path(folder), Path(os.path.realpath(folder))
+    listing, read = FolderListing(), {str(real_start)}
+    stack = list_folder(start)[::-1]
+    while stack:
+        path = stack.pop()
+        name = str(path) if root is None else path.relative_to(root).as_posix()
+        if not os.path.isdir(path):  # unlike Path.is_dir, it never raises
+            listing.add(path, name)
+            continue
+        real = os.path.realpath(path)
+        if real in read or real_start.is_relative_to(real):
+            listing.others.append(link_to_folder(path, name))
+            continue
+        read.add(real)
+        try:
+            stack += list_folder(path)[::-1]
+        except FileError as error:
+            listing.others.append(OtherFile(path, printable(name), str(error)))
+    return listing
+
+
+def link_to_folder(path: Path, name: str) -> OtherFile:
+    """A link to a folder that is read already."""
+    return OtherFile(path, printable(name), f"{printable(path)}: is {LINK.singular}; "
+                     f"{LINK.advice}.", LINK)
+
+
+def group_by_kind(others: Iterable[OtherFile], limit: int | None = MAX_NAMED) -> list[str]:
+    """One line for each kind: "3 videos: a.mp4, b.mov, c.mp4. Save single frames as JPEG."
+
+    Photos that cannot be read have a line each, the reason, and stand first.
+    limit: the number of files of a kind that are named; the others are counted. None: all are.
+    """
+    lines: list[str] = []
+    groups: dict[FileKind, list[str]] = {}
+    for other in others:
+        if other.kind is None:
+            lines.append(other.reason)
+        else:
+            groups.setdefault(other.kind, []).append(other.name)
+    # photos of other formats first, then the most frequent kinds
+    for kind in sorted(groups, key=lambda kind: (not kind.is_photo, -len(groups[kind]))):
+        names = groups[kind]
+        what = kind.plural if len(names) > 1 else kind.singular.partition(" ")[2]
+        rest = len(names) - len(names[:limit])
+        more = f", … and {rest} more" if rest else ""
+        lines.append(f"{len(names)} {what}: {', '.join(names[:limit])}{more}. "
+                     f"{kind.advice[0].upper()}{kind.advice[1:]}.")
+    return lines
