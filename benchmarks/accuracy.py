@@ -18,8 +18,8 @@ from minicnn.training import from_scratch, transfer
 
 def accuracies(classes, per_class, seeds, learn):
     """Test accuracy for each seed (len(seeds),)."""
-    test = sample("test", classes)
-    return np.array([learn(sample("train", classes, per_class, seed), test,
+    test = sample("fashion", "test", classes)
+    return np.array([learn(sample("fashion", "train", classes, per_class, seed), test,
                            seed=seed).evaluation.accuracy for seed in seeds])
 
 
