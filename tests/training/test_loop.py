@@ -73,7 +73,8 @@ def test_same_seed_same_history_and_weights_bit_for_bit(dropout):
 def test_photos_for_a_network_of_vectors_are_refused():
     model = mc.Sequential([mc.Dense(10, activation="softmax")], (4,))
     with assert_refused("expected a network of images (H, W, C)", "(4,)"):
-        mc.fit(model, mc.data.sample("train", per_class=2), CategoricalCrossEntropy(), Adam(0.01))
+        mc.fit(model, mc.data.sample("fashion", "train", per_class=2), CategoricalCrossEntropy(),
+               Adam(0.01))
 
 
 def test_twenty_photos_are_learnt_by_heart():
