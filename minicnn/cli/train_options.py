@@ -122,7 +122,7 @@ def read_options(path: str, actions: dict[str, argparse.Action]) -> dict[str, An
             if value is not None and action.nargs != 0:
                 convert = action.type if callable(action.type) else str
                 value = [str(v) for v in value] if action.nargs == "+" else convert(value)
-            if action.choices and value not in action.choices:
+            if value is not None and action.choices and value not in action.choices:
                 raise ValueError
         except (TypeError, ValueError) as error:
             kind = "true or false" if action.nargs == 0 else action.metavar or "text"
