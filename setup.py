@@ -20,9 +20,10 @@ setup(
     packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels"],
     package_dir={"minicnn.kernels": "kernels"},  # the CUDA sources, beside minicnn/ in the sources
     package_data={"minicnn.kernels": ["*.cu", "*.h", "ladder/*.cu", "ladder/*.h"],
-                  "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "models/*.csv",
-                              "py.typed", "data/*.json", "models/*.txt", "report/*.html",
-                              "report/page.css", "report/page.js", "weights/*.h5"]},
+                  "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "data/*.json",
+                              "data/clouds/*/*/*.jpg", "models/*.csv", "models/*.txt", "py.typed",
+                              "report/*.html", "report/page.css", "report/page.js",
+                              "weights/*.h5"]},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=2",     # the arrays; everything is computed with it

@@ -83,7 +83,7 @@ def prepare(folder):
     """1,600 photos of 128 × 128 in two classes, and the base's weights for Keras."""
     from PIL import Image
 
-    parts = mc.data.sample("train"), mc.data.sample("test")  # 1,000 each
+    parts = mc.data.sample("fashion", "train"), mc.data.sample("fashion", "test")  # 1,000 each
     for i in range(1600):
         path = folder / "photos" / ("odd" if i // 2 % 2 else "even") / f"{i:04}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

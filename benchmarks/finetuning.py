@@ -81,7 +81,7 @@ def learnt(recipe, classes, data, seed):
 def row(options, folds, seeds):
     """One line of the table."""
     began, recipe = time.process_time(), recipe_of(options)
-    train, test = sample("train", None, 100), sample("test")
+    train, test = sample("fashion", "train", None, 100), sample("fashion", "test")
     t = train.labels
     frozen, _ = split(recipe, train.classes)
     seen = extract_features(frozen, recipe.augmented(train), memory_budget=10**9)

@@ -43,7 +43,8 @@ def arguments(name, folder):
     """The arguments of `minicnn look` for this method."""
     model = folder / "m.h5"
     if name == "faithfulness" and not model.exists():
-        train, test = (mc.data.sample(part, ["sandal", "sneaker"]) for part in ("train", "test"))
+        train, test = (mc.data.sample("fashion", part, ["sandal", "sneaker"])
+                       for part in ("train", "test"))
         from_scratch(train, test, size=28, epochs=10).model.save(model)
     sized = METHODS[name].model and name != "faithfulness"
     return [name, *([str(model)] if name == "faithfulness" else []), *OPTIONS.get(name, []),

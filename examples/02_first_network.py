@@ -20,7 +20,7 @@ from minicnn.training import evaluate_photos
 
 # 1. The photos -------------------------------------------------------------------------------
 
-train, test = mc.data.sample("train"), mc.data.sample("test")
+train, test = mc.data.sample("fashion", "train"), mc.data.sample("fashion", "test")
 print(train)
 
 # 2. The network, layer by layer --------------------------------------------------------------

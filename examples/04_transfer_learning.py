@@ -29,8 +29,8 @@ print(model.summary())
 
 # 2. The photos, cut to 64 × 64 and put through the network's own recipe ----------------------
 
-train = mc.data.sample("train", model.classes, per_class=20, seed=0)
-test = mc.data.sample("test", model.classes)
+train = mc.data.sample("fashion", "train", model.classes, per_class=20, seed=0)
+test = mc.data.sample("fashion", "test", model.classes)
 x, t = model.preprocessing(train.images(range(len(train)), (64, 64))), train.labels
 x_test, t_test = model.preprocessing(test.images(range(len(test)), (64, 64))), test.labels
 

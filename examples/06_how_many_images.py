@@ -21,7 +21,7 @@ import minicnn as mc
 from minicnn import experiments
 from minicnn.training import from_scratch, transfer
 
-data = mc.data.sample("train", per_class=60)
+data = mc.data.sample("fashion", "train", per_class=60)
 print(data)
 
 # 1. One point of the curve, spelled out ------------------------------------------------------

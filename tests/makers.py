@@ -74,7 +74,7 @@ def grey_images(*counts, size=(2, 2)):
 
 def clothes(split="train", per_class=6, classes=("sandal", "sneaker")):
     """Some of the built-in photos of each of these classes, always the same."""
-    return mc.data.sample(split, list(classes), per_class, seed=1)
+    return mc.data.sample("fashion", split, list(classes), per_class, seed=1)
 
 
 # Photos in files

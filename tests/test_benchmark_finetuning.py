@@ -17,7 +17,7 @@ CLASSES = ["sandal", "sneaker", "bag"]
     "--augment shift,zoom --label-smoothing 0.1"])
 def test_a_row_is_the_run_of_transfer_with_these_options(options):
     recipe = recipe_of(options)
-    train, test = (sample(part, CLASSES, 4) for part in ("train", "test"))
+    train, test = (sample("fashion", part, CLASSES, 4) for part in ("train", "test"))
     frozen, _ = split(recipe, CLASSES)
     features = extract_features(frozen, recipe.augmented(train))
     rest = learnt(recipe, CLASSES, features, recipe.seed)

@@ -102,14 +102,15 @@ def test_without_arguments_the_sample_is_learnt_and_compared(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     options = ["--epochs", "8", "--per-class", "5", "--size", "32"]
     assert main(["train", *options]) == 0
-    assert main(["train", *options, "--classes", "trouser", "bag", "--no-scratch"]) == 0
+    assert main(["train", *options, "--sample", "fashion", "--classes", "trouser", "bag",
+                 "--no-scratch"]) == 0
     out = capsys.readouterr().out
-    assert "sandal or sneaker? 5 + 5 training photos, 200 test photos" in out
+    assert "cirrus or cumulus? 5 + 5 training photos, 120 test photos" in out
     assert out.count("small network from scratch") == 1 and "95 % interval" in out
     runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
-    assert runs == ["sandal-sneaker-1", "trouser-bag-1"]
+    assert runs == ["cirrus-cumulus-1", "trouser-bag-1"]
     assert main(["train", *options, "--no-scratch"]) == 0
-    assert (tmp_path / "runs" / "sandal-sneaker-2" / "model.h5").exists()
+    assert (tmp_path / "runs" / "cirrus-cumulus-2" / "model.h5").exists()
 
 
 def test_a_text_file_among_the_photos_is_named_and_counted(tmp_path, capsys):
@@ -162,17 +163,18 @@ def used_output(tmp_path):
     (no_photo, ["nothing.jpg", "found nothing"]),
     (used_output, ["out", "Nothing is overwritten"]),
     (lambda _: ["train", "--cut", "block6_pool"], ["block6_pool", "block4_pool"]),
-    (lambda _: ["train", "--classes", "sandal", "shoe"], ["shoe", "sneaker"]),
-    (lambda _: ["train", "--classes", "sandal"], ["2 classes"]),
-    (lambda _: ["train", "--per-class", "500"], ["500", "100"]),
+    (lambda _: ["train", "--classes", "cirrus", "shoe"], ["shoe", "cumulus"]),
+    (lambda _: ["train", "--classes", "cirrus"], ["2 classes"]),
+    (lambda _: ["train", "--per-class", "500"], ["500", "60"]),
     (lambda _: ["train", "--per-class", "0"], ["per_class", "at least 1", "received 0"]),
     (lambda _: ["train", "--size", "4"], ["block3_pool", "pixels"]),
     (lambda _: ["train", "--lr", "-1"], ["lr", "-1"]),
     (lambda _: ["train", "--epochs", "0"], ["epochs", "0"]),
     (lambda _: ["train", "--batch-size", "0"], ["batch_size", "0"]),
     (lambda _: ["train", "--seed", "-3"], ["seed", "-3"]),
-    (lambda _: ["train", "photos", "--classes", "bag"], ["--classes", "built-in sample"]),
-    (lambda _: ["train", "photos", "--per-class", "5"], ["--per-class", "built-in sample"]),
+    (lambda _: ["train", "photos", "--classes", "bag"], ["--classes", "built-in photos"]),
+    (lambda _: ["train", "photos", "--per-class", "5"], ["--per-class", "built-in photos"]),
+    (lambda _: ["train", "photos", "--sample", "clouds"], ["--sample", "built-in photos"]),
     (lambda _: ["train", "--test-fraction", "0.5"], ["--test-fraction", "folder of photos"]),
     (lambda _: ["train", "photos", "--test-fraction", "1.5"], ["--test-fraction", "1.5"]),
     (lambda _: ["predict", "m.h5", "a.jpg", "--top", "0"], ["--top", "0"]),
@@ -349,10 +351,10 @@ def test_training_that_diverges_says_so(tmp_path, capsys):
 def test_ctrl_c_ends_without_a_traceback_and_leaves_no_empty_folder(tmp_path):
     code = "import sys; from minicnn.cli import main; sys.exit(main(sys.argv[1:]))"
     with subprocess.Popen([sys.executable, "-u", "-c", code, "train", "--classes", "all",
-                           "--per-class", "100", "--size", "224",  # features for minutes
+                           "--per-class", "40", "--size", "224",  # features for minutes
                            "--output", str(tmp_path / "out")], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()  # "sandal or sneaker? …": it is at work
+        process.stdout.readline()  # "One of 6 classes? …": it is at work
         time.sleep(1)
         process.send_signal(signal.SIGINT)
         error = process.communicate(timeout=120)[1]

@@ -33,7 +33,7 @@ COMMANDS = {  # command: the files that it writes over
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = mc.data.sample("train", ["bag", "dress"], 4)
+    data = mc.data.sample("fashion", "train", ["bag", "dress"], 4)
     write_dataset(tmp_path / "photos", data)
     model = SmallCNN(2, (28, 28, 3))
     model.classes = data.classes

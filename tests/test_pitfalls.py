@@ -450,8 +450,8 @@ def test_pitfall_12_runs_without_a_name_get_a_new_folder_each(tmp_path, capsys, 
     assert run_command(capsys, *words)[0] == 0
     before = contents(tmp_path / "runs")
     assert run_command(capsys, *words)[0] == 0
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"sandal-sneaker-1",
-                                                                     "sandal-sneaker-2"}
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"cirrus-cumulus-1",
+                                                                     "cirrus-cumulus-2"}
     after = contents(tmp_path / "runs")
     assert before and {path: after[path] for path in before} == before
 

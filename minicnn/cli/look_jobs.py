@@ -93,7 +93,8 @@ def atlas_job(args: argparse.Namespace) -> Job:
 
     path = writable(args.output, (".html",), args.force)
     name, words = model_and_photos(args.words)
-    data, others = readable_photos(words) if words else (sample("test", None, 10), [])
+    data, others = readable_photos(words) if words else (
+        sample("fashion", "test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
                 "progress": Bar("atlas"),
@@ -184,7 +185,8 @@ def load_photos(name: str, method: Method, words: list[str]) -> tuple[list, list
             raise ArgumentError(f"{name}: expected one photo, received {len(paths)}. Name one.")
         return [read_image(paths[0])], others
     if not words:
-        return [] if takes.may_be_missing else [sample("test", None, method.per_class)], []
+        return ([] if takes.may_be_missing else
+                [sample("fashion", "test", None, method.per_class)]), []
     data, others = readable_photos(words, takes.needs_classes)
     if takes is PhotoInput.SPLIT_CLASSES:
         parts = split_parts(data, {"train": 0.75, "test": 0.25}, near_duplicates(data))

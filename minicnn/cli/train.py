@@ -46,6 +46,7 @@ from .train_options import (
 from .train_photos import imbalance, leaks, per_class, photos_of
 
 CONFIG = [field.name for field in fields(TransferConfig)]
+MAX_SCRATCH_SIZE = 64  # pixels: the comparison should not take longer than the answer
 
 
 def add(command: Callable) -> None:
@@ -105,7 +106,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     print_result(title, best.evaluation)
     if not args.no_scratch:
         with ProgressBar("from scratch") as bars:
-            size = 28 if args.folder is None else config.size
+            size = 28 if args.sample == "fashion" else min(config.size, MAX_SCRATCH_SIZE)
             small = from_scratch(train, test, size=size, epochs=config.epochs, seed=config.seed,
                                  batch_size=config.batch_size, callbacks=[bars],
                                  checkpoint=checkpoint.of("scratch"), device=args.device)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..data.sample import SAMPLES
 from ..training import SCHEDULES, TransferConfig
 from ..utils.errors import ArgumentError, FileError
 from ..utils.suggest import closest_names
@@ -22,12 +23,15 @@ def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
     """Adds all options; option(…) adds one that has a value."""
     standard = TransferConfig()
     p.add_argument("folder", nargs="?", help="your photos, one sub-folder per class (default: "
-                                             "the built-in photos of clothes)")
+                                             "built-in photos, see --sample)")
+    p.add_argument("--sample", choices=SAMPLES, help="built-in photos: clouds (the default; "
+                   "altocumulus, cirrus, contrail, cumulonimbus, cumulus, stratus), or fashion, "
+                   "small grey ones (t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
+                   "sneaker, bag, 'ankle boot')")
     p.add_argument("--classes", nargs="+", metavar="NAME",
-                   help="built-in classes: t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
-                        "sneaker, bag, 'ankle boot', or all (default: sandal sneaker)")
-    option("--per-class", int, None, "N", "built-in training photos of each class, up to 100 "
-                                          "(default: 20)")
+                   help="classes of the built-in photos, or all (default: cirrus cumulus; of "
+                        "fashion: sandal sneaker)")
+    option("--per-class", int, None, "N", "built-in training photos of each class (default: 20)")
     option("--test-fraction", float, None, "SHARE", "share of your photos that is held out for the "
                                                     "test (default: 0.25)")
     option("--validation-fraction", float, None, "SHARE",
@@ -118,7 +122,7 @@ def read_options(path: str, actions: dict[str, argparse.Action]) -> dict[str, An
             if value is not None and action.nargs != 0:
                 convert = action.type if callable(action.type) else str
                 value = [str(v) for v in value] if action.nargs == "+" else convert(value)
-            if action.choices and value not in action.choices:
+            if value is not None and action.choices and value not in action.choices:
                 raise ValueError
         except (TypeError, ValueError) as error:
             kind = "true or false" if action.nargs == 0 else action.metavar or "text"
@@ -151,8 +155,9 @@ def suggested_command(*words: str) -> str:
 
 def reject_unused_options(args: argparse.Namespace) -> None:
     """Raises ArgumentError for options that would be ignored, or that contradict each other."""
-    for option, value, only in (("--classes", args.classes, "the built-in sample"),
-                                ("--per-class", args.per_class, "the built-in sample"),
+    for option, value, only in (("--sample", args.sample, "built-in photos"),
+                                ("--classes", args.classes, "built-in photos"),
+                                ("--per-class", args.per_class, "built-in photos"),
                                 ("--split", args.split, "a folder of photos"),
                                 ("--test-fraction", args.test_fraction, "a folder of photos")):
         if value is not None and (args.folder is None) == (only == "a folder of photos"):

@@ -26,6 +26,7 @@ from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.errors import ArgumentError, FileError
 from .progress import Bar
 
+DEFAULT_CLASSES = {"clouds": ["cirrus", "cumulus"], "fashion": ["sandal", "sneaker"]}
 RESUME_ADVICE = "begin a new run"  # since a run cannot be resumed with other photos
 
 
@@ -36,14 +37,16 @@ def photos_of(args: argparse.Namespace
     photos are called, a name for the run)."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
     if args.folder is None:
-        names = args.classes or ["sandal", "sneaker"]
+        source = args.sample or "clouds"
+        names = args.classes or DEFAULT_CLASSES[source]
         names = None if names == ["all"] else names
-        train = sample("train", names, 20 if args.per_class is None else args.per_class, args.seed)
-        stem = "-".join(train.classes if names else ["fashion"]).replace(" ", "_")
+        train = sample(source, "train", names, 20 if args.per_class is None else args.per_class,
+                       args.seed)
+        stem = "-".join(train.classes if names else [source]).replace(" ", "_")
         parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
                      ) if share else {"train": train}
         if not args.kfold:
-            parts["test"] = sample("test", names)
+            parts["test"] = sample(source, "test", names)
         return parts, {}, [], "test", stem
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):

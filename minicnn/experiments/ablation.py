@@ -97,8 +97,8 @@ def ablation(train: Dataset | None = None, test: Dataset | None = None, *, epoch
     check_int(epochs, "ablation, epochs")
     check_int(seeds, "ablation, seeds", 2)
     if train is None:
-        train = sample("train")
-        test = sample("test") if test is None else test
+        train = sample("fashion", "train")
+        test = sample("fashion", "test") if test is None else test
     elif test is None:
         train, test = train.split(0.8)
     if train.classes != test.classes:

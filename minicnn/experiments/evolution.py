@@ -115,7 +115,7 @@ def evolution(train: Dataset | None = None, *,
     if not examined or not all(is_int(e, 1) for e in examined) or examined != sorted(set(examined)):
         raise ArgumentError(f"evolution: expected increasing epochs, from 1 on, received "
                             f"{epochs!r}. Write for example (1, 2, 5, 10).")
-    train = sample() if train is None else train
+    train = sample("fashion") if train is None else train
     model = SmallCNN(len(train.classes), (size, size, 3), seed)
     index = layer_index(model, layer)
     name, num_maps = model.layers[index].name, maps_shape(model, index)[-1]

@@ -105,7 +105,7 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     The default takes some minutes. Raises ArgumentError for a cut that does not exist, one class,
     numbers that do not increase or are larger than the other folds allow.
     """
-    data = sample() if data is None else data
+    data = sample("fashion") if data is None else data
     check_int(steps, "transfer_curve, steps")
     if len(data.classes) < 2:
         raise ArgumentError(f"transfer_curve: expected photos of two classes or more, received "

@@ -29,7 +29,7 @@ class TransferConfig:
     temporary file.
     """
 
-    size: int = 64
+    size: int = 128
     cut: str | None = None
     epochs: int = 60
     batch_size: int = 32

@@ -25,7 +25,7 @@ def small_page(folder):
 
     model = mc.SmallCNN(10)
     model.replace_head([mc.Dense(1), mc.Sigmoid()], classes=[EVIL, "sneaker"])
-    data = mc.data.sample("test", ["sandal", "sneaker"], 6)
+    data = mc.data.sample("fashion", "test", ["sandal", "sneaker"], 6)
     data.names = [EVIL + str(i) for i in range(len(data))]
     return write_atlas(folder / "atlas.html", model, data, maps=3)
 

@@ -30,7 +30,7 @@ TWO = ["sandal", EVIL]
 
 def evaluation(classes, of_each):
     """Photos of these built-in classes, and probabilities of a network that is often wrong."""
-    data = mc.data.sample("test", classes, of_each)
+    data = mc.data.sample("fashion", "test", classes, of_each)
     rng = np.random.default_rng(4)
     scores = rng.normal(size=(len(data), len(classes)))
     scores[np.arange(len(data)), data.labels] += 1.3

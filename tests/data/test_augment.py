@@ -100,7 +100,7 @@ def test_grey_keeps_its_grey():
 
 
 def test_a_view_is_the_same_again_and_every_view_is_another():
-    data = mc.data.sample("train", ["sandal", "sneaker"], 3)
+    data = mc.data.sample("fashion", "train", ["sandal", "sneaker"], 3)
     views = Augmented(data, Augment(), 4, seed=7)
     assert len(views) == 24 and views.views == 4
     assert views.labels.tolist() == data.labels.tolist() * 4 and views.names[:6] == data.names
@@ -112,7 +112,7 @@ def test_a_view_is_the_same_again_and_every_view_is_another():
 
 
 def test_threads_decode_the_same_views():
-    data = Augmented(mc.data.sample("train", ["sandal", "sneaker"], 5), Augment(), 3)
+    data = Augmented(mc.data.sample("fashion", "train", ["sandal", "sneaker"], 5), Augment(), 3)
     order = np.random.default_rng(0).permutation(30)
     for workers in (1, 3):
         seen = np.concatenate([x for x, _, _ in batches(data, order, 7, (28, 28),
@@ -121,7 +121,7 @@ def test_threads_decode_the_same_views():
 
 
 def test_the_photos_themselves_stay_as_they_are():
-    data = mc.data.sample("train", ["sandal", "sneaker"], 2)
+    data = mc.data.sample("fashion", "train", ["sandal", "sneaker"], 2)
     before = data.images(range(4), (28, 28))
     Augmented(data, Augment(colour=1.0), 2).images(range(8), (28, 28))
     assert_same(data.images(range(4), (28, 28)), before)

@@ -77,20 +77,20 @@ def test_copies_of_photos_are_found_and_nothing_else(change):
 
 @pytest.mark.parametrize("change", [saved_again, brightened, cut, lambda p: scaled(p, 2)])
 def test_copies_of_clothes_are_found(change):
-    clothes = mc.data.sample("train", per_class=10)
+    clothes = mc.data.sample("fashion", "train", per_class=10)
     photos = [clothes.read(i) for i in range(100)]
     pairs = partners(near_duplicates(dataset(photos + [change(photo) for photo in photos])))
     assert sum((i, 100 + i) in pairs for i in range(100)) >= 99
 
 
 def test_different_clothes_are_kept_apart_though_their_hashes_collide():
-    clothes = mc.data.sample("train")
+    clothes = mc.data.sample("fashion", "train")
     found = perceptual_hashes(clothes)
     bits = np.bitwise_count(found.hashes[:, None] ^ found.hashes)
     assert (bits <= 8).sum() > 20_000
     members = Counter(near_duplicates(clothes, found).tolist())
     assert sum(n - 1 for n in members.values()) <= 15  # of 1,000: trousers of one cut
-    shoes = mc.data.sample("train", ["sandal", "sneaker", "ankle boot", "bag"])
+    shoes = mc.data.sample("fashion", "train", ["sandal", "sneaker", "ankle boot", "bag"])
     assert partners(near_duplicates(shoes)) == set()
 
 

@@ -51,7 +51,7 @@ RUNS = {  # name: options
                   "--schedule cosine",
     "folds": "--size 32 --epochs 5 --per-class 6 --batch-size 4 --kfold 3 --class-weights "
              "--schedule step --weight-decay 0.01",
-    "ten classes": "--size 32 --epochs 5 --per-class 5 --classes all --label-smoothing 0.1 "
+    "six classes": "--size 32 --epochs 5 --per-class 5 --classes all --label-smoothing 0.1 "
                    "--memory-budget 0",
 }
 EVERYWHERE = ("--size 32 --epochs 2 --per-class 6 --batch-size 4 --find-lr --augment flip --views 2"

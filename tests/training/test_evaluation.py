@@ -56,7 +56,8 @@ def test_the_first_step_of_initial_learning_rate_moves_a_logit_by_about_one():
 
 
 def test_transfer_learns_with_a_frozen_base_and_says_what_the_model_says():
-    train, test = (mc.data.sample(part, ["sandal", "bag"], 10) for part in ("train", "test"))
+    train, test = (mc.data.sample("fashion", part, ["sandal", "bag"], 10)
+                   for part in ("train", "test"))
     run = transfer(train, test, size=32, epochs=8, cut="block3_pool")
     model, history, result = run.model, run.history, run.evaluation
     assert history["accuracy"][-1] == 1
@@ -73,11 +74,11 @@ def test_transfer_learns_with_a_frozen_base_and_says_what_the_model_says():
 
 def test_the_order_of_the_classes_of_train_and_test_must_agree():
     with pytest.raises(ArgumentError, match="in this order"):
-        transfer(mc.data.sample("train", ["sandal", "bag"], 2),
-                 mc.data.sample("test", ["bag", "sandal"], 2), size=32)
+        transfer(mc.data.sample("fashion", "train", ["sandal", "bag"], 2),
+                 mc.data.sample("fashion", "test", ["bag", "sandal"], 2), size=32)
 
 
-PHOTOS = [mc.data.sample(part, ["sandal", "bag"], 6) for part in ("train", "test")]
+PHOTOS = [mc.data.sample("fashion", part, ["sandal", "bag"], 6) for part in ("train", "test")]
 
 
 @pytest.mark.parametrize("learn", [

@@ -124,7 +124,8 @@ def test_a_second_sigterm_ends_the_process(tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    return write_dataset(tmp_path / "photos", mc.data.sample("train", ["bag", "dress"], 6))
+    data = mc.data.sample("fashion", "train", ["bag", "dress"], 6)
+    return write_dataset(tmp_path / "photos", data)
 
 
 def test_a_folder_s_run_goes_on_with_its_split(photos, tmp_path, monkeypatch):

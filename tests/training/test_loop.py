@@ -73,11 +73,12 @@ def test_same_seed_same_history_and_weights_bit_for_bit(dropout):
 def test_photos_for_a_network_of_vectors_are_refused():
     model = mc.Sequential([mc.Dense(10, activation="softmax")], (4,))
     with assert_refused("expected a network of images (H, W, C)", "(4,)"):
-        mc.fit(model, mc.data.sample("train", per_class=2), CategoricalCrossEntropy(), Adam(0.01))
+        mc.fit(model, mc.data.sample("fashion", "train", per_class=2), CategoricalCrossEntropy(),
+               Adam(0.01))
 
 
 def test_twenty_photos_are_learnt_by_heart():
-    data = mc.data.sample("train", per_class=2)
+    data = mc.data.sample("fashion", "train", per_class=2)
     model = network((mc.Dense, 10, mc.Softmax))
     history = mc.fit(model, data, CategoricalCrossEntropy(), Adam(0.01), epochs=60, batch_size=20)
     assert history["accuracy"][-1] == 1
@@ -340,7 +341,7 @@ def test_epochs_and_batch_size_below_1_are_refused(options):
 
 
 def test_photos_whose_classes_stand_in_another_order_are_refused():
-    turned = mc.data.sample("test", CLASSES[::-1], 5)
+    turned = mc.data.sample("fashion", "test", CLASSES[::-1], 5)
     model = network()
     with pytest.raises(ArgumentError, match="in this order"):
         train(model, validation_data=turned)

@@ -108,7 +108,7 @@ def test_photos_reach_the_simulated_gpu_as_pixels(monkeypatch):
 
     network = mc.Sequential([], (28, 28, 3), preprocessing=mc.Preprocessing()).to("cuda-sim")
     monkeypatch.setattr(model, "to_device", to_device)
-    data = sample("test", ["sandal", "sneaker"])
+    data = sample("fashion", "test", ["sandal", "sneaker"])
     for x, _ in forward_batches(network, data, range(5), 2):
         assert device_of(x) == "cuda-sim" and x.dtype == np.float32
     assert copied == [np.uint8] * 3

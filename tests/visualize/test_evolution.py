@@ -15,7 +15,7 @@ EPOCHS = (1, 2, 3)
 
 @pytest.fixture(scope="module")
 def data():
-    return mc.data.sample("train", ["sandal", "sneaker", "bag"], 6)
+    return mc.data.sample("fashion", "train", ["sandal", "sneaker", "bag"], 6)
 
 
 def trained(data, epochs):
@@ -98,7 +98,7 @@ def test_each_variant_has_the_layers_that_its_row_says():
 
 
 def test_errors_are_those_of_networks_trained_one_by_one(data):
-    test = mc.data.sample("test", ["sandal", "sneaker", "bag"], 6)
+    test = mc.data.sample("fashion", "test", ["sandal", "sneaker", "bag"], 6)
     result = ablation(data, test, epochs=1, seeds=2)
     for v, name in ((0, "the whole network"), (5, "only the last layer")):
         assert result.variants[v] == name
@@ -125,4 +125,4 @@ def test_ablation_refuses_one_seed_and_other_classes(data):
     with assert_refused("seeds", "2"):
         ablation(data, seeds=1)
     with assert_refused("sandal", "coat"):
-        ablation(data, mc.data.sample("test", ["coat", "bag"], 5))
+        ablation(data, mc.data.sample("fashion", "test", ["coat", "bag"], 5))

@@ -15,7 +15,7 @@ CLASSES = ["sandal", "sneaker", "bag"]
 
 @pytest.fixture(scope="module")
 def data():
-    return mc.data.sample("train", CLASSES, 8)
+    return mc.data.sample("fashion", "train", CLASSES, 8)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_each_point_is_a_training_on_the_first_photos_of_the_other_fold(curve, d
 
 
 def test_more_photos_than_a_batch_take_no_more_steps_but_for_whole_epochs(monkeypatch):
-    data, taken = mc.data.sample("train", CLASSES[:2], 40), []
+    data, taken = mc.data.sample("fashion", "train", CLASSES[:2], 40), []
     step = Adam.step
     monkeypatch.setattr(Adam, "step", lambda self, model: (taken.append(self), step(self, model)))
     transfer_curve(data, folds=2, per_class=[1, 16, 20], size=32, cut="block1_pool", steps=7)
@@ -82,7 +82,7 @@ def test_bad_input_is_refused(data):
         with assert_refused("from 1 to 4", str(numbers)):
             transfer_curve(data, folds=2, per_class=numbers)
     with assert_refused("two classes"):
-        transfer_curve(mc.data.sample("train", ["bag"], 5))
+        transfer_curve(mc.data.sample("fashion", "train", ["bag"], 5))
     with assert_refused("block9", "block"):
         transfer_curve(data, folds=2, cut="block9_pool", size=32)
     with assert_refused("photos of each class that differ", "1 of 'sandal'"):

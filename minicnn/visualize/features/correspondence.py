@@ -135,7 +135,7 @@ def correspondence(model: Sequential, photos: ImageInput | None = None,
     fill:   the grey of the square. draws: of each kind of random positions, at least 2.
     Raises ArgumentError or FileError for parts that do not fit.
     """
-    data = builtin.sample("test", ["sneaker"]) if photos is None else as_dataset(photos)
+    data = builtin.sample("fashion", "test", ["sneaker"]) if photos is None else as_dataset(photos)
     data, names, places, visible = locate_parts(model, data, SNEAKERS if parts is None else parts)
     stop, draws = layer_index(model, layer) + 1, check_int(draws, "correspondence, draws", 2)
     layers, rng = copy_layers(model.layers[:stop]), np.random.default_rng(seed)
