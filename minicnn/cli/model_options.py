@@ -46,7 +46,7 @@ def is_model(word: str) -> bool:
     """Whether a word of the command line names a model rather than a photo."""
     return (word in ("vgg16", "vgg16-top")
             or word.lower().endswith((*MODEL_SUFFIXES, *OTHER_SUFFIXES))
-            or os.path.exists(os.path.join(word, "saved_model.pb")))
+            or os.path.exists(Path(word, "saved_model.pb")))
 
 
 def given_options(args: argparse.Namespace) -> dict[str, str]:

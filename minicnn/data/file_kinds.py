@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from os import PathLike
+from pathlib import Path
 from typing import NamedTuple
 
 from ..utils.errors import FileError
@@ -114,7 +115,7 @@ OFFICE_MEMBERS = (b"[Content_Types].xml", b"mimetypeapplication/vnd.oasis")
 
 def read_head(path: str | PathLike) -> bytes:
     """The first bytes of a file, by which `kind_of` names it. Raises OSError."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return file.read(HEAD_BYTES)
 
 

@@ -117,7 +117,7 @@ def _suggestion(root: Path, levels: int = 4) -> str:
     sub-folder per class; never one that is called a test; "" if there is none. Links are not
     followed, since they may lead in circles."""
     folders = [entry for entry in list_folder(root) if os.path.isdir(entry)
-               and not os.path.islink(entry) and part_of(entry.name) in (None, "train")]
+               and not entry.is_symlink() and part_of(entry.name) in (None, "train")]
     folders.sort(key=lambda folder: part_of(folder.name) is None)  # training first
     for folder in folders:
         classes = [entry for entry in list_folder(folder) if os.path.isdir(entry)]

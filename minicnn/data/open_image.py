@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
 import stat
 import struct
@@ -20,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ..utils.errors import FileError
@@ -119,7 +119,7 @@ def open_image(path: str | PathLike) -> Iterator[ImageFile]:
     logging.getLogger("PIL").addHandler(NO_LOG)
     name, formats, head = printable(path), readable_formats(), b""
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise OSError("a folder, a pipe or a device")
         head = read_head(path)

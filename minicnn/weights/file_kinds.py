@@ -57,7 +57,7 @@ def not_a_model(path: str | PathLike, size: int, head: bytes) -> FileError:
 
 def not_a_model_folder(path: str | PathLike) -> FileError:
     """The error for a folder."""
-    if os.path.exists(os.path.join(path, "saved_model.pb")):
+    if os.path.exists(Path(path, "saved_model.pb")):
         return _error(path, "a SavedModel folder of TensorFlow's",
                       "Load it with TensorFlow's Keras and save it as .keras, or take the .h5 or "
                       ".keras that it was made from.")
