@@ -2,39 +2,58 @@
 
 For a random upstream gradient dy, L(x) = <forward(x), dy> has the gradient dx = backward(dy), and
     ∂L/∂x_k ≈ (L(x + ε e_k) − L(x − ε e_k)) / 2ε      with an error of order ε² + u/ε (u: rounding),
-near 1e-9 in float64 at ε = 1e-6. A random dy, never ones: ones hide permutations.
+near 1e-9 in float64 at ε = 1e-6. A random dy, never ones: ones hide permutations. Random parameters,
+never the zeros that biases begin with: γ = 0 hides dx. And more than one point: point.py.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..ops import to_cpu, to_device
+from .point import CALLED_TWICE, FIRST, INFERENCE, SECOND, Point, make_points
+from .slopes import (
+    FLOAT32,
+    FLOAT32_BACKWARD,
+    FLOAT64,
+    Precision,
+    measure,
+    precision_of,
+    random_vectors,
+    shift,
+    unit_vectors,
+)
 
 DIRECTIONS = 20  # along which a large gradient is checked
+FEWER_DIRECTIONS = 6  # at the points after the first
+ELEMENTS_IN_FLOAT32 = 16  # that a random direction moves: more would always meet a kink
+MAX_SHIFTS = 4  # of a point that lies on kinks
 
 
 @dataclass
 class Row:
-    """One gradient: its name, shape, how it was checked, relative error and a verdict in words."""
+    """One gradient: its name, shape, how it was checked, relative error and a verdict in words;
+    and the point where it was checked, or is wrong."""
 
     name: str
     shape: tuple[int, ...]
     method: str
     error: float
     note: str
+    point: str = FIRST
 
 
 class Gradcheck:
-    """The result of gradcheck: .rows, .ok, and str() as a table."""
+    """The result of gradcheck: .rows, .ok, .remarks (what else is to be known), .points (where it
+    was checked) with which .precision, and str() as a table."""
 
-    def __init__(self, title: str, rows: list[Row]) -> None:
-        self.title, self.rows = title, rows
+    def __init__(self, title: str, rows: list[Row], remarks: list[str], points: list[Point],
+                 precision: Precision) -> None:
+        self.title, self.rows, self.remarks = title, rows, remarks
+        self.points, self.precision = points, precision
 
     @property
     def ok(self) -> bool:
@@ -42,94 +61,199 @@ class Gradcheck:
         return bool(self.rows) and all(row.note == "ok" for row in self.rows)
 
     def __repr__(self) -> str:  # str() takes it, too; Jupyter shows it
-        return "\n".join(f"{self.title if i == 0 else '':<34} {row.name:<16} {str(row.shape):<16} "
-                         f"{row.method:<14} {row.error:8.1e}  {row.note}"
-                         for i, row in enumerate(self.rows))
+        table = [f"{self.title if i == 0 else '':<34} {row.name:<16} {str(row.shape):<16} "
+                 f"{row.method:<14} {row.error:8.1e}  {row.note}"
+                 for i, row in enumerate(self.rows)]
+        return "\n".join([*table, *(f"  {remark}" for remark in self.remarks)])
 
 
-def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float = 1e-6,
-              max_elements: int = 600, seed: int = 0, device: str = "cpu") -> Gradcheck:
+def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
+              tolerance: float | None = None, max_elements: int = 600, seed: int = 0,
+              device: str = "cpu") -> Gradcheck:
     """Checks dx and the gradient of every parameter of a layer or Sequential, in float64.
 
     layer: anything with forward(x, training=True), backward(dy) and, if it has parameters, dicts
-           params and grads. gradcheck works on copies; `layer` and `x` stay as they are.
+           params and grads. gradcheck works on copies, with parameters that it draws; `layer` and
+           `x` stay as they are.
     x:     (N, …). Each element is checked up to max_elements, beyond that 20 random directions.
     device: where the layer computes; a layer that is moved needs a method to(device).
+    eps, tolerance: the step and the bound of the error; by default 1e-6 both, and more for a layer
+           that computes in float32, which is recognised and remarked.
     error: max |analytic − numeric| / max |numeric|, wrong above tolerance; differences within the
            rounding of the numeric slope, 4·u·Σ|y·dy| / ε, are not.
+
+    Checked are: x as it is; another x with other parameters, in a second call of forward and
+    backward; and inference, forward(x, training=False). Numbers of x that lie on a kink of forward
+    (ReLU at 0, equal maxima) are shifted first, which is remarked: there is no derivative.
     """
-    rng = np.random.default_rng(seed)
-    layer, x = copy.deepcopy(layer), np.array(x, np.float64)
-    layers = getattr(layer, "layers", [layer])
-    if layers == [layer] and hasattr(layer, "build"):
-        layer.build(x.shape[1:], rng)
-    for part in layers:
-        part.params = {key: np.array(to_cpu(p), np.float64)
-                       for key, p in getattr(part, "params", {}).items()}
+    points = make_points(layer, x, seed, device)
+    rng = np.random.default_rng((seed, 2))
+    examiner = _Examiner(points[0], eps, tolerance, max_elements, rng)
+    rows = examiner.changed_in_place() + examiner.rows(points[0], DIRECTIONS)
+    if not any(row.name == "forward" for row in rows):
+        for point in points[1:]:
+            _add_point(rows, examiner, point, points)
+    return Gradcheck(getattr(layer, "name", type(layer).__name__), rows, examiner.remarks,
+                     points, examiner.precision)
 
-    def run(x: np.ndarray) -> tuple[Any, np.ndarray]:
-        replica = copy.deepcopy(layer)  # a fresh copy: Dropout draws the same mask each time
-        if hasattr(replica, "to"):
-            replica.to(device)
-        return replica, replica.forward(to_device(x, device), training=True)
 
-    x_device = to_device(np.array(x), device)
-    replica, y = run(x_device)
-    y = to_cpu(y)
-    dy = rng.normal(size=np.shape(y))
-    dy_device = to_device(np.array(dy), device)
-    gradients = {"dx": (x, replica.backward(dy_device))}
-    for part, replica_part in zip(layers, getattr(replica, "layers", [replica]), strict=True):
-        if getattr(part, "trainable", True):
-            prefix = f"{part.name}." if len(layers) > 1 else ""
-            for key, p in part.params.items():
-                gradients[f"{prefix}d{key}"] = p, replica_part.grads.get(key)
+def _add_point(rows: list[Row], examiner: _Examiner, point: Point, points: list[Point]) -> None:
+    """Checks at a later point the gradients that have been right so far; adds a row or a note for
+    those that are wrong there."""
+    right = {row.name: row for row in rows if row.note == "ok"} | {
+        row.name: None for row in rows if row.note != "ok"}
+    names = [name for name, row in right.items() if row is not None]
+    if not names or (point.label == SECOND and point.device == "cpu"):  # CALLED_TWICE looks there
+        return
+    try:
+        later = examiner.rows(point, FEWER_DIRECTIONS, names)
+    except Exception as error:  # the user's backward, which has worked at the first point
+        later = [Row("dx", points[0].x.shape, "", np.inf, f"wrong: {type(error).__name__}: {error}")]
+    wrong = [row for row in later if row.note != "ok"]
+    if wrong and point.label == CALLED_TWICE:  # or is it only the other numbers?
+        fresh = examiner.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
+        for row in fresh:
+            if row.note != "ok" and (first := right[row.name]) is not None:
+                first.error, first.note = row.error, f"{row.note}, for other numbers"
+                first.point = SECOND
+        wrong = [row for row in wrong
+                 if any(other.name == row.name and other.note == "ok" for other in fresh)]
+    for row in wrong:
+        if point.label == CALLED_TWICE:
+            row.note = ("wrong: added to that of the call before; assign it"
+                        if _is_added(points[1], point, row.name) else
+                        "wrong: it depends on the call before")
+        rows.append(Row(row.name, row.shape, point.label, row.error, row.note, point.label))
+    for row in later:
+        if row.note == "ok" and (first := right.get(row.name)) is not None:
+            first.error = max(first.error, row.error)
 
-    noise = 4 * np.finfo(float).eps * np.abs(y * dy).sum() / eps  # rounding of a slope
-    rows = [Row(name, before.shape, "", np.inf, "changed in place: work on a copy")
-            for name, after, before in (("x", x_device, x), ("dy", dy_device, dy))
-            if not np.array_equal(to_cpu(after), before)]
 
-    def loss() -> float:
-        return float((to_cpu(run(x)[1]) * dy).sum())
+def _is_added(fresh: Point, used: Point, name: str) -> bool:
+    """Whether a used layer's gradient is that of a fresh one plus that of the call before."""
+    before = getattr(used.layer, "grads", {}).get(name[1:])
+    right, added = (point.gradients(point.run()[0])[name] for point in (fresh, used))
+    return (before is not None and np.shape(before) == np.shape(right) == np.shape(added)
+            and np.allclose(added, right + before, 1e-6, 1e-9))
 
-    for name, (value, analytic) in gradients.items():
+
+class _Examiner:
+    """Compares a layer's gradients with its slopes at one point after the other."""
+
+    def __init__(self, point: Point, eps: float | None, tolerance: float | None, max_elements: int,
+                 rng: np.random.Generator) -> None:
+        self.max_elements, self.rng = max_elements, rng
+        self.remarks: list[str] = []
+        y = point.output()
+        precision = precision_of(point, y, rng)
+        if precision is FLOAT64 and any(a is not None and a.dtype == np.float32 for a in
+                                        point.gradients(point.run()[0]).values()):
+            precision = FLOAT32_BACKWARD
+        self.is_float32 = precision is FLOAT32
+        self.precision = Precision(eps or precision.eps, tolerance or precision.tolerance,
+                                   precision.rounding)
+        if precision is not FLOAT64:
+            which = "forward" if self.is_float32 else "backward"
+            self.remarks.append(
+                f"{which} computes in float32: checked with steps of {self.precision.eps:.0e} and "
+                f"a bound of {self.precision.tolerance:.0e}, where float64 has 1e-06 for both.")
+        self.states: set[str] = set()
+        self.first = point
+
+    def changed_in_place(self) -> list[Row]:
+        """A row for x or dy if the layer writes into it, and one for a forward whose y differs
+        from call to call."""
+        point, rows = self.first, []
+        x = to_device(point.x.copy(), point.device)
+        replica, y = point.run(x)
+        y = to_cpu(y)
+        if not np.array_equal(y, point.output(), equal_nan=True):
+            return [Row("forward", y.shape, "", np.inf, "wrong: y of the same x differs from call "
+                        "to call: draw from a generator that the layer keeps")]
+        dy = to_device(point.dy.copy(), point.device)
+        point.gradients(replica, dy)
+        for name, after, before in (("x", x, point.x), ("dy", dy, point.dy)):
+            if not np.array_equal(to_cpu(after), before):
+                rows.append(Row(name, before.shape, "", np.inf, "changed in place: work on a copy"))
+        return rows
+
+    def rows(self, point: Point, directions: int, names: list[str] | None = None) -> list[Row]:
+        """A row for each gradient, or for those of `names`. A point that lies on kinks is shifted
+        and examined again; along a direction that has them still, nothing is compared."""
+        for attempt in range(MAX_SHIFTS + 1):
+            rows, on_kinks = self._compare(point, directions, names, last=attempt == MAX_SHIFTS)
+            if not on_kinks:
+                break
+            self._remark_kinks(on_kinks)
+        return rows
+
+    def _compare(self, point: Point, directions: int, names: list[str] | None, last: bool
+                 ) -> tuple[list[Row], list[str]]:
+        """(rows, the names of the arrays that lay on kinks and have been shifted)."""
+        replica, y = point.run()
+        y = np.array(to_cpu(y))
+        gradients = point.gradients(replica)
+        spread = np.abs(y * point.dy).sum(dtype=np.float64)
+        if self.is_float32:  # roundings add up like a random walk
+            spread = np.sqrt(((y * point.dy) ** 2).sum(dtype=np.float64))
+        noise = 4 * self.precision.rounding * spread / self.precision.eps
+        floor = max(noise / self.precision.tolerance, 1e-8)  # never 0 / 0
+        rows, on_kinks = [], []
+        for name, value in point.values.items():
+            if name in self.states or (names is not None and name not in names):
+                continue
+            row, kinked = self._row(point, name, value, gradients[name], directions, y, floor, last)
+            rows += [row] if row else []
+            on_kinks += [name] if kinked else []
+        return rows, on_kinks
+
+    def _row(self, point: Point, name: str, value: np.ndarray, analytic: np.ndarray | None,
+             count: int, y: np.ndarray, floor: float, last: bool) -> tuple[Row | None, bool]:
+        """(the row, whether value lay on kinks); no row for a state, which has no gradient."""
+        precision, tolerance = self.precision, self.precision.tolerance
+        every = value.size <= self.max_elements and point.label == FIRST
+        method = "every element" if every else f"{count} directions"
+        few = ELEMENTS_IN_FLOAT32 if self.is_float32 else None
+        directions = list(unit_vectors(value.shape) if every
+                          else random_vectors(value.shape, count, few, self.rng))
         if np.shape(analytic) != value.shape:
+            if analytic is None and self._is_state(point, value, directions, y, floor):
+                self.states.add(name)
+                self.remarks.append(f"{name} is not checked: backward computes none, "
+                                    f"and y of training does not depend on it (a statistic?).")
+                return None, False
             received = "nothing" if analytic is None else f"shape {np.shape(analytic)}"
-            rows.append(Row(name, value.shape, "", np.inf,
-                            f"expected {value.shape}, received {received}"))
-            continue
-        every, analytic = value.size <= max_elements, to_cpu(analytic)
-        method = "every element" if every else f"{DIRECTIONS} directions"
-        projected, numeric = [], []
-        for direction in unit_vectors(value.shape) if every else random_vectors(value.shape, rng):
-            projected.append((analytic * direction).sum())
-            numeric.append(slope(loss, value, direction, eps))
-        scale = max(np.abs(numeric).max(), noise / tolerance, 1e-8)  # never 0 / 0
-        error = float(np.abs(np.subtract(projected, numeric)).max() / scale)
-        rows.append(Row(name, value.shape, method, error,
-                        "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"))  # or NaN
-    return Gradcheck(getattr(layer, "name", type(layer).__name__), rows)
+            return Row(name, value.shape, "", np.inf,
+                       f"expected {value.shape}, received {received}"), False
+        projected = np.array([(analytic * d).sum(dtype=np.float64) for d in directions])
+        slopes = measure(point, value, directions, projected, precision, y, floor)
+        if slopes.kinks.any() and not last:
+            shift(value, directions, slopes.kinks, precision.eps, self.rng)
+            return None, True
+        smooth = ~slopes.kinks
+        if not smooth.any():
+            return Row(name, value.shape, method, np.inf,
+                       "wrong: forward jumps or bends wherever its slope was tried"), False
+        scale = max(np.abs(slopes.central[smooth]).max(), floor)
+        error = float(np.abs(projected - slopes.central)[smooth].max() / scale)
+        note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # or NaN
+        return Row(name, value.shape, method, error, note), False
+
+    def _is_state(self, point: Point, value: np.ndarray, directions: list[np.ndarray],
+                  y: np.ndarray, floor: float) -> bool:
+        """Whether y of training does not depend on value, a running mean for example."""
+        if not point.training or value is point.x:
+            return False
+        zeros = np.zeros(len(directions))
+        slopes = measure(point, value, directions, zeros, self.precision, y, floor)
+        return not slopes.right.any() and not slopes.left.any()
+
+    def _remark_kinks(self, names: list[str]) -> None:
+        """Remarks once that numbers were shifted."""
+        what = " and ".join(name.removeprefix("d") for name in names)
+        start = f"Numbers of {what} lay on a kink of forward"
+        if not any(remark.startswith(start) for remark in self.remarks):
+            self.remarks.append(f"{start} (ReLU at 0, equal maxima), where there is no derivative: "
+                                f"they were shifted.")
 
 
-def unit_vectors(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """For each element of an array of that shape the direction that moves it alone."""
-    for index in np.ndindex(shape):
-        direction = np.zeros(shape)
-        direction[index] = 1
-        yield direction
-
-
-def random_vectors(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """DIRECTIONS random directions, which move all elements at once."""
-    return (rng.normal(size=shape) for _ in range(DIRECTIONS))
-
-
-def slope(loss: Callable[[], float], value: np.ndarray, direction: np.ndarray, eps: float) -> float:
-    """(L(value + ε direction) − L(value − ε direction)) / 2ε; value is moved in place, and back."""
-    original, losses = value.copy(), []
-    for sign in (1, -1):
-        value[...] = original + sign * eps * direction
-        losses.append(loss())
-    value[...] = original
-    return (losses[0] - losses[1]) / (2 * eps)

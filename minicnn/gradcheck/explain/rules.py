@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .probe import TOLERANCE, GradientError, axes_of
+from .probe import GradientError, axes_of
 
 
 def subsets(n: int) -> Iterator[tuple[int, ...]]:
@@ -74,7 +74,7 @@ def wrong_factor(w: GradientError) -> str | None:
     f = float((w.a * w.g).sum() / (w.g * w.g).sum()) if w.g.any() else 0.0
     if not w.same(w.a, f * w.g):
         return None
-    if abs(f + 1) < TOLERANCE:
+    if abs(f + 1) < w.tolerance:
         return "is right but for the sign."
     sizes: dict[str, int] = {}
     arrays = {"dx": w.probe.x, "y": w.probe.y}
@@ -88,7 +88,7 @@ def wrong_factor(w: GradientError) -> str | None:
         sizes["N·OH·OW"] = sizes["N"] * sizes["OH·OW"]
     names = [form for name, size in sizes.items() if size > 1
              for form, number in ((name, size), (f"1/{name}", 1 / size))
-             if abs(abs(f) / number - 1) < TOLERANCE]
+             if abs(abs(f) / number - 1) < w.tolerance]
     if not names and abs(f) not in (0.5, 2) and np.count_nonzero(w.g) < 4:
         return None
     causes = {"N": ": is a division by N missing?", "1/N": ": a mean over the batch, not its sum?"}
