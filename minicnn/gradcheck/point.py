@@ -109,7 +109,7 @@ def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -
     for part, other in zip(layers_of(used), layers_of(second.layer), strict=True):
         part.params = copy.deepcopy(getattr(other, "params", {}))
     again = Point(CALLED_TWICE, used, x.copy(), rng)
-    again.before = first.layer
+    again.before, again.dy = first.layer, second.dy
     return [first, second, again, Point(INFERENCE, copy.deepcopy(used), x.copy(), rng)]
 
 
@@ -141,5 +141,8 @@ def draw(shape: tuple[int, ...], signs: tuple[int, ...], rng: np.random.Generato
 
 
 def other_input(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Other numbers in the range of x, with its signs: 70 to 95 % of each; drawn if all are 0."""
-    return x * rng.uniform(0.7, 0.95, x.shape) if x.any() else rng.normal(0, 0.1, x.shape)
+    """Other numbers in the range of x: its own in another order, 70 to 95 % of each, so that signs
+    and maxima move; drawn if all are 0."""
+    if not x.any():
+        return rng.normal(0, 0.1, x.shape)
+    return rng.permutation(x.reshape(-1)).reshape(x.shape) * rng.uniform(0.7, 0.95, x.shape)
