@@ -79,6 +79,10 @@ class Point:
         return {name: None if computed[name] is None else np.array(to_cpu(computed[name]))
                 for name in self.values}
 
+    def with_input(self, x: np.ndarray) -> Point:
+        """The same layer and mode at another x."""
+        return Point(self.label, self.layer, x, np.random.default_rng(0), self.device)
+
     def with_training(self) -> Point:
         """The same point in training mode."""
         other = copy.copy(self)

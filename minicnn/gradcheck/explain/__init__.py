@@ -17,7 +17,8 @@ from ..check import Gradcheck, Row, gradcheck
 from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, make_points
 from .calls import cause_in_inference, cause_in_second_call
 from .probe import GradientError, Probe
-from .rules import RULES, join_words, missing_gradient
+from .rules import RULES, missing_gradient
+from .words import join_words
 
 MAX_ELEMENTS = 10_000_000  # of the table "each element of x against each y"
 WHERE = {FIRST: "Your", SECOND: "For other numbers your", INFERENCE: "In inference your",

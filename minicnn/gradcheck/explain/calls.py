@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .probe import GradientError
+from .words import subsets
 
 
 def cause_in_inference(w: GradientError) -> str | None:
@@ -16,7 +17,23 @@ def cause_in_inference(w: GradientError) -> str | None:
     if _left_over(w):
         return ("is that of the forward before, which was one of training: forward has to keep "
                 "what backward needs in inference, too.")
+    if w.name == "dx" and w.a.shape == w.probe.x.shape and _statistics_as_in_training(w):
+        return ("is off by what mean and variance add in training: in inference they are "
+                "constants.")
     return None
+
+
+def _statistics_as_in_training(w: GradientError) -> bool:
+    """Whether the error is p + q·x along some axes, as the parts of mean and variance are."""
+    d, x = w.a - w.g, w.probe.x
+    for axes in subsets(d.ndim):
+        if np.prod([d.shape[k] for k in axes]) < 5:
+            continue
+        z = x - x.mean(axes, keepdims=True)
+        slope = (d * z).sum(axes, keepdims=True) / (z * z).sum(axes, keepdims=True)
+        if slope.any() and w.same(d, d.mean(axes, keepdims=True) + slope * z):
+            return True
+    return False
 
 
 def cause_in_second_call(w: GradientError) -> str | None:

@@ -11,8 +11,7 @@ from ...ops import to_cpu
 from ..point import Point
 from ..slopes import Precision
 
-AXES = {("dx", 2): "N D", ("dx", 4): "N H W C", ("dW", 2): "D F",
-        ("dW", 3): "KH KW C", ("dW", 4): "KH KW C F",
+AXES = {("dx", 2): "N D", ("dx", 4): "N H W C", ("dW", 2): "D F", ("dW", 4): "KH KW C F",
         ("y", 2): "N F", ("y", 4): "N OH OW F"}
 
 
@@ -57,6 +56,11 @@ class Probe:
         value[...] = before
         return (y[0] - y[1]) / (2 * self.precision.eps)
 
+    def right(self, name: str) -> np.ndarray:
+        """The right gradient of that name."""
+        value = self.point.values[name]
+        return self.terms(value).sum(axis=tuple(range(self.y.ndim)))
+
     def terms(self, value: np.ndarray) -> np.ndarray:
         """(*y.shape, *value.shape): what each dy adds to each element of the gradient of value."""
         slopes = [self.slope(value, np.eye(1, value.size, k).reshape(value.shape))
@@ -73,7 +77,28 @@ class GradientError:
         self.tolerance = probe.precision.tolerance
         self.terms = probe.terms(value)
         self.g = self.terms.sum(axis=tuple(range(probe.y.ndim)))
-        self.axes = axes_of(name, self.g.ndim)
+        self.axes = self._axes()
+
+    def _axes(self) -> list[str]:
+        """The names of the axes; those of x or y for a parameter whose shape ends theirs, alone."""
+        x, y = ((axes_of(name, array.ndim), array.shape) for name, array in
+                (("dx", self.probe.x), ("y", self.probe.y)))
+        shape, ndim = self.g.shape, self.g.ndim
+        if self.name != "dx" and (self.name, ndim) not in AXES and ndim:
+            for names, of in (x, y):
+                if ndim < len(of) and of[-ndim:] == shape and not names[0].startswith("axis"):
+                    return names[-ndim:]
+        return axes_of(self.name, ndim)
+
+    @property
+    def jacobian(self) -> np.ndarray:
+        """(*y.shape, *value.shape): the derivative of each y."""
+        dy = self.probe.dy
+        return self.terms / dy.reshape(dy.shape + (1,) * self.g.ndim)
+
+    def gradient_for(self, dy: np.ndarray) -> np.ndarray:
+        """What would be right for another dy of the same shape."""
+        return np.tensordot(dy, self.jacobian, dy.ndim)
 
     def close(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Elementwise: whether u and v agree up to rounding."""

@@ -1,0 +1,157 @@
+"""Rules for a gradient that is right but for a factor: a number, or a number for each channel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .probe import GradientError, axes_of
+from .words import join_words, subsets
+
+MAX_ROOT = 1_000  # of which number a factor is said to be the root
+
+
+def wrong_factor(w: GradientError) -> str | None:
+    """A constant factor, −1 too; for a gradient of few elements only if the factor has a name."""
+    if not w.a.any():
+        return None
+    f = float((w.a * w.g).sum() / (w.g * w.g).sum()) if w.g.any() else 0.0
+    if not w.same(w.a, f * w.g):
+        return None
+    if abs(f + 1) < w.tolerance:
+        return "is right but for the sign."
+    names = _names_of(w, f)
+    if not names and abs(f) not in (0.5, 2) and np.count_nonzero(w.g) < 4:
+        return None
+    cause = "."
+    if names == ["N"]:
+        cause = ": is a division by N missing?"
+    if names == ["1/N"]:
+        cause = ": a mean over the batch, not its sum?"
+    return f"is {f:.6g} times what is right" + (f" ({' or '.join(names)})" if names else "") + cause
+
+
+def _names_of(w: GradientError, f: float) -> list[str]:
+    """Sizes, their products and roots, and the layer's own numbers that are |f| or 1/|f|."""
+    sizes: dict[str, float] = {}
+    arrays = {"dx": w.probe.x, "y": w.probe.y}
+    if "W" in w.probe.params:
+        arrays["dW"] = w.probe.params["W"]
+    for name, numbers in arrays.items():
+        sizes |= zip(axes_of(name, numbers.ndim), numbers.shape, strict=True)
+    products = [("H", "W"), ("OH", "OW"), ("KH", "KW"), ("N", "OH", "OW"), ("H", "W", "C")]
+    sizes |= {"·".join(axes): float(np.prod([sizes[axis] for axis in axes])) for axes in products
+              if all(axis in sizes for axis in axes)}
+    sizes |= _numbers_of_layer(w.probe.layer)
+    names = [form for name, size in sizes.items() if size not in (0, 1)
+             for form, number in ((name, size), (f"1/{name}", 1 / size))
+             if abs(abs(f) / number - 1) < w.tolerance]
+    if not names and "N" in sizes:
+        for square, form in ((f * f, "√{}"), (1 / (f * f), "1/√{}")):
+            root = round(square)
+            if 1 < root < MAX_ROOT and abs(square / root - 1) < w.tolerance and (
+                    round(root ** 0.5) ** 2 != root):
+                names.append(form.format(root))
+    return _follows_batch(w, f, names)
+
+
+def _numbers_of_layer(layer: object) -> dict[str, float]:
+    """{"rate": 0.4, "(1 − rate)": 0.6}: the floats that the layer has as attributes."""
+    own = {key: value for key, value in vars(layer).items() if isinstance(value, float)}
+    return own | {f"(1 − {key})": 1 - value for key, value in own.items() if 0 < value < 1}
+
+
+def _follows_batch(w: GradientError, f: float, names: list[str]) -> list[str]:
+    """Of several names those that also fit a batch with a sample more; all if it cannot be run."""
+    with_n = [name for name in names if "N" in name.strip("1/").split("·")]
+    if not with_n:
+        return names
+    x, probe = w.probe.x, w.probe
+    try:
+        point = probe.point.with_input(np.concatenate([x, 0.9 * x[:1]]))
+        a = point.gradients(point.run()[0])[w.name]
+        value, eps = point.values[w.name], probe.precision.eps
+        directions = np.random.default_rng(0).normal(size=(3, *value.shape))
+        slopes, projected = [], [(a * d).sum() for d in directions]
+        for d in directions:
+            before, y = value.copy(), []
+            for sign in (1, -1):
+                value[...] = before + sign * eps * d
+                y.append(point.output())
+            value[...] = before
+            slopes.append(((y[0] - y[1]) * point.dy).sum() / (2 * eps))
+        other = float(np.dot(projected, slopes) / np.dot(slopes, slopes))
+    except Exception:  # a layer or a loss that takes this batch only
+        return names
+    constant = abs(other / f - 1) < 1e-3
+    return [name for name in names if name not in with_n] if constant else with_n
+
+
+def factor_along_axes(w: GradientError) -> str | None:
+    """A factor that depends on some axes only, γ or σ of each channel for example."""
+    a, g = w.a, w.g
+    if not a.any() or not g.any():
+        return None
+    for axes in subsets(g.ndim):
+        others = tuple(k for k in range(g.ndim) if k not in axes)
+        groups = int(np.prod([g.shape[k] for k in axes]))
+        if groups < 2 or g.size // groups < 3:
+            continue
+        squares = (g * g).sum(axis=others, keepdims=True)
+        factor = (a * g).sum(axis=others, keepdims=True) / np.where(squares > 0, squares, 1)
+        if (squares > 0).all() and w.same(a, factor * g):
+            return _name_factor(w, factor, axes, others)
+    return None
+
+
+def _name_factor(w: GradientError, factor: np.ndarray, axes: tuple[int, ...],
+                 others: tuple[int, ...]) -> str | None:
+    along = join_words(w.axes[k] for k in axes)
+    numbers = factor.reshape(-1)
+    if np.allclose(np.abs(numbers), 1, atol=1e-5) and len(axes) == 1:
+        where = join_words(np.flatnonzero(numbers < 0))
+        return f"has the opposite sign at {along} = {where}, and is right elsewhere."
+    if (np.abs(numbers - 1) < 1e-5).any():
+        return None  # partly_right says where
+    for key, p in w.probe.params.items():
+        if p.size == numbers.size and np.allclose(numbers, p.reshape(-1), 1e-5):
+            return f"has the factor {key} once too often."
+        if p.size == numbers.size and np.allclose(numbers * p.reshape(-1), 1, 1e-5):
+            return f"lacks the factor {key}."
+    if w.name == "dx" and numbers.all():
+        variance = w.probe.x.var(axis=others).reshape(-1)
+        for power, cause in ((1, "a division by it is missing"), (-1, "it is divided once too often"),
+                             (2, "it is a factor where it has to divide")):
+            rest = np.abs(numbers) ** (2 / power) - variance  # ε of √(variance + ε), always the same
+            if np.ptp(rest) < 1e-5 * variance.max() and abs(rest[0]) < 0.1 * variance.min():
+                return (f"is right but for the standard deviation of x, one for each {along}: "
+                        f"{cause}.")
+    shown = ", ".join(f"{number:.4g}" for number in numbers[:4]) + (", …" * (numbers.size > 4))
+    return f"is right but for a factor for each {along}: {shown}."
+
+
+def missing_factor(w: GradientError) -> str | None:
+    """x, y, dy or a parameter is missing as a factor, or there once too often."""
+    y = w.probe.y
+    if w.name != "dx":
+        return _parameter_as_factor(w)
+    if w.a.shape != y.shape:
+        return None
+    if w.same(w.a, w.probe.dy):
+        return "is dy itself: the slope of the layer is missing."
+    for name, v in (("dy", w.probe.dy), ("x", w.probe.x), ("y", y), ("(1 − y)", 1 - y)):
+        if w.same(w.a * v, w.g):
+            return f"lacks the factor {name}."
+        if w.same(w.a, w.g * v):
+            return f"has the factor {name} once too often."
+    return None
+
+
+def _parameter_as_factor(w: GradientError) -> str | None:
+    """The same for a parameter's gradient of at least three elements."""
+    for key, p in w.probe.params.items() if w.a.size > 2 else ():
+        if p.shape == w.a.shape:
+            if w.same(w.a, w.g * p):
+                return f"has the factor {key} once too often."
+            if w.same(w.a * p, w.g):
+                return f"lacks the factor {key}."
+    return None
