@@ -33,17 +33,17 @@ RIGHT = {"dx": "Your dW and db are right.", "dW": "Your dx and db are right.",
 
 
 def wrong(kind, name, change):
-    """A layer of that kind whose gradient `name` becomes change(gradient), or change(gradient, N)
-    if it takes the batch's size, too."""
-    takes_size = len(inspect.signature(change).parameters) == 2
+    """A layer of that kind whose gradient `name` becomes change(gradient), or
+    change(gradient, dy)."""
+    takes_dy = len(inspect.signature(change).parameters) == 2
 
     class Wrong(kind):
         def backward(self, dy):
             dx = super().backward(dy)
-            size = (len(dy),) if takes_size else ()
+            more = (dy,) if takes_dy else ()
             if name == "dx":
-                return change(dx, *size)
-            self.grads[name[1:]] = change(self.grads[name[1:]], *size)
+                return change(dx, *more)
+            self.grads[name[1:]] = change(self.grads[name[1:]], *more)
             return dx
     return Wrong
 
@@ -58,13 +58,13 @@ def said(layer, shape=IMAGES, seed=0):
 @pytest.mark.parametrize("name, shape, change, sentence", [
     ("dW", IMAGES, lambda g: -g, "is right but for the sign."),
     ("dx", IMAGES, lambda g: -g, "is right but for the sign."),
-    ("dW", (8, 4, 4, 3), lambda g, n: g / n,
+    ("dW", (8, 4, 4, 3), lambda g, dy: g / len(dy),
      "is 0.125 times what is right (1/N): a mean over the batch, not its sum?"),
-    ("dW", (8, 4, 4, 3), lambda g, n: n * g,
+    ("dW", (8, 4, 4, 3), lambda g, dy: len(dy) * g,
      "is 8 times what is right (N): is a division by N missing?"),
     ("dx", (5, 4, 4, 3), lambda g: 2 * g, "is 2 times what is right (KW)."),
     ("db", (5, 4, 4, 3), lambda g: -g / 2, "is -0.5 times what is right (1/KW)."),
-    ("db", (5, 4, 5, 3), lambda g, n: g / (n * 4 * 6), "(1/N·OH·OW)"),
+    ("db", (5, 4, 5, 3), lambda g, dy: g / dy[..., 0].size, "(1/N·OH·OW)"),
     ("dW", IMAGES, lambda g: 0.37 * g, "is 0.37 times what is right."),
     ("dx", IMAGES, lambda g: g.swapaxes(1, 2),
      "has shape (2, 7, 6, 3) where (2, 6, 7, 3) is expected, and has H and W exchanged: "
@@ -255,7 +255,7 @@ def instead(kind, backward):
     (instead(Flatten, lambda self, dy: dy), IMAGES,
      "has shape (2, 126) where (2, 6, 7, 3) is expected: its numbers are right, "
      ".reshape((2, 6, 7, 3)) is missing."),
-    (wrong(GlobalAveragePool2D, "dx", lambda dx: 42 * dx)(), IMAGES,
+    (wrong(GlobalAveragePool2D, "dx", lambda dx: dx[0, ..., 0].size * dx)(), IMAGES,
      "is 42 times what is right (H·W)."),
 ])
 def test_a_wrong_dx_is_named(layer, shape, sentence):

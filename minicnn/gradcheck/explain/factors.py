@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..point import Point
+from ..slopes import one_sided
 from .probe import GradientError, axes_of
 from .words import join_words, subsets
 
@@ -31,9 +33,36 @@ def wrong_factor(w: GradientError) -> str | None:
 
 
 def _names_of(w: GradientError, f: float) -> list[str]:
-    """Sizes, their products and roots, and the layer's own numbers that are |f| or 1/|f|."""
+    """Sizes, their products and the layer's own numbers that are |f| or 1/|f|, on this x and on
+    larger ones; else a root."""
+    names = _fitting(_sizes(w, w.probe.point, w.probe.y), f, w.tolerance)
+    for axis in range(w.probe.x.ndim) if names else ():
+        try:
+            point, other = _factor_on_longer(w, axis)
+        except Exception:  # a layer or a loss that takes this shape only
+            continue
+        names = [name for name in names
+                 if name in _fitting(_sizes(w, point, point.dy), other, 1e-3)]
+    for square, form in ((f * f, "√{}"), (1 / (f * f), "1/√{}")):
+        number = round(square)
+        if not names and 1 < number < MAX_ROOT and abs(square / number - 1) < w.tolerance and (
+                round(number ** 0.5) ** 2 != number):
+            return [form.format(number)]
+    return names
+
+
+def _fitting(sizes: dict[str, float], f: float, tolerance: float) -> list[str]:
+    """The names of the sizes that are |f|, and 1/… of those that are 1/|f|."""
+    inverse = {name: f"1/({name})" if " " in name else f"1/{name}" for name in sizes}
+    return [form for name, size in sizes.items() if size not in (0, 1)
+            for form, number in ((name, size), (inverse[name], 1 / size))
+            if abs(abs(f) / number - 1) < tolerance]
+
+
+def _sizes(w: GradientError, point: Point, y: np.ndarray) -> dict[str, float]:
+    """{"N": 2, "H·W": 42, "1 − rate": 0.6, …}: sizes of x, y and W, products, the layer's floats."""
     sizes: dict[str, float] = {}
-    arrays = {"dx": w.probe.x, "y": w.probe.y}
+    arrays = {"dx": point.x, "y": y}
     if "W" in w.probe.params:
         arrays["dW"] = w.probe.params["W"]
     for name, numbers in arrays.items():
@@ -41,49 +70,21 @@ def _names_of(w: GradientError, f: float) -> list[str]:
     products = [("H", "W"), ("OH", "OW"), ("KH", "KW"), ("N", "OH", "OW"), ("H", "W", "C")]
     sizes |= {"·".join(axes): float(np.prod([sizes[axis] for axis in axes])) for axes in products
               if all(axis in sizes for axis in axes)}
-    sizes |= _numbers_of_layer(w.probe.layer)
-    names = [form for name, size in sizes.items() if size not in (0, 1)
-             for form, number in ((name, size), (f"1/{name}", 1 / size))
-             if abs(abs(f) / number - 1) < w.tolerance]
-    if not names and "N" in sizes:
-        for square, form in ((f * f, "√{}"), (1 / (f * f), "1/√{}")):
-            root = round(square)
-            if 1 < root < MAX_ROOT and abs(square / root - 1) < w.tolerance and (
-                    round(root ** 0.5) ** 2 != root):
-                names.append(form.format(root))
-    return _follows_batch(w, f, names)
+    own = {key: value for key, value in vars(w.probe.layer).items() if isinstance(value, float)}
+    return sizes | own | {f"1 − {key}": 1 - value for key, value in own.items() if 0 < value < 1}
 
 
-def _numbers_of_layer(layer: object) -> dict[str, float]:
-    """{"rate": 0.4, "(1 − rate)": 0.6}: the floats that the layer has as attributes."""
-    own = {key: value for key, value in vars(layer).items() if isinstance(value, float)}
-    return own | {f"(1 − {key})": 1 - value for key, value in own.items() if 0 < value < 1}
-
-
-def _follows_batch(w: GradientError, f: float, names: list[str]) -> list[str]:
-    """Of several names those that also fit a batch with a sample more; all if it cannot be run."""
-    with_n = [name for name in names if "N" in name.strip("1/").split("·")]
-    if not with_n:
-        return names
-    x, probe = w.probe.x, w.probe
-    try:
-        point = probe.point.with_input(np.concatenate([x, 0.9 * x[:1]]))
-        a = point.gradients(point.run()[0])[w.name]
-        value, eps = point.values[w.name], probe.precision.eps
-        directions = np.random.default_rng(0).normal(size=(3, *value.shape))
-        slopes, projected = [], [(a * d).sum() for d in directions]
-        for d in directions:
-            before, y = value.copy(), []
-            for sign in (1, -1):
-                value[...] = before + sign * eps * d
-                y.append(point.output())
-            value[...] = before
-            slopes.append(((y[0] - y[1]) * point.dy).sum() / (2 * eps))
-        other = float(np.dot(projected, slopes) / np.dot(slopes, slopes))
-    except Exception:  # a layer or a loss that takes this batch only
-        return names
-    constant = abs(other / f - 1) < 1e-3
-    return [name for name in names if name not in with_n] if constant else with_n
+def _factor_on_longer(w: GradientError, axis: int) -> tuple[Point, float]:
+    """The same factor on an x that is longer by one along an axis."""
+    x = w.probe.x
+    point = w.probe.point.with_input(np.concatenate([x, 0.9 * x.take([0], axis)], axis))
+    gradient = point.gradients(point.run()[0])[w.name]
+    value, y = point.values[w.name], point.output()
+    slopes, projected = [], []
+    for direction in np.random.default_rng(0).normal(size=(3, *value.shape)):
+        slopes.append(np.mean(one_sided(point, value, direction, w.probe.precision.eps, y)))
+        projected.append((gradient * direction).sum())
+    return point, float(np.dot(projected, slopes) / np.dot(slopes, slopes))
 
 
 def factor_along_axes(w: GradientError) -> str | None:

@@ -102,7 +102,7 @@ def statistics_part(w: GradientError) -> str | None:
         text = " and ".join(phrase for phrase in phrases if phrase)
         if any(abs(count - size) < SMALL * size for count in counts):
             text += f" ({size} = {'·'.join(w.axes[k] for k in parts.axes)}: a sum, not a mean?)"
-        return f"is wrong in one term: {text} (mean and variance are over {over})."
+        return f"is wrong: {text} (mean and variance are over {over})."
     return _wrong_part(w, parts, over)
 
 
@@ -159,7 +159,7 @@ def two_terms(w: GradientError) -> str | None:
     if (counts := _solved(w, w.a, direct, total, or_zero=True)) is not None:
         phrases = [_count(counts[0] / expected[0], f"the term {direct_name}"),
                    _count(counts[1] / expected[1], f"the term {sum_name}")]
-        return f"is wrong in its terms: {' and '.join(p for p in phrases if p)}."
+        return f"is wrong: {' and '.join(p for p in phrases if p)}."
     for name, other in _sum_terms(w):
         if w.same(w.a, expected[0] * direct + expected[1] * other):
             return f"has the term {name} where {sum_name} is right."

@@ -126,7 +126,33 @@ def _other_features(dy: np.ndarray, name: str) -> Iterator[tuple[str, np.ndarray
 
 
 def uncounted_outputs(w: GradientError) -> str | None:
-    """A part of dy that is left out, or counted with a factor, along an axis of y."""
+    """A part of dy that is left out, or has the wrong sign, along an axis of y."""
+    for name, count in _counts(w):
+        right = np.abs(count - 1) < 1e-5
+        left_out, negative = count == 0, np.abs(count + 1) < 1e-5
+        if (right | left_out).all():
+            return (f"leaves out what comes back from {name} = "
+                    f"{join_words(np.flatnonzero(left_out))} of dy."
+                    if right.sum() >= len(right) / 2 else
+                    f"takes from dy only {name} = {join_words(np.flatnonzero(right))}.")
+        if (right | negative).all():
+            return (f"has the opposite sign for what comes back from {name} = "
+                    f"{join_words(np.flatnonzero(negative))} of dy.")
+    return None
+
+
+def miscounted_outputs(w: GradientError) -> str | None:
+    """A part of dy that is counted several times, along an axis of y."""
+    for name, count in _counts(w):
+        wrong = np.flatnonzero(np.abs(count - 1) > 1e-5)
+        if 0 < len(wrong) < len(count):
+            numbers = join_words(f"{count[j]:.4g} times {name} = {j}" for j in wrong)
+            return f"counts in dy {numbers}, where each counts once."
+    return None
+
+
+def _counts(w: GradientError) -> Iterator[tuple[str, np.ndarray]]:
+    """(axis of y, how often each of its places is counted), if that is all that is wrong."""
     dy = w.probe.dy
     for k, name in enumerate(axes_of("y", dy.ndim)):
         size = dy.shape[k]
@@ -139,20 +165,7 @@ def uncounted_outputs(w: GradientError) -> str | None:
         count = np.linalg.lstsq(parts, w.a.reshape(-1), rcond=None)[0]
         if not w.same(w.a, (parts @ count).reshape(w.a.shape)):
             continue
-        count[np.abs(count) < 1e-5] = 0
-        right = np.abs(count - 1) < 1e-5
-        left_out, negative = count == 0, np.abs(count + 1) < 1e-5
-        if (right | left_out).all():
-            return (f"leaves out what comes back from {name} = "
-                    f"{join_words(np.flatnonzero(left_out))} of dy." if right.sum() >= size / 2 else
-                    f"takes from dy only {name} = {join_words(np.flatnonzero(right))}.")
-        if (right | negative).all():
-            return (f"has the opposite sign for what comes back from {name} = "
-                    f"{join_words(np.flatnonzero(negative))} of dy.")
-        if right.any():
-            wrong = join_words(f"{count[j]:.4g} times {name} = {j}" for j in np.flatnonzero(~right))
-            return f"counts in dy {wrong}, where each counts once."
-    return None
+        yield name, np.where(np.abs(count) < 1e-5, 0, count)
 
 
 def path_through_matrix(w: GradientError) -> str | None:
