@@ -23,8 +23,10 @@ from .slopes import (
     measure,
     precision_of,
     random_vectors,
+    rounding_of_slope,
     shift,
     unit_vectors,
+    without_kinks,
 )
 
 DIRECTIONS = 20  # along which a large gradient is checked
@@ -43,7 +45,7 @@ class Row:
     method: str
     error: float
     note: str
-    point: str = FIRST
+    point: Point | None = None
 
 
 class Gradcheck:
@@ -89,12 +91,13 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
     points = make_points(layer, x, seed, device)
     rng = np.random.default_rng((seed, 2))
     examiner = _Examiner(points[0], eps, tolerance, max_elements, rng)
-    rows = examiner.changed_in_place() + examiner.rows(points[0], DIRECTIONS)
-    if not any(row.name == "forward" for row in rows):
+    rows = examiner.changed_in_place()
+    if not any(row.name == "forward" for row in rows):  # else there are no slopes
+        rows += examiner.rows(points[0], DIRECTIONS)
         for point in points[1:]:
             _add_point(rows, examiner, point, points)
-    return Gradcheck(getattr(layer, "name", type(layer).__name__), rows, examiner.remarks,
-                     points, examiner.precision)
+    return Gradcheck(getattr(layer, "name", type(layer).__name__), rows,
+                     examiner.remarks(), points, examiner.precision)
 
 
 def _add_point(rows: list[Row], examiner: _Examiner, point: Point, points: list[Point]) -> None:
@@ -115,7 +118,7 @@ def _add_point(rows: list[Row], examiner: _Examiner, point: Point, points: list[
         for row in fresh:
             if row.note != "ok" and (first := right[row.name]) is not None:
                 first.error, first.note = row.error, f"{row.note}, for other numbers"
-                first.point = SECOND
+                first.point = points[1]
         wrong = [row for row in wrong
                  if any(other.name == row.name and other.note == "ok" for other in fresh)]
     for row in wrong:
@@ -123,7 +126,7 @@ def _add_point(rows: list[Row], examiner: _Examiner, point: Point, points: list[
             row.note = ("wrong: added to that of the call before; assign it"
                         if _is_added(points[1], point, row.name) else
                         "wrong: it depends on the call before")
-        rows.append(Row(row.name, row.shape, point.label, row.error, row.note, point.label))
+        rows.append(Row(row.name, row.shape, point.label, row.error, row.note, point))
     for row in later:
         if row.note == "ok" and (first := right.get(row.name)) is not None:
             first.error = max(first.error, row.error)
@@ -143,7 +146,6 @@ class _Examiner:
     def __init__(self, point: Point, eps: float | None, tolerance: float | None, max_elements: int,
                  rng: np.random.Generator) -> None:
         self.max_elements, self.rng = max_elements, rng
-        self.remarks: list[str] = []
         y = point.output()
         precision = precision_of(point, y, rng)
         if precision is FLOAT64 and any(a is not None and a.dtype == np.float32 for a in
@@ -152,13 +154,28 @@ class _Examiner:
         self.is_float32 = precision is FLOAT32
         self.precision = Precision(eps or precision.eps, tolerance or precision.tolerance,
                                    precision.rounding)
-        if precision is not FLOAT64:
-            which = "forward" if self.is_float32 else "backward"
-            self.remarks.append(
-                f"{which} computes in float32: checked with steps of {self.precision.eps:.0e} and "
-                f"a bound of {self.precision.tolerance:.0e}, where float64 has 1e-06 for both.")
-        self.states: set[str] = set()
+        self.lowered_for = ("" if precision is FLOAT64 else "backward" if precision is
+                            FLOAT32_BACKWARD else "forward")
+        self.states: list[str] = []
+        self.shifted: list[str] = []
         self.first = point
+
+    def remarks(self) -> list[str]:
+        """What was special about this layer, a line each."""
+        lines = []
+        if self.lowered_for:
+            lines.append(f"{self.lowered_for} computes in float32: checked with a step of "
+                         f"{self.precision.eps:.0e} and a bound of {self.precision.tolerance:.0e} "
+                         f"(float64: 1e-06 and 1e-06).")
+        if self.shifted:
+            names = ", ".join(".".join([*layer, name[1:]]) for *layer, name in
+                              (shifted.split(".") for shifted in self.shifted))
+            lines.append(f"Numbers of {names} lay on a kink of forward (ReLU at 0, equal maxima), "
+                         f"which has no derivative: they were shifted.")
+        if self.states:
+            lines.append(f"Not checked: {', '.join(self.states)}, as backward computes none and y "
+                         f"of training does not depend on it. Statistics?")
+        return lines
 
     def changed_in_place(self) -> list[Row]:
         """A row for x or dy if the layer writes into it, and one for a forward whose y differs
@@ -184,7 +201,7 @@ class _Examiner:
             rows, on_kinks = self._compare(point, directions, names, last=attempt == MAX_SHIFTS)
             if not on_kinks:
                 break
-            self._remark_kinks(on_kinks)
+            self.shifted += [name for name in on_kinks if name not in self.shifted]
         return rows
 
     def _compare(self, point: Point, directions: int, names: list[str] | None, last: bool
@@ -193,10 +210,7 @@ class _Examiner:
         replica, y = point.run()
         y = np.array(to_cpu(y))
         gradients = point.gradients(replica)
-        spread = np.abs(y * point.dy).sum(dtype=np.float64)
-        if self.is_float32:  # roundings add up like a random walk
-            spread = np.sqrt(((y * point.dy) ** 2).sum(dtype=np.float64))
-        noise = 4 * self.precision.rounding * spread / self.precision.eps
+        noise = rounding_of_slope(y, point.dy, self.precision)
         floor = max(noise / self.precision.tolerance, 1e-8)  # never 0 / 0
         rows, on_kinks = [], []
         for name, value in point.values.items():
@@ -218,26 +232,27 @@ class _Examiner:
                           else random_vectors(value.shape, count, few, self.rng))
         if np.shape(analytic) != value.shape:
             if analytic is None and self._is_state(point, value, directions, y, floor):
-                self.states.add(name)
-                self.remarks.append(f"{name} is not checked: backward computes none, "
-                                    f"and y of training does not depend on it (a statistic?).")
+                self.states.append(name)
                 return None, False
             received = "nothing" if analytic is None else f"shape {np.shape(analytic)}"
             return Row(name, value.shape, "", np.inf,
-                       f"expected {value.shape}, received {received}"), False
+                       f"expected {value.shape}, received {received}", point), False
         projected = np.array([(analytic * d).sum(dtype=np.float64) for d in directions])
         slopes = measure(point, value, directions, projected, precision, y, floor)
         if slopes.kinks.any() and not last:
             shift(value, directions, slopes.kinks, precision.eps, self.rng)
             return None, True
-        smooth = ~slopes.kinks
+        smooth, central = ~slopes.kinks, slopes.central
+        for k in np.flatnonzero(slopes.kinks):  # outputs have kinks whatever the point
+            if (pair := without_kinks(point, name, directions[k], precision, y)) is not None:
+                smooth[k], (projected[k], central[k]) = True, pair
         if not smooth.any():
             return Row(name, value.shape, method, np.inf,
-                       "wrong: forward jumps or bends wherever its slope was tried"), False
-        scale = max(np.abs(slopes.central[smooth]).max(), floor)
-        error = float(np.abs(projected - slopes.central)[smooth].max() / scale)
+                       "wrong: forward jumps or bends wherever its slope was tried", point), False
+        scale = max(np.abs(central[smooth]).max(), floor)
+        error = float(np.abs(projected - central)[smooth].max() / scale)
         note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # or NaN
-        return Row(name, value.shape, method, error, note), False
+        return Row(name, value.shape, method, error, note, point), False
 
     def _is_state(self, point: Point, value: np.ndarray, directions: list[np.ndarray],
                   y: np.ndarray, floor: float) -> bool:
@@ -247,13 +262,3 @@ class _Examiner:
         zeros = np.zeros(len(directions))
         slopes = measure(point, value, directions, zeros, self.precision, y, floor)
         return not slopes.right.any() and not slopes.left.any()
-
-    def _remark_kinks(self, names: list[str]) -> None:
-        """Remarks once that numbers were shifted."""
-        what = " and ".join(name.removeprefix("d") for name in names)
-        start = f"Numbers of {what} lay on a kink of forward"
-        if not any(remark.startswith(start) for remark in self.remarks):
-            self.remarks.append(f"{start} (ReLU at 0, equal maxima), where there is no derivative: "
-                                f"they were shifted.")
-
-

@@ -40,13 +40,15 @@ def explain(result: Gradcheck) -> list[str]:
     values = result.points[0].values
     if hasattr(result.points[0].layer, "layers"):  # of a network dx only
         values = {"dx": values["dx"]}
-    size = result.points[0].dy.size
-    if size * max(value.size for value in values.values()) > MAX_ELEMENTS:
-        return [f"For hints x {values['dx'].shape} is too large; take a smaller one."]
     rows = [row for row in result.rows if row.name in values]
+    for row in rows:
+        if row.point and row.point.dy.size * max(row.point.values[name].size for name in values
+                                                 ) > MAX_ELEMENTS:
+            return [f"For hints x {row.point.x.shape} is too large; take a smaller one."]
     wrong = {row.name: row for row in reversed(rows) if row.note != "ok"}
     right = [row.name for row in rows if row.name not in wrong]
-    sentences = [_sentence(result, row) for row in rows if wrong.get(row.name) is row]
+    with np.errstate(all="ignore"):  # of wrong numbers, whatever they are
+        sentences = [_sentence(result, row) for row in rows if wrong.get(row.name) is row]
     if right:
         verb = "is" if len(right) == 1 else "are"
         sentences.insert(0, f"Your {join_words(right)} {verb} right.")
@@ -55,23 +57,30 @@ def explain(result: Gradcheck) -> list[str]:
 
 def _sentence(result: Gradcheck, row: Row) -> str | None:
     """What is wrong with that row's gradient; None if no rule applies."""
-    point = next(point for point in result.points if point.label == row.point)
+    point = row.point
+    if point is None:
+        return None
+    your = WHERE[point.label]
+    if point.x.shape != result.points[0].x.shape:
+        your = f"On x of shape {point.x.shape}, {your[0].lower()}{your[1:]}"
     probe = Probe(point, result.precision)
     try:
         gradient = point.gradients(probe.run()[0])[row.name]
     except Exception as error:  # the user's own, in inference
-        return (f"{WHERE[row.point]} backward stops with {type(error).__name__} ({error}): does "
+        return (f"{your} backward stops with {type(error).__name__} ({error}): does "
                 f"forward keep what it needs only if training?")
     if gradient is None:
-        return f"{WHERE[row.point]} {row.name} {missing_gradient(row.name)}"
+        return f"{your} {row.name} {missing_gradient(row.name)}"
     error = GradientError(probe, row.name, point.values[row.name], gradient)
-    special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call}.get(row.point)
+    if not np.isfinite(error.g).all():
+        return None
+    special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call}.get(point.label)
     cause = special(error) if special else None
     cause = cause or next(filter(None, (rule(error) for rule in RULES)), None)
     if cause is None and special:
-        cause = ("is wrong, though right in training." if row.point == INFERENCE else
+        cause = ("is wrong, though right in training." if point.label == INFERENCE else
                  "is wrong, though right in the first: something of the first call is left over.")
-    return f"{WHERE[row.point]} {row.name} {cause}" if cause else None
+    return f"{your} {row.name} {cause}" if cause else None
 
 
 def accumulated(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:

@@ -82,7 +82,8 @@ def _factor_on_longer(w: GradientError, axis: int) -> tuple[Point, float]:
     value, y = point.values[w.name], point.output()
     slopes, projected = [], []
     for direction in np.random.default_rng(0).normal(size=(3, *value.shape)):
-        slopes.append(np.mean(one_sided(point, value, direction, w.probe.precision.eps, y)))
+        right, left, _ = one_sided(point, value, direction, w.probe.precision, y)
+        slopes.append(((right + left) / 2 * point.dy).sum())
         projected.append((gradient * direction).sum())
     return point, float(np.dot(projected, slopes) / np.dot(slopes, slopes))
 
