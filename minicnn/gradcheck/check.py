@@ -2,8 +2,9 @@
 
 For a random upstream gradient dy, L(x) = <forward(x), dy> has the gradient dx = backward(dy), and
     ∂L/∂x_k ≈ (L(x + ε e_k) − L(x − ε e_k)) / 2ε      with an error of order ε² + u/ε (u: rounding),
-near 1e-9 in float64 at ε = 1e-6. A random dy, never ones: ones hide permutations. Random parameters,
-never the zeros that biases begin with: γ = 0 hides dx. And more than one point: point.py.
+near 1e-9 in float64 at ε = 1e-6. A random dy, never ones: ones hide permutations. Random
+parameters, never the zeros that biases begin with: γ = 0 hides dx. And more than one point:
+point.py says which, slopes.py computes the differences and finds kinks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..ops import to_cpu, to_device
-from .point import CALLED_TWICE, FIRST, INFERENCE, SECOND, Point, make_points
+from .point import CALLED_TWICE, FIRST, SECOND, Point, make_points
 from .slopes import (
     FLOAT32,
     FLOAT32_BACKWARD,
@@ -111,7 +112,8 @@ def _add_point(rows: list[Row], examiner: _Examiner, point: Point, points: list[
     try:
         later = examiner.rows(point, FEWER_DIRECTIONS, names)
     except Exception as error:  # the user's backward, which has worked at the first point
-        later = [Row("dx", points[0].x.shape, "", np.inf, f"wrong: {type(error).__name__}: {error}")]
+        later = [Row("dx", points[0].x.shape, "", np.inf,
+                     f"wrong: {type(error).__name__}: {error}")]
     wrong = [row for row in later if row.note != "ok"]
     if wrong and point.label == CALLED_TWICE:  # or is it only the other numbers?
         fresh = examiner.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
@@ -230,11 +232,11 @@ class _Examiner:
         few = ELEMENTS_IN_FLOAT32 if self.is_float32 else None
         directions = list(unit_vectors(value.shape) if every
                           else random_vectors(value.shape, count, few, self.rng))
-        if np.shape(analytic) != value.shape:
+        if analytic is None or analytic.shape != value.shape:
             if analytic is None and self._is_state(point, value, directions, y, floor):
                 self.states.append(name)
                 return None, False
-            received = "nothing" if analytic is None else f"shape {np.shape(analytic)}"
+            received = "nothing" if analytic is None else f"shape {analytic.shape}"
             return Row(name, value.shape, "", np.inf,
                        f"expected {value.shape}, received {received}", point), False
         projected = np.array([(analytic * d).sum(dtype=np.float64) for d in directions])

@@ -1,8 +1,8 @@
 """Where a backward is checked: a layer with drawn parameters, in one mode, at one x with one dy.
 
 One point can hide a mistake. With γ = 0, as vectors begin, dx is 0 whatever backward computes; with
-γ = 1 nobody sees that it is missing; a cache of the call before is right in the first call. So there
-are several points, and every number of them is drawn.
+γ = 1 nobody sees that it is missing; a cache of the call before is right in the first call. So
+there are several points, and every number of them is drawn.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -
         part.params = copy.deepcopy(getattr(other, "params", {}))
     again = Point(CALLED_TWICE, used, x.copy(), rng)
     again.before, again.dy = first.layer, second.dy
-    return [first, second, again, Point(INFERENCE, copy.deepcopy(used), x.copy(), rng)]
+    inference = Point(INFERENCE, copy.deepcopy(used), x.copy(), rng)
+    inference.before = first.layer
+    return [first, second, again, inference]
 
 
 def with_drawn_parameters(layer: Any, x: np.ndarray, rng: np.random.Generator) -> Any:

@@ -63,8 +63,8 @@ def random_vectors(shape: tuple[int, ...], count: int, most: int | None,
 
 def one_sided(point: Point, value: np.ndarray, direction: np.ndarray, precision: Precision,
               y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each y: ((y(v + ε d) − y(v)) / ε, (y(v) − y(v − ε d)) / ε, by how much these two differ, or
-    0 where rounding explains it). value is moved in place, and back."""
+    """Of each y: ((y(v + ε d) − y(v)) / ε, (y(v) − y(v − ε d)) / ε, by how much these two differ,
+    or 0 if rounding explains it). value is moved in place, and back."""
     original, outputs = value.copy(), []
     for sign in (1, -1):
         value[...] = original + sign * precision.eps * direction

@@ -36,7 +36,7 @@ def hints(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
 
 
 def explain(result: Gradcheck) -> list[str]:
-    """The hints for a result of gradcheck (on the processor), at the points where it was checked."""
+    """The hints for a result of gradcheck on the processor, at the points where it was checked."""
     values = result.points[0].values
     if hasattr(result.points[0].layer, "layers"):  # of a network dx only
         values = {"dx": values["dx"]}
@@ -66,9 +66,9 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     probe = Probe(point, result.precision)
     try:
         gradient = point.gradients(probe.run()[0])[row.name]
-    except Exception as error:  # the user's own, in inference
-        return (f"{your} backward stops with {type(error).__name__} ({error}): does "
-                f"forward keep what it needs only if training?")
+    except Exception as stop:  # the user's own, in inference
+        return (f"{your} backward stops with {type(stop).__name__} ({stop}): does forward keep "
+                f"what it needs only if training?")
     if gradient is None:
         return f"{your} {row.name} {missing_gradient(row.name)}"
     error = GradientError(probe, row.name, point.values[row.name], gradient)

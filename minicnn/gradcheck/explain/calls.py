@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import numpy as np
 
 from .probe import GradientError
@@ -17,6 +20,10 @@ def cause_in_inference(w: GradientError) -> str | None:
     if _left_over(w):
         return ("is that of the forward before, which was one of training: forward has to keep "
                 "what backward needs in inference, too.")
+    trained = w.probe.point.with_training().run()[0]
+    if name := _stale_attribute(w, trained):
+        return (f"is wrong, though right in training: self.{name} is still what the forward before "
+                f"has left; forward has to keep it in inference, too.")
     if w.name == "dx" and w.a.shape == w.probe.x.shape and _statistics_as_in_training(w):
         return ("is off by what mean and variance add in training: in inference they are "
                 "constants.")
@@ -43,10 +50,18 @@ def cause_in_second_call(w: GradientError) -> str | None:
         return "is added to that of the first: assign it."
     if _left_over(w):
         return "is that of the first forward: forward has to replace the cache in every call."
-    if names := stale_attributes(w):
-        return (f"is wrong, though right in the first: {names} is still what the first forward "
+    if name := _stale_attribute(w, _fresh(w)):
+        return (f"is wrong, though right in the first: self.{name} is still what the first forward "
                 f"has left.")
     return None
+
+
+def _fresh(w: GradientError) -> Any:
+    """The layer as it would be if this forward were its first."""
+    fresh = copy.deepcopy(w.probe.point.before)
+    fresh.params = copy.deepcopy(w.probe.layer.params)
+    fresh.forward(w.probe.x.copy(), training=True)
+    return fresh
 
 
 def _left_over(w: GradientError) -> bool:
@@ -58,15 +73,28 @@ def _left_over(w: GradientError) -> bool:
     return a is not None and a.shape == w.a.shape and np.array_equal(a, w.a) and bool(a.any())
 
 
-def stale_attributes(w: GradientError) -> str:
-    """The attributes, arrays, that the first forward has set and the second has not, by name."""
-    used, after = w.probe.layer.__dict__, w.probe.run()[0].__dict__
-    fresh = w.probe.point.before.__dict__ if w.probe.point.before is not None else used
-    names = [name for name, value in used.items()
-             if isinstance(value, np.ndarray) and not _same(fresh.get(name), value)
-             and _same(after.get(name), value)]
-    return " and ".join(f"self.{name}" for name in names)
+def _stale_attribute(w: GradientError, other: Any) -> str | None:
+    """The attribute that forward has not renewed and that makes the gradient right, once it is
+    that of `other`, where it has been."""
+    used, after = vars(w.probe.layer), vars(w.probe.run()[0])
+    names = [name for name, value in vars(other).items()
+             if name in used and name not in ("params", "grads")
+             and _equal(used[name], after[name]) and not _equal(used[name], value)]
+    for name in names:
+        replica = w.probe.run()[0]
+        setattr(replica, name, copy.deepcopy(vars(other)[name]))
+        try:
+            a = w.probe.point.gradients(replica)[w.name]
+        except Exception:  # shapes of two calls need not fit together
+            continue
+        if a is not None and w.same(a, w.g):
+            return name
+    return None
 
 
-def _same(u: object, v: object) -> bool:
-    return isinstance(u, np.ndarray) and isinstance(v, np.ndarray) and np.array_equal(u, v)
+def _equal(u: Any, v: Any) -> bool:
+    """The same numbers; False if they are not numbers."""
+    try:
+        return bool(np.array_equal(u, v))
+    except Exception:
+        return False

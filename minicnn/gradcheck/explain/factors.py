@@ -60,10 +60,10 @@ def _fitting(sizes: dict[str, float], f: float, tolerance: float) -> list[str]:
 
 
 def _sizes(w: GradientError, point: Point, y: np.ndarray) -> dict[str, float]:
-    """{"N": 2, "H·W": 42, "1 − rate": 0.6, …}: sizes of x, y and W, products, the layer's floats."""
+    """{"N": 2, "H·W": 42, "1 − rate": 0.6, …}: of x, y and W, products, and the layer's floats."""
     sizes: dict[str, float] = {}
     arrays = {"dx": point.x, "y": y}
-    if "W" in w.probe.params:
+    if w.probe.params.get("W", np.zeros(0)).ndim in (2, 4):
         arrays["dW"] = w.probe.params["W"]
     for name, numbers in arrays.items():
         sizes |= zip(axes_of(name, numbers.ndim), numbers.shape, strict=True)
@@ -119,11 +119,17 @@ def _name_factor(w: GradientError, factor: np.ndarray, axes: tuple[int, ...],
             return f"has the factor {key} once too often."
         if p.size == numbers.size and np.allclose(numbers * p.reshape(-1), 1, 1e-5):
             return f"lacks the factor {key}."
+    for key, value in vars(w.probe.run()[0]).items():  # what forward has kept
+        if isinstance(value, np.ndarray) and value.size == numbers.size:
+            for form, number in ((f"self.{key}", value), (f"1/self.{key}", 1 / value)):
+                if np.allclose(numbers, number.reshape(-1), 1e-5):
+                    return f"is {form} times what is right."
     if w.name == "dx" and numbers.all():
         variance = w.probe.x.var(axis=others).reshape(-1)
-        for power, cause in ((1, "a division by it is missing"), (-1, "it is divided once too often"),
-                             (2, "it is a factor where it has to divide")):
-            rest = np.abs(numbers) ** (2 / power) - variance  # ε of √(variance + ε), always the same
+        causes = {1: "a division by it is missing", -1: "it is divided once too often",
+                  2: "it is a factor where it has to divide"}
+        for power, cause in causes.items():
+            rest = np.abs(numbers) ** (2 / power) - variance  # the ε of √(variance + ε)
             if np.ptp(rest) < 1e-5 * variance.max() and abs(rest[0]) < 0.1 * variance.min():
                 return (f"is right but for the standard deviation of x, one for each {along}: "
                         f"{cause}.")

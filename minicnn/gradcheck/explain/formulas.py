@@ -9,6 +9,7 @@ import numpy as np
 from .probe import GradientError, axes_of
 from .words import join_words, subsets
 
+Term = tuple[str, np.ndarray]  # its formula, and its numbers
 SMALL = 1e-5  # a coefficient that is 0, 1 or −1 up to rounding
 
 
@@ -76,8 +77,8 @@ class _Normalisation:
                 variance[members] += dy[i] * fit[1] * z[members]
         if np.abs(variance).max() < 1e-5 * np.abs(w.g).max() or not mean.any():
             return None
-        parts = [part.reshape(w.g.shape) for part in (mean, variance, z)]
-        return cls(w.g - parts[0] - parts[1], *parts, axes)
+        mean, variance, z = (part.reshape(w.g.shape) for part in (mean, variance, z))
+        return cls(w.g - mean - variance, mean, variance, z, axes)
 
 
 def statistics_part(w: GradientError) -> str | None:
@@ -150,12 +151,10 @@ def two_terms(w: GradientError) -> str | None:
     """dx = u·dy + v·Σ t·dy, as softmax and log-softmax have it, with one of the terms wrong."""
     if w.name != "dx" or w.probe.y.shape != w.a.shape or w.a.ndim < 2:
         return None
-    right = next(((direct, term) for direct in _direct_terms(w) for term in _sum_terms(w)
-                  if _solved(w, w.g, direct[1], term[1]) is not None), None)
+    right = next(_right_formulas(w), None)
     if right is None:
         return None
-    (direct_name, direct), (sum_name, total) = right
-    expected = _solved(w, w.g, direct, total)
+    (direct_name, direct), (sum_name, total), expected = right
     if (counts := _solved(w, w.a, direct, total, or_zero=True)) is not None:
         phrases = [_count(counts[0] / expected[0], f"the term {direct_name}"),
                    _count(counts[1] / expected[1], f"the term {sum_name}")]
@@ -169,17 +168,25 @@ def two_terms(w: GradientError) -> str | None:
     return None
 
 
+def _right_formulas(w: GradientError) -> Iterator[tuple[Term, Term, np.ndarray]]:
+    """The pairs of terms, and their factors, of which the right gradient is the sum."""
+    for direct in _direct_terms(w):
+        for total in _sum_terms(w):
+            if (factors := _solved(w, w.g, direct[1], total[1])) is not None:
+                yield direct, total, factors
+
+
 def _functions(w: GradientError) -> dict[str, np.ndarray]:
     x, y = w.probe.x, w.probe.y
     with np.errstate(over="ignore"):
         return {"": np.ones_like(y), "y·": y, "exp(y)·": np.exp(y), "x·": x, "exp(x)·": np.exp(x)}
 
 
-def _direct_terms(w: GradientError) -> Iterator[tuple[str, np.ndarray]]:
+def _direct_terms(w: GradientError) -> Iterator[Term]:
     return ((f"{name}dy", v * w.probe.dy) for name, v in _functions(w).items())
 
 
-def _sum_terms(w: GradientError) -> Iterator[tuple[str, np.ndarray]]:
+def _sum_terms(w: GradientError) -> Iterator[Term]:
     """v·Σ t·dy over some axes, and v alone."""
     functions = _functions(w)
     for axes in sorted(subsets(w.a.ndim), key=lambda axes: (len(axes), -axes[-1])):
@@ -208,13 +215,14 @@ def _solved(w: GradientError, g: np.ndarray, first: np.ndarray, second: np.ndarr
 def sum_of_products(w: GradientError) -> str | None:
     """A parameter's gradient that is a plain sum of dy times something else than is right."""
     x, y, dy, shape = w.probe.x, w.probe.y, w.probe.dy, w.a.shape
-    if w.name == "dx" or not shape or y.shape[-len(shape):] != shape or y.ndim == len(shape) or x.ndim != y.ndim:
+    if (w.name == "dx" or not shape or y.shape[-len(shape):] != shape or y.ndim == len(shape)
+            or x.ndim != y.ndim):
         return None
     axes = tuple(range(y.ndim - len(shape)))
     factors = {"dy": np.ones_like(y), "y·dy": y}
     if x.shape == y.shape:
-        factors |= {"x·dy": x, "|x|·dy": np.abs(x), "x²·dy": x * x, "x·dy where x > 0":
-                    np.maximum(x, 0), "x·dy where x < 0": np.minimum(x, 0),
+        factors |= {"x·dy": x, "|x|·dy": np.abs(x), "x²·dy": x * x,
+                    "x·dy where x > 0": np.maximum(x, 0), "x·dy where x < 0": np.minimum(x, 0),
                     "dy where x > 0": x > 0, "dy where x < 0": x < 0}
     over = join_words(axes_of("dx", x.ndim)[k] for k in axes)
     for name, v in factors.items():

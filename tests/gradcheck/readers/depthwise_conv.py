@@ -8,7 +8,7 @@ KH, KW = 3, 2
 
 
 class DepthwiseConv(mc.Layer):
-    """y[n,i,j,c] = b[c] + Σ_{p,q} xp[n, i+p, j+q, c] · W[p,q,c], xp with zeros so that y is as x."""
+    """y[n,i,j,c] = b[c] + Σ_{p,q} xp[n, i+p, j+q, c] · W[p,q,c], with zeros around x."""
 
     def param_shapes(self, input_shape):
         return {"W": (KH, KW, input_shape[-1]), "b": (input_shape[-1],)}

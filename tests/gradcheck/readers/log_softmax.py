@@ -17,5 +17,4 @@ class LogSoftmax(mc.Layer):
     def backward(self, dy):
         p = np.exp(self.y)
         total = dy.sum(axis=-1, keepdims=True)
-        dx = dy - p * total
-        return dx
+        return dy - p * total
