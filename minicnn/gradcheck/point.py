@@ -22,6 +22,16 @@ def layers_of(layer: Any) -> list[Any]:
     return list(getattr(layer, "layers", [layer]))
 
 
+def forward(layer: Any, x: Any, training: bool) -> Any:
+    """y, with NumPy's global generator in the same state each time, and back as it was."""
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        return layer.forward(x, training=training)
+    finally:
+        np.random.set_state(state)
+
+
 class Point:
     """A layer in float64, an x (N, …), a mode, and a random dy of y's shape.
 
@@ -48,17 +58,12 @@ class Point:
             self.dy = self.dy.astype(np.float32)
 
     def run(self, x: np.ndarray | None = None) -> tuple[Any, Any]:
-        """(a copy of the layer, its y). A fresh copy each time, and NumPy's global generator in
-        the same state: Dropout draws the same mask."""
+        """(a copy of the layer, its y): a fresh copy each time, so Dropout draws the same mask."""
         replica = copy.deepcopy(self.layer)
         if hasattr(replica, "to") and self.device != "cpu":  # to() forgets the cache
             replica.to(self.device)
         x = to_device(self.x.copy(), self.device) if x is None else x
-        state = np.random.get_state()
-        np.random.seed(0)
-        y = replica.forward(x, training=self.training)
-        np.random.set_state(state)
-        return replica, y
+        return replica, forward(replica, x, self.training)
 
     def untouched(self) -> Any:
         """A copy of the layer as it was before this point's forward."""
@@ -129,8 +134,8 @@ def with_drawn_parameters(layer: Any, x: np.ndarray, rng: np.random.Generator) -
                            else np.array(to_cpu(p), np.float64)
                            for key, p in getattr(part, "params", {}).items()}
         with np.errstate(all="ignore"):
-            if all(np.isfinite(to_cpu(copy.deepcopy(drawn).forward(x.copy(), training=training))
-                               ).all() for training in (True, False)):
+            if all(np.isfinite(forward(copy.deepcopy(drawn), x.copy(), training)).all()
+                   for training in (True, False)):
                 break
     return drawn
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..check import Gradcheck, Row, gradcheck
-from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, make_points
+from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, forward, make_points
 from .calls import cause_in_inference, cause_in_second_call
 from .probe import GradientError, Probe
 from .rules import RULES, missing_gradient
@@ -88,7 +88,7 @@ def accumulated(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
     point = make_points(layer, x, seed)[0]
     replica, _ = point.run()
     first = point.gradients(replica)
-    replica.forward(point.x.copy(), training=True)
+    forward(replica, point.x.copy(), training=True)
     second = point.gradients(replica)
     return [name for name, a in first.items() if _is_doubled(a, second[name])]
 

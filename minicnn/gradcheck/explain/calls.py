@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..point import forward
 from .probe import GradientError
 from .words import subsets
 
@@ -60,7 +61,7 @@ def _fresh(w: GradientError) -> Any:
     """The layer as it would be if this forward were its first."""
     fresh = copy.deepcopy(w.probe.point.before)
     fresh.params = copy.deepcopy(w.probe.layer.params)
-    fresh.forward(w.probe.x.copy(), training=True)
+    forward(fresh, w.probe.x.copy(), training=True)
     return fresh
 
 
