@@ -4,49 +4,18 @@ For a random upstream gradient dy, L(x) = <forward(x), dy> has the gradient dx =
     ∂L/∂x_k ≈ (L(x + ε e_k) − L(x − ε e_k)) / 2ε      with an error of order ε² + u/ε (u: rounding),
 near 1e-9 in float64 at ε = 1e-6. A random dy, never ones: ones hide permutations. Random
 parameters, never the zeros that biases begin with: γ = 0 hides dx. And more than one point:
-point.py says which, slopes.py computes the differences and finds kinks.
+point.py makes them, slopes.py has the differences, compare.py compares.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..ops import to_cpu, to_device
-from .point import CALLED_TWICE, FIRST, SECOND, Point, make_points
-from .slopes import (
-    FLOAT32,
-    FLOAT32_BACKWARD,
-    FLOAT64,
-    Precision,
-    measure,
-    precision_of,
-    random_vectors,
-    rounding_of_slope,
-    shift,
-    unit_vectors,
-    without_kinks,
-)
-
-DIRECTIONS = 20  # along which a large gradient is checked
-FEWER_DIRECTIONS = 6  # at the points after the first
-ELEMENTS_IN_FLOAT32 = 16  # that a random direction moves: more would always meet a kink
-MAX_SHIFTS = 4  # of a point that lies on kinks
-
-
-@dataclass
-class Row:
-    """One gradient: its name, shape, how it was checked, relative error and a verdict in words;
-    and the point where it was checked, or is wrong."""
-
-    name: str
-    shape: tuple[int, ...]
-    method: str
-    error: float
-    note: str
-    point: Point | None = None
+from .compare import DIRECTIONS, FEWER_DIRECTIONS, Comparison, Row
+from .point import CALLED_TWICE, SECOND, Point, make_points
+from .slopes import Precision
 
 
 class Gradcheck:
@@ -91,17 +60,17 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
     """
     points = make_points(layer, x, seed, device)
     rng = np.random.default_rng((seed, 2))
-    examiner = _Examiner(points[0], eps, tolerance, max_elements, rng)
-    rows = examiner.changed_in_place()
+    comparison = Comparison(points[0], eps, tolerance, max_elements, rng)
+    rows = comparison.changed_in_place()
     if not any(row.name == "forward" for row in rows):  # else there are no slopes
-        rows += examiner.rows(points[0], DIRECTIONS)
+        rows += comparison.rows(points[0], DIRECTIONS)
         for point in points[1:]:
-            _add_point(rows, examiner, point, points)
+            _add_point(rows, comparison, point, points)
     return Gradcheck(getattr(layer, "name", type(layer).__name__), rows,
-                     examiner.remarks(), points, examiner.precision)
+                     comparison.remarks(), points, comparison.precision)
 
 
-def _add_point(rows: list[Row], examiner: _Examiner, point: Point, points: list[Point]) -> None:
+def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: list[Point]) -> None:
     """Checks at a later point the gradients that have been right so far; adds a row or a note for
     those that are wrong there."""
     right = {row.name: row for row in rows if row.note == "ok"} | {
@@ -110,13 +79,13 @@ def _add_point(rows: list[Row], examiner: _Examiner, point: Point, points: list[
     if not names or (point.label == SECOND and point.device == "cpu"):  # CALLED_TWICE looks there
         return
     try:
-        later = examiner.rows(point, FEWER_DIRECTIONS, names)
+        later = comparison.rows(point, FEWER_DIRECTIONS, names)
     except Exception as error:  # the user's backward, which has worked at the first point
         later = [Row("dx", points[0].x.shape, "", np.inf,
                      f"wrong: {type(error).__name__}: {error}")]
     wrong = [row for row in later if row.note != "ok"]
     if wrong and point.label == CALLED_TWICE:  # or is it only the other numbers?
-        fresh = examiner.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
+        fresh = comparison.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
         for row in fresh:
             if row.note != "ok" and (first := right[row.name]) is not None:
                 first.error, first.note = row.error, f"{row.note}, for other numbers"
@@ -140,127 +109,3 @@ def _is_added(fresh: Point, used: Point, name: str) -> bool:
     right, added = (point.gradients(point.run()[0])[name] for point in (fresh, used))
     return (before is not None and np.shape(before) == np.shape(right) == np.shape(added)
             and np.allclose(added, right + before, 1e-6, 1e-9))
-
-
-class _Examiner:
-    """Compares a layer's gradients with its slopes at one point after the other."""
-
-    def __init__(self, point: Point, eps: float | None, tolerance: float | None, max_elements: int,
-                 rng: np.random.Generator) -> None:
-        self.max_elements, self.rng = max_elements, rng
-        y = point.output()
-        precision = precision_of(point, y, rng)
-        if precision is FLOAT64 and any(a is not None and a.dtype == np.float32 for a in
-                                        point.gradients(point.run()[0]).values()):
-            precision = FLOAT32_BACKWARD
-        self.is_float32 = precision is FLOAT32
-        self.precision = Precision(eps or precision.eps, tolerance or precision.tolerance,
-                                   precision.rounding)
-        self.lowered_for = ("" if precision is FLOAT64 else "backward" if precision is
-                            FLOAT32_BACKWARD else "forward")
-        self.states: list[str] = []
-        self.shifted: list[str] = []
-        self.first = point
-
-    def remarks(self) -> list[str]:
-        """What was special about this layer, a line each."""
-        lines = []
-        if self.lowered_for:
-            lines.append(f"{self.lowered_for} computes in float32: checked with a step of "
-                         f"{self.precision.eps:.0e} and a bound of {self.precision.tolerance:.0e} "
-                         f"(float64: 1e-06 and 1e-06).")
-        if self.shifted:
-            names = ", ".join(".".join([*layer, name[1:]]) for *layer, name in
-                              (shifted.split(".") for shifted in self.shifted))
-            lines.append(f"Numbers of {names} lay on a kink of forward (ReLU at 0, equal maxima), "
-                         f"which has no derivative: they were shifted.")
-        if self.states:
-            lines.append(f"Not checked: {', '.join(self.states)}, as backward computes none and y "
-                         f"of training does not depend on it. Statistics?")
-        return lines
-
-    def changed_in_place(self) -> list[Row]:
-        """A row for x or dy if the layer writes into it, and one for a forward whose y differs
-        from call to call."""
-        point, rows = self.first, []
-        x = to_device(point.x.copy(), point.device)
-        replica, y = point.run(x)
-        y = to_cpu(y)
-        if not np.array_equal(y, point.output(), equal_nan=True):
-            return [Row("forward", y.shape, "", np.inf, "wrong: y of the same x differs from call "
-                        "to call: draw from a generator that the layer keeps")]
-        dy = to_device(point.dy.copy(), point.device)
-        point.gradients(replica, dy)
-        for name, after, before in (("x", x, point.x), ("dy", dy, point.dy)):
-            if not np.array_equal(to_cpu(after), before):
-                rows.append(Row(name, before.shape, "", np.inf, "changed in place: work on a copy"))
-        return rows
-
-    def rows(self, point: Point, directions: int, names: list[str] | None = None) -> list[Row]:
-        """A row for each gradient, or for those of `names`. A point that lies on kinks is shifted
-        and examined again; along a direction that has them still, nothing is compared."""
-        for attempt in range(MAX_SHIFTS + 1):
-            rows, on_kinks = self._compare(point, directions, names, last=attempt == MAX_SHIFTS)
-            if not on_kinks:
-                break
-            self.shifted += [name for name in on_kinks if name not in self.shifted]
-        return rows
-
-    def _compare(self, point: Point, directions: int, names: list[str] | None, last: bool
-                 ) -> tuple[list[Row], list[str]]:
-        """(rows, the names of the arrays that lay on kinks and have been shifted)."""
-        replica, y = point.run()
-        y = np.array(to_cpu(y))
-        gradients = point.gradients(replica)
-        noise = rounding_of_slope(y, point.dy, self.precision)
-        floor = max(noise / self.precision.tolerance, 1e-8)  # never 0 / 0
-        rows, on_kinks = [], []
-        for name, value in point.values.items():
-            if name in self.states or (names is not None and name not in names):
-                continue
-            row, kinked = self._row(point, name, value, gradients[name], directions, y, floor, last)
-            rows += [row] if row else []
-            on_kinks += [name] if kinked else []
-        return rows, on_kinks
-
-    def _row(self, point: Point, name: str, value: np.ndarray, analytic: np.ndarray | None,
-             count: int, y: np.ndarray, floor: float, last: bool) -> tuple[Row | None, bool]:
-        """(the row, whether value lay on kinks); no row for a state, which has no gradient."""
-        precision, tolerance = self.precision, self.precision.tolerance
-        every = value.size <= self.max_elements and point.label == FIRST
-        method = "every element" if every else f"{count} directions"
-        few = ELEMENTS_IN_FLOAT32 if self.is_float32 else None
-        directions = list(unit_vectors(value.shape) if every
-                          else random_vectors(value.shape, count, few, self.rng))
-        if analytic is None or analytic.shape != value.shape:
-            if analytic is None and self._is_state(point, value, directions, y, floor):
-                self.states.append(name)
-                return None, False
-            received = "nothing" if analytic is None else f"shape {analytic.shape}"
-            return Row(name, value.shape, "", np.inf,
-                       f"expected {value.shape}, received {received}", point), False
-        projected = np.array([(analytic * d).sum(dtype=np.float64) for d in directions])
-        slopes = measure(point, value, directions, projected, precision, y, floor)
-        if slopes.kinks.any() and not last:
-            shift(value, directions, slopes.kinks, precision.eps, self.rng)
-            return None, True
-        smooth, central = ~slopes.kinks, slopes.central
-        for k in np.flatnonzero(slopes.kinks):  # outputs have kinks whatever the point
-            if (pair := without_kinks(point, name, directions[k], precision, y)) is not None:
-                smooth[k], (projected[k], central[k]) = True, pair
-        if not smooth.any():
-            return Row(name, value.shape, method, np.inf,
-                       "wrong: forward jumps or bends wherever its slope was tried", point), False
-        scale = max(np.abs(central[smooth]).max(), floor)
-        error = float(np.abs(projected - central)[smooth].max() / scale)
-        note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # or NaN
-        return Row(name, value.shape, method, error, note, point), False
-
-    def _is_state(self, point: Point, value: np.ndarray, directions: list[np.ndarray],
-                  y: np.ndarray, floor: float) -> bool:
-        """Whether y of training does not depend on value, a running mean for example."""
-        if not point.training or value is point.x:
-            return False
-        zeros = np.zeros(len(directions))
-        slopes = measure(point, value, directions, zeros, self.precision, y, floor)
-        return not slopes.right.any() and not slopes.left.any()

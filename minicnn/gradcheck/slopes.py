@@ -50,13 +50,13 @@ def unit_vectors(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
         yield direction
 
 
-def random_vectors(shape: tuple[int, ...], count: int, most: int | None,
+def random_vectors(shape: tuple[int, ...], count: int, num_moved: int | None,
                    rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """`count` random directions, which move all elements at once, or `most` of them."""
+    """`count` random directions, which move all elements at once, or `num_moved` of them."""
     for _ in range(count):
         direction = rng.normal(size=shape)
-        if most is not None and direction.size > most:
-            still = rng.permutation(direction.size)[most:]
+        if num_moved is not None and direction.size > num_moved:
+            still = rng.permutation(direction.size)[num_moved:]
             direction.reshape(-1)[still] = 0
         yield direction
 
@@ -93,7 +93,7 @@ def measure(point: Point, value: np.ndarray, directions: list[np.ndarray], expec
     right, left, gap = np.array(sides, np.float64).T
     scale = max(np.abs(right).max(), np.abs(left).max(), floor)
     error = np.abs((right + left) / 2 - expected)
-    if precision.eps >= FLOAT32.eps:
+    if precision.rounding == FLOAT32.rounding:
         return Slopes(right, left, (error > tolerance / 5 * scale) & (error <= gap))
     kinks = np.zeros(len(directions), bool)
     suspicious = (gap > KINK * scale) | ((error > tolerance * scale) & (error <= gap))

@@ -6,7 +6,7 @@ BATCH_NORM = [Mistake("batch_norm", changes, hint) for changes, hint in (
     # factors and signs
     ({"return (dxhat - mean_part - var_part) / self.sigma":
       "return -7 * dxhat / self.sigma"},
-     "dx takes mean and variance for constants: both parts of the derivative are missing"),
+     "dx lacks the mean's and the variance's part of the derivative, since both depend on x"),
     ({"return (dxhat - mean_part - var_part) / self.sigma":
       "return -(dxhat - mean_part - var_part) / self.sigma"},
      "dx is right but for the sign."),
@@ -17,7 +17,7 @@ BATCH_NORM = [Mistake("batch_norm", changes, hint) for changes, hint in (
      "dgamma is right but for the sign."),
     # terms
     ({"dxhat - mean_part - var_part": "dxhat"},
-     "dx takes mean and variance for constants: both parts of the derivative are missing"),
+     "dx lacks the mean's and the variance's part of the derivative, since both depend on x"),
     ({"dxhat - mean_part - var_part": "dxhat - mean_part"},
      "dx is wrong: the variance's part of the derivative is missing (mean and variance are"),
     ({"dxhat - mean_part - var_part": "dxhat - var_part"},
@@ -62,7 +62,7 @@ BATCH_NORM = [Mistake("batch_norm", changes, hint) for changes, hint in (
     ({"if not self.training": "if False"},
      "In inference your dx is off by what mean and variance add in training: in inference"),
     ({"if not self.training": "if self.training"},
-     "dx takes mean and variance for constants: both parts of the derivative are missing"),
+     "dx lacks the mean's and the variance's part of the derivative, since both depend on x"),
     ({"return dxhat / self.sigma": "return dxhat"},
      "In inference your dx is self.sigma times what is right."),
     ({"        self.xhat = (x - mean) / self.sigma\n        self.x = x\n        return "
@@ -82,7 +82,7 @@ LAYER_NORM = [Mistake("layer_norm", changes, hint) for changes, hint in (
       "return (dxhat - mean_part - var_part) / self.sigma / 60"},
      "dx is 0.0166667 times what is right (1/H·W·C)."),
     ({"dxhat - mean_part - var_part": "dxhat"},
-     "dx takes mean and variance for constants: both parts of the derivative are missing"),
+     "dx lacks the mean's and the variance's part of the derivative, since both depend on x"),
     ({"dxhat - mean_part - var_part": "dxhat - mean_part"},
      "dx is wrong: the variance's part of the derivative is missing (mean and variance are"),
     ({"dxhat - mean_part - var_part": "dxhat - var_part"},

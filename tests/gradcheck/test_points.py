@@ -46,7 +46,7 @@ def test_the_command_line_refuses_a_normalisation_whose_gamma_begins_with_zero(t
     out = capsys.readouterr().out.splitlines()
     assert "Your dgamma and dbeta are right." in out
     hint, = (line for line in out if line.startswith("Your dx"))
-    assert "takes mean and variance for constants" in hint and "-7 times" in hint
+    assert "lacks the mean's and the variance's part" in hint and "-7 times" in hint
     assert len(out) <= 24 and out[-1] == "1 wrong"
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..check import Gradcheck, Row, gradcheck
+from ..check import Gradcheck, gradcheck
+from ..compare import Row
 from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, forward, make_points
 from .calls import cause_in_inference, cause_in_second_call
 from .probe import GradientError, Probe

@@ -9,7 +9,7 @@ from ..slopes import one_sided
 from .probe import GradientError, axes_of
 from .words import join_words, subsets
 
-MAX_ROOT = 1_000  # of which number a factor is said to be the root
+MAX_ROOT = 1_000  # of which integer a factor can be the root
 
 
 def wrong_factor(w: GradientError) -> str | None:

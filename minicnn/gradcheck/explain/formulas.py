@@ -10,16 +10,16 @@ from .probe import GradientError, axes_of
 from .words import join_words, subsets
 
 Term = tuple[str, np.ndarray]  # its formula, and its numbers
-SMALL = 1e-5  # a coefficient that is 0, 1 or −1 up to rounding
+NEARLY = 1e-5  # a coefficient that is 0, 1 or −1 up to rounding
 
 
 def _count(number: float, what: str) -> str | None:
     """What to say of a term that is there `number` times; None if it is right."""
-    if abs(number - 1) < SMALL:
+    if abs(number - 1) < NEARLY:
         return None
-    if abs(number) < SMALL:
+    if abs(number) < NEARLY:
         return f"{what} is missing"
-    if abs(number + 1) < SMALL:
+    if abs(number + 1) < NEARLY:
         return f"{what} has the opposite sign"
     return f"{what} is there {number:.6g} times"
 
@@ -92,16 +92,15 @@ def statistics_part(w: GradientError) -> str | None:
     counts = np.linalg.lstsq(design, w.a.reshape(-1), rcond=None)[0]
     if w.same(w.a, (design @ counts).reshape(w.a.shape)):
         direct, of_mean, of_variance = counts
-        if abs(of_mean) < SMALL and abs(of_variance) < SMALL:
-            wrong = _count(direct, "what is left of it")
-            return (f"takes mean and variance for constants: both parts of the derivative are "
-                    f"missing, mean and variance over {over} depend on x"
-                    + (f"; {wrong}." if wrong else "."))
+        if abs(of_mean) < NEARLY and abs(of_variance) < NEARLY:
+            wrong = _count(direct, "the rest")
+            return (f"lacks the mean's and the variance's part of the derivative, since both "
+                    f"depend on x (they are over {over})" + (f"; {wrong}." if wrong else "."))
         phrases = [_count(of_mean, mean), _count(of_variance, variance)]
         phrases += [_count(direct, "dy's direct part")]
         size = int(np.prod([w.a.shape[k] for k in parts.axes]))
         text = " and ".join(phrase for phrase in phrases if phrase)
-        if any(abs(count - size) < SMALL * size for count in counts):
+        if any(abs(count - size) < NEARLY * size for count in counts):
             text += f" ({size} = {'·'.join(w.axes[k] for k in parts.axes)}: a sum, not a mean?)"
         return f"is wrong: {text} (mean and variance are over {over})."
     return _wrong_part(w, parts, over)
@@ -209,7 +208,7 @@ def _solved(w: GradientError, g: np.ndarray, first: np.ndarray, second: np.ndarr
     counts = np.linalg.solve(square, design.T @ g.reshape(-1))
     if not w.same(g, (design @ counts).reshape(g.shape)):
         return None
-    return counts if or_zero or (np.abs(counts) > SMALL).all() else None
+    return counts if or_zero or (np.abs(counts) > NEARLY).all() else None
 
 
 def sum_of_products(w: GradientError) -> str | None:
