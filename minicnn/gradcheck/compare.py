@@ -81,8 +81,8 @@ class Comparison:
         return lines
 
     def changed_in_place(self) -> list[Row]:
-        """A row for x or dy if the layer writes into it, and one for a forward whose y differs
-        from call to call."""
+        """A row for x or dy if the layer writes into it, and one for a forward whose y is not
+        finite, or differs from call to call."""
         point, rows = self.first, []
         x = to_device(point.x.copy(), point.device)
         replica, y = point.run(x)
@@ -90,6 +90,9 @@ class Comparison:
         if not np.array_equal(y, point.output(), equal_nan=True):
             return [Row("forward", y.shape, "", np.inf, "wrong: y of the same x differs from call "
                         "to call: draw from a generator that the layer keeps")]
+        if not np.isfinite(y).all():
+            return [Row("forward", y.shape, "", np.inf, f"wrong: y is not finite in "
+                        f"{(~np.isfinite(y)).sum()} elements, so there is no slope")]
         dy = to_device(point.dy.copy(), point.device)
         point.gradients(replica, dy)
         for name, after, before in (("x", x, point.x), ("dy", dy, point.dy)):

@@ -109,8 +109,10 @@ def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -
     if layers_of(layer) == [layer] and hasattr(layer, "build"):
         layer.build(x.shape[1:], rng)
     first = Point(FIRST, with_drawn_parameters(layer, x, rng), x, rng, device)
-    x = other_input(x, rng)
-    second = Point(SECOND, with_drawn_parameters(layer, x, rng), x, rng, device)
+    second = Point(SECOND, with_drawn_parameters(layer, x, rng), other_input(x, rng), rng, device)
+    if not np.isfinite(second.output()).all():  # a layer for a narrow range of x
+        second = Point(SECOND, second.layer, x.copy(), rng, device)
+    x = second.x
     if device != "cpu":
         return [first, second, Point(INFERENCE, copy.deepcopy(second.layer), x.copy(), rng, device)]
     used, _ = first.run()

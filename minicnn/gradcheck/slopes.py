@@ -24,6 +24,7 @@ class Precision:
 FLOAT64 = Precision(1e-6, 1e-6, float(np.finfo(np.float64).eps))
 FLOAT32 = Precision(5e-4, 1e-2, float(np.finfo(np.float32).eps))
 FLOAT32_BACKWARD = Precision(1e-6, 1e-4, float(np.finfo(np.float64).eps))
+STEEP = 1e-2  # of the largest slope: an error below may be that of the step, beside a pole
 KINK = 1e-3  # of the largest slope: by how much both sides may differ unexamined, in float64
 
 
@@ -97,10 +98,15 @@ def measure(point: Point, value: np.ndarray, directions: list[np.ndarray], expec
         return Slopes(right, left, (error > tolerance / 5 * scale) & (error <= gap))
     kinks = np.zeros(len(directions), bool)
     suspicious = (gap > KINK * scale) | ((error > tolerance * scale) & (error <= gap))
+    steep = (error > tolerance * scale) & (error < STEEP * scale)
     smaller = replace(precision, eps=precision.eps / 4)
-    for k in np.flatnonzero(suspicious):
-        bend = one_sided(point, value, directions[k], smaller, y)[2]
-        kinks[k] = not 0.15 < (bend * np.abs(dy)).sum() / gap[k] < 0.4
+    for k in np.flatnonzero(suspicious | steep):
+        near_right, near_left, bend = one_sided(point, value, directions[k], smaller, y)
+        if suspicious[k]:
+            kinks[k] = not 0.15 < (bend * np.abs(dy)).sum() / gap[k] < 0.4
+        near, far = ((near_right + near_left) / 2 * dy).sum(), (right[k] + left[k]) / 2
+        if not kinks[k] and abs(near - far) > error[k] / 2:  # the step is too long for ε² here
+            right[k] = left[k] = (16 * near - far) / 15  # Richardson: without the term of ε²
     return Slopes(right, left, kinks)
 
 

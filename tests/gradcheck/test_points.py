@@ -356,3 +356,42 @@ def test_a_layer_for_one_shape_passes_with_a_remark():
     assert result.ok and result.remarks == [
         "Only x of shape (2, 6, 7, 3) was checked; of shape (5, 8, 9, 3) the layer does not take "
         "it."]
+
+
+# Where forward is not smooth, or not defined -----------------------------------------------------
+
+
+class Function(mc.Layer):
+    """y = f(x), dx = f′(x)·dy."""
+
+    def __init__(self, f, slope):
+        super().__init__()
+        self.f, self.slope = f, slope
+
+    def forward(self, x, training=False, keep=True):
+        self.x = x
+        return self.f(x)
+
+    def backward(self, dy):
+        return self.slope(self.x) * dy
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("f, slope", [
+    (lambda x: 1 / x, lambda x: -1 / x**2),
+    (lambda x: np.sqrt(abs(x)), lambda x: np.sign(x) / (2 * np.sqrt(abs(x))))])
+def test_a_right_layer_passes_beside_a_pole(f, slope, seed):
+    x = np.random.default_rng(seed).normal(size=(5, 40))
+    x.flat[7] = 1e-3
+    assert gradcheck(Function(f, slope), x, seed=seed).ok
+    assert not gradcheck(Function(f, lambda x: (1 + 1e-5) * slope(x)), x, seed=seed).ok
+
+
+def test_a_layer_for_a_narrow_range_of_x_is_checked_there(rng):
+    layer = Function(np.arccosh, lambda x: 1 / np.sqrt(x**2 - 1))
+    with np.errstate(invalid="ignore"):  # below 1, where the second point would lie
+        result = gradcheck(layer, rng.uniform(1.01, 1.02, size=(3, 4)))
+        assert result.ok and result.rows[0].error < 1e-6
+        result = gradcheck(layer, rng.uniform(-1, 1, size=(3, 4)))
+    assert [row.name for row in result.rows] == ["forward"]
+    assert "y is not finite in 12 elements" in result.rows[0].note

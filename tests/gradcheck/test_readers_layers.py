@@ -50,17 +50,18 @@ def differs(u, v):
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=str)
-def test_a_mistake_is_refused_and_named(mistake):
+def test_a_mistake_is_refused_and_named(mistake, full):
     shape, wrong = SHAPES[mistake.layer], layer_class(mistake.text())
     right, computed_wrong = computed(right_class(mistake.layer)(), shape), computed(wrong(), shape)
     assert [u["y"].tolist() for u in right] == [v["y"].tolist() for v in computed_wrong], (
         "the forward is another one")
     assert any(differs(u[key], v[key]) for u, v in zip(right, computed_wrong, strict=True)
                for key in u), "it computes what the right layer does"
-    result = check_user_layer(wrong(), shape)
-    assert not result.ok, str(result)
-    hints = explain(result)
-    assert any(mistake.hint in hint for hint in hints) or not mistake.hint, hints
+    for seed in range(4 if full else 1):
+        result = check_user_layer(wrong(), shape, seed=seed)
+        assert not result.ok, str(result)
+        hints = explain(result)
+        assert any(mistake.hint in hint for hint in hints) or not mistake.hint, hints
 
 
 def test_there_are_enough_mistakes_and_most_are_named():

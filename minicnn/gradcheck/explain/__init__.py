@@ -9,6 +9,7 @@ digits.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ def hints(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
 
 
 def explain(result: Gradcheck) -> list[str]:
-    """The hints for a result of gradcheck on the processor, at the points where it was checked."""
+    """The hints for a result of gradcheck, at the points where it was checked; they are found on
+    the processor, wherever that was."""
     values = result.points[0].values
     if hasattr(result.points[0].layer, "layers"):  # of a network dx only
         values = {"dx": values["dx"]}
@@ -58,9 +60,10 @@ def explain(result: Gradcheck) -> list[str]:
 
 def _sentence(result: Gradcheck, row: Row) -> str | None:
     """What is wrong with that row's gradient; None if no rule applies."""
-    point = row.point
-    if point is None:
+    if row.point is None:
         return None
+    point = copy.copy(row.point)
+    point.device = "cpu"
     your = WHERE[point.label]
     if point.x.shape != result.points[0].x.shape:
         your = f"On x of shape {point.x.shape}, {your[0].lower()}{your[1:]}"
@@ -73,7 +76,7 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     if gradient is None:
         return f"{your} {row.name} {missing_gradient(row.name)}"
     error = GradientError(probe, row.name, point.values[row.name], gradient)
-    if not np.isfinite(error.g).all():
+    if not np.isfinite(error.g).all() or error.is_zero:  # wrong on another device only
         return None
     special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call}.get(point.label)
     cause = special(error) if special else None
