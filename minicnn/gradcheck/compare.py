@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..ops import to_cpu, to_device
-from .point import FIRST, Point
+from .point import FIRST, Point, layers_of
 from .slopes import (
     FLOAT32,
     FLOAT32_BACKWARD,
@@ -81,8 +82,8 @@ class Comparison:
         return lines
 
     def changed_in_place(self) -> list[Row]:
-        """A row for x or dy if the layer writes into it, and one for a forward whose y is not
-        finite, or differs from call to call."""
+        """A row for x or dy if the layer writes into it, one for a parameter that backward changes,
+        and one for a forward whose y is not finite, or differs from call to call."""
         point, rows = self.first, []
         x = to_device(point.x.copy(), point.device)
         replica, y = point.run(x)
@@ -94,10 +95,12 @@ class Comparison:
             return [Row("forward", y.shape, "", np.inf, f"wrong: y is not finite in "
                         f"{(~np.isfinite(y)).sum()} elements, so there is no slope")]
         dy = to_device(point.dy.copy(), point.device)
+        before = {"x": point.x, "dy": point.dy, **_copies_of_parameters(replica)}
         point.gradients(replica, dy)
-        for name, after, before in (("x", x, point.x), ("dy", dy, point.dy)):
-            if not np.array_equal(to_cpu(after), before):
-                rows.append(Row(name, before.shape, "", np.inf, "changed in place: work on a copy"))
+        after = {"x": to_cpu(x), "dy": to_cpu(dy), **_copies_of_parameters(replica)}
+        for name, array in before.items():
+            if not np.array_equal(after[name], array):
+                rows.append(Row(name, array.shape, "", np.inf, "changed in place: work on a copy"))
         return rows
 
     def rows(self, point: Point, directions: int, names: list[str] | None = None) -> list[Row]:
@@ -168,3 +171,10 @@ class Comparison:
         zeros = np.zeros(len(directions))
         slopes = measure(point, value, directions, zeros, self.precision, y, floor)
         return not slopes.right.any() and not slopes.left.any()
+
+
+def _copies_of_parameters(layer: Any) -> dict[str, np.ndarray]:
+    """{"W": …}, or {"conv.W": …} of a network."""
+    parts = layers_of(layer)
+    return {f"{part.name}.{key}" if len(parts) > 1 else key: np.array(to_cpu(p))
+            for part in parts for key, p in getattr(part, "params", {}).items()}

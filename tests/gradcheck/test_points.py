@@ -283,6 +283,22 @@ def test_a_gradient_that_is_missing_is_no_statistic(rng):
     assert [row.name for row in result.rows if row.note != "ok"] == ["dgamma"]
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_backward_that_changes_a_parameter_is_refused(in_place, rng):
+    class Updates(Vector):
+        def backward(self, dy):
+            dx = super().backward(dy)  # and then an optimizer's work
+            if in_place:
+                self.params["p"] -= 0.1 * self.grads["p"]
+            else:
+                self.params["p"] = self.params["p"] - 0.1 * self.grads["p"]
+            return dx
+
+    result = gradcheck(Updates(), rng.normal(size=(3, 4)))
+    assert [(row.name, row.note) for row in result.rows if row.note != "ok"] == [
+        ("p", "changed in place: work on a copy")]
+
+
 def test_a_forward_that_keeps_nothing_in_inference_is_refused_with_the_reason(rng):
     class TrainingOnly(mc.Layer):
         def forward(self, x, training=False, keep=True):
