@@ -88,5 +88,5 @@ What to notice
 Exercises (solutions in examples/solutions/lessons.md)
   1. Write Tanh with its backward, and check it with `minicnn gradcheck YOUR_FILE.py:Tanh`.
   2. Replace the random dy in your head by ones. Which mistakes would no longer be seen?
-  3. Check ReLU at x = 0 exactly. Why do both sides disagree, and who is right?
+  3. Check ReLU at x = 0 exactly. What does gradcheck do, and what would it find otherwise?
 """)

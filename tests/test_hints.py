@@ -1,5 +1,6 @@
 """Hints: each mistake that people make gets its sentence, and nothing else gets one."""
 
+import inspect
 import re
 import runpy
 from pathlib import Path
@@ -32,13 +33,17 @@ RIGHT = {"dx": "Your dW and db are right.", "dW": "Your dx and db are right.",
 
 
 def wrong(kind, name, change):
-    """A layer of that kind whose gradient `name` becomes change(gradient)."""
+    """A layer of that kind whose gradient `name` becomes change(gradient), or
+    change(gradient, dy)."""
+    takes_dy = len(inspect.signature(change).parameters) == 2
+
     class Wrong(kind):
         def backward(self, dy):
             dx = super().backward(dy)
+            more = (dy,) if takes_dy else ()
             if name == "dx":
-                return change(dx)
-            self.grads[name[1:]] = change(self.grads[name[1:]])
+                return change(dx, *more)
+            self.grads[name[1:]] = change(self.grads[name[1:]], *more)
             return dx
     return Wrong
 
@@ -53,13 +58,13 @@ def said(layer, shape=IMAGES, seed=0):
 @pytest.mark.parametrize("name, shape, change, sentence", [
     ("dW", IMAGES, lambda g: -g, "is right but for the sign."),
     ("dx", IMAGES, lambda g: -g, "is right but for the sign."),
-    ("dW", (8, 4, 4, 3), lambda g: g / 8,
+    ("dW", (8, 4, 4, 3), lambda g, dy: g / len(dy),
      "is 0.125 times what is right (1/N): a mean over the batch, not its sum?"),
-    ("dW", (8, 4, 4, 3), lambda g: 8 * g,
+    ("dW", (8, 4, 4, 3), lambda g, dy: len(dy) * g,
      "is 8 times what is right (N): is a division by N missing?"),
     ("dx", (5, 4, 4, 3), lambda g: 2 * g, "is 2 times what is right (KW)."),
     ("db", (5, 4, 4, 3), lambda g: -g / 2, "is -0.5 times what is right (1/KW)."),
-    ("db", (5, 4, 5, 3), lambda g: g / (5 * 4 * 6), "(1/N·OH·OW)"),
+    ("db", (5, 4, 5, 3), lambda g, dy: g / dy[..., 0].size, "(1/N·OH·OW)"),
     ("dW", IMAGES, lambda g: 0.37 * g, "is 0.37 times what is right."),
     ("dx", IMAGES, lambda g: g.swapaxes(1, 2),
      "has shape (2, 7, 6, 3) where (2, 6, 7, 3) is expected, and has H and W exchanged: "
@@ -232,7 +237,8 @@ def instead(kind, backward):
 
 @pytest.mark.parametrize("layer, shape, sentence", [
     (instead(ReLU, lambda self, dy: dy), ROWS, "is right where x > 0 and wrong elsewhere."),
-    (instead(ReLU, lambda self, dy: dy * (self.read_cache() <= 0)), ROWS, None),
+    (instead(ReLU, lambda self, dy: dy * (self.read_cache() <= 0)), ROWS,
+     "is 0 exactly where it must not be, and not 0 where it has to be: a mask inverted?"),
     (instead(Sigmoid, lambda self, dy: dy), ROWS,
      "is dy itself: the slope of the layer is missing."),
     (instead(Sigmoid, lambda self, dy: dy * self.read_cache()), ROWS, "lacks the factor (1 − y)."),
@@ -249,7 +255,7 @@ def instead(kind, backward):
     (instead(Flatten, lambda self, dy: dy), IMAGES,
      "has shape (2, 126) where (2, 6, 7, 3) is expected: its numbers are right, "
      ".reshape((2, 6, 7, 3)) is missing."),
-    (wrong(GlobalAveragePool2D, "dx", lambda dx: 42 * dx)(), IMAGES,
+    (wrong(GlobalAveragePool2D, "dx", lambda dx: dx[0, ..., 0].size * dx)(), IMAGES,
      "is 42 times what is right (H·W)."),
 ])
 def test_a_wrong_dx_is_named(layer, shape, sentence):

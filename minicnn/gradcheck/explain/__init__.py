@@ -9,14 +9,22 @@ digits.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 
+from ..check import Gradcheck, gradcheck
+from ..compare import Row
+from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, forward, make_points
+from .calls import cause_in_inference, cause_in_second_call
 from .probe import GradientError, Probe
-from .rules import RULES, join_words, missing_gradient
+from .rules import RULES, missing_gradient
+from .words import join_words
 
 MAX_ELEMENTS = 10_000_000  # of the table "each element of x against each y"
+WHERE = {FIRST: "Your", SECOND: "For other numbers your", INFERENCE: "In inference your",
+         CALLED_TWICE: "In a second call your"}
 
 
 def hints(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
@@ -26,33 +34,66 @@ def hints(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
     Returns a sentence for all gradients that are right, then one for each wrong gradient that a
     rule explains; none for the other wrong ones.
     """
-    probe = Probe(layer, x, seed)
-    values = {"dx": probe.x, **{f"d{key}": p for key, p in probe.params.items()}}
-    if probe.y.size * max(value.size for value in values.values()) > MAX_ELEMENTS:
-        return [f"For hints x {probe.x.shape} is too large; take a smaller one."]
-    right, explanations = [], []
-    for name, gradient in probe.gradients(probe.run()[0]).items():
-        if gradient is None:
-            explanations.append(f"Your {name} {missing_gradient(name)}")
-            continue
-        error = GradientError(probe, name, values[name], gradient)
-        if error.is_zero:
-            right.append(name)
-        elif hint := next(filter(None, (rule(error) for rule in RULES)), None):
-            explanations.append(f"Your {name} {hint}")
+    return explain(gradcheck(layer, x, seed=seed))
+
+
+def explain(result: Gradcheck) -> list[str]:
+    """The hints for a result of gradcheck, at the points where it was checked; they are found on
+    the processor, wherever that was."""
+    values = result.points[0].values
+    if hasattr(result.points[0].layer, "layers"):  # of a network dx only
+        values = {"dx": values["dx"]}
+    rows = [row for row in result.rows if row.name in values]
+    for row in rows:
+        if row.point and row.point.dy.size * max(row.point.values[name].size for name in values
+                                                 ) > MAX_ELEMENTS:
+            return [f"For hints x {row.point.x.shape} is too large; take a smaller one."]
+    wrong = {row.name: row for row in reversed(rows) if row.note != "ok"}
+    right = [row.name for row in rows if row.name not in wrong]
+    with np.errstate(all="ignore"):  # of wrong numbers, whatever they are
+        sentences = [_sentence(result, row) for row in rows if wrong.get(row.name) is row]
     if right:
         verb = "is" if len(right) == 1 else "are"
-        explanations.insert(0, f"Your {join_words(right)} {verb} right.")
-    return explanations
+        sentences.insert(0, f"Your {join_words(right)} {verb} right.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _sentence(result: Gradcheck, row: Row) -> str | None:
+    """What is wrong with that row's gradient; None if no rule applies."""
+    if row.point is None:
+        return None
+    point = copy.copy(row.point)
+    point.device = "cpu"
+    your = WHERE[point.label]
+    if point.x.shape != result.points[0].x.shape:
+        your = f"On x of shape {point.x.shape}, {your[0].lower()}{your[1:]}"
+    probe = Probe(point, result.precision)
+    try:
+        gradient = point.gradients(probe.run()[0])[row.name]
+    except Exception as stop:  # the user's own, in inference
+        return (f"{your} backward stops with {type(stop).__name__} ({stop}): does forward keep "
+                f"what it needs only if training?")
+    if gradient is None:
+        return f"{your} {row.name} {missing_gradient(row.name)}"
+    error = GradientError(probe, row.name, point.values[row.name], gradient)
+    if not np.isfinite(error.g).all() or error.is_zero:  # wrong on another device only
+        return None
+    special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call}.get(point.label)
+    cause = special(error) if special else None
+    cause = cause or next(filter(None, (rule(error) for rule in RULES)), None)
+    if cause is None and special:
+        cause = ("is wrong, though right in training." if point.label == INFERENCE else
+                 "is wrong, though right in the first: something of the first call is left over.")
+    return f"{your} {row.name} {cause}" if cause else None
 
 
 def accumulated(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
     """Names of the gradients that a second forward and backward doubles: added, not assigned."""
-    probe = Probe(layer, x, seed)
-    replica, _ = probe.run()
-    first = probe.gradients(replica)
-    replica.forward(probe.x.copy(), training=True)
-    second = probe.gradients(replica)
+    point = make_points(layer, x, seed)[0]
+    replica, _ = point.run()
+    first = point.gradients(replica)
+    forward(replica, point.x.copy(), training=True)
+    second = point.gradients(replica)
     return [name for name, a in first.items() if _is_doubled(a, second[name])]
 
 

@@ -3,12 +3,14 @@ separates a computed gradient from the measured one."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 
-EPS, TOLERANCE = 1e-6, 1e-6  # as in gradcheck
+from ...ops import to_cpu
+from ..point import Point
+from ..slopes import Precision, rounding_of_slope
+
 AXES = {("dx", 2): "N D", ("dx", 4): "N H W C", ("dW", 2): "D F", ("dW", 4): "KH KW C F",
         ("y", 2): "N F", ("y", 4): "N OH OW F"}
 
@@ -19,32 +21,21 @@ def axes_of(name: str, ndim: int) -> list[str]:
 
 
 class Probe:
-    """A layer (copied, in float64) on one x (N, …), with one random dy of y's shape."""
+    """A layer at one of gradcheck's points, measured output by output."""
 
-    def __init__(self, layer: Any, x: np.ndarray, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        self.layer, self.x = copy.deepcopy(layer), np.array(x, np.float64)
-        if hasattr(self.layer, "build"):
-            self.layer.build(self.x.shape[1:], rng)
-        self.params = {key: np.array(p, np.float64)
-                       for key, p in getattr(self.layer, "params", {}).items()}
-        if self.params:
-            self.layer.params = self.params
-        self.y = np.array(self.run()[1])
-        self.dy = rng.normal(size=self.y.shape)
-        self.directions = rng.normal(size=(5, *self.x.shape))
-        self.noise = 4 * np.finfo(float).eps * np.abs(self.y * self.dy).sum() / EPS + 1e-14
+    def __init__(self, point: Point, precision: Precision) -> None:
+        self.point, self.precision = point, precision
+        self.layer, self.x, self.dy = point.layer, point.x, point.dy
+        self.params = ({} if hasattr(point.layer, "layers") else
+                       {name[1:]: p for name, p in point.values.items() if name != "dx"})
+        self.y = point.output()
+        self.directions = np.random.default_rng(0).normal(size=(5, *self.x.shape))
+        self.noise = rounding_of_slope(self.y, self.dy, precision) + 1e-14
 
     def run(self) -> tuple[Any, np.ndarray]:
         """(a fresh copy of the layer, y): Dropout draws the same mask each time."""
-        replica = copy.deepcopy(self.layer)
-        return replica, np.asarray(replica.forward(self.x.copy(), training=True))
-
-    def gradients(self, layer: Any) -> dict[str, np.ndarray | None]:
-        """{"dx": …, "dW": …} as `layer` computes them after its forward; None if it does not."""
-        dx = layer.backward(self.dy.copy())
-        computed = {"dx": dx, **{f"d{key}": layer.grads.get(key) for key in self.params}}
-        return {name: None if a is None else np.array(a) for name, a in computed.items()}
+        replica, y = self.point.run()
+        return replica, np.array(to_cpu(y))
 
     def reach(self) -> np.ndarray:
         """(*y.shape, *x.shape): whether a y depends on that element of x at all, tested by a change
@@ -60,10 +51,15 @@ class Probe:
         """Of every y, when value (self.x or one of self.params) moves in that direction."""
         before, y = value.copy(), []
         for sign in (1, -1):
-            value[...] = before + sign * EPS * direction
+            value[...] = before + sign * self.precision.eps * direction
             y.append(self.run()[1])
         value[...] = before
-        return (y[0] - y[1]) / (2 * EPS)
+        return (y[0] - y[1]) / (2 * self.precision.eps)
+
+    def right(self, name: str) -> np.ndarray:
+        """The right gradient of that name."""
+        value = self.point.values[name]
+        return self.terms(value).sum(axis=tuple(range(self.y.ndim)))
 
     def terms(self, value: np.ndarray) -> np.ndarray:
         """(*y.shape, *value.shape): what each dy adds to each element of the gradient of value."""
@@ -78,23 +74,46 @@ class GradientError:
 
     def __init__(self, probe: Probe, name: str, value: np.ndarray, a: np.ndarray) -> None:
         self.probe, self.name, self.value, self.a = probe, name, value, a
+        self.tolerance = probe.precision.tolerance
         self.terms = probe.terms(value)
         self.g = self.terms.sum(axis=tuple(range(probe.y.ndim)))
-        self.axes = axes_of(name, self.g.ndim)
+        self.axes = self._axes()
+
+    def _axes(self) -> list[str]:
+        """The names of the axes; those of x or y for a parameter whose shape ends theirs, alone."""
+        x, y = ((axes_of(name, array.ndim), array.shape) for name, array in
+                (("dx", self.probe.x), ("y", self.probe.y)))
+        shape, ndim = self.g.shape, self.g.ndim
+        if self.name != "dx" and (self.name, ndim) not in AXES and ndim:
+            for names, of in (x, y):
+                if ndim < len(of) and of[-ndim:] == shape and not names[0].startswith("axis"):
+                    return names[-ndim:]
+        return axes_of(self.name, ndim)
+
+    @property
+    def jacobian(self) -> np.ndarray:
+        """(*y.shape, *value.shape): the derivative of each y."""
+        dy = self.probe.dy
+        return self.terms / dy.reshape(dy.shape + (1,) * self.g.ndim)
+
+    def gradient_for(self, dy: np.ndarray) -> np.ndarray:
+        """What would be right for another dy of the same shape."""
+        return np.tensordot(dy, self.jacobian, dy.ndim)
 
     def close(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Elementwise: whether u and v agree up to rounding."""
-        return np.abs(u - v) <= TOLERANCE * np.abs(v).max(initial=0) + self.probe.noise
+        return np.abs(u - v) <= self.tolerance * np.abs(v).max(initial=0) + self.probe.noise
 
     def same(self, u: np.ndarray, v: np.ndarray) -> bool:
         """u and v agree everywhere, and not only because both are zero."""
-        return (u.shape == v.shape and np.abs(v).max(initial=0) > 1e3 * self.probe.noise
+        clear = 1e3 if self.probe.precision.rounding < 1e-10 else 10  # times the noise
+        return (u.shape == v.shape and np.abs(v).max(initial=0) > clear * self.probe.noise
                 and bool(self.close(u, v).all()))
 
     def elements(self) -> tuple[np.ndarray, np.ndarray]:
         """(whether a agrees with g, small numbers no less than large; whether one is not zero)."""
         difference, size = np.abs(self.a - self.g), np.abs(self.g)
-        return (difference <= TOLERANCE * size + self.probe.noise,
+        return (difference <= self.tolerance * size + self.probe.noise,
                 (self.a != 0) | (size > self.probe.noise))
 
     @property

@@ -1,0 +1,18 @@
+"""What the rules share: axes in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from typing import Any
+
+
+def subsets(n: int) -> Iterator[tuple[int, ...]]:
+    """Of the axes 0 … n − 1, the smallest first, none empty."""
+    return (axes for size in range(1, n + 1) for axes in combinations(range(n), size))
+
+
+def join_words(words: Iterable[Any]) -> str:
+    """a, b and c."""
+    *others, last = map(str, words)
+    return f"{', '.join(others)} and {last}" if others else last
