@@ -13,6 +13,7 @@ from . import data, losses, ops, optimizers
 from .gradcheck import gradcheck
 from .layers import (
     AveragePool2D,
+    BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
@@ -43,7 +44,7 @@ def __getattr__(name: str) -> object:
 
 __version__ = "0.2.0"
 
-__all__ = ["AveragePool2D", "Callback", "Conv2D", "Dense", "Dropout", "Flatten",
-           "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing", "ReLU",
-           "Sequential", "Sigmoid", "SmallCNN", "Softmax", "VGG16", "data", "fit", "gradcheck",
-           "load", "losses", "ops", "optimizers", "to_cpu", "to_device"]
+__all__ = ["AveragePool2D", "BatchNormalization", "Callback", "Conv2D", "Dense", "Dropout",
+           "Flatten", "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing",
+           "ReLU", "Sequential", "Sigmoid", "SmallCNN", "Softmax", "VGG16", "data", "fit",
+           "gradcheck", "load", "losses", "ops", "optimizers", "to_cpu", "to_device"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from layers.cases import LAYERS, built, run
+from layers.cases import LAYERS, built, run, trained
 from makers import in_float64
 from reference import array, assert_close, pads_of
 from torch.nn import functional as F
@@ -33,8 +33,8 @@ def in_torch(layer, x, params):
             return F.pad(a, (left, right, top, bottom), value=value)
 
         if kind == "Conv2D":
-            y = F.conv2d(pad(x), params["W"].permute(3, 2, 0, 1).contiguous(), params["b"],
-                         layer.strides)
+            y = F.conv2d(pad(x), params["W"].permute(3, 2, 0, 1).contiguous(),
+                         params.get("b"), layer.strides)
         elif kind == "MaxPool2D":
             y = F.max_pool2d(pad(x, -np.inf), kernel, layer.strides)
         else:
@@ -43,7 +43,12 @@ def in_torch(layer, x, params):
         y = y.permute(0, 2, 3, 1)
         return ACTIVATIONS[layer.activation_name](y) if kind == "Conv2D" else y
     if kind == "Dense":
-        return ACTIVATIONS[layer.activation_name](F.linear(x, params["W"].T, params["b"]))
+        return ACTIVATIONS[layer.activation_name](F.linear(x, params["W"].T, params.get("b")))
+    if kind == "BatchNormalization":
+        moving = [params[key].detach().clone() for key in ("moving_mean", "moving_variance")]
+        y = F.batch_norm(x.movedim(-1, 1), *moving, params.get("gamma"), params.get("beta"),
+                         training=True, eps=layer.epsilon)
+        return y.movedim(1, -1)
     if kind == "Dropout":  # the one mask that only the layer knows
         mask = copy.deepcopy(layer).forward(np.ones(x.shape), training=True) > 0
         return x * torch.tensor(mask) / (1 - layer.rate)
@@ -65,7 +70,7 @@ def test_forward_and_every_gradient_match_pytorch(make, shape, dtype, rtol, rng)
     x_torch, params = leaf(x), {key: leaf(p) for key, p in layer.params.items()}
     y = in_torch(layer, x_torch, params)
     y.backward(torch.tensor(to_cpu(dy)))
-    expected = [y.detach(), x_torch.grad, *(p.grad for p in params.values())]
+    expected = [y.detach(), x_torch.grad, *(params[key].grad for key in trained(layer))]
     for a, b in zip(run(layer, x, dy), expected, strict=True):
         assert_close(a, b.numpy(), rtol)
 

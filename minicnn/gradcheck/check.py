@@ -83,7 +83,8 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float = 1e-6, tolerance: float 
         if getattr(part, "trainable", True):
             prefix = f"{part.name}." if len(layers) > 1 else ""
             for key, p in part.params.items():
-                gradients[f"{prefix}d{key}"] = p, replica_part.grads.get(key)
+                if key not in getattr(part, "non_trainable", ()):
+                    gradients[f"{prefix}d{key}"] = p, replica_part.grads.get(key)
 
     noise = 4 * np.finfo(float).eps * np.abs(y * dy).sum() / eps  # rounding of a slope
     rows = [Row(name, before.shape, "", np.inf, "changed in place: work on a copy")

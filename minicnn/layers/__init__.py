@@ -2,6 +2,7 @@
 
 from .activations import ReLU, Sigmoid, Softmax
 from .base import Layer
+from .batch_normalization import BatchNormalization
 from .conv2d import Conv2D
 from .dense import Dense
 from .dropout import Dropout

@@ -59,6 +59,22 @@ class Operations(Protocol):
                             ) -> np.ndarray:
         """dy (N, OH, OW, C) -> dx of input_shape."""
 
+    def batch_moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """x (…, C) -> mean, biased variance (C,)."""
+
+    def batch_norm(self, x: np.ndarray, mean: np.ndarray, std: np.ndarray, gamma: np.ndarray,
+                   beta: np.ndarray) -> np.ndarray:
+        """x (…, C), all others (C,) -> y (…, C)."""
+
+    def batch_norm_param_grads(self, dy: np.ndarray, x: np.ndarray, mean: np.ndarray,
+                               std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """dy, x (…, C) -> dgamma, dbeta (C,)."""
+
+    def batch_norm_input_grad(self, dy: np.ndarray, x: np.ndarray, mean: np.ndarray,
+                              std: np.ndarray, gamma: np.ndarray, dgamma: np.ndarray,
+                              dbeta: np.ndarray) -> np.ndarray:
+        """dy, x (…, C) -> dx (…, C), if mean and std are those of batch_moments(x)."""
+
     def relu(self, x: np.ndarray) -> np.ndarray:
         """x -> y of one shape, as the next five."""
 

@@ -8,73 +8,16 @@ Source: Keras' saving/serialization_lib.py, models/functional.py, models/sequent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-from ..layers import (
-    AveragePool2D,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool2D,
-    Layer,
-    MaxPool2D,
-    ReLU,
-    Sigmoid,
-    Softmax,
-)
+from ..layers import Layer
 from ..utils.errors import ArgumentError, FileError
 from .hdf5 import MAX_ENTRIES
+from .keras_layers import READERS, UnsupportedSettingError, check_settings, keras_entries
 
 MODELS = ("Sequential", "Functional", "Model")
-# Settings that minicnn's layers always have; a config with others computes something else.
-FIXED_SETTINGS: dict[str, tuple] = {
-    "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
-    "use_bias": (True,), "keepdims": (False,), "max_value": (None,), "negative_slope": (0,),
-    "threshold": (0,), "axis": (-1,), "noise_shape": (None,)}
-ACTIVATIONS = {"linear": None, "relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
-
-
-def _arguments(config: dict, *keys: str) -> dict:
-    """The entries of a config that are also constructor arguments here; lists become tuples."""
-    arguments = {key: config[key] for key in ("name", *keys)}
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
-
-
-def _affine(config: dict, *keys: str) -> dict:
-    """Arguments of Conv2D and Dense; "linear" is None here."""
-    activation = config.get("activation", "linear")
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise _UnsupportedSettingError("activation", activation, tuple(ACTIVATIONS))
-    return _arguments(config, *keys) | {
-        "activation": None if activation == "linear" else activation}
-
-
-def _activation(config: dict) -> Layer | None:
-    """Activation("relu") -> ReLU(); "linear" -> nothing to do."""
-    layer = ACTIVATIONS[_affine(config)["activation"] or "linear"]
-    return layer(name=config["name"]) if layer else None
-
-
-POOL = ("pool_size", "strides", "padding")
-READERS: dict[str, Callable[[dict], Layer | None]] = {
-    "Conv2D": lambda c: Conv2D(**_affine(c, "filters", "kernel_size", "strides", "padding")),
-    "Dense": lambda c: Dense(**_affine(c, "units")),
-    "MaxPooling2D": lambda c: MaxPool2D(**_arguments(c, *POOL)),
-    "AveragePooling2D": lambda c: AveragePool2D(**_arguments(c, *POOL)),
-    "GlobalAveragePooling2D": lambda c: GlobalAveragePool2D(**_arguments(c)),
-    "Flatten": lambda c: Flatten(**_arguments(c)),
-    "ReLU": lambda c: ReLU(**_arguments(c)),
-    "Softmax": lambda c: Softmax(**_arguments(c)),
-    "Activation": _activation,
-    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=c.get("seed") or 0),
-}
-
-
-class _UnsupportedSettingError(Exception):
-    """Its args: the setting's key, its value in the file, the values that minicnn has."""
 
 
 def layers_from_config(config: dict, path: str | PathLike
@@ -110,15 +53,15 @@ def _layers(config: dict, path: str | PathLike
             continue
         _check_class(entry, where)
         try:
-            _check_settings(c)
+            check_settings(kind, c)
             if zeros and (kind, c.get("padding")) != ("Conv2D", "valid"):
-                raise _UnsupportedSettingError("class", f"{kind} after a ZeroPadding2D",
+                raise UnsupportedSettingError("class", f"{kind} after a ZeroPadding2D",
                                                ("a valid Conv2D",))
             if kind == "ZeroPadding2D":
                 zeros = _zeros(c["padding"])
                 continue
             layer = READERS[kind](c | {"padding": zeros} if zeros else c)
-        except _UnsupportedSettingError as error:
+        except UnsupportedSettingError as error:
             key, received, expected = error.args
             raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
                             f"received {str(received)[:80]}; minicnn has nothing else.") from None
@@ -132,18 +75,11 @@ def _layers(config: dict, path: str | PathLike
     return layers, shape or _built_shape(config)
 
 
-def _check_settings(config: dict) -> None:
-    """Raises _UnsupportedSettingError for a layer that computes something else than minicnn's."""
-    for key in FIXED_SETTINGS.keys() & config.keys():
-        if config[key] not in FIXED_SETTINGS[key]:
-            raise _UnsupportedSettingError(key, config[key], FIXED_SETTINGS[key])
-
-
 def _zeros(padding: list) -> tuple[int, int]:
     """[[1, 1], [2, 2]] -> (1, 2), Conv2D's padding in numbers."""
     (top, bottom), (left, right) = padding
     if (top, left) != (bottom, right):
-        raise _UnsupportedSettingError("padding", padding, ("as much on both sides",))
+        raise UnsupportedSettingError("padding", padding, ("as much on both sides",))
     return top, left
 
 
@@ -236,41 +172,16 @@ def _built_shape(config: dict) -> tuple[int | None, ...] | None:
     return tuple(batch[1:]) if batch else None
 
 
-KERAS_CLASSES = {Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D",
-         AveragePool2D: "AveragePooling2D", GlobalAveragePool2D: "GlobalAveragePooling2D",
-         Flatten: "Flatten", ReLU: "ReLU", Sigmoid: "Activation", Softmax: "Softmax",
-         Dropout: "Dropout"}
-
-
 def config_from_layers(layers: Sequence[Layer], input_shape: tuple[int, ...], name: str) -> dict:
     """The Sequential of Keras 3 that computes the same; input_shape is (H, Wd, C).
 
-    A Conv2D with numbers as padding becomes a ZeroPadding2D and a valid Conv2D.
     Raises FileError for what Keras cannot express.
     """
     batch_shape = [None, *input_shape]
     entries: list[tuple[str, dict[str, Any]]] = [("InputLayer", {
         "name": "input_layer", "batch_shape": batch_shape, "dtype": "float32"})]
     for layer in layers:
-        if type(layer) not in KERAS_CLASSES:
-            raise FileError(f"layer {layer.name!r} is a {type(layer).__name__}, which Keras lacks, "
-                            f"so a model file cannot hold it; save a .weights.h5 instead.")
-        common = {"name": layer.name, "trainable": layer.trainable, "dtype": "float32"}
-        config = common | layer.config()
-        if "activation" in config:
-            config["activation"] = config["activation"] or "linear"
-        if isinstance(layer, Sigmoid):
-            config["activation"] = "sigmoid"
-        padding = config.get("padding")
-        if isinstance(padding, tuple):
-            config["padding"] = "valid"
-            if isinstance(layer, Conv2D) and any(padding):
-                zeros = {"name": f"{layer.name}_pad", "padding": [[p, p] for p in padding]}
-                entries.append(("ZeroPadding2D", common | zeros))
-            elif any(padding):
-                raise FileError(f"layer {layer.name!r}: Keras' pooling knows padding 'valid' and "
-                                f"'same', not {padding}; use one of them to save the model.")
-        entries.append((KERAS_CLASSES[type(layer)], config))
+        entries += keras_entries(layer)
     names = [name, *(config["name"] for _, config in entries)]
     for bad in {n for n in names[1:] if names[1:].count(n) > 1} | {n for n in names if "/" in n}:
         raise FileError(f"expected each layer to have a name of its own, without /, as Keras "

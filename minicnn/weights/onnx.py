@@ -16,6 +16,7 @@ import numpy as np
 
 from ..layers import (
     AveragePool2D,
+    BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
@@ -146,6 +147,7 @@ class _Graph:
         """Adds the nodes of one layer for x of `shape`, without N; their names begin with name."""
         kind = type(layer)
         params = {key: np.asarray(to_cpu(p), np.float32) for key, p in layer.params.items()}
+        bias = [params["b"]] if "b" in params else []
         if kind in (Conv2D, MaxPool2D, AveragePool2D):
             self.transpose_to(CHANNELS_FIRST)
             window = cast(Window, layer.window(shape))
@@ -153,7 +155,7 @@ class _Graph:
             attributes = {"kernel_shape": window.kernel, "strides": window.strides,
                           "pads": (top, left, bottom, right)}
             if kind is Conv2D:  # (KH, KW, C, F) -> (F, C, KH, KW)
-                self.add("Conv", name, params["W"].transpose(3, 2, 0, 1), params["b"], **attributes)
+                self.add("Conv", name, params["W"].transpose(3, 2, 0, 1), *bias, **attributes)
             elif kind is MaxPool2D:
                 self.add("MaxPool", name, **attributes)
             else:
@@ -167,7 +169,14 @@ class _Graph:
             self.transpose_to(CHANNELS_LAST)
             self.add("Flatten", name)
         elif kind is Dense:
-            self.add("Gemm", name, params["W"], params["b"])
+            self.add("Gemm", name, params["W"], *bias)
+        elif isinstance(layer, BatchNormalization):
+            if len(shape) == 3:
+                self.transpose_to(CHANNELS_FIRST)
+            mean, variance = params["moving_mean"], params["moving_variance"]
+            gamma, beta = params.get("gamma", 0 * mean + 1), params.get("beta", 0 * mean)
+            self.add("BatchNormalization", name, gamma, beta, mean, variance,
+                     epsilon=layer.epsilon)
         elif kind in (ReLU, Sigmoid, Softmax):
             self.activation(layer, name)
         elif kind is not Dropout:

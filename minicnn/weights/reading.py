@@ -34,6 +34,9 @@ CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # layout F's folder o
 MAX_DEPTH = 8  # of models inside models: a hard link to a parent group would go on for ever
 
 
+KINDS = ("conv2d", "dense", "batch_normalization", "p_re_lu")  # whose order is told by their class
+
+
 class Weights(list[tuple[str | None, list]]):
     """[(layer's name or None, [kernel, bias]), …] in file order, of the layers that have arrays.
 
@@ -137,7 +140,7 @@ def _add_by_class(weights: Weights, group: h5py.Group, layers_of: LayersOf,
             kind = _class_and_number(key)[0]
             # Which comes first, a model's own conv2d or an inner model's? The file does not tell.
             weights.ordered &= models.setdefault(kind, group.name) == group.name
-            if name is None and (kind not in ("conv2d", "dense") or not weights.ordered):
+            if name is None and (kind not in KINDS or not weights.ordered):
                 raise FileError(f"{path}: {layer.name} has no layer's name, so its position in the "
                                 f"network is unknown; save the file again with Keras 3.6 or newer.")
             weights.add(name, [dataset(arrays, n, path) for n in sorted(keys(arrays), key=int)])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import h5py
 
 KERAS_VERSION = "3.15.1"  # the Keras whose layouts these are
-KERAS_NAMES = {"W": "kernel", "b": "bias"}
+KERAS_NAMES = {"W": "kernel", "b": "bias"}  # the other parameters have Keras' names
 
 
 def write(path: str | PathLike, model: Any) -> None:
@@ -73,7 +73,7 @@ def write_model(path: str | PathLike, layers: Sequence[Layer], input_shape: tupl
         arrays = {layer.name: _arrays(layer) for layer in layers}
         for layer_name in names:
             group = weights.create_group(layer_name)
-            values = {f"{layer_name}/{KERAS_NAMES[key]}": value
+            values = {f"{layer_name}/{KERAS_NAMES.get(key, key)}": value
                       for key, value in arrays.get(layer_name, {}).items()}
             group.attrs["weight_names"] = list(values)
             for key, value in values.items():

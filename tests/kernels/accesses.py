@@ -69,6 +69,11 @@ LAUNCHES = {
         numbers(1, 8, 8, 32), numbers(1, 1, 32, 64), numbers(64), POINTWISE),
     "bias_relu": lambda: elementwise.add_bias_relu(numbers(32, 32), numbers(32), relu=True),
     "column_sums": lambda: cuda.bias_grad(numbers(64, 32)),
+    "column_covariance": lambda: cuda.batch_norm_param_grads(
+        numbers(64, 32), numbers(64, 32), numbers(32), numbers(32)),
+    "batch_norm": lambda: cuda.batch_norm(numbers(32, 32), *(numbers(32) for _ in range(4))),
+    "batch_norm_backward": lambda: cuda.batch_norm_input_grad(
+        numbers(32, 32), numbers(32, 32), *(numbers(32) for _ in range(5))),
     **dict.fromkeys(("winograd_kernels", "winograd_tiles", "winograd_outputs"),
                     winograd_convolution),
     "not_finite": lambda: cuda.all_finite([numbers(1024)]),

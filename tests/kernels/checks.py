@@ -62,7 +62,8 @@ def grid_of(large):
     come round again. (A tile of implicit_gemm has its block, a part of column_sums its block row.)
     """
     def small(kernel, grid, *values, **options):
-        most = {"implicit_gemm": grid, "column_sums": (1, grid[1], 1)}.get(kernel, (2, 3, 1))
+        most = {"implicit_gemm": grid, "column_sums": (1, grid[1], 1),
+                "column_covariance": (1, grid[1], 1)}.get(kernel, (2, 3, 1))
         launch.launch(kernel, tuple(map(min, grid, most)), *values, **options)
     with contextlib.ExitStack() as patches:
         for module in OPS if large else ():
@@ -353,6 +354,49 @@ def check_column_sums(dtype, rng, large):
         x = normal(dtype, rng, *shape)
         agree(cuda.bias_grad(there(x)), [math.fsum(column) for column in
                                         x.reshape(-1, shape[-1]).T.tolist()])
+
+
+def channels(dtype, rng, large):
+    """x (M, C) and a normal array like it: one row, fewer columns than threads, more; far from 0
+    beside its spread."""
+    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
+        x = normal(dtype, rng, *shape)
+        yield x + rng.choice([0, 20], shape[-1]).astype(dtype), normal(dtype, rng, *shape)
+
+
+def as_columns(x):
+    return x.reshape(-1, x.shape[-1]).astype(float)
+
+
+def check_column_covariance(dtype, rng, large):
+    for x, dy in channels(dtype, rng, large):
+        mean, variance = cuda.batch_moments(there(x))
+        columns = as_columns(x).T.tolist()
+        means = [math.fsum(c) / len(c) for c in columns]
+        agree(mean, means)
+        agree(variance, [math.fsum((v - m) ** 2 for v in c) / len(c)
+                         for c, m in zip(columns, means, strict=True)])
+        std, centre = 1 + rng.random((2, x.shape[-1])).astype(dtype)
+        dgamma, dbeta = cuda.batch_norm_param_grads(there(dy), there(x), there(centre), there(std))
+        agree(dgamma, (as_columns(dy) * (as_columns(x) - centre)).sum(0) / std)
+        agree(dbeta, as_columns(dy).sum(0))
+
+
+def check_batch_norm(dtype, rng, large):
+    for x, _ in channels(dtype, rng, large):
+        mean, std, gamma, beta = 1 + rng.random((4, x.shape[-1])).astype(dtype)
+        x.flat[-1] = math.nan
+        y = cuda.batch_norm(*map(there, (x, mean, std, gamma, beta)))
+        agree(y, (x.astype(float) - mean) / std * gamma + beta)
+
+
+def check_batch_norm_backward(dtype, rng, large):
+    for x, dy in channels(dtype, rng, large):
+        mean, std, gamma, dgamma, dbeta = 1 + rng.random((5, x.shape[-1])).astype(dtype)
+        dx = cuda.batch_norm_input_grad(*map(there, (dy, x, mean, std, gamma, dgamma, dbeta)))
+        M = x.size // x.shape[-1]
+        normalized = (x.astype(float) - mean) / std
+        agree(dx, gamma / std.astype(float) * (dy - dbeta / M - normalized * dgamma / M))
 
 
 def sigma(x):

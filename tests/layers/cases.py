@@ -5,6 +5,7 @@ from reference import array
 
 from minicnn.layers import (
     AveragePool2D,
+    BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
@@ -23,8 +24,15 @@ LAYERS = {  # name: (a new layer, shape of x)
     "Conv2D padded + relu": (lambda: Conv2D(4, 3, padding=(2, 1), activation="relu"), IMAGES),
     "Conv2D + softmax": (lambda: Conv2D(3, (1, 2), strides=4, activation="softmax"), IMAGES),
     "Conv2D same, (1, 2) + relu": (lambda: Conv2D(4, (3, 2), (1, 2), "same", "relu"), IMAGES),
+    "Conv2D without bias + relu": (
+        lambda: Conv2D(4, 3, activation="relu", use_bias=False), IMAGES),
     "Dense": (lambda: Dense(3), ROWS),
+    "Dense without bias": (lambda: Dense(3, use_bias=False), ROWS),
     "Dense + sigmoid": (lambda: Dense(1, activation="sigmoid"), ROWS),
+    "BatchNormalization": (lambda: BatchNormalization(epsilon=0.1), IMAGES),
+    "BatchNormalization of rows": (lambda: BatchNormalization(momentum=0.5), (7, 4)),
+    "BatchNormalization, moments only": (
+        lambda: BatchNormalization(center=False, scale=False), IMAGES),
     "MaxPool2D": (lambda: MaxPool2D(2), IMAGES),
     "MaxPool2D same, overlapping": (lambda: MaxPool2D(3, strides=2, padding="same"), IMAGES),
     "AveragePool2D": (lambda: AveragePool2D((2, 3), strides=1, padding=1), IMAGES),
@@ -43,11 +51,18 @@ def built(layer, x_shape, rng, dtype=np.float64):
     """The layer with random parameters, biases too, of that dtype."""
     for key, shape in layer.param_shapes(x_shape[1:]).items():
         layer.params[key] = array(rng, *shape, dtype=dtype)
+        if key.endswith("variance"):
+            layer.params[key] = 0.5 + layer.params[key] ** 2
     return layer
+
+
+def trained(layer):
+    """The keys of the parameters that have gradients."""
+    return [key for key in layer.params if key not in layer.non_trainable]
 
 
 def run(layer, x, dy):
     """y, dx, and dW, db where there are any: one forward and one backward."""
     y = layer.forward(x, training=True)
     dx = layer.backward(dy)
-    return [y, dx, *(layer.grads[key] for key in layer.params)]
+    return [y, dx, *(layer.grads[key] for key in trained(layer))]

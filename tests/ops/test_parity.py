@@ -84,6 +84,19 @@ def test_rows(N, D, units, relu):
     compare("softmax_cross_entropy", x, t)
 
 
+@given(st.integers(1, 5), st.integers(1, 90), st.integers(1, 70), st.booleans())
+def test_batch_normalization(N, H, C, images):
+    rng = np.random.default_rng(0)
+    shape = (N, H, 3, C) if images else (N * H, C)
+    x, dy = 3 + array(rng, *shape), array(rng, *shape)
+    gamma, beta, dgamma, dbeta = (array(rng, C) for _ in range(4))
+    mean, variance = (on_device(a) for a in compare("batch_moments", x))
+    std = np.sqrt(variance + 0.1)
+    compare("batch_norm", x, mean, std, gamma, beta)
+    compare("batch_norm_param_grads", dy, x, mean, std)
+    compare("batch_norm_input_grad", dy, x, mean, std, gamma, dgamma, dbeta)
+
+
 @given(st.integers(1, 60), st.booleans(), st.integers(1, 5))
 def test_steps(size, flag, t):
     def arrays():

@@ -23,8 +23,9 @@ def randomised(model, seed=0):
     """The model with biases too, so that none of them can be lost unseen."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
-        if layer.params:
-            layer.params["b"][...] = rng.normal(size=layer.params["b"].shape)
+        for key, p in layer.params.items():
+            if key != "W":
+                p[...] = rng.uniform(0.5, 2, p.shape)
     return model
 
 
@@ -108,6 +109,10 @@ def test_windows_lie_where_they_lie_here(layer, strides, padding, rng):
     ([mc.Conv2D(4, 3), mc.Softmax()], (5, 6, 2)),
     ([mc.Softmax()], (5, 6, 4)),
     ([mc.Flatten(), mc.Softmax()], (3, 2, 2)),
+    ([mc.BatchNormalization()], (5, 6, 3)),
+    ([mc.BatchNormalization(epsilon=0.3, scale=False)], (6,)),
+    ([mc.Conv2D(4, 3, use_bias=False), mc.BatchNormalization(center=False), mc.Flatten(),
+      mc.Dense(5, use_bias=False), mc.BatchNormalization()], (5, 6, 3)),
     ([mc.Dense(3), mc.Flatten(), mc.ReLU()], (4,)),
     ([mc.Dropout(0.5)], (4,)),
     ([], (2, 3, 2)),

@@ -10,6 +10,7 @@ from reference import assert_refused
 
 from minicnn.layers import (
     AveragePool2D,
+    BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
@@ -47,6 +48,12 @@ NETWORKS = {
         *(lambda: Conv2D(2, 3, padding="same", activation="sigmoid") for _ in range(12)),
         lambda: ReLU(), lambda: Dropout(0.4, seed=3), lambda: MaxPool2D(), lambda: Flatten(),
         lambda: Dense(6, "relu"), lambda: Dropout(0.4), lambda: Dense(2), lambda: Softmax()]),
+    "normalized, without biases": ((9, 8, 3), [
+        lambda: Conv2D(4, 3, use_bias=False), lambda: BatchNormalization(epsilon=0.01),
+        lambda: ReLU(), lambda: Conv2D(5, 3, use_bias=False),
+        lambda: BatchNormalization(center=False), lambda: BatchNormalization(scale=False),
+        lambda: BatchNormalization(3, center=False, scale=False), lambda: Flatten(),
+        lambda: Dense(6, use_bias=False), lambda: BatchNormalization(1, 0.5), lambda: Dense(2)]),
     "one channel, one pixel": ((1, 1, 1), [
         lambda: Conv2D(1, 1), lambda: Flatten(), lambda: Dense(1)]),
 }
@@ -57,8 +64,9 @@ def build(which, seed=3):
     model = Sequential([make() for make in makers], shape, seed=seed, name="net")
     rng = np.random.default_rng(seed)
     for layer in model.layers:  # zero biases would hide a bias that is lost
-        if layer.params:
-            layer.params["b"] = rng.normal(size=layer.params["b"].shape).astype(np.float32)
+        for key, p in layer.params.items():
+            if key != "W":
+                layer.params[key] = rng.uniform(0.5, 2, p.shape).astype(np.float32)
     return model
 
 

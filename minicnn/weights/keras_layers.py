@@ -1,0 +1,128 @@
+"""Keras' layers and minicnn's, class by class, both ways.
+
+A layer of Keras' is its class' name and a dict of settings. Those of Keras 1 have other names,
+which are brought up to date first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..layers import (
+    AveragePool2D,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
+from ..utils.errors import FileError
+
+# Settings that minicnn's layers always have; a config with others computes something else.
+FIXED_SETTINGS: dict[str, tuple] = {
+    "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
+    "keepdims": (False,), "noise_shape": (None,)}
+FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
+    "ReLU": {"max_value": (None,), "negative_slope": (0,), "threshold": (0,)},
+    "Softmax": {"axis": (-1,)},
+    "BatchNormalization": {"mode": (0,), "renorm": (False,), "virtual_batch_size": (None,)}}
+ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
+
+
+class UnsupportedSettingError(Exception):
+    """Its args: the setting's key, its value in the file, the values that minicnn has."""
+
+
+def check_settings(kind: str, config: dict) -> None:
+    """Raises UnsupportedSettingError for a layer that computes something else than minicnn's."""
+    fixed = FIXED_SETTINGS | FIXED_SETTINGS_OF.get(kind, {})
+    for key in fixed.keys() & config.keys():
+        if config[key] not in fixed[key]:
+            raise UnsupportedSettingError(key, config[key], fixed[key])
+
+
+def _arguments(config: dict, *keys: str, **defaults: Any) -> dict:
+    """The entries of a config that are also constructor arguments here; lists become tuples.
+    defaults: of entries that older files lack."""
+    arguments = {key: config[key] for key in ("name", *keys)}
+    arguments |= {key: config.get(key, value) for key, value in defaults.items()}
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
+
+
+def _activation_name(config: dict) -> str | None:
+    """The activation of a config; "linear" is None here."""
+    activation = config.get("activation", "linear")
+    known = ("linear", *ACTIVATIONS)
+    if not isinstance(activation, str) or activation not in known:
+        raise UnsupportedSettingError("activation", activation, known)
+    return None if activation == "linear" else activation
+
+
+def _affine(config: dict, *keys: str) -> dict:
+    """Arguments of Conv2D and Dense."""
+    arguments = _arguments(config, *keys, use_bias=True)
+    if not isinstance(arguments["use_bias"], bool):
+        raise UnsupportedSettingError("use_bias", arguments["use_bias"], (True, False))
+    return arguments | {"activation": _activation_name(config)}
+
+
+def _activation(config: dict) -> Layer | None:
+    """Activation("relu") -> ReLU(); "linear" -> nothing to do."""
+    name = _activation_name(config)
+    return ACTIVATIONS[name](name=config["name"]) if name else None
+
+
+POOL = ("pool_size", "strides", "padding")
+READERS: dict[str, Callable[[dict], Layer | None]] = {
+    "Conv2D": lambda c: Conv2D(**_affine(c, "filters", "kernel_size", "strides", "padding")),
+    "Dense": lambda c: Dense(**_affine(c, "units")),
+    "MaxPooling2D": lambda c: MaxPool2D(**_arguments(c, *POOL)),
+    "AveragePooling2D": lambda c: AveragePool2D(**_arguments(c, *POOL)),
+    "GlobalAveragePooling2D": lambda c: GlobalAveragePool2D(**_arguments(c)),
+    "BatchNormalization": lambda c: BatchNormalization(**_arguments(
+        c, axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True)),
+    "Flatten": lambda c: Flatten(**_arguments(c)),
+    "ReLU": lambda c: ReLU(**_arguments(c)),
+    "Softmax": lambda c: Softmax(**_arguments(c)),
+    "Activation": _activation,
+    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=c.get("seed") or 0),
+}
+
+
+KERAS_CLASSES: dict[type[Layer], str] = {
+    Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D", AveragePool2D: "AveragePooling2D",
+    GlobalAveragePool2D: "GlobalAveragePooling2D", BatchNormalization: "BatchNormalization",
+    Flatten: "Flatten", ReLU: "ReLU", Sigmoid: "Activation", Softmax: "Softmax",
+    Dropout: "Dropout"}
+
+
+def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
+    """The layer as (class, settings) of Keras 3; a Conv2D with numbers as padding becomes a
+    ZeroPadding2D and a valid Conv2D. Raises FileError for what Keras cannot express."""
+    if type(layer) not in KERAS_CLASSES:
+        raise FileError(f"layer {layer.name!r} is a {type(layer).__name__}, which Keras lacks, "
+                        f"so a model file cannot hold it; save a .weights.h5 instead.")
+    common = {"name": layer.name, "trainable": layer.trainable, "dtype": "float32"}
+    config = common | layer.config()
+    if "activation" in config:
+        config["activation"] = config["activation"] or "linear"
+    if isinstance(layer, Sigmoid):
+        config["activation"] = "sigmoid"
+    entries = [(KERAS_CLASSES[type(layer)], config)]
+    padding = config.get("padding")
+    if isinstance(layer, (Conv2D, MaxPool2D, AveragePool2D)) and isinstance(padding, tuple):
+        config["padding"] = "valid"
+        if isinstance(layer, Conv2D) and any(padding):
+            zeros = {"name": f"{layer.name}_pad", "padding": [[p, p] for p in padding]}
+            entries.insert(0, ("ZeroPadding2D", common | zeros))
+        elif any(padding):
+            raise FileError(f"layer {layer.name!r}: Keras' pooling knows padding 'valid' and "
+                            f"'same', not {padding}; use one of them to save the model.")
+    return entries
