@@ -83,7 +83,7 @@ def test_a_method_that_a_reader_has_exchanged_is_called():
 
 
 def normalized_network(*after, bias=True, activation=None):
-    """A convolution, a batch normalization with numbers of its own, and what comes after."""
+    """A convolution, a normalization with numbers of its own, and what comes after."""
     model = mc.Sequential([mc.Conv2D(5, 3, activation=activation, use_bias=bias),
                            mc.BatchNormalization(), *after], (9, 7, 3))
     rng = np.random.default_rng(1)

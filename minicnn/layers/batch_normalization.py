@@ -59,7 +59,7 @@ class BatchNormalization(Layer):
 
     def gamma_and_beta(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """γ and β in the dtype of x; ones and zeros if they are left out."""
-        xp, shape = array_module(x), x.shape[-1:]
+        xp, shape = array_module(x), self.params["moving_mean"].shape
         return (self.param("gamma", x) if self.scale else xp.ones(shape, x.dtype),
                 self.param("beta", x) if self.center else xp.zeros(shape, x.dtype))
 
