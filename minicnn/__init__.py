@@ -12,6 +12,7 @@ simulator without one).
 from . import data, losses, ops, optimizers
 from .gradcheck import gradcheck
 from .layers import (
+    ELU,
     AveragePool2D,
     BatchNormalization,
     Conv2D,
@@ -19,11 +20,15 @@ from .layers import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
+    LeakyReLU,
     MaxPool2D,
+    PReLU,
     ReLU,
     Sigmoid,
     Softmax,
+    Tanh,
 )
 from .model import Sequential
 from .models import VGG16, SmallCNN, load
@@ -44,7 +49,8 @@ def __getattr__(name: str) -> object:
 
 __version__ = "0.2.0"
 
-__all__ = ["AveragePool2D", "BatchNormalization", "Callback", "Conv2D", "Dense", "Dropout",
-           "Flatten", "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing",
-           "ReLU", "Sequential", "Sigmoid", "SmallCNN", "Softmax", "VGG16", "data", "fit",
-           "gradcheck", "load", "losses", "ops", "optimizers", "to_cpu", "to_device"]
+__all__ = ["AveragePool2D", "BatchNormalization", "Callback", "Conv2D", "Dense", "Dropout", "ELU",
+           "Flatten", "GlobalAveragePool2D", "GlobalMaxPool2D", "Layer", "LeakyReLU", "MaxPool2D",
+           "MiniCNNError", "PReLU", "Preprocessing", "ReLU", "Sequential", "Sigmoid", "SmallCNN",
+           "Softmax", "Tanh", "VGG16", "data", "fit", "gradcheck", "load", "losses", "ops",
+           "optimizers", "to_cpu", "to_device"]

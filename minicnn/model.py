@@ -10,7 +10,7 @@ import numpy as np
 
 from . import summary, weights
 from .inference import infer
-from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
+from .layers import ACTIVATION_LAYERS, Dense, Dropout, Flatten, Layer
 from .layers.naming import layer_names
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
@@ -235,7 +235,7 @@ class Sequential:
         stop = len(self.layers) if after is None else self.index(after) + 1
         if after is None:
             body = stop
-            while body and isinstance(self.layers[body - 1], (ReLU, Sigmoid, Softmax, Dropout)):
+            while body and isinstance(self.layers[body - 1], (*ACTIVATION_LAYERS, Dropout)):
                 body -= 1
             if body and isinstance(self.layers[body - 1], Dense):
                 stop = body - 1

@@ -18,6 +18,7 @@ from minicnn.ops import to_cpu
 from minicnn.optimizers import SGD, Adam, RMSprop
 
 ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "softmax": lambda x: x.softmax(-1),
+               "tanh": torch.tanh, "elu": F.elu, "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
                None: lambda x: x}
 
 
@@ -52,6 +53,15 @@ def in_torch(layer, x, params):
     if kind == "Dropout":  # the one mask that only the layer knows
         mask = copy.deepcopy(layer).forward(np.ones(x.shape), training=True) > 0
         return x * torch.tensor(mask) / (1 - layer.rate)
+    if kind == "ELU":
+        return F.elu(x, layer.alpha)
+    if kind == "LeakyReLU":
+        return F.leaky_relu(x, layer.negative_slope)
+    if kind == "PReLU":
+        alpha = params["alpha"].expand(x.shape[1:]).reshape(-1)  # one a "channel" of (N, D)
+        return F.prelu(x.flatten(1), alpha).reshape(x.shape)
+    if kind == "GlobalMaxPool2D":
+        return x.amax((1, 2))
     if kind == "GlobalAveragePool2D":
         return x.mean((1, 2))
     return x.flatten(1) if kind == "Flatten" else ACTIVATIONS[kind.lower()](x)

@@ -72,7 +72,7 @@ class BatchNormalization(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape; a training step moves the moving averages."""
         checks.check_input(self, x)
-        by_batch = training and self.trainable
+        by_batch = training and self.trainable and len(x) > 0
         if by_batch:
             mean, variance = ops_for(x).batch_moments(x)
             self.move_averages(mean, variance)

@@ -119,9 +119,8 @@ def check_conv2d(layer: Any, input_shape: tuple[int, ...], window: Window) -> No
 def check_dense(layer: Any, input_shape: tuple[int, ...]) -> None:
     """input_shape is (D,), with as many inputs as W has."""
     if len(input_shape) != 1:
-        raise ShapeError(f"{layer.name}: expected x of shape (N, D), received "
-                         f"{('N', *input_shape)}. Put Flatten() or GlobalAveragePool2D() "
-                         f"before it.")
+        raise ShapeError(f"{layer.name}: expected x of shape (N, D), received {('N', *input_shape)}"
+                         f". Put Flatten() or GlobalAveragePool2D() before it.")
     W = layer.params.get("W")
     if W is not None and input_shape[0] != W.shape[0]:
         raise ShapeError(f"{layer.name}: expected {W.shape[0]} inputs (W is {W.shape}), "

@@ -58,3 +58,26 @@ def check_channels(layer: Any, key: str, input_shape: tuple[int, ...]) -> None:
         channels = "one axis besides N" if values is None else f"{values.shape[-1]} channels"
         raise ShapeError(f"{layer.name}: expected x with {channels}, received "
                          f"{('N', *input_shape)}. Did you skip a layer?")
+
+
+def as_axes(name: str, axes: Any) -> tuple[int, ...] | None:
+    """Axes of x besides N, which is 0, as a tuple of ints; None stays None."""
+    if axes is None:
+        return None
+    values = axes if isinstance(axes, (tuple, list)) else (axes,)
+    if not all(is_int(axis, 1) for axis in values):
+        raise ArgumentError(f"{name}: expected shared_axes None, an axis of x from 1, or several, "
+                            f"received {axes!r}.")
+    return tuple(int(axis) for axis in values)
+
+
+def check_prelu(layer: Any, input_shape: tuple[int, ...]) -> None:
+    """x has the shared axes, and the shape that alpha was made for."""
+    if max(layer.shared_axes or (1,)) > len(input_shape):
+        raise ShapeError(f"{layer.name}: expected x with the shared axes {layer.shared_axes}, "
+                         f"received {('N', *input_shape)}. Share axes from 1 to "
+                         f"{len(input_shape)}.")
+    alpha, shape = layer.params.get("alpha"), layer.param_shapes(input_shape)["alpha"]
+    if alpha is not None and alpha.shape != shape:
+        raise ShapeError(f"{layer.name}: expected x for alpha of shape {alpha.shape}, received "
+                         f"{('N', *input_shape)}. Was the image size changed?")

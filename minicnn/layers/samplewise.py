@@ -12,10 +12,12 @@ from .batch_normalization import BatchNormalization
 from .conv2d import Conv2D
 from .dense import Dense
 from .flatten import Flatten
-from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+from .more_activations import ELU, LeakyReLU, Tanh
+from .pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
+from .prelu import PReLU
 
-SAMPLEWISE = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Dense, ReLU, Sigmoid,
-              Softmax)
+SAMPLEWISE = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, Flatten,
+              Dense, ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU)
 
 
 def is_samplewise(layer: Layer, training: bool = False) -> bool:

@@ -76,7 +76,7 @@ class Operations(Protocol):
         """dy, x (…, C) -> dx (…, C), if mean and std are those of batch_moments(x)."""
 
     def relu(self, x: np.ndarray) -> np.ndarray:
-        """x -> y of one shape, as the next five."""
+        """x -> y of one shape, as all up to softmax_grad."""
 
     def relu_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
         """dy, y -> dx."""
@@ -86,6 +86,31 @@ class Operations(Protocol):
 
     def sigmoid_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
         """dy, y -> dx."""
+
+    def tanh(self, x: np.ndarray) -> np.ndarray:
+        """x -> y."""
+
+    def tanh_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def elu(self, x: np.ndarray, alpha: float) -> np.ndarray:
+        """x -> y."""
+
+    def elu_grad(self, dy: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def leaky_relu(self, x: np.ndarray, slope: float) -> np.ndarray:
+        """x -> y."""
+
+    def leaky_relu_grad(self, dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def prelu(self, x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """x (N, …), alpha as x without N or 1 along some axes -> y."""
+
+    def prelu_grad(self, dy: np.ndarray, x: np.ndarray, alpha: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray]:
+        """dy, x (N, …) -> dx, and dalpha of alpha's shape."""
 
     def softmax(self, x: np.ndarray) -> np.ndarray:
         """x -> y, over the last axis."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..layers import (
+    ELU,
     AveragePool2D,
     BatchNormalization,
     Conv2D,
@@ -17,12 +18,17 @@ from ..layers import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
+    LeakyReLU,
     MaxPool2D,
+    PReLU,
     ReLU,
     Sigmoid,
     Softmax,
+    Tanh,
 )
+from ..layers.activations import ACTIVATIONS, make_activation
 from ..utils.errors import FileError
 
 # Settings that minicnn's layers always have; a config with others computes something else.
@@ -30,10 +36,9 @@ FIXED_SETTINGS: dict[str, tuple] = {
     "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
     "keepdims": (False,), "noise_shape": (None,)}
 FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
-    "ReLU": {"max_value": (None,), "negative_slope": (0,), "threshold": (0,)},
+    "ReLU": {"max_value": (None,), "threshold": (0,)},
     "Softmax": {"axis": (-1,)},
     "BatchNormalization": {"mode": (0,), "renorm": (False,), "virtual_batch_size": (None,)}}
-ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
 
 
 class UnsupportedSettingError(Exception):
@@ -75,8 +80,13 @@ def _affine(config: dict, *keys: str) -> dict:
 
 def _activation(config: dict) -> Layer | None:
     """Activation("relu") -> ReLU(); "linear" -> nothing to do."""
-    name = _activation_name(config)
-    return ACTIVATIONS[name](name=config["name"]) if name else None
+    return make_activation(_activation_name(config), config["name"])
+
+
+def _leaky_relu(config: dict) -> LeakyReLU:
+    """LeakyReLU, whose slope Keras 2 calls alpha and may write as an array of NumPy's."""
+    slope = config.get("negative_slope", config.get("alpha", 0.3))
+    return LeakyReLU(slope["value"] if isinstance(slope, dict) else slope, config["name"])
 
 
 POOL = ("pool_size", "strides", "padding")
@@ -86,10 +96,14 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
     "MaxPooling2D": lambda c: MaxPool2D(**_arguments(c, *POOL)),
     "AveragePooling2D": lambda c: AveragePool2D(**_arguments(c, *POOL)),
     "GlobalAveragePooling2D": lambda c: GlobalAveragePool2D(**_arguments(c)),
+    "GlobalMaxPooling2D": lambda c: GlobalMaxPool2D(**_arguments(c)),
     "BatchNormalization": lambda c: BatchNormalization(**_arguments(
         c, axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True)),
     "Flatten": lambda c: Flatten(**_arguments(c)),
-    "ReLU": lambda c: ReLU(**_arguments(c)),
+    "ReLU": lambda c: _leaky_relu(c) if c.get("negative_slope") else ReLU(**_arguments(c)),
+    "LeakyReLU": _leaky_relu,
+    "ELU": lambda c: ELU(**_arguments(c, alpha=1.0)),
+    "PReLU": lambda c: PReLU(**_arguments(c, shared_axes=None)),
     "Softmax": lambda c: Softmax(**_arguments(c)),
     "Activation": _activation,
     "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=c.get("seed") or 0),
@@ -98,9 +112,10 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
 
 KERAS_CLASSES: dict[type[Layer], str] = {
     Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D", AveragePool2D: "AveragePooling2D",
-    GlobalAveragePool2D: "GlobalAveragePooling2D", BatchNormalization: "BatchNormalization",
-    Flatten: "Flatten", ReLU: "ReLU", Sigmoid: "Activation", Softmax: "Softmax",
-    Dropout: "Dropout"}
+    GlobalAveragePool2D: "GlobalAveragePooling2D", GlobalMaxPool2D: "GlobalMaxPooling2D",
+    BatchNormalization: "BatchNormalization", Flatten: "Flatten", ReLU: "ReLU",
+    Sigmoid: "Activation", Tanh: "Activation", Softmax: "Softmax", ELU: "ELU",
+    LeakyReLU: "LeakyReLU", PReLU: "PReLU", Dropout: "Dropout"}
 
 
 def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
@@ -113,8 +128,8 @@ def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
     config = common | layer.config()
     if "activation" in config:
         config["activation"] = config["activation"] or "linear"
-    if isinstance(layer, Sigmoid):
-        config["activation"] = "sigmoid"
+    if isinstance(layer, (Sigmoid, Tanh)):
+        config["activation"] = type(layer).__name__.lower()
     entries = [(KERAS_CLASSES[type(layer)], config)]
     padding = config.get("padding")
     if isinstance(layer, (Conv2D, MaxPool2D, AveragePool2D)) and isinstance(padding, tuple):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..layers import (
+    ACTIVATION_LAYERS,
+    ELU,
     AveragePool2D,
     BatchNormalization,
     Conv2D,
@@ -22,10 +24,11 @@ from ..layers import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
+    LeakyReLU,
     MaxPool2D,
-    ReLU,
-    Sigmoid,
+    PReLU,
     Softmax,
 )
 from ..layers.base import ActivatedLayer
@@ -160,9 +163,9 @@ class _Graph:
                 self.add("MaxPool", name, **attributes)
             else:
                 self.add("AveragePool", name, count_include_pad=0, **attributes)
-        elif kind is GlobalAveragePool2D:
+        elif kind in (GlobalAveragePool2D, GlobalMaxPool2D):
             self.transpose_to(CHANNELS_FIRST)
-            self.add("GlobalAveragePool", f"{name}/mean")
+            self.add(kind.__name__.removesuffix("2D"), f"{name}/pooled")
             self.add("Flatten", name)  # (N, C, 1, 1) -> (N, C)
             self.order = CHANNELS_LAST
         elif kind is Flatten:
@@ -177,7 +180,7 @@ class _Graph:
             gamma, beta = params.get("gamma", 0 * mean + 1), params.get("beta", 0 * mean)
             self.add("BatchNormalization", name, gamma, beta, mean, variance,
                      epsilon=layer.epsilon)
-        elif kind in (ReLU, Sigmoid, Softmax):
+        elif kind in ACTIVATION_LAYERS:
             self.activation(layer, name)
         elif kind is not Dropout:
             raise ArgumentError(f"{layer.name}: expected a layer of minicnn's own, for which ONNX "
@@ -187,6 +190,16 @@ class _Graph:
             self.activation(layer.activation, f"{name}/activation")
 
     def activation(self, layer: Layer, name: str) -> None:
-        """Adds a ReLU, Sigmoid or Softmax, whose names in ONNX are nearly the same."""
-        axis = {"axis": -1 if self.order == CHANNELS_LAST else 1} if type(layer) is Softmax else {}
-        self.add("Relu" if type(layer) is ReLU else type(layer).__name__, name, **axis)
+        """Adds an activation, whose name in ONNX is nearly the same: ReLU is Relu there."""
+        kind, constants = type(layer), []
+        attributes: dict[str, Any] = {}
+        if kind is Softmax:
+            attributes = {"axis": -1 if self.order == CHANNELS_LAST else 1}
+        elif isinstance(layer, ELU):
+            attributes = {"alpha": layer.alpha}
+        elif isinstance(layer, LeakyReLU):
+            attributes = {"alpha": layer.negative_slope}
+        elif kind is PReLU:  # (H, Wd, C), or 1 along some axes
+            alpha = np.asarray(to_cpu(layer.params["alpha"]), np.float32)
+            constants = [alpha if self.order == CHANNELS_LAST else alpha.transpose(2, 0, 1)]
+        self.add(kind.__name__.replace("LU", "lu"), name, *constants, **attributes)

@@ -416,6 +416,67 @@ def check_sigmoid_backward(dtype, rng, large):
         agree(cuda.sigmoid_grad(there(dy), there(y)), dy.astype(float) * (y - y.astype(float) ** 2))
 
 
+def check_tanh_forward(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(cuda.tanh(there(x)), [math.tanh(v) for v in x.tolist()])
+
+
+def check_tanh_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = np.tanh(normal(float, rng, size)).astype(dtype), normal(dtype, rng, size)
+        agree(cuda.tanh_grad(there(dy), there(y)), dy.astype(float) * (1 - y.astype(float) ** 2))
+
+
+def check_elu(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(cuda.elu(there(x), 0.5), [v if v > 0 else math.expm1(v) / 2 for v in x.tolist()])
+
+
+def check_elu_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = special(dtype, rng, size), normal(dtype, rng, size)
+        agree(cuda.elu_grad(there(dy), there(y), 0.5),
+              [d if v > 0 else d * (v + 0.5) for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
+
+
+def check_leaky_relu(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(cuda.leaky_relu(there(x), 0.25), [v if v > 0 else v / 4 for v in x.tolist()])
+
+
+def check_leaky_relu_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = special(dtype, rng, size), normal(dtype, rng, size)
+        agree(cuda.leaky_relu_grad(there(dy), there(y), 0.25),
+              [d if v > 0 else d / 4 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
+
+
+def check_prelu(dtype, rng, large):
+    for x, _ in channels(dtype, rng, large):
+        alpha = normal(dtype, rng, x.shape[-1])
+        x.flat[0], x.flat[-1] = 0, math.nan
+        expected = x.astype(float)
+        negative = ~(x > 0)
+        expected[negative] = (alpha.astype(float) * x)[negative]
+        agree(cuda.prelu(there(x), there(alpha)), expected)
+
+
+def check_prelu_backward(dtype, rng, large):
+    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
+        x, dy, alpha = normal(dtype, rng, *shape), normal(dtype, rng, *shape), normal(
+            dtype, rng, shape[-1])
+        x.flat[0] = 0
+        dx, dalpha = cuda.prelu_grad(there(dy), there(x), there(alpha.reshape(
+            (1,) * (len(shape) - 2) + shape[-1:])))
+        agree(dx, np.where(np.sign(x) == 1, dy.astype(float), alpha * dy.astype(float)))
+        products = dy.astype(float) * np.minimum(x, 0)
+        agree(dalpha, products.reshape(-1, shape[-1]).sum(0).reshape(
+            (1,) * (len(shape) - 2) + shape[-1:]))
+
+
 def check_sigmoid_cross_entropy(dtype, rng, large):
     for size in sizes(large):
         for z in special(dtype, rng, size), normal(dtype, rng, size):

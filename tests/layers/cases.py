@@ -4,6 +4,7 @@ import numpy as np
 from reference import array
 
 from minicnn.layers import (
+    ELU,
     AveragePool2D,
     BatchNormalization,
     Conv2D,
@@ -11,10 +12,14 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
+    LeakyReLU,
     MaxPool2D,
+    PReLU,
     ReLU,
     Sigmoid,
     Softmax,
+    Tanh,
 )
 
 IMAGES, ROWS = (2, 5, 6, 3), (4, 5)
@@ -28,6 +33,9 @@ LAYERS = {  # name: (a new layer, shape of x)
         lambda: Conv2D(4, 3, activation="relu", use_bias=False), IMAGES),
     "Dense": (lambda: Dense(3), ROWS),
     "Dense without bias": (lambda: Dense(3, use_bias=False), ROWS),
+    "Conv2D + tanh": (lambda: Conv2D(3, 2, activation="tanh"), IMAGES),
+    "Dense + elu": (lambda: Dense(4, activation="elu"), ROWS),
+    "Dense + leaky_relu": (lambda: Dense(4, activation="leaky_relu"), ROWS),
     "Dense + sigmoid": (lambda: Dense(1, activation="sigmoid"), ROWS),
     "BatchNormalization": (lambda: BatchNormalization(epsilon=0.1), IMAGES),
     "BatchNormalization of rows": (lambda: BatchNormalization(momentum=0.5), (7, 4)),
@@ -38,9 +46,17 @@ LAYERS = {  # name: (a new layer, shape of x)
     "AveragePool2D": (lambda: AveragePool2D((2, 3), strides=1, padding=1), IMAGES),
     "AveragePool2D same": (lambda: AveragePool2D(3, strides=(1, 2), padding="same"), IMAGES),
     "GlobalAveragePool2D": (GlobalAveragePool2D, IMAGES),
+    "GlobalMaxPool2D": (GlobalMaxPool2D, IMAGES),
     "Flatten": (Flatten, IMAGES),
     "ReLU": (ReLU, IMAGES),
     "Sigmoid": (Sigmoid, IMAGES),
+    "Tanh": (Tanh, IMAGES),
+    "ELU": (lambda: ELU(0.7), IMAGES),
+    "LeakyReLU": (lambda: LeakyReLU(0.1), IMAGES),
+    "PReLU": (PReLU, IMAGES),
+    "PReLU, shared by pixels": (lambda: PReLU((1, 2)), IMAGES),
+    "PReLU, shared by columns": (lambda: PReLU(2), IMAGES),
+    "PReLU of rows": (PReLU, ROWS),
     "Softmax": (Softmax, ROWS),
     "Softmax of images": (Softmax, (2, 2, 3, 3)),
     "Dropout": (lambda: Dropout(0.4), IMAGES),

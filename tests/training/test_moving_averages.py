@@ -90,7 +90,8 @@ def test_an_interrupted_training_goes_on_bit_for_bit_with_its_moving_averages(tm
         with pytest.raises(KeyboardInterrupt):
             train(model, callbacks=[Interrupt(), checkpoint])
         again = network(seed=5)  # all its numbers come from the file
-        again_history = train(again, callbacks=[Interrupt(), Checkpoint(tmp_path / str(stop_after))])
+        again_history = train(again,
+                              callbacks=[Interrupt(), Checkpoint(tmp_path / str(stop_after))])
         assert again_history == history
         for name, value in weights(expected).items():
             np.testing.assert_array_equal(weights(again)[name], value)

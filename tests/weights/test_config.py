@@ -6,7 +6,16 @@ import json
 import keras
 import pytest
 
-from minicnn.layers import AveragePool2D, Conv2D, Dense, Layer, MaxPool2D, Sigmoid, Softmax
+from minicnn.layers import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    Sigmoid,
+    Softmax,
+)
 from minicnn.utils.errors import FileError
 from minicnn.weights.config import config_from_layers, layers_from_config
 
@@ -72,6 +81,18 @@ def test_a_frozen_model_inside_freezes_even_what_its_layers_say_is_trainable():
     base.layers[0].trainable = True
     layers, _ = read(keras.Sequential([base, L.Dense(1, name="head")]))
     assert [layer.trainable for layer in layers] == [False, True]
+
+
+def test_leaky_relus_of_every_age_are_read():
+    """Keras 3; Keras 2, also with an array of NumPy's; ReLU with a slope; an Activation by name."""
+    layers = [entry("LeakyReLU", "a", negative_slope=0.1), entry("LeakyReLU", "b", alpha=0.1),
+              entry("LeakyReLU", "c", alpha={"type": "ndarray", "value": 0.1}),
+              entry("LeakyReLU", "d"), entry("ReLU", "e", negative_slope=0.1, max_value=None),
+              entry("Activation", "f", activation="leaky_relu")]
+    read_layers, _ = layers_from_config(
+        {"class_name": "Sequential", "config": {"layers": layers}}, "m.h5")
+    assert repr(read_layers) == str([LeakyReLU(slope, name) for name, slope in zip(
+        "abcdef", (0.1, 0.1, 0.1, 0.3, 0.1, 0.2), strict=True)])
 
 
 def test_open_sizes_and_missing_shapes_come_out_as_none():
@@ -166,12 +187,13 @@ REFUSED = [
     (conv2("c", groups=2), "'c' .*groups 1, received 2"),
     (conv2("c", data_format="channels_first"), "'c' .*data_format channels_last .* channels_fir"),
     (conv2("c", use_bias=3), "'c' .*use_bias True or False, received 3"),
-    (conv2("c", activation="tanh"),
-     "'c' .*activation linear or relu or sigmoid or softmax, received tanh"),
+    (conv2("c", activation="swish"),
+     "'c' .*activation linear or relu or .* or tanh or elu or leaky_relu, .*swish"),
     (conv2("c", activation={"class_name": "function", "config": "f"}), "'c' .*activation linear"),
     (entry("Activation", "s", activation="swish"), "'s' .*activation .* swish"),
     (entry("ReLU", "r", max_value=6.0, negative_slope=0.0, threshold=0.0), "'r' .*max_value Non"),
-    (entry("ReLU", "r", max_value=None, negative_slope=0.1), "'r' .*negative_slope 0, .* 0.1"),
+    (entry("LeakyReLU", "r", negative_slope=-0.1), "reading stopped at ArgumentError: r, negative"),
+    (entry("PReLU", "p", shared_axes=[0]), "reading stopped at ArgumentError: p: .*shared_axes"),
     (entry("ReLU", "r", threshold=1.0), "'r' .*threshold"),
     (entry("Softmax", "x", axis=1), "'x' .*axis -1, received 1"),
     (entry("GlobalAveragePooling2D", "g", keepdims=True), "'g' .*keepdims False"),

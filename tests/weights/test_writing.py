@@ -9,6 +9,7 @@ import pytest
 from reference import assert_refused
 
 from minicnn.layers import (
+    ELU,
     AveragePool2D,
     BatchNormalization,
     Conv2D,
@@ -16,11 +17,15 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
+    LeakyReLU,
     MaxPool2D,
+    PReLU,
     ReLU,
     Sigmoid,
     Softmax,
+    Tanh,
 )
 from minicnn.model import Sequential
 from minicnn.utils.errors import FileError
@@ -54,6 +59,12 @@ NETWORKS = {
         lambda: BatchNormalization(center=False), lambda: BatchNormalization(scale=False),
         lambda: BatchNormalization(3, center=False, scale=False), lambda: Flatten(),
         lambda: Dense(6, use_bias=False), lambda: BatchNormalization(1, 0.5), lambda: Dense(2)]),
+    "activations": ((7, 8, 3), [
+        lambda: Conv2D(4, 2, activation="tanh"), lambda: PReLU((1, 2)),
+        lambda: Conv2D(4, 2, activation="elu"), lambda: PReLU(),
+        lambda: Conv2D(4, 2, activation="leaky_relu"), lambda: LeakyReLU(0.1), lambda: ELU(0.5),
+        lambda: Tanh(), lambda: PReLU([1]), lambda: GlobalMaxPool2D(), lambda: PReLU(),
+        lambda: Dense(5, "tanh"), lambda: BatchNormalization(), lambda: Dense(3, "elu")]),
     "one channel, one pixel": ((1, 1, 1), [
         lambda: Conv2D(1, 1), lambda: Flatten(), lambda: Dense(1)]),
 }

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import array_module
-from .elementwise import bias_grad
+from .elementwise import bias_grad, column_grid
 from .launch import launch
-from .signatures import MAX_GRID
 
 
 def _launch_columns(kernel: str, *arrays: np.ndarray) -> np.ndarray:
@@ -15,8 +14,7 @@ def _launch_columns(kernel: str, *arrays: np.ndarray) -> np.ndarray:
     out = array_module(*arrays).empty(arrays[0].shape, arrays[0].dtype)
     C = out.shape[-1]
     rows = out.size // C
-    launch(kernel, (-(-C // 32), min(-(-rows // 64), MAX_GRID[1]), 1), *arrays, out, rows, C,
-           block=(32, 8, 1))  # a thread takes eight rows
+    launch(kernel, column_grid(rows, C), *arrays, out, rows, C, block=(32, 8, 1))
     return out
 
 

@@ -25,17 +25,22 @@ def map_blocks(work: Callable[[slice], np.ndarray | None], M: int, C: int) -> li
     return [result for part in parts for result in part]
 
 
+def sum_blocks(work: Callable[[slice], np.ndarray], M: int, C: int) -> np.ndarray:
+    """The sum of map_blocks; 0 of no rows."""
+    return np.sum(map_blocks(work, M, C) or [work(slice(0, 0))], axis=0)
+
+
 def batch_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x (…, C) -> mean and (biased) variance (C,)."""
     X = as_rows(x)
     M, C = X.shape
-    mean = np.sum(map_blocks(lambda rows: np.einsum("nf->f", X[rows]), M, C), axis=0) / M
+    mean = sum_blocks(lambda rows: np.einsum("nf->f", X[rows]), M, C) / M
 
     def squares(rows: slice) -> np.ndarray:
         centred = X[rows] - mean
         return np.einsum("nf,nf->f", centred, centred)
 
-    return mean, np.sum(map_blocks(squares, M, C), axis=0) / M
+    return mean, sum_blocks(squares, M, C) / M
 
 
 def batch_norm(x: np.ndarray, mean: np.ndarray, std: np.ndarray, gamma: np.ndarray,
@@ -62,7 +67,7 @@ def batch_norm_param_grads(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, std:
         part = dY[rows]
         return np.stack([np.einsum("nf,nf->f", part, X[rows] - mean), np.einsum("nf->f", part)])
 
-    dgamma, dbeta = np.sum(map_blocks(sums, *X.shape), axis=0)
+    dgamma, dbeta = sum_blocks(sums, *X.shape)
     return dgamma / std, dbeta
 
 
