@@ -208,9 +208,12 @@ class Sequential:
 
     def split(self) -> tuple[Sequential, Sequential]:
         """(frozen prefix, the rest from the first layer on that trains or draws random numbers),
-        which share their layers with this model."""
+        which share their layers with this model. A prefix without parameters, as a Rescaling is,
+        counts to the rest: its outputs are as quickly computed again as kept."""
         cut = next((i for i, layer in enumerate(self.layers)
                     if layer.trainable and (layer.params or layer.random)), len(self.layers))
+        if not any(layer.params for layer in self.layers[:cut]):
+            cut = 0
         return (self.view(self.layers[:cut], self.input_shape, self.preprocessing),
                 self.view(self.layers[cut:], self.shapes()[cut]))
 

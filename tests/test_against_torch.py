@@ -53,6 +53,23 @@ def in_torch(layer, x, params):
     if kind == "Dropout":  # the one mask that only the layer knows
         mask = copy.deepcopy(layer).forward(np.ones(x.shape), training=True) > 0
         return x * torch.tensor(mask) / (1 - layer.rate)
+    if kind == "Reshape":
+        return x.reshape(len(x), *layer.target_shape)
+    if kind == "Permute":
+        return x.permute(0, *layer.dims)
+    if kind == "ZeroPadding2D":
+        (top, bottom), (left, right) = layer.padding
+        return F.pad(x, (0, 0, left, right, top, bottom))
+    if kind == "CenterCrop":
+        return x[:, 0:4, 1:4]  # of 5 × 6 pixels: (5 - 4) // 2, (6 - 3) // 2
+    if kind == "Resizing":
+        return x * 1
+    if kind == "Rescaling":
+        return x * torch.tensor(layer.scale, dtype=x.dtype) + torch.tensor(layer.offset,
+                                                                           dtype=x.dtype)
+    if kind == "Normalization":
+        mean, variance = (torch.tensor(a, dtype=x.dtype) for a in (layer.mean, layer.variance))
+        return (x - mean) / variance.sqrt()
     if kind == "ELU":
         return F.elu(x, layer.alpha)
     if kind == "LeakyReLU":

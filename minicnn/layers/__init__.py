@@ -10,5 +10,7 @@ from .flatten import Flatten
 from .more_activations import ELU, LeakyReLU, Tanh
 from .pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D, Pool2D
 from .prelu import PReLU
+from .rescaling import Normalization, Rescaling
+from .reshaping import CenterCrop, Permute, Reshape, Resizing, ZeroPadding2D
 
 ACTIVATION_LAYERS = (ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU)

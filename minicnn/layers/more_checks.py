@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.errors import ArgumentError, ShapeError, is_int
+from ..utils.errors import ArgumentError, ShapeError, as_pair, is_int
 
 
 def check_pool_padding(name: str, padding: str | tuple[int, int], pool_size: tuple[int, int]
@@ -81,3 +81,105 @@ def check_prelu(layer: Any, input_shape: tuple[int, ...]) -> None:
     if alpha is not None and alpha.shape != shape:
         raise ShapeError(f"{layer.name}: expected x for alpha of shape {alpha.shape}, received "
                          f"{('N', *input_shape)}. Was the image size changed?")
+
+
+def as_numbers(name: str, what: str, value: Any, least: float = -np.inf
+               ) -> float | tuple[float, ...]:
+    """value as a float, or as a tuple of them if it has several entries, all of them finite."""
+    try:
+        numbers = np.asarray(value, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        numbers = np.array([np.nan])
+    if not len(numbers) or not np.isfinite(numbers).all() or (numbers < least).any():
+        lower = "" if np.isinf(least) else f" of at least {least:g}"
+        raise ArgumentError(f"{name}: expected {what} as a finite number{lower}, or one for each "
+                            f"channel, received {value!r}.")
+    return float(numbers[0]) if len(numbers) == 1 else tuple(numbers.tolist())
+
+
+def check_per_channel(layer: Any, keys: tuple[str, ...], input_shape: tuple[int, ...]) -> None:
+    """Attributes that hold several numbers hold one for each channel."""
+    for key in keys:
+        value = getattr(layer, key)
+        if isinstance(value, tuple) and (len(value),) != input_shape[-1:]:
+            raise ShapeError(f"{layer.name}: expected x with {len(value)} channels, one for each "
+                             f"{key}, received {('N', *input_shape)}. Does it follow the right "
+                             f"layer?")
+
+
+def check_mean_and_variance(name: str, mean: Any, variance: Any) -> None:
+    """Both or none of them."""
+    if (mean is None) != (variance is None):
+        raise ArgumentError(f"{name}: expected mean and variance, or neither of them, received "
+                            f"{mean!r} and {variance!r}.")
+
+
+def check_has_mean(layer: Any) -> None:
+    """mean and variance are known."""
+    if layer.mean is None:
+        raise ArgumentError(f"{layer.name}: expected mean and variance, received none. Give them: "
+                            f"Normalization(mean=…, variance=…), in the units of x.")
+
+
+def as_target_shape(name: str, target_shape: Any) -> tuple[int, ...]:
+    """One to three sizes, at most one of them -1."""
+    sizes = tuple(target_shape) if isinstance(target_shape, (list, tuple)) else (target_shape,)
+    if not (1 <= len(sizes) <= 3 and all(is_int(size, -1) and size != 0 for size in sizes)
+            and sizes.count(-1) <= 1):
+        raise ArgumentError(f"{name}: expected a target_shape of one to three sizes, (D,), (H, W) "
+                            f"or (H, W, C), at most one of them -1, received {target_shape!r}. "
+                            f"minicnn has no arrays of more axes.")
+    return tuple(int(size) for size in sizes)
+
+
+def check_reshaped(name: str, target_shape: tuple[int, ...], input_shape: tuple[int, ...]
+                   ) -> tuple[int, ...]:
+    """target_shape, its -1 replaced; x has as many numbers."""
+    total = int(np.prod(input_shape))
+    known = int(np.prod([size for size in target_shape if size != -1]))
+    shape = tuple(total // known if size == -1 else size for size in target_shape)
+    if int(np.prod(shape)) != total:
+        raise ShapeError(f"{name}: expected x of as many numbers as {target_shape}, received "
+                         f"{('N', *input_shape)}, which has {total} each. Change target_shape.")
+    return shape
+
+
+def as_permutation(name: str, dims: Any) -> tuple[int, ...]:
+    """The axes from 1 in some order."""
+    order = tuple(dims) if isinstance(dims, (list, tuple)) else (dims,)
+    if not all(is_int(axis, 1) for axis in order) or sorted(order) != [*range(1, len(order) + 1)]:
+        raise ArgumentError(f"{name}: expected dims, the axes from 1 in another order, received "
+                            f"{dims!r}. N, axis 0, stays the first.")
+    return tuple(int(axis) for axis in order)
+
+
+def check_permuted(name: str, dims: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
+    """x has as many axes as dims."""
+    if len(dims) != len(input_shape):
+        raise ShapeError(f"{name}: expected x with {len(dims)} axes besides N, received "
+                         f"{('N', *input_shape)}. Name all axes of x.")
+
+
+def as_pads(name: str, padding: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """1, (1, 2) or ((1, 2), (3, 4)) as ((top, bottom), (left, right))."""
+    rows, columns = padding if isinstance(padding, (list, tuple)) and len(padding) == 2 else (
+        padding, padding)
+    return (as_pair(rows, f"{name}, padding", least=0),
+            as_pair(columns, f"{name}, padding", least=0))
+
+
+def check_crop(layer: Any, input_shape: tuple[int, ...]) -> None:
+    """The image is not smaller than the crop."""
+    if input_shape[0] < layer.height or input_shape[1] < layer.width:
+        raise ShapeError(f"{layer.name}: expected x of at least {layer.height} × {layer.width} "
+                         f"pixels, received {('N', *input_shape)}. Use larger images: minicnn "
+                         f"crops and does not enlarge here.")
+
+
+def check_resized(layer: Any, input_shape: tuple[int, ...]) -> None:
+    """The image has that size already."""
+    if input_shape[:2] != (layer.height, layer.width):
+        raise ShapeError(f"{layer.name}: expected x of {layer.height} × {layer.width} pixels, "
+                         f"received {('N', *input_shape)}. minicnn resizes photos before the "
+                         f"network, not inside it: give the network that size, by "
+                         f"input_shape=({layer.height}, {layer.width}, {input_shape[2]}).")

@@ -15,9 +15,12 @@ from .flatten import Flatten
 from .more_activations import ELU, LeakyReLU, Tanh
 from .pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from .prelu import PReLU
+from .rescaling import Normalization, Rescaling
+from .reshaping import CenterCrop, Permute, Reshape, Resizing, ZeroPadding2D
 
 SAMPLEWISE = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, Flatten,
-              Dense, ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU)
+              Dense, ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU, Rescaling, Normalization,
+              Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing)
 
 
 def is_samplewise(layer: Layer, training: bool = False) -> bool:

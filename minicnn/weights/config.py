@@ -12,10 +12,16 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-from ..layers import Layer
+from ..layers import Layer, ZeroPadding2D
 from ..utils.errors import ArgumentError, FileError
 from .hdf5 import MAX_ENTRIES
-from .keras_layers import READERS, UnsupportedSettingError, check_settings, keras_entries
+from .keras_layers import (
+    ONLY_IN_TRAINING,
+    READERS,
+    UnsupportedSettingError,
+    check_settings,
+    keras_entries,
+)
 
 MODELS = ("Sequential", "Functional", "Model")
 
@@ -39,7 +45,6 @@ def _layers(config: dict, path: str | PathLike
             ) -> tuple[list[Layer], tuple[int | None, ...] | None]:
     layers: list[Layer] = []
     shape: tuple[int | None, ...] | None = None
-    zeros: tuple[int, int] | None = None  # the padding of a ZeroPadding2D just before
     for entry, trainable in _iterate_layers(config, path, True):
         kind, c = entry["class_name"], entry["config"]
         if not isinstance(c["name"], str) or len(layers) == MAX_ENTRIES:
@@ -49,38 +54,49 @@ def _layers(config: dict, path: str | PathLike
         batch = c.get("batch_shape") or c.get("batch_input_shape")
         if shape is None and batch:
             shape = tuple(batch[1:])
-        if kind == "InputLayer":
+        if kind == "InputLayer" or is_left_out(entry):
             continue
         _check_class(entry, where)
         try:
             check_settings(kind, c)
-            if zeros and (kind, c.get("padding")) != ("Conv2D", "valid"):
-                raise UnsupportedSettingError("class", f"{kind} after a ZeroPadding2D",
-                                               ("a valid Conv2D",))
-            if kind == "ZeroPadding2D":
-                zeros = _zeros(c["padding"])
-                continue
-            layer = READERS[kind](c | {"padding": zeros} if zeros else c)
+            layer = READERS[kind](c | _take_zeros(layers, kind, c))
         except UnsupportedSettingError as error:
             key, received, expected = error.args
             raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
                             f"received {str(received)[:80]}; minicnn has nothing else.") from None
-        zeros = None
         if layer is not None:
             layer.trainable = trainable and bool(c.get("trainable", True))
             layers.append(layer)
-    if zeros:
-        raise FileError(f"{path}: expected a Conv2D after the last ZeroPadding2D, found none; "
-                        f"minicnn pads with zeros in Conv2D only.")
     return layers, shape or _built_shape(config)
 
 
-def _zeros(padding: list) -> tuple[int, int]:
-    """[[1, 1], [2, 2]] -> (1, 2), Conv2D's padding in numbers."""
-    (top, bottom), (left, right) = padding
-    if (top, left) != (bottom, right):
-        raise UnsupportedSettingError("padding", padding, ("as much on both sides",))
-    return top, left
+def _take_zeros(layers: list[Layer], kind: str, config: dict) -> dict:
+    """{"padding": …} in numbers for a valid Conv2D after a ZeroPadding2D with as much on both
+    sides, which is taken from the layers: the convolution pads by itself. {} for all else."""
+    before = layers[-1] if layers else None
+    if isinstance(before, ZeroPadding2D) and (kind, config.get("padding")) == ("Conv2D", "valid"):
+        (top, bottom), (left, right) = before.padding
+        if (top, left) == (bottom, right):
+            layers.pop()
+            return {"padding": (top, left)}
+    return {}
+
+
+def is_left_out(entry: dict) -> bool:
+    """Whether it is a layer of Keras' that computes nothing outside of training."""
+    name = entry.get("registered_name") or ""
+    return entry["class_name"] in ONLY_IN_TRAINING and ">" not in name and _is_of_keras(entry)
+
+
+def layers_left_out(config: dict, path: str | PathLike) -> list[str]:
+    """The names of those layers, of a description that layers_from_config has read."""
+    return [entry["config"]["name"] for entry, _ in _iterate_layers(config, path, True)
+            if is_left_out(entry)]
+
+
+def _is_of_keras(entry: dict) -> bool:
+    """Whether the class is one of Keras' own, by the module that the file names."""
+    return (entry.get("module") or "keras").partition(".")[0] in ("keras", "tf_keras")
 
 
 def _check_class(entry: dict, where: str) -> None:
@@ -91,12 +107,12 @@ def _check_class(entry: dict, where: str) -> None:
     if kind == "Lambda":
         raise FileError(f"{where} is a Lambda, which holds code; minicnn never runs code from a "
                         f"file. Rebuild the network without it.")
-    if module.partition(".")[0] not in ("keras", "tf_keras") or any(">" in name for name in names):
+    if not _is_of_keras(entry) or any(">" in name for name in names):
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")
-    if kind not in READERS and kind != "ZeroPadding2D":
+    if kind not in READERS:
         raise FileError(f"{where} is a {kind}, which minicnn lacks; it has "
-                        f"{', '.join(READERS)} and ZeroPadding2D.")
+                        f"{', '.join(READERS)}.")
 
 
 def _iterate_layers(entry: dict, path: str | PathLike, trainable: bool

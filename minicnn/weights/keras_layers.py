@@ -13,6 +13,7 @@ from ..layers import (
     ELU,
     AveragePool2D,
     BatchNormalization,
+    CenterCrop,
     Conv2D,
     Dense,
     Dropout,
@@ -22,11 +23,17 @@ from ..layers import (
     Layer,
     LeakyReLU,
     MaxPool2D,
+    Normalization,
+    Permute,
     PReLU,
     ReLU,
+    Rescaling,
+    Reshape,
+    Resizing,
     Sigmoid,
     Softmax,
     Tanh,
+    ZeroPadding2D,
 )
 from ..layers.activations import ACTIVATIONS, make_activation
 from ..utils.errors import FileError
@@ -37,8 +44,17 @@ FIXED_SETTINGS: dict[str, tuple] = {
     "keepdims": (False,), "noise_shape": (None,)}
 FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
     "ReLU": {"max_value": (None,), "threshold": (0,)},
-    "Softmax": {"axis": (-1,)},
+    "Softmax": {"axis": (-1,)}, "Normalization": {"invert": (False,)},
     "BatchNormalization": {"mode": (0,), "renorm": (False,), "virtual_batch_size": (None,)}}
+
+
+# What draws random numbers in training, and in predicting returns its input.
+ONLY_IN_TRAINING = frozenset(f"Random{what}" for what in (
+    "Flip Rotation Zoom Translation Contrast Brightness Shear Hue Saturation ColorJitter "
+    "ColorDegeneration Grayscale GaussianBlur Sharpness Posterization Invert Erasing Perspective "
+    "ElasticTransform Height Width").split()) | {
+    "GaussianNoise", "GaussianDropout", "AlphaDropout", "SpatialDropout2D", "RandAugment", "AugMix",
+    "ActivityRegularization", "MixUp", "CutMix"}
 
 
 class UnsupportedSettingError(Exception):
@@ -58,7 +74,17 @@ def _arguments(config: dict, *keys: str, **defaults: Any) -> dict:
     defaults: of entries that older files lack."""
     arguments = {key: config[key] for key in ("name", *keys)}
     arguments |= {key: config.get(key, value) for key, value in defaults.items()}
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
+    plain = {key: _without_numpy(value) for key, value in arguments.items()}
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in plain.items()}
+
+
+def _without_numpy(value: Any) -> Any:
+    """The numbers of an array of NumPy's as Keras 3 and as Keras 2 write it; else the value."""
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+        return value["config"]["value"]
+    if isinstance(value, dict) and value.get("type") == "ndarray":
+        return value["value"]
+    return value
 
 
 def _activation_name(config: dict) -> str | None:
@@ -84,9 +110,9 @@ def _activation(config: dict) -> Layer | None:
 
 
 def _leaky_relu(config: dict) -> LeakyReLU:
-    """LeakyReLU, whose slope Keras 2 calls alpha and may write as an array of NumPy's."""
+    """LeakyReLU, whose slope Keras 2 calls alpha."""
     slope = config.get("negative_slope", config.get("alpha", 0.3))
-    return LeakyReLU(slope["value"] if isinstance(slope, dict) else slope, config["name"])
+    return LeakyReLU(_without_numpy(slope), config["name"])
 
 
 POOL = ("pool_size", "strides", "padding")
@@ -99,7 +125,15 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
     "GlobalMaxPooling2D": lambda c: GlobalMaxPool2D(**_arguments(c)),
     "BatchNormalization": lambda c: BatchNormalization(**_arguments(
         c, axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True)),
+    "ZeroPadding2D": lambda c: ZeroPadding2D(**_arguments(c, "padding")),
     "Flatten": lambda c: Flatten(**_arguments(c)),
+    "Reshape": lambda c: Reshape(**_arguments(c, "target_shape")),
+    "Permute": lambda c: Permute(**_arguments(c, "dims")),
+    "Rescaling": lambda c: Rescaling(**_arguments(c, "scale", offset=0.0)),
+    "Normalization": lambda c: Normalization(**_arguments(c, axis=-1, mean=None, variance=None)),
+    "CenterCrop": lambda c: CenterCrop(**_arguments(c, "height", "width")),
+    "Resizing": lambda c: Resizing(**_arguments(
+        c, "height", "width", interpolation="bilinear", crop_to_aspect_ratio=False)),
     "ReLU": lambda c: _leaky_relu(c) if c.get("negative_slope") else ReLU(**_arguments(c)),
     "LeakyReLU": _leaky_relu,
     "ELU": lambda c: ELU(**_arguments(c, alpha=1.0)),
@@ -115,7 +149,8 @@ KERAS_CLASSES: dict[type[Layer], str] = {
     GlobalAveragePool2D: "GlobalAveragePooling2D", GlobalMaxPool2D: "GlobalMaxPooling2D",
     BatchNormalization: "BatchNormalization", Flatten: "Flatten", ReLU: "ReLU",
     Sigmoid: "Activation", Tanh: "Activation", Softmax: "Softmax", ELU: "ELU",
-    LeakyReLU: "LeakyReLU", PReLU: "PReLU", Dropout: "Dropout"}
+    **{kind: kind.__name__ for kind in (LeakyReLU, PReLU, Dropout, ZeroPadding2D, Reshape, Permute,
+                                        Rescaling, Normalization, CenterCrop, Resizing)}}
 
 
 def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:

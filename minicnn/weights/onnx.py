@@ -19,6 +19,7 @@ from ..layers import (
     ELU,
     AveragePool2D,
     BatchNormalization,
+    CenterCrop,
     Conv2D,
     Dense,
     Dropout,
@@ -28,10 +29,17 @@ from ..layers import (
     Layer,
     LeakyReLU,
     MaxPool2D,
+    Normalization,
+    Permute,
     PReLU,
+    Rescaling,
+    Reshape,
+    Resizing,
     Softmax,
+    ZeroPadding2D,
 )
 from ..layers.base import ActivatedLayer
+from ..layers.rescaling import MIN_STD
 from ..ops import Window, to_cpu
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError
@@ -42,6 +50,7 @@ if TYPE_CHECKING:  # functions import the extra "onnx" when called
 
 OPSET, IR = 17, 8  # of 2022: old enough for all current engines
 MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 20  # of one protobuf message, minus all but the weights
+RESHAPING_LAYERS = (Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing)
 # The axes to transpose by: NHWC -> NCHW and NCHW -> NHWC.
 CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -180,6 +189,15 @@ class _Graph:
             gamma, beta = params.get("gamma", 0 * mean + 1), params.get("beta", 0 * mean)
             self.add("BatchNormalization", name, gamma, beta, mean, variance,
                      epsilon=layer.epsilon)
+        elif kind in RESHAPING_LAYERS:
+            self.reshaping(layer, shape, name)
+        elif isinstance(layer, Rescaling):
+            self.add("Mul", f"{name}/scale", self.per_channel(layer.scale))
+            self.add("Add", name, self.per_channel(layer.offset))
+        elif isinstance(layer, Normalization):
+            std = np.maximum(np.sqrt(layer.variance or 0.0), MIN_STD)
+            self.add("Sub", f"{name}/mean", self.per_channel(layer.mean or 0.0))
+            self.add("Div", name, self.per_channel(std))
         elif kind in ACTIVATION_LAYERS:
             self.activation(layer, name)
         elif kind is not Dropout:
@@ -188,6 +206,27 @@ class _Graph:
                                 f"the network that you export.")
         if isinstance(layer, ActivatedLayer) and layer.activation is not None:
             self.activation(layer.activation, f"{name}/activation")
+
+    def per_channel(self, value: Any) -> np.ndarray:
+        """A number, or one for each channel, in the order of the axes."""
+        numbers = np.asarray(value, np.float32)
+        channels_first = self.order == CHANNELS_FIRST and numbers.ndim == 1
+        return numbers[:, None, None] if channels_first else numbers
+
+    def reshaping(self, layer: Layer, shape: tuple[int, ...], name: str) -> None:
+        """Adds a layer that moves numbers, for x of `shape`, without N."""
+        self.transpose_to(CHANNELS_LAST)
+        if isinstance(layer, Reshape):
+            self.add("Reshape", name, np.array([0, *layer.output_shape(shape)]))
+        elif isinstance(layer, Permute):
+            self.add("Transpose", name, perm=(0, *layer.dims))
+        elif isinstance(layer, ZeroPadding2D):
+            (top, bottom), (left, right) = layer.padding
+            self.add("Pad", name, np.array([0, top, left, 0, 0, bottom, right, 0]))
+        elif isinstance(layer, CenterCrop):
+            top, left = layer.corner(shape)
+            ends = [top + layer.height, left + layer.width]
+            self.add("Slice", name, np.array([top, left]), np.array(ends), np.array([1, 2]))
 
     def activation(self, layer: Layer, name: str) -> None:
         """Adds an activation, whose name in ONNX is nearly the same: ReLU is Relu there."""

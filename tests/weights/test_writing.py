@@ -12,6 +12,7 @@ from minicnn.layers import (
     ELU,
     AveragePool2D,
     BatchNormalization,
+    CenterCrop,
     Conv2D,
     Dense,
     Dropout,
@@ -21,11 +22,17 @@ from minicnn.layers import (
     Layer,
     LeakyReLU,
     MaxPool2D,
+    Normalization,
+    Permute,
     PReLU,
     ReLU,
+    Rescaling,
+    Reshape,
+    Resizing,
     Sigmoid,
     Softmax,
     Tanh,
+    ZeroPadding2D,
 )
 from minicnn.model import Sequential
 from minicnn.utils.errors import FileError
@@ -65,6 +72,15 @@ NETWORKS = {
         lambda: Conv2D(4, 2, activation="leaky_relu"), lambda: LeakyReLU(0.1), lambda: ELU(0.5),
         lambda: Tanh(), lambda: PReLU([1]), lambda: GlobalMaxPool2D(), lambda: PReLU(),
         lambda: Dense(5, "tanh"), lambda: BatchNormalization(), lambda: Dense(3, "elu")]),
+    "shapes and pixels": ((9, 10, 3), [
+        lambda: Resizing(9, 10, "nearest", True), lambda: Rescaling(1 / 127.5, -1),
+        lambda: Normalization(-1, (0.1, 0.2, 0.3), (1.5, 2, 3)), lambda: CenterCrop(8, 7),
+        lambda: ZeroPadding2D(((0, 1), (2, 0))), lambda: Conv2D(4, 3, 2),
+        lambda: ZeroPadding2D(1), lambda: MaxPool2D(2), lambda: ZeroPadding2D((1, 2)),
+        lambda: Conv2D(3, 2, padding="same"), lambda: Permute((2, 1, 3)),
+        lambda: Reshape((7, -1)), lambda: Reshape((5, -1, 3)), lambda: Conv2D(2, 1),
+        lambda: Normalization(None, 0.5, 0.2), lambda: Rescaling((2, 3), (0, 1)),
+        lambda: Reshape((-1,)), lambda: Dense(3)]),
     "one channel, one pixel": ((1, 1, 1), [
         lambda: Conv2D(1, 1), lambda: Flatten(), lambda: Dense(1)]),
 }
