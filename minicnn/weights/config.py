@@ -1,6 +1,6 @@
 """From Keras' description of a network (JSON) to layers, and back.
 
-Reads Sequential and linear Functional networks of Keras 2 and 3; models inside models are
+Reads Sequential and linear Functional networks of Keras 1, 2 and 3; models inside models are
 flattened. What minicnn lacks is refused by name. Code is never run: Lambda and registered classes
 are refused, too.
 Source: Keras' saving/serialization_lib.py, models/functional.py, models/sequential.py.
@@ -21,6 +21,8 @@ from .keras_layers import (
     UnsupportedSettingError,
     check_settings,
     keras_entries,
+    modern,
+    modern_class,
 )
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -46,7 +48,7 @@ def _layers(config: dict, path: str | PathLike
     layers: list[Layer] = []
     shape: tuple[int | None, ...] | None = None
     for entry, trainable in _iterate_layers(config, path, True):
-        kind, c = entry["class_name"], entry["config"]
+        kind, c = modern_class(entry["class_name"]), entry["config"]
         if not isinstance(c["name"], str) or len(layers) == MAX_ENTRIES:
             raise FileError(f"{path}: expected at most {MAX_ENTRIES:,} layers, each with a text as "
                             f"name, received {len(layers) + 1:,}, one of them {c['name']!r}.")
@@ -57,6 +59,7 @@ def _layers(config: dict, path: str | PathLike
         if kind == "InputLayer" or is_left_out(entry):
             continue
         _check_class(entry, where)
+        c = modern(kind, c)
         try:
             check_settings(kind, c)
             layer = READERS[kind](c | _take_zeros(layers, kind, c))
@@ -110,7 +113,7 @@ def _check_class(entry: dict, where: str) -> None:
     if not _is_of_keras(entry) or any(">" in name for name in names):
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")
-    if kind not in READERS:
+    if modern_class(kind) not in READERS:
         raise FileError(f"{where} is a {kind}, which minicnn lacks; it has "
                         f"{', '.join(READERS)}.")
 
@@ -149,7 +152,9 @@ def _linear_order(config: dict, path: str | PathLike) -> list[dict]:
         if len(sources) != 1 or sources[0] in follower:
             raise FileError(f"{path}: expected one line of layers, but layer {name!r} is at a "
                             f"branch (inputs: {', '.join(sources) or 'none'}) or is used more than "
-                            f"once; minicnn's Sequential has neither.")
+                            f"once, as in MobileNet, in ResNet and in what Teachable Machine "
+                            f"exports. minicnn computes networks without branches, such as VGG16: "
+                            f"train a head on that, or use this file in Keras.")
         follower[sources[0]] = layer
     if len(inputs) != 1:
         raise FileError(f"{path}: expected one input, received {len(inputs)}.")

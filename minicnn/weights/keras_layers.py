@@ -57,6 +57,36 @@ ONLY_IN_TRAINING = frozenset(f"Random{what}" for what in (
     "ActivityRegularization", "MixUp", "CutMix"}
 
 
+# What Keras 1 calls classes, settings and values otherwise.
+KERAS_1_CLASSES = {"Convolution2D": "Conv2D"}
+KERAS_1_SETTINGS = {"nb_filter": "filters", "subsample": "strides", "border_mode": "padding",
+                    "output_dim": "units", "p": "rate", "bias": "use_bias",
+                    "dim_ordering": "data_format"}
+KERAS_1_VALUES = {"tf": "channels_last", "th": "channels_first"}  # of dim_ordering
+
+
+def modern_class(kind: str) -> str:
+    """The name of a class of Keras 1 since Keras 2; any other name itself."""
+    return KERAS_1_CLASSES.get(kind, kind)
+
+
+def modern(kind: str, config: dict) -> dict:
+    """The settings of a layer of Keras 1 under the names they have since Keras 2; those of any
+    other layer as they are."""
+    modernized = {}
+    for key, value in config.items():
+        if KERAS_1_SETTINGS.get(key, key) in config.keys() - {key}:
+            continue  # both names: the new one counts
+        value = KERAS_1_VALUES.get(value, value) if key == "dim_ordering" else value
+        modernized[KERAS_1_SETTINGS.get(key, key)] = value
+    if "nb_row" in config and "kernel_size" not in config:
+        modernized["kernel_size"] = [config["nb_row"], config["nb_col"]]
+    padding = config.get("padding")
+    if kind == "ZeroPadding2D" and isinstance(padding, list) and len(padding) == 4:
+        modernized["padding"] = [padding[:2], padding[2:]]
+    return modernized
+
+
 class UnsupportedSettingError(Exception):
     """Its args: the setting's key, its value in the file, the values that minicnn has."""
 

@@ -172,6 +172,16 @@ def test_several_inputs_or_outputs_are_refused():
         read(keras.Model([x, z], L.Dense(2)(L.Add()([x, z]))))
 
 
+def test_a_network_that_branches_is_refused_in_words_for_who_has_such_a_file():
+    """MobileNetV2 inside a Sequential: what Teachable Machine exports."""
+    base = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
+    model = keras.Sequential([keras.Sequential([base, L.GlobalAveragePooling2D()]),
+                              keras.Sequential([L.Dense(2, activation="softmax")])])
+    with pytest.raises(FileError, match="layer 'block_2_add' is at a branch .*MobileNet.*Teachable "
+                                        "Machine exports.*VGG16"):
+        read(model)
+
+
 def test_a_shared_layer_of_keras_3_is_refused():
     x = keras.Input((4,))
     shared = L.Dense(4, name="shared")
