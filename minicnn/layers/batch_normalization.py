@@ -55,7 +55,7 @@ class BatchNormalization(Layer):
         new = not self.params
         super().build(input_shape, rng)
         for key in {"gamma", "moving_variance"} & self.params.keys() if new else ():
-            self.params[key] = np.ones_like(self.params[key])
+            self.params[key] = self.params[key] + 1
 
     def gamma_and_beta(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """γ and β in the dtype of x; ones and zeros if they are left out."""
@@ -66,7 +66,7 @@ class BatchNormalization(Layer):
     def folded(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(scale, shift), each (C,): outside a training step y = scale · x + shift."""
         gamma, beta = self.gamma_and_beta(x)
-        scale = gamma / np.sqrt(self.param("moving_variance", x) + self.epsilon)
+        scale = gamma / array_module(x).sqrt(self.param("moving_variance", x) + self.epsilon)
         return scale, beta - scale * self.param("moving_mean", x)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
@@ -78,7 +78,7 @@ class BatchNormalization(Layer):
             self.move_averages(mean, variance)
         else:
             mean, variance = self.param("moving_mean", x), self.param("moving_variance", x)
-        std = np.sqrt(variance + self.epsilon)
+        std = array_module(x).sqrt(variance + self.epsilon)
         self.cache = (x, mean, std, by_batch) if keep else None
         return ops_for(x).batch_norm(x, mean, std, *self.gamma_and_beta(x))
 
