@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ..ops import ops_for
@@ -83,5 +85,4 @@ class LeakyReLU(Layer):
         return ops_for(dy, y).leaky_relu_grad(dy, y, self.negative_slope)
 
 
-ACTIVATIONS.update({"tanh": Tanh, "elu": lambda name: ELU(name=name),
-                    "leaky_relu": lambda name: LeakyReLU(0.2, name)})
+ACTIVATIONS.update({"tanh": Tanh, "elu": partial(ELU, 1.0), "leaky_relu": partial(LeakyReLU, 0.2)})

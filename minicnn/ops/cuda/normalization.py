@@ -22,10 +22,9 @@ def _covariance(a: np.ndarray, a_mean: np.ndarray, x: np.ndarray, mean: np.ndarr
     """Σ (a − ā)(x − x̄) of each column, (C,): some rows by each of many blocks, then their sums."""
     C = x.shape[-1]
     rows = x.size // C
-    parts = max(1, min(-(-rows // 64), 1024))
-    sums = array_module(a, x).empty((parts, C), x.dtype)
-    launch("column_covariance", (-(-C // 32), parts, 1), a, a_mean, x, mean, sums, rows, C,
-           block=(32, 8, 1))
+    grid = column_grid(min(rows, 1 << 16), C)  # at most 1,024 blocks, one below the other
+    sums = array_module(a, x).empty((grid[1], C), x.dtype)
+    launch("column_covariance", grid, a, a_mean, x, mean, sums, rows, C, block=(32, 8, 1))
     return bias_grad(sums)
 
 
