@@ -46,11 +46,15 @@ SHAPES = {"zebra": [(3, 3, 3, 4), (4,)], "norm": [(4,)] * 4, "aa": [(3, 3, 4, 4)
 def model():
     """A network with preprocessing and classes, its numbers always the same."""
     conv = {"padding": "same", "activation": "relu"}
-    layers = [mc.Rescaling(0.5, name="scale"), mc.Conv2D(4, 3, name="zebra", **conv),
+    layers = [mc.Resizing(8, 8, name="size"), mc.Rescaling(0.5, name="scale"),
+              mc.Normalization(-1, (1, 2, 3), (4, 5, 6), "normal"), mc.ZeroPadding2D(1, "zeros"),
+              mc.CenterCrop(8, 8, "crop"), mc.Permute((2, 1, 3), "axes"),
+              mc.Reshape((8, -1, 3), "shape"), mc.Conv2D(4, 3, name="zebra", **conv),
               mc.BatchNormalization(name="norm"), mc.Conv2D(4, 3, name="aa", **conv),
               mc.MaxPool2D(name="pool"), mc.PReLU((1, 2), "slopes"),
               mc.Conv2D(4, 3, name="mid", **conv), mc.LeakyReLU(0.1, "leaky"),
-              mc.MaxPool2D(name="pool 2"), mc.Flatten(name="flat"), mc.Dense(5, name="fc one"),
+              mc.ELU(0.5, "elu"), mc.MaxPool2D(name="pool 2"), mc.Flatten(name="flat"),
+              mc.Dense(5, name="fc one"),
               mc.BatchNormalization(name="last norm"), mc.Tanh("tanh"), mc.Dense(2, name="10"),
               mc.Softmax(name="p")]
     return mc.Sequential(layers, (8, 8, 3), 3, "net", mc.preprocessing.Preprocessing(),

@@ -26,10 +26,12 @@ class Probe:
         self.layer, self.x = copy.deepcopy(layer), np.array(x, np.float64)
         if hasattr(self.layer, "build"):
             self.layer.build(self.x.shape[1:], rng)
-        self.params = {key: np.array(p, np.float64)
-                       for key, p in getattr(self.layer, "params", {}).items()}
-        if self.params:
-            self.layer.params = self.params
+        params = {key: np.array(p, np.float64)
+                  for key, p in getattr(self.layer, "params", {}).items()}
+        if params:
+            self.layer.params = params
+        fixed = getattr(self.layer, "non_trainable", ())  # without a gradient
+        self.params = {key: p for key, p in params.items() if key not in fixed}
         self.y = np.array(self.run()[1])
         self.dy = rng.normal(size=self.y.shape)
         self.directions = rng.normal(size=(5, *self.x.shape))
