@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-from ..layers import Layer, ZeroPadding2D
+from ..layers import Layer, Normalization, Rescaling, Resizing, ZeroPadding2D
 from ..utils.errors import ArgumentError, FileError
 from .hdf5 import MAX_ENTRIES
 from .keras_layers import (
@@ -70,7 +70,18 @@ def _layers(config: dict, path: str | PathLike
         if layer is not None:
             layer.trainable = trainable and bool(c.get("trainable", True))
             layers.append(layer)
-    return layers, shape or _built_shape(config)
+    return layers, _resized(layers, shape or _built_shape(config))
+
+
+def _resized(layers: list[Layer], shape: tuple[int | None, ...] | None
+             ) -> tuple[int | None, ...] | None:
+    """The input shape; if it leaves height and width open and the network begins by resizing, that
+    size, to which minicnn brings photos before the network."""
+    first = next((layer for layer in layers if not isinstance(layer, (Rescaling, Normalization))),
+                 None)
+    if isinstance(first, Resizing) and shape is not None and shape[:2] == (None, None):
+        return first.height, first.width, *shape[2:]
+    return shape
 
 
 def _take_zeros(layers: list[Layer], kind: str, config: dict) -> dict:

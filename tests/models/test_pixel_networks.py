@@ -102,6 +102,20 @@ def test_images_that_keras_would_resize_are_refused_with_the_way_out(tmp_path):
     np.testing.assert_allclose(model.predict(pixels), y.detach().cpu().numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("front", [[L.Resizing(12, 14), L.Rescaling(1 / 255)],
+                                   [L.Rescaling(1 / 255), L.Resizing(12, 14)]])
+def test_an_open_size_is_that_of_the_resizing_at_the_beginning(tmp_path, front):
+    twin = keras.Sequential([keras.Input((None, None, 3)), *front, L.Conv2D(4, 3),
+                             L.GlobalMaxPooling2D()])
+    twin.save(tmp_path / "m.keras")
+    model = mc.load(tmp_path / "m.keras")
+    assert model.input_shape == (12, 14, 3)
+    pixels = random_pixels(3, 12, 14, 3)
+    np.testing.assert_allclose(
+        model.predict(pixels), np.asarray(twin.predict(pixels.astype(np.float32), verbose=0)),
+        rtol=1e-5, atol=1e-6)
+
+
 def test_a_rescaling_that_is_not_finite_is_refused(tmp_path):
     tutorial(L.Rescaling(float("inf"))).save(tmp_path / "m.keras")
     with pytest.raises(mc.MiniCNNError, match="m.keras"):
