@@ -359,7 +359,8 @@ def check_column_sums(dtype, rng, large):
 def channels(dtype, rng, large):
     """x (M, C) and a normal array like it: one row, fewer columns than threads, more; far from 0
     beside its spread."""
-    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
+    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33),
+                                                 (9, 70)):
         x = normal(dtype, rng, *shape)
         yield x + rng.choice([0, 20], shape[-1]).astype(dtype), normal(dtype, rng, *shape)
 
@@ -465,7 +466,8 @@ def check_prelu(dtype, rng, large):
 
 
 def check_prelu_backward(dtype, rng, large):
-    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33)):
+    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33),
+                                                 (9, 70)):
         x, dy, alpha = normal(dtype, rng, *shape), normal(dtype, rng, *shape), normal(
             dtype, rng, shape[-1])
         x.flat[0] = 0
