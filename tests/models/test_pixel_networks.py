@@ -73,8 +73,18 @@ def test_an_augmentation_in_a_model_of_its_own_is_left_out_too(tmp_path):
         rtol=1e-5, atol=1e-6)
 
 
-def test_only_rgb_pixels_scaled_before_the_first_weights_get_a_recipe(tmp_path):
-    for name, twin in (("plain", tutorial()), ("grey", tutorial(L.Rescaling(1 / 255), channels=1)),
+def test_grey_pixels_and_colour_photos_of_a_grey_network_give_kerass_numbers(tmp_path):
+    twin = tutorial(L.Rescaling(1 / 255), channels=1)
+    twin.save(tmp_path / "m.keras")
+    model, pixels = mc.load(tmp_path / "m.keras"), random_pixels(4, 16, 18, 1)
+    expected = np.asarray(twin.predict(pixels.astype(np.float32), verbose=0))
+    np.testing.assert_allclose(model.predict(pixels), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(pixels.astype(np.float32)), expected, rtol=1e-5)
+    assert model.preprocessing == mc.Preprocessing("GREY", (0.0,), 1.0)
+
+
+def test_only_pixels_scaled_before_the_first_weights_get_a_recipe(tmp_path):
+    for name, twin in (("plain", tutorial()), ("two", tutorial(L.Rescaling(1 / 255), channels=2)),
                        ("late", keras.Sequential([keras.Input((16, 18, 3)), L.Conv2D(4, 3),
                                                   L.Rescaling(2.0)]))):
         twin.save(tmp_path / f"{name}.keras")

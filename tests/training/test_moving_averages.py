@@ -117,7 +117,7 @@ def test_a_step_that_goes_wrong_is_taken_back_with_its_averages():
     x, t = data()
     x[0] = 1e30  # its square overflows in float32
     before = weights(model)
-    with pytest.raises(NotFiniteError, match="batchnormalization"):
+    with pytest.raises(NotFiniteError, match="batch_normalization"):
         mc.fit(model, (x, t), mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1),
                epochs=1, batch_size=24)
     for name, value in weights(model).items():
@@ -143,7 +143,7 @@ def test_threads_share_a_step_only_if_the_normalization_is_frozen(monkeypatch):
     for layer in model.layers:
         layer.trainable = not isinstance(layer, mc.BatchNormalization)
     assert len(parallel.replicate(x)) == 2
-    norm = model["batchnormalization"]
+    norm = model["batch_normalization"]
     assert is_samplewise(norm) and is_samplewise(norm, training=True)
     norm.trainable = True
     assert is_samplewise(norm) and not is_samplewise(norm, training=True)
@@ -157,7 +157,7 @@ def test_a_frozen_normalization_below_the_trained_layers_is_computed_once_by_its
     train(model, epochs=2)
     after = weights(model)
     for name, value in before.items():
-        frozen = name.split("/")[0] in ("conv2d", "batchnormalization")
+        frozen = name.split("/")[0] in ("conv2d", "batch_normalization")
         assert (after[name] == value).all() == frozen, name
 
 

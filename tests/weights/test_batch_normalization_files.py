@@ -60,7 +60,7 @@ def test_keras_2_13_to_3_5_have_no_names_and_are_read_by_class_and_number(tmp_pa
     twin.save(tmp_path / "new.keras")
     old_archive(tmp_path / "new.keras", tmp_path / "old.keras", container)
     model = mc.load(tmp_path / "old.keras")
-    assert "paired by their order" in model.weights_note
+    assert "layers matched by order" in model.weights_note
     assert_predicts_the_same(model, twin)
     assert_predicts_the_same(mc.load(tmp_path / "new.keras"), twin)
 

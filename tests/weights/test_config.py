@@ -69,9 +69,10 @@ def test_a_model_inside_a_model_is_flattened_and_frozen_with_it():
     x = keras.Input((9, 8, 3))
     base = keras.Model(x, L.MaxPooling2D(name="p")(L.Conv2D(4, 3, name="c")(x)), name="base")
     base.trainable = False
-    layers, shape = read(keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(1, name="h")]))
+    layers, shape = read(keras.Sequential([base, L.GlobalAveragePooling2D(name="g"),
+                                           L.Dense(1, name="h")]))
     assert [(layer.name, layer.trainable) for layer in layers] == [
-        ("c", False), ("p", False), ("global_average_pooling2d", True), ("h", True)]
+        ("c", False), ("p", False), ("g", True), ("h", True)]
     assert shape == (9, 8, 3)
 
 
