@@ -12,17 +12,30 @@ simulator without one).
 from . import data, losses, ops, optimizers
 from .gradcheck import gradcheck
 from .layers import (
+    ELU,
     AveragePool2D,
+    BatchNormalization,
+    CenterCrop,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
+    LeakyReLU,
     MaxPool2D,
+    Normalization,
+    Permute,
+    PReLU,
     ReLU,
+    Rescaling,
+    Reshape,
+    Resizing,
     Sigmoid,
     Softmax,
+    Tanh,
+    ZeroPadding2D,
 )
 from .model import Sequential
 from .models import VGG16, SmallCNN, load
@@ -43,7 +56,9 @@ def __getattr__(name: str) -> object:
 
 __version__ = "0.2.0"
 
-__all__ = ["AveragePool2D", "Callback", "Conv2D", "Dense", "Dropout", "Flatten",
-           "GlobalAveragePool2D", "Layer", "MaxPool2D", "MiniCNNError", "Preprocessing", "ReLU",
-           "Sequential", "Sigmoid", "SmallCNN", "Softmax", "VGG16", "data", "fit", "gradcheck",
+__all__ = ["AveragePool2D", "BatchNormalization", "Callback", "CenterCrop", "Conv2D", "Dense",
+           "Dropout", "ELU", "Flatten", "GlobalAveragePool2D", "GlobalMaxPool2D", "Layer",
+           "LeakyReLU", "MaxPool2D", "MiniCNNError", "Normalization", "PReLU", "Permute",
+           "Preprocessing", "ReLU", "Rescaling", "Reshape", "Resizing", "Sequential", "Sigmoid",
+           "SmallCNN", "Softmax", "Tanh", "VGG16", "ZeroPadding2D", "data", "fit", "gradcheck",
            "load", "losses", "ops", "optimizers", "to_cpu", "to_device"]

@@ -1,4 +1,4 @@
-"""Forward without caches for backward: in batches that fit, convolution and pooling as one."""
+"""Forward without caches for backward: in batches that fit, convolution and what follows as one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .layers import Conv2D, Dropout, Layer, MaxPool2D, ReLU
+from .layers import BatchNormalization, Conv2D, Dropout, Layer, MaxPool2D, ReLU
 from .layers.checks import check_input
 from .layers.samplewise import is_samplewise
 from .ops import array_module, device_of, ops_for
@@ -20,44 +20,81 @@ def infer(model: Any, x: np.ndarray, training: bool = False) -> np.ndarray:
     single image's do; all at once if a layer might mix the images."""
     per_image = max(map(math.prod, model.shapes()))
     batch_size = max(1, MAX_ELEMENTS[device_of(x)] // per_image)
-    samplewise = all(is_samplewise(layer) or type(layer) is Dropout for layer in model.layers)
+    samplewise = all(is_samplewise(layer, training) or type(layer) is Dropout
+                     for layer in model.layers)
     if len(x) > batch_size and samplewise:
         return array_module(x).concatenate([infer(model, x[i:i + batch_size], training)
                                             for i in range(0, len(x), batch_size)])
-    for layer in fuse_conv_pool(model.layers):
+    for layer in fuse(model.layers, training):
         x = layer.forward(x, training, keep=False)
     return x
 
 
-class ConvPool:
-    """pool(conv(x)) as one operation, which need not write what the convolution gives."""
+class FusedConv:
+    """A convolution and the layers after it as one operation, which need not write what comes
+    between: [BatchNormalization,] [ReLU,] [MaxPool2D], in this order.
 
-    def __init__(self, conv: Conv2D, pool: MaxPool2D) -> None:
-        self.conv, self.pool = conv, pool
+    Outside a training step a batch normalization is y = scale · z + shift, and z = X_col @ W2d + b,
+    so y = X_col @ (W2d · scale) + (b · scale + shift): a convolution with other numbers. They are
+    computed anew each time, from F kernels, which are few numbers beside N·OH·OW·F. (For a Dense it
+    is the other way round: so it stays a layer of its own.)
+    """
+
+    def __init__(self, conv: Conv2D) -> None:
+        self.conv, self.relu = conv, conv.fused_relu
+        self.layers: list[Layer] = [conv]  # that are in it
+        self.norm: BatchNormalization | None = None
+        self.pool: MaxPool2D | None = None
+
+    def joins(self, layer: Layer, training: bool) -> bool:
+        """Takes the layer in, if it can be computed together with what is in already."""
+        if self.pool is not None or not is_samplewise(layer, training):
+            return False
+        if type(layer) is BatchNormalization and self.norm is None and not self.relu:
+            self.norm = layer
+        elif type(layer) is ReLU:
+            self.relu = True
+        elif type(layer) is MaxPool2D:
+            self.pool = layer
+        else:
+            return False
+        self.layers.append(layer)
+        return True
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = False) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, F); nothing is kept."""
-        conv, pool = self.conv, self.pool
+        conv = self.conv
         check_input(conv, x)
-        between = conv.output_shape(x.shape[1:])
-        pool.output_shape(between)  # raises if it does not fit
-        conv.cache = pool.cache = None
-        if conv.activation is not None:
-            conv.activation.cache = None
-        return ops_for(x).conv2d_max_pool(x, conv.param("W", x), conv.param("b", x),
-                                          conv.window(x.shape), pool.window(between),
-                                          relu=conv.fused_relu)
+        shape = conv.output_shape(x.shape[1:])
+        for layer in self.layers:
+            layer.cache = None
+            if layer.activation is not None:
+                layer.activation.cache = None
+        for layer in self.layers[1:]:
+            shape = layer.output_shape(shape)  # raises if it does not fit
+        W = conv.param("W", x)
+        b = conv.param("b", x) if conv.use_bias else conv.no_bias(x)
+        if self.norm is not None:
+            scale, shift = self.norm.folded(x)
+            W, b = W * scale, b * scale + shift
+        ops, window = ops_for(x), conv.window(x.shape)
+        if self.pool is None:
+            return ops.conv2d(x, W, b, window, relu=self.relu)
+        pool_window = self.pool.window((*window.output_size, conv.filters))
+        return ops.conv2d_max_pool(x, W, b, window, pool_window, relu=self.relu)
 
 
-def fuse_conv_pool(layers: list[Layer]) -> list[Layer | ConvPool]:
-    """layers, each convolution (alone or with ReLU) and the max pooling after it as one."""
-    fused: list[Layer | ConvPool] = []
+def fuse(layers: list[Layer], training: bool = False) -> list[Layer | FusedConv]:
+    """layers, each convolution as one with what can be computed together with it."""
+    fused: list[Layer | FusedConv] = []
     for layer in layers:
         before = fused[-1] if fused else None
-        if (type(layer) is MaxPool2D and type(before) is Conv2D
-                and is_samplewise(layer) and is_samplewise(before)
-                and (before.activation is None or type(before.activation) is ReLU)):
-            fused[-1] = ConvPool(before, layer)
+        if isinstance(before, FusedConv) and before.joins(layer, training):
+            continue
+        if isinstance(layer, Conv2D) and is_samplewise(layer) and (
+                layer.activation is None or type(layer.activation) is ReLU):
+            fused.append(FusedConv(layer))
         else:
             fused.append(layer)
-    return fused
+    return [part.conv if isinstance(part, FusedConv) and len(part.layers) == 1 else part
+            for part in fused]

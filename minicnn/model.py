@@ -10,7 +10,7 @@ import numpy as np
 
 from . import summary, weights
 from .inference import infer
-from .layers import Dense, Dropout, Flatten, Layer, ReLU, Sigmoid, Softmax
+from .layers import ACTIVATION_LAYERS, Dense, Dropout, Flatten, Layer
 from .layers.naming import layer_names
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
@@ -208,9 +208,12 @@ class Sequential:
 
     def split(self) -> tuple[Sequential, Sequential]:
         """(frozen prefix, the rest from the first layer on that trains or draws random numbers),
-        which share their layers with this model."""
+        which share their layers with this model. A prefix without parameters, as a Rescaling is,
+        counts to the rest: its outputs are as quickly computed again as kept."""
         cut = next((i for i, layer in enumerate(self.layers)
                     if layer.trainable and (layer.params or layer.random)), len(self.layers))
+        if not any(layer.params for layer in self.layers[:cut]):
+            cut = 0
         return (self.view(self.layers[:cut], self.input_shape, self.preprocessing),
                 self.view(self.layers[cut:], self.shapes()[cut]))
 
@@ -235,7 +238,7 @@ class Sequential:
         stop = len(self.layers) if after is None else self.index(after) + 1
         if after is None:
             body = stop
-            while body and isinstance(self.layers[body - 1], (ReLU, Sigmoid, Softmax, Dropout)):
+            while body and isinstance(self.layers[body - 1], (*ACTIVATION_LAYERS, Dropout)):
                 body -= 1
             if body and isinstance(self.layers[body - 1], Dense):
                 stop = body - 1

@@ -42,10 +42,11 @@ class Optimizer:
         """[(parameter, its gradient, its state), …] of the trainable layers; raises as step."""
         steps = []
         for layer in model.layers:
-            for key, p in layer.params.items() if layer.trainable else ():
+            fixed = getattr(layer, "non_trainable", ()) if layer.trainable else layer.params
+            for key in [key for key in layer.params if key not in fixed]:
                 state = self.state.setdefault(f"{layer.name}/{key}", {})
                 self.check_step(layer, key, state)
-                steps.append((p, layer.grads[key], state))
+                steps.append((layer.params[key], layer.grads[key], state))
         return steps
 
     def check_step(self, layer: Any, key: str, state: dict) -> None:

@@ -56,7 +56,8 @@ def footer(model: Any) -> list[str]:
     """The lines below the table: the number of parameters, preprocessing, classes, weights."""
     counts = {True: 0, False: 0}
     for layer in model.layers:
-        counts[layer.trainable] += sum(p.size for p in layer.params.values())
+        for key, p in layer.params.items():
+            counts[layer.trainable and key not in layer.non_trainable] += p.size
     tf32 = model.device != "cpu" and current_precision() == "tf32"
     extras = {"precision": "TF32 in matrix products, about 3e-4" if tf32 else None,
               "preprocessing": model.preprocessing, "classes": ", ".join(model.classes or []),

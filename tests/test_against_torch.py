@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from layers.cases import LAYERS, built, run
+from layers.cases import LAYERS, built, run, trained
 from makers import in_float64
 from reference import array, assert_close, pads_of
 from torch.nn import functional as F
@@ -18,6 +18,7 @@ from minicnn.ops import to_cpu
 from minicnn.optimizers import SGD, Adam, RMSprop
 
 ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "softmax": lambda x: x.softmax(-1),
+               "tanh": torch.tanh, "elu": F.elu, "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
                None: lambda x: x}
 
 
@@ -33,8 +34,8 @@ def in_torch(layer, x, params):
             return F.pad(a, (left, right, top, bottom), value=value)
 
         if kind == "Conv2D":
-            y = F.conv2d(pad(x), params["W"].permute(3, 2, 0, 1).contiguous(), params["b"],
-                         layer.strides)
+            y = F.conv2d(pad(x), params["W"].permute(3, 2, 0, 1).contiguous(),
+                         params.get("b"), layer.strides)
         elif kind == "MaxPool2D":
             y = F.max_pool2d(pad(x, -np.inf), kernel, layer.strides)
         else:
@@ -43,10 +44,41 @@ def in_torch(layer, x, params):
         y = y.permute(0, 2, 3, 1)
         return ACTIVATIONS[layer.activation_name](y) if kind == "Conv2D" else y
     if kind == "Dense":
-        return ACTIVATIONS[layer.activation_name](F.linear(x, params["W"].T, params["b"]))
+        return ACTIVATIONS[layer.activation_name](F.linear(x, params["W"].T, params.get("b")))
+    if kind == "BatchNormalization":
+        moving = [params[key].detach().clone() for key in ("moving_mean", "moving_variance")]
+        y = F.batch_norm(x.movedim(-1, 1), *moving, params.get("gamma"), params.get("beta"),
+                         training=True, eps=layer.epsilon)
+        return y.movedim(1, -1)
     if kind == "Dropout":  # the one mask that only the layer knows
         mask = copy.deepcopy(layer).forward(np.ones(x.shape), training=True) > 0
         return x * torch.tensor(mask) / (1 - layer.rate)
+    if kind == "Reshape":
+        return x.reshape(len(x), *layer.target_shape)
+    if kind == "Permute":
+        return x.permute(0, *layer.dims)
+    if kind == "ZeroPadding2D":
+        (top, bottom), (left, right) = layer.padding
+        return F.pad(x, (0, 0, left, right, top, bottom))
+    if kind == "CenterCrop":
+        return x[:, 0:4, 1:4]  # of 5 × 6 pixels: (5 - 4) // 2, (6 - 3) // 2
+    if kind == "Resizing":
+        return x * 1
+    if kind == "Rescaling":
+        return x * torch.tensor(layer.scale, dtype=x.dtype) + torch.tensor(layer.offset,
+                                                                           dtype=x.dtype)
+    if kind == "Normalization":
+        mean, variance = (torch.tensor(a, dtype=x.dtype) for a in (layer.mean, layer.variance))
+        return (x - mean) / variance.sqrt()
+    if kind == "ELU":
+        return F.elu(x, layer.alpha)
+    if kind == "LeakyReLU":
+        return F.leaky_relu(x, layer.negative_slope)
+    if kind == "PReLU":
+        alpha = params["alpha"].expand(x.shape[1:]).reshape(-1)  # one a "channel" of (N, D)
+        return F.prelu(x.flatten(1), alpha).reshape(x.shape)
+    if kind == "GlobalMaxPool2D":
+        return x.amax((1, 2))
     if kind == "GlobalAveragePool2D":
         return x.mean((1, 2))
     return x.flatten(1) if kind == "Flatten" else ACTIVATIONS[kind.lower()](x)
@@ -65,7 +97,7 @@ def test_forward_and_every_gradient_match_pytorch(make, shape, dtype, rtol, rng)
     x_torch, params = leaf(x), {key: leaf(p) for key, p in layer.params.items()}
     y = in_torch(layer, x_torch, params)
     y.backward(torch.tensor(to_cpu(dy)))
-    expected = [y.detach(), x_torch.grad, *(p.grad for p in params.values())]
+    expected = [y.detach(), x_torch.grad, *(params[key].grad for key in trained(layer))]
     for a, b in zip(run(layer, x, dy), expected, strict=True):
         assert_close(a, b.numpy(), rtol)
 

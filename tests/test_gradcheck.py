@@ -7,8 +7,19 @@ import pytest
 from reference import array, assert_refused
 
 from minicnn.gradcheck.check import gradcheck
-from minicnn.gradcheck.suite import check_all, check_user_layer
-from minicnn.layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sigmoid, Softmax
+from minicnn.gradcheck.suite import check_all, check_user_layer, hints_for
+from minicnn.layers import (
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
 from minicnn.model import Sequential
 
 IMAGES, ROWS = (2, 4, 4, 3), (3, 5)  # square images, so that exchanging H and W fits
@@ -185,8 +196,24 @@ def test_same_seed_same_table(rng):
 @pytest.mark.parametrize("device", ["cpu", "cpu (reference)", "cuda-sim"], indirect=True)
 def test_every_layer_and_loss_of_minicnn_passes(device):
     reports = check_all(device=device)
-    assert len(reports) == 19 and all(report.ok for report in reports)
+    assert len(reports) == 35 and all(report.ok for report in reports)
     assert max(row.error for report in reports for row in report.rows) < 1e-7
+
+
+class MeanTakenAsConstant(BatchNormalization):
+    """The mistake that everybody makes first: μ and σ depend on x, too."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return self.input_gradient(dy)
+
+
+def test_a_normalization_whose_backward_takes_the_mean_as_a_constant_is_found():
+    report = check_user_layer(MeanTakenAsConstant(), (2, 4, 4, 3))
+    assert [row.name for row in report.rows] == ["dx", "dgamma", "dbeta"]
+    assert [row.name for row in report.rows if row.note != "ok"] == ["dx"]
+    assert not any("moving" in hint for hint in hints_for(MeanTakenAsConstant(), (2, 4, 4, 3)))
+    assert check_user_layer(BatchNormalization(), (2, 4, 4, 3)).ok
 
 
 def test_a_students_layer_needs_no_base_class():

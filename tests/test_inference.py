@@ -58,7 +58,7 @@ def test_what_the_convolution_gives_is_never_asked_for(monkeypatch):
 def test_other_pairs_stay_two_layers(conv, pool):
     model = network(9, 7, {**POOLED, **conv}, pool)
     x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
-    assert inference.fuse_conv_pool(model.layers) == model.layers
+    assert inference.fuse(model.layers) == model.layers
     assert_same(model.forward(x, keep=False), one_by_one(model, x))
 
 
@@ -67,7 +67,7 @@ def test_other_pairs_stay_two_layers(conv, pool):
 def test_any_max_pooling_joins_the_convolution_before_it(pool, algorithm):
     model = network(9, 7, POOLED, pool)
     x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
-    assert len(inference.fuse_conv_pool(model.layers)) == 1
+    assert len(inference.fuse(model.layers)) == 1
     assert_same(model.forward(x, keep=False), one_by_one(model, x))
 
 
@@ -80,6 +80,58 @@ def test_a_method_that_a_reader_has_exchanged_is_called():
         layer.forward = forward
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     assert model.forward(x, keep=False).shape == (2, 4, 4, 5) and called == [1, 1]
+
+
+def normalized_network(*after, bias=True, activation=None):
+    """A convolution, a normalization with numbers of its own, and what comes after."""
+    model = mc.Sequential([mc.Conv2D(5, 3, activation=activation, use_bias=bias),
+                           mc.BatchNormalization(), *after], (9, 7, 3))
+    rng = np.random.default_rng(1)
+    for layer in model.layers:
+        for key, p in layer.params.items():
+            layer.params[key] = rng.uniform(0.5, 2, p.shape).astype(np.float32)
+    return model
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("after", [(), (mc.ReLU(),), (mc.MaxPool2D(2),),
+                                   (mc.ReLU(), mc.MaxPool2D(2))], ids=str)
+def test_a_batch_normalization_is_folded_into_the_convolution_before_it(after, bias, algorithm,
+                                                                        monkeypatch):
+    model = normalized_network(*after, bias=bias)
+    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
+    expected = one_by_one(model, x)
+    assert len(inference.fuse(model.layers)) == 1
+    monkeypatch.setattr(mc.BatchNormalization, "forward", None)
+    np.testing.assert_allclose(model.forward(x, keep=False), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [
+    lambda: [mc.Conv2D(4, 3, activation="relu"), mc.BatchNormalization()],
+    lambda: [mc.Conv2D(4, 3, activation="sigmoid"), mc.BatchNormalization()],
+    lambda: [mc.MaxPool2D(2), mc.BatchNormalization()]])
+def test_a_batch_normalization_after_anything_else_stays_a_layer(layers):
+    model = mc.Sequential(layers(), (9, 7, 3))
+    assert inference.fuse(model.layers) == model.layers
+
+
+def test_what_follows_is_taken_in_the_order_of_the_layers(rng):
+    model = normalized_network(mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU())
+    model.layers[3].params["moving_mean"][...] = 3
+    x = rng.normal(size=(2, 9, 7, 3)).astype(np.float32)
+    assert len(inference.fuse(model.layers)) == 3
+    np.testing.assert_allclose(model.forward(x, keep=False), one_by_one(model, x), rtol=1e-4,
+                               atol=1e-5)
+
+
+def test_in_a_training_step_the_batch_decides_and_nothing_is_folded(rng):
+    model = normalized_network(mc.ReLU())
+    x = 9 + rng.normal(size=(4, 9, 7, 3)).astype(np.float32)
+    y = model.forward(x, training=True, keep=False)
+    assert_same(y, normalized_network(mc.ReLU()).forward(x, training=True))
+    assert len(inference.fuse(model.layers, training=True)) == 3
+    model.freeze()
+    assert len(inference.fuse(model.layers, training=True)) == 1
 
 
 class Absolute(mc.ReLU):
@@ -103,7 +155,7 @@ class Centred(mc.ReLU):
         return x - x.mean(axis=0)
 
 
-@pytest.mark.parametrize("layer, most", [(mc.ReLU(), 2), (Centred(), 5)])
+@pytest.mark.parametrize("layer, most", [(mc.Sigmoid(), 2), (Centred(), 5)])
 def test_a_batch_is_cut_only_where_no_layer_could_mix_its_photos(layer, most, monkeypatch):
     model = mc.Sequential([mc.Conv2D(5, 3), layer], (8, 8, 3))
     x = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)

@@ -50,8 +50,9 @@ class Point:
         for part in parts:
             prefix = f"{part.name}." if len(parts) > 1 else ""
             if getattr(part, "trainable", True):
-                self.values |= {f"{prefix}d{key}": p
-                                for key, p in getattr(part, "params", {}).items()}
+                self.values |= {f"{prefix}d{key}": p for key, p in
+                                getattr(part, "params", {}).items()
+                                if key not in getattr(part, "non_trainable", ())}
         y = self.output()
         self.dy = rng.normal(size=y.shape)
         if y.dtype == np.float32:
@@ -128,11 +129,13 @@ def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -
 
 def with_drawn_parameters(layer: Any, x: np.ndarray, rng: np.random.Generator) -> Any:
     """A copy of the layer with drawn parameters in float64: of any sign, or positive if y would
-    otherwise not be finite (a variance), or else its own."""
+    otherwise not be finite (a variance), or else its own. Those that are not trained (moving
+    averages) are positive."""
     for signs in ((-1, 1), (1,), ()):
         drawn = copy.deepcopy(layer)
         for part in layers_of(drawn):
-            part.params = {key: draw(np.shape(p), signs, rng) if signs
+            fixed = getattr(part, "non_trainable", ())
+            part.params = {key: draw(np.shape(p), (1,) if key in fixed else signs, rng) if signs
                            else np.array(to_cpu(p), np.float64)
                            for key, p in getattr(part, "params", {}).items()}
         with np.errstate(all="ignore"):

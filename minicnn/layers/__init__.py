@@ -2,8 +2,15 @@
 
 from .activations import ReLU, Sigmoid, Softmax
 from .base import Layer
+from .batch_normalization import BatchNormalization
 from .conv2d import Conv2D
 from .dense import Dense
 from .dropout import Dropout
 from .flatten import Flatten
-from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Pool2D
+from .more_activations import ELU, LeakyReLU, Tanh
+from .pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D, Pool2D
+from .prelu import PReLU
+from .rescaling import Normalization, Rescaling
+from .reshaping import CenterCrop, Permute, Reshape, Resizing, ZeroPadding2D
+
+ACTIVATION_LAYERS = (ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU)

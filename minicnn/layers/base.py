@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..initializers import initialize
-from ..ops import Window, to_device
+from ..ops import Window, array_module, to_device
 from . import checks
 
 
@@ -31,6 +31,7 @@ class Layer:
     activation: Layer | None = None  # of Conv2D and Dense: a layer of its own after this one
     generator: np.random.Generator | None = None  # of layers that draw random numbers
     kernel_initializer = "glorot_uniform"
+    non_trainable: tuple[str, ...] = ()  # parameters that training changes by forward, not by dL/dp
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or type(self).__name__.lower()
@@ -106,12 +107,17 @@ class ActivatedLayer(Layer):
     activation: a layer or None. A ReLU is computed together with z, any other activation after it.
     """
 
-    def __init__(self, activation_name: str | None, kernel_initializer: str,
-                 name: str | None) -> None:
+    def __init__(self, activation_name: str | None, kernel_initializer: str, name: str | None,
+                 use_bias: bool) -> None:
         super().__init__(name)
         checks.check_initializer(self.name, kernel_initializer)
         self.activation_name = activation_name
         self.kernel_initializer = kernel_initializer
+        self.use_bias = bool(use_bias)
+
+    def no_bias(self, x: np.ndarray) -> np.ndarray:
+        """Zeros in the place of b, in the dtype of x."""
+        return array_module(x).zeros(self.params["W"].shape[-1], x.dtype)
 
     @property
     def fused_relu(self) -> bool:

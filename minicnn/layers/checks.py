@@ -1,4 +1,4 @@
-"""Everything that layers refuse, so that their own files hold mathematics only.
+"""What layers refuse, so that their own files hold mathematics only; more_checks.py has the rest.
 
 A check returns quietly, or its argument in the form that the layer keeps, or raises an error.
 """
@@ -88,13 +88,6 @@ def as_padding(name: str, padding: str | int | tuple[int, int]) -> str | tuple[i
     return padding
 
 
-def check_pool_padding(name: str, padding: str | tuple[int, int], pool_size: tuple[int, int]
-                       ) -> None:
-    """No window can hold padding only."""
-    if not isinstance(padding, str) and (padding[0] >= pool_size[0] or padding[1] >= pool_size[1]):
-        raise ArgumentError(f"{name}: expected padding smaller than the window {pool_size}, "
-                            f"received {padding}: a window of padding only has nothing to pool.")
-
 
 def check_images(name: str, input_shape: tuple[int, ...]) -> None:
     """input_shape is (H, Wd, C)."""
@@ -122,12 +115,12 @@ def check_conv2d(layer: Any, input_shape: tuple[int, ...], window: Window) -> No
         check_softmax_units(layer.name, (layer.filters,))
 
 
+
 def check_dense(layer: Any, input_shape: tuple[int, ...]) -> None:
     """input_shape is (D,), with as many inputs as W has."""
     if len(input_shape) != 1:
-        raise ShapeError(f"{layer.name}: expected x of shape (N, D), received "
-                         f"{('N', *input_shape)}. Put Flatten() or GlobalAveragePool2D() "
-                         f"before it.")
+        raise ShapeError(f"{layer.name}: expected x of shape (N, D), received {('N', *input_shape)}"
+                         f". Put Flatten() or GlobalAveragePool2D() before it.")
     W = layer.params.get("W")
     if W is not None and input_shape[0] != W.shape[0]:
         raise ShapeError(f"{layer.name}: expected {W.shape[0]} inputs (W is {W.shape}), "
@@ -142,10 +135,3 @@ def check_softmax_units(name: str, input_shape: tuple[int, ...]) -> None:
         raise ArgumentError(f"{name}: expected at least 2 units, received {('N', *input_shape)}. "
                             f"The softmax of one unit is always 1, so it cannot learn; use "
                             f"Dense(1) with Sigmoid.")
-
-
-def as_rate(name: str, rate: float) -> float:
-    """The share of inputs that Dropout sets to zero."""
-    if not 0 <= rate < 1:
-        raise ArgumentError(f"{name}: expected a rate from 0 to below 1, received {rate!r}.")
-    return float(rate)

@@ -21,17 +21,20 @@ class Conv2D(ActivatedLayer):
 
     padding: "valid" (none), "same" (OH = ceil(H / s), as Keras places it), an int or a pair:
              zeros above and below, left and right.
+    use_bias: False leaves b out, as a BatchNormalization after it would subtract it again.
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     Source:  LeCun et al. 1998; Chellapilla et al. 2006 (im2col).
     """
 
-    arguments = ("filters", "kernel_size", "strides", "padding", "activation", "kernel_initializer")
+    arguments = ("filters", "kernel_size", "strides", "padding", "activation", "use_bias",
+                 "kernel_initializer")
 
     def __init__(self, filters: int, kernel_size: int | tuple[int, int],
                  strides: int | tuple[int, int] = 1, padding: str | int | tuple[int, int] = "valid",
                  activation: str | None = None, kernel_initializer: str = "glorot_uniform",
-                 name: str | None = None, dilation_rate: int = 1, groups: int = 1) -> None:
-        super().__init__(activation, kernel_initializer, name)
+                 name: str | None = None, dilation_rate: int = 1, groups: int = 1,
+                 use_bias: bool = True) -> None:
+        super().__init__(activation, kernel_initializer, name, use_bias)
         self.activation = make_activation(activation, self.name)
         checks.check_ordinary_convolution(self.name, dilation_rate, groups)
         self.filters = check_int(filters, f"{self.name}, filters")
@@ -52,13 +55,14 @@ class Conv2D(ActivatedLayer):
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """W (KH, KW, C, F), b (F,)."""
-        return {"W": (*self.kernel_size, input_shape[2], self.filters), "b": (self.filters,)}
+        W, b = (*self.kernel_size, input_shape[2], self.filters), (self.filters,)
+        return {"W": W, "b": b} if self.use_bias else {"W": W}
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, F) = activation(Z), Z = X_col @ W2d + b."""
         checks.check_input(self, x)
-        z = ops_for(x).conv2d(x, self.param("W", x), self.param("b", x), self.window(x.shape),
-                              relu=self.fused_relu)
+        b = self.param("b", x) if self.use_bias else self.no_bias(x)
+        z = ops_for(x).conv2d(x, self.param("W", x), b, self.window(x.shape), relu=self.fused_relu)
         self.cache = x if keep else None  # backward rebuilds the columns from it
         return self.activation_forward(z, training, keep)
 
@@ -75,7 +79,8 @@ class Conv2D(ActivatedLayer):
         if self.trainable:
             ops = ops_for(x, dz)
             self.grads["W"] = ops.conv2d_weight_grad(x, dz, self.window(x.shape))
-            self.grads["b"] = ops.bias_grad(dz)
+            if self.use_bias:
+                self.grads["b"] = ops.bias_grad(dz)
         if not self.needs_dx:
             return None  # type: ignore[return-value]  # nobody reads it
         return self.input_gradient(dz)

@@ -17,14 +17,16 @@ class Dense(ActivatedLayer):
     Shapes:  x (N, D) -> y (N, units), W (D, units), b (units,)
     Forward: y = activation(Z), Z = X @ W + b
     Cost:    2·N·D·units flops
+    use_bias: False leaves b out, as a BatchNormalization after it would subtract it again.
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     """
 
-    arguments = ("units", "activation", "kernel_initializer")
+    arguments = ("units", "activation", "use_bias", "kernel_initializer")
 
     def __init__(self, units: int, activation: str | None = None,
-                 kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
-        super().__init__(activation, kernel_initializer, name)
+                 kernel_initializer: str = "glorot_uniform", name: str | None = None,
+                 use_bias: bool = True) -> None:
+        super().__init__(activation, kernel_initializer, name, use_bias)
         self.activation = make_activation(activation, self.name)
         self.units = check_int(units, f"{self.name}, units")
 
@@ -38,12 +40,14 @@ class Dense(ActivatedLayer):
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """W (D, units), b (units,)."""
-        return {"W": (input_shape[0], self.units), "b": (self.units,)}
+        W, b = (input_shape[0], self.units), (self.units,)
+        return {"W": W, "b": b} if self.use_bias else {"W": W}
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, D) -> y (N, units) = activation(X @ W + b)."""
         checks.check_input(self, x)
-        z = ops_for(x).dense(x, self.param("W", x), self.param("b", x), relu=self.fused_relu)
+        b = self.param("b", x) if self.use_bias else self.no_bias(x)
+        z = ops_for(x).dense(x, self.param("W", x), b, relu=self.fused_relu)
         self.cache = x if keep else None
         return self.activation_forward(z, training, keep)
 
@@ -58,7 +62,8 @@ class Dense(ActivatedLayer):
         if self.trainable:
             ops = ops_for(x, dz)
             self.grads["W"] = ops.dense_weight_grad(x, dz)
-            self.grads["b"] = ops.bias_grad(dz)
+            if self.use_bias:
+                self.grads["b"] = ops.bias_grad(dz)
         if not self.needs_dx:
             return None  # type: ignore[return-value]  # nobody reads it
         return self.input_gradient(dz)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ops import array_module, device_of, to_device
 from ..utils.errors import check_int
-from . import checks
+from . import checks, more_checks
 from .base import Layer
 
 
@@ -26,7 +26,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, seed: int = 0, name: str | None = None) -> None:
         super().__init__(name)
-        self.rate = checks.as_rate(self.name, rate)
+        self.rate = more_checks.as_rate(self.name, rate)
         self.seed = check_int(seed, f"{self.name}, seed", least=0)
         self.generator: np.random.Generator | None = None  # made when the name is final
 

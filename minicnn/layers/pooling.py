@@ -6,7 +6,7 @@ import numpy as np
 
 from ..ops import Window, array_module, ops_for
 from ..utils.errors import as_pair
-from . import checks
+from . import checks, more_checks
 from .base import Layer
 
 
@@ -29,7 +29,7 @@ class Pool2D(Layer):
         strides = self.pool_size if strides is None else strides
         self.strides = as_pair(strides, f"{self.name}, strides")
         self.padding = checks.as_padding(self.name, padding)
-        checks.check_pool_padding(self.name, self.padding, self.pool_size)
+        more_checks.check_pool_padding(self.name, self.padding, self.pool_size)
 
     def window(self, shape: tuple[int, ...]) -> Window:
         """Where the windows lie on an x of `shape` ((N,) H, Wd, C)."""
@@ -79,6 +79,35 @@ class AveragePool2D(Pool2D):
         """Derivation: y = Σ_window x / count, so every pixel of the window receives dy / count."""
         input_shape = self.read_cache()
         return ops_for(dy).average_pool2d_grad(dy, input_shape, self.window(input_shape))
+
+
+class GlobalMaxPool2D(Layer):
+    """y = the largest of each channel: x (N, H, Wd, C) -> y (N, C); of ties the first wins."""
+
+    def window(self, shape: tuple[int, ...]) -> None:
+        """None: every output looks at all of x."""
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(H, Wd, C) -> (C,)."""
+        checks.check_images(self.name, input_shape)
+        return (input_shape[2],)
+
+    def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
+        """x (N, H, Wd, C) -> y (N, C)."""
+        checks.check_input(self, x)
+        if not keep:
+            self.cache = None
+            return x.max(axis=(1, 2))
+        window = Window.on_image(x.shape[1:3], x.shape[1:3], (1, 1))  # one, over the whole image
+        y, switches = ops_for(x).max_pool2d(x, window)  # (N, 1, 1, C)
+        self.cache = (x.shape, window, switches)
+        return y.reshape(len(x), x.shape[3])  # (N, C)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Derivation: that of MaxPool2D, with one window: dx is dy at the switch, 0 elsewhere."""
+        input_shape, window, switches = self.read_cache()
+        ops = ops_for(dy, switches)
+        return ops.max_unpool2d(dy[:, None, None], switches, input_shape, window)  # (N, 1, 1, C)
 
 
 class GlobalAveragePool2D(Layer):

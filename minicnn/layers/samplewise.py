@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from .activations import ReLU, Sigmoid, Softmax
 from .base import Layer
+from .batch_normalization import BatchNormalization
 from .conv2d import Conv2D
 from .dense import Dense
 from .flatten import Flatten
-from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+from .more_activations import ELU, LeakyReLU, Tanh
+from .pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
+from .prelu import PReLU
+from .rescaling import Normalization, Rescaling
+from .reshaping import CenterCrop, Permute, Reshape, Resizing, ZeroPadding2D
 
-SAMPLEWISE = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Dense, ReLU, Sigmoid,
-              Softmax)
+SAMPLEWISE = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, Flatten,
+              Dense, ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU, Rescaling, Normalization,
+              Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing)
 
 
-def is_samplewise(layer: Layer) -> bool:
-    """Whether this layer is known to compute each sample by itself.
+def is_samplewise(layer: Layer, training: bool = False) -> bool:
+    """Whether this layer is known to compute each sample by itself, in a training step or outside.
 
-    Only the layers of SAMPLEWISE are known to. A subclass, or a layer whose forward or backward was
-    replaced on the object, might mix the samples, as a batch normalisation does.
+    Only the layers of SAMPLEWISE are known to, and BatchNormalization if it takes the moving
+    averages: in a training step, unless frozen, it mixes the samples. A subclass, or a layer whose
+    forward or backward was replaced on the object, might mix them, too.
     """
-    replaced = {"forward", "backward"} & vars(layer).keys()
-    return type(layer) in SAMPLEWISE and not replaced
+    if {"forward", "backward"} & vars(layer).keys():
+        return False
+    if type(layer) is BatchNormalization:
+        return not (training and layer.trainable)
+    return type(layer) in SAMPLEWISE

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import takewhile
 
+from ..layers import Normalization, Rescaling
 from ..model import Sequential
 from ..preprocessing import Preprocessing
 from ..utils.errors import FileError
 from ..weights import read_model
 
 
+def pixel_recipe(model: Sequential) -> Preprocessing | None:
+    """The recipe that leaves pixels as they are, 0…255, if the network scales them by layers of its
+    own: a Rescaling or Normalization before its first parameters. None for any other."""
+    first = takewhile(lambda layer: not layer.params, model.layers)
+    if any(isinstance(layer, (Rescaling, Normalization)) for layer in first):
+        orders = {3: "RGB", 1: "GREY"}  # by the number of channels
+        if len(model.input_shape) == 3 and model.input_shape[2] in orders:
+            return Preprocessing(orders[model.input_shape[2]], (0.0,), 1.0)
+    return None
+
+
 def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
          weights: str | os.PathLike | None = None) -> Sequential:
     """The network of a file with architecture and weights: minicnn's .h5, or Keras' .h5 or .keras.
+
+    A network that begins with Rescaling or Normalization scales its pixels itself; unless the file
+    says otherwise, its preprocessing then leaves them as they are, so that it predicts the same
+    from uint8 images and from the same pixels as floats.
 
     input_shape: for files that leave height or width open.
     weights:     a file whose weights are taken; then path may also be the architecture alone, as
@@ -34,6 +51,8 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
     except (TypeError, ValueError, OverflowError) as error:  # ArgumentErrors are ValueErrors
         raise FileError(f"{path}: expected classes and preprocessing that fit the network, "
                         f"received others ({error}).") from error
+    if model.preprocessing is None:
+        model.preprocessing = pixel_recipe(model)
     model.weights_note = note
     return model
 

@@ -59,8 +59,24 @@ class Operations(Protocol):
                             ) -> np.ndarray:
         """dy (N, OH, OW, C) -> dx of input_shape."""
 
+    def batch_moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """x (…, C) -> mean, biased variance (C,)."""
+
+    def batch_norm(self, x: np.ndarray, mean: np.ndarray, std: np.ndarray, gamma: np.ndarray,
+                   beta: np.ndarray) -> np.ndarray:
+        """x (…, C), all others (C,) -> y (…, C)."""
+
+    def batch_norm_param_grads(self, dy: np.ndarray, x: np.ndarray, mean: np.ndarray,
+                               std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """dy, x (…, C) -> dgamma, dbeta (C,)."""
+
+    def batch_norm_input_grad(self, dy: np.ndarray, x: np.ndarray, mean: np.ndarray,
+                              std: np.ndarray, gamma: np.ndarray, dgamma: np.ndarray,
+                              dbeta: np.ndarray) -> np.ndarray:
+        """dy, x (…, C) -> dx (…, C), if mean and std are those of batch_moments(x)."""
+
     def relu(self, x: np.ndarray) -> np.ndarray:
-        """x -> y of one shape, as the next five."""
+        """x -> y of one shape, as all up to softmax_grad."""
 
     def relu_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
         """dy, y -> dx."""
@@ -70,6 +86,31 @@ class Operations(Protocol):
 
     def sigmoid_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
         """dy, y -> dx."""
+
+    def tanh(self, x: np.ndarray) -> np.ndarray:
+        """x -> y."""
+
+    def tanh_grad(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def elu(self, x: np.ndarray, alpha: float) -> np.ndarray:
+        """x -> y."""
+
+    def elu_grad(self, dy: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def leaky_relu(self, x: np.ndarray, slope: float) -> np.ndarray:
+        """x -> y."""
+
+    def leaky_relu_grad(self, dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def prelu(self, x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """x (N, …), alpha as x without N or 1 along some axes -> y."""
+
+    def prelu_grad(self, dy: np.ndarray, x: np.ndarray, alpha: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray]:
+        """dy, x (N, …) -> dx, and dalpha of alpha's shape."""
 
     def softmax(self, x: np.ndarray) -> np.ndarray:
         """x -> y, over the last axis."""

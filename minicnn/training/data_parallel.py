@@ -85,7 +85,8 @@ class DataParallel:
             return []
         weights = sum(p.size for layer in self.layers for p in layer.params.values())
         numbers = len(x) * sum(math.prod(shape) for shape in self.network.shapes())
-        if numbers < MIN_NUMBERS * weights or not all(map(is_samplewise, self.layers)):
+        if numbers < MIN_NUMBERS * weights or not all(
+                is_samplewise(layer, training=True) for layer in self.layers):
             return []
         for layer in self.layers:  # what an earlier batch has left would only take memory
             layer.cache = None

@@ -52,7 +52,7 @@ def locate_nan(network: Any, x: np.ndarray, t: np.ndarray | None, loss: Loss | N
         if training and isinstance(layer, Dropout):
             x = x * layer.cache  # the mask of that step, not a new one
         else:
-            x = layer.forward(x)
+            x = layer.forward(x, training=training and not layer.random)
         if not is_finite(x):
             return f"the output of {layer.name}"
     if loss is None or t is None:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..layers import Conv2D, Dense, Layer, ReLU, Sigmoid, Softmax
+from ..layers import (
+    ACTIVATION_LAYERS,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Layer,
+    Sigmoid,
+    Softmax,
+)
 from ..layers.sharing import without_last_activation
 from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
 from ..model import Sequential
@@ -17,6 +25,9 @@ from .batches import Data, validate_data
 from .callbacks import Callback, Checkpoint, FeatureCache, TerminateOnNaN
 from .data_parallel import DataParallel
 from .state import TrainingState
+
+# Layers whose outputs are no probabilities.
+NO_PROBABILITIES = {Conv2D, Dense, BatchNormalization, *ACTIVATION_LAYERS} - {Sigmoid, Softmax}
 
 
 def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer | ParamGroups, *,
@@ -99,7 +110,7 @@ def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:
             f"{last.name}: expected CategoricalCrossEntropy after Softmax, received "
             f"BinaryCrossEntropy, which takes every output for a question of its own. For two "
             f"classes Dense(1) with Sigmoid will do.")
-    if loss.fused_activation and not loss.from_logits and activation in (Conv2D, Dense, ReLU):
+    if loss.fused_activation and not loss.from_logits and activation in NO_PROBABILITIES:
         raise ArgumentError(
             f"{last.name}: expected probabilities for {type(loss).__name__}, received the output "
             f"of {activation.__name__}. End with {loss.fused_activation.__name__}(), or say "

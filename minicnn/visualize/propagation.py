@@ -8,7 +8,9 @@ Forward, a ReLU is y = max(x, 0). On the way down a signal dy arrives:
     guided       max(dy, 0) · [y > 0]      both (Springenberg et al. 2015, 3.4)
 
 Convolutions send it through their transposed kernels, pooling layers to their switches: both are
-the gradient already, so one loop serves all three rules. Biases have no part in it.
+the gradient already, so one loop serves all three rules. Biases have no part in it, nor has the
+shift of a batch normalization, whose factors γ/σ belong to the convolution before it. Activations
+other than ReLU have the gradient in all three rules.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..layers import Conv2D, Dense, Layer, ReLU
+from ..layers import BatchNormalization, Conv2D, Dense, Layer, PReLU, ReLU
 from ..utils.errors import ArgumentError
 from .target import Score, forward
 
@@ -45,6 +47,8 @@ def backward(layers: Sequence[Layer], dy: np.ndarray, rule: str = "gradient") ->
                 dy = through_relu(dy, activation, rule)
             elif activation is not None:
                 dy = activation.backward(dy)
+            dy = layer.input_gradient(dy)
+        elif isinstance(layer, (BatchNormalization, PReLU)):
             dy = layer.input_gradient(dy)
         else:
             dy = layer.backward(dy)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..layers import Conv2D, Dense, Dropout, Layer, Pool2D, ReLU
+from ..layers import BatchNormalization, Conv2D, Dense, Dropout, Layer, Pool2D, ReLU
 from ..layers.sharing import copy_layers, last_activation, without_last_activation
 from ..model import Sequential
 from ..ops import to_cpu, to_device
@@ -58,10 +58,13 @@ def maps_layer(model: Sequential) -> str:
 
 
 def with_relu(model: Sequential, index: int) -> str:
-    """The name of a convolution, or of the ReLU that follows it as a layer of its own."""
-    following = model.layers[index + 1:index + 2]
-    has_relu = bool(following) and isinstance(following[0], ReLU)
-    return model.layers[index + has_relu].name
+    """The name of a convolution, or of the ReLU that follows it as a layer of its own, whether or
+    not a batch normalization stands between the two."""
+    last = index + 1
+    while last < len(model.layers) and isinstance(model.layers[last], BatchNormalization):
+        last += 1
+    has_relu = last < len(model.layers) and isinstance(model.layers[last], ReLU)
+    return model.layers[last if has_relu else index].name
 
 
 def chosen_layers(model: Sequential, layers: Sequence[str] | None = None) -> list[str]:

@@ -204,5 +204,9 @@ def _convert_and_check(slot: ParamSlot, arrays: list[np.ndarray], convert: Conve
                             f"received {array.shape}. Does the file belong to this network, and "
                             f"to this image size? With skip_mismatch=True load_weights leaves the "
                             f"layer as it is.")
+        if key.endswith("variance") and (converted < 0).any():
+            raise FileError(f"{path}: layer {slot.layer.name!r}: expected a {key} of 0 or more, "
+                            f"received {converted.min():g}; the training that wrote it had failed, "
+                            f"or the file is damaged.")
         params[key] = np.array(converted, np.float32, order="C")
     return params

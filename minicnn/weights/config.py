@@ -1,6 +1,6 @@
 """From Keras' description of a network (JSON) to layers, and back.
 
-Reads Sequential and linear Functional networks of Keras 2 and 3; models inside models are
+Reads Sequential and linear Functional networks of Keras 1, 2 and 3; models inside models are
 flattened. What minicnn lacks is refused by name. Code is never run: Lambda and registered classes
 are refused, too.
 Source: Keras' saving/serialization_lib.py, models/functional.py, models/sequential.py.
@@ -8,73 +8,24 @@ Source: Keras' saving/serialization_lib.py, models/functional.py, models/sequent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-from ..layers import (
-    AveragePool2D,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool2D,
-    Layer,
-    MaxPool2D,
-    ReLU,
-    Sigmoid,
-    Softmax,
-)
+from ..layers import Layer, Normalization, Rescaling, Resizing, ZeroPadding2D
 from ..utils.errors import ArgumentError, FileError
 from .hdf5 import MAX_ENTRIES
+from .keras_layers import (
+    ONLY_IN_TRAINING,
+    READERS,
+    UnsupportedSettingError,
+    check_settings,
+    keras_entries,
+    modern,
+    modern_class,
+)
 
 MODELS = ("Sequential", "Functional", "Model")
-# Settings that minicnn's layers always have; a config with others computes something else.
-FIXED_SETTINGS: dict[str, tuple] = {
-    "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
-    "use_bias": (True,), "keepdims": (False,), "max_value": (None,), "negative_slope": (0,),
-    "threshold": (0,), "axis": (-1,), "noise_shape": (None,)}
-ACTIVATIONS = {"linear": None, "relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
-
-
-def _arguments(config: dict, *keys: str) -> dict:
-    """The entries of a config that are also constructor arguments here; lists become tuples."""
-    arguments = {key: config[key] for key in ("name", *keys)}
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in arguments.items()}
-
-
-def _affine(config: dict, *keys: str) -> dict:
-    """Arguments of Conv2D and Dense; "linear" is None here."""
-    activation = config.get("activation", "linear")
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise _UnsupportedSettingError("activation", activation, tuple(ACTIVATIONS))
-    return _arguments(config, *keys) | {
-        "activation": None if activation == "linear" else activation}
-
-
-def _activation(config: dict) -> Layer | None:
-    """Activation("relu") -> ReLU(); "linear" -> nothing to do."""
-    layer = ACTIVATIONS[_affine(config)["activation"] or "linear"]
-    return layer(name=config["name"]) if layer else None
-
-
-POOL = ("pool_size", "strides", "padding")
-READERS: dict[str, Callable[[dict], Layer | None]] = {
-    "Conv2D": lambda c: Conv2D(**_affine(c, "filters", "kernel_size", "strides", "padding")),
-    "Dense": lambda c: Dense(**_affine(c, "units")),
-    "MaxPooling2D": lambda c: MaxPool2D(**_arguments(c, *POOL)),
-    "AveragePooling2D": lambda c: AveragePool2D(**_arguments(c, *POOL)),
-    "GlobalAveragePooling2D": lambda c: GlobalAveragePool2D(**_arguments(c)),
-    "Flatten": lambda c: Flatten(**_arguments(c)),
-    "ReLU": lambda c: ReLU(**_arguments(c)),
-    "Softmax": lambda c: Softmax(**_arguments(c)),
-    "Activation": _activation,
-    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=c.get("seed") or 0),
-}
-
-
-class _UnsupportedSettingError(Exception):
-    """Its args: the setting's key, its value in the file, the values that minicnn has."""
 
 
 def layers_from_config(config: dict, path: str | PathLike
@@ -96,9 +47,8 @@ def _layers(config: dict, path: str | PathLike
             ) -> tuple[list[Layer], tuple[int | None, ...] | None]:
     layers: list[Layer] = []
     shape: tuple[int | None, ...] | None = None
-    zeros: tuple[int, int] | None = None  # the padding of a ZeroPadding2D just before
     for entry, trainable in _iterate_layers(config, path, True):
-        kind, c = entry["class_name"], entry["config"]
+        kind, c = modern_class(entry["class_name"]), entry["config"]
         if not isinstance(c["name"], str) or len(layers) == MAX_ENTRIES:
             raise FileError(f"{path}: expected at most {MAX_ENTRIES:,} layers, each with a text as "
                             f"name, received {len(layers) + 1:,}, one of them {c['name']!r}.")
@@ -106,45 +56,61 @@ def _layers(config: dict, path: str | PathLike
         batch = c.get("batch_shape") or c.get("batch_input_shape")
         if shape is None and batch:
             shape = tuple(batch[1:])
-        if kind == "InputLayer":
+        if kind == "InputLayer" or is_left_out(entry):
             continue
         _check_class(entry, where)
+        c = modern(kind, c)
         try:
-            _check_settings(c)
-            if zeros and (kind, c.get("padding")) != ("Conv2D", "valid"):
-                raise _UnsupportedSettingError("class", f"{kind} after a ZeroPadding2D",
-                                               ("a valid Conv2D",))
-            if kind == "ZeroPadding2D":
-                zeros = _zeros(c["padding"])
-                continue
-            layer = READERS[kind](c | {"padding": zeros} if zeros else c)
-        except _UnsupportedSettingError as error:
+            check_settings(kind, c)
+            layer = READERS[kind](c | _take_zeros(layers, kind, c))
+        except UnsupportedSettingError as error:
             key, received, expected = error.args
             raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
                             f"received {str(received)[:80]}; minicnn has nothing else.") from None
-        zeros = None
         if layer is not None:
             layer.trainable = trainable and bool(c.get("trainable", True))
             layers.append(layer)
-    if zeros:
-        raise FileError(f"{path}: expected a Conv2D after the last ZeroPadding2D, found none; "
-                        f"minicnn pads with zeros in Conv2D only.")
-    return layers, shape or _built_shape(config)
+    return layers, _resized(layers, shape or _built_shape(config))
 
 
-def _check_settings(config: dict) -> None:
-    """Raises _UnsupportedSettingError for a layer that computes something else than minicnn's."""
-    for key in FIXED_SETTINGS.keys() & config.keys():
-        if config[key] not in FIXED_SETTINGS[key]:
-            raise _UnsupportedSettingError(key, config[key], FIXED_SETTINGS[key])
+def _resized(layers: list[Layer], shape: tuple[int | None, ...] | None
+             ) -> tuple[int | None, ...] | None:
+    """The input shape; if it leaves height and width open and the network begins by resizing, that
+    size, to which minicnn brings photos before the network."""
+    first = next((layer for layer in layers if not isinstance(layer, (Rescaling, Normalization))),
+                 None)
+    if isinstance(first, Resizing) and shape is not None and shape[:2] == (None, None):
+        return first.height, first.width, *shape[2:]
+    return shape
 
 
-def _zeros(padding: list) -> tuple[int, int]:
-    """[[1, 1], [2, 2]] -> (1, 2), Conv2D's padding in numbers."""
-    (top, bottom), (left, right) = padding
-    if (top, left) != (bottom, right):
-        raise _UnsupportedSettingError("padding", padding, ("as much on both sides",))
-    return top, left
+def _take_zeros(layers: list[Layer], kind: str, config: dict) -> dict:
+    """{"padding": …} in numbers for a valid Conv2D after a ZeroPadding2D with as much on both
+    sides, which is taken from the layers: the convolution pads by itself. {} for all else."""
+    before = layers[-1] if layers else None
+    if isinstance(before, ZeroPadding2D) and (kind, config.get("padding")) == ("Conv2D", "valid"):
+        (top, bottom), (left, right) = before.padding
+        if (top, left) == (bottom, right):
+            layers.pop()
+            return {"padding": (top, left)}
+    return {}
+
+
+def is_left_out(entry: dict) -> bool:
+    """Whether it is a layer of Keras' that computes nothing outside of training."""
+    name = entry.get("registered_name") or ""
+    return entry["class_name"] in ONLY_IN_TRAINING and ">" not in name and _is_of_keras(entry)
+
+
+def layers_left_out(config: dict, path: str | PathLike) -> list[str]:
+    """The names of those layers, of a description that layers_from_config has read."""
+    return [entry["config"]["name"] for entry, _ in _iterate_layers(config, path, True)
+            if is_left_out(entry)]
+
+
+def _is_of_keras(entry: dict) -> bool:
+    """Whether the class is one of Keras' own, by the module that the file names."""
+    return (entry.get("module") or "keras").partition(".")[0] in ("keras", "tf_keras")
 
 
 def _check_class(entry: dict, where: str) -> None:
@@ -155,12 +121,12 @@ def _check_class(entry: dict, where: str) -> None:
     if kind == "Lambda":
         raise FileError(f"{where} is a Lambda, which holds code; minicnn never runs code from a "
                         f"file. Rebuild the network without it.")
-    if module.partition(".")[0] not in ("keras", "tf_keras") or any(">" in name for name in names):
+    if not _is_of_keras(entry) or any(">" in name for name in names):
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")
-    if kind not in READERS and kind != "ZeroPadding2D":
+    if modern_class(kind) not in READERS:
         raise FileError(f"{where} is a {kind}, which minicnn lacks; it has "
-                        f"{', '.join(READERS)} and ZeroPadding2D.")
+                        f"{', '.join(READERS)}.")
 
 
 def _iterate_layers(entry: dict, path: str | PathLike, trainable: bool
@@ -197,7 +163,9 @@ def _linear_order(config: dict, path: str | PathLike) -> list[dict]:
         if len(sources) != 1 or sources[0] in follower:
             raise FileError(f"{path}: expected one line of layers, but layer {name!r} is at a "
                             f"branch (inputs: {', '.join(sources) or 'none'}) or is used more than "
-                            f"once; minicnn's Sequential has neither.")
+                            f"once, as in MobileNet, in ResNet and in what Teachable Machine "
+                            f"exports. minicnn computes networks without branches, such as VGG16: "
+                            f"train a head on that, or use this file in Keras.")
         follower[sources[0]] = layer
     if len(inputs) != 1:
         raise FileError(f"{path}: expected one input, received {len(inputs)}.")
@@ -236,41 +204,16 @@ def _built_shape(config: dict) -> tuple[int | None, ...] | None:
     return tuple(batch[1:]) if batch else None
 
 
-KERAS_CLASSES = {Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D",
-         AveragePool2D: "AveragePooling2D", GlobalAveragePool2D: "GlobalAveragePooling2D",
-         Flatten: "Flatten", ReLU: "ReLU", Sigmoid: "Activation", Softmax: "Softmax",
-         Dropout: "Dropout"}
-
-
 def config_from_layers(layers: Sequence[Layer], input_shape: tuple[int, ...], name: str) -> dict:
     """The Sequential of Keras 3 that computes the same; input_shape is (H, Wd, C).
 
-    A Conv2D with numbers as padding becomes a ZeroPadding2D and a valid Conv2D.
     Raises FileError for what Keras cannot express.
     """
     batch_shape = [None, *input_shape]
     entries: list[tuple[str, dict[str, Any]]] = [("InputLayer", {
         "name": "input_layer", "batch_shape": batch_shape, "dtype": "float32"})]
     for layer in layers:
-        if type(layer) not in KERAS_CLASSES:
-            raise FileError(f"layer {layer.name!r} is a {type(layer).__name__}, which Keras lacks, "
-                            f"so a model file cannot hold it; save a .weights.h5 instead.")
-        common = {"name": layer.name, "trainable": layer.trainable, "dtype": "float32"}
-        config = common | layer.config()
-        if "activation" in config:
-            config["activation"] = config["activation"] or "linear"
-        if isinstance(layer, Sigmoid):
-            config["activation"] = "sigmoid"
-        padding = config.get("padding")
-        if isinstance(padding, tuple):
-            config["padding"] = "valid"
-            if isinstance(layer, Conv2D) and any(padding):
-                zeros = {"name": f"{layer.name}_pad", "padding": [[p, p] for p in padding]}
-                entries.append(("ZeroPadding2D", common | zeros))
-            elif any(padding):
-                raise FileError(f"layer {layer.name!r}: Keras' pooling knows padding 'valid' and "
-                                f"'same', not {padding}; use one of them to save the model.")
-        entries.append((KERAS_CLASSES[type(layer)], config))
+        entries += keras_entries(layer)
     names = [name, *(config["name"] for _, config in entries)]
     for bad in {n for n in names[1:] if names[1:].count(n) > 1} | {n for n in names if "/" in n}:
         raise FileError(f"expected each layer to have a name of its own, without /, as Keras "

@@ -15,19 +15,31 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..layers import (
+    ACTIVATION_LAYERS,
+    ELU,
     AveragePool2D,
+    BatchNormalization,
+    CenterCrop,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
+    LeakyReLU,
     MaxPool2D,
-    ReLU,
-    Sigmoid,
+    Normalization,
+    Permute,
+    PReLU,
+    Rescaling,
+    Reshape,
+    Resizing,
     Softmax,
+    ZeroPadding2D,
 )
 from ..layers.base import ActivatedLayer
+from ..layers.rescaling import MIN_STD
 from ..ops import Window, to_cpu
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError
@@ -38,6 +50,7 @@ if TYPE_CHECKING:  # functions import the extra "onnx" when called
 
 OPSET, IR = 17, 8  # of 2022: old enough for all current engines
 MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 20  # of one protobuf message, minus all but the weights
+RESHAPING_LAYERS = (Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing)
 # The axes to transpose by: NHWC -> NCHW and NCHW -> NHWC.
 CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -146,6 +159,7 @@ class _Graph:
         """Adds the nodes of one layer for x of `shape`, without N; their names begin with name."""
         kind = type(layer)
         params = {key: np.asarray(to_cpu(p), np.float32) for key, p in layer.params.items()}
+        bias = [params["b"]] if "b" in params else []
         if kind in (Conv2D, MaxPool2D, AveragePool2D):
             self.transpose_to(CHANNELS_FIRST)
             window = cast(Window, layer.window(shape))
@@ -153,22 +167,38 @@ class _Graph:
             attributes = {"kernel_shape": window.kernel, "strides": window.strides,
                           "pads": (top, left, bottom, right)}
             if kind is Conv2D:  # (KH, KW, C, F) -> (F, C, KH, KW)
-                self.add("Conv", name, params["W"].transpose(3, 2, 0, 1), params["b"], **attributes)
+                self.add("Conv", name, params["W"].transpose(3, 2, 0, 1), *bias, **attributes)
             elif kind is MaxPool2D:
                 self.add("MaxPool", name, **attributes)
             else:
                 self.add("AveragePool", name, count_include_pad=0, **attributes)
-        elif kind is GlobalAveragePool2D:
+        elif kind in (GlobalAveragePool2D, GlobalMaxPool2D):
             self.transpose_to(CHANNELS_FIRST)
-            self.add("GlobalAveragePool", f"{name}/mean")
+            self.add(kind.__name__.removesuffix("2D"), f"{name}/pooled")
             self.add("Flatten", name)  # (N, C, 1, 1) -> (N, C)
             self.order = CHANNELS_LAST
         elif kind is Flatten:
             self.transpose_to(CHANNELS_LAST)
             self.add("Flatten", name)
         elif kind is Dense:
-            self.add("Gemm", name, params["W"], params["b"])
-        elif kind in (ReLU, Sigmoid, Softmax):
+            self.add("Gemm", name, params["W"], *bias)
+        elif isinstance(layer, BatchNormalization):
+            if len(shape) == 3:
+                self.transpose_to(CHANNELS_FIRST)
+            mean, variance = params["moving_mean"], params["moving_variance"]
+            gamma, beta = params.get("gamma", 0 * mean + 1), params.get("beta", 0 * mean)
+            self.add("BatchNormalization", name, gamma, beta, mean, variance,
+                     epsilon=layer.epsilon)
+        elif kind in RESHAPING_LAYERS:
+            self.reshaping(layer, shape, name)
+        elif isinstance(layer, Rescaling):
+            self.add("Mul", f"{name}/scale", self.per_channel(layer.scale))
+            self.add("Add", name, self.per_channel(layer.offset))
+        elif isinstance(layer, Normalization):
+            std = np.maximum(np.sqrt(layer.variance or 0.0), MIN_STD)
+            self.add("Sub", f"{name}/mean", self.per_channel(layer.mean or 0.0))
+            self.add("Div", name, self.per_channel(std))
+        elif kind in ACTIVATION_LAYERS:
             self.activation(layer, name)
         elif kind is not Dropout:
             raise ArgumentError(f"{layer.name}: expected a layer of minicnn's own, for which ONNX "
@@ -177,7 +207,38 @@ class _Graph:
         if isinstance(layer, ActivatedLayer) and layer.activation is not None:
             self.activation(layer.activation, f"{name}/activation")
 
+    def per_channel(self, value: Any) -> np.ndarray:
+        """A number, or one for each channel, in the order of the axes."""
+        numbers = np.asarray(value, np.float32)
+        channels_first = self.order == CHANNELS_FIRST and numbers.ndim == 1
+        return numbers[:, None, None] if channels_first else numbers
+
+    def reshaping(self, layer: Layer, shape: tuple[int, ...], name: str) -> None:
+        """Adds a layer that moves numbers, for x of `shape`, without N."""
+        self.transpose_to(CHANNELS_LAST)
+        if isinstance(layer, Reshape):
+            self.add("Reshape", name, np.array([0, *layer.output_shape(shape)]))
+        elif isinstance(layer, Permute):
+            self.add("Transpose", name, perm=(0, *layer.dims))
+        elif isinstance(layer, ZeroPadding2D):
+            (top, bottom), (left, right) = layer.padding
+            self.add("Pad", name, np.array([0, top, left, 0, 0, bottom, right, 0]))
+        elif isinstance(layer, CenterCrop):
+            top, left = layer.corner(shape)
+            ends = [top + layer.height, left + layer.width]
+            self.add("Slice", name, np.array([top, left]), np.array(ends), np.array([1, 2]))
+
     def activation(self, layer: Layer, name: str) -> None:
-        """Adds a ReLU, Sigmoid or Softmax, whose names in ONNX are nearly the same."""
-        axis = {"axis": -1 if self.order == CHANNELS_LAST else 1} if type(layer) is Softmax else {}
-        self.add("Relu" if type(layer) is ReLU else type(layer).__name__, name, **axis)
+        """Adds an activation, whose name in ONNX is nearly the same: ReLU is Relu there."""
+        kind, constants = type(layer), []
+        attributes: dict[str, Any] = {}
+        if kind is Softmax:
+            attributes = {"axis": -1 if self.order == CHANNELS_LAST else 1}
+        elif isinstance(layer, ELU):
+            attributes = {"alpha": layer.alpha}
+        elif isinstance(layer, LeakyReLU):
+            attributes = {"alpha": layer.negative_slope}
+        elif kind is PReLU:  # (H, Wd, C), or 1 along some axes
+            alpha = np.asarray(to_cpu(layer.params["alpha"]), np.float32)
+            constants = [alpha if self.order == CHANNELS_LAST else alpha.transpose(2, 0, 1)]
+        self.add(kind.__name__.replace("LU", "lu"), name, *constants, **attributes)

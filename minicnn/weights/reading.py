@@ -34,6 +34,10 @@ CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # layout F's folder o
 MAX_DEPTH = 8  # of models inside models: a hard link to a parent group would go on for ever
 
 
+# Layers whose order the number of their class tells.
+KINDS = ("conv2d", "dense", "batch_normalization", "normalization", "p_re_lu")
+
+
 class Weights(list[tuple[str | None, list]]):
     """[(layer's name or None, [kernel, bias]), …] in file order, of the layers that have arrays.
 
@@ -110,8 +114,9 @@ def _add_named(weights: Weights, root: h5py.Group, path: str | PathLike) -> None
         layer = member(root, name, path)
         folders: dict[str, list[h5py.Dataset]] = {}
         for weight in strings(layer, "weight_names") or []:
-            folders.setdefault(weight.rpartition("/")[0], []).append(
-                dataset(layer, weight, path))
+            if not _is_counter(layer, weight, path):
+                folders.setdefault(weight.rpartition("/")[0], []).append(
+                    dataset(layer, weight, path))
         for folder, arrays in folders.items():
             # One folder is the layer's own, whatever its name (a layer may have been renamed).
             # Several are a model inside the model: one folder for each of its layers, trainable
@@ -137,15 +142,22 @@ def _add_by_class(weights: Weights, group: h5py.Group, layers_of: LayersOf,
             kind = _class_and_number(key)[0]
             # Which comes first, a model's own conv2d or an inner model's? The file does not tell.
             weights.ordered &= models.setdefault(kind, group.name) == group.name
-            if name is None and (kind not in ("conv2d", "dense") or not weights.ordered):
+            if name is None and (kind not in KINDS or not weights.ordered):
                 raise FileError(f"{path}: {layer.name} has no layer's name, so its position in the "
                                 f"network is unknown; save the file again with Keras 3.6 or newer.")
-            weights.add(name, [dataset(arrays, n, path) for n in sorted(keys(arrays), key=int)])
+            weights.add(name, [dataset(arrays, n, path) for n in sorted(keys(arrays), key=int)
+                               if not _is_counter(arrays, n, path)])
         if layers_of(layer) is not None:
             if depth == MAX_DEPTH:
                 raise FileError(f"{path}: expected at most {MAX_DEPTH} models inside one another, "
                                 f"received {layer.name}.")
             _add_by_class(weights, layer, layers_of, path, models, depth + 1)
+
+
+def _is_counter(group: h5py.Group, name: str, path: str | PathLike) -> bool:
+    """Whether it is a single whole number: how many images a Normalization has seen."""
+    data = member(group, name, path)
+    return hasattr(data, "dtype") and data.shape == () and data.dtype.kind in "iu"
 
 
 def _nested_groups(path: str | PathLike) -> LayersOf:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..layers import Layer
+from ..layers import Layer, Normalization
 from ..ops import to_cpu
 from ..utils.errors import ArgumentError, FileError, is_int
 from ..utils.files import atomic_write
 from .assigning import assign
 from .attributes import text
-from .config import config_from_layers, layers_from_config
+from .config import config_from_layers, layers_from_config, layers_left_out
 from .opening import open_weights, parse_json, read_architecture
 from .reading import read_open_file, read_weights
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import h5py
 
 KERAS_VERSION = "3.15.1"  # the Keras whose layouts these are
-KERAS_NAMES = {"W": "kernel", "b": "bias"}
+KERAS_NAMES = {"W": "kernel", "b": "bias"}  # the other parameters have Keras' names
 
 
 def write(path: str | PathLike, model: Any) -> None:
@@ -73,7 +73,7 @@ def write_model(path: str | PathLike, layers: Sequence[Layer], input_shape: tupl
         arrays = {layer.name: _arrays(layer) for layer in layers}
         for layer_name in names:
             group = weights.create_group(layer_name)
-            values = {f"{layer_name}/{KERAS_NAMES[key]}": value
+            values = {f"{layer_name}/{KERAS_NAMES.get(key, key)}": value
                       for key, value in arrays.get(layer_name, {}).items()}
             group.attrs["weight_names"] = list(values)
             for key, value in values.items():
@@ -143,6 +143,11 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
     except ArgumentError as error:
         raise FileError(f"{path}: describes a network that does not fit together: "
                         f"{error}") from None
+    for layer in layers:
+        if isinstance(layer, Normalization):
+            layer.adopt()
+    if left_out := layers_left_out(config, path):
+        note += f"; left out, since only training uses them: {', '.join(left_out)}"
     inner = config["config"]
     name = inner.get("name") if isinstance(inner, dict) else None
     return layers, shape, name if isinstance(name, str) else "model", metadata, note

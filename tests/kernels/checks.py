@@ -62,7 +62,8 @@ def grid_of(large):
     come round again. (A tile of implicit_gemm has its block, a part of column_sums its block row.)
     """
     def small(kernel, grid, *values, **options):
-        most = {"implicit_gemm": grid, "column_sums": (1, grid[1], 1)}.get(kernel, (2, 3, 1))
+        most = {"implicit_gemm": grid, "column_sums": (1, grid[1], 1),
+                "column_covariance": (1, grid[1], 1)}.get(kernel, (2, 3, 1))
         launch.launch(kernel, tuple(map(min, grid, most)), *values, **options)
     with contextlib.ExitStack() as patches:
         for module in OPS if large else ():
@@ -355,6 +356,50 @@ def check_column_sums(dtype, rng, large):
                                         x.reshape(-1, shape[-1]).T.tolist()])
 
 
+def channels(dtype, rng, large):
+    """x (M, C) and a normal array like it: one row, fewer columns than threads, more; far from 0
+    beside its spread."""
+    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33),
+                                                 (9, 70)):
+        x = normal(dtype, rng, *shape)
+        yield x + rng.choice([0, 20], shape[-1]).astype(dtype), normal(dtype, rng, *shape)
+
+
+def as_columns(x):
+    return x.reshape(-1, x.shape[-1]).astype(float)
+
+
+def check_column_covariance(dtype, rng, large):
+    for x, dy in channels(dtype, rng, large):
+        mean, variance = cuda.batch_moments(there(x))
+        columns = as_columns(x).T.tolist()
+        means = [math.fsum(c) / len(c) for c in columns]
+        agree(mean, means)
+        agree(variance, [math.fsum((v - m) ** 2 for v in c) / len(c)
+                         for c, m in zip(columns, means, strict=True)])
+        std, centre = 1 + rng.random((2, x.shape[-1])).astype(dtype)
+        dgamma, dbeta = cuda.batch_norm_param_grads(there(dy), there(x), there(centre), there(std))
+        agree(dgamma, (as_columns(dy) * (as_columns(x) - centre)).sum(0) / std)
+        agree(dbeta, as_columns(dy).sum(0))
+
+
+def check_batch_norm(dtype, rng, large):
+    for x, _ in channels(dtype, rng, large):
+        mean, std, gamma, beta = 1 + rng.random((4, x.shape[-1])).astype(dtype)
+        x.flat[-1] = math.nan
+        y = cuda.batch_norm(*map(there, (x, mean, std, gamma, beta)))
+        agree(y, (x.astype(float) - mean) / std * gamma + beta)
+
+
+def check_batch_norm_backward(dtype, rng, large):
+    for x, dy in channels(dtype, rng, large):
+        mean, std, gamma, dgamma, dbeta = 1 + rng.random((5, x.shape[-1])).astype(dtype)
+        dx = cuda.batch_norm_input_grad(*map(there, (dy, x, mean, std, gamma, dgamma, dbeta)))
+        M = x.size // x.shape[-1]
+        normalized = (x.astype(float) - mean) / std
+        agree(dx, gamma / std.astype(float) * (dy - dbeta / M - normalized * dgamma / M))
+
+
 def sigma(x):
     return math.nan if x != x else 1 / (1 + math.exp(-x)) if x > -700 else 0
 
@@ -370,6 +415,68 @@ def check_sigmoid_backward(dtype, rng, large):
         x, dy = normal(float, rng, size), normal(dtype, rng, size)
         y = (1 / (1 + np.exp(-x))).astype(dtype)
         agree(cuda.sigmoid_grad(there(dy), there(y)), dy.astype(float) * (y - y.astype(float) ** 2))
+
+
+def check_tanh_forward(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(cuda.tanh(there(x)), [math.tanh(v) for v in x.tolist()])
+
+
+def check_tanh_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = np.tanh(normal(float, rng, size)).astype(dtype), normal(dtype, rng, size)
+        agree(cuda.tanh_grad(there(dy), there(y)), dy.astype(float) * (1 - y.astype(float) ** 2))
+
+
+def check_elu(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(cuda.elu(there(x), 0.5), [v if v > 0 else math.expm1(v) / 2 for v in x.tolist()])
+
+
+def check_elu_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = special(dtype, rng, size), normal(dtype, rng, size)
+        agree(cuda.elu_grad(there(dy), there(y), 0.5),
+              [d if v > 0 else d * (v + 0.5) for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
+
+
+def check_leaky_relu(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(cuda.leaky_relu(there(x), 0.25), [v if v > 0 else v / 4 for v in x.tolist()])
+
+
+def check_leaky_relu_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = special(dtype, rng, size), normal(dtype, rng, size)
+        agree(cuda.leaky_relu_grad(there(dy), there(y), 0.25),
+              [d if v > 0 else d / 4 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
+
+
+def check_prelu(dtype, rng, large):
+    for x, _ in channels(dtype, rng, large):
+        alpha = normal(dtype, rng, x.shape[-1])
+        x.flat[0], x.flat[-1] = 0, math.nan
+        expected = x.astype(float)
+        negative = ~(x > 0)
+        expected[negative] = (alpha.astype(float) * x)[negative]
+        agree(cuda.prelu(there(x), there(alpha)), expected)
+
+
+def check_prelu_backward(dtype, rng, large):
+    for shape in ((1700, 70),) if large else ((1, 1), (3, 5), (2, 3, 31), (64, 32), (201, 33),
+                                                 (9, 70)):
+        x, dy, alpha = normal(dtype, rng, *shape), normal(dtype, rng, *shape), normal(
+            dtype, rng, shape[-1])
+        x.flat[0] = 0
+        dx, dalpha = cuda.prelu_grad(there(dy), there(x), there(alpha.reshape(
+            (1,) * (len(shape) - 2) + shape[-1:])))
+        agree(dx, np.where(np.sign(x) == 1, dy.astype(float), alpha * dy.astype(float)))
+        products = dy.astype(float) * np.minimum(x, 0)
+        agree(dalpha, products.reshape(-1, shape[-1]).sum(0).reshape(
+            (1,) * (len(shape) - 2) + shape[-1:]))
 
 
 def check_sigmoid_cross_entropy(dtype, rng, large):

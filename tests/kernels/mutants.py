@@ -46,6 +46,55 @@ SAME = {
     "cross_entropy.cu comparison: a[b] = (c[b] >= 0 ? (real) 1 : d) / (1 + d) - e[b]; -> a[b] = "
     "(c[b] > 0 ? (real) 1 : d) / (1 + d) - e[b];":
         "e is 1 at 0",
+    "activations.cu comparison: a (b, c) d[b] = e[b] > 0 ? e[b] : f * g (e[b]); -> a (b, c) "
+    "d[b] = e[b] >= 0 ? e[b] : f * g (e[b]);":
+        "both are 0 at 0",
+    "activations.cu comparison: a (b, c) d[b] = e[b] > 0 ? e[b] : f * e[b]; -> a (b, c) d[b] = "
+    "e[b] >= 0 ? e[b] : f * e[b];":
+        "both are 0 at 0",
+    "activations.cu comparison: a[b * c + d] = e > 0 ? e : f * e; -> a[b * c + d] = e >= 0 ? e "
+    ": f * e;":
+        "both are 0 at 0",
+    "activations.cu constant: a += gridDim.x * 32) -> a += gridDim.x * 31)":
+        "some columns are computed twice, to the same",
+    "activations.cu constant: a += gridDim.y * 8) -> a += gridDim.y * 7)":
+        "some rows are computed twice, to the same",
+    "activations.cu operand: a += gridDim.x * 32) -> a += gridDim.x)":
+        "some columns are computed twice, to the same",
+    "activations.cu operand: a += gridDim.y * 8) -> a += gridDim.y)":
+        "some rows are computed twice, to the same",
+    "activations.cu constant: a += gridDim.x * 32) -> a += gridDim.x * 31) (2)":
+        "some columns are computed twice, to the same",
+    "activations.cu constant: a += gridDim.y * 8) -> a += gridDim.y * 7) (2)":
+        "some rows are computed twice, to the same",
+    "activations.cu operand: a += gridDim.x * 32) -> a += gridDim.x) (2)":
+        "some columns are computed twice, to the same",
+    "activations.cu operand: a += gridDim.y * 8) -> a += gridDim.y) (2)":
+        "some rows are computed twice, to the same",
+    "batch_norm.cu comparison: a < b; -> a <= b;":
+        "one more turn, in which no column is there",
+    "batch_norm.cu constant: for (int a = blockIdx.x * 32; -> for (int a = blockIdx.x * 31;":
+        "some columns are computed twice, to the same",
+    "batch_norm.cu constant: a += gridDim.x * 32) -> a += gridDim.x * 31)":
+        "some columns are computed twice, to the same",
+    "batch_norm.cu operand: a += gridDim.x * 32) -> a += gridDim.x)":
+        "some columns are computed twice, to the same",
+    "batch_norm.cu constant: a += gridDim.x * 32) -> a += gridDim.x * 31) (2)":
+        "some columns are computed twice, to the same",
+    "batch_norm.cu constant: a += gridDim.y * 8) -> a += gridDim.y * 7) (2)":
+        "some rows are computed twice, to the same",
+    "batch_norm.cu operand: a += gridDim.x * 32) -> a += gridDim.x) (2)":
+        "some columns are computed twice, to the same",
+    "batch_norm.cu operand: a += gridDim.y * 8) -> a += gridDim.y) (2)":
+        "some rows are computed twice, to the same",
+    "batch_norm.cu constant: a += gridDim.x * 32) -> a += gridDim.x * 31) (3)":
+        "some columns are computed twice, to the same",
+    "batch_norm.cu constant: a += gridDim.y * 8) -> a += gridDim.y * 7) (3)":
+        "some rows are computed twice, to the same",
+    "batch_norm.cu operand: a += gridDim.x * 32) -> a += gridDim.x) (3)":
+        "some columns are computed twice, to the same",
+    "batch_norm.cu operand: a += gridDim.y * 8) -> a += gridDim.y) (3)":
+        "some rows are computed twice, to the same",
     "average_pool.cu constant: if (a < 0) a = 0; -> if (a < 1) a = 0;": "0 becomes 0",
     "average_pool.cu constant: if (a < 0) a = 0; -> if (a < 1) a = 0; (2)": "0 becomes 0",
     "bias_relu.cu comparison: a < b; -> a <= b;": "one more turn, in which no column is there",

@@ -20,6 +20,7 @@ from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.conv import conv2d_implicit_gemm
 from minicnn.ops.cuda.im2col_blocks import geometry, im2col_block
 from minicnn.ops.cuda.launch import KERNELS, block_each, by_rows, flat, kernels
+from minicnn.ops.cuda.signatures import MATRICES
 from minicnn.ops.cuda.simulator import SimArray
 from minicnn.utils.errors import KernelError
 
@@ -30,7 +31,9 @@ NUMBERS = {"F": 8, "K": 1024, "nesterov": 1, "first": 0, **dict(zip(
 BY_WINDOWS = ["im2col", "col2im", "max_pool", "unpool", "average_pool", "average_pool_backward"]
 BY_BLOCKS = ["softmax", "softmax_backward", "softmax_cross_entropy"]
 WINOGRAD = ["winograd_kernels", "winograd_tiles", "winograd_outputs"]
-OTHERS = ["implicit_gemm", "column_sums", "bias_relu", "not_finite", *WINOGRAD]
+BY_COLUMNS = ["batch_norm", "batch_norm_backward", "prelu", "prelu_backward"]
+OTHERS = ["implicit_gemm", "column_sums", "column_covariance", "bias_relu", "not_finite",
+          *BY_COLUMNS, *WINOGRAD]
 FLAT = [name for name in kernels(KERNELS) if name not in BY_WINDOWS + BY_BLOCKS + OTHERS]
 
 
@@ -193,6 +196,35 @@ def test_bias_relu_of_more_than_2_to_the_31_elements_is_right():
     with only(1, (rows - 8) // 8 % grid[1], grid):
         launch.launch("bias_relu", grid, z, b, rows, F, block=(32, 8, 1))
     assert_same(z[-8:, 32:], np.maximum(np.array(last) + np.array(b), 0)[:, 32:])
+
+
+@pytest.mark.parametrize("name", BY_COLUMNS)
+def test_kernels_that_go_down_columns_of_more_than_2_to_the_31_elements_are_right(name):
+    rows, F, grid = 2**25 + 8, 64, (2, 65535, 1)
+    parameters = [(kind, n) for kind, n in kernels(launch.KERNELS)[name].parameters if "*" in kind]
+    small = {n: normal(8, F) - 0.5 if n in MATRICES else normal(F) for _, n in parameters}
+    launch.launch(name, (2, 1, 1), *small.values(), 8, F, block=(32, 8, 1))
+    big = {n: with_end(x, rows, F) if n in MATRICES else x for n, x in small.items()}
+    written = [n for kind, n in parameters if not kind.startswith("const")]
+    for n in written:
+        big[n][-8:] = 0
+    with only(1, (rows - 8) // 8 % grid[1], grid):
+        launch.launch(name, grid, *big.values(), rows, F, block=(32, 8, 1))
+    for n in written:
+        assert_same(big[n][-8:, 32:], small[n][:, 32:])
+        assert np.abs(small[n]).max() > 0
+
+
+def test_column_covariance_of_more_than_2_to_the_31_elements_is_right():
+    rows, F, parts = 2**25 + 8, 64, 1024
+    last, mean = normal(8, F), normal(F) * 0
+    a, x = with_end(last, rows, F), with_end(last + 1, rows, F)
+    sums, part = promised(parts, F), (rows - 8) // 8 % parts  # of the last eight rows
+    with only(1, part, (2, parts)):
+        launch.launch("column_covariance", (2, parts, 1), a, mean, x, mean, sums, rows, F,
+                      block=(32, 8, 1))
+    c = np.array(last).astype(float)
+    assert_close(sums[part, 32:], (c * (c + 1)).sum(axis=0)[32:], rtol=1e-5)
 
 
 def test_a_nan_behind_2_to_the_31_elements_is_found():

@@ -1,5 +1,7 @@
 """Flatten, Dense, ReLU, Sigmoid, Softmax: against loops, and at the edges of arithmetic."""
 
+import math
+
 import numpy as np
 import pytest
 import reference
@@ -7,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
-from minicnn.layers import Dense, Flatten, ReLU, Sigmoid, Softmax
+from minicnn.layers import ELU, Dense, Flatten, LeakyReLU, PReLU, ReLU, Sigmoid, Softmax, Tanh
+from minicnn.ops import to_cpu
 
 from .cases import built, run
 
@@ -29,6 +32,64 @@ def test_activations_match_naive_loops(layer, oracle, shape, K):
     x, dy = 3 * array(rng, *shape, K), array(rng, *shape, K)
     for a, b in zip(run(layer(), x, dy), oracle(x, dy), strict=True):
         assert_close(a, b)
+
+
+def piecewise(below, slope_below):
+    """An oracle (x, dy) -> y, dx of an activation that is x above 0, from math's own functions."""
+    def both(x, dy):
+        y, dx = np.empty((2, *x.shape))
+        for k in np.ndindex(x.shape):
+            v, d = float(x[k]), float(dy[k])
+            y[k], dx[k] = (v, d) if v > 0 else (below(v), d * slope_below(v))
+        return y, dx
+    return both
+
+
+@pytest.mark.parametrize("layer, below, slope_below", [
+    (lambda: ELU(0.5), lambda v: 0.5 * (math.exp(v) - 1), lambda v: 0.5 * math.exp(v)),
+    (lambda: ELU(), lambda v: math.exp(v) - 1, math.exp),
+    (lambda: ELU(0), lambda v: 0, lambda v: 0),
+    (lambda: LeakyReLU(0.1), lambda v: 0.1 * v, lambda v: 0.1),
+    (lambda: LeakyReLU(0), lambda v: 0, lambda v: 0),
+    (lambda: PReLU(), lambda v: 0, lambda v: 0)])  # alpha begins at 0
+def test_activations_that_differ_below_zero_match_their_formulas(layer, below, slope_below, rng):
+    layer = layer()
+    x, dy = to_cpu(3 * array(rng, 5, 4)), to_cpu(array(rng, 5, 4))
+    x[0] = 0  # at 0 the derivative is that from below
+    layer.build((4,), rng)
+    layer.to(reference.DEVICE)
+    got = run(layer, on_device(x), on_device(dy))[:2]
+    for a, b in zip(got, piecewise(below, slope_below)(x, dy), strict=True):
+        assert_close(a, b)
+
+
+def test_tanh_matches_its_formula_and_never_overflows(rng):
+    x, dy = to_cpu(3 * array(rng, 5, 4)), to_cpu(array(rng, 5, 4))
+    x[0] = 1000, -1000, 50, -50
+    y, dx = run(Tanh(), on_device(x), on_device(dy))
+    expected = np.vectorize(math.tanh)(x)
+    assert_close(y, expected)
+    assert_close(dx, dy / np.cosh(np.clip(x, -300, 300)) ** 2)
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("make, words", [
+    (lambda: LeakyReLU(-0.1, "a"), "negative_slope"), (lambda: LeakyReLU(None, "a"), "None"),
+    (lambda: ELU(-1, "a"), "alpha"), (lambda: ELU(np.inf, "a"), "alpha"),
+    (lambda: PReLU(0, "a"), "shared_axes"), (lambda: PReLU([1, "2"], "a"), "shared_axes"),
+    (lambda: PReLU(3, "a").output_shape((5, 4)), "shared axes")])
+def test_arguments_of_activations_that_do_not_fit_are_refused(make, words):
+    with assert_refused("a", words):
+        make()
+
+
+@pytest.mark.cpu_only
+def test_prelu_refuses_an_image_of_another_size_unless_its_pixels_share_alpha(rng):
+    layer = built(PReLU(name="p"), (1, 4, 5, 3), rng)
+    with assert_refused("p", "(4, 5, 3)", "image size"):
+        layer.forward(np.ones((1, 6, 5, 3)))
+    shared = built(PReLU((1, 2)), (1, 4, 5, 3), rng)
+    assert shared.forward(np.ones((1, 6, 5, 3))).shape == (1, 6, 5, 3)
 
 
 @pytest.mark.parametrize("activation, oracle", [

@@ -80,8 +80,39 @@ def test_rows(N, D, units, relu):
     for name in ("relu", "sigmoid", "softmax"):
         y = compare(name, x)
         compare(f"{name}_grad", dy, on_device(y))
+    y = compare("tanh", x)
+    compare("tanh_grad", dy, on_device(y))
+    for name in ("elu", "leaky_relu"):
+        y = compare(name, x, 0.3)
+        compare(f"{name}_grad", dy, on_device(y), 0.3)
     compare("sigmoid_cross_entropy", x, t)
     compare("softmax_cross_entropy", x, t)
+
+
+@given(st.integers(1, 70), st.integers(1, 4), st.integers(1, 4), st.integers(1, 40), st.booleans(),
+       st.booleans())
+def test_prelu(N, H, Wd, C, share_rows, share_columns):
+    rng = np.random.default_rng(0)
+    x, dy = array(rng, N, H, Wd, C), array(rng, N, H, Wd, C)
+    alpha = array(rng, 1 if share_rows else H, 1 if share_columns else Wd, C)
+    compare("prelu", x, alpha)
+    compare("prelu_grad", dy, x, alpha)
+    rows, slopes = x.reshape(N, -1), array(rng, H * Wd * C)
+    compare("prelu", rows, slopes)
+    compare("prelu_grad", dy.reshape(N, -1), rows, slopes)
+
+
+@given(st.integers(1, 5), st.integers(1, 90), st.integers(1, 70), st.booleans())
+def test_batch_normalization(N, H, C, images):
+    rng = np.random.default_rng(0)
+    shape = (N, H, 3, C) if images else (N * H, C)
+    x, dy = 3 + array(rng, *shape), array(rng, *shape)
+    gamma, beta, dgamma, dbeta = (array(rng, C) for _ in range(4))
+    mean, variance = (on_device(a) for a in compare("batch_moments", x))
+    std = np.sqrt(variance + 0.1)
+    compare("batch_norm", x, mean, std, gamma, beta)
+    compare("batch_norm_param_grads", dy, x, mean, std)
+    compare("batch_norm_input_grad", dy, x, mean, std, gamma, dgamma, dbeta)
 
 
 @given(st.integers(1, 60), st.booleans(), st.integers(1, 5))

@@ -38,28 +38,42 @@ from tests import fuzzing
 from .layouts import archive, write_a, write_b, write_c, write_d, write_e, write_f, write_windows
 
 KINDS = "files"
-SHAPES = {"zebra": (3, 3, 3, 4), "aa": (3, 3, 4, 4), "mid": (3, 3, 4, 4), "fc one": (16, 5),
-          "10": (5, 2)}
+SHAPES = {"zebra": [(3, 3, 3, 4), (4,)], "norm": [(4,)] * 4, "aa": [(3, 3, 4, 4), (4,)],
+          "slopes": [(1, 1, 4)], "mid": [(3, 3, 4, 4), (4,)], "fc one": [(16, 5), (5,)],
+          "last norm": [(5,)] * 4, "10": [(5, 2), (2,)]}
 
 
 def model():
     """A network with preprocessing and classes, its numbers always the same."""
     conv = {"padding": "same", "activation": "relu"}
-    layers = [mc.Conv2D(4, 3, name="zebra", **conv), mc.Conv2D(4, 3, name="aa", **conv),
-              mc.MaxPool2D(name="pool"), mc.Conv2D(4, 3, name="mid", **conv),
-              mc.MaxPool2D(name="pool 2"), mc.Flatten(name="flat"), mc.Dense(5, name="fc one"),
-              mc.Dense(2, name="10"), mc.Softmax(name="p")]
+    layers = [mc.Resizing(8, 8, name="size"), mc.Rescaling(0.5, name="scale"),
+              mc.Normalization(-1, (1, 2, 3), (4, 5, 6), "normal"), mc.ZeroPadding2D(1, "zeros"),
+              mc.CenterCrop(8, 8, "crop"), mc.Permute((2, 1, 3), "axes"),
+              mc.Reshape((8, -1, 3), "shape"), mc.Conv2D(4, 3, name="zebra", **conv),
+              mc.BatchNormalization(name="norm"), mc.Conv2D(4, 3, name="aa", **conv),
+              mc.MaxPool2D(name="pool"), mc.PReLU((1, 2), "slopes"),
+              mc.Conv2D(4, 3, name="mid", **conv), mc.LeakyReLU(0.1, "leaky"),
+              mc.ELU(0.5, "elu"), mc.MaxPool2D(name="pool 2"), mc.Flatten(name="flat"),
+              mc.Dense(5, name="fc one"),
+              mc.BatchNormalization(name="last norm"), mc.Tanh("tanh"), mc.Dense(2, name="10"),
+              mc.Softmax(name="p")]
     return mc.Sequential(layers, (8, 8, 3), 3, "net", mc.preprocessing.Preprocessing(),
                          ["cirrus", "cumulus"])
+
+
+def numbers(rng):
+    """{layer: its arrays}, drawn; variances are not negative."""
+    drawn = {name: [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+             for name, shapes in SHAPES.items()}
+    return {name: [*arrays[:3], abs(arrays[3])] if len(arrays) == 4 else arrays
+            for name, arrays in drawn.items()}
 
 
 # ---- the files
 def seeds():
     """{name: content}: every layout, old and new HDF5, every way of storing numbers."""
     rng, net = np.random.default_rng(7), model()
-    network = [(name, [rng.normal(size=shape).astype(np.float32),
-                       rng.normal(size=shape[-1]).astype(np.float32)])
-               for name, shape in SHAPES.items()]
+    network = list(numbers(rng).items())
     config = json.dumps(config_from_layers(net.layers, net.input_shape, "net"))
     meta = json.dumps({"classes": net.classes, "preprocessing": net.preprocessing.to_dict()})
 
@@ -79,8 +93,8 @@ def seeds():
             del file[name]
             file.create_dataset(name, data=array, chunks=array.shape, **how)
 
-    theano = [(name, [W.transpose(3, 2, 0, 1) if W.ndim == 4 else W, b])
-              for name, (W, b) in network]
+    theano = [(name, [a.transpose(3, 2, 0, 1) if a.ndim == 4 else a for a in arrays])
+              for name, arrays in network]
     whole = {"model_config": config, "minicnn": meta}
 
     def ours(write, *rest):
@@ -490,10 +504,10 @@ def same(net, note, path):
     entries, held = plain(path), [layer for layer in net.layers if layer.params]
     by_name = dict(entries)
     if not set(by_name) >= {layer.name for layer in held}:
-        ranks = [len(layer.params["W"].shape) for layer in held]
-        entries = sorted(entries, key=lambda entry: -entry[1][0].ndim)
+        kinds = [(next(iter(x.params.values())).ndim, len(x.params)) for x in held]
+        entries = sorted(entries, key=lambda entry: (entry[1][0].ndim, len(entry[1])))
         by_name = {held[k].name: entries[i][1]
-                   for i, k in enumerate(sorted(range(len(held)), key=lambda k: -ranks[k]))}
+                   for i, k in enumerate(sorted(range(len(held)), key=lambda k: kinds[k]))}
     turned = "Theano" in note or "converted" in note
     for layer in held:
         for mine, theirs in zip(layer.params.values(), by_name[layer.name], strict=True):

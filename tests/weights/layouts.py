@@ -1,6 +1,7 @@
 """Keras' layouts, written by hand with h5py from the facts about them, never by minicnn.
 
-network: [(layer's name, [kernel, bias]), …].
+network: [(layer's name, [kernel, bias]), …]; four arrays are a batch normalization's, one is a
+PReLU's.
 """
 
 import io
@@ -15,7 +16,7 @@ def write_a(file, network):
     for k, (_, arrays) in enumerate(network):
         file.create_group(f"layer_{2 * k}").attrs["nb_params"] = 0  # a padding or a pooling
         group = file.create_group(f"layer_{2 * k + 1}")
-        group.attrs["nb_params"] = 2
+        group.attrs["nb_params"] = len(arrays)
         for p, array in enumerate(arrays):
             group[f"param_{p}"] = array
 
@@ -33,17 +34,20 @@ def write_named(root, network, keys, encode=lambda names: names):
 
 
 def write_b(file, network):
-    write_named(file, network, ("{0}_W_1:0", "{0}_b_1:0"), lambda names: np.array(names, "S"))
+    write_named(file, network, ("{0}_W_1:0", "{0}_b_1:0", "{0}_running_mean_1:0",
+                                "{0}_running_std_1:0"), lambda names: np.array(names, "S"))
 
 
 def write_c(file, network):
     file.attrs.update({"backend": b"tensorflow", "keras_version": b"2.1.6"})
-    write_named(file, network, ("{0}/kernel:0", "{0}/bias:0"), lambda names: np.array(names, "S"))
+    write_named(file, network, ("{0}/kernel:0", "{0}/bias:0", "{0}/moving_mean:0",
+                                "{0}/moving_variance:0"), lambda names: np.array(names, "S"))
     file.create_group("top_level_model_weights").attrs["weight_names"] = np.empty(0)
 
 
 def write_c_renamed(file, network):
-    write_named(file, network, ("conv2d_7/kernel:0", "conv2d_7/bias:0"))
+    write_named(file, network, ("conv2d_7/kernel:0", "conv2d_7/bias:0", "conv2d_7/2:0",
+                                "conv2d_7/3:0"))
 
 
 def write_d(file, network):
@@ -54,14 +58,16 @@ def write_d(file, network):
 def write_e(file, network):
     file.attrs.update({"model_config": "{}", "keras_version": "3.15.1", "backend": "torch"})
     write_named(file.create_group("model_weights"), network,
-                ("sequential/{0}/kernel", "sequential/{0}/bias"))
+                ("sequential/{0}/kernel", "sequential/{0}/bias", "sequential/{0}/moving_mean",
+                 "sequential/{0}/moving_variance"))
 
 
 def write_f(file, network, names=True, container="layers"):
     file.create_group("vars")
     counts = {}
     for name, arrays in network:
-        kind = "conv2d" if arrays[0].ndim == 4 else "dense"
+        kind = {(4, 2): "conv2d", (2, 2): "dense", (1, 4): "batch_normalization",
+                (3, 1): "p_re_lu"}[arrays[0].ndim, len(arrays)]
         k = counts[kind] = counts.get(kind, -1) + 1
         group = file.create_group(f"{container}/{kind}{f'_{k}' if k else ''}/vars")
         if names:

@@ -6,9 +6,18 @@ import json
 import keras
 import pytest
 
-from minicnn.layers import AveragePool2D, Conv2D, Dense, Layer, MaxPool2D, Sigmoid, Softmax
+from minicnn.layers import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    Sigmoid,
+    Softmax,
+)
 from minicnn.utils.errors import FileError
-from minicnn.weights.config import config_from_layers, layers_from_config
+from minicnn.weights.config import config_from_layers, layers_from_config, layers_left_out
 
 L = keras.layers
 
@@ -29,15 +38,16 @@ def every_layer():
 
 
 EXPECTED = ("[Conv2D(filters=4, kernel_size=(3, 2), strides=(2, 1), padding='same', "
-            "activation='relu', kernel_initializer='glorot_uniform', "
+            "activation='relu', use_bias=True, kernel_initializer='glorot_uniform', "
             "name='a'), "
             "Conv2D(filters=5, kernel_size=(3, 3), strides=(1, 1), padding=(1, 2), "
-            "activation=None, kernel_initializer='glorot_uniform', name='b'), "
+            "activation=None, use_bias=True, kernel_initializer='glorot_uniform', name='b'), "
             "ReLU(name='r'), "
             "MaxPool2D(pool_size=(2, 1), strides=(2, 1), padding='valid', name='m'), "
             "AveragePool2D(pool_size=(2, 2), strides=(1, 1), padding='same', name='v'), "
             "Sigmoid(name='s'), Flatten(name='f'), Dropout(rate=0.25, seed=0, name='d'), "
-            "Dense(units=3, activation='softmax', kernel_initializer='glorot_uniform', name='e'), "
+            "Dense(units=3, activation='softmax', use_bias=True, "
+            "kernel_initializer='glorot_uniform', name='e'), "
             "Softmax(name='x')]")
 
 
@@ -59,9 +69,10 @@ def test_a_model_inside_a_model_is_flattened_and_frozen_with_it():
     x = keras.Input((9, 8, 3))
     base = keras.Model(x, L.MaxPooling2D(name="p")(L.Conv2D(4, 3, name="c")(x)), name="base")
     base.trainable = False
-    layers, shape = read(keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(1, name="h")]))
+    layers, shape = read(keras.Sequential([base, L.GlobalAveragePooling2D(name="g"),
+                                           L.Dense(1, name="h")]))
     assert [(layer.name, layer.trainable) for layer in layers] == [
-        ("c", False), ("p", False), ("global_average_pooling2d", True), ("h", True)]
+        ("c", False), ("p", False), ("g", True), ("h", True)]
     assert shape == (9, 8, 3)
 
 
@@ -71,6 +82,18 @@ def test_a_frozen_model_inside_freezes_even_what_its_layers_say_is_trainable():
     base.layers[0].trainable = True
     layers, _ = read(keras.Sequential([base, L.Dense(1, name="head")]))
     assert [layer.trainable for layer in layers] == [False, True]
+
+
+def test_leaky_relus_of_every_age_are_read():
+    """Keras 3; Keras 2, also with an array of NumPy's; ReLU with a slope; an Activation by name."""
+    layers = [entry("LeakyReLU", "a", negative_slope=0.1), entry("LeakyReLU", "b", alpha=0.1),
+              entry("LeakyReLU", "c", alpha={"type": "ndarray", "value": 0.1}),
+              entry("LeakyReLU", "d"), entry("ReLU", "e", negative_slope=0.1, max_value=None),
+              entry("Activation", "f", activation="leaky_relu")]
+    read_layers, _ = layers_from_config(
+        {"class_name": "Sequential", "config": {"layers": layers}}, "m.h5")
+    assert repr(read_layers) == str([LeakyReLU(slope, name) for name, slope in zip(
+        "abcdef", (0.1, 0.1, 0.1, 0.3, 0.1, 0.2), strict=True)])
 
 
 def test_open_sizes_and_missing_shapes_come_out_as_none():
@@ -150,6 +173,16 @@ def test_several_inputs_or_outputs_are_refused():
         read(keras.Model([x, z], L.Dense(2)(L.Add()([x, z]))))
 
 
+def test_a_network_that_branches_is_refused_in_words_for_who_has_such_a_file():
+    """MobileNetV2 inside a Sequential: what Teachable Machine exports."""
+    base = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
+    model = keras.Sequential([keras.Sequential([base, L.GlobalAveragePooling2D()]),
+                              keras.Sequential([L.Dense(2, activation="softmax")])])
+    with pytest.raises(FileError, match="layer 'block_2_add' is at a branch .*MobileNet.*Teachable "
+                                        "Machine exports.*VGG16"):
+        read(model)
+
+
 def test_a_shared_layer_of_keras_3_is_refused():
     x = keras.Input((4,))
     shared = L.Dense(4, name="shared")
@@ -164,20 +197,24 @@ REFUSED = [
      r"'c' \(Conv2D\): expected dilation_rate 1 .* received \[2, 2\]"),
     (conv2("c", groups=2), "'c' .*groups 1, received 2"),
     (conv2("c", data_format="channels_first"), "'c' .*data_format channels_last .* channels_fir"),
-    (conv2("c", use_bias=False), "'c' .*use_bias True, received False"),
-    (conv2("c", activation="tanh"),
-     "'c' .*activation linear or relu or sigmoid or softmax, received tanh"),
+    (conv2("c", use_bias=3), "'c' .*use_bias True or False, received 3"),
+    (conv2("c", activation="swish"),
+     "'c' .*activation linear or relu or .* or tanh or elu or leaky_relu, .*swish"),
     (conv2("c", activation={"class_name": "function", "config": "f"}), "'c' .*activation linear"),
-    (entry("Dense", "d", units=2, use_bias=False, activation="relu"), "'d' .*use_bias"),
     (entry("Activation", "s", activation="swish"), "'s' .*activation .* swish"),
     (entry("ReLU", "r", max_value=6.0, negative_slope=0.0, threshold=0.0), "'r' .*max_value Non"),
-    (entry("ReLU", "r", max_value=None, negative_slope=0.1), "'r' .*negative_slope 0, .* 0.1"),
+    (entry("LeakyReLU", "r", negative_slope=-0.1), "reading stopped at ArgumentError: r, negative"),
+    (entry("PReLU", "p", shared_axes=[0]), "reading stopped at ArgumentError: p: .*shared_axes"),
     (entry("ReLU", "r", threshold=1.0), "'r' .*threshold"),
     (entry("Softmax", "x", axis=1), "'x' .*axis -1, received 1"),
     (entry("GlobalAveragePooling2D", "g", keepdims=True), "'g' .*keepdims False"),
     (entry("Dropout", "o", rate=0.5, noise_shape=[1, 2]), "'o' .*noise_shape"),
     (entry("Flatten", "f", data_format="channels_first"), "'f' .*data_format"),
-    (entry("BatchNormalization", "bn1"), "'bn1' is a BatchNormalization, which minicnn lacks"),
+    (entry("BatchNormalization", "bn1", momentum=2), "reading stopped at ArgumentError: bn1, mom"),
+    (entry("BatchNormalization", "bn1", axis=[1, 2]), "reading stopped at ArgumentError: bn1: exp"),
+    (entry("BatchNormalization", "bn1", mode=1), r"'bn1' .*expected mode 0, received 1"),
+    (entry("BatchNormalization", "bn1", renorm=True), "'bn1' .*renorm False"),
+    (entry("LayerNormalization", "ln1"), "'ln1' is a LayerNormalization, which minicnn lacks"),
     (entry("Conv2DTranspose", "t"), "'t' is a Conv2DTranspose, which minicnn lacks"),
     (entry("TFOpLambda", "op"), "'op' is a TFOpLambda, which minicnn lacks"),
     (entry("Lambda", "code", function=["4wEA", None, None]), "'code' is a Lambda, which holds"),
@@ -186,8 +223,18 @@ REFUSED = [
     (conv2("own") | {"module": "evil", "registered_name": "Conv2D"}, "custom class evil.Conv2D"),
     (conv2("own") | {"registered_name": "pack>Conv2D"}, "'own' has the custom class"),
     (conv2("own") | {"module": "kerasevil.layers"}, "'own' has the custom class"),
-    (entry("ZeroPadding2D", "z", padding=[[0, 1], [0, 1]]), "'z' .*as much on both"),
-    (entry("ZeroPadding2D", "z", padding=[[1, 1], [1, 1]]), "expected a Conv2D after the last"),
+    (entry("ZeroPadding2D", "z", padding=[[0, -1], [0, 1]]), "stopped at ArgumentError: z, padd"),
+    (entry("Reshape", "s", target_shape=[2, 2, 2, 2]), "stopped at ArgumentError: s: .*target_sha"),
+    (entry("Permute", "p", dims=[1, 3]), "stopped at ArgumentError: p: expected dims"),
+    (entry("Rescaling", "r", scale=float("inf")), "stopped at ArgumentError: r: expected scale"),
+    (entry("Rescaling", "r", scale=1, offset=[1, None]), "stopped at ArgumentError: r: .* offset"),
+    (entry("Normalization", "n", mean=[1], variance=[-1]), "ArgumentError: n: expected variance"),
+    (entry("Normalization", "n", mean=[1]), "ArgumentError: n: expected mean and variance"),
+    (entry("Normalization", "n", invert=True), "'n' .*invert False, received True"),
+    (entry("Normalization", "n", axis=[1, 2]), "ArgumentError: n: expected an axis"),
+    (entry("RandomFlip", "f") | {"registered_name": "my>RandomFlip"}, "'f' has the custom class"),
+    (entry("RandomFlip", "f") | {"module": "mine"}, "'f' has the custom class mine.RandomFlip"),
+    (entry("RandomCrop", "c"), "'c' is a RandomCrop, which minicnn lacks"),
     (conv2("c", filters=-1), "reading stopped at ArgumentError: c, filters"),
     (conv2("c", filters="4"), "reading stopped at ArgumentError"),
     (conv2("c", padding="causal"), "reading stopped at ArgumentError"),
@@ -207,14 +254,40 @@ def test_what_minicnn_lacks_is_refused_by_name(layer, sentence):
     assert config == before
 
 
-@pytest.mark.parametrize("after", [
-    conv2("c", padding="same"), entry("Flatten", "c"),
-    entry("MaxPooling2D", "c", pool_size=2, strides=2, padding="valid"),
-    entry("ZeroPadding2D", "c", padding=[[1, 1], [1, 1]])])
-def test_zero_padding_before_anything_but_a_valid_convolution_is_refused(after):
-    layers = [entry("ZeroPadding2D", "z", padding=[[1, 1], [1, 1]]), after]
-    with pytest.raises(FileError, match="'c' .*expected class a valid Conv2D, .* after a Zero"):
-        layers_from_config({"class_name": "Sequential", "config": {"layers": layers}}, "m.h5")
+@pytest.mark.parametrize("padding, after", [
+    ([[1, 1], [1, 1]], conv2("c", padding="same")), ([[1, 1], [1, 1]], entry("Flatten", "c")),
+    ([[0, 1], [0, 1]], conv2("c")), ([[1, 1], [0, 1]], conv2("c")),
+    ([[1, 1], [1, 1]], entry("MaxPooling2D", "c", pool_size=2, strides=2, padding="valid"))])
+def test_zero_padding_before_anything_but_a_valid_convolution_is_a_layer(padding, after):
+    layers = [entry("ZeroPadding2D", "z", padding=padding), after]
+    assert names({"class_name": "Sequential", "config": {"layers": layers}}) == ["z", "c"]
+
+
+def test_two_zero_paddings_before_a_convolution_are_one_layer_and_its_own():
+    layers = [entry("ZeroPadding2D", "y", padding=[[1, 1], [1, 1]]),
+              entry("ZeroPadding2D", "z", padding=[[2, 2], [0, 0]]), conv2("c")]
+    read_layers, _ = layers_from_config(
+        {"class_name": "Sequential", "config": {"layers": layers}}, "m.h5")
+    assert [layer.name for layer in read_layers] == ["y", "c"]
+    assert read_layers[1].padding == (2, 0)
+
+
+def test_what_only_training_uses_is_left_out_and_named():
+    layers = [entry("RandomFlip", "f") | {"module": "keras.layers"},
+              entry("RandomRotation", "r") | {"module": "keras.layers.experimental.preprocessing"},
+              conv2("c"), entry("GaussianNoise", "g", stddev=1.0),
+              entry("SpatialDropout2D", "d", rate=0.5)]
+    config = {"class_name": "Sequential", "config": {"layers": layers}}
+    assert names(config) == ["c"]
+    assert layers_left_out(config, "m.h5") == ["f", "r", "g", "d"]
+
+
+def test_numbers_of_numpys_arrays_are_read():
+    array = {"class_name": "__numpy__", "config": {"value": [1.0, 2.0], "dtype": "float32"}}
+    layers = [entry("Rescaling", "r", scale=array, offset={"type": "ndarray", "value": 3.0})]
+    read_layers, _ = layers_from_config(
+        {"class_name": "Sequential", "config": {"layers": layers}}, "m.h5")
+    assert read_layers[0].scale == (1.0, 2.0) and read_layers[0].offset == 3.0
 
 
 @pytest.mark.parametrize("config", [5, None, [], {}, {"class_name": "Sequential"},

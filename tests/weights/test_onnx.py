@@ -23,8 +23,9 @@ def randomised(model, seed=0):
     """The model with biases too, so that none of them can be lost unseen."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
-        if layer.params:
-            layer.params["b"][...] = rng.normal(size=layer.params["b"].shape)
+        for key, p in layer.params.items():
+            if key != "W":
+                p[...] = rng.uniform(0.5, 2, p.shape)
     return model
 
 
@@ -108,6 +109,22 @@ def test_windows_lie_where_they_lie_here(layer, strides, padding, rng):
     ([mc.Conv2D(4, 3), mc.Softmax()], (5, 6, 2)),
     ([mc.Softmax()], (5, 6, 4)),
     ([mc.Flatten(), mc.Softmax()], (3, 2, 2)),
+    ([mc.BatchNormalization()], (5, 6, 3)),
+    ([mc.Rescaling(0.5, (1, 2, 3)), mc.Normalization(-1, (1, 2, 3), (4, 5, 6))], (5, 6, 3)),
+    ([mc.Conv2D(4, 3), mc.Rescaling((1, 2, 3, 4)), mc.Normalization(-1, (1, 2, 3, 4), 5),
+      mc.Normalization(None, 0.5, 2), mc.CenterCrop(2, 2), mc.Conv2D(3, 2)], (5, 6, 3)),
+    ([mc.Conv2D(4, 2), mc.ZeroPadding2D(((1, 0), (2, 3))), mc.Permute((2, 3, 1)),
+      mc.Reshape((-1, 5)), mc.Permute((2, 1)), mc.Flatten(), mc.Dense(3)], (5, 6, 3)),
+    ([mc.Reshape((3, 2, 2)), mc.Conv2D(4, 2), mc.Resizing(2, 1), mc.Reshape((4, 2, 1)),
+      mc.MaxPool2D(2), mc.Reshape((2,))], (12,)),
+    ([mc.GlobalMaxPool2D()], (5, 6, 3)),
+    ([mc.PReLU()], (5, 6, 3)), ([mc.PReLU([1, 2])], (5, 6, 3)), ([mc.PReLU()], (6,)),
+    ([mc.Conv2D(4, 3), mc.PReLU(), mc.Conv2D(3, 2), mc.PReLU((1, 2)), mc.ELU(0.5)], (5, 6, 3)),
+    ([mc.Conv2D(4, 3, activation="tanh"), mc.LeakyReLU(0.2), mc.Flatten(), mc.PReLU(),
+      mc.Dense(4, activation="elu"), mc.Dense(4, activation="leaky_relu"), mc.Tanh()], (5, 6, 3)),
+    ([mc.BatchNormalization(epsilon=0.3, scale=False)], (6,)),
+    ([mc.Conv2D(4, 3, use_bias=False), mc.BatchNormalization(center=False), mc.Flatten(),
+      mc.Dense(5, use_bias=False), mc.BatchNormalization()], (5, 6, 3)),
     ([mc.Dense(3), mc.Flatten(), mc.ReLU()], (4,)),
     ([mc.Dropout(0.5)], (4,)),
     ([], (2, 3, 2)),

@@ -9,17 +9,30 @@ import pytest
 from reference import assert_refused
 
 from minicnn.layers import (
+    ELU,
     AveragePool2D,
+    BatchNormalization,
+    CenterCrop,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
+    LeakyReLU,
     MaxPool2D,
+    Normalization,
+    Permute,
+    PReLU,
     ReLU,
+    Rescaling,
+    Reshape,
+    Resizing,
     Sigmoid,
     Softmax,
+    Tanh,
+    ZeroPadding2D,
 )
 from minicnn.model import Sequential
 from minicnn.utils.errors import FileError
@@ -47,6 +60,27 @@ NETWORKS = {
         *(lambda: Conv2D(2, 3, padding="same", activation="sigmoid") for _ in range(12)),
         lambda: ReLU(), lambda: Dropout(0.4, seed=3), lambda: MaxPool2D(), lambda: Flatten(),
         lambda: Dense(6, "relu"), lambda: Dropout(0.4), lambda: Dense(2), lambda: Softmax()]),
+    "normalized, without biases": ((9, 8, 3), [
+        lambda: Conv2D(4, 3, use_bias=False), lambda: BatchNormalization(epsilon=0.01),
+        lambda: ReLU(), lambda: Conv2D(5, 3, use_bias=False),
+        lambda: BatchNormalization(center=False), lambda: BatchNormalization(scale=False),
+        lambda: BatchNormalization(3, center=False, scale=False), lambda: Flatten(),
+        lambda: Dense(6, use_bias=False), lambda: BatchNormalization(1, 0.5), lambda: Dense(2)]),
+    "activations": ((7, 8, 3), [
+        lambda: Conv2D(4, 2, activation="tanh"), lambda: PReLU((1, 2)),
+        lambda: Conv2D(4, 2, activation="elu"), lambda: PReLU(),
+        lambda: Conv2D(4, 2, activation="leaky_relu"), lambda: LeakyReLU(0.1), lambda: ELU(0.5),
+        lambda: Tanh(), lambda: PReLU([1]), lambda: GlobalMaxPool2D(), lambda: PReLU(),
+        lambda: Dense(5, "tanh"), lambda: BatchNormalization(), lambda: Dense(3, "elu")]),
+    "shapes and pixels": ((9, 10, 3), [
+        lambda: Resizing(9, 10, "nearest", True), lambda: Rescaling(1 / 127.5, -1),
+        lambda: Normalization(-1, (0.1, 0.2, 0.3), (1.5, 2, 3)), lambda: CenterCrop(8, 7),
+        lambda: ZeroPadding2D(((0, 1), (2, 0))), lambda: Conv2D(4, 3, 2),
+        lambda: ZeroPadding2D(1), lambda: MaxPool2D(2), lambda: ZeroPadding2D((1, 2)),
+        lambda: Conv2D(3, 2, padding="same"), lambda: Permute((2, 1, 3)),
+        lambda: Reshape((7, -1)), lambda: Reshape((5, -1, 3)), lambda: Conv2D(2, 1),
+        lambda: Normalization(None, 0.5, 0.2), lambda: Rescaling((2, 3), (0, 1)),
+        lambda: Reshape((-1,)), lambda: Dense(3)]),
     "one channel, one pixel": ((1, 1, 1), [
         lambda: Conv2D(1, 1), lambda: Flatten(), lambda: Dense(1)]),
 }
@@ -57,8 +91,9 @@ def build(which, seed=3):
     model = Sequential([make() for make in makers], shape, seed=seed, name="net")
     rng = np.random.default_rng(seed)
     for layer in model.layers:  # zero biases would hide a bias that is lost
-        if layer.params:
-            layer.params["b"] = rng.normal(size=layer.params["b"].shape).astype(np.float32)
+        for key, p in layer.params.items():
+            if key != "W":
+                layer.params[key] = rng.uniform(0.5, 2, p.shape).astype(np.float32)
     return model
 
 

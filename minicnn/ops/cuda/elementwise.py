@@ -12,10 +12,11 @@ from .launch import block_each, flat, launch
 from .signatures import MAX_GRID
 
 
-def _launch_elementwise(kernel: str, *arrays: np.ndarray) -> np.ndarray:
+def _launch_elementwise(kernel: str, *arrays: np.ndarray, numbers: tuple[float, ...] = ()
+                        ) -> np.ndarray:
     """A new array like those given, filled by a thread for each element."""
     out = array_module(*arrays).empty(arrays[0].shape, arrays[0].dtype)
-    launch(kernel, flat(out.size), *arrays, out, out.size)
+    launch(kernel, flat(out.size), *arrays, out, out.size, *numbers)
     return out
 
 
@@ -46,6 +47,75 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def sigmoid_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy · y · (1 − y)."""
     return _launch_elementwise("sigmoid_backward", dy, y)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ), of x's shape."""
+    return _launch_elementwise("tanh_forward", x)
+
+
+def tanh_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dy · (1 − y²)."""
+    return _launch_elementwise("tanh_backward", dy, y)
+
+
+def elu(x: np.ndarray, alpha: float) -> np.ndarray:
+    """x where x > 0, else α (eˣ − 1)."""
+    return _launch_elementwise("elu", x, numbers=(alpha,))
+
+
+def elu_grad(dy: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+    """dy where y > 0, else dy · (y + α)."""
+    return _launch_elementwise("elu_backward", dy, y, numbers=(alpha,))
+
+
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where x > 0, else slope · x."""
+    return _launch_elementwise("leaky_relu", x, numbers=(slope,))
+
+
+def leaky_relu_grad(dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+    """dy where y > 0, else slope · dy."""
+    return _launch_elementwise("leaky_relu_backward", dy, y, numbers=(slope,))
+
+
+def _columns_of(x: np.ndarray, alpha: np.ndarray) -> tuple[int, int, np.ndarray]:
+    """(rows, F, alpha (F,)): x as a matrix whose columns have an alpha each."""
+    if alpha.shape[:-1] == (1,) * (alpha.ndim - 1) and alpha.shape[-1] == x.shape[-1]:
+        F = alpha.size  # all pixels share: a row is a pixel
+    else:
+        alpha = array_module(x).ascontiguousarray(
+            array_module(x).broadcast_to(alpha, x.shape[1:]))
+        F = alpha.size  # a row is a sample
+    return x.size // F, F, alpha.reshape(F)
+
+
+def column_grid(rows: int, F: int) -> tuple[int, int, int]:
+    """Blocks of 32 × 8 threads, which keep to their columns and take eight rows."""
+    return -(-F // 32), min(-(-rows // 64), MAX_GRID[1]), 1
+
+
+def prelu(x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """x where x > 0, else alpha · x; alpha as x without N, or 1 along some axes."""
+    y = array_module(x).empty(x.shape, x.dtype)
+    rows, F, slopes = _columns_of(x, alpha)
+    launch("prelu", column_grid(rows, F), x, slopes, y, rows, F, block=(32, 8, 1))
+    return y
+
+
+def prelu_grad(dy: np.ndarray, x: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dx = dy where x > 0, else alpha · dy; dalpha = the sum of dy · x where x ≤ 0, over all that
+    share an alpha."""
+    xp = array_module(dy, x)
+    dx, products = xp.empty(x.shape, x.dtype), xp.empty(x.shape, x.dtype)
+    rows, F, slopes = _columns_of(x, alpha)
+    launch("prelu_backward", column_grid(rows, F), dy, x, slopes, dx, products, rows, F,
+           block=(32, 8, 1))
+    sums = bias_grad(products.reshape(rows, F))  # in a fixed order
+    if F == alpha.size:
+        return dx, sums.reshape(alpha.shape)
+    shared = tuple(axis for axis, size in enumerate(alpha.shape) if size == 1)
+    return dx, sums.reshape(x.shape[1:]).sum(axis=shared, keepdims=True)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -81,8 +151,7 @@ def add_bias_relu(z: np.ndarray, b: np.ndarray | None, relu: bool) -> None:
     if relu:
         F = z.shape[-1]
         rows = z.size // F
-        launch("bias_relu", (-(-F // 32), min(-(-rows // 64), MAX_GRID[1]), 1), z, b, rows, F,
-               block=(32, 8, 1))  # a thread takes eight rows
+        launch("bias_relu", column_grid(rows, F), z, b, rows, F, block=(32, 8, 1))
     else:
         z += b
 

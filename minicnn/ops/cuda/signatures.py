@@ -19,6 +19,7 @@ MAX_GRID = 2**31 - 1, 65535, 65535
 ALLOWED: dict[str, tuple[np.dtype, ...]] = {  # the dtypes of real* and switch_t*
     "real": (np.dtype(np.float32), np.dtype(np.float64)),
     "switch_t": (np.dtype(np.uint8), np.dtype(np.int32))}
+MATRICES = ("x", "z", "y", "a", "dy", "dx", "products")  # (rows, F); the other arrays are (F,)
 INTEGERS = {"int": (np.int32, -2**31, 2**31 - 1), "int64": (np.int64, -2**63, 2**63 - 1)}
 
 # A __global__ function: its name and its parameters. __launch_bounds__, which tells the compiler
@@ -151,8 +152,9 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
         tiles = n["rows"] * n["TW"]
         expected = {"V": 36 * tiles * n.get("C", 0), "M": 36 * tiles * n.get("F", 0),
                     "b": n.get("F")}
-    elif "OH" not in n:  # column_sums, bias_relu
-        expected = {"x": n["rows"] * n["F"], "z": n["rows"] * n["F"], "b": n["F"]}
+    elif "OH" not in n:  # those that keep to a column: column_sums, batch_norm, …
+        expected = {name: n["F"] * (n["rows"] if name in MATRICES else 1)
+                    for name in arrays if name != "sums"}
     else:
         inner, outer = n["H"] * n["Wd"] * n["C"], n["OH"] * n["OW"]  # of an image, of its windows
         columns = n["KH"] * n["KW"] * n["C"]

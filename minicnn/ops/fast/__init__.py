@@ -2,7 +2,13 @@
 cores. What NumPy computes as fast as it reads is the reference's own."""
 
 from ..reference import (
+    elu,
+    elu_grad,
+    leaky_relu,
+    leaky_relu_grad,
     momentum_step,
+    prelu,
+    prelu_grad,
     relu,
     rmsprop_step,
     sgd_step,
@@ -12,15 +18,25 @@ from ..reference import (
     softmax,
     softmax_cross_entropy,
     softmax_grad,
+    tanh,
+    tanh_grad,
 )
 from .conv import conv2d, conv2d_input_grad, conv2d_max_pool, conv2d_weight_grad
 from .dense import dense, dense_input_grad, dense_weight_grad
 from .elementwise import all_finite, bias_grad, relu_grad
+from .normalization import (
+    batch_moments,
+    batch_norm,
+    batch_norm_input_grad,
+    batch_norm_param_grads,
+)
 from .pooling import average_pool2d, average_pool2d_grad, max_pool2d, max_unpool2d
 from .steps import adam_step
 
-__all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "bias_grad",
-           "conv2d", "conv2d_input_grad", "conv2d_max_pool", "conv2d_weight_grad", "dense",
-           "dense_input_grad", "dense_weight_grad", "max_pool2d", "max_unpool2d", "momentum_step",
+__all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "batch_moments",
+           "batch_norm", "batch_norm_input_grad", "batch_norm_param_grads", "bias_grad", "conv2d",
+           "conv2d_input_grad", "conv2d_max_pool", "conv2d_weight_grad", "dense",
+           "dense_input_grad", "dense_weight_grad", "elu", "elu_grad", "leaky_relu",
+           "leaky_relu_grad", "max_pool2d", "max_unpool2d", "momentum_step", "prelu", "prelu_grad",
            "relu", "relu_grad", "rmsprop_step", "sgd_step", "sigmoid", "sigmoid_cross_entropy",
-           "sigmoid_grad", "softmax", "softmax_cross_entropy", "softmax_grad"]
+           "sigmoid_grad", "softmax", "softmax_cross_entropy", "softmax_grad", "tanh", "tanh_grad"]

@@ -11,19 +11,35 @@ from .conv import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .dense import bias_grad, dense, dense_input_grad, dense_weight_grad
 from .elementwise import (
     all_finite,
+    elu,
+    elu_grad,
+    leaky_relu,
+    leaky_relu_grad,
+    prelu,
+    prelu_grad,
     relu,
     relu_grad,
     sigmoid,
     sigmoid_grad,
     softmax,
     softmax_grad,
+    tanh,
+    tanh_grad,
 )
 from .losses import sigmoid_cross_entropy, softmax_cross_entropy
+from .normalization import (
+    batch_moments,
+    batch_norm,
+    batch_norm_input_grad,
+    batch_norm_param_grads,
+)
 from .pooling import average_pool2d, average_pool2d_grad, conv2d_max_pool, max_pool2d, max_unpool2d
 from .steps import adam_step, momentum_step, rmsprop_step, sgd_step
 
-__all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "bias_grad",
-           "conv2d", "conv2d_input_grad", "conv2d_max_pool", "conv2d_weight_grad", "dense",
-           "dense_input_grad", "dense_weight_grad", "max_pool2d", "max_unpool2d", "momentum_step",
+__all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "batch_moments",
+           "batch_norm", "batch_norm_input_grad", "batch_norm_param_grads", "bias_grad", "conv2d",
+           "conv2d_input_grad", "conv2d_max_pool", "conv2d_weight_grad", "dense",
+           "dense_input_grad", "dense_weight_grad", "elu", "elu_grad", "leaky_relu",
+           "leaky_relu_grad", "max_pool2d", "max_unpool2d", "momentum_step", "prelu", "prelu_grad",
            "relu", "relu_grad", "rmsprop_step", "sgd_step", "sigmoid", "sigmoid_cross_entropy",
-           "sigmoid_grad", "softmax", "softmax_cross_entropy", "softmax_grad"]
+           "sigmoid_grad", "softmax", "softmax_cross_entropy", "softmax_grad", "tanh", "tanh_grad"]

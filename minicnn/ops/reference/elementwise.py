@@ -28,6 +28,50 @@ def sigmoid_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return dy * y * (1 - y)
 
 
+def tanh(x: np.ndarray) -> np.ndarray:
+    """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ), of x's shape."""
+    return np.tanh(x)
+
+
+def tanh_grad(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dy · (1 − y²), since tanh' = 1 − tanh²."""
+    return dy * (1 - y * y)
+
+
+def elu(x: np.ndarray, alpha: float) -> np.ndarray:
+    """x where x > 0, else α (eˣ − 1)."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def elu_grad(dy: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+    """dy where y > 0, else dy · α eˣ = dy · (y + α)."""
+    return np.where(y > 0, dy, dy * (y + alpha))
+
+
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where x > 0, else slope · x."""
+    return np.where(x > 0, x, slope * x)
+
+
+def leaky_relu_grad(dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+    """dy where y > 0, else slope · dy."""
+    return np.where(y > 0, dy, slope * dy)
+
+
+def prelu(x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """x where x > 0, else alpha · x; alpha as x without N, or 1 along some axes."""
+    return np.where(x > 0, x, alpha * x)
+
+
+def prelu_grad(dy: np.ndarray, x: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dx = dy where x > 0, else alpha · dy; dalpha = the sum of dy · x where x ≤ 0, over all that
+    share an alpha."""
+    dx = np.where(x > 0, dy, alpha * dy)
+    dalpha = np.where(x > 0, 0, dy * x).sum(axis=0)  # of x's shape without N
+    shared = tuple(axis for axis, size in enumerate(alpha.shape) if size == 1)
+    return dx, dalpha.sum(axis=shared, keepdims=True)
+
+
 def softmax(x: np.ndarray) -> np.ndarray:
     """e^{x_k} / Σ_j e^{x_j} over the last axis; subtracting the maximum changes nothing."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
