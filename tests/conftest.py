@@ -46,7 +46,7 @@ QUICK = {
     "training": ["training/test_loop*", "training/test_data_parallel*"],
     "initializers": ["*test_initializers*"],
     "preprocessing": ["*test_model*"],
-    "gradcheck": ["*test_gradcheck*"],
+    "gradcheck": ["*test_gradcheck*", "gradcheck/test_points*"],
     "inference": ["*test_inference*"],
     "summary": ["*test_model*"],
     "models": ["*test_model*", "*test_inference*"],
