@@ -38,6 +38,7 @@ from benchmarks.gpu_cases import (
     optimizer_cases,
     pooling_cases,
 )
+from benchmarks.gpu_layer_cases import activation_cases, batch_norm_cases
 from benchmarks.roofline import Card
 from minicnn import VGG16, Sequential
 from minicnn.ops import module_of, to_cpu
@@ -120,7 +121,8 @@ def all_cases(device: str, x_shape: tuple[int, int, int, int], filters: int, row
     twins = Twins(device)
     yield from chain(
         column_cases(twins, x_shape), pooling_cases(twins, x_shape),
-        elementwise_cases(twins, *rows), optimizer_cases(twins, parameters))
+        elementwise_cases(twins, *rows), activation_cases(twins, *rows),
+        batch_norm_cases(twins, *rows), optimizer_cases(twins, parameters))
     yield from product_cases(device, x_shape, filters, model, photos)
 
 
