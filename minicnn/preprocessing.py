@@ -131,8 +131,9 @@ def warn_of_pixels(x: np.ndarray, recipe: Preprocessing | None, name: str) -> No
     looks_scaled |= 0 <= least < 0.05 and 0.5 < largest <= 1 and low < -0.5
     looks_raw = 0 <= least and 2 * max(high, 1) < largest <= 255
     if looks_scaled or looks_raw:
-        warnings.warn(
-            f"{name}: received floats from {least:.3g} to {largest:.3g}, which look like pixels. "
+        pixels = "0 to 255" if looks_raw else "0 to 1" if least >= 0 else "-1 to 1"
+        warnings.warn(  # the same text for every batch: Python shows it once for a line of code
+            f"{name}: received floats that look like pixels from {pixels}. "
             f"Floats are network input, for which this model's recipe makes {low:.3g} to "
             f"{high:.3g} of pixels. Give the pixels as they are: uint8, 0…255.", stacklevel=3)
 

@@ -145,7 +145,8 @@ def test_floats_that_look_like_pixels_are_warned_about_once(recipe, convert, wor
     photos[0, 0, 0] = 0, 255, 9
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        for _ in range(3):
+        for first in range(3):  # batches whose smallest and largest numbers differ
+            photos[0, 0, 0] = first, 255 - first, 9
             model.predict(convert(photos), batch_size=8)
     assert len(caught) == 1 and caught[0].filename == __file__
     text = str(caught[0].message)

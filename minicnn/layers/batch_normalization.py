@@ -103,8 +103,9 @@ class BatchNormalization(Layer):
         """
         x, mean, std, by_batch = self.read_cache()
         ops = ops_for(x, dy)
-        if self.trainable:
+        if self.trainable or by_batch:
             dgamma, dbeta = ops.batch_norm_param_grads(dy, x, mean, std)
+        if self.trainable:
             self.grads.update({"gamma": dgamma} if self.scale else {})
             self.grads.update({"beta": dbeta} if self.center else {})
         if not by_batch:

@@ -74,6 +74,17 @@ def test_a_mean_that_is_large_beside_the_spread_leaves_the_variance_its_digits(d
     assert_close(got[1], rounded.var((0, 1, 2)), rtol)
 
 
+def test_frozen_between_forward_and_backward_dx_is_still_that_of_the_forward(rng):
+    x, dy = array(rng, 4, 3, 2, 5), array(rng, 4, 3, 2, 5)
+    layer = built(BatchNormalization(), x.shape, rng)
+    expected = naive(x, dy, *(to_cpu(layer.params[key]).copy() for key in ("gamma", "beta")),
+                     layer.epsilon)[3]
+    layer.forward(x, training=True)
+    layer.grads, layer.trainable = {}, False
+    assert_close(layer.backward(dy), expected, 1e-10)
+    assert layer.grads == {}
+
+
 def test_the_moments_are_the_same_to_the_last_bit_every_time(rng):
     x = array(rng, 3000, 5, dtype=np.float32)
     for a, b in zip(running_ops().batch_moments(x), running_ops().batch_moments(x), strict=True):
