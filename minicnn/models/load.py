@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 from itertools import takewhile
 
+import numpy as np
+
 from ..layers import Normalization, Rescaling
 from ..model import Sequential
 from ..preprocessing import Preprocessing
@@ -15,13 +17,22 @@ from ..weights import read_model
 
 def pixel_recipe(model: Sequential) -> Preprocessing | None:
     """The recipe that leaves pixels as they are, 0…255, if the network scales them by layers of its
-    own: a Rescaling or Normalization before its first parameters. None for any other."""
+    own: a Rescaling or Normalization before its first parameters.
+
+    None for any other, and if these layers make pixels larger than they were: then they are made
+    for numbers from 0 to 1, say, which only whoever made the network knows."""
+    orders = {3: "RGB", 1: "GREY"}  # by the number of channels
     first = takewhile(lambda layer: not layer.params, model.layers)
-    if any(isinstance(layer, (Rescaling, Normalization)) for layer in first):
-        orders = {3: "RGB", 1: "GREY"}  # by the number of channels
-        if len(model.input_shape) == 3 and model.input_shape[2] in orders:
-            return Preprocessing(orders[model.input_shape[2]], (0.0,), 1.0)
-    return None
+    scaling = [layer for layer in first if isinstance(layer, (Rescaling, Normalization))]
+    if not scaling or len(model.input_shape) != 3 or model.input_shape[2] not in orders:
+        return None
+    ends = np.zeros((2, 1, 1, model.input_shape[2]), np.float32)
+    ends[1] = 255
+    for layer in scaling:
+        ends = layer.forward(ends, keep=False)
+    if np.abs(ends).max() > 256:
+        return None
+    return Preprocessing(orders[model.input_shape[2]], (0.0,), 1.0)
 
 
 def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,

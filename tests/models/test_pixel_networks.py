@@ -150,3 +150,15 @@ def test_the_arrays_of_an_adapted_normalization_become_its_settings(tmp_path):
     assert layers[0].params == {}
     np.testing.assert_allclose(layers[0].mean, np.asarray(twin.layers[0].mean).reshape(3), 1e-6)
     assert "set 6 arrays" in mc.load(tmp_path / "m.keras").weights_note
+
+
+@pytest.mark.parametrize("front", [
+    lambda: L.Rescaling(2.0, offset=-1),
+    lambda: L.Normalization(mean=[0.5, 0.4, 0.3], variance=[0.05, 0.05, 0.05])])
+def test_a_network_that_scales_numbers_from_0_to_1_is_given_no_recipe_for_pixels(front, tmp_path):
+    theirs = tutorial(front())
+    theirs.save(tmp_path / "m.keras")
+    ours = mc.load(tmp_path / "m.keras")
+    assert ours.preprocessing is None
+    with assert_refused("no preprocessing"):
+        ours.predict(random_pixels(2, 16, 18, 3))
