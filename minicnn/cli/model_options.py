@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ..layers import Resizing
 from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, load
@@ -58,10 +59,11 @@ def open_file(name: str, args: argparse.Namespace) -> Sequential:
     """The model of a file, with the classes and the recipe of the options.
 
     Raises FileError for what is no model, ArgumentError for options that do not fit the model. How
-    --weights were matched is printed on the standard error.
+    --weights were matched is printed on the standard error, and what Keras' Resizing does.
     """
     model = load(name, weights=args.weights)
-    if args.weights is not None:
+    stretches = any(isinstance(layer, Resizing) for layer in model.layers)
+    if args.weights is not None or stretches:
         print(f"minicnn: {model.weights_note}", file=sys.stderr)
     if args.classes is not None:
         model.classes = class_names(args.classes, model, name)

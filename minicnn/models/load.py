@@ -8,7 +8,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from ..layers import Normalization, Rescaling
+from ..layers import Normalization, Rescaling, Resizing
 from ..model import Sequential
 from ..preprocessing import Preprocessing
 from ..utils.errors import FileError
@@ -64,7 +64,10 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
                         f"received others ({error}).") from error
     if model.preprocessing is None:
         model.preprocessing = pixel_recipe(model)
-    model.weights_note = note
+    model.weights_note = note + "".join(
+        f"; Keras' {layer.name} stretches photos to {layer.height} × {layer.width} pixels, "
+        f"minicnn crops them, so photos of another form give other numbers"
+        for layer in layers if isinstance(layer, Resizing) and not layer.crop_to_aspect_ratio)
     return model
 
 

@@ -162,3 +162,11 @@ def test_a_network_that_scales_numbers_from_0_to_1_is_given_no_recipe_for_pixels
     assert ours.preprocessing is None
     with assert_refused("no preprocessing"):
         ours.predict(random_pixels(2, 16, 18, 3))
+
+
+def test_that_keras_stretches_where_photos_are_cropped_here_is_in_the_note(tmp_path):
+    tutorial(L.Resizing(16, 18), L.Rescaling(1 / 255)).save(tmp_path / "stretched.keras")
+    tutorial(L.Resizing(16, 18, crop_to_aspect_ratio=True)).save(tmp_path / "cropped.keras")
+    note = mc.load(tmp_path / "stretched.keras").weights_note
+    assert "stretches photos to 16 × 18 pixels, minicnn crops them" in note
+    assert "stretches" not in mc.load(tmp_path / "cropped.keras").weights_note
