@@ -79,6 +79,18 @@ def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
                                                                                      rel=1e-4)
 
 
+def test_a_config_from_before_the_clouds_is_of_the_clothes(tmp_path, capsys):
+    """Until 0.2 there was one sample, and run.json did not name it."""
+    options = {"folder": None, "classes": None, "per_class": 2, "size": 32, "epochs": 1,
+               "cut": "block1_pool", "no_scratch": True}
+    for name, more, classes in (("old", {}, "sandal or sneaker?"),
+                                ("new", {"sample": None}, "cirrus or cumulus?")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(options | more))
+        code, text, _ = train(capsys, "--config", tmp_path / f"{name}.json", "--output",
+                              tmp_path / name)
+        assert code == 0 and classes in text
+
+
 def test_a_config_reproduces_the_run_and_the_split_file_its_parts(photos, tmp_path, capsys):
     first, second, third = (tmp_path / name for name in "abc")
     options = [*FAST, "--seed", "3", "--dropout", "0.2"]

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..layers import Resizing
 from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, load
+from ..models.load import stretching_layers
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
 from ..weights.file_kinds import MODEL_SUFFIXES, OTHER_SUFFIXES
@@ -33,8 +33,8 @@ def add_model_options(option: Callable) -> None:
     """Declares the options of a model that is not minicnn's own."""
     option("--weights", str, None, "FILE", "of a model.json: the file with its weights")
     option("--classes", str, None, "A,B,C|FILE",
-           "names of the model's classes, in the order of its outputs, or a text file with a name "
-           "a line (default: those that the model's file has)")
+           "names of the model's classes, in the order of its outputs, or a text file with one "
+           "name per line (default: those that the model's file has)")
     option("--channels", str, None, "rgb|bgr|grey",
            "what the model takes of pixels (default: rgb; grey for a model of one channel)")
     option("--mean", str, None, "R,G,B", "is subtracted from pixels of 0 … 255: red, green and "
@@ -62,8 +62,7 @@ def open_file(name: str, args: argparse.Namespace) -> Sequential:
     --weights were matched is printed on the standard error, and what Keras' Resizing does.
     """
     model = load(name, weights=args.weights)
-    stretches = any(isinstance(layer, Resizing) for layer in model.layers)
-    if args.weights is not None or stretches:
+    if args.weights is not None or stretching_layers(model.layers):
         print(f"minicnn: {model.weights_note}", file=sys.stderr)
     if args.classes is not None:
         model.classes = class_names(args.classes, model, name)
@@ -91,7 +90,7 @@ def open_classifier(args: argparse.Namespace) -> tuple[Sequential, list[str]]:
     if model.classes is None:
         raise FileError(f"{name}: expected a model that carries its classes, found none. Name its "
                         f"{number_of_classes(model)} classes: --classes A,B,C, or a text file with "
-                        f"a name a line; Keras' folders of photos are in alphabetical order.")
+                        f"one name per line; Keras' folders of photos are in alphabetical order.")
     if last_activation(model.layers) is None:
         raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose outputs "
                         f"are probabilities, received one that ends in {model.layers[-1]!r}.")

@@ -96,7 +96,10 @@ def resolve_options(args: argparse.Namespace) -> argparse.Namespace:
         config = resumed_options(explicit, args.actions)
     elif "config" in explicit:
         config = read_options(explicit["config"], args.actions)
-    return argparse.Namespace(**args.defaults | config | explicit)
+    options = args.defaults | config | explicit
+    if config.get("folder", "") is None and "sample" not in config and options["folder"] is None:
+        options["sample"] = explicit.get("sample", "fashion")  # a run.json from before the clouds
+    return argparse.Namespace(**options)
 
 
 def read_options(path: str, actions: dict[str, argparse.Action]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def sample(name: str = "clouds", split: str = "train", classes: Sequence[str] | 
 
 
 def _clouds(split: str) -> Dataset:
-    """All photos of a split, one folder a class."""
+    """All photos of a split, one folder per class."""
     folder = Path(__file__).parent / "clouds" / split
     classes = [entry.name for entry in list_folder(folder)]
     files = [(file, label) for label, name in enumerate(classes)

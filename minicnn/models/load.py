@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
 import numpy as np
 
-from ..layers import Normalization, Rescaling, Resizing
+from ..layers import Layer, Normalization, Rescaling, Resizing
 from ..model import Sequential
 from ..preprocessing import Preprocessing
 from ..utils.errors import FileError
@@ -67,8 +68,14 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
     model.weights_note = note + "".join(
         f"; Keras' {layer.name} stretches photos to {layer.height} × {layer.width} pixels, "
         f"minicnn crops them, so photos of another form give other numbers"
-        for layer in layers if isinstance(layer, Resizing) and not layer.crop_to_aspect_ratio)
+        for layer in stretching_layers(layers))
     return model
+
+
+def stretching_layers(layers: Sequence[Layer]) -> list[Resizing]:
+    """The layers for which Keras stretches photos to a size, where minicnn crops them."""
+    return [layer for layer in layers
+            if isinstance(layer, Resizing) and not layer.crop_to_aspect_ratio]
 
 
 def _recipe(recipe: Preprocessing, shape: tuple[int, ...]) -> Preprocessing | None:

@@ -97,5 +97,5 @@ def _equal(u: Any, v: Any) -> bool:
     """The same numbers; False if they are not numbers."""
     try:
         return bool(np.array_equal(u, v))
-    except Exception:
+    except Exception:  # attributes of the user's, of any kind: what cannot be compared differs
         return False
