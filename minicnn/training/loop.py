@@ -36,7 +36,8 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer | 
     Raises, before anything is changed, ArgumentError or ShapeError for a frozen model, a loss that
     does not fit the last layer, and images, labels or classes that do not fit the model. Raises
     NotFiniteError if a loss, a gradient or a weight is no longer finite; the weights are then the
-    last finite ones, those before that step.
+    last finite ones, those before that step, and if the step was made, the optimizer's state is
+    emptied.
     """
     state = prepare(model, train_data, loss, optimizer, epochs=epochs, batch_size=batch_size,
                     validation_data=validation_data, callbacks=callbacks, seed=seed,

@@ -97,6 +97,17 @@ def test_epoch_and_batch_are_named_and_the_weights_before_that_step_kept():
         np.testing.assert_array_equal(p, kept[-1][key])
 
 
+def test_a_subclass_that_does_not_roll_back_leaves_weights_and_state_as_they_are():
+    class GoOn(TerminateOnNaN):
+        def roll_back(self, state, batch):
+            pass
+
+    model = mc.Sequential([mc.Dense(4), mc.Dense(3)], (5,))
+    optimizer = mc.optimizers.Adam(0.01)
+    fit(model, numbers(6, 5), np.ones((6, 3)), Steep(), optimizer, callbacks=[GoOn()])
+    assert optimizer.state and not np.isfinite(model["dense"].params["W"]).all()
+
+
 def test_after_a_bad_gradient_the_same_optimizer_goes_on():
     class Sometimes(mc.losses.MeanSquaredError):
         factor = np.inf

@@ -34,17 +34,17 @@ class TerminateOnNaN(Callback):
 
     def on_batch_end(self, state: TrainingState) -> None:
         """The gradients and the weights."""
-        if all_finite(state.network, "grads", "params"):
-            return
-        for optimizer in state.optimizer.param_groups:
-            optimizer.state.clear()
-        if not all_finite(state.network, "grads"):  # they went wrong first, at the weights before
-            set_weights(state.network, self.weights_before_step)
-        self.roll_back(state, state.batch)
+        if not all_finite(state.network, "grads", "params"):
+            self.roll_back(state, state.batch)
 
     def roll_back(self, state: TrainingState, batch: int) -> None:
         """Puts the weights back and raises NotFiniteError; batch: the number of this one, from 1.
         """
+        if batch == state.batch:  # it is counted: the step was made
+            for optimizer in state.optimizer.param_groups:
+                optimizer.state.clear()
+            if not all_finite(state.network, "grads"):  # wrong before the step: look there
+                set_weights(state.network, self.weights_before_step)
         error = not_finite_error(state.network, state.x, f"epoch {state.epoch + 1}, batch {batch}",
                                  state.t, state.loss, training=True)
         set_weights(state.network, self.weights_before_step)
