@@ -46,16 +46,15 @@ FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optim
 NO_FORMULAS = ("__init__", "checks", "more_checks", "find_cupy", "launch", "operations",
                "signatures", "simulator", "threads")
 # … and are not: they refuse, launch or divide the work, which tests of their own look at
-ENGINE = ("ops", "layers", "**/test_initializers*.py", "**/test_losses*.py",
-          "**/test_optimizers*.py", "**/test_winograd*.py", "**/test_gradcheck*.py",
-          "**/test_model*.py", "test_against_torch.py", "**/test_devices*.py",
-          "**/test_threads*.py")  # below tests/: what runs when a file's own tests notice nothing
+ENGINE = ("ops", "layers", "test_initializers.py", "test_losses.py", "test_optimizers.py",
+          "gradcheck/test_gradcheck.py", "test_model.py", "test_against_torch.py",
+          "test_devices.py")  # below tests/: what runs when a file's own tests notice nothing
 FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed tests to begin with
     "layers/*": ("layers/test_rows.py", "layers/test_every_layer.py"),
     "ops/*/dense.py": ("layers/test_rows.py",),
     "ops/*/steps.py": ("ops/test_elementwise.py", "test_optimizers.py"),
     "ops/cuda/ladder.py": ("kernels/test_ladder.py",),
-    "ops/cuda/products.py": ("test_precision.py",),
+    "ops/cuda/products.py": ("ops/test_precision.py",),
 }
 OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 # Mutants that no test can tell from the engine, by file and shape: the statement before and after
@@ -375,7 +374,7 @@ def stages(file: str) -> list[list[str]]:
     """Arguments of pytest, one run after the other."""
     own, engine = own_tests(file), below_tests(*ENGINE)
     if "/cuda/" in file:
-        others = below_tests("kernels/test_ladder.py", "test_precision.py")
+        others = below_tests("kernels/test_ladder.py", "ops/test_precision.py")
         runs = [(own, "cuda or ladder or precision"), (engine, "cuda"),
                 (others, "ladder or precision")]
     else:

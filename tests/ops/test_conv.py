@@ -28,8 +28,7 @@ from minicnn.ops.fast import conv as on_cpu
 
 def algorithms():
     """The functions of the running test's backend that compute conv2d on any geometry. (Winograd's,
-    for windows of 3×3 with strides 1, are in test_winograd.py and ops/test_winograd_on_gpus.py.)
-    """
+    for windows of 3×3 with strides 1, are in test_winograd.py and test_winograd_on_gpus.py.)"""
     if reference.DEVICE != "cpu":
         return [on_cuda.conv2d, on_cuda.conv2d_im2col, on_cuda.conv2d_implicit_gemm]
     if running_ops() is ops.reference:

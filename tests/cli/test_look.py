@@ -13,7 +13,7 @@ from minicnn.cli import main, parser
 from minicnn.cli.look_jobs import look_job
 from minicnn.cli.methods import ATTRIBUTIONS, METHODS, PhotoInput
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SLOW = {"evolution", "ablation", "transfer-curve", "probes", "correspondence"}  # tests of their own
 QUICK = [name for name in METHODS if name not in SLOW]
 

@@ -14,6 +14,7 @@ from minicnn.ops import DEVICES, array_module, device_of, module_of, to_cpu, to_
 from minicnn.ops.cuda import simulator
 from minicnn.ops.cuda.simulator import SimArray
 
+pytestmark = pytest.mark.cpu_only  # names its devices itself
 X = np.array([[0.0, -0.0, np.nan], [np.inf, 1e-310, 3.0]])  # what a careless copy might change
 
 

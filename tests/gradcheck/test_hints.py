@@ -23,7 +23,7 @@ from minicnn.layers import (
 )
 from minicnn.model import Sequential
 
-SOLVED = Path(__file__).parent.parent / "examples" / "solutions"
+SOLVED = Path(__file__).parents[2] / "examples" / "solutions"
 Conv = runpy.run_path(str(SOLVED / "conv_backward.py"))["Conv"]
 MaxPool = runpy.run_path(str(SOLVED / "max_pool_backward.py"))["MaxPool"]
 Loss = runpy.run_path(str(SOLVED / "softmax_cross_entropy.py"))["SoftmaxCrossEntropy"]

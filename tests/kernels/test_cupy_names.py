@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
 # Layers, losses and optimizers see device arrays. In them np. may only name types and what looks at
 # shapes, whatever the device…

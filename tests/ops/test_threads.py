@@ -15,6 +15,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import minicnn as mc
 from minicnn.ops.fast import threads
 
+pytestmark = pytest.mark.cpu_only  # threads of the processor
+
 
 @pytest.fixture(autouse=True, scope="module")
 def three_threads():

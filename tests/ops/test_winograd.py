@@ -14,6 +14,7 @@ from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.fast import conv, im2col_blocks, threads, winograd
 from minicnn.ops.fast.winograd import conv2d_winograd
 
+pytestmark = pytest.mark.cpu_only  # test_winograd_on_gpus.py has the others
 SHAPES = st.tuples(st.integers(1, 3), st.integers(3, 14), st.integers(3, 14), st.integers(1, 6))
 PADS = st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2)
 

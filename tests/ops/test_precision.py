@@ -16,6 +16,7 @@ from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.cuda.products import round_to_tf32
 from minicnn.ops.precision import use_precision
 
+pytestmark = pytest.mark.cpu_only  # names its devices itself
 TF32, DEFAULT = 3, 0  # cuBLAS' math modes
 WINDOW = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (6, 7))
 
