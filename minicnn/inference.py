@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from .layers import BatchNormalization, Conv2D, Dropout, Layer, MaxPool2D, ReLU
 from .layers.checks import check_input
+from .layers.network import Network
 from .layers.samplewise import is_samplewise
 from .ops import array_module, device_of, ops_for
 
 MAX_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB, 4 GB in float32
 
 
-def infer(model: Any, x: np.ndarray, training: bool = False) -> np.ndarray:
+def infer(model: Network, x: np.ndarray, training: bool = False) -> np.ndarray:
     """model's y for x (N, *input_shape), in batches whose arrays have at most MAX_ELEMENTS, if a
     single image's do; all at once if a layer might mix the images."""
     per_image = max(map(math.prod, model.shapes()))
@@ -84,7 +85,7 @@ class FusedConv:
         return ops.conv2d_max_pool(x, W, b, window, pool_window, relu=self.relu)
 
 
-def fuse(layers: list[Layer], training: bool = False) -> list[Layer | FusedConv]:
+def fuse(layers: Sequence[Layer], training: bool = False) -> list[Layer | FusedConv]:
     """layers, each convolution as one with what can be computed together with it."""
     fused: list[Layer | FusedConv] = []
     for layer in layers:

@@ -11,7 +11,13 @@ import numpy as np
 
 from .utils.errors import ArgumentError
 
-NAMES = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros")
+NAMES = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros", "ones")
+
+
+def check_initializer(what: str, name: str) -> None:
+    """Raises ArgumentError unless it is the name of one."""
+    if name not in NAMES:
+        raise ArgumentError(f"{what}: expected an initializer of {NAMES}, received {name!r}.")
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -21,14 +27,13 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def initialize(name: str, shape: tuple[int, ...], rng: np.random.Generator | None) -> np.ndarray:
-    """float32 array of `shape`, drawn by rng; zeros if rng is None (weights will be loaded).
+    """float32 array of `shape`, drawn by rng; not drawn, but zero, if rng is None (weights follow).
 
     Uniform on ±√(3·Var) or normal with variance Var, as in the module's docstring.
     """
-    if name not in NAMES:
-        raise ArgumentError(f"initializer: expected one of {', '.join(NAMES)}, received {name!r}.")
-    if rng is None or name == "zeros":
-        return np.zeros(shape, np.float32)
+    check_initializer("initialize", name)
+    if rng is None or name in ("zeros", "ones"):
+        return np.full(shape, 1 if name == "ones" else 0, np.float32)
     fan_in, fan_out = fans(shape)
     family, distribution = name.split("_")
     variance = 2 / (fan_in + fan_out) if family == "glorot" else 2 / fan_in

@@ -11,6 +11,7 @@ import numpy as np
 from . import summary, weights
 from .inference import infer
 from .layers import ACTIVATION_LAYERS, Dense, Dropout, Flatten, Layer
+from .layers.checks import required_dx
 from .layers.naming import layer_names
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
@@ -117,16 +118,17 @@ class Sequential:
                              f"received {np.shape(dy)}. Is it the gradient of another batch?")
         if input_gradient:
             for layer in reversed(self.layers):
-                dy = layer.backward(dy)
+                dy = required_dx(layer, layer.backward(dy))
             return dy
         trainable = [i for i, layer in enumerate(self.layers) if layer.trainable and layer.params]
         if not trainable:
             return None
-        lowest = self.layers[trainable[0]]
+        lowest, *above = self.layers[trainable[0]:]
+        for layer in reversed(above):
+            dy = required_dx(layer, layer.backward(dy))
         lowest.needs_dx = False
         try:
-            for layer in reversed(self.layers[trainable[0]:]):
-                dy = layer.backward(dy)
+            lowest.backward(dy)
         finally:
             lowest.needs_dx = True
         return None

@@ -6,11 +6,12 @@ State lives in `state["layer/param"]`, in the parameter's dtype; parameters are 
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from .layers import Layer
+from .layers.network import LayerStack
 from .ops import array_module, device_of, ops_for, to_device
 from .utils.errors import ArgumentError
 
@@ -26,7 +27,7 @@ class Optimizer:
         self.lr, self.weight_decay = float(lr), float(weight_decay)
         self.state: dict[str, dict] = {}
 
-    def step(self, model: Any) -> None:
+    def step(self, model: LayerStack) -> None:
         """model: anything with .layers whose backward has run. Frozen layers stay bit-identical.
 
         Raises ArgumentError, before anything has moved, if a gradient is missing or the state
@@ -38,7 +39,7 @@ class Optimizer:
                 g = g + self.weight_decay * p
             self.update(p, g, state)
 
-    def checked_steps(self, model: Any) -> list[tuple[np.ndarray, np.ndarray, dict]]:
+    def checked_steps(self, model: LayerStack) -> list[tuple[np.ndarray, np.ndarray, dict]]:
         """[(parameter, its gradient, its state), …] of the trainable layers; raises as step."""
         steps = []
         for layer in model.layers:
@@ -49,7 +50,7 @@ class Optimizer:
                 steps.append((layer.params[key], layer.grads[key], state))
         return steps
 
-    def check_step(self, layer: Any, key: str, state: dict) -> None:
+    def check_step(self, layer: Layer, key: str, state: dict) -> None:
         """Raises ArgumentError unless gradient and state belong to this parameter, on its device.
         """
         name, p, g = f"{layer.name}/{key}", layer.params[key], layer.grads.get(key)
@@ -81,6 +82,13 @@ class Optimizer:
     def update(self, p: np.ndarray, g: np.ndarray, state: dict) -> None:
         """Changes p and state in place."""
         raise ArgumentError(f"{type(self).__name__}: expected update(p, g, state); define it.")
+
+
+@dataclass
+class LayerGroup:
+    """Some layers of a model, as Optimizer.step takes them."""
+
+    layers: list[Layer] = field(default_factory=list)
 
 
 class ParamGroups:
@@ -125,12 +133,12 @@ class ParamGroups:
         """The first key that this name begins with; None if there is none."""
         return next((key for key in self.groups if name.startswith(key)), None)
 
-    def split(self, model: Any) -> dict[str, SimpleNamespace]:
+    def split(self, model: LayerStack) -> dict[str, LayerGroup]:
         """For each key its part of the model, with the .layers that Optimizer.step takes.
 
         Raises ArgumentError for a trainable layer without a key, or a key without such a layer.
         """
-        parts = {key: SimpleNamespace(layers=[]) for key in self.groups}
+        parts = {key: LayerGroup() for key in self.groups}
         for layer in model.layers:
             if not (layer.trainable and layer.params):
                 continue
@@ -147,7 +155,7 @@ class ParamGroups:
                                     f"unfreeze the layer.")
         return parts
 
-    def step(self, model: Any) -> None:
+    def step(self, model: LayerStack) -> None:
         """Every optimizer changes the trainable layers of its group, as Optimizer.step says; if one
         of them raises, none has moved anything."""
         parts = self.split(model)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from .layers import Layer
+from .layers.base import ActivatedLayer
+from .layers.network import Network
 from .ops.precision import current_precision
 
 
@@ -36,7 +37,7 @@ def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]
 HEADER = ("layer", "kind", "output", "parameters", "", "sees")
 
 
-def rows(model: Any) -> list[tuple[str, ...]]:
+def rows(model: Network) -> list[tuple[str, ...]]:
     """The table's cells, a row per layer with the columns of HEADER."""
     shapes = model.shapes()[1:]
     table_rows: list[tuple[str, ...]] = []
@@ -44,7 +45,8 @@ def rows(model: Any) -> list[tuple[str, ...]]:
     for layer, shape, field in zip(model.layers, shapes, fields, strict=True):
         count = sum(p.size for p in layer.params.values())
         kind = type(layer).__name__ + (f" + {layer.activation_name}"
-                                       if getattr(layer, "activation", None) else "")
+                                       if isinstance(layer, ActivatedLayer) and layer.activation
+                                       else "")
         state = "trainable" if layer.trainable else "frozen"
         table_rows.append((layer.name, kind, str(shape), f"{count:,}" if count else "",
                            state if count else "",
@@ -52,7 +54,7 @@ def rows(model: Any) -> list[tuple[str, ...]]:
     return table_rows
 
 
-def footer(model: Any) -> list[str]:
+def footer(model: Network) -> list[str]:
     """The lines below the table: the number of parameters, preprocessing, classes, weights."""
     counts = {True: 0, False: 0}
     for layer in model.layers:
@@ -67,14 +69,14 @@ def footer(model: Any) -> list[str]:
             *(f"{key}: {value}" for key, value in extras.items() if value)]
 
 
-def table(model: Any) -> str:
+def table(model: Network) -> str:
     """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""
     lines = [f"{name:<22} {kind:<20} {shape:<18} {count:>12}  {state:<9} {sees}"
              for name, kind, shape, count, state, sees in [HEADER, *rows(model)]]
     return "\n".join([f"{model.name}: input {model.input_shape}", *lines, *footer(model)])
 
 
-def html(model: Any) -> str:
+def html(model: Network) -> str:
     """The same table for Jupyter."""
     def row(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}" for cell in cells)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..model import Sequential
 from ..report import CHECKPOINTS
 from ..training import Checkpoint
 from ..utils.errors import FileError, NotFiniteError
@@ -64,6 +65,8 @@ def stop_on_signals(output: Path, checkpoint: Checkpoint) -> Iterator[Checkpoint
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped. {resume}" if checkpoint.any() else "stopped.") from None
     except NotFiniteError as error:
+        if not isinstance(error.model, Sequential):
+            raise
         path = output / "last_finite.h5"
         try:
             error.model.save(path)

@@ -9,10 +9,9 @@ point.py makes them, slopes.py has the differences, compare.py compares.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from .checkable import Checkable
 from .compare import DIRECTIONS, FEWER_DIRECTIONS, Comparison, Row
 from .point import CALLED_TWICE, SECOND, Point, make_points
 from .slopes import Precision
@@ -39,7 +38,7 @@ class Gradcheck:
         return "\n".join([*table, *(f"  {remark}" for remark in self.remarks)])
 
 
-def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
+def gradcheck(layer: Checkable, x: np.ndarray, *, eps: float | None = None,
               tolerance: float | None = None, max_elements: int = 600, seed: int = 0,
               device: str = "cpu") -> Gradcheck:
     """Checks dx and the gradient of every parameter of a layer or Sequential, in float64.
@@ -107,5 +106,6 @@ def _is_added(fresh: Point, used: Point, name: str) -> bool:
     """Whether a used layer's gradient is that of a fresh one plus that of the call before."""
     before = getattr(used.layer, "grads", {}).get(name[1:])
     right, added = (point.gradients(point.run()[0])[name] for point in (fresh, used))
-    return (before is not None and np.shape(before) == np.shape(right) == np.shape(added)
+    return (before is not None and right is not None and added is not None
+            and np.shape(before) == np.shape(right) == np.shape(added)
             and np.allclose(added, right + before, 1e-6, 1e-9))

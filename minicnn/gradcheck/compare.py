@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..ops import to_cpu, to_device
+from .checkable import Checkable
 from .point import FIRST, Point, layers_of
 from .slopes import (
     FLOAT32,
@@ -173,7 +173,7 @@ class Comparison:
         return not slopes.right.any() and not slopes.left.any()
 
 
-def _copies_of_parameters(layer: Any) -> dict[str, np.ndarray]:
+def _copies_of_parameters(layer: Checkable) -> dict[str, np.ndarray]:
     """{"W": …}, or {"conv.W": …} of a network."""
     parts = layers_of(layer)
     return {f"{part.name}.{key}" if len(parts) > 1 else key: np.array(to_cpu(p))

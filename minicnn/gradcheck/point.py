@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..ops import to_cpu, to_device
+from .checkable import Checkable
 
 FIRST, SECOND, CALLED_TWICE, INFERENCE = "first", "second", "called twice", "inference"
 
 
-def layers_of(layer: Any) -> list[Any]:
+def layers_of(layer: Checkable) -> list[Any]:
     """The layers of a Sequential; a layer is a list of itself."""
     return list(getattr(layer, "layers", [layer]))
 
 
-def forward(layer: Any, x: Any, training: bool) -> Any:
+def forward(layer: Checkable, x: np.ndarray, training: bool) -> np.ndarray:
     """y, with NumPy's global generator in the same state each time, and back as it was."""
     state = np.random.get_state()
     np.random.seed(0)
@@ -40,11 +41,11 @@ class Point:
             what the next run sees
     """
 
-    def __init__(self, label: str, layer: Any, x: np.ndarray, rng: np.random.Generator,
+    def __init__(self, label: str, layer: Checkable, x: np.ndarray, rng: np.random.Generator,
                  device: str = "cpu") -> None:
         self.label, self.layer, self.x, self.device = label, layer, x, device
         self.training = label != INFERENCE
-        self.before: Any = None  # the layer before its first call, if `layer` has had one
+        self.before: Checkable | None = None  # `layer` before its first call, if it has had one
         self.values = {"dx": x}
         parts = layers_of(layer)
         for part in parts:
@@ -58,7 +59,7 @@ class Point:
         if y.dtype == np.float32:
             self.dy = self.dy.astype(np.float32)
 
-    def run(self, x: np.ndarray | None = None) -> tuple[Any, Any]:
+    def run(self, x: np.ndarray | None = None) -> tuple[Checkable, np.ndarray]:
         """(a copy of the layer, its y): a fresh copy each time, so Dropout draws the same mask."""
         replica = copy.deepcopy(self.layer)
         if hasattr(replica, "to") and self.device != "cpu":  # to() forgets the cache
@@ -66,7 +67,7 @@ class Point:
         x = to_device(self.x.copy(), self.device) if x is None else x
         return replica, forward(replica, x, self.training)
 
-    def untouched(self) -> Any:
+    def untouched(self) -> Checkable:
         """A copy of the layer as it was before this point's forward."""
         return copy.deepcopy(self.layer)
 
@@ -74,7 +75,8 @@ class Point:
         """y, on the processor."""
         return np.array(to_cpu(self.run()[1]))
 
-    def gradients(self, replica: Any, dy: np.ndarray | None = None) -> dict[str, Any]:
+    def gradients(self, replica: Checkable, dy: np.ndarray | None = None
+                  ) -> dict[str, np.ndarray | None]:
         """{"dx": …, "dW": …} as backward of `replica` computes them; None if it does not."""
         dx = replica.backward(to_device(self.dy.copy(), self.device) if dy is None else dy)
         computed, parts = {"dx": dx}, layers_of(replica)
@@ -96,7 +98,7 @@ class Point:
         return other
 
 
-def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -> list[Point]:
+def make_points(layer: Checkable, x: np.ndarray, seed: int = 0, device: str = "cpu") -> list[Point]:
     """The points at which gradcheck checks `layer`, all of copies.
 
     FIRST:        x as it is, a fresh layer, training
@@ -127,7 +129,7 @@ def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -
     return [first, second, again, inference]
 
 
-def with_drawn_parameters(layer: Any, x: np.ndarray, rng: np.random.Generator) -> Any:
+def with_drawn_parameters(layer: Checkable, x: np.ndarray, rng: np.random.Generator) -> Checkable:
     """A copy of the layer with drawn parameters in float64: of any sign, or positive if y would
     otherwise not be finite (a variance), or else its own. Those that are not trained (moving
     averages) are positive."""

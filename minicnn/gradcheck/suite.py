@@ -11,13 +11,14 @@ from .. import layers, losses
 from ..ops import array_module, ops_for
 from ..utils.errors import ArgumentError
 from .check import Gradcheck, gradcheck
+from .checkable import Checkable
 from .explain import hints
 
 
 class _LossLayer:
     """A loss seen as a layer: x are its outputs, the target is fixed."""
 
-    def __init__(self, loss: Any, t: np.ndarray) -> None:
+    def __init__(self, loss: losses.Loss, t: np.ndarray) -> None:
         self.loss, self.t = loss, t
         logits = getattr(loss, "from_logits", False)
         self.name = type(loss).__name__ + (" from logits" if logits else "")
@@ -35,7 +36,7 @@ def check_all(seed: int = 0, device: str = "cpu") -> list[Gradcheck]:
     rng = np.random.default_rng((seed, 1))  # gradcheck draws dy from seed itself: x is never dy
     images, rows = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(4, 5))
     probabilities = ops_for(rows).softmax(rows)
-    cases = [
+    cases: list[tuple[Checkable, np.ndarray]] = [
         (layers.Conv2D(4, (3, 2), name="Conv2D valid"), images),
         (layers.Conv2D(4, 3, (2, 1), "same", name="Conv2D same, strides (2, 1)"), images),
         (layers.Conv2D(7, 3, 1, (2, 1), "relu", name="Conv2D padding (2, 1) + ReLU"), images),
@@ -111,7 +112,7 @@ def hints_for(layer: Any, shape: tuple[int, ...] | None = None, seed: int = 0) -
 
 
 def _layer_and_input(layer: Any, shape: tuple[int, ...] | None, seed: int
-                     ) -> tuple[Any, np.ndarray]:
+                     ) -> tuple[Checkable, np.ndarray]:
     """(layer, x): a loss becomes a layer, with x as logits (N, K) and random class numbers t."""
     if not all(hasattr(layer, method) for method in ("forward", "backward")):
         raise ArgumentError(f"{type(layer).__name__}: expected forward(x, training, keep) and "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..initializers import initialize
+from ..initializers import check_initializer, initialize
 from ..ops import Window, array_module, to_device
 from . import checks
 
@@ -46,7 +46,7 @@ class Layer:
         """x -> y. training: as in a training step. keep: keep in self.cache what backward needs."""
         raise checks.missing_method(self, "forward(x, training, keep)")
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """dy = dL/dy -> dx = dL/dx (None if not needs_dx); assigns self.grads unless frozen."""
         raise checks.missing_method(self, "backward(dy)")
 
@@ -75,21 +75,26 @@ class Layer:
         return Window.on_image(size, (1, 1), (1, 1))
 
     def build(self, input_shape: tuple[int, ...], rng: np.random.Generator | None) -> None:
-        """Draws the parameters that are not there yet: kernels as kernel_initializer says, vectors
-        (biases) zero; all zero if rng is None."""
+        """Draws the parameters that are not there yet, as initializer says; kernels are zero if rng
+        is None."""
         shapes = self.param_shapes(input_shape)
         checks.check_rebuilt(self, shapes, input_shape)
         if self.params:
             return
         for key, shape in shapes.items():
-            initializer = self.kernel_initializer if len(shape) > 1 else "zeros"
-            self.params[key] = initialize(initializer, shape, rng)
+            self.params[key] = initialize(self.initializer(key, shape), shape, rng)
+
+    def initializer(self, key: str, shape: tuple[int, ...]) -> str:
+        """The name of what draws params[key]: here, vectors such as biases begin at zero."""
+        return self.kernel_initializer if len(shape) > 1 else "zeros"
 
     def to(self, device: str) -> Layer:
-        """Moves parameters and gradients to "cpu", "cuda" or "cuda-sim"; forgets the cache."""
+        """Moves parameters and gradients to "cpu", "cuda" or "cuda-sim"; empties the caches."""
         for arrays in (self.params, self.grads):  # the same dicts: views see the moved arrays
             arrays.update({key: to_device(value, device) for key, value in arrays.items()})
         self.cache = None
+        if self.activation is not None:
+            self.activation.cache = None
         return self
 
     def config(self) -> dict:
@@ -110,7 +115,7 @@ class ActivatedLayer(Layer):
     def __init__(self, activation_name: str | None, kernel_initializer: str, name: str | None,
                  use_bias: bool) -> None:
         super().__init__(name)
-        checks.check_initializer(self.name, kernel_initializer)
+        check_initializer(self.name, kernel_initializer)
         self.activation_name = activation_name
         self.kernel_initializer = kernel_initializer
         self.use_bias = bool(use_bias)
@@ -135,13 +140,8 @@ class ActivatedLayer(Layer):
 
     def activation_backward(self, dy: np.ndarray) -> np.ndarray:
         """dy -> dz."""
-        return dy if self.activation is None else self.activation.backward(dy)
-
-    def to(self, device: str) -> Layer:
-        """As Layer.to; the activation forgets its cache, too."""
-        if self.activation is not None:
-            self.activation.cache = None
-        return super().to(device)
+        layer = self.activation
+        return dy if layer is None else checks.required_dx(layer, layer.backward(dy))
 
     def config(self) -> dict:
         """As Layer.config, the activation by its name."""

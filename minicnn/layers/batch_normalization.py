@@ -50,12 +50,9 @@ class BatchNormalization(Layer):
         trainable = ["gamma"] * self.scale + ["beta"] * self.center
         return dict.fromkeys([*trainable, *self.non_trainable], input_shape[-1:])
 
-    def build(self, input_shape: tuple[int, ...], rng: np.random.Generator | None) -> None:
+    def initializer(self, key: str, shape: tuple[int, ...]) -> str:
         """gamma and moving_variance begin at 1, beta and moving_mean at 0."""
-        new = not self.params
-        super().build(input_shape, rng)
-        for key in {"gamma", "moving_variance"} & self.params.keys() if new else ():
-            self.params[key] = self.params[key] + 1
+        return "ones" if key in ("gamma", "moving_variance") else "zeros"
 
     def gamma_and_beta(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """γ and β in the dtype of x; ones and zeros if they are left out."""

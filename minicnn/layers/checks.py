@@ -6,16 +6,18 @@ A check returns quietly, or its argument in the form that the layer keeps, or ra
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..initializers import NAMES
 from ..ops import Window, device_of
 from ..utils.errors import ArgumentError, ShapeError, as_pair
 
+if TYPE_CHECKING:
+    from .protocols import CheckedLayer, Convolution, FullyConnected, WindowedLayer
 
-def check_input(layer: Any, x: np.ndarray) -> None:
+
+def check_input(layer: CheckedLayer, x: np.ndarray) -> None:
     """x is a float array of a shape that fits, on the device of the parameters, which exist."""
     if getattr(x, "dtype", None) not in (np.float32, np.float64):
         raise ArgumentError(
@@ -33,20 +35,27 @@ def check_input(layer: Any, x: np.ndarray) -> None:
                             f"into a Sequential, or call build(x.shape[1:], rng).")
 
 
-def empty_cache(layer: Any) -> ArgumentError:
+def empty_cache(layer: CheckedLayer) -> ArgumentError:
     """The error of a backward without its forward."""
     return ArgumentError(f"{layer.name}: backward(dy) needs the cache of forward(x): expected "
                          f"one, found none. Call forward(x, keep=True) first.")
 
 
-def missing_method(layer: Any, method: str) -> ArgumentError:
+def missing_method(layer: CheckedLayer, method: str) -> ArgumentError:
     """The error of a layer that does not define a method it needs."""
     return ArgumentError(f"{layer.name}: expected a {method}, found none. "
                          f"Define it in {type(layer).__name__}.")
 
 
-def check_rebuilt(layer: Any, shapes: dict[str, tuple[int, ...]], input_shape: tuple[int, ...]
-                  ) -> None:
+def required_dx(layer: CheckedLayer, dx: np.ndarray | None) -> np.ndarray:
+    """dx of the layer's backward, which the layer before it needs."""
+    if dx is None:
+        raise missing_method(layer, "backward(dy) that returns dx, unless self.needs_dx is False")
+    return dx
+
+
+def check_rebuilt(layer: CheckedLayer, shapes: dict[str, tuple[int, ...]],
+                  input_shape: tuple[int, ...]) -> None:
     """Parameters that exist already have the shapes that this input needs."""
     for key, shape in shapes.items():
         if key in layer.params and layer.params[key].shape != shape:
@@ -60,13 +69,6 @@ def check_activation(name: str, activation: str | None, known: Iterable[str]) ->
     if activation is not None and activation not in known:
         raise ArgumentError(f"{name}: expected activation None or one of {', '.join(known)}, "
                             f"received {activation!r}.")
-
-
-def check_initializer(name: str, kernel_initializer: str) -> None:
-    """kernel_initializer is the name of one."""
-    if kernel_initializer not in NAMES:
-        raise ArgumentError(f"{name}: expected a kernel_initializer of {NAMES}, "
-                            f"received {kernel_initializer!r}.")
 
 
 def check_ordinary_convolution(name: str, dilation_rate: int | tuple[int, int], groups: int
@@ -88,7 +90,6 @@ def as_padding(name: str, padding: str | int | tuple[int, int]) -> str | tuple[i
     return padding
 
 
-
 def check_images(name: str, input_shape: tuple[int, ...]) -> None:
     """input_shape is (H, Wd, C)."""
     if len(input_shape) != 3:
@@ -96,7 +97,7 @@ def check_images(name: str, input_shape: tuple[int, ...]) -> None:
                          f"{('N', *input_shape)}. Is a Flatten before it?")
 
 
-def check_windows(layer: Any, input_shape: tuple[int, ...], window: Window) -> None:
+def check_windows(layer: WindowedLayer, input_shape: tuple[int, ...], window: Window) -> None:
     """At least one window fits on the image."""
     if min(window.output_size) < 1:
         raise ShapeError(f"{layer.name}: expected x of at least {window.kernel} pixels, less "
@@ -104,7 +105,7 @@ def check_windows(layer: Any, input_shape: tuple[int, ...], window: Window) -> N
                          f"image or fewer poolings.")
 
 
-def check_conv2d(layer: Any, input_shape: tuple[int, ...], window: Window) -> None:
+def check_conv2d(layer: Convolution, input_shape: tuple[int, ...], window: Window) -> None:
     """At least one window fits, and the image has as many channels as the kernels."""
     check_windows(layer, input_shape, window)
     W = layer.params.get("W")
@@ -115,8 +116,7 @@ def check_conv2d(layer: Any, input_shape: tuple[int, ...], window: Window) -> No
         check_softmax_units(layer.name, (layer.filters,))
 
 
-
-def check_dense(layer: Any, input_shape: tuple[int, ...]) -> None:
+def check_dense(layer: FullyConnected, input_shape: tuple[int, ...]) -> None:
     """input_shape is (D,), with as many inputs as W has."""
     if len(input_shape) != 1:
         raise ShapeError(f"{layer.name}: expected x of shape (N, D), received {('N', *input_shape)}"

@@ -66,7 +66,7 @@ class Conv2D(ActivatedLayer):
         self.cache = x if keep else None  # backward rebuilds the columns from it
         return self.activation_forward(z, training, keep)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """dy (N, OH, OW, F) -> dx (N, H, Wd, C); dW and db unless frozen.
 
         Derivation: dL = <dZ, X_col @ dW2d + dX_col @ W2d + db>, hence
@@ -81,9 +81,7 @@ class Conv2D(ActivatedLayer):
             self.grads["W"] = ops.conv2d_weight_grad(x, dz, self.window(x.shape))
             if self.use_bias:
                 self.grads["b"] = ops.bias_grad(dz)
-        if not self.needs_dx:
-            return None  # type: ignore[return-value]  # nobody reads it
-        return self.input_gradient(dz)
+        return self.input_gradient(dz) if self.needs_dx else None
 
     def input_gradient(self, dz: np.ndarray) -> np.ndarray:
         """dz (N, OH, OW, F) -> dx (N, H, Wd, C), for the x that forward cached."""

@@ -51,7 +51,7 @@ class Dense(ActivatedLayer):
         self.cache = x if keep else None
         return self.activation_forward(z, training, keep)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """dy (N, units) -> dx (N, D); dW and db unless frozen.
 
         Derivation: dL = <dZ, X @ dW + dX @ W + db>, hence dW = Xᵀ @ dZ, dX = dZ @ Wᵀ, and db = Σ dZ
@@ -64,9 +64,7 @@ class Dense(ActivatedLayer):
             self.grads["W"] = ops.dense_weight_grad(x, dz)
             if self.use_bias:
                 self.grads["b"] = ops.bias_grad(dz)
-        if not self.needs_dx:
-            return None  # type: ignore[return-value]  # nobody reads it
-        return self.input_gradient(dz)
+        return self.input_gradient(dz) if self.needs_dx else None
 
     def input_gradient(self, dz: np.ndarray) -> np.ndarray:
         """dz (N, units) -> dx (N, D)."""

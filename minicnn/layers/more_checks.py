@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..utils.errors import ArgumentError, ShapeError, as_pair, is_int
+
+if TYPE_CHECKING:
+    from .protocols import CheckedLayer, SizedLayer, SlopedLayer, StandardizingLayer
 
 
 def check_pool_padding(name: str, padding: str | tuple[int, int], pool_size: tuple[int, int]
@@ -51,7 +54,7 @@ def as_axis(name: str, axis: Any) -> int:
     return int(axis)
 
 
-def check_channels(layer: Any, key: str, input_shape: tuple[int, ...]) -> None:
+def check_channels(layer: CheckedLayer, key: str, input_shape: tuple[int, ...]) -> None:
     """x has as many channels as params[key] has entries."""
     values = layer.params.get(key)
     if not input_shape or (values is not None and input_shape[-1] != values.shape[-1]):
@@ -71,7 +74,7 @@ def as_axes(name: str, axes: Any) -> tuple[int, ...] | None:
     return tuple(int(axis) for axis in values)
 
 
-def check_prelu(layer: Any, input_shape: tuple[int, ...]) -> None:
+def check_prelu(layer: SlopedLayer, input_shape: tuple[int, ...]) -> None:
     """x has the shared axes, and the shape that alpha was made for."""
     if max(layer.shared_axes or (1,)) > len(input_shape):
         raise ShapeError(f"{layer.name}: expected x with the shared axes {layer.shared_axes}, "
@@ -97,7 +100,8 @@ def as_numbers(name: str, what: str, value: Any, least: float = -np.inf
     return float(numbers[0]) if len(numbers) == 1 else tuple(numbers.tolist())
 
 
-def check_per_channel(layer: Any, keys: tuple[str, ...], input_shape: tuple[int, ...]) -> None:
+def check_per_channel(layer: CheckedLayer, keys: tuple[str, ...], input_shape: tuple[int, ...]
+                      ) -> None:
     """Attributes that hold several numbers hold one for each channel."""
     for key in keys:
         value = getattr(layer, key)
@@ -114,7 +118,7 @@ def check_mean_and_variance(name: str, mean: Any, variance: Any) -> None:
                             f"{mean!r} and {variance!r}.")
 
 
-def check_has_mean(layer: Any) -> None:
+def check_has_mean(layer: StandardizingLayer) -> None:
     """mean and variance are known."""
     if layer.mean is None:
         raise ArgumentError(f"{layer.name}: expected mean and variance, received none. Give them: "
@@ -168,7 +172,7 @@ def as_pads(name: str, padding: Any) -> tuple[tuple[int, int], tuple[int, int]]:
             as_pair(columns, f"{name}, padding", least=0))
 
 
-def check_crop(layer: Any, input_shape: tuple[int, ...]) -> None:
+def check_crop(layer: SizedLayer, input_shape: tuple[int, ...]) -> None:
     """The image is not smaller than the crop."""
     if input_shape[0] < layer.height or input_shape[1] < layer.width:
         raise ShapeError(f"{layer.name}: expected x of at least {layer.height} × {layer.width} "
@@ -176,7 +180,7 @@ def check_crop(layer: Any, input_shape: tuple[int, ...]) -> None:
                          f"crops and does not enlarge here.")
 
 
-def check_resized(layer: Any, input_shape: tuple[int, ...]) -> None:
+def check_resized(layer: SizedLayer, input_shape: tuple[int, ...]) -> None:
     """The image has that size already."""
     if input_shape[:2] != (layer.height, layer.width):
         raise ShapeError(f"{layer.name}: expected x of {layer.height} × {layer.width} pixels, "

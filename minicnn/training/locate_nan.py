@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..layers import Dropout
+from ..layers.checks import required_dx
+from ..layers.network import NamedStack
 from ..losses import Loss
 from ..ops import array_module, ops_for
 from ..utils.errors import NotFiniteError
@@ -18,14 +20,14 @@ def is_finite(x: Any) -> bool:
     return bool(np.isfinite(x.sum())) or bool(array_module(x).isfinite(x).all())
 
 
-def all_finite(network: Any, *kinds: str) -> bool:
+def all_finite(network: NamedStack, *kinds: str) -> bool:
     """Whether the "params", the "grads" or both of the trainable layers are finite."""
     arrays = [array for kind in kinds for layer in network.layers if layer.trainable
               for array in getattr(layer, kind).values()]
     return not arrays or ops_for(*arrays).all_finite(arrays)
 
 
-def not_finite_error(network: Any, x: np.ndarray, when: str, t: np.ndarray | None = None,
+def not_finite_error(network: NamedStack, x: np.ndarray, when: str, t: np.ndarray | None = None,
                      loss: Loss | None = None, training: bool = False) -> NotFiniteError:
     """The error that says when it happened, which array was the first, and what to do.
 
@@ -40,7 +42,7 @@ def not_finite_error(network: Any, x: np.ndarray, when: str, t: np.ndarray | Non
         f"Most often {cause}the input has not gone through the model's preprocessing.")
 
 
-def locate_nan(network: Any, x: np.ndarray, t: np.ndarray | None, loss: Loss | None,
+def locate_nan(network: NamedStack, x: np.ndarray, t: np.ndarray | None, loss: Loss | None,
                training: bool) -> str:
     """Computes the step again, and names the first array that is not finite."""
     if not is_finite(x):
@@ -63,10 +65,11 @@ def locate_nan(network: Any, x: np.ndarray, t: np.ndarray | None, loss: Loss | N
     if not is_finite(dy):
         return "the gradient of the loss"
     for layer in reversed(network.layers):
-        dy = layer.backward(dy)
+        dx = layer.backward(dy)
         for key, g in layer.grads.items():
             if layer.trainable and not is_finite(g):
                 return f"d{key} of {layer.name}"
+        dy = required_dx(layer, dx)
         if not is_finite(dy):
             return f"dx of {layer.name}"
     return "a layer that draws random numbers"

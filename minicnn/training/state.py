@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class AverageMeter:
 
     count: int = 0
     loss: float = 0.0
-    correct: Any = 0.0  # a number, or an array () on a GPU; NaN if the loss has no classes
+    correct: float | np.ndarray = 0.0  # () on a GPU; NaN if the loss has no classes
 
     def update(self, loss: float, correct: np.ndarray | None, n: int) -> None:
         """One batch of n samples: its mean loss, and which samples are classified correctly (n,);
@@ -66,6 +66,19 @@ class AverageMeter:
         return averages
 
 
+class Hooks(Protocol):
+    """A callback as the state knows it: on_… are called by name; callbacks/base.py has them."""
+
+    def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
+        """The features of `done` of `total` images are computed."""
+
+    def state_dict(self) -> dict:
+        """What a checkpoint has to store."""
+
+    def load_state_dict(self, state: dict) -> None:
+        """Goes on from there."""
+
+
 @dataclass
 class TrainingState:
     """What fit works with, and where it stands.
@@ -80,7 +93,8 @@ class TrainingState:
 
     epoch:      epochs that are finished, so in on_epoch_end the number of this one, from 1.
     batch:      batches of the next epoch that are finished.
-    x, t, batch_loss: input of the network, targets and loss of the latest batch.
+    x, t, batch_loss: input of the network, targets and loss of the latest batch; before the first
+                one empty arrays and NaN.
     meter:      the averages of this epoch so far. logs: loss, accuracy, val_loss, val_accuracy of
                 the last epoch. history: of all epochs.
     stop_training: a callback sets it to True to end the training after this epoch.
@@ -98,7 +112,7 @@ class TrainingState:
     epochs: int
     batch_size: int
     initial_epoch: int
-    callbacks: Sequence[Any]  # of Callback, whose hooks take this state
+    callbacks: Sequence[Hooks]
     rng: np.random.Generator
 
     epoch: int
@@ -106,8 +120,8 @@ class TrainingState:
     batch: int = 0
     stop_training: bool = False
     error: BaseException | None = None
-    x: Any = None
-    t: Any = None
+    x: np.ndarray = field(default_factory=lambda: np.empty(0))
+    t: np.ndarray = field(default_factory=lambda: np.empty(0))
     batch_loss: float = float("nan")
     meter: AverageMeter = field(default_factory=AverageMeter)
     logs: dict[str, float] = field(default_factory=dict)

@@ -43,7 +43,7 @@ class NotFiniteError(MiniCNNError, ArithmeticError):
     model: the network with its last finite weights, if they are known.
     """
 
-    model: Any = None
+    model: object = None
 
 
 class KernelError(MiniCNNError):

@@ -20,6 +20,13 @@ def silent(done: int, total: int) -> None:
     """The Progress that shows nothing."""
 
 
+def offset_progress(progress: Progress, start: int, total: int) -> Progress:
+    """The Progress of a part of the work that begins at step `start` of `total`."""
+    def report(done: int, _: int) -> None:
+        progress(start + done, total)
+    return report
+
+
 def as_dataset(photos: ImageInput) -> Dataset:
     """The photos as a Dataset; those of a list or an array all get the label 0."""
     if isinstance(photos, Dataset):

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..layers import BatchNormalization, Conv2D, Dense, Layer, PReLU, ReLU
+from ..layers.checks import required_dx
 from ..utils.errors import ArgumentError
 from .target import Score, forward
 
@@ -46,12 +47,12 @@ def backward(layers: Sequence[Layer], dy: np.ndarray, rule: str = "gradient") ->
             if isinstance(activation, ReLU):
                 dy = through_relu(dy, activation, rule)
             elif activation is not None:
-                dy = activation.backward(dy)
+                dy = required_dx(activation, activation.backward(dy))
             dy = layer.input_gradient(dy)
         elif isinstance(layer, (BatchNormalization, PReLU)):
             dy = layer.input_gradient(dy)
         else:
-            dy = layer.backward(dy)
+            dy = required_dx(layer, layer.backward(dy))
     return dy
 
 

@@ -10,7 +10,8 @@ from .assigning import assign
 from .opening import open_weights
 from .pretrained import vgg16_base, vgg16_full
 from .reading import read_weights
-from .writing import new_h5, read_model, write, write_model, write_weights
+from .reading_models import read_model
+from .writing import new_h5, write, write_model, write_weights
 
 __all__ = ["assign", "new_h5", "open_weights", "read_model", "read_weights", "vgg16_base",
            "vgg16_full", "write", "write_model", "write_weights"]

@@ -39,6 +39,7 @@ from ..layers import (
     ZeroPadding2D,
 )
 from ..layers.base import ActivatedLayer
+from ..layers.network import Network
 from ..layers.rescaling import MIN_STD
 from ..ops import Window, to_cpu
 from ..preprocessing import Preprocessing
@@ -55,7 +56,7 @@ RESHAPING_LAYERS = (Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing)
 CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
-def write_onnx(path: str | PathLike, model: Any) -> None:
+def write_onnx(path: str | PathLike, model: Network) -> None:
     """Writes a Sequential as .onnx; an older file at path stays until the new one is complete.
 
     See onnx_model for the contents. Raises ArgumentError for another suffix, without the package
@@ -70,7 +71,7 @@ def write_onnx(path: str | PathLike, model: Any) -> None:
         partial.write_bytes(content)
 
 
-def onnx_model(model: Any) -> ModelProto:
+def onnx_model(model: Network) -> ModelProto:
     """The graph of model.predict; Dropout does nothing in it.
 
     Input:    "pixels", RGB 0…255, float32 (N, H, Wd, 3), any N, or grey ones (N, H, Wd, 1); of a

@@ -1,4 +1,4 @@
-"""Writing models and weights for Keras 3, and reading models."""
+"""Writing models and weights for Keras 3."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..layers import Layer, Normalization
+from ..layers import Layer
+from ..layers.network import Network
 from ..ops import to_cpu
-from ..utils.errors import ArgumentError, FileError, is_int
+from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write
-from .assigning import assign
-from .attributes import text
-from .config import config_from_layers, layers_from_config, layers_left_out
-from .opening import open_weights, parse_json, read_architecture
-from .reading import read_open_file, read_weights
+from .config import config_from_layers
 
 if TYPE_CHECKING:
     import h5py
@@ -31,7 +27,7 @@ KERAS_VERSION = "3.15.1"  # the Keras whose layouts these are
 KERAS_NAMES = {"W": "kernel", "b": "bias"}  # the other parameters have Keras' names
 
 
-def write(path: str | PathLike, model: Any) -> None:
+def write(path: str | PathLike, model: Network) -> None:
     """Writes a Sequential as .h5 (write_model) or .weights.h5 (write_weights), by the path."""
     name = os.fspath(path)
     if name.endswith(".weights.h5"):
@@ -99,58 +95,6 @@ def write_weights(path: str | PathLike, layers: Sequence[Layer]) -> None:
                 group.attrs["name"] = layer.name
                 for k, value in enumerate(arrays.values()):
                     group[str(k)] = value
-
-
-def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
-               weights_path: str | PathLike | None = None
-               ) -> tuple[list[Layer], tuple[int, ...], str, dict, str]:
-    """-> (layers with their weights, input shape, name, metadata, a note of what was set).
-
-    path: a file with architecture and weights: Keras' .h5 or .keras, or one of write_model; with
-    weights_path, whose weights are taken, also the architecture alone: model.to_json() in a file.
-    input_shape: (H, Wd, C), if the file leaves the size open, or for another size.
-    Raises FileError.
-    """
-    config, metadata = read_architecture(path), {}
-    if config is not None and weights_path is None:
-        raise FileError(f"{path}: describes a network, without its weights. Give them, too: "
-                        f"load('{Path(path).name}', weights='model.weights.h5'), on the command "
-                        f"line --weights model.weights.h5.")
-    if config is None:
-        with open_weights(path) as (file, architecture):
-            if architecture is None:
-                raise FileError(f"{path}: holds weights but no architecture; build the network and "
-                                f"call load_weights, or name the file of model.to_json(), too: "
-                                f"load('model.json', weights='{Path(path).name}').")
-            config, metadata = parse_json(architecture), parse_json(text(file, "minicnn") or "{}")
-            entries = read_open_file(file, path)
-    if weights_path is not None:
-        entries = read_weights(weights_path)
-    layers, shape_in_file = layers_from_config(config, path)
-    sizes = tuple(input_shape or shape_in_file or ())
-    if not sizes or None in sizes:
-        raise FileError(f"{path}: leaves the input's size open ({sizes or 'no shape'}); give "
-                        f"input_shape=(height, width, channels).")
-    if not all(is_int(size, 1) for size in sizes):
-        raise FileError(f"{path}: expected an input shape of ints (height, width, channels), "
-                        f"received {sizes}; the file is damaged.")
-    shape = cast("tuple[int, ...]", sizes)
-    if not isinstance(metadata, dict):
-        raise FileError(f"{path}: expected a JSON object in the attribute minicnn, received "
-                        f"a {type(metadata).__name__}.")
-    try:
-        note = assign(layers, shape, entries, weights_path or path)
-    except ArgumentError as error:
-        raise FileError(f"{path}: describes a network that does not fit together: "
-                        f"{error}") from None
-    for layer in layers:
-        if isinstance(layer, Normalization):
-            layer.adopt()
-    if left_out := layers_left_out(config, path):
-        note += f"; left out, since only training uses them: {', '.join(left_out)}"
-    inner = config["config"]
-    name = inner.get("name") if isinstance(inner, dict) else None
-    return layers, shape, name if isinstance(name, str) else "model", metadata, note
 
 
 @contextmanager

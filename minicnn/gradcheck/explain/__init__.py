@@ -10,11 +10,11 @@ digits.
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 
 from ..check import Gradcheck, gradcheck
+from ..checkable import Checkable
 from ..compare import Row
 from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, forward, make_points
 from .calls import cause_in_inference, cause_in_second_call
@@ -27,7 +27,7 @@ WHERE = {FIRST: "Your", SECOND: "For other numbers your", INFERENCE: "In inferen
          CALLED_TWICE: "In a second call your"}
 
 
-def hints(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
+def hints(layer: Checkable, x: np.ndarray, seed: int = 0) -> list[str]:
     """Says which gradients of a layer at x are right, and what is wrong with the others.
 
     layer: as for gradcheck, a single layer; hints works on a copy. x (N, …).
@@ -87,7 +87,7 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     return f"{your} {row.name} {cause}" if cause else None
 
 
-def accumulated(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
+def accumulated(layer: Checkable, x: np.ndarray, seed: int = 0) -> list[str]:
     """Names of the gradients that a second forward and backward doubles: added, not assigned."""
     point = make_points(layer, x, seed)[0]
     replica, _ = point.run()

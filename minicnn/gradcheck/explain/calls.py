@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checkable import Checkable
 from ..point import forward
 from .probe import GradientError
 from .words import subsets
@@ -57,10 +58,10 @@ def cause_in_second_call(w: GradientError) -> str | None:
     return None
 
 
-def _fresh(w: GradientError) -> Any:
+def _fresh(w: GradientError) -> Checkable:
     """The layer as it would be if this forward were its first."""
-    fresh = copy.deepcopy(w.probe.point.before)
-    fresh.params = copy.deepcopy(w.probe.layer.params)
+    fresh: Any = copy.deepcopy(w.probe.point.before)  # params: with_drawn_parameters gives them
+    fresh.params = copy.deepcopy(getattr(w.probe.layer, "params", {}))
     forward(fresh, w.probe.x.copy(), training=True)
     return fresh
 
@@ -74,7 +75,7 @@ def _left_over(w: GradientError) -> bool:
     return a is not None and a.shape == w.a.shape and np.array_equal(a, w.a) and bool(a.any())
 
 
-def _stale_attribute(w: GradientError, other: Any) -> str | None:
+def _stale_attribute(w: GradientError, other: Checkable) -> str | None:
     """The attribute that forward has not renewed and that makes the gradient right, once it is
     that of `other`, where it has been."""
     used, after = vars(w.probe.layer), vars(w.probe.run()[0])

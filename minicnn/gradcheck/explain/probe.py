@@ -3,11 +3,10 @@ separates a computed gradient from the measured one."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...ops import to_cpu
+from ..checkable import Checkable
 from ..point import Point
 from ..slopes import Precision, rounding_of_slope
 
@@ -32,7 +31,7 @@ class Probe:
         self.directions = np.random.default_rng(0).normal(size=(5, *self.x.shape))
         self.noise = rounding_of_slope(self.y, self.dy, precision) + 1e-14
 
-    def run(self) -> tuple[Any, np.ndarray]:
+    def run(self) -> tuple[Checkable, np.ndarray]:
         """(a fresh copy of the layer, y): Dropout draws the same mask each time."""
         replica, y = self.point.run()
         return replica, np.array(to_cpu(y))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..state import TrainingState
+from ..state import Hooks, TrainingState
 
 
 class Callback:
@@ -56,7 +56,7 @@ class Callback:
         """Goes on from what state_dict has returned."""
 
 
-def features_progress(callbacks: Sequence[Callback], stage: str) -> Callable[[int, int], None]:
+def features_progress(callbacks: Sequence[Hooks], stage: str) -> Callable[[int, int], None]:
     """progress(done, total) of extract_features, passed on to every callback."""
     def progress(done: int, total: int) -> None:
         for callback in callbacks:

@@ -15,7 +15,7 @@ import numpy as np
 from ...layers import Layer
 from ...utils.errors import FileError
 from ...utils.files import check_free_space
-from ..state import TrainingState, get_weights, set_weights
+from ..state import Hooks, TrainingState, get_weights, set_weights
 from ..state_files import read_state, write_state
 from .base import Callback
 
@@ -183,7 +183,7 @@ def restore(state: TrainingState, saved: dict) -> None:
             callback.load_state_dict(saved["callbacks"][name])
 
 
-def named(callbacks: Sequence[Callback]) -> dict[str, Callback]:
+def named(callbacks: Sequence[Hooks]) -> dict[str, Hooks]:
     """The callbacks by class and number: {"EarlyStopping-0": …}."""
     counts: dict[str, int] = {}
     names = {}
@@ -194,7 +194,7 @@ def named(callbacks: Sequence[Callback]) -> dict[str, Callback]:
     return names
 
 
-def states_of(callbacks: Sequence[Callback]) -> dict[str, dict]:
+def states_of(callbacks: Sequence[Hooks]) -> dict[str, dict]:
     """What the callbacks have to remember, those left out that have nothing."""
     states = {name: callback.state_dict() for name, callback in named(callbacks).items()}
     return {name: state for name, state in states.items() if state}

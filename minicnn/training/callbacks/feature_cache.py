@@ -8,7 +8,7 @@ from ...data import Dataset
 from ...model import Sequential
 from ..batches import ArrayDataset
 from ..features import extract_features, resident_bytes
-from ..state import TrainingState
+from ..state import Hooks, TrainingState
 from .base import Callback, features_progress
 
 
@@ -40,7 +40,7 @@ class FeatureCache(Callback):
         state.base = state.model.view([], state.base.shapes()[-1])  # from now on the identity
 
     def extract(self, base: Sequential, data: Dataset | ArrayDataset, batch_size: int,
-                callbacks: Sequence[Callback], stage: str) -> ArrayDataset:
+                callbacks: Sequence[Hooks], stage: str) -> ArrayDataset:
         """The features of data, within what is left of the memory budget; the callbacks hear how
         far it is."""
         features = extract_features(base, data, batch_size=batch_size,

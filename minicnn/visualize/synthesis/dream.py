@@ -23,7 +23,7 @@ from ...ops import to_cpu
 from ...optimizers import SGD
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
-from ..photos import Progress, image_size, silent
+from ..photos import Progress, image_size, offset_progress, silent
 from ..propagation import backward
 from ..target import check_unit, chosen_layers, forward, layer_index, photo_input
 from .ascent import (
@@ -104,14 +104,11 @@ def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: 
     network_size = size if fixed_size(layers) else None
     change, scores, frames = np.zeros_like(base), [], []
     for k, octave_size in enumerate(sizes):
-        def octave_progress(done: int, total: int, first: int = k * steps) -> None:
-            progress(first + done, len(sizes) * steps)
-
         small = resize(base, octave_size)
         start = np.clip(small + resize(change, octave_size), 0, 1)
         p, octave_scores, octave_frames = ascend(
             start, objective, SGD(lr), steps, Regularisation(shift), rng, network_size,
-            progress=octave_progress)
+            progress=offset_progress(progress, k * steps, len(sizes) * steps))
         change = p - small
         scores += octave_scores
         frames += [as_pixels(base + resize(frame - small, size)) for frame in octave_frames]

@@ -28,7 +28,7 @@ from ...ops import to_cpu
 from ...optimizers import Adam
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
-from ..photos import Progress, image_size, silent
+from ..photos import Progress, image_size, offset_progress, silent
 from ..propagation import backward
 from ..result import Result
 from ..target import chosen_layers, forward, layer_index, photo_input
@@ -116,12 +116,9 @@ def inversion(model: Sequential, image: np.ndarray, layers: Sequence[str] | None
         p = np.clip(mean_image(model, image_size(model)) + noise, 0, 1)
         for k, factor in enumerate(STAGES):
             first, last = (stage * steps // len(STAGES) for stage in (k, k + 1))
-
-            def stage_progress(done: int, total: int, first: int = row * steps + first) -> None:
-                progress(first + done, len(names) * steps)
-
             p, _, _ = ascend(p, objective, Adam(lr * factor), last - first, Regularisation(), rng,
-                             progress=stage_progress)
+                             progress=offset_progress(progress, row * steps + first,
+                                                      len(names) * steps))
         difference = forward(layers_below, to_input(model, p)) - f0
         distances.append(float(np.sqrt(to_cpu((difference ** 2).sum()) / norm)))
         images.append(as_pixels(p))

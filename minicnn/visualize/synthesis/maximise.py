@@ -21,7 +21,7 @@ from ...model import Sequential
 from ...optimizers import Adam
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
-from ..photos import Progress, image_size, silent
+from ..photos import Progress, image_size, offset_progress, silent
 from ..propagation import backward
 from ..target import Target, forward, score_of
 from .ascent import (
@@ -114,12 +114,10 @@ def maximise(model: Sequential, target: Target = None, *, steps: int = 64, octav
 
     p, scores, frames = start(*sizes[0]), [], []
     for k, (h, w) in enumerate(sizes):
-        def octave_progress(done: int, total: int, first: int = k * steps) -> None:
-            progress(first + done, len(sizes) * steps)
-
         p, octave_scores, octave_frames = ascend(
             resize(p, (h, w)), objective, Adam(lr, beta1=0.5), steps, regularisation, rng,
-            network_size, mean_image(model, (h, w)), octave_progress)
+            network_size, mean_image(model, (h, w)),
+            offset_progress(progress, k * steps, len(sizes) * steps))
         scores += octave_scores
         frames += [as_pixels(resize(frame, size)) for frame in octave_frames]
     if not gradient_found:

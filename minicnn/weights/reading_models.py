@@ -1,0 +1,67 @@
+"""Reading whole models: architecture, weights and metadata."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import cast
+
+from ..layers import Layer, Normalization
+from ..utils.errors import ArgumentError, FileError, is_int
+from .assigning import assign
+from .attributes import text
+from .config import layers_from_config, layers_left_out
+from .opening import open_weights, parse_json, read_architecture
+from .reading import read_open_file, read_weights
+
+
+def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
+               weights_path: str | PathLike | None = None
+               ) -> tuple[list[Layer], tuple[int, ...], str, dict, str]:
+    """-> (layers with their weights, input shape, name, metadata, a note of what was set).
+
+    path: a file with architecture and weights: Keras' .h5 or .keras, or one of write_model; with
+    weights_path, whose weights are taken, also the architecture alone: model.to_json() in a file.
+    input_shape: (H, Wd, C), if the file leaves the size open, or for another size.
+    Raises FileError.
+    """
+    config, metadata = read_architecture(path), {}
+    if config is not None and weights_path is None:
+        raise FileError(f"{path}: describes a network, without its weights. Give them, too: "
+                        f"load('{Path(path).name}', weights='model.weights.h5'), on the command "
+                        f"line --weights model.weights.h5.")
+    if config is None:
+        with open_weights(path) as (file, architecture):
+            if architecture is None:
+                raise FileError(f"{path}: holds weights but no architecture; build the network and "
+                                f"call load_weights, or name the file of model.to_json(), too: "
+                                f"load('model.json', weights='{Path(path).name}').")
+            config, metadata = parse_json(architecture), parse_json(text(file, "minicnn") or "{}")
+            entries = read_open_file(file, path)
+    if weights_path is not None:
+        entries = read_weights(weights_path)
+    layers, shape_in_file = layers_from_config(config, path)
+    sizes = tuple(input_shape or shape_in_file or ())
+    if not sizes or None in sizes:
+        raise FileError(f"{path}: leaves the input's size open ({sizes or 'no shape'}); give "
+                        f"input_shape=(height, width, channels).")
+    if not all(is_int(size, 1) for size in sizes):
+        raise FileError(f"{path}: expected an input shape of ints (height, width, channels), "
+                        f"received {sizes}; the file is damaged.")
+    shape = cast("tuple[int, ...]", sizes)
+    if not isinstance(metadata, dict):
+        raise FileError(f"{path}: expected a JSON object in the attribute minicnn, received "
+                        f"a {type(metadata).__name__}.")
+    try:
+        note = assign(layers, shape, entries, weights_path or path)
+    except ArgumentError as error:
+        raise FileError(f"{path}: describes a network that does not fit together: "
+                        f"{error}") from None
+    for layer in layers:
+        if isinstance(layer, Normalization):
+            layer.adopt()
+    if left_out := layers_left_out(config, path):
+        note += f"; left out, since only training uses them: {', '.join(left_out)}"
+    inner = config["config"]
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return layers, shape, name if isinstance(name, str) else "model", metadata, note
