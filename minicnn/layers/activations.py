@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..ops import ops_for
@@ -76,7 +78,8 @@ class Softmax(Layer):
         return ops_for(dy, y).softmax_grad(dy, y)
 
 
-ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
+ACTIVATIONS: dict[str, Callable[[str], Layer]] = {
+    "relu": ReLU, "sigmoid": Sigmoid, "softmax": Softmax}
 
 
 def make_activation(name: str | None, layer_name: str) -> Layer | None:

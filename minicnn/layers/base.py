@@ -75,8 +75,7 @@ class Layer:
         return Window.on_image(size, (1, 1), (1, 1))
 
     def build(self, input_shape: tuple[int, ...], rng: np.random.Generator | None) -> None:
-        """Draws the parameters that are not there yet, as initializer says; kernels are zero if rng
-        is None."""
+        """Draws the missing parameters as initializer says; kernels are zero if rng is None."""
         shapes = self.param_shapes(input_shape)
         checks.check_rebuilt(self, shapes, input_shape)
         if self.params:

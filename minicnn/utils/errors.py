@@ -38,12 +38,9 @@ class FileError(MiniCNNError):
 
 
 class NotFiniteError(MiniCNNError, ArithmeticError):
-    """Numbers that became NaN or infinite during training.
+    """Numbers that became NaN or infinite during training."""
 
-    model: the network with its last finite weights, if they are known.
-    """
-
-    model: object = None
+    model: object = None  # the network with its last finite weights, if they are known
 
 
 class KernelError(MiniCNNError):
