@@ -51,14 +51,14 @@ QUICK = {
     "inference": ["test_inference*"],
     "summary": ["test_model*"],
     "models": ["test_model*", "test_inference*"],
-    "plotting": ["plotting/*", "report/test_metric_figures*"],
+    "plotting": ["plotting/*"],
     "experiments": ["experiments/test_probes*"],
     "utils": ["data/test_[abdirs]*", "cli/test_data*"],
     "evaluation": ["evaluation/*"],
     "data": ["data/test_[abdirs]*"],
     "weights": ["weights/test_[acrw]*"],
     "visualize": ["visualize/test_[adfimoprs]*", "visualize/test_t[ao]*"],
-    "report": ["report/test_report*", "report/test_metric_figures*"],
+    "report": ["report/test_report*", "report/test_class_curves*"],
     "cli": ["cli/test_data*"],
 }
 

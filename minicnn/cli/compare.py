@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..evaluation import mcnemar, wilson_interval
-from ..report.metric_figures import comparison
+from ..plotting.comparison import comparison_figure
+from ..plotting.drawing import save
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import atomic_write
 from ..visualize.result import writable
 
 
@@ -73,9 +73,8 @@ def compare_command(args: argparse.Namespace) -> None:
         print(f"With {len(pairs)} pairs, take a difference as shown below p = "
               f"{0.05 / len(pairs):.2g}, not 0.05 (Bonferroni).")
     if output:
-        with atomic_write(output) as partial:
-            comparison([run.name for run in runs], [run.history for run in runs], results, partial,
-                       [run.validated for run in runs])
+        save(comparison_figure([run.name for run in runs], [run.history for run in runs], results,
+                               [run.validated for run in runs]), Path(output))
         print(f"\n{output}")
 
 

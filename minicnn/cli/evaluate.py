@@ -16,9 +16,9 @@ from ..evaluation import Evaluation, choose_threshold, class_probabilities, clas
 from ..evaluation.metrics import MAX_VIEWS, view
 from ..model import Sequential
 from ..models import image_batches
+from ..plotting.drawing import probability
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import MAX_CLASSES
-from ..report.metric_figures import probability
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.suggest import closest_names
 from .model_options import MODEL_HELP, add_model_options, given_options, open_classifier

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .drawing import BLUE, ORANGE, new_figure
+from .drawing import BLUE, ORANGE, new_figure, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +32,6 @@ def curves_figure(history: Mapping[str, Sequence[float]], held_out: str = "valid
             ax.set_ylim(bottom=0)
         else:
             ax.set_ylim(top=1.005)
-            ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+            ax.yaxis.set_major_formatter(percent)
         ax.legend()
     return figure

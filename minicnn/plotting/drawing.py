@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` s
     from matplotlib.figure import Figure
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # safe for the colour-blind (Okabe & Ito 2008)
+COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "black")  # the same source
+STYLES = ("-", "--", "-.", ":")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -82,6 +85,16 @@ def _without_glyph_warnings() -> Iterator[None]:
 def shortened(name: str, longest: int = 20) -> str:
     """The name, or its beginning and … if it is longer; $ is escaped, as it starts no formula."""
     return (name if len(name) <= longest else name[:longest - 1] + "…").replace("$", r"\$")
+
+
+def percent(value: float, _: object = None) -> str:
+    """0.5 -> "50 %", 0.925 -> "92.5 %"."""
+    return f"{100 * value:.3g} %"
+
+
+def probability(t: float) -> str:
+    """Three digits, or as many as are needed not to round it to 1: 0.99995 -> "0.99995"."""
+    return f"{t:.{max(3, -math.floor(math.log10(1 - t or 1)))}g}"
 
 
 def show_image(ax: Axes, image: np.ndarray, title: str = "") -> None:

@@ -21,9 +21,11 @@ from ..evaluation import (
     one_versus_rest,
     roc_auc,
 )
+from ..plotting.drawing import save
+from ..plotting.metric_figures import calibration_figure, precision_recall_figure, roc_figure
 from ..utils.files import write_text
+from .class_curves import precision_recall_curves, roc_curves
 from .figures import confusion
-from .metric_figures import calibration, precision_recall, roc
 from .runs import write_csv
 
 MAX_CLASSES = 25  # in the table and in the confusion matrix
@@ -57,9 +59,14 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
     confusion(counts, names_shown, folder / "confusion.png", title)
     confusion(shares, names_shown, folder / "confusion_percent.png",
               f"{title}\n% of the true class")
-    roc(result, folder / "roc.png", threshold)
-    precision_recall(result, folder / "precision_recall.png", threshold)
-    calibration(result, folder / "calibration.png")
+    binary = len(classes) == 2
+    save(roc_figure(roc_curves(result), binary, threshold), folder / "roc.png")
+    share = float((result.labels == 1).mean()) if binary else None
+    save(precision_recall_figure(precision_recall_curves(result), share, threshold),
+         folder / "precision_recall.png")
+    bins = calibration_curve(result.probabilities, result.labels)
+    save(calibration_figure(bins.confidence, bins.accuracy, bins.count,
+                            scores["expected_calibration_error"]), folder / "calibration.png")
     return scores
 
 

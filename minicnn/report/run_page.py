@@ -6,21 +6,22 @@ so that a run that was interrupted and resumed leaves the same bytes as one that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data import Dataset
-from ..evaluation import Evaluation, average_precision, choose_threshold, roc_auc, roc_curve
+from ..evaluation import Evaluation, choose_threshold
 from ..model import Sequential
 from ..models import image_size
+from ..plotting.metric_figures import ClassCurve, named_curves
 from ..preprocessing import crop_fraction_of
 from ..training import LearningRates
 from ..utils.errors import ArgumentError
+from .class_curves import precision_recall_curves, roc_curves
 from .evaluations import most_frequent
-from .metric_figures import by_recall, ranked
 from .pages import as_uri, thumbnail, write_page
 from .photos import (
     PhotoPanel,
@@ -92,8 +93,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                         "best": float(np.log10(rates.suggestion)), "top": rates.top},
         "shown": most_frequent(result.confusion).tolist(), "threshold": scores["threshold"],
         "photos": photo_rows(data, result, {i: pictures[i] for i in on_page if i in pictures}),
-        "curves": {name: curve_lines(result, points, area) for name, points, area in (
-            ("roc", roc_curve, roc_auc), ("precision", by_recall, average_precision))},
+        "curves": {"roc": curve_lines(roc_curves(result)),
+                   "precision": curve_lines(precision_recall_curves(result))},
         "youden": youden(result), "calibration": scores["calibration"],
         "ece": scores["expected_calibration_error"], "confidence": scores["mean_confidence"],
         "confidence_accuracy": float((most_probable == result.labels).mean()),
@@ -142,15 +143,13 @@ def photo_rows(data: Dataset, result: Evaluation, pictures: dict[int, np.ndarray
                 result.probabilities, strict=True))]
 
 
-def curve_lines(result: Evaluation, points: Callable, area: Callable) -> list[dict]:
-    """The named curves of metric_figures, of at most MAX_POINTS points each."""
-    areas, drawn, named = ranked(result, area)
+def curve_lines(curves: Sequence[ClassCurve]) -> list[dict]:
+    """The named curves, of at most MAX_POINTS points each."""
     lines = []
-    for k in drawn[:named]:
-        x, y, _ = points(result.probabilities[:, k], result.labels == k)
-        at = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).round().astype(int))
-        lines.append({"name": result.classes[k], "area": float(areas[k]), "x": x[at].tolist(),
-                      "y": y[at].tolist()})
+    for curve in named_curves(curves):
+        at = np.unique(np.linspace(0, len(curve.x) - 1, MAX_POINTS).round().astype(int))
+        lines.append({"name": curve.name, "area": curve.area, "x": curve.x[at].tolist(),
+                      "y": curve.y[at].tolist()})
     return lines
 
 

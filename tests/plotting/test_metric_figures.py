@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from minicnn.evaluation import Evaluation, calibration_curve, pr_curve, roc_auc, roc_curve
-from minicnn.report.metric_figures import calibration, comparison, percent, precision_recall, roc
+from minicnn.evaluation import (
+    Evaluation,
+    calibration_curve,
+    expected_calibration_error,
+    pr_curve,
+    roc_auc,
+    roc_curve,
+)
+from minicnn.plotting.comparison import comparison_figure
+from minicnn.plotting.drawing import percent, png
+from minicnn.plotting.metric_figures import calibration_figure, precision_recall_figure, roc_figure
+from minicnn.report.class_curves import precision_recall_curves, roc_curves
 
 
 def evaluation(K, N=60, names=None, seed=0):
@@ -14,6 +24,15 @@ def evaluation(K, N=60, names=None, seed=0):
     p = rng.random((N, K)) + np.eye(K)[labels] * rng.random((N, 1))
     return Evaluation(p / p.sum(axis=1, keepdims=True), labels,
                       names or [f"class {k}" for k in range(K)])
+
+
+def roc(result, threshold=None):
+    return roc_figure(roc_curves(result), len(result.classes) == 2, threshold)
+
+
+def precision_recall(result, threshold=None):
+    share = (result.labels == 1).mean() if len(result.classes) == 2 else None
+    return precision_recall_figure(precision_recall_curves(result), share, threshold)
 
 
 def lines(ax):
@@ -26,6 +45,7 @@ def legend(ax):
 
 def assert_inside(figure):
     """No text leaves the figure, none is smaller than 12 pt."""
+    png(figure)  # as a file is written; after it, every text has its position
     figure.canvas.draw()
     for ax in figure.axes:
         ticks = [label for k, labels, limits in (
@@ -42,28 +62,27 @@ def assert_inside(figure):
                 assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, text
 
 
-def test_roc_of_two_classes_is_one_line_with_its_area_and_its_threshold(drawn, tmp_path):
+def test_roc_of_two_classes_is_one_line_with_its_area_and_its_threshold():
     result = evaluation(2)
     p, positive = result.probabilities[:, 1], result.labels == 1
     fpr, tpr, thresholds = roc_curve(p, positive)
-    roc(result, tmp_path / "roc.png", float(thresholds[20]))
-    found = lines(drawn[0].axes[0])
+    figure = roc(result, float(thresholds[20]))
+    found = lines(figure.axes[0])
     line = found[f"{roc_auc(p, positive):.3f}  class 1"]
     np.testing.assert_array_equal(line.get_xdata(), fpr)
     np.testing.assert_array_equal(line.get_ydata(), tpr)
     mark = found[f"at threshold {thresholds[20]:.3g}"]
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (fpr[20], tpr[20])
     assert len(found) == 3 and "0.500  chance" in found
-    assert_inside(drawn[0])
+    assert_inside(figure)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.4321, 1.0])
-def test_the_mark_stands_where_photos_from_the_threshold_on_are_taken(drawn, tmp_path, threshold):
+def test_the_mark_stands_where_photos_from_the_threshold_on_are_taken(threshold):
     result = evaluation(2)
     p, positive = result.probabilities[:, 1], result.labels == 1
-    roc(result, tmp_path / "roc.png", threshold)
-    precision_recall(result, tmp_path / "pr.png", threshold)
-    mark, found = (lines(figure.axes[0]).get(f"at threshold {threshold:.3g}") for figure in drawn)
+    figures = roc(result, threshold), precision_recall(result, threshold)
+    mark, found = (lines(figure.axes[0]).get(f"at threshold {threshold:.3g}") for figure in figures)
     taken = p >= threshold
     assert mark.get_xdata()[0] == taken[~positive].mean()
     assert mark.get_ydata()[0] == taken[positive].mean()
@@ -74,76 +93,77 @@ def test_the_mark_stands_where_photos_from_the_threshold_on_are_taken(drawn, tmp
         assert found is None  # of nothing there is no precision
 
 
-def test_precision_recall_is_drawn_in_steps_over_the_share_of_the_class(drawn, tmp_path):
+def test_precision_recall_is_drawn_in_steps_over_the_share_of_the_class():
     result = evaluation(2, 61)
-    precision_recall(result, tmp_path / "pr.png")
+    figure = precision_recall(result)
     precision, recall, _ = pr_curve(result.probabilities[:, 1], result.labels == 1)
-    chance, line = drawn[0].axes[0].get_lines()
+    chance, line = figure.axes[0].get_lines()
     np.testing.assert_array_equal(line.get_xdata(), recall)
     np.testing.assert_array_equal(line.get_ydata(), precision)
     assert line.get_drawstyle() == "steps-pre"
     assert chance.get_ydata()[0] == pytest.approx(30 / 61)
-    assert_inside(drawn[0])
+    assert_inside(figure)
 
 
 @pytest.mark.parametrize("draw", [roc, precision_recall])
-def test_of_many_classes_the_hardest_are_named_and_the_others_counted(drawn, tmp_path, draw):
+def test_of_many_classes_the_hardest_are_named_and_the_others_counted(draw):
     result = evaluation(9, 180)
     result.probabilities[result.labels == 4, 4] = 0  # the hardest of all
-    draw(result, tmp_path / "curves.png")
-    names = [name for name in legend(drawn[0].axes[0]) if "chance" not in name]
+    figure = draw(result)
+    names = [name for name in legend(figure.axes[0]) if "chance" not in name]
     assert len(names) == 7 and names[-1] == "3 others" and names[0].endswith("  class 4")
     areas = [float(name.split()[0]) for name in names[:-1]]
     assert areas == sorted(areas)
-    assert_inside(drawn[0])
+    assert_inside(figure)
 
 
-def test_three_classes_are_all_named_and_told_apart(drawn, tmp_path):
-    roc(evaluation(3, names=["_cirrus", "a" * 40, "$x$"]), tmp_path / "roc.png")
-    shown = [line for label, line in lines(drawn[0].axes[0]).items() if "chance" not in label]
-    assert len(legend(drawn[0].axes[0])) == 4
+def test_three_classes_are_all_named_and_told_apart():
+    figure = roc(evaluation(3, names=["_cirrus", "a" * 40, "$x$"]))
+    shown = [line for label, line in lines(figure.axes[0]).items() if "chance" not in label]
+    assert len(legend(figure.axes[0])) == 4
     assert len({line.get_color() for line in shown}) == len(
         {line.get_linestyle() for line in shown}) == 3
-    assert_inside(drawn[0])
+    assert_inside(figure)
 
 
 @pytest.mark.parametrize("draw", [roc, precision_recall])
-def test_where_there_is_no_curve_the_figure_says_why(drawn, tmp_path, draw):
+def test_where_there_is_no_curve_the_figure_says_why(draw):
     result = evaluation(2)
     result.labels = np.zeros(60, int)
-    draw(result, tmp_path / "curves.png", 0.5)
-    assert "it needs photos" in drawn[0].axes[0].texts[0].get_text()
-    assert all("class" not in label for label in legend(drawn[0].axes[0]))
+    figure = draw(result, 0.5)
+    assert "it needs photos" in figure.axes[0].texts[0].get_text()
+    assert all("class" not in label for label in legend(figure.axes[0]))
 
 
-def test_a_class_without_photos_has_no_curve_beside_others(drawn, tmp_path):
+def test_a_class_without_photos_has_no_curve_beside_others():
     result = evaluation(3)
     result.labels[result.labels == 2] = 1
-    roc(result, tmp_path / "roc.png")
-    assert [name.split("  ")[1] for name in legend(drawn[0].axes[0])[1:]] in (
+    figure = roc(result)
+    assert [name.split("  ")[1] for name in legend(figure.axes[0])[1:]] in (
         ["class 0", "class 1"], ["class 1", "class 0"])
 
 
-def test_calibration_shows_bins_with_photos_their_accuracy_and_counts(drawn, tmp_path):
+def test_calibration_shows_bins_with_photos_their_accuracy_and_counts():
     result = evaluation(3)
-    calibration(result, tmp_path / "calibration.png", 5)
     curve = calibration_curve(result.probabilities, result.labels, 5)
-    ax, below = drawn[0].axes
+    error = expected_calibration_error(result.probabilities, result.labels, 5)
+    figure = calibration_figure(curve.confidence, curve.accuracy, curve.count, error)
+    ax, below = figure.axes
     measured, used = lines(ax)["measured"], curve.count > 0
     assert 1 < used.sum() < 5
     np.testing.assert_array_equal(measured.get_xdata(), curve.confidence[used])
     np.testing.assert_array_equal(measured.get_ydata(), curve.accuracy[used])
     assert [bar.get_height() for bar in below.patches] == curve.count.tolist()
     assert "expected calibration error" in ax.get_title()
-    assert_inside(drawn[0])
+    assert_inside(figure)
 
 
-def test_comparison_shows_each_runs_curve_and_its_interval(drawn, tmp_path):
+def test_comparison_shows_each_runs_curve_and_its_interval():
     names = ["runs/one", "runs/a-name-much-too-long-to-be-shown-1", "kfold"]
     histories = [[0.5, 0.75, 0.7], [0.6], []]
-    comparison(names, histories, [(0.7, 0.6, 0.8), (0.6, 0.5, 0.75), (1.0, 0.9, 1.0)],
-               tmp_path / "compare.png", [True, False, False])
-    left, right = drawn[0].axes
+    results = [(0.7, 0.6, 0.8), (0.6, 0.5, 0.75), (1.0, 0.9, 1.0)]
+    figure = comparison_figure(names, histories, results, [True, False, False])
+    left, right = figure.axes
     assert legend(left) == ["1  validation", "2  held-out"]  # the third has no epochs
     assert [list(line.get_ydata()) for line in left.get_lines()] == histories[:2]
     assert list(left.get_lines()[0].get_xdata()) == [1, 2, 3]
@@ -153,7 +173,7 @@ def test_comparison_shows_each_runs_curve_and_its_interval(drawn, tmp_path):
     bars = [container.lines[2][0].get_segments()[0] for container in right.containers]
     np.testing.assert_allclose([bar[:, 0] for bar in bars], [[0.6, 0.8], [0.5, 0.75], [0.9, 1]])
     assert [text.get_text() for text in right.texts] == ["70.0 %", "60.0 %", "100.0 %"]
-    assert_inside(drawn[0])
+    assert_inside(figure)
 
 
 def test_ticks_between_whole_percents_are_not_rounded():
@@ -161,7 +181,6 @@ def test_ticks_between_whole_percents_are_not_rounded():
         "0 %", "30 %", "92.5 %", "97.5 %", "100 %"]
 
 
-def test_comparison_of_runs_without_epochs_says_so(drawn, tmp_path):
-    comparison(["a", "b"], [[], []], [(0.5, 0.4, 0.6)] * 2, tmp_path / "compare.png",
-               [True] * 2)
-    assert "no epochs" in drawn[0].axes[0].texts[0].get_text()
+def test_comparison_of_runs_without_epochs_says_so():
+    figure = comparison_figure(["a", "b"], [[], []], [(0.5, 0.4, 0.6)] * 2, [True] * 2)
+    assert "no epochs" in figure.axes[0].texts[0].get_text()

@@ -1,0 +1,131 @@
+"""Figures of a classifier's measures: ROC, precision and recall, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+
+from .drawing import (
+    BLUE,
+    COLOURS,
+    ORANGE,
+    STYLES,
+    new_figure,
+    percent,
+    probability,
+    shortened,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_NAMED = 6  # curves with a colour and a name: if there are more, those of the lowest area
+
+
+class ClassCurve(NamedTuple):
+    """The curve of a class against the rest: its area, and at each threshold, from the highest
+    down, its point."""
+
+    name: str
+    area: float
+    x: np.ndarray
+    y: np.ndarray
+    thresholds: np.ndarray
+
+
+def named_curves(curves: Sequence[ClassCurve]) -> Sequence[ClassCurve]:
+    """Those with a colour and a name: all, unless they are many more than MAX_NAMED."""
+    return curves if len(curves) <= MAX_NAMED + 1 else curves[:MAX_NAMED]
+
+
+def roc_figure(curves: Sequence[ClassCurve], binary: bool, threshold: float | None = None
+               ) -> Figure:
+    """The curves of roc_curve, the lowest area first: of two classes (binary) that of the second,
+    else of each class against the rest. threshold: its point is marked if binary."""
+    figure = new_figure(8.4, 5.6)
+    ax = figure.subplots()
+    ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="0.500  chance")
+    _draw_curves(ax, curves, {"lw": 2.5}, threshold if binary else None)
+    ax.set(xlabel="false positive rate", ylabel="true positive rate (recall)",
+           title="ROC curve" if binary else "ROC, each class against the rest")
+    return _formatted(ax, "area")
+
+
+def precision_recall_figure(curves: Sequence[ClassCurve], positive_share: float | None = None,
+                            threshold: float | None = None) -> Figure:
+    """The curves of pr_curve with recall as x, in steps, the lowest area first: of two classes that
+    of the second, whose share of the photos is positive_share, else (None) of each class against
+    the rest. threshold: its point is marked if there are two classes."""
+    figure = new_figure(8.4, 5.6)
+    ax = figure.subplots()
+    binary = positive_share is not None
+    if positive_share is not None:
+        ax.axhline(positive_share, color="grey", ls=":", lw=2,
+                   label=f"{positive_share:.3f}  chance")
+    _draw_curves(ax, curves, {"lw": 2.5, "drawstyle": "steps-pre"}, threshold if binary else None)
+    ax.set(xlabel="recall (share of the class that is predicted as such)",
+           ylabel="precision (share of these predictions that are correct)",
+           title="precision and recall" if binary else "precision and recall, each class")
+    return _formatted(ax, "average precision")
+
+
+def _draw_curves(ax: Axes, curves: Sequence[ClassCurve], style: dict, threshold: float | None
+                 ) -> None:
+    """Draws the curves, the lowest areas in colour."""
+    if not curves:
+        ax.text(0.5, 0.5, "no curve: it needs photos\nof a class and of others", ha="center",
+                va="center", transform=ax.transAxes)
+    named = len(named_curves(curves))
+    line_styles = zip(COLOURS, cycle(STYLES), strict=False)
+    for rank, curve in enumerate(curves):
+        if rank >= named:
+            ax.plot(curve.x, curve.y, color="silver", zorder=1, **{**style, "lw": 1.2},
+                    label=f"{len(curves) - named} others" if rank == named else None)
+            continue
+        colour, dashes = next(line_styles)
+        ax.plot(curve.x, curve.y, dashes, color=colour, **style,
+                label=f"{curve.area:.3f}  {shortened(curve.name)}")
+        if threshold is None:
+            continue
+        at = np.searchsorted(-curve.thresholds, -threshold, "right") - 1
+        if at >= 0:
+            ax.plot(curve.x[at], curve.y[at], "o", ms=13, mfc="none", mec="black", mew=2.5,
+                    clip_on=False, zorder=5, label=f"at threshold {probability(threshold)}")
+
+
+def _formatted(ax: Axes, heading: str) -> Figure:
+    """The figure, with percent axes and a legend beside them."""
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    ax.xaxis.set_major_formatter(percent)
+    ax.yaxis.set_major_formatter(percent)
+    ax.grid(alpha=0.3)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=heading, frameon=False)
+    return cast("Figure", ax.figure)
+
+
+def calibration_figure(confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray,
+                       error: float) -> Figure:
+    """Accuracy against confidence in bins of equal width, and the number of photos in each, all
+    (bins,). error: the expected calibration error. Source: Guo et al. 2017, figure 1."""
+    bins = len(count)
+    figure = new_figure(7.2, 6.4)
+    ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    centres, used = (np.arange(bins) + 0.5) / bins, count > 0
+    ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="perfectly calibrated")
+    ax.bar(centres[used], accuracy[used], 0.9 / bins, color=BLUE, alpha=0.35)
+    ax.plot(confidence[used], accuracy[used], "o-", color=BLUE, lw=2.5, ms=8,
+            clip_on=False, label="measured")
+    ax.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1),
+           title=f"Calibration\nexpected calibration error {100 * error:.1f} %")
+    ax.yaxis.set_major_formatter(percent)
+    ax.legend(loc="upper left")
+    ax.grid(alpha=0.3)
+    below.bar(centres, count, 0.9 / bins, color=ORANGE)
+    below.set(xlabel="confidence (probability of the predicted class)", ylabel="photos")
+    below.xaxis.set_major_formatter(percent)
+    below.yaxis.get_major_locator().set_params(integer=True, nbins=3)
+    return figure
