@@ -15,6 +15,7 @@ import numpy as np
 
 from .layers import Layer, Sigmoid, Softmax
 from .ops import array_module, device_of, ops_for, to_cpu, to_device
+from .utils.arrays import BoolArray, FloatArray
 from .utils.errors import ArgumentError, ShapeError
 
 EPSILON = 1e-12  # probabilities below it count as this, so log and 1 / p stay finite
@@ -35,7 +36,8 @@ class Loss:
             raise ArgumentError(f"{type(self).__name__}: expected a label_smoothing from 0 to "
                                 f"below 1, received {label_smoothing!r}.")
         self.from_logits, self.label_smoothing = from_logits, float(label_smoothing)
-        self.class_weight = None if class_weight is None else np.asarray(class_weight, np.float64)
+        self.class_weight: FloatArray | None = (
+            None if class_weight is None else np.asarray(class_weight, np.float64))
         self.dy: np.ndarray | None = None
 
     def targets(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -49,7 +51,7 @@ class Loss:
                              f"outputs, received {t.shape}.")
         return to_device(t.astype(y.dtype), device_of(y))
 
-    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: FloatArray) -> np.ndarray:
         """The factor of each term of l from class_weight, in a shape that broadcasts against l."""
         raise ArgumentError(f"{type(self).__name__}: expected no class_weight, received one; "
                             f"this loss has no classes.")
@@ -64,7 +66,7 @@ class Loss:
         raise ArgumentError(f"{type(self).__name__}: expected per_sample(y, t); define it.")
 
     def forward(self, y: np.ndarray, t: np.ndarray,
-                sample_weight: np.ndarray | None = None) -> float:
+                sample_weight: FloatArray | None = None) -> float:
         """y (N, …), t as the loss says, sample_weight (N,) -> L."""
         t = self.targets(y, t)
         if self.label_smoothing:
@@ -95,7 +97,7 @@ class Loss:
             raise ArgumentError(f"{type(self).__name__}: expected a forward before this backward.")
         return self.dy
 
-    def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray | None:
+    def correct(self, y: np.ndarray, t: np.ndarray) -> BoolArray | None:
         """Which of the N samples are classified right (N,), for losses that have classes."""
         return None
 
@@ -128,7 +130,7 @@ class BinaryCrossEntropy(Loss):
                                 f"CategoricalCrossEntropy.")
         return on_y
 
-    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: FloatArray) -> np.ndarray:
         """Interpolated between the two weights if t is not 0 or 1."""
         if class_weight.shape != (2,):
             raise ArgumentError(f"BinaryCrossEntropy: expected 2 class weights, received "
@@ -147,7 +149,7 @@ class BinaryCrossEntropy(Loss):
         log_p, log_q = xp.log(xp.maximum(y, EPSILON)), xp.log(xp.maximum(1 - y, EPSILON))
         return -t * log_p - (1 - t) * log_q, (y - t) / xp.maximum(y * (1 - y), EPSILON)
 
-    def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    def correct(self, y: np.ndarray, t: np.ndarray) -> BoolArray:
         """p and t on the same side of ½, for all of the K outputs."""
         right = (y > (0 if self.from_logits else 0.5)) == (self.targets(y, t) > 0.5)
         return right.reshape(len(y), -1).all(axis=1)
@@ -189,7 +191,7 @@ class CategoricalCrossEntropy(Loss):
                                 "negative and sum to 1, received others. Are they one-hot?")
         return on_y
 
-    def class_weights(self, t: np.ndarray, class_weight: np.ndarray) -> np.ndarray:
+    def class_weights(self, t: np.ndarray, class_weight: FloatArray) -> np.ndarray:
         """The weight of each row's class (N,)."""
         if class_weight.shape != (t.shape[1],):
             raise ArgumentError(f"CategoricalCrossEntropy: expected {t.shape[1]} class weights, "
@@ -207,7 +209,7 @@ class CategoricalCrossEntropy(Loss):
         p = array_module(y).maximum(y, EPSILON)
         return -(t * array_module(y).log(p)).sum(axis=1), -t / p
 
-    def correct(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    def correct(self, y: np.ndarray, t: np.ndarray) -> BoolArray:
         """The largest output is that of the right class."""
         return y.argmax(axis=1) == self.targets(y, t).argmax(axis=1)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .ops import array_module
+from .utils.arrays import Pixels
 from .utils.errors import ArgumentError, ShapeError
 
 CHANNELS = {"RGB": 3, "BGR": 3, "GREY": 1}  # of network input, by channel_order
@@ -82,7 +83,7 @@ class Preprocessing:
         order red, green, blue; of one channel, as they are."""
         return values[..., ::-1] if self.channel_order == "BGR" else values
 
-    def as_seen(self, pixels: np.ndarray) -> np.ndarray:
+    def as_seen(self, pixels: Pixels) -> Pixels:
         """RGB pixels (…, 3) uint8 -> the same; for a grey network with red = green = blue."""
         if self.channels == 3:
             return pixels

@@ -19,6 +19,7 @@ from ..models import image_batches
 from ..plotting.drawing import probability
 from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
 from ..report.evaluations import MAX_CLASSES
+from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.suggest import closest_names
 from .model_options import MODEL_HELP, add_model_options, given_options, open_classifier
@@ -97,7 +98,7 @@ def threshold_rule(text: str | None) -> float | str | None:
     return text if text.startswith("precision=") else number
 
 
-def labels_by_name(folder: ImageFolder, classes: Sequence[str], name: str) -> np.ndarray:
+def labels_by_name(folder: ImageFolder, classes: Sequence[str], name: str) -> IntArray:
     """The labels (N,) of the folder's photos: the indices of their classes in the model's."""
     unknown = [c for c in folder.classes if c not in classes]
     if unknown:
@@ -115,7 +116,7 @@ def join_names(names: Sequence[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + f", … {len(names) - limit} more" * (len(names) > limit)
 
 
-def evaluate_folder(model: Sequential, folder: ImageFolder, labels: np.ndarray,
+def evaluate_folder(model: Sequential, folder: ImageFolder, labels: IntArray,
                     classes: Sequence[str], views: int, batch_size: int
                     ) -> tuple[Evaluation, Dataset, list[str]]:
     """(the evaluation of the photos that can be read, as the mean of `views` views; these photos;

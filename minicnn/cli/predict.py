@@ -23,6 +23,7 @@ from ..data.open_image import printable
 from ..evaluation import class_probabilities
 from ..model import Sequential
 from ..models import image_batches
+from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.files import atomic_write
 from .model_options import MODEL_HELP, add_model_options, open_classifier
@@ -133,7 +134,7 @@ class Prediction(NamedTuple):
     """The prediction for one photo: p (K,), and the path of its picture, if any."""
 
     photo: str
-    p: np.ndarray
+    p: FloatArray
     picture: str
 
     def best(self, top: int) -> list[int]:
@@ -167,7 +168,7 @@ def prepare(model: Sequential, folder: Path) -> None:
                         f"{error.strerror}. Choose another.") from error
 
 
-def explain(model: Sequential, data: UnlabelledImages, i: int, p: np.ndarray, picture: Path
+def explain(model: Sequential, data: UnlabelledImages, i: int, p: FloatArray, picture: Path
             ) -> None:
     """Writes the picture of photo i, or adds to data.errors why it can no longer be read."""
     from ..plotting import drawing

@@ -32,6 +32,7 @@ from ..training import (
     from_scratch,
     transfer,
 )
+from ..utils.arrays import IntArray
 from ..utils.files import write_text
 from .progress import EpochLines
 from .run_session import locked_run
@@ -120,7 +121,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
 
 
 def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
-                     groups: np.ndarray | None, skipped: list[str], output: Path,
+                     groups: IntArray | None, skipped: list[str], output: Path,
                      checkpoint: Checkpoint) -> None:
     """Cross-validation on the training photos: prints each fold and all folds together."""
     data, K = parts["train"], args.kfold

@@ -23,6 +23,7 @@ from ..data import (
 from ..data.listing import group_by_kind
 from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
+from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError
 from .progress import Bar
 
@@ -31,7 +32,7 @@ RESUME_ADVICE = "begin a new run"  # since a run cannot be resumed with other ph
 
 
 def photos_of(args: argparse.Namespace
-              ) -> tuple[dict[str, Dataset], dict[str, np.ndarray], list[str], str, str]:
+              ) -> tuple[dict[str, Dataset], dict[str, IntArray], list[str], str, str]:
     """({"train": …, "test": … without --kfold, "validation": … if asked for}, near_duplicates'
     groups of each part ({} for built-in photos), the files that cannot be read, what the test
     photos are called, a name for the run)."""
@@ -82,7 +83,7 @@ def photos_of(args: argparse.Namespace
 
 
 def without_unreadable(args: argparse.Namespace, parts: Mapping[str, Dataset]
-                       ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
+                       ) -> tuple[dict[str, Dataset], list[str], dict[str, IntArray]]:
     """drop_unreadable, and prints why. A run can be resumed only with all photos that it had."""
     remaining, unread, groups = drop_unreadable(parts, Bar("reading the photos"))
     before, now = (set(named[UNREADABLE].names) if UNREADABLE in named else set()
@@ -129,7 +130,7 @@ def print_unreadable(reasons: list[str]) -> list[str]:
     return reasons
 
 
-def leaks(parts: dict[str, Dataset], groups: dict[str, np.ndarray]) -> list[str]:
+def leaks(parts: dict[str, Dataset], groups: dict[str, IntArray]) -> list[str]:
     """A warning if training photos have near copies among those for validation and test."""
     in_training = set(groups["train"].tolist()) if groups else set()
     others = [(name, group) for part in ("validation", "test") if part in groups

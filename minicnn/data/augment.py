@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, check_int
 from .datasets import Dataset, Integers
 
@@ -53,7 +54,7 @@ class Augment:
                                     f"{part!r}.") from error
         return Augment(bool(amounts.pop("flip")), **amounts)
 
-    def __call__(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """pixels (h, w, 3) uint8 -> a random view, a new array of the same shape."""
         from PIL import Image
 
@@ -96,7 +97,7 @@ class Augmented(Dataset):
         self.augment, self.views, self.count, self.seed = augment, views, len(data), seed
 
     def images(self, indices: Integers, size: tuple[int, int],
-               crop_fraction: float = 1.0) -> np.ndarray:
+               crop_fraction: float = 1.0) -> Pixels:
         """As Dataset.images, then augmented."""
         positions = self.positions(indices)
         pixels = super().images(positions, size, crop_fraction)

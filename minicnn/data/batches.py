@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..ops.fast.threads import cores
+from ..utils.arrays import IntArray, Pixels
 from ..utils.errors import check_int
 from .datasets import Dataset, Integers
 from .images import check_size
@@ -23,7 +24,7 @@ MAX_WORKERS = 8
 
 def batches(data: Dataset, order: Integers, batch_size: int, size: tuple[int, int],
             crop_fraction: float = 1.0, workers: int | None = None,
-            ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            ) -> Iterator[tuple[Pixels, IntArray, IntArray]]:
     """The images of `order`, in that order, cropped by resize_and_crop to size = (h, w).
 
     Yields pixels (n, h, w, 3) uint8, labels (n,) int64 and indices (n,) int64; n is batch_size,
@@ -41,16 +42,16 @@ def batches(data: Dataset, order: Integers, batch_size: int, size: tuple[int, in
     return _decode_ahead(data, positions, batch_size, size, crop_fraction, workers)
 
 
-def _decode_ahead(data: Dataset, order: np.ndarray, batch_size: int, size: tuple[int, int],
+def _decode_ahead(data: Dataset, order: IntArray, batch_size: int, size: tuple[int, int],
                   crop_fraction: float, workers: int
-                  ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+                  ) -> Iterator[tuple[Pixels, IntArray, IntArray]]:
     """The generator of batches: a function of its own, because a generator's body, and so any
     check in it, starts only at the first next()."""
     from concurrent.futures import ThreadPoolExecutor  # here: `import minicnn` stays fast
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="minicnn-decode")
 
-    def submit(indices: np.ndarray) -> tuple[np.ndarray, list[Future[np.ndarray]]]:
+    def submit(indices: IntArray) -> tuple[IntArray, list[Future[Pixels]]]:
         parts = np.array_split(indices, workers)
         return indices, [pool.submit(data.images, part, size, crop_fraction) for part in parts]
 

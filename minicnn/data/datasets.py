@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..plotting.drawing import inline
+from ..utils.arrays import IntArray, Pixels
 from ..utils.errors import ArgumentError, FileError, ShapeError, check_int
 from .images import check_size, read_image, resize_and_crop
 
-Integers = Sequence[int] | np.ndarray  # labels, indices or group numbers
+Integers = Sequence[int] | IntArray  # labels, indices or group numbers
 
 
 class Dataset:
@@ -48,7 +49,7 @@ class Dataset:
         self.names = list(names)
 
     @staticmethod
-    def from_arrays(images: np.ndarray, labels: Integers,
+    def from_arrays(images: Pixels, labels: Integers,
                     classes: Sequence[str] | None = None,
                     names: Sequence[str] | None = None) -> Dataset:
         """A dataset of images (N, H, W) or (N, H, W, 3) uint8; they are not copied.
@@ -94,7 +95,7 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=len(self.classes))
         return dict(zip(self.classes, counts.tolist(), strict=True))
 
-    def read(self, i: int) -> np.ndarray:
+    def read(self, i: int) -> Pixels:
         """Image i as a new (H, W, 3) uint8 array, in its own size. Raises FileError."""
         item = self.items[i]
         if not isinstance(item, np.ndarray):
@@ -102,7 +103,7 @@ class Dataset:
         return np.repeat(item[..., None], 3, axis=-1) if item.ndim == 2 else item.copy()
 
     def images(self, indices: Integers, size: tuple[int, int],
-               crop_fraction: float = 1.0) -> np.ndarray:
+               crop_fraction: float = 1.0) -> Pixels:
         """The images at these indices, cropped by resize_and_crop to size = (h, w):
         (n, h, w, 3) uint8. Reads them in this thread; `batches` reads ahead in several."""
         positions = self.positions(indices)
@@ -111,7 +112,7 @@ class Dataset:
             pixels[k] = resize_and_crop(self.read(i), size, crop_fraction)
         return pixels
 
-    def positions(self, indices: Integers) -> np.ndarray:
+    def positions(self, indices: Integers) -> IntArray:
         """Any indices that NumPy takes (also negative ones and masks) -> (n,) int64, 0 to N − 1.
 
         Raises ArgumentError if they do not fit.
@@ -164,7 +165,7 @@ class Dataset:
             chosen.extend(members[:per_class])
         return self.subset(sorted(chosen))
 
-    def folds(self, count: int = 5, seed: int = 0, groups: Integers | None = None) -> np.ndarray:
+    def folds(self, count: int = 5, seed: int = 0, groups: Integers | None = None) -> IntArray:
         """The fold of each image, 0 … count − 1: (N,).
 
         Every class is spread evenly over the folds, in the random order of `split`; the images of
@@ -198,11 +199,11 @@ class Dataset:
                 members.setdefault(int(numbers[i]), []).append(i)
         return sorted(members.values(), key=len, reverse=True)
 
-    def shuffled(self, seed: int) -> dict[str, np.ndarray]:
+    def shuffled(self, seed: int) -> dict[str, IntArray]:
         """The indices of each class in random order. Each class has a random order of its own, so
         that images added to one class leave the others as they were."""
         seed = check_int(seed, "Dataset, seed", least=0)
-        shuffled = {}
+        shuffled: dict[str, IntArray] = {}
         for label, name in enumerate(self.classes):
             members = np.flatnonzero(self.labels == label)
             # Raw bits: their stream never changes, that of Generator.permutation may (NEP 19).
@@ -211,7 +212,7 @@ class Dataset:
         return shuffled
 
 
-def _as_labels(labels: Integers) -> np.ndarray:
+def _as_labels(labels: Integers) -> IntArray:
     """Labels as an int64 array; an empty one may have any dtype."""
     array = np.asarray(labels)
     if array.size and array.dtype.kind not in "iu":

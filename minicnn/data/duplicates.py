@@ -25,6 +25,7 @@ import numpy as np
 
 from ..ops.fast.threads import cores
 from ..plotting import drawing
+from ..utils.arrays import BoolArray, FloatArray, IntArray, Pixels
 from ..utils.errors import ArgumentError, FileError
 from .datasets import Dataset
 from .images import image_size
@@ -57,15 +58,15 @@ class Fingerprints(drawing.HasFigure):
     even:       (N,) bool, images of one even colour: a blank page, a covered lens.
     """
 
-    hashes: np.ndarray
-    same: np.ndarray
-    thumbnails: np.ndarray
-    sizes: np.ndarray
+    hashes: IntArray
+    same: IntArray
+    thumbnails: Pixels
+    sizes: IntArray
     unread: dict[int, str]
-    even: np.ndarray
+    even: BoolArray
 
     @property
-    def flat(self) -> np.ndarray:
+    def flat(self) -> BoolArray:
         """(N,) bool: images of one grey or of an even slope from one to another, or nearly, whose
         thumbnails look alike whatever they show.
 
@@ -152,7 +153,7 @@ def _is_even(photo: PillowImage) -> bool:
 
 
 def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, distance: int = 16,
-                    similarity: float = 0.97) -> np.ndarray:
+                    similarity: float = 0.97) -> IntArray:
     """(N,) int: a group number for each image, 0, 1, …. The images of a group are near duplicates,
     or near duplicates of each other's near duplicates (connected components).
 
@@ -194,14 +195,14 @@ def _crops() -> np.ndarray:
     return (overlap.clip(0) / np.diff(edges, axis=1)).astype(np.float32)
 
 
-def _cropped_gradients(thumbnail: np.ndarray) -> np.ndarray:
+def _cropped_gradients(thumbnail: Pixels) -> FloatArray:
     """(32, 32) -> (V · V, 480): the gradients of every crop of it, at all four sides."""
     rows = _crops().reshape(-1, SIDE)  # (V · 16, 32)
     both = (rows @ thumbnail @ rows.T).reshape(len(_crops()), SIDE // 2, -1, SIDE // 2)
     return _gradients(both.transpose(0, 2, 1, 3).reshape(-1, SIDE // 2, SIDE // 2))
 
 
-def _gradients(thumbnails: np.ndarray) -> np.ndarray:
+def _gradients(thumbnails: Pixels) -> FloatArray:
     """(n, 16, 16) -> (n, 480): the differences of neighbouring pixels, down and across, each minus
     its mean, scaled to norm 1. Brightness, contrast and an even slope, such as that of a sky, thus
     do not count, and the dot product of two is their correlation."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, ShapeError, is_int
 from .open_image import check_scans, open_image, reduction
 
@@ -45,7 +46,7 @@ def _orientation(image: PillowImage) -> int:
         return 1
 
 
-def _to_array(photo: PillowImage, k: int = 1) -> np.ndarray:
+def _to_array(photo: PillowImage, k: int = 1) -> Pixels:
     """A loaded image of any mode -> (H, W, 3) uint8, at 1/k of its height and width.
 
     Some rows at a time, so that only the image and the array are ever held in full.
@@ -114,7 +115,7 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCmsTransform | None:
     return transform
 
 
-def read_image(path: str | PathLike) -> np.ndarray:
+def read_image(path: str | PathLike) -> Pixels:
     """The image in a file, as a person sees it: upright by its EXIF, on white, its colours
     converted from its ICC profile to sRGB.
 
@@ -192,8 +193,8 @@ def crop_region(shape: tuple[int, ...], size: tuple[int, int], crop_fraction: fl
     return (H - box_h) / 2, (W - box_w) / 2, (H + box_h) / 2, (W + box_w) / 2
 
 
-def resize_and_crop(image: np.ndarray, size: tuple[int, int],
-                    crop_fraction: float = 1.0) -> np.ndarray:
+def resize_and_crop(image: Pixels, size: tuple[int, int],
+                    crop_fraction: float = 1.0) -> Pixels:
     """Scales an image, keeping its aspect ratio, and crops the centre.
 
     Shapes: image (H, W) or (H, W, 3) uint8, size = (h, w) -> new (h, w, 3) uint8.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, FileError
 from .datasets import Dataset, Integers
 from .file_kinds import OtherKindError
@@ -32,7 +33,7 @@ class UnlabelledImages(Dataset):
         self.errors: dict[int, str] = {}
 
     def images(self, indices: Integers, size: tuple[int, int],
-               crop_fraction: float = 1.0) -> np.ndarray:
+               crop_fraction: float = 1.0) -> Pixels:
         """As Dataset.images, but never raises FileError."""
         pixels = np.zeros((len(indices), *size, 3), np.uint8)
         for k, i in enumerate(indices):

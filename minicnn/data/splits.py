@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write, list_folder
 from .datasets import Dataset, Integers
@@ -74,7 +75,7 @@ def split_parts(data: Dataset, shares: dict[str, float], groups: Integers | None
     return [parts[p] for p in part]
 
 
-def _part_sizes(n: int, shares: Sequence[float]) -> np.ndarray:
+def _part_sizes(n: int, shares: Sequence[float]) -> IntArray:
     """The sizes of the parts of n images: rounded as Dataset.split does, at least one in each."""
     ends, last = np.cumsum(shares) * n + 0.5, 0
     for k in range(len(shares)):
@@ -90,7 +91,7 @@ def subsets(data: Dataset, parts: Sequence[str]) -> dict[str, Dataset]:
 
 
 def draw_parts(data: Dataset, shares: dict[str, float], fingerprints: Fingerprints,
-               groups: np.ndarray, seed: int = 0) -> list[str]:
+               groups: IntArray, seed: int = 0) -> list[str]:
     """As split_parts, for the images that can be read; the part of the others is UNREADABLE."""
     readable = [i for i in range(len(data)) if i not in fingerprints.unread]
     parts = np.full(len(data), UNREADABLE, object)
@@ -108,7 +109,7 @@ def concatenate_parts(parts: Mapping[str, Dataset]) -> Dataset:
 
 def drop_unreadable(parts: Mapping[str, Dataset],
                     progress: Callable[[int, int], None] | None = None
-                    ) -> tuple[dict[str, Dataset], list[str], dict[str, np.ndarray]]:
+                    ) -> tuple[dict[str, Dataset], list[str], dict[str, IntArray]]:
     """Moves the images that cannot be decoded to the part UNREADABLE. Reads every image once.
 
     Returns the parts, why images are unreadable, and near_duplicates' groups for each part. The

@@ -9,13 +9,14 @@ import numpy as np
 
 from ..plotting.confusion import confusion_figure
 from ..plotting.drawing import HasFigure
+from ..utils.arrays import FloatArray, IntArray
 from .significance import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def class_probabilities(y: np.ndarray) -> np.ndarray:
+def class_probabilities(y: FloatArray) -> FloatArray:
     """Outputs of a head -> (N, K) probabilities: one sigmoid output p becomes 1 − p, p."""
     return np.concatenate([1 - y, y], axis=1) if y.shape[1] == 1 else y
 
@@ -25,10 +26,10 @@ class Evaluation(HasFigure):
     """A model's predictions for a data set: probabilities (N, K), predicted (N,), labels (N,).
     Jupyter shows it as the confusion matrix."""
 
-    probabilities: np.ndarray
-    labels: np.ndarray
+    probabilities: FloatArray
+    labels: IntArray
     classes: list[str]
-    predicted: np.ndarray = field(init=False)
+    predicted: IntArray = field(init=False)
 
     def __post_init__(self) -> None:
         self.predicted = self.probabilities.argmax(axis=1)
@@ -49,7 +50,7 @@ class Evaluation(HasFigure):
         return wilson_interval(self.num_correct, len(self.labels))
 
     @property
-    def confusion(self) -> np.ndarray:
+    def confusion(self) -> IntArray:
         """(K, K) counts: row = true class, column = predicted class."""
         K = len(self.classes)
         return np.bincount(self.labels * K + self.predicted, minlength=K * K).reshape(K, K)

@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..utils.arrays import BoolArray, FloatArray, IntArray, Pixels
 from ..utils.errors import ArgumentError, ShapeError, check_int
 
 # One class against the rest
 
 
-def roc_curve(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def roc_curve(p: FloatArray, positive: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(fpr, tpr, thresholds), T + 1 each for T different scores. At a threshold t, images with
     p ≥ t are predicted positive; tpr is the share of the positives that are, fpr the share of the
     negatives that are.
@@ -33,7 +34,7 @@ def roc_curve(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return _ratio(false, false[-1]), _ratio(true, true[-1]), np.append(np.inf, thresholds)
 
 
-def roc_auc(p: np.ndarray, positive: np.ndarray) -> float:
+def roc_auc(p: FloatArray, positive: BoolArray) -> float:
     """The area under roc_curve: P(p of a positive > p of a negative) + ½ P(they are equal).
 
     Over all n₊·n₋ pairs, by ranks: AUC = (R − n₊ (n₊ + 1) / 2) / (n₊ n₋), R being the sum of the
@@ -49,7 +50,7 @@ def roc_auc(p: np.ndarray, positive: np.ndarray) -> float:
     return float((ranks[index][positive].sum() - n * (n + 1) / 2) / (n * (len(p) - n)))
 
 
-def pr_curve(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pr_curve(p: FloatArray, positive: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(precision, recall, thresholds), T each for T different scores, the highest first.
 
     At a threshold t, the share `precision` of the images with p ≥ t is positive, and the share
@@ -59,7 +60,7 @@ def pr_curve(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return true / predicted, _ratio(true, true[-1] if len(true) else 0), thresholds
 
 
-def average_precision(p: np.ndarray, positive: np.ndarray) -> float:
+def average_precision(p: FloatArray, positive: BoolArray) -> float:
     """The area under pr_curve in steps, Σ_i (recall_i − recall_{i−1}) · precision_i.
 
     No trapezoids: between two points precision does not move on a line (Davis & Goadrich 2006), and
@@ -69,7 +70,7 @@ def average_precision(p: np.ndarray, positive: np.ndarray) -> float:
     return float(np.sum(np.diff(recall, prepend=0) * precision)) if len(recall) else math.nan
 
 
-def choose_threshold(p: np.ndarray, positive: np.ndarray, precision: float | None = None) -> float:
+def choose_threshold(p: FloatArray, positive: BoolArray, precision: float | None = None) -> float:
     """A threshold t among the scores; images with p ≥ t are then predicted positive.
 
     precision None: Youden's rule, the largest tpr − fpr (Youden 1950); if several t have it, the
@@ -95,7 +96,7 @@ def choose_threshold(p: np.ndarray, positive: np.ndarray, precision: float | Non
     return float(thresholds[good[-1]])
 
 
-def _one_class(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _one_class(p: FloatArray, positive: BoolArray) -> tuple[FloatArray, BoolArray]:
     p, positive = np.asarray(p, np.float64), np.asarray(positive)
     if p.ndim != 1 or positive.shape != p.shape:
         raise ShapeError(f"scores: expected p (N,) and positive (N,), received {p.shape} and "
@@ -106,8 +107,8 @@ def _one_class(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndar
     return p, positive
 
 
-def _cumulative_counts(p: np.ndarray, positive: np.ndarray
-                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cumulative_counts(p: FloatArray, positive: BoolArray
+                       ) -> tuple[IntArray, IntArray, FloatArray]:
     """(number of images with p ≥ t, positives among them, t) for each different score t, the
     highest first."""
     p, positive = _one_class(p, positive)
@@ -117,7 +118,7 @@ def _cumulative_counts(p: np.ndarray, positive: np.ndarray
     return np.cumsum(counts), np.cumsum(positives), -thresholds
 
 
-def _ratio(part: np.ndarray, total: np.ndarray | int) -> np.ndarray:
+def _ratio(part: FloatArray | IntArray, total: IntArray | int) -> FloatArray:
     """part / total, NaN where total is 0."""
     part, total = np.broadcast_arrays(np.asarray(part, np.float64), total)
     return np.divide(part, total, out=np.full(part.shape, np.nan), where=total > 0)
@@ -126,8 +127,8 @@ def _ratio(part: np.ndarray, total: np.ndarray | int) -> np.ndarray:
 # All classes
 
 
-def one_versus_rest(probabilities: np.ndarray, labels: np.ndarray,
-                    score: Callable[[np.ndarray, np.ndarray], float]) -> np.ndarray:
+def one_versus_rest(probabilities: FloatArray, labels: IntArray,
+                    score: Callable[[FloatArray, BoolArray], float]) -> FloatArray:
     """(K,): score(p of class k, label is k) per class, with roc_auc or average_precision as score.
 
     NaN for a class without images, or without images of other classes (roc_auc); np.nanmean is then
@@ -140,13 +141,13 @@ def one_versus_rest(probabilities: np.ndarray, labels: np.ndarray,
 class ClassScores(NamedTuple):
     """(K,) each: a number per class."""
 
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
-    support: np.ndarray
+    precision: FloatArray
+    recall: FloatArray
+    f1: FloatArray
+    support: IntArray
 
 
-def class_scores(confusion: np.ndarray) -> ClassScores:
+def class_scores(confusion: IntArray) -> ClassScores:
     """Per class, from counts C (K, K) with true classes in rows (Evaluation.confusion):
 
     precision C_kk / Σ_i C_ik, the share of the images predicted as k that are of class k;
@@ -163,7 +164,7 @@ def class_scores(confusion: np.ndarray) -> ClassScores:
                        support=support)
 
 
-def most_confused(confusion: np.ndarray, n: int = 5) -> list[tuple[int, int, int]]:
+def most_confused(confusion: IntArray, n: int = 5) -> list[tuple[int, int, int]]:
     """The n largest counts off the diagonal, none of 0: (true class, predicted class, count)."""
     wrong = confusion * ~np.eye(len(confusion), dtype=bool)
     order = np.argsort(-wrong, axis=None, kind="stable")[:n]
@@ -171,7 +172,7 @@ def most_confused(confusion: np.ndarray, n: int = 5) -> list[tuple[int, int, int
     return [(i, j, int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
 
-def _all_classes(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _all_classes(probabilities: FloatArray, labels: IntArray) -> tuple[FloatArray, IntArray]:
     probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not labels.size:
         raise ShapeError(f"scores: expected probabilities (N, K) and labels (N,) of one photo or "
@@ -190,12 +191,12 @@ class Calibration(NamedTuple):
     """(bins,) each: mean confidence and accuracy of a bin's images, NaN in an empty bin; how many
     images it holds."""
 
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count; a key of scores.json
+    confidence: FloatArray
+    accuracy: FloatArray
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count; a key of scores.json
 
 
-def calibration_curve(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> Calibration:
+def calibration_curve(probabilities: FloatArray, labels: IntArray, bins: int = 10) -> Calibration:
     """Images in bins of equal width by confidence, their largest probability: bin m of M holds
     (m / M, (m + 1) / M], the first bin 0 too. Source: Guo et al. 2017, section 2."""
     probabilities, labels = _all_classes(probabilities, labels)
@@ -208,7 +209,7 @@ def calibration_curve(probabilities: np.ndarray, labels: np.ndarray, bins: int =
                                                    count), count)
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10
+def expected_calibration_error(probabilities: FloatArray, labels: IntArray, bins: int = 10
                                ) -> float:
     """Σ_m n_m / N · |accuracy_m − confidence_m| over the bins of calibration_curve: 0 if every
     confidence is the share of correct predictions. Source: Guo et al. 2017, equation 3."""
@@ -216,7 +217,7 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     return float(np.nansum(count * np.abs(accuracy - confidence)) / count.sum())
 
 
-def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def brier_score(probabilities: FloatArray, labels: IntArray) -> float:
     """1/N Σ_n Σ_k (p_nk − [k is n's class])²: 0 the best, 2 the worst. With two classes it is twice
     the (p − t)² of the second one. Source: Brier 1950, equation 2."""
     probabilities, labels = _all_classes(probabilities, labels)
@@ -230,7 +231,7 @@ SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
 MAX_VIEWS = 2 + len(SHIFTS)
 
 
-def view(pixels: np.ndarray, k: int) -> np.ndarray:
+def view(pixels: Pixels, k: int) -> Pixels:
     """View k of images (N, H, Wd, C), of the same shape: 0 unchanged, 1 mirrored left to right, 2
     to 9 shifted by a sixteenth of the sides along SHIFTS (down, right), reflected at the edge. No
     view is random; the mean probability over the views is test-time augmentation.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..utils.arrays import BoolArray
 from ..utils.errors import ArgumentError, ShapeError
 
 
@@ -32,7 +33,7 @@ class McNemar(NamedTuple):
     p: float
 
 
-def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
+def mcnemar(correct_a: BoolArray, correct_b: BoolArray) -> McNemar:
     """Do two classifiers differ? correct_a, correct_b (N,) bool: which images each gets right.
 
     Only the n images count that exactly one of them gets right, a of them the first and b the

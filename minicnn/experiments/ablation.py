@@ -24,6 +24,7 @@ from ..optimizers import Adam
 from ..plotting import drawing
 from ..preprocessing import Preprocessing
 from ..training import evaluate_photos, fit
+from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
 from ..visualize.photos import Progress, silent
 from ..visualize.result import Result
@@ -51,10 +52,10 @@ class Ablation(Result):
     out); parameters (V,); train, test (V, S): shares of misclassified photos."""
 
     variants: list[str]
-    layers: np.ndarray
-    parameters: np.ndarray
-    train: np.ndarray
-    test: np.ndarray
+    layers: IntArray
+    parameters: IntArray
+    train: FloatArray
+    test: FloatArray
     epochs: int
 
     def figure(self) -> Figure:

@@ -29,6 +29,7 @@ from ..models import SmallCNN, loss_for
 from ..optimizers import Adam
 from ..plotting import drawing
 from ..training import Callback, TrainingState, fit
+from ..utils.arrays import FloatArray, IntArray, Pixels
 from ..utils.errors import ArgumentError, check_int, is_int
 from ..visualize.features.top_patches import TopPatches, top_patches
 from ..visualize.photos import Progress, crop_photos, silent
@@ -47,16 +48,16 @@ class Evolution(Result):
     activated the map there (RGB); layers: all convolutions, poolings, Dense; distances (E − 1, L);
     accuracy (E,): in training."""
 
-    epochs: np.ndarray
+    epochs: IntArray
     layer: str
-    units: np.ndarray
-    activations: np.ndarray
-    photos: np.ndarray
-    patches: np.ndarray
-    projections: np.ndarray
+    units: IntArray
+    activations: FloatArray
+    photos: IntArray
+    patches: Pixels
+    projections: Pixels
     layers: list[str]
-    distances: np.ndarray
-    accuracy: np.ndarray
+    distances: FloatArray
+    accuracy: FloatArray
 
     def figure(self) -> Figure:
         """A row per map: patch and projection at each examined epoch; below, the distances."""

@@ -34,6 +34,7 @@ from ..layers.sharing import copy_layers
 from ..model import Sequential
 from ..plotting import drawing
 from ..training.features import extract_features
+from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError
 from ..visualize.photos import Progress, batch_size_for, silent
 from ..visualize.result import Result
@@ -54,9 +55,9 @@ class Probes(Result):
     strengths (L, F): λ relative to the mean eigenvalue; photos, classes: their numbers."""
 
     layers: list[str]
-    features: np.ndarray
-    accuracies: np.ndarray
-    strengths: np.ndarray
+    features: IntArray
+    accuracies: FloatArray
+    strengths: FloatArray
     photos: int
     classes: int
 

@@ -35,6 +35,7 @@ from ..plotting import drawing
 from ..training import fit
 from ..training.features import extract_features
 from ..training.transfer import initial_learning_rate
+from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int, is_int
 from ..visualize.photos import Progress, batch_size_for, crop_photos, silent
 from ..visualize.result import Result
@@ -53,9 +54,9 @@ class TransferCurve(Result):
     photos of F folds; classes: their number; cut: the last frozen layer; steps: of Adam, in each
     training."""
 
-    per_class: np.ndarray
-    transfer: np.ndarray
-    scratch: np.ndarray
+    per_class: IntArray
+    transfer: FloatArray
+    scratch: FloatArray
     classes: int
     cut: str
     steps: int
@@ -150,8 +151,8 @@ def _check_counts(per_class: Sequence[int] | None, available: int) -> list[int]:
     return counts
 
 
-def _accuracy(model: Sequential, optimizer: Adam, x: np.ndarray, data: Dataset, train: np.ndarray,
-              test: np.ndarray, steps: int, seed: int) -> float:
+def _accuracy(model: Sequential, optimizer: Adam, x: np.ndarray, data: Dataset, train: IntArray,
+              test: IntArray, steps: int, seed: int) -> float:
     """Accuracy on the images `test` after training on the images `train`, both indices."""
     epochs = -(-steps // -(-len(train) // BATCH))
     fit(model, (x[train], data.labels[train]), loss_for(len(data.classes)), optimizer,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from ..data import Dataset, batches
 from ..data.datasets import Integers
 from ..model import Sequential
 from ..preprocessing import crop_fraction_of
+from ..utils.arrays import IntArray, Pixels
 from ..utils.errors import ArgumentError
 
 
@@ -21,7 +20,7 @@ def image_size(model: Sequential) -> tuple[int, int]:
     return model.input_shape[0], model.input_shape[1]
 
 
-def crop_images(model: Sequential, data: Dataset, indices: Integers) -> np.ndarray:
+def crop_images(model: Sequential, data: Dataset, indices: Integers) -> Pixels:
     """The images at these indices, cropped for the network: (n, H, Wd, 3) uint8; grey, if the
     network sees them so."""
     recipe = model.preprocessing
@@ -30,7 +29,7 @@ def crop_images(model: Sequential, data: Dataset, indices: Integers) -> np.ndarr
 
 
 def image_batches(model: Sequential, data: Dataset, batch_size: int
-                  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+                  ) -> Iterator[tuple[IntArray, Pixels]]:
     """(indices (n,), pixels (n, H, Wd, 3) uint8) of all images of `data`, in their order, cropped
     for the network and decoded ahead; grey, if the network sees them so."""
     recipe = model.preprocessing

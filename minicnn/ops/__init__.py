@@ -15,7 +15,7 @@ precision.py how precisely a GPU multiplies.
 
 Where an array lives, its type says, and no flag does: "cpu" (NumPy), "cuda" (CuPy), "cuda-sim" (our
 kernels on the processor). `xp = array_module(x)` is the module that computes with x, NumPy or CuPy,
-and `xp.exp(x)` then reads the same for both.
+and `xp.exp(x)` then reads the same for both. In hints np.ndarray stands for all three.
 """
 
 from __future__ import annotations

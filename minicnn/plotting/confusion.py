@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..utils.arrays import IntArray
 from .drawing import new_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+def confusion_figure(counts: IntArray, classes: Sequence[str], title: str) -> Figure:
     """Counts (K, K), true classes in rows, predicted in columns; the colour is the count's share of
     its row."""
     K, names = len(classes), [shortened(name) for name in classes]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
+from ..utils.arrays import FloatArray, IntArray
 from .drawing import (
     BLUE,
     COLOURS,
@@ -32,9 +33,9 @@ class ClassCurve(NamedTuple):
 
     name: str
     area: float
-    x: np.ndarray
-    y: np.ndarray
-    thresholds: np.ndarray
+    x: FloatArray
+    y: FloatArray
+    thresholds: FloatArray
 
 
 def named_curves(curves: Sequence[ClassCurve]) -> Sequence[ClassCurve]:
@@ -107,7 +108,7 @@ def _formatted(ax: Axes, heading: str) -> Figure:
     return cast("Figure", ax.figure)
 
 
-def calibration_figure(confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray,
+def calibration_figure(confidence: FloatArray, accuracy: FloatArray, count: IntArray,
                        error: float) -> Figure:
     """Accuracy against confidence in bins of equal width, and the number of photos in each, all
     (bins,). error: the expected calibration error. Source: Guo et al. 2017, figure 1."""

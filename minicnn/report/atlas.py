@@ -21,6 +21,7 @@ from ..model import Sequential
 from ..models import image_size
 from ..ops import to_cpu
 from ..plotting import drawing
+from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, check_int
 from ..visualize.attribution import cam, gradients
 from ..visualize.attribution.occlusion import Occlusion, occlusion
@@ -52,7 +53,7 @@ METHODS: dict[str, tuple[Callable, dict, str]] = {
 
 
 def write_atlas(path: str | os.PathLike, model: Sequential, photos: ImageInput, *,
-                image: np.ndarray | None = None, layers: list[str] | None = None, maps: int = 4,
+                image: Pixels | None = None, layers: list[str] | None = None, maps: int = 4,
                 n: int = 9, force: bool = False, progress: Progress = silent) -> Path:
     """Writes the page (.html) and returns its path.
 
@@ -181,7 +182,7 @@ def outputs(model: Sequential, x: np.ndarray) -> list[dict]:
 # Tab 3: why this answer?
 
 
-def answer(model: Sequential, image: np.ndarray, target: int | None,
+def answer(model: Sequential, image: Pixels, target: int | None,
            progress: Callable[[int], None]) -> dict:
     """All METHODS for one target; progress(steps done), METHOD_STEPS for each method."""
     cards, name, score = [], "", ""
@@ -217,7 +218,7 @@ def picture_of(result: Attribution | Occlusion) -> tuple[str, str]:
 # Pictures
 
 
-def signed_picture(x: np.ndarray) -> np.ndarray:
+def signed_picture(x: np.ndarray) -> Pixels:
     """A signed picture (h, w, C) -> uint8 (h, w, 3), 0 as mid grey."""
     if x.shape[-1] != 3:
         x = np.repeat(x.sum(axis=-1, keepdims=True), 3, axis=-1)

@@ -15,6 +15,7 @@ from ..evaluation import (
     roc_curve,
 )
 from ..plotting.metric_figures import ClassCurve
+from ..utils.arrays import BoolArray, FloatArray
 
 
 def roc_curves(result: Evaluation) -> list[ClassCurve]:
@@ -28,7 +29,7 @@ def precision_recall_curves(result: Evaluation) -> list[ClassCurve]:
     return _class_curves(result, _by_recall, average_precision)
 
 
-def _by_recall(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_recall(p: FloatArray, positive: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """pr_curve with recall, its x axis, first."""
     precision, recall, thresholds = pr_curve(p, positive)
     return recall, precision, thresholds

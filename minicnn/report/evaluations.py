@@ -23,6 +23,7 @@ from ..evaluation import (
 )
 from ..plotting.drawing import save
 from ..plotting.metric_figures import calibration_figure, precision_recall_figure, roc_figure
+from ..utils.arrays import IntArray
 from ..utils.files import write_text
 from .class_curves import precision_recall_curves, roc_curves
 from .figures import confusion
@@ -70,7 +71,7 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
     return scores
 
 
-def most_frequent(counts: np.ndarray) -> np.ndarray:
+def most_frequent(counts: IntArray) -> IntArray:
     """The MAX_CLASSES most frequent classes of a confusion matrix, in their order."""
     frequency = counts.sum(axis=0) + counts.sum(axis=1)
     return np.sort(np.argsort(-frequency, kind="stable")[:MAX_CLASSES])

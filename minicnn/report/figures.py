@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ..plotting.confusion import confusion_figure
 from ..plotting.curves import curves_figure
 from ..plotting.drawing import save
+from ..utils.arrays import IntArray
 
 
 def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "validation"
@@ -18,6 +17,6 @@ def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "
     save(curves_figure(history, held_out), path)
 
 
-def confusion(counts: np.ndarray, classes: Sequence[str], path: Path, title: str) -> None:
+def confusion(counts: IntArray, classes: Sequence[str], path: Path, title: str) -> None:
     """Counts (K, K), rows true and columns predicted, as a PNG; colour is the share of the row."""
     save(confusion_figure(counts, classes, title), path)

@@ -15,6 +15,7 @@ import numpy as np
 from ..data import Dataset, Fingerprints, is_rotated
 from ..data.datasets import Integers
 from ..data.listing import OtherFile, group_by_kind
+from ..utils.arrays import IntArray
 from .pages import thumbnail, write_page
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
@@ -35,7 +36,7 @@ class Finding:
     brief: list[str] = field(default_factory=list)
 
 
-def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
+def findings(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
              parts: Sequence[str] | None = None, others: Sequence[OtherFile] = ()
              ) -> list[Finding]:
     """The problems of the photos, the most serious first; [] if there are none.
@@ -174,7 +175,7 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
     return write_page(path, "folder_page.html", page)
 
 
-def _sizes(sizes: np.ndarray) -> str:
+def _sizes(sizes: IntArray) -> str:
     """The smallest and the largest size of (n, 2) heights and widths, width first."""
     if not len(sizes):
         return ""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.arrays import Pixels
 from ..utils.files import write_text
 
 SIDE = 160  # pixels of the longer side of a thumbnail
@@ -36,7 +37,7 @@ def write_page(path: str | os.PathLike, template: str, data: dict[str, Any]) -> 
     return path
 
 
-def as_uri(picture: np.ndarray) -> str:
+def as_uri(picture: Pixels) -> str:
     """uint8 (h, w, 3) -> a data URI: PNG up to 32 pixels, which are shown as squares, else JPEG."""
     from PIL import Image
 
@@ -46,7 +47,7 @@ def as_uri(picture: np.ndarray) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def thumbnail(pixels: np.ndarray) -> str:
+def thumbnail(pixels: Pixels) -> str:
     """A photo (H, W, 3) as a data URI, its longer side 160 pixels at most."""
     from PIL import Image
 
@@ -55,7 +56,7 @@ def thumbnail(pixels: np.ndarray) -> str:
     return as_uri(np.asarray(photo))
 
 
-def heat_picture(values: np.ndarray, over: np.ndarray | None = None) -> np.ndarray:
+def heat_picture(values: np.ndarray, over: np.ndarray | None = None) -> Pixels:
     """A map (h, w) in the colours of drawing.show_map, over a photo of that size or alone."""
     from matplotlib import colormaps
 

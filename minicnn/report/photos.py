@@ -18,6 +18,7 @@ from ..plotting import drawing
 from ..plotting.drawing import BLUE, ORANGE, shortened
 from ..training import TransferConfig
 from ..training.batches import epoch_order
+from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, FileError
 from ..visualize.attribution.cam import enlarge, hires_cam
 from .pages import heat_picture
@@ -30,7 +31,7 @@ class PhotoPanel(NamedTuple):
     """Pictures (h, w, 3) uint8 side by side, the lines of text below them, and whether the
     prediction is correct (None if there is none)."""
 
-    pictures: list[np.ndarray]
+    pictures: list[Pixels]
     lines: list[str]
     correct: bool | None = None
 
@@ -53,20 +54,20 @@ def pictures_of(data: Dataset, indices: Sequence[int], size: tuple[int, int],
     {index: (h, w, 3) uint8}. Photos that can no longer be read are left out."""
     factor = max(1, round(MIN_SIDE / min(size)))
     photos = UnlabelledImages(data.items, data.names)
-    pictures: dict[int, np.ndarray] = {}
+    pictures: dict[int, Pixels] = {}
     for pixels, _, part in batches(photos, indices, 32, (factor * size[0], factor * size[1]),
                                    crop_fraction):
         pictures.update(zip(part.tolist(), pixels, strict=True))
     return {i: picture for i, picture in pictures.items() if i not in photos.errors}
 
 
-def prediction_panels(pictures: dict[int, np.ndarray], indices: Sequence[int], result: Evaluation
+def prediction_panels(pictures: dict[int, Pixels], indices: Sequence[int], result: Evaluation
                       ) -> list[PhotoPanel]:
     """Photos with their label and their prediction."""
     return [prediction_panel([pictures[i]], result, i) for i in indices if i in pictures]
 
 
-def prediction_panel(pictures: list[np.ndarray], result: Evaluation, i: int) -> PhotoPanel:
+def prediction_panel(pictures: list[Pixels], result: Evaluation, i: int) -> PhotoPanel:
     """Pictures of photo i with its label and its prediction."""
     label = result.classes[result.labels[i]]
     return PhotoPanel(pictures, [label, f"→ {prediction_label(result, i)}"],
@@ -79,7 +80,7 @@ def prediction_label(result: Evaluation, i: int) -> str:
     return f"{100 * result.probabilities[i, k]:.0f} % {result.classes[k]}"
 
 
-def explanation(model: Sequential, data: Dataset, i: int, target: int, picture: np.ndarray
+def explanation(model: Sequential, data: Dataset, i: int, target: int, picture: Pixels
                 ) -> tuple[np.ndarray | None, str]:
     """(HiResCAM of class `target` over the picture, ""), or (None, why there is none).
 

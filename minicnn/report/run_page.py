@@ -19,6 +19,7 @@ from ..models import image_size
 from ..plotting.metric_figures import ClassCurve, named_curves
 from ..preprocessing import crop_fraction_of
 from ..training import LearningRates
+from ..utils.arrays import FloatArray, Pixels
 from ..utils.errors import ArgumentError
 from .class_curves import precision_recall_curves, roc_curves
 from .evaluations import most_frequent
@@ -118,7 +119,7 @@ def question(classes: Sequence[str]) -> str:
     return f"{' or '.join(classes)}?" if len(classes) < 5 else f"One of {len(classes)} classes?"
 
 
-def choose_pictures(result: Evaluation, own: np.ndarray) -> list[int]:
+def choose_pictures(result: Evaluation, own: FloatArray) -> list[int]:
     """The photos that get a picture on the page: of every cell of the confusion matrix those with
     the lowest probability `own` for their own class, up to MAX_PICTURES, most important first."""
     cell = result.labels * len(result.classes) + result.predicted
@@ -131,7 +132,7 @@ def choose_pictures(result: Evaluation, own: np.ndarray) -> list[int]:
     return order[rank[order] < MAX_PER_CELL][:MAX_PICTURES].tolist()
 
 
-def photo_rows(data: Dataset, result: Evaluation, pictures: dict[int, np.ndarray]) -> list[dict]:
+def photo_rows(data: Dataset, result: Evaluation, pictures: dict[int, Pixels]) -> list[dict]:
     """A row for each photo: its name, its class, the predicted class and the probabilities of both;
     with two classes also q, that of the second, to which the threshold applies."""
     two = len(result.classes) == 2
@@ -163,7 +164,7 @@ def youden(result: Evaluation) -> float | None:
 
 
 def worst_cards(model: Sequential | None, data: Dataset, result: Evaluation, worst: Sequence[int],
-                pictures: dict[int, np.ndarray]) -> list[tuple[int, np.ndarray | None, str]]:
+                pictures: dict[int, Pixels]) -> list[tuple[int, np.ndarray | None, str]]:
     """(photo, the explanation of its prediction or None, why there is none) for each photo that can
     still be read. model: None for no explanations."""
     return [(i, *(explanation(model, data, i, int(result.predicted[i]), pictures[i]) if model else

@@ -14,6 +14,7 @@ from ..model import Sequential
 from ..models import image_size
 from ..ops import to_cpu
 from ..preprocessing import crop_fraction_of
+from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, ShapeError, check_int
 from .locate_nan import is_finite, not_finite_error
 from .prefetch import prefetch_to_gpu
@@ -84,7 +85,7 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
     return data
 
 
-def epoch_order(rng: np.random.Generator, data: Dataset | ArrayDataset) -> np.ndarray:
+def epoch_order(rng: np.random.Generator, data: Dataset | ArrayDataset) -> IntArray:
     """The indices of one epoch (N,): each image once, at random, in one of its views."""
     N = len(data.labels) // data.views
     order = rng.permutation(N)
@@ -93,7 +94,7 @@ def epoch_order(rng: np.random.Generator, data: Dataset | ArrayDataset) -> np.nd
     return order
 
 
-def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.ndarray,
+def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: IntArray,
                     batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(network(x), targets) of the images of `order`, batch by batch, keeping no caches.
 
@@ -116,7 +117,7 @@ def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: np
         yield y, targets
 
 
-def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: np.ndarray,
+def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: IntArray,
                  batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(images, targets) as the data set holds them."""
     if isinstance(data, Dataset):

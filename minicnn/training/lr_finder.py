@@ -13,6 +13,7 @@ from ..losses import Loss
 from ..model import Sequential
 from ..optimizers import Adam, Optimizer
 from ..plotting import drawing
+from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
 from .batches import Data, forward_batches
 from .callbacks import FeatureCache
@@ -29,9 +30,9 @@ class LearningRates(drawing.HasFigure):
     """lr, losses (S,): the learning rates that were tried, and the loss of the batch before each
     step; smooth (S,): its moving mean; suggestion: where the smooth loss falls fastest."""
 
-    lr: np.ndarray
-    losses: np.ndarray
-    smooth: np.ndarray
+    lr: FloatArray
+    losses: FloatArray
+    smooth: FloatArray
     suggestion: float
 
     @property
@@ -102,7 +103,7 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
                          suggestion=rates[int(np.nanargmin(slope))])
 
 
-def shuffled_often(rng: np.random.Generator, N: int, count: int) -> np.ndarray:
+def shuffled_often(rng: np.random.Generator, N: int, count: int) -> IntArray:
     """`count` indices: all N in random order, again and again."""
     repeats = -(-count // N)
     return np.concatenate([rng.permutation(N) for _ in range(repeats)])[:count]

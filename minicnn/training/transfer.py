@@ -21,6 +21,7 @@ from ..model import Sequential
 from ..models import VGG16, SmallCNN, head, loss_for
 from ..optimizers import Adam, ParamGroups
 from ..plotting.drawing import HasFigure, inline
+from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, NotFiniteError
 from .batches import ArrayDataset, release_pages, validate_data
 from .callbacks import (
@@ -86,7 +87,7 @@ def initial_learning_rate(x: np.ndarray) -> float:
     return float(1 / max(np.mean(sums), 1e-6))
 
 
-def class_weights(data: Dataset) -> np.ndarray:
+def class_weights(data: Dataset) -> FloatArray:
     """(K,): N / (K · photos of the class), so that every class weighs as much as another."""
     counts = np.maximum(list(data.counts.values()), 1)
     return len(data) / (len(counts) * counts)
@@ -245,7 +246,7 @@ def _model_in_errors(model: Sequential) -> Iterator[None]:
 def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: int = 5, *,
                    groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
                    checkpoint: Checkpoint | None = None, device: str = "cpu", **options: Any
-                   ) -> tuple[Evaluation, np.ndarray]:
+                   ) -> tuple[Evaluation, IntArray]:
     """k-fold: every photo is predicted by a network that was not trained on its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
