@@ -24,6 +24,7 @@ from ..report.folder_page import Finding, findings, relation, write_folder_page
 from ..utils.errors import ArgumentError, FileError, check_int
 from .progress import Bar
 from .train_options import suggested_command
+from .unused_options import unused_option
 
 MAX_NAMED = 3  # groups, photos and lines of a problem on the screen; all are on the page
 
@@ -92,9 +93,8 @@ def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list
         return data, None, data.others
     for option in ("test_fraction", "validation_fraction"):
         if getattr(args, option) is not None:
-            raise ArgumentError(f"--{option.replace('_', '-')}: expected only with a folder that "
-                                f"is not split, received one with {', '.join(folders)}. Leave it "
-                                f"out.")
+            raise unused_option(f"--{option.replace('_', '-')}", "a folder that is not split",
+                                f"one with {', '.join(folders)}")
     print(f"{args.folder} is already split into {', '.join(folders)}: looking for photos that are "
           f"in two of them.")
     classes = list(dict.fromkeys(name for part in folders.values() for name in part.classes))

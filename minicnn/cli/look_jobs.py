@@ -21,6 +21,7 @@ from ..visualize.target import Unit
 from .methods import ATTRIBUTIONS, DEFAULT_METHOD, METHODS, OPTIONS, Method, PhotoInput
 from .model_options import check_recipe, is_model, open_file, reject_model_options
 from .progress import Bar
+from .unused_options import unused_option
 
 COMMON_OPTIONS = ("output", "force", "device")  # of every method
 
@@ -66,7 +67,7 @@ def look_job(args: argparse.Namespace) -> Job:
         raise ArgumentError(f"look: expected a method, received {name!r}. Nearest: "
                             f"{', '.join(nearest)}.")
     method = METHODS[name]
-    reject_unused_options(name, args)
+    reject_ignored_by_method(name, args)
     path = writable(args.output or f"look-{name}.png", (*PICTURES, ".npz", *method.suffixes),
                     args.force)
     model_name, words = model_and_photos(words)
@@ -102,7 +103,7 @@ def atlas_job(args: argparse.Namespace) -> Job:
     return AtlasJob(write_atlas, [path, model, data], keywords, path, args.force, others)
 
 
-def reject_unused_options(name: str, args: argparse.Namespace) -> None:
+def reject_ignored_by_method(name: str, args: argparse.Namespace) -> None:
     """Raises ArgumentError for options that the method would ignore."""
     flags = METHODS[name].flags()
     for flag, value in vars(args).items():
@@ -137,8 +138,7 @@ def open_model(name: str | None, method: Method, args: argparse.Namespace, needs
         size = method.size if args.size is None else args.size
         model = VGG16(include_top=False, input_shape=(size, size, 3))
     elif args.size is not None:
-        raise ArgumentError(f"--size: expected only with vgg16, received {args.size}. {name} has "
-                            f"a size of its own.")
+        raise unused_option("--size", "vgg16", f"{args.size}; {name} has a size of its own")
     elif name == "vgg16-top":
         model = VGG16(progressbar=True)
     else:

@@ -18,6 +18,7 @@ from ..models.load import stretching_layers
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
 from ..weights.file_kinds import MODEL_SUFFIXES, OTHER_SUFFIXES
+from .unused_options import unused_option
 
 MODEL_HELP = ("a model.h5 or .keras, of minicnn's or Keras', a model.json with --weights, or vgg16 "
               "for ImageNet's 1,000 classes")
@@ -108,8 +109,7 @@ def check_recipe(model: Sequential, name: str) -> None:
 def reject_model_options(args: argparse.Namespace, reason: str) -> None:
     """Raises ArgumentError if the command line has any of the options."""
     for key, value in given_options(args).items():
-        raise ArgumentError(f"--{key}: expected only with a model of a file, received {value}; "
-                            f"{reason}. Leave it out.")
+        raise unused_option(f"--{key}", "a model of a file", f"{value}; {reason}")
 
 
 def number_of_classes(model: Sequential) -> int:

@@ -24,9 +24,10 @@ from ..evaluation import class_probabilities
 from ..model import Sequential
 from ..models import image_batches
 from ..utils.arrays import FloatArray
-from ..utils.errors import ArgumentError, FileError, check_int
+from ..utils.errors import FileError, check_int
 from ..utils.files import atomic_write
 from .model_options import MODEL_HELP, add_model_options, open_classifier
+from .unused_options import unused_option
 
 EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
 
@@ -55,7 +56,7 @@ def predict_command(args: argparse.Namespace) -> int:
     output = args.output and Path(args.output)
     by_suffix = output.suffix[1:].lower() if output else ""
     chosen = args.format or (by_suffix if by_suffix in FORMATS else "text")
-    reject_unused_options(args, chosen)
+    check_numbers(args, chosen)
     paths, others = photos_to_predict(args.photos)
     pictures = picture_paths(paths, args.explain)
     for path in [*[output] * bool(output), *pictures]:
@@ -82,13 +83,13 @@ def predict_command(args: argparse.Namespace) -> int:
     return 2 if data.errors or any(other.is_photo for other in others) else 0
 
 
-def reject_unused_options(args: argparse.Namespace, chosen: str) -> None:
+def check_numbers(args: argparse.Namespace, chosen: str) -> None:
     """Raises ArgumentError for options that would be ignored, or ask for nothing."""
     if args.top is not None:
         check_int(args.top, "--top")
     if args.top is not None and chosen == "csv":
-        raise ArgumentError(f"--top: expected only with text and json, received {args.top}; csv "
-                            f"has a column for each class. Leave it out.")
+        raise unused_option("--top", "text and json",
+                            f"{args.top}; csv has a column for each class")
     check_int(args.batch_size, "--batch-size")
 
 

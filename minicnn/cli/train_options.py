@@ -15,6 +15,7 @@ from ..data.sample import SAMPLES
 from ..training import SCHEDULES, TransferConfig
 from ..utils.errors import ArgumentError, FileError
 from ..utils.suggest import closest_names
+from .unused_options import unused_option
 
 NOT_SAVED = ("config", "resume", "output")  # options that run.json does not hold
 
@@ -164,8 +165,7 @@ def reject_unused_options(args: argparse.Namespace) -> None:
                                 ("--split", args.split, "a folder of photos"),
                                 ("--test-fraction", args.test_fraction, "a folder of photos")):
         if value is not None and (args.folder is None) == (only == "a folder of photos"):
-            raise ArgumentError(f"{option}: expected only with {only}, received {value}. Leave it "
-                                f"out.")
+            raise unused_option(option, only, value)
     for option, value, other in (
             ("--lr", args.lr, args.find_lr and "--find-lr"),
             ("--split", args.split, args.kfold and "--kfold"),

@@ -24,8 +24,9 @@ from ..data.listing import group_by_kind
 from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.arrays import IntArray
-from ..utils.errors import ArgumentError, FileError
+from ..utils.errors import FileError
 from .progress import Bar
+from .unused_options import unused_option
 
 DEFAULT_CLASSES = {"clouds": ["cirrus", "cumulus"], "fashion": ["sandal", "sneaker"]}
 RESUME_ADVICE = "begin a new run"  # since a run cannot be resumed with other photos
@@ -102,8 +103,8 @@ def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageF
                           ("--validation-fraction", args.validation_fraction),
                           ("--split", not args.resume and args.split)):
         if value:
-            raise ArgumentError(f"{option}: expected only with a folder that is not split, "
-                                f"{args.folder} holds {', '.join(folders)}. Leave it out.")
+            raise unused_option(option, "a folder that is not split",
+                                f"{args.folder} with {', '.join(folders)}")
     if args.patience is not None and len(folders) < 3:
         raise FileError(f"{args.folder}: expected train, val and test for --patience, found "
                         f"{' and '.join(folders)}. The photos that choose the best "
