@@ -13,7 +13,8 @@ from minicnn import cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "minicnn").rglob("*.py"))
-# The house, from the ground up: a room imports from the floors below it, or from its own floor.
+# The house, from the ground up: utils, and seven floors on it. A room imports from the floors below
+# it, or from its own floor.
 FLOORS = [
     ["utils"],
     ["ops"],
