@@ -19,7 +19,9 @@ FIRST, SECOND, CALLED_TWICE, INFERENCE = "first", "second", "called twice", "inf
 
 
 def layers_of(layer: Checkable) -> list[Any]:
-    """The layers of a Sequential; a layer is a list of itself."""
+    """The layers of a Sequential; a layer is a list of itself. Their other members
+    are optional.
+    """
     return list(getattr(layer, "layers", [layer]))
 
 

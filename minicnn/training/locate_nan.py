@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..layers import Dropout
@@ -14,7 +12,7 @@ from ..ops import array_module, ops_for
 from ..utils.errors import NotFiniteError
 
 
-def is_finite(x: Any) -> bool:
+def is_finite(x: np.ndarray) -> bool:
     """Whether all numbers of x are finite. One pass; a second one only if the sum is not finite,
     which sums of finite numbers may be."""
     return bool(np.isfinite(x.sum())) or bool(array_module(x).isfinite(x).all())

@@ -5,8 +5,6 @@ Each message says where, what was expected, what was received and what to do.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 MAX_MESSAGE = 1_000  # characters of a FileError's message
@@ -47,7 +45,7 @@ class KernelError(MiniCNNError):
     """A CUDA kernel that does not compile, or that does something forbidden when it runs."""
 
 
-def is_int(value: Any, least: int) -> bool:
+def is_int(value: object, least: int) -> bool:
     """Is it an int (NumPy's too, but not a bool) of at least `least`?"""
     return (isinstance(value, (int, np.integer)) and not isinstance(value, bool)
             and int(value) >= least)

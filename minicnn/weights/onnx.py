@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..layers import (
     ACTIVATION_LAYERS,
@@ -208,7 +209,7 @@ class _Graph:
         if isinstance(layer, ActivatedLayer) and layer.activation is not None:
             self.activation(layer.activation, f"{name}/activation")
 
-    def per_channel(self, value: Any) -> np.ndarray:
+    def per_channel(self, value: ArrayLike) -> np.ndarray:
         """A number, or one for each channel, in the order of the axes."""
         numbers = np.asarray(value, np.float32)
         channels_first = self.order == CHANNELS_FIRST and numbers.ndim == 1

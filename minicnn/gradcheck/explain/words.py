@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import combinations
-from typing import Any
 
 
 def subsets(n: int) -> Iterator[tuple[int, ...]]:
@@ -12,7 +11,7 @@ def subsets(n: int) -> Iterator[tuple[int, ...]]:
     return (axes for size in range(1, n + 1) for axes in combinations(range(n), size))
 
 
-def join_words(words: Iterable[Any]) -> str:
+def join_words(words: Iterable[object]) -> str:
     """a, b and c."""
     *others, last = map(str, words)
     return f"{', '.join(others)} and {last}" if others else last

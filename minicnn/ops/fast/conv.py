@@ -127,7 +127,8 @@ def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndar
                 dW2d += np.matmul(X_part.T, dZ_part, out=product)  # (KH·KW·C, M)·(M, F)
         return dW2d
 
-    return sum(map_column_blocks(work, x, window)).reshape(KH, KW, C, F)
+    dW2d, *others = map_column_blocks(work, x, window)
+    return sum(others, dW2d).reshape(KH, KW, C, F)
 
 
 def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...], window: Window

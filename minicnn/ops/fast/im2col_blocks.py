@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..window import Pads, Window, crop, offset_view
-from .threads import num_threads, parallel_map, row_blocks, workspace
+from .threads import Answer, num_threads, parallel_map, row_blocks, workspace
 
 BLOCK_ELEMENTS = 1 << 20  # of the column matrix, per thread: 4 MB in float32, for its cache
 
@@ -80,8 +79,8 @@ def col2im_block(dX_col: np.ndarray, dx: np.ndarray, window: Window, rows: slice
     dx_part += crop(padded, part.pads)
 
 
-def map_column_blocks(work: Callable[[Iterator[tuple[slice, np.ndarray]]], Any], x: np.ndarray,
-                      window: Window) -> list:
+def map_column_blocks(work: Callable[[Iterator[tuple[slice, np.ndarray]]], Answer], x: np.ndarray,
+                      window: Window) -> list[Answer]:
     """[work(blocks), …], a call per thread: together they see all columns of x (N, H, Wd, C).
 
     blocks yields (rows, cols): which of the N·OH output rows, and their columns (M, KH·KW·C),

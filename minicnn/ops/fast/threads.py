@@ -16,9 +16,15 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 class _ThreadLocal(threading.local):
@@ -100,7 +106,7 @@ def row_blocks(N: int, OH: int, row_elements: int, max_elements: int, workers: i
 
 
 @functools.cache
-def _pool(process: int) -> Any:
+def _pool(process: int) -> ThreadPoolExecutor:
     """Persistent threads, started when first needed; a forked process starts its own."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -131,7 +137,8 @@ def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
     return _local.memory[:size].view(dtype)
 
 
-def parallel_map(work: Callable[[Sequence], Any], items: Sequence, workers: int) -> list:
+def parallel_map(work: Callable[[Sequence[Item]], Answer], items: Sequence[Item], workers: int
+                 ) -> list[Answer]:
     """[work(items[0::n]), work(items[1::n]), …] on n = workers threads at once, or on fewer if
     there are fewer items.
 

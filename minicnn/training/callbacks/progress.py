@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..state import TrainingState
 from .base import Callback
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class ProgressBar(Callback):
@@ -17,30 +20,31 @@ class ProgressBar(Callback):
 
     def __init__(self, title: str = "", epochs: int | None = None) -> None:
         self.title, self.epochs = title, epochs
-        self.bar: Any = None
+        self.bar: tqdm | None = None
         self.stage = ""
 
-    def show(self, stage: str, total: int, unit: str) -> None:
+    def show(self, stage: str, total: int, unit: str) -> tqdm:
         """The bar of this stage; another stage begins another bar."""
         from tqdm import tqdm  # here: `import minicnn` stays fast
 
-        if stage != self.stage:
+        if self.bar is None or stage != self.stage:
             self.close()
             self.stage = stage
             title = ": ".join(filter(None, (self.title, stage)))
             self.bar = tqdm(total=total, desc=title, unit=unit, disable=None, leave=False)
+        return self.bar
 
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """Images whose features are computed."""
-        self.show(stage, total, " photos")
-        self.bar.update(done - self.bar.n)
+        bar = self.show(stage, total, " photos")
+        bar.update(done - bar.n)
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Epochs done, with the latest figures."""
-        self.show("training", self.epochs or state.epochs, " epochs")
+        bar = self.show("training", self.epochs or state.epochs, " epochs")
         figures = {key: f"{value:.3f}" for key, value in state.logs.items()}
-        self.bar.set_postfix(figures, refresh=False)
-        self.bar.update(state.epoch - self.bar.n)
+        bar.set_postfix(figures, refresh=False)
+        bar.update(state.epoch - bar.n)
 
     def on_train_end(self, state: TrainingState) -> None:
         """Takes the bar away."""
