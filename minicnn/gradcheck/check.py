@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .compare import DIRECTIONS, FEWER_DIRECTIONS, Comparison, Row
-from .point import CALLED_TWICE, SECOND, Point, make_points
+from .extremes import extreme_points
+from .point import CALLED_TWICE, FORWARD_TWICE, INFERENCE, SECOND, Point, make_points
 from .slopes import Precision
 
 
@@ -59,15 +60,20 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
     (ReLU at 0, equal maxima) are shifted first, which is remarked: there is no derivative.
     """
     points = make_points(layer, x, seed, device)
+    added, remarks, misshapen = extreme_points(points, seed)
+    points += added
     rng = np.random.default_rng((seed, 2))
     comparison = Comparison(points[0], eps, tolerance, max_elements, rng)
-    rows = comparison.changed_in_place()
+    rows = comparison.changed_in_place(points[0])
+    if not rows:
+        rows += comparison.changed_in_place(next(p for p in points if p.label == INFERENCE))
     if not any(row.name == "forward" for row in rows):  # else there are no slopes
         rows += comparison.rows(points[0], DIRECTIONS)
         for point in points[1:]:
             _add_point(rows, comparison, point, points)
+        rows += misshapen
     return Gradcheck(getattr(layer, "name", type(layer).__name__), rows,
-                     comparison.remarks(), points, comparison.precision)
+                     [*comparison.remarks(), *remarks], points, comparison.precision)
 
 
 def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: list[Point]) -> None:
@@ -84,7 +90,7 @@ def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: li
         later = [Row("dx", points[0].x.shape, "", np.inf,
                      f"wrong: {type(error).__name__}: {error}")]
     wrong = [row for row in later if row.note != "ok"]
-    if wrong and point.label == CALLED_TWICE:  # or is it only the other numbers?
+    if wrong and point.label in (CALLED_TWICE, FORWARD_TWICE):  # or is it only the other numbers?
         fresh = comparison.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
         for row in fresh:
             if row.note != "ok" and (first := right[row.name]) is not None:
@@ -97,6 +103,8 @@ def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: li
             row.note = ("wrong: added to that of the call before; assign it"
                         if _is_added(points[1], point, row.name) else
                         "wrong: it depends on the call before")
+        if point.label == FORWARD_TWICE:
+            row.note = "wrong: it depends on a forward before that had no backward"
         rows.append(Row(row.name, row.shape, point.label, row.error, row.note, point))
     for row in later:
         if row.note == "ok" and (first := right.get(row.name)) is not None:

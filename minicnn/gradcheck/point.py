@@ -15,6 +15,7 @@ import numpy as np
 from ..ops import to_cpu, to_device
 
 FIRST, SECOND, CALLED_TWICE, INFERENCE = "first", "second", "called twice", "inference"
+FORWARD_TWICE, LARGE, SINGLE = "forward twice", "large", "one sample"
 
 
 def layers_of(layer: Any) -> list[Any]:
@@ -77,13 +78,17 @@ class Point:
     def gradients(self, replica: Any, dy: np.ndarray | None = None) -> dict[str, Any]:
         """{"dx": …, "dW": …} as backward of `replica` computes them; None if it does not."""
         dx = replica.backward(to_device(self.dy.copy(), self.device) if dy is None else dy)
-        computed, parts = {"dx": dx}, layers_of(replica)
+        return {"dx": None if dx is None else np.array(to_cpu(dx)), **self.kept_gradients(replica)}
+
+    def kept_gradients(self, replica: Any) -> dict[str, Any]:
+        """{"dW": …} as they stand in .grads after backward; None if they do not."""
+        computed, parts = {}, layers_of(replica)
         for part in parts:
             prefix = f"{part.name}." if len(parts) > 1 else ""
             grads = getattr(part, "grads", {})
             computed |= {f"{prefix}d{key}": grads.get(key) for key in getattr(part, "params", {})}
         return {name: None if computed[name] is None else np.array(to_cpu(computed[name]))
-                for name in self.values}
+                for name in self.values if name != "dx"}
 
     def with_input(self, x: np.ndarray) -> Point:
         """The same layer and mode at another x."""
@@ -99,11 +104,14 @@ class Point:
 def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -> list[Point]:
     """The points at which gradcheck checks `layer`, all of copies.
 
-    FIRST:        x as it is, a fresh layer, training
-    SECOND:       another x, other parameters
-    CALLED_TWICE: the same, but the layer has computed a forward and a backward of the first point
-                  before (on the processor only)
-    INFERENCE:    forward(x, training=False) of that layer: running statistics have moved
+    FIRST:         x as it is, a fresh layer, training
+    SECOND:        another x, other parameters
+    CALLED_TWICE:  the same, but the layer has computed a forward and a backward of the first point
+                   before (on the processor only)
+    INFERENCE:     forward(x, training=False) of that layer: running statistics have moved
+    FORWARD_TWICE: as CALLED_TWICE, without that backward (on the processor only)
+
+    extremes.py adds two: numbers that are large, and one sample alone.
     """
     rng = np.random.default_rng(seed)
     layer, x = copy.deepcopy(layer), np.array(x, np.float64)
@@ -113,18 +121,31 @@ def make_points(layer: Any, x: np.ndarray, seed: int = 0, device: str = "cpu") -
     second = Point(SECOND, with_drawn_parameters(layer, x, rng), other_input(x, rng), rng, device)
     if not np.isfinite(second.output()).all():  # a layer for a narrow range of x
         second = Point(SECOND, second.layer, x.copy(), rng, device)
-    x = second.x
-    if device != "cpu":
-        return [first, second, Point(INFERENCE, copy.deepcopy(second.layer), x.copy(), rng, device)]
-    used, _ = first.run()
+    points = [first, second]
+    if device == "cpu":
+        points += _after_other_calls(first, second, rng)
+    else:
+        points.append(Point(INFERENCE, copy.deepcopy(second.layer), second.x.copy(), rng, device))
+    return points
+
+
+def _after_other_calls(first: Point, second: Point, rng: np.random.Generator) -> list[Point]:
+    """CALLED_TWICE, INFERENCE and FORWARD_TWICE: layers with the parameters of `second` that have
+    computed something for `first` before."""
+    points = []
+    used, only_forward = first.run()[0], first.run()[0]
     used.backward(first.dy.copy())
-    for part, other in zip(layers_of(used), layers_of(second.layer), strict=True):
-        part.params = copy.deepcopy(getattr(other, "params", {}))
-    again = Point(CALLED_TWICE, used, x.copy(), rng)
-    again.before, again.dy = first.layer, second.dy
-    inference = Point(INFERENCE, copy.deepcopy(used), x.copy(), rng)
-    inference.before = first.layer
-    return [first, second, again, inference]
+    for replica in (used, only_forward):
+        for part, other in zip(layers_of(replica), layers_of(second.layer), strict=True):
+            part.params = copy.deepcopy(getattr(other, "params", {}))
+    for label, replica in ((CALLED_TWICE, used), (INFERENCE, copy.deepcopy(used)),
+                           (FORWARD_TWICE, only_forward)):
+        point = Point(label, replica, second.x.copy(), rng)
+        point.before = first.layer
+        if label != INFERENCE:
+            point.dy = second.dy
+        points.append(point)
+    return points
 
 
 def with_drawn_parameters(layer: Any, x: np.ndarray, rng: np.random.Generator) -> Any:

@@ -16,7 +16,17 @@ import numpy as np
 
 from ..check import Gradcheck, gradcheck
 from ..compare import Row
-from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, forward, make_points
+from ..point import (
+    CALLED_TWICE,
+    FIRST,
+    FORWARD_TWICE,
+    INFERENCE,
+    LARGE,
+    SECOND,
+    SINGLE,
+    forward,
+    make_points,
+)
 from .calls import cause_in_inference, cause_in_second_call
 from .probe import GradientError, Probe
 from .rules import RULES, missing_gradient
@@ -24,7 +34,8 @@ from .words import join_words
 
 MAX_ELEMENTS = 10_000_000  # of the table "each element of x against each y"
 WHERE = {FIRST: "Your", SECOND: "For other numbers your", INFERENCE: "In inference your",
-         CALLED_TWICE: "In a second call your"}
+         CALLED_TWICE: "In a second call your", LARGE: "For large numbers your",
+         SINGLE: "For one sample (N = 1) your", FORWARD_TWICE: "After two forwards your"}
 
 
 def hints(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
@@ -65,7 +76,7 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     point = copy.copy(row.point)
     point.device = "cpu"
     your = WHERE[point.label]
-    if point.x.shape != result.points[0].x.shape:
+    if point.x.shape[1:] != result.points[0].x.shape[1:]:
         your = f"On x of shape {point.x.shape}, {your[0].lower()}{your[1:]}"
     probe = Probe(point, result.precision)
     try:
@@ -78,7 +89,8 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     error = GradientError(probe, row.name, point.values[row.name], gradient)
     if not np.isfinite(error.g).all() or error.is_zero:  # wrong on another device only
         return None
-    special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call}.get(point.label)
+    special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call,
+               FORWARD_TWICE: cause_in_second_call}.get(point.label)
     cause = special(error) if special else None
     cause = cause or next(filter(None, (rule(error) for rule in RULES)), None)
     if cause is None and special:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...ops import to_cpu
+from ..noise import rounding_of_slope
 from ..point import Point
-from ..slopes import Precision, rounding_of_slope
+from ..slopes import Precision
 
 AXES = {("dx", 2): "N D", ("dx", 4): "N H W C", ("dW", 2): "D F", ("dW", 4): "KH KW C F",
         ("y", 2): "N F", ("y", 4): "N OH OW F"}
@@ -30,7 +31,8 @@ class Probe:
                        {name[1:]: p for name, p in point.values.items() if name != "dx"})
         self.y = point.output()
         self.directions = np.random.default_rng(0).normal(size=(5, *self.x.shape))
-        self.noise = rounding_of_slope(self.y, self.dy, precision) + 1e-14
+        self.noise = rounding_of_slope(self.y, self.dy, precision.rounding,
+                                       precision.eps) + 1e-14
 
     def run(self) -> tuple[Any, np.ndarray]:
         """(a fresh copy of the layer, y): Dropout draws the same mask each time."""
