@@ -15,7 +15,15 @@ import numpy as np
 
 from .compare import DIRECTIONS, FEWER_DIRECTIONS, Comparison, Row
 from .extremes import extreme_points
-from .point import CALLED_TWICE, FORWARD_TWICE, INFERENCE, SECOND, Point, make_points
+from .point import (
+    CALLED_TWICE,
+    FORWARD_TWICE,
+    INFERENCE,
+    SECOND,
+    Point,
+    kept_random_state,
+    make_points,
+)
 from .slopes import Precision
 
 
@@ -40,6 +48,7 @@ class Gradcheck:
         return "\n".join([*table, *(f"  {remark}" for remark in self.remarks)])
 
 
+@kept_random_state()
 def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
               tolerance: float | None = None, max_elements: int = 600, seed: int = 0,
               device: str = "cpu") -> Gradcheck:
@@ -66,7 +75,7 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
     comparison = Comparison(points[0], eps, tolerance, max_elements, rng)
     rows = comparison.changed_in_place(points[0])
     if not rows:
-        rows += comparison.changed_in_place(next(p for p in points if p.label == INFERENCE))
+        rows = _changed_in_inference(comparison, points)
     if not any(row.name == "forward" for row in rows):  # else there are no slopes
         rows += comparison.rows(points[0], DIRECTIONS)
         for point in points[1:]:
@@ -74,6 +83,15 @@ def gradcheck(layer: Any, x: np.ndarray, *, eps: float | None = None,
         rows += misshapen
     return Gradcheck(getattr(layer, "name", type(layer).__name__), rows,
                      [*comparison.remarks(), *remarks], points, comparison.precision)
+
+
+def _changed_in_inference(comparison: Comparison, points: list[Point]) -> list[Row]:
+    """Rows of changed_in_place in inference; none if backward stops, which is reported later."""
+    point, = (point for point in points if point.label == INFERENCE)
+    try:
+        return comparison.changed_in_place(point)
+    except Exception:  # the user's own
+        return []
 
 
 def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: list[Point]) -> None:

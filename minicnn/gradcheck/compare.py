@@ -62,6 +62,7 @@ class Comparison:
                                    precision.rounding)
         self.lowered_for = ("" if precision is FLOAT64 else "backward" if precision is
                             FLOAT32_BACKWARD else "forward")
+        self.largest = 0.0
         self.states: list[str] = []
         self.shifted: list[str] = []
 
@@ -143,6 +144,8 @@ class Comparison:
         y = np.array(to_cpu(y))
         gradients = point.gradients(replica)
         sigma = rounding_of_outputs(point, y, self.precision.rounding)
+        self.largest = max((np.abs(a).max(initial=0) for a in [point.dy, *gradients.values()]
+                            if a is not None), default=0.0)
         rows, on_kinks = [], []
         for name in point.values:
             if name in self.states or (names is not None and name not in names):
@@ -167,7 +170,8 @@ class Comparison:
                        f"expected {value.shape}, received {received}", point), False
         directions = (list(unit_vectors(value)) if every
                       else self._random_directions(value, analytic, count))
-        slopes = measure(point, name, analytic, directions, precision, y, sigma)
+        slopes = measure(point, name, analytic, directions, precision, y, sigma,
+                         self.largest)
         if slopes.kinks.any() and not last:
             shift(value, directions, slopes.kinks, precision.eps, self.rng)
             return None, True
@@ -205,7 +209,8 @@ class Comparison:
         if not point.training or name == "dx":
             return False
         directions = list(random_vectors(value, FEWER_DIRECTIONS, None, self.rng))
-        slopes = measure(point, name, np.zeros(value.shape), directions, self.precision, y, sigma)
+        slopes = measure(point, name, np.zeros(value.shape), directions, self.precision, y,
+                         sigma, self.largest)
         return not slopes.measured.any()
 
 

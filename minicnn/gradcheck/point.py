@@ -8,6 +8,8 @@ there are several points, and every number of them is drawn.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,14 +25,21 @@ def layers_of(layer: Any) -> list[Any]:
     return list(getattr(layer, "layers", [layer]))
 
 
-def forward(layer: Any, x: Any, training: bool) -> Any:
-    """y, with NumPy's global generator in the same state each time, and back as it was."""
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """NumPy's global generator is afterwards as it was: forward seeds it, and saving its state in
+    each call would cost more than many a forward."""
     state = np.random.get_state()
-    np.random.seed(0)
     try:
-        return layer.forward(x, training=training)
+        yield
     finally:
         np.random.set_state(state)
+
+
+def forward(layer: Any, x: Any, training: bool) -> Any:
+    """y, with NumPy's global generator in the same state each time (see kept_random_state)."""
+    np.random.seed(0)
+    return layer.forward(x, training=training)
 
 
 class Point:

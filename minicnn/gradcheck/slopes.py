@@ -110,13 +110,14 @@ def sides_of(point: Point, value: np.ndarray, direction: np.ndarray, eps: float,
 
 
 def measure(point: Point, name: str, gradient: np.ndarray, directions: list[np.ndarray],
-            precision: Precision, y: np.ndarray, sigma: np.ndarray) -> Slopes:
+            precision: Precision, y: np.ndarray, sigma: np.ndarray, largest: float) -> Slopes:
     """The slopes of L along the directions, and what the gradient says of them.
 
     The two sides of a smooth L differ by ε·L″, a fourth of it for a step ε/4. At a kink (ReLU at 0,
     two equal maxima) they differ as much for any step; beside it not at all for a small one. What
     differs much, or is off, is examined with that second step. Where both steps are smooth but do
     not agree, ε² is too large, and Richardson's combination of them has no term of ε².
+    largest: of all gradients; if no y moves at all, rounding in backward may leave u times that.
     """
     value, dy, is_float32 = point.values[name], point.dy, precision.is_float32
     rows = []
@@ -126,7 +127,7 @@ def measure(point: Point, name: str, gradient: np.ndarray, directions: list[np.n
         row = [expected, *_weigh(sides.central, sides.moved, dy, precision, sigma), False]
         _, measured, scale, noise, _ = row
         error, gap = abs(expected - measured), (sides.bend * np.abs(dy)).sum()
-        is_off = not error <= precision.tolerance * scale + noise
+        is_off = sides.moved.any() and not error <= precision.tolerance * scale + noise
         if is_off or (not is_float32 and gap > KINK * scale):
             near = sides_of(point, value, direction, precision.eps / 4, y, sigma)
             if is_float32:
@@ -137,14 +138,15 @@ def measure(point: Point, name: str, gradient: np.ndarray, directions: list[np.n
                               not 0.15 < (near.bend * np.abs(dy)).sum() / gap < 0.4)
             close = (near.central * dy).sum(dtype=np.float64)
             if not row[4] and abs(close - measured) > error / 2:
-                row[1], row[3] = (16 * close - measured) / 15, 5 * noise
+                row[1] = (16 * close - measured) / 15
+                row[3] = noise_of_slope(sides.moved | near.moved, dy, sigma, precision.eps / 5,
+                                        is_float32)
             if row[4] and is_float32:
                 pair = without_outputs(point, name, direction, unclear, sides, precision, sigma)
                 row = [*pair, False] if pair else row
         rows.append(row)
     columns = np.array(rows, np.float64).T
-    still = (columns[2] == 0) & (columns[3] == 0)  # nothing moves: only backward's own rounding
-    columns[3, still] = 10 * precision.rounding * np.abs(columns[0]).max()
+    columns[3, (columns[2] == 0) & (columns[3] == 0)] = 50 * precision.rounding * largest
     return Slopes(*columns[:4], columns[4] > 0)
 
 

@@ -25,6 +25,7 @@ from ..point import (
     SECOND,
     SINGLE,
     forward,
+    kept_random_state,
     make_points,
 )
 from .calls import cause_in_inference, cause_in_second_call
@@ -48,6 +49,7 @@ def hints(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
     return explain(gradcheck(layer, x, seed=seed))
 
 
+@kept_random_state()
 def explain(result: Gradcheck) -> list[str]:
     """The hints for a result of gradcheck, at the points where it was checked; they are found on
     the processor, wherever that was."""
@@ -99,6 +101,7 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     return f"{your} {row.name} {cause}" if cause else None
 
 
+@kept_random_state()
 def accumulated(layer: Any, x: np.ndarray, seed: int = 0) -> list[str]:
     """Names of the gradients that a second forward and backward doubles: added, not assigned."""
     point = make_points(layer, x, seed)[0]
