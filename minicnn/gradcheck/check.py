@@ -24,7 +24,7 @@ from .point import (
     kept_random_state,
     make_points,
 )
-from .slopes import Precision
+from .precision import Precision
 
 
 class Gradcheck:

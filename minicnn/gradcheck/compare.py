@@ -8,21 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..ops import to_cpu, to_device
+from .kinks import shift, without_kinks
 from .noise import rounding_of_outputs
-from .point import FIRST, INFERENCE, SINGLE, Point, layers_of
-from .slopes import (
-    FLOAT32,
-    FLOAT32_BACKWARD,
-    FLOAT64,
-    Precision,
-    measure,
-    precision_of,
-    random_vectors,
-    relative_error,
-    shift,
-    unit_vectors,
-    without_kinks,
-)
+from .point import FIRST, Point, layers_of
+from .precision import FLOAT32, FLOAT32_BACKWARD, FLOAT64, Precision, precision_of
+from .sides import random_vectors, unit_vectors
+from .slopes import measure, relative_error
 
 DIRECTIONS = 20  # along which a large gradient is checked
 FEWER_DIRECTIONS = 6  # at the points after the first

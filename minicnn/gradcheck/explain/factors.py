@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..point import Point
-from ..slopes import sides_of
+from ..sides import sides_of
 from .probe import GradientError, axes_of
 from .words import join_words, subsets
 

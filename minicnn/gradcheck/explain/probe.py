@@ -10,7 +10,7 @@ import numpy as np
 from ...ops import to_cpu
 from ..noise import rounding_of_slope
 from ..point import Point
-from ..slopes import Precision
+from ..precision import Precision
 
 AXES = {("dx", 2): "N D", ("dx", 4): "N H W C", ("dW", 2): "D F", ("dW", 4): "KH KW C F",
         ("y", 2): "N F", ("y", 4): "N OH OW F"}
