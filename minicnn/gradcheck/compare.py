@@ -11,7 +11,7 @@ from ..ops import to_cpu, to_device
 from .kinks import shift, without_kinks
 from .noise import rounding_of_outputs
 from .point import FIRST, Point, layers_of
-from .precision import FLOAT32, FLOAT32_BACKWARD, FLOAT64, Precision, precision_of
+from .precision import FLOAT32_BACKWARD, FLOAT64, Precision, precision_of
 from .sides import random_vectors, unit_vectors
 from .slopes import measure, relative_error
 
@@ -113,7 +113,8 @@ class Comparison:
         spoilt += [name for name, array in point.kept_gradients(replica).items()
                    if array is not None and not np.array_equal(array, gradients[name],
                                                                equal_nan=True)]
-        if not spoilt and _second_backward(point, spoil=True) != _second_backward(point, spoil=False):
+        if not spoilt and (_second_backward(point, spoil=True)
+                           != _second_backward(point, spoil=False)):
             spoilt = ["what forward keeps"]
         return [Row("dx", dx.shape, "", np.inf, f"shares memory with {', '.join(spoilt)}: return a "
                     f"copy")] if spoilt else []

@@ -1,4 +1,4 @@
-"""Two points that random numbers of an ordinary size and number miss: large ones, and one sample."""
+"""Two points that other random numbers miss: large numbers, and one sample alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .compare import Row
 from .point import LARGE, SECOND, SINGLE, Point, other_input
 
 SIZES = (4.0, 10.0)  # how many times as large as the given x, between these two
+HUGE = 1e100  # a y whose square is too large to be compared
 
 
 def extreme_points(points: list[Point], seed: int) -> tuple[list[Point], list[str], list[Row]]:
@@ -22,7 +23,9 @@ def extreme_points(points: list[Point], seed: int) -> tuple[list[Point], list[st
     """
     rng = np.random.default_rng((seed, 3))
     first, second = points[0], next(point for point in points if point.label == SECOND)
-    added, remarks, rows = [], [], []
+    added: list[Point] = []
+    remarks: list[str] = []
+    rows: list[Row] = []
     if first.x.min(initial=0) < 0 or first.x.max(initial=0) > 1:
         x = other_input(first.x, rng) * rng.uniform(*SIZES, first.x.shape)
         large, problem = _point(LARGE, second, x, rng)
@@ -33,14 +36,11 @@ def extreme_points(points: list[Point], seed: int) -> tuple[list[Point], list[st
             remarks.append(f"Not checked: x 4 to 10 times as large; {problem}.")
     if first.x.ndim > 1 and len(first.x) > 1:
         single, problem = _point(SINGLE, second, second.x[:1].copy(), rng)
-        problem = problem or (single and _only_for_batches(single))
-        y_shape, expected = single and single.dy.shape, (1, *second.dy.shape[1:])
-        if problem:
+        problem = _only_for_batches(single) if single else problem
+        if single is None or problem:
             remarks.append(f"Not checked: x of one sample (N = 1); {problem}.")
-        elif second.dy.shape[:1] == second.x.shape[:1] and y_shape != expected:
-            rows.append(Row("forward", y_shape, SINGLE, np.inf, f"wrong: y of one sample (N = 1) has "
-                            f"shape {y_shape} where {expected} is expected: name the axes of "
-                            f"squeeze and reshape"))
+        elif (row := _wrong_shape(single, second)) is not None:
+            rows.append(row)
         else:
             added.append(single)
     return added, remarks, rows
@@ -52,11 +52,11 @@ def _point(label: str, second: Point, x: np.ndarray, rng: np.random.Generator
     with np.errstate(all="ignore"):
         try:
             point = Point(label, copy.deepcopy(second.layer), x, rng, second.device)
-            if np.isfinite(point.output()).all():
+            if (np.abs(point.output()) < HUGE).all():  # not if NaN
                 return point, ""
         except Exception as error:  # the user's forward, which need not take any x
             return None, f"forward raises {type(error).__name__} ({error})"
-    return None, "y is not finite there"
+    return None, "y is not finite or overflows there"
 
 
 def _only_for_batches(single: Point) -> str:
@@ -79,3 +79,12 @@ def _only_for_batches(single: Point) -> str:
         is_constant = np.allclose(other.output(), single.output(), 1e-9, 1e-9)
     return ("y does not depend on x then, and its gradient is not finite: a division by a standard "
             "deviation over N, which is 0?" if is_constant else "")
+
+
+def _wrong_shape(single: Point, second: Point) -> Row | None:
+    """A row for a y of one sample that has lost its first axis."""
+    shape, expected = single.dy.shape, (1, *second.dy.shape[1:])
+    if second.dy.shape[:1] != second.x.shape[:1] or shape == expected:
+        return None
+    return Row("forward", shape, SINGLE, np.inf, f"wrong: y of one sample (N = 1) has shape "
+               f"{shape} where {expected} is expected: name the axes of squeeze and reshape")

@@ -91,7 +91,8 @@ class Point:
 
     def kept_gradients(self, replica: Any) -> dict[str, Any]:
         """{"dW": …} as they stand in .grads after backward; None if they do not."""
-        computed, parts = {}, layers_of(replica)
+        computed: dict[str, Any] = {}
+        parts = layers_of(replica)
         for part in parts:
             prefix = f"{part.name}." if len(parts) > 1 else ""
             grads = getattr(part, "grads", {})

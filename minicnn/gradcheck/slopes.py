@@ -13,6 +13,7 @@ from .point import Point
 from .precision import Precision
 from .sides import Sides, sides_of, weigh
 
+WIDE = 100  # steps, to see which outputs depend on a number at all
 KINK = 1e-3  # of the slope: by how much both sides may differ unexamined, in float64
 
 
@@ -51,7 +52,8 @@ def measure(point: Point, name: str, gradient: np.ndarray, directions: list[np.n
     columns = np.array([line(point, name, gradient, direction, precision, y, sigma)
                         for direction in directions], np.float64).T
     columns[3, (columns[2] == 0) & (columns[3] == 0)] = 50 * precision.rounding * largest
-    return Slopes(*columns[:4], columns[4] > 0)
+    expected, measured, scale, noise, kinks = columns
+    return Slopes(expected, measured, scale, noise, kinks > 0)
 
 
 def _line_in_float64(point: Point, name: str, gradient: np.ndarray, direction: np.ndarray,
@@ -67,13 +69,16 @@ def _line_in_float64(point: Point, name: str, gradient: np.ndarray, direction: n
     expected = float((gradient * direction).sum(dtype=np.float64))
     measured, scale, noise = weigh(far, dy, sigma, precision)
     error, gap = abs(expected - measured), float((far.bend * np.abs(dy)).sum())
-    is_off = far.moved.any() and not error <= precision.tolerance * scale + noise  # or NaN
+    is_off = not error <= precision.tolerance * scale + noise  # or NaN
+    if is_off:
+        noise = _noise_of_all(point, value, direction, far, y, sigma, precision)
+        is_off = noise > 0 and not error <= precision.tolerance * scale + noise
     if not is_off and gap <= KINK * scale:
         return expected, measured, scale, noise, False
     near = sides_of(point, value, direction, precision.eps / 4, y, sigma)
-    if gap > KINK * scale or (is_off and error <= gap):
-        if not 0.15 < (near.bend * np.abs(dy)).sum() / gap < 0.4:
-            return expected, measured, scale, noise, True
+    is_bent = gap > KINK * scale or (is_off and error <= gap)
+    if is_bent and not 0.15 < (near.bend * np.abs(dy)).sum() / gap < 0.4:
+        return expected, measured, scale, noise, True
     return expected, *_richardson(far, near, expected, dy, sigma, precision), False
 
 
@@ -88,7 +93,9 @@ def _line_in_float32(point: Point, name: str, gradient: np.ndarray, direction: n
     for finer in (precision, replace(precision, eps=precision.eps / 4)):
         far = sides_of(point, value, direction, finer.eps, y, sigma)
         measured, scale, noise = weigh(far, dy, sigma, finer)
-        if abs(expected - measured) <= finer.tolerance * scale + noise or not far.moved.any():
+        if not abs(expected - measured) <= finer.tolerance * scale + noise:
+            noise = _noise_of_all(point, value, direction, far, y, sigma, finer)
+        if noise == 0 or abs(expected - measured) <= finer.tolerance * scale + noise:
             return expected, measured, scale, noise, False
         near = sides_of(point, value, direction, finer.eps / 4, y, sigma)
         unclear = unclear_outputs(far, near, finer, sigma)
@@ -96,6 +103,15 @@ def _line_in_float32(point: Point, name: str, gradient: np.ndarray, direction: n
             return expected, *_richardson(far, near, expected, dy, sigma, finer), False
     rest = without_outputs(point, name, direction, unclear, far, finer, sigma)
     return (*rest, False) if rest else (expected, measured, scale, noise, True)
+
+
+def _noise_of_all(point: Point, value: np.ndarray, direction: np.ndarray, sides: Sides,
+                  y: np.ndarray, sigma: np.ndarray, precision: Precision) -> float:
+    """The noise of all outputs that depend on v: some move only when v moves much, as their steps
+    of rounding are larger than ε times their slope."""
+    wide = sides_of(point, value, direction, WIDE * precision.eps, y, sigma)
+    return noise_of_slope(sides.moved | wide.moved, point.dy, sigma, precision.eps,
+                          precision.is_float32)
 
 
 def _richardson(far: Sides, near: Sides, expected: float, dy: np.ndarray, sigma: np.ndarray,

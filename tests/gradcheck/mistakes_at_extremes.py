@@ -1,5 +1,5 @@
-"""Mistakes that an ordinary point does not show: large numbers, small channels, float32, one sample,
-another mode, another order of calls, shared memory."""
+"""Mistakes that an ordinary point does not show: large numbers, small channels, float32, one
+sample, another mode, another order of calls, shared memory."""
 
 from .mutants import Mistake
 

@@ -84,8 +84,9 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     try:
         gradient = point.gradients(probe.run()[0])[row.name]
     except Exception as stop:  # the user's own, in inference
-        return (f"{your} backward stops with {type(stop).__name__} ({stop}): does forward keep "
-                f"what it needs only if training?")
+        question = ("does it squeeze or reshape away an axis of size 1?" if point.label == SINGLE
+                    else "does forward keep what it needs only if training?")
+        return f"{your} backward stops with {type(stop).__name__} ({stop}): {question}"
     if gradient is None:
         return f"{your} {row.name} {missing_gradient(row.name)}"
     error = GradientError(probe, row.name, point.values[row.name], gradient)

@@ -1,4 +1,4 @@
-"""Means of windows of 2 × 2 pixels, with an odd last row and column left out, as a reader may write it."""
+"""Means of windows of 2 × 2 pixels, without an odd last row, as a reader may write it."""
 
 import numpy as np
 

@@ -8,7 +8,8 @@ F = 7
 
 
 class SwiGLU(mc.Layer):
-    """y = u · v·sigmoid(v) with u = x·Wu, v = x·Wv, for each pixel. (N, H, W, C) -> (N, H, W, F)."""
+    """y = u · v·sigmoid(v) with u = x·Wu, v = x·Wv, for each pixel.
+    (N, H, W, C) -> (N, H, W, F)."""
 
     x = None
 
