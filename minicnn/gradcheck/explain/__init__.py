@@ -30,7 +30,7 @@ from ..point import (
 )
 from .calls import cause_in_inference, cause_in_second_call
 from .probe import GradientError, Probe
-from .rules import RULES, missing_gradient
+from .rules import RULES, RULES_FOR_SMALL_ELEMENTS, missing_gradient
 from .words import join_words
 
 MAX_ELEMENTS = 10_000_000  # of the table "each element of x against each y"
@@ -95,7 +95,8 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call,
                FORWARD_TWICE: cause_in_second_call}.get(point.label)
     cause = special(error) if special else None
-    cause = cause or next(filter(None, (rule(error) for rule in RULES)), None)
+    rules = RULES_FOR_SMALL_ELEMENTS if error.is_small else RULES
+    cause = cause or next(filter(None, (rule(error) for rule in rules)), None)
     if cause is None and special:
         cause = ("is wrong, though right in training." if point.label == INFERENCE else
                  "is wrong, though right in the first: something of the first call is left over.")
