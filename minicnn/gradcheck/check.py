@@ -13,8 +13,17 @@ import numpy as np
 
 from .checkable import Checkable
 from .compare import DIRECTIONS, FEWER_DIRECTIONS, Comparison, Row
-from .point import CALLED_TWICE, SECOND, Point, make_points
-from .slopes import Precision
+from .extremes import extreme_points
+from .point import (
+    CALLED_TWICE,
+    FORWARD_TWICE,
+    INFERENCE,
+    SECOND,
+    Point,
+    kept_random_state,
+    make_points,
+)
+from .precision import Precision
 
 
 class Gradcheck:
@@ -38,6 +47,7 @@ class Gradcheck:
         return "\n".join([*table, *(f"  {remark}" for remark in self.remarks)])
 
 
+@kept_random_state()
 def gradcheck(layer: Checkable, x: np.ndarray, *, eps: float | None = None,
               tolerance: float | None = None, max_elements: int = 600, seed: int = 0,
               device: str = "cpu") -> Gradcheck:
@@ -50,23 +60,39 @@ def gradcheck(layer: Checkable, x: np.ndarray, *, eps: float | None = None,
     device: where the layer computes; a layer that is moved needs a method to(device).
     eps, tolerance: the step and the bound of the error; by default 1e-6 both, and more for a layer
            that computes in float32, which is recognised and remarked.
-    error: max |analytic − numeric| / max |numeric|, wrong above tolerance; differences within the
-           rounding of the numeric slope, 4·u·Σ|y·dy| / ε, are not.
+    error: |analytic − numeric| relative to the numeric one's own terms, the largest of all
+           elements; wrong above tolerance. Rounding of the slope is allowed for: noise.py.
 
     Checked are: x as it is; another x with other parameters, in a second call of forward and
-    backward; and inference, forward(x, training=False). Numbers of x that lie on a kink of forward
-    (ReLU at 0, equal maxima) are shifted first, which is remarked: there is no derivative.
+    backward, and after two forwards; inference, forward(x, training=False); numbers 4 to 10 times
+    as large; one sample alone. A point that the layer cannot take is remarked. Numbers of x that
+    lie on a kink of forward (ReLU at 0, equal maxima) are shifted first, which is remarked: there
+    is no derivative.
     """
     points = make_points(layer, x, seed, device)
+    added, remarks, misshapen = extreme_points(points, seed)
+    points += added
     rng = np.random.default_rng((seed, 2))
     comparison = Comparison(points[0], eps, tolerance, max_elements, rng)
-    rows = comparison.changed_in_place()
+    rows = comparison.changed_in_place(points[0])
+    if not rows:
+        rows = _changed_in_inference(comparison, points)
     if not any(row.name == "forward" for row in rows):  # else there are no slopes
         rows += comparison.rows(points[0], DIRECTIONS)
         for point in points[1:]:
             _add_point(rows, comparison, point, points)
+        rows += misshapen
     return Gradcheck(getattr(layer, "name", type(layer).__name__), rows,
-                     comparison.remarks(), points, comparison.precision)
+                     [*comparison.remarks(), *remarks], points, comparison.precision)
+
+
+def _changed_in_inference(comparison: Comparison, points: list[Point]) -> list[Row]:
+    """Rows of changed_in_place in inference; none if backward stops, which is reported later."""
+    point, = (point for point in points if point.label == INFERENCE)
+    try:
+        return comparison.changed_in_place(point)
+    except Exception:  # the user's own
+        return []
 
 
 def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: list[Point]) -> None:
@@ -83,7 +109,7 @@ def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: li
         later = [Row("dx", points[0].x.shape, "", np.inf,
                      f"wrong: {type(error).__name__}: {error}")]
     wrong = [row for row in later if row.note != "ok"]
-    if wrong and point.label == CALLED_TWICE:  # or is it only the other numbers?
+    if wrong and point.label in (CALLED_TWICE, FORWARD_TWICE):  # or is it only the other numbers?
         fresh = comparison.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
         for row in fresh:
             if row.note != "ok" and (first := right[row.name]) is not None:
@@ -96,6 +122,8 @@ def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: li
             row.note = ("wrong: added to that of the call before; assign it"
                         if _is_added(points[1], point, row.name) else
                         "wrong: it depends on the call before")
+        if point.label == FORWARD_TWICE:
+            row.note = "wrong: it depends on a forward before that had no backward"
         rows.append(Row(row.name, row.shape, point.label, row.error, row.note, point))
     for row in later:
         if row.note == "ok" and (first := right.get(row.name)) is not None:

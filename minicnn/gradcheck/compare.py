@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..ops import to_cpu, to_device
 from .checkable import Checkable
+from .kinks import shift, without_kinks
+from .noise import rounding_of_outputs
 from .point import FIRST, Point, layers_of
-from .slopes import (
-    FLOAT32,
-    FLOAT32_BACKWARD,
-    FLOAT64,
-    Precision,
-    measure,
-    precision_of,
-    random_vectors,
-    rounding_of_slope,
-    shift,
-    unit_vectors,
-    without_kinks,
-)
+from .precision import FLOAT32_BACKWARD, FLOAT64, Precision, precision_of
+from .sides import random_vectors, unit_vectors
+from .slopes import measure, relative_error
 
 DIRECTIONS = 20  # along which a large gradient is checked
 FEWER_DIRECTIONS = 6  # at the points after the first
+DECADES = 3  # gradients that differ by more are also checked apart: the sum hides the small ones
 ELEMENTS_IN_FLOAT32 = 16  # that a random direction moves: more would always meet a kink
 MAX_SHIFTS = 4  # of a point that lies on kinks
 
@@ -56,11 +50,11 @@ class Comparison:
         if precision is FLOAT64 and any(a is not None and a.dtype == np.float32 for a in
                                         first.gradients(first.run()[0]).values()):
             precision = FLOAT32_BACKWARD
-        self.is_float32 = precision is FLOAT32
         self.precision = Precision(eps or precision.eps, tolerance or precision.tolerance,
                                    precision.rounding)
         self.lowered_for = ("" if precision is FLOAT64 else "backward" if precision is
                             FLOAT32_BACKWARD else "forward")
+        self.largest = 0.0
         self.states: list[str] = []
         self.shifted: list[str] = []
 
@@ -81,10 +75,11 @@ class Comparison:
                          f"of training does not depend on it. Statistics?")
         return lines
 
-    def changed_in_place(self) -> list[Row]:
-        """A row for x or dy if the layer writes into it, one for a parameter that backward changes,
-        and one for a forward whose y is not finite, or differs from call to call."""
-        point, rows = self.first, []
+    def changed_in_place(self, point: Point) -> list[Row]:
+        """A row for x or dy if the layer writes into it, one for a parameter that backward changes
+        or that dx shares memory with, and one for a forward whose y is not finite, or differs from
+        call to call."""
+        rows = []
         x = to_device(point.x.copy(), point.device)
         replica, y = point.run(x)
         y = to_cpu(y)
@@ -96,12 +91,34 @@ class Comparison:
                         f"{(~np.isfinite(y)).sum()} elements, so there is no slope")]
         dy = to_device(point.dy.copy(), point.device)
         before = {"x": point.x, "dy": point.dy, **_copies_of_parameters(replica)}
-        point.gradients(replica, dy)
+        gradients = point.gradients(replica, dy)
         after = {"x": to_cpu(x), "dy": to_cpu(dy), **_copies_of_parameters(replica)}
         for name, array in before.items():
             if not np.array_equal(after[name], array):
                 rows.append(Row(name, array.shape, "", np.inf, "changed in place: work on a copy"))
-        return rows
+        return rows or self._shared_memory(point, gradients)
+
+    def _shared_memory(self, point: Point, gradients: dict[str, Any]) -> list[Row]:
+        """A row for dx if the layer's parameters, gradients or cache change with it: who works on
+        dx in place would spoil them."""
+        if point.device != "cpu":
+            return []
+        replica, _ = point.run()
+        dx = replica.backward(point.dy.copy())
+        if not isinstance(dx, np.ndarray) or not dx.flags.writeable:
+            return []
+        dx[...] = 7.0
+        fresh = _copies_of_parameters(point.run()[0])
+        spoilt = [name for name, array in _copies_of_parameters(replica).items()
+                  if not np.array_equal(array, fresh[name])]
+        spoilt += [name for name, array in point.kept_gradients(replica).items()
+                   if array is not None and not np.array_equal(array, gradients[name],
+                                                               equal_nan=True)]
+        if not spoilt and (_second_backward(point, spoil=True)
+                           != _second_backward(point, spoil=False)):
+            spoilt = ["what forward keeps"]
+        return [Row("dx", dx.shape, "", np.inf, f"shares memory with {', '.join(spoilt)}: return a "
+                    f"copy")] if spoilt else []
 
     def rows(self, point: Point, directions: int, names: list[str] | None = None) -> list[Row]:
         """A row for each gradient, or for those of `names`. A point that lies on kinks is shifted
@@ -119,58 +136,75 @@ class Comparison:
         replica, y = point.run()
         y = np.array(to_cpu(y))
         gradients = point.gradients(replica)
-        noise = rounding_of_slope(y, point.dy, self.precision)
-        floor = max(noise / self.precision.tolerance, 1e-8)  # never 0 / 0
+        sigma = rounding_of_outputs(point, y, self.precision.rounding)
+        self.largest = max((np.abs(a).max(initial=0) for a in [point.dy, *gradients.values()]
+                            if a is not None), default=0.0)
         rows, on_kinks = [], []
-        for name, value in point.values.items():
+        for name in point.values:
             if name in self.states or (names is not None and name not in names):
                 continue
-            row, kinked = self._row(point, name, value, gradients[name], directions, y, floor, last)
+            row, kinked = self._row(point, name, gradients[name], directions, y, sigma, last)
             rows += [row] if row else []
             on_kinks += [name] if kinked else []
         return rows, on_kinks
 
-    def _row(self, point: Point, name: str, value: np.ndarray, analytic: np.ndarray | None,
-             count: int, y: np.ndarray, floor: float, last: bool) -> tuple[Row | None, bool]:
-        """(the row, whether value lay on kinks); no row for a state, which has no gradient."""
-        precision, tolerance = self.precision, self.precision.tolerance
+    def _row(self, point: Point, name: str, analytic: np.ndarray | None, count: int,
+             y: np.ndarray, sigma: np.ndarray, last: bool) -> tuple[Row | None, bool]:
+        """(the row, whether the array lay on kinks); no row for a state, which has no gradient."""
+        precision, value = self.precision, point.values[name]
         every = value.size <= self.max_elements and point.label == FIRST
         method = "every element" if every else f"{count} directions"
-        num_moved = ELEMENTS_IN_FLOAT32 if self.is_float32 else None
-        directions = list(unit_vectors(value.shape) if every
-                          else random_vectors(value.shape, count, num_moved, self.rng))
         if analytic is None or analytic.shape != value.shape:
-            if analytic is None and self._is_state(point, value, directions, y, floor):
+            if analytic is None and self._is_state(point, name, y, sigma):
                 self.states.append(name)
                 return None, False
             received = "nothing" if analytic is None else f"shape {analytic.shape}"
             return Row(name, value.shape, "", np.inf,
                        f"expected {value.shape}, received {received}", point), False
-        projected = np.array([(analytic * d).sum(dtype=np.float64) for d in directions])
-        slopes = measure(point, value, directions, projected, precision, y, floor)
+        directions = (list(unit_vectors(value)) if every
+                      else self._random_directions(value, analytic, count))
+        slopes = measure(point, name, analytic, directions, precision, y, sigma,
+                         self.largest)
         if slopes.kinks.any() and not last:
             shift(value, directions, slopes.kinks, precision.eps, self.rng)
             return None, True
-        smooth, central = ~slopes.kinks, slopes.central
+        smooth, errors = ~slopes.kinks, slopes.errors(precision.tolerance)
         for k in np.flatnonzero(slopes.kinks):  # outputs have kinks whatever the point
-            if (pair := without_kinks(point, name, directions[k], precision, y)) is not None:
-                smooth[k], (projected[k], central[k]) = True, pair
+            other = without_kinks(point, name, directions[k], precision, y, sigma)
+            if other is not None:
+                smooth[k] = True
+                errors[k] = relative_error(*other, precision.tolerance)
         if not smooth.any():
             return Row(name, value.shape, method, np.inf,
                        "wrong: forward jumps or bends wherever its slope was tried", point), False
-        scale = max(np.abs(central[smooth]).max(), floor)
-        error = float(np.abs(projected - central)[smooth].max() / scale)
-        note = "ok" if error <= tolerance else f"wrong: above {tolerance:.0e}"  # or NaN
-        return Row(name, value.shape, method, error, note, point), False
+        error = float(errors[smooth].max())
+        is_ok = error <= precision.tolerance  # not if NaN
+        return Row(name, value.shape, method, error,
+                   "ok" if is_ok else f"wrong: above {precision.tolerance:.0e}", point), False
 
-    def _is_state(self, point: Point, value: np.ndarray, directions: list[np.ndarray],
-                  y: np.ndarray, floor: float) -> bool:
-        """Whether y of training does not depend on value, a running mean for example."""
-        if not point.training or value is point.x:
+    def _random_directions(self, value: np.ndarray, analytic: np.ndarray, count: int
+                           ) -> list[np.ndarray]:
+        """Random directions: some that move all elements, and some that move only those where
+        backward says that the gradient is 0, or of one size up to three decades."""
+        num_moved = ELEMENTS_IN_FLOAT32 if self.precision.is_float32 else None
+        directions = list(random_vectors(value, count, num_moved, self.rng))
+        with np.errstate(all="ignore"):
+            size = np.log10(np.abs(analytic) / np.abs(analytic).max(initial=0))
+        group = np.where(np.isfinite(size), np.floor(size / DECADES), -np.inf)
+        groups = np.unique(group)
+        for number in groups[-4:] if len(groups) > 1 else ():
+            directions += random_vectors(value, 2, num_moved, self.rng, group == number)
+        return directions
+
+    def _is_state(self, point: Point, name: str, y: np.ndarray, sigma: np.ndarray) -> bool:
+        """Whether y of training does not depend on that array, a running mean for example."""
+        value = point.values[name]
+        if not point.training or name == "dx":
             return False
-        zeros = np.zeros(len(directions))
-        slopes = measure(point, value, directions, zeros, self.precision, y, floor)
-        return not slopes.right.any() and not slopes.left.any()
+        directions = list(random_vectors(value, FEWER_DIRECTIONS, None, self.rng))
+        slopes = measure(point, name, np.zeros(value.shape), directions, self.precision, y,
+                         sigma, self.largest)
+        return not slopes.measured.any()
 
 
 def _copies_of_parameters(layer: Checkable) -> dict[str, np.ndarray]:
@@ -178,3 +212,16 @@ def _copies_of_parameters(layer: Checkable) -> dict[str, np.ndarray]:
     parts = layers_of(layer)
     return {f"{part.name}.{key}" if len(parts) > 1 else key: np.array(to_cpu(p))
             for part in parts for key, p in getattr(part, "params", {}).items()}
+
+
+def _second_backward(point: Point, spoil: bool) -> bytes:
+    """dx of a second backward after one forward, with the first dx overwritten or not; empty if
+    there is no second one."""
+    replica, _ = point.run()
+    dx = replica.backward(point.dy.copy())
+    if spoil and dx is not None:
+        dx[...] = 7.0
+    try:
+        return np.array(to_cpu(replica.backward(point.dy.copy()))).tobytes()
+    except Exception:  # the user's, for one call only
+        return b""

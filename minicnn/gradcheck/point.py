@@ -8,6 +8,8 @@ there are several points, and every number of them is drawn.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,23 +18,29 @@ from ..ops import to_cpu, to_device
 from .checkable import Checkable
 
 FIRST, SECOND, CALLED_TWICE, INFERENCE = "first", "second", "called twice", "inference"
+FORWARD_TWICE, LARGE, SINGLE = "forward twice", "large", "one sample"
 
 
 def layers_of(layer: Checkable) -> list[Any]:
-    """The layers of a Sequential; a layer is a list of itself. Their other members
-    are optional.
-    """
+    """The layers of a Sequential; a layer is a list of itself."""
     return list(getattr(layer, "layers", [layer]))
 
 
-def forward(layer: Checkable, x: np.ndarray, training: bool) -> np.ndarray:
-    """y, with NumPy's global generator in the same state each time, and back as it was."""
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """NumPy's global generator is afterwards as it was: forward seeds it, and saving its state in
+    each call would cost more than many a forward."""
     state = np.random.get_state()
-    np.random.seed(0)
     try:
-        return layer.forward(x, training=training)
+        yield
     finally:
         np.random.set_state(state)
+
+
+def forward(layer: Checkable, x: np.ndarray, training: bool) -> np.ndarray:
+    """y, with NumPy's global generator in the same state each time (see kept_random_state)."""
+    np.random.seed(0)
+    return layer.forward(x, training=training)
 
 
 class Point:
@@ -47,7 +55,7 @@ class Point:
                  device: str = "cpu") -> None:
         self.label, self.layer, self.x, self.device = label, layer, x, device
         self.training = label != INFERENCE
-        self.before: Checkable | None = None  # `layer` before its first call, if it has had one
+        self.before: Any = None  # the layer before its first call, if `layer` has had one
         self.values = {"dx": x}
         parts = layers_of(layer)
         for part in parts:
@@ -77,17 +85,21 @@ class Point:
         """y, on the processor."""
         return np.array(to_cpu(self.run()[1]))
 
-    def gradients(self, replica: Checkable, dy: np.ndarray | None = None
-                  ) -> dict[str, np.ndarray | None]:
+    def gradients(self, replica: Any, dy: np.ndarray | None = None) -> dict[str, Any]:
         """{"dx": …, "dW": …} as backward of `replica` computes them; None if it does not."""
         dx = replica.backward(to_device(self.dy.copy(), self.device) if dy is None else dy)
-        computed, parts = {"dx": dx}, layers_of(replica)
+        return {"dx": None if dx is None else np.array(to_cpu(dx)), **self.kept_gradients(replica)}
+
+    def kept_gradients(self, replica: Any) -> dict[str, Any]:
+        """{"dW": …} as they stand in .grads after backward; None if they do not."""
+        computed: dict[str, Any] = {}
+        parts = layers_of(replica)
         for part in parts:
             prefix = f"{part.name}." if len(parts) > 1 else ""
             grads = getattr(part, "grads", {})
             computed |= {f"{prefix}d{key}": grads.get(key) for key in getattr(part, "params", {})}
         return {name: None if computed[name] is None else np.array(to_cpu(computed[name]))
-                for name in self.values}
+                for name in self.values if name != "dx"}
 
     def with_input(self, x: np.ndarray) -> Point:
         """The same layer and mode at another x."""
@@ -103,11 +115,14 @@ class Point:
 def make_points(layer: Checkable, x: np.ndarray, seed: int = 0, device: str = "cpu") -> list[Point]:
     """The points at which gradcheck checks `layer`, all of copies.
 
-    FIRST:        x as it is, a fresh layer, training
-    SECOND:       another x, other parameters
-    CALLED_TWICE: the same, but the layer has computed a forward and a backward of the first point
-                  before (on the processor only)
-    INFERENCE:    forward(x, training=False) of that layer: running statistics have moved
+    FIRST:         x as it is, a fresh layer, training
+    SECOND:        another x, other parameters
+    CALLED_TWICE:  the same, but the layer has computed a forward and a backward of the first point
+                   before (on the processor only)
+    INFERENCE:     forward(x, training=False) of that layer: running statistics have moved
+    FORWARD_TWICE: as CALLED_TWICE, without that backward (on the processor only)
+
+    extremes.py adds two: numbers that are large, and one sample alone.
     """
     rng = np.random.default_rng(seed)
     layer, x = copy.deepcopy(layer), np.array(x, np.float64)
@@ -117,18 +132,31 @@ def make_points(layer: Checkable, x: np.ndarray, seed: int = 0, device: str = "c
     second = Point(SECOND, with_drawn_parameters(layer, x, rng), other_input(x, rng), rng, device)
     if not np.isfinite(second.output()).all():  # a layer for a narrow range of x
         second = Point(SECOND, second.layer, x.copy(), rng, device)
-    x = second.x
-    if device != "cpu":
-        return [first, second, Point(INFERENCE, copy.deepcopy(second.layer), x.copy(), rng, device)]
-    used, _ = first.run()
+    points = [first, second]
+    if device == "cpu":
+        points += _after_other_calls(first, second, rng)
+    else:
+        points.append(Point(INFERENCE, copy.deepcopy(second.layer), second.x.copy(), rng, device))
+    return points
+
+
+def _after_other_calls(first: Point, second: Point, rng: np.random.Generator) -> list[Point]:
+    """CALLED_TWICE, INFERENCE and FORWARD_TWICE: layers with the parameters of `second` that have
+    computed something for `first` before."""
+    points = []
+    used, only_forward = first.run()[0], first.run()[0]
     used.backward(first.dy.copy())
-    for part, other in zip(layers_of(used), layers_of(second.layer), strict=True):
-        part.params = copy.deepcopy(getattr(other, "params", {}))
-    again = Point(CALLED_TWICE, used, x.copy(), rng)
-    again.before, again.dy = first.layer, second.dy
-    inference = Point(INFERENCE, copy.deepcopy(used), x.copy(), rng)
-    inference.before = first.layer
-    return [first, second, again, inference]
+    for replica in (used, only_forward):
+        for part, other in zip(layers_of(replica), layers_of(second.layer), strict=True):
+            part.params = copy.deepcopy(getattr(other, "params", {}))
+    for label, replica in ((CALLED_TWICE, used), (INFERENCE, copy.deepcopy(used)),
+                           (FORWARD_TWICE, only_forward)):
+        point = Point(label, replica, second.x.copy(), rng)
+        point.before = first.layer
+        if label != INFERENCE:
+            point.dy = second.dy
+        points.append(point)
+    return points
 
 
 def with_drawn_parameters(layer: Checkable, x: np.ndarray, rng: np.random.Generator) -> Checkable:

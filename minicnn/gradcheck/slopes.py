@@ -1,160 +1,128 @@
-"""Slopes of L = <y, dy> by differences, their precision, and the kinks where there are none."""
+"""Slopes of L = <y, dy> by differences, compared with what backward says of them."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from .kinks import unclear_outputs, without_outputs
+from .noise import noise_of_slope
 from .point import Point
+from .precision import Precision
+from .sides import Sides, sides_of, weigh
 
-
-@dataclass(frozen=True)
-class Precision:
-    """The step ε of the differences, the largest relative error that rounding explains, and the
-    unit of rounding u. The step nearly balances ε² (the series cut off) with u/ε (rounding)."""
-
-    eps: float
-    tolerance: float
-    rounding: float
-
-
-FLOAT64 = Precision(1e-6, 1e-6, float(np.finfo(np.float64).eps))
-FLOAT32 = Precision(5e-4, 1e-2, float(np.finfo(np.float32).eps))
-FLOAT32_BACKWARD = Precision(1e-6, 1e-4, float(np.finfo(np.float64).eps))
-STEEP = 1e-2  # of the largest slope: an error below may be that of the step, beside a pole
-KINK = 1e-3  # of the largest slope: by how much both sides may differ unexamined, in float64
+WIDE = 100  # steps, to see which outputs depend on a number at all
+KINK = 1e-3  # of the slope: by how much both sides may differ unexamined, in float64
 
 
 @dataclass
 class Slopes:
-    """For each direction: the slope to the right of the point and to its left, and whether there is
-    a kink between."""
+    """Along each direction: the slope that backward expects, the measured one, their scale, the
+    noise (noise.py), and whether there is a kink, so that nothing can be said."""
 
-    right: np.ndarray
-    left: np.ndarray
+    expected: np.ndarray
+    measured: np.ndarray
+    scale: np.ndarray
+    noise: np.ndarray
     kinks: np.ndarray
 
-    @property
-    def central(self) -> np.ndarray:
-        """(L(v + ε d) − L(v − ε d)) / 2ε."""
-        return (self.right + self.left) / 2
+    def errors(self, tolerance: float) -> np.ndarray:
+        """Of each direction, relative to its scale: at most `tolerance` if it is right."""
+        return relative_error(self.expected, self.measured, self.scale, self.noise, tolerance)
 
 
-def unit_vectors(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """For each element of an array of that shape the direction that moves it alone."""
-    for index in np.ndindex(shape):
-        direction = np.zeros(shape)
-        direction[index] = 1
-        yield direction
+def relative_error(expected: Any, measured: Any, scale: Any, noise: Any, tolerance: float) -> Any:
+    """At most `tolerance` if the two slopes agree up to that much of their scale, and the noise."""
+    size = np.maximum(scale + noise / tolerance, np.finfo(np.float64).tiny)
+    return np.abs(expected - measured) / size
 
 
-def random_vectors(shape: tuple[int, ...], count: int, num_moved: int | None,
-                   rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """`count` random directions, which move all elements at once, or `num_moved` of them."""
-    for _ in range(count):
-        direction = rng.normal(size=shape)
-        if num_moved is not None and direction.size > num_moved:
-            still = rng.permutation(direction.size)[num_moved:]
-            direction.reshape(-1)[still] = 0
-        yield direction
+def measure(point: Point, name: str, gradient: np.ndarray, directions: list[np.ndarray],
+            precision: Precision, y: np.ndarray, sigma: np.ndarray, largest: float) -> Slopes:
+    """The slopes of L along the directions, and what the gradient says of them.
+
+    What is off is examined with a step ε/4, too, which tells a kink from a steep function. Where
+    both steps are smooth but do not agree, ε² is too large, and Richardson's combination of them
+    has no term of ε².
+    largest: of all gradients; if no y moves at all, rounding in backward may leave u times that.
+    """
+    line = _line_in_float32 if precision.is_float32 else _line_in_float64
+    columns = np.array([line(point, name, gradient, direction, precision, y, sigma)
+                        for direction in directions], np.float64).T
+    columns[3, (columns[2] == 0) & (columns[3] == 0)] = 50 * precision.rounding * largest
+    expected, measured, scale, noise, kinks = columns
+    return Slopes(expected, measured, scale, noise, kinks > 0)
 
 
-def one_sided(point: Point, value: np.ndarray, direction: np.ndarray, precision: Precision,
-              y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each y: ((y(v + ε d) − y(v)) / ε, (y(v) − y(v − ε d)) / ε, by how much these two differ,
-    or 0 if rounding explains it). value is moved in place, and back."""
-    original, outputs = value.copy(), []
-    for sign in (1, -1):
-        value[...] = original + sign * precision.eps * direction
-        outputs.append(point.output().astype(np.float64))
-    value[...] = original
-    right, left = (outputs[0] - y) / precision.eps, (y - outputs[1]) / precision.eps
-    bend = np.abs(right - left)
-    noise = 20 * precision.rounding * np.abs(y).max(initial=0) / precision.eps
-    return right, left, np.where(bend < noise, 0, bend)
-
-
-def measure(point: Point, value: np.ndarray, directions: list[np.ndarray], expected: np.ndarray,
-            precision: Precision, y: np.ndarray, floor: float) -> Slopes:
-    """The slopes of L along the directions; `expected` is what backward says of them.
+def _line_in_float64(point: Point, name: str, gradient: np.ndarray, direction: np.ndarray,
+                     precision: Precision, y: np.ndarray, sigma: np.ndarray
+                     ) -> tuple[float, float, float, float, bool]:
+    """(expected, measured, scale, noise, whether there is a kink) along one direction.
 
     The two sides of a smooth L differ by ε·L″, a fourth of it for a step ε/4. At a kink (ReLU at 0,
-    two equal maxima) they differ as much for any step; beside it not at all for a small one. What
-    differs much, or no less than backward is off, is examined with that second step. In float32
-    rounding hides it, and nothing else bends so much.
+    two equal maxima) they differ as much for any step; beside it not at all for a small one.
     """
-    dy, tolerance = point.dy, precision.tolerance
-    sides = []
-    for direction in directions:
-        right, left, bend = one_sided(point, value, direction, precision, y)
-        sides.append(((right * dy).sum(), (left * dy).sum(), (bend * np.abs(dy)).sum()))
-    right, left, gap = np.array(sides, np.float64).T
-    scale = max(np.abs(right).max(), np.abs(left).max(), floor)
-    error = np.abs((right + left) / 2 - expected)
-    if precision.rounding == FLOAT32.rounding:
-        return Slopes(right, left, (error > tolerance / 5 * scale) & (error <= gap))
-    kinks = np.zeros(len(directions), bool)
-    suspicious = (gap > KINK * scale) | ((error > tolerance * scale) & (error <= gap))
-    steep = (error > tolerance * scale) & (error < STEEP * scale)
-    smaller = replace(precision, eps=precision.eps / 4)
-    for k in np.flatnonzero(suspicious | steep):
-        near_right, near_left, bend = one_sided(point, value, directions[k], smaller, y)
-        if suspicious[k]:
-            kinks[k] = not 0.15 < (bend * np.abs(dy)).sum() / gap[k] < 0.4
-        near, far = ((near_right + near_left) / 2 * dy).sum(), (right[k] + left[k]) / 2
-        if not kinks[k] and abs(near - far) > error[k] / 2:  # the step is too long for ε² here
-            right[k] = left[k] = (16 * near - far) / 15  # Richardson: without the term of ε²
-    return Slopes(right, left, kinks)
+    value, dy = point.values[name], point.dy
+    far = sides_of(point, value, direction, precision.eps, y, sigma)
+    expected = float((gradient * direction).sum(dtype=np.float64))
+    measured, scale, noise = weigh(far, dy, sigma, precision)
+    error, gap = abs(expected - measured), float((far.bend * np.abs(dy)).sum())
+    is_off = not error <= precision.tolerance * scale + noise  # or NaN
+    if is_off:
+        noise = _noise_of_all(point, value, direction, far, y, sigma, precision)
+        is_off = noise > 0 and not error <= precision.tolerance * scale + noise
+    if not is_off and gap <= KINK * scale:
+        return expected, measured, scale, noise, False
+    near = sides_of(point, value, direction, precision.eps / 4, y, sigma)
+    is_bent = gap > KINK * scale or (is_off and error <= gap)
+    if is_bent and not 0.15 < (near.bend * np.abs(dy)).sum() / gap < 0.4:
+        return expected, measured, scale, noise, True
+    return expected, *_richardson(far, near, expected, dy, sigma, precision), False
 
 
-def without_kinks(point: Point, name: str, direction: np.ndarray, precision: Precision,
-                  y: np.ndarray) -> tuple[float, float] | None:
-    """(what backward says of the slope, the slope) for a dy that is 0 for each y that has a kink;
-    None if more than a fourth of those that move have one."""
-    right, left, bend = one_sided(point, point.values[name], direction, precision, y)
-    bends, moves = bend > 0.01, (right != 0) | (left != 0)
-    if bends.sum() > moves.sum() / 4:
-        return None
-    other = copy.copy(point)
-    other.dy = np.where(bends, 0, point.dy)
-    gradient = other.gradients(other.run()[0])[name]
-    return (float((gradient * direction).sum()), float(((right + left) / 2 * other.dy).sum()))
+def _line_in_float32(point: Point, name: str, gradient: np.ndarray, direction: np.ndarray,
+                     precision: Precision, y: np.ndarray, sigma: np.ndarray
+                     ) -> tuple[float, float, float, float, bool]:
+    """The same in float32, whose steps are so long that some y nearly always has a kink between.
+    If the slopes for ε and ε/4 do not agree, then those for ε/4 and ε/16 may; if not either, the
+    outputs with a kink are left out, with a dy of 0."""
+    value, dy = point.values[name], point.dy
+    expected = float((gradient * direction).sum(dtype=np.float64))
+    for finer in (precision, replace(precision, eps=precision.eps / 4)):
+        far = sides_of(point, value, direction, finer.eps, y, sigma)
+        measured, scale, noise = weigh(far, dy, sigma, finer)
+        if not abs(expected - measured) <= finer.tolerance * scale + noise:
+            noise = _noise_of_all(point, value, direction, far, y, sigma, finer)
+        if noise == 0 or abs(expected - measured) <= finer.tolerance * scale + noise:
+            return expected, measured, scale, noise, False
+        near = sides_of(point, value, direction, finer.eps / 4, y, sigma)
+        unclear = unclear_outputs(far, near, finer, sigma)
+        if not unclear.any():
+            return expected, *_richardson(far, near, expected, dy, sigma, finer), False
+    rest = without_outputs(point, name, direction, unclear, far, finer, sigma)
+    return (*rest, False) if rest else (expected, measured, scale, noise, True)
 
 
-def rounding_of_slope(y: np.ndarray, dy: np.ndarray, precision: Precision) -> float:
-    """How far off rounding can put a slope: 4·u·Σ|y·dy| / ε; of float32, where u is no longer
-    small, what is likely: 4·u·√Σ(y·dy)² / ε."""
-    terms = np.abs(y * dy).astype(np.float64)
-    total = np.sqrt((terms ** 2).sum()) if precision.rounding > 1e-10 else terms.sum()
-    return float(4 * precision.rounding * total / precision.eps)
+def _noise_of_all(point: Point, value: np.ndarray, direction: np.ndarray, sides: Sides,
+                  y: np.ndarray, sigma: np.ndarray, precision: Precision) -> float:
+    """The noise of all outputs that depend on v: some move only when v moves much, as their steps
+    of rounding are larger than ε times their slope."""
+    wide = sides_of(point, value, direction, WIDE * precision.eps, y, sigma)
+    return noise_of_slope(sides.moved | wide.moved, point.dy, sigma, precision.eps,
+                          precision.is_float32)
 
 
-def precision_of(point: Point, y: np.ndarray, rng: np.random.Generator) -> Precision:
-    """FLOAT32 if y is float32, or stands still where a float64 layer's y would not: x or a
-    parameter is moved by 1e-11 of its size, which is nothing to float32."""
-    if y.dtype == np.float32:
-        return FLOAT32
-    for value in point.values.values():
-        direction = rng.normal(size=value.shape) * (np.abs(value).max(initial=0) or 1.0)
-        original, moved = value.copy(), []
-        for step in (1e-3, 1e-11):
-            value[...] = original + step * direction
-            moved.append(np.abs(point.output() - y))
-        value[...] = original
-        moves = moved[0] > 1e-6 * np.abs(y)
-        if moves.any() and (moved[1][moves] == 0).mean() > 0.5:
-            return FLOAT32
-    return FLOAT64
-
-
-def shift(value: np.ndarray, directions: list[np.ndarray], kinks: np.ndarray, eps: float,
-          rng: np.random.Generator) -> None:
-    """Moves the elements along whose directions there are kinks, in place: by a few hundredths of
-    the array's size, or in float32 by more than ten steps."""
-    mask = np.any([directions[k] != 0 for k in np.flatnonzero(kinks)], axis=0)
-    size = max(0.05 * (np.abs(value).max() or 1.0), 10 * eps)
-    value[mask] += (rng.uniform(0.5, 1.5, value.shape) * rng.choice((-1, 1), value.shape)
-                    * size)[mask]
+def _richardson(far: Sides, near: Sides, expected: float, dy: np.ndarray, sigma: np.ndarray,
+                precision: Precision) -> tuple[float, float, float]:
+    """(the slope of L, its scale, its noise) from two steps, ε and ε/4, if that explains an error:
+    (16 near − far) / 15, whose own error is of order ε⁴ and well below a tenth of what the step
+    has changed. Otherwise those of the step ε, which have less noise."""
+    measured, scale, noise = weigh(far, dy, sigma, precision)
+    change = float((near.central * dy).sum(dtype=np.float64)) - measured
+    if abs(change) <= abs(measured - expected) / 2:
+        return measured, scale, noise
+    noise = noise_of_slope(far.moved | near.moved, dy, sigma, precision.eps / 5,
+                           precision.is_float32)
+    return measured + 16 / 15 * change, scale, noise + abs(change) / 20

@@ -24,7 +24,7 @@ class _LossLayer:
         self.name = type(loss).__name__ + (" from logits" if logits else "")
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        return array_module(x).array(self.loss.forward(x, self.t))
+        return array_module(x).array(self.loss.forward(x, self.t[:len(x)]))
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         dx = self.loss.backward()

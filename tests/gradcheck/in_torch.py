@@ -1,4 +1,4 @@
-"""The ten layers of readers/ in PyTorch, whose autograd says what their gradients are."""
+"""The layers of readers/ in PyTorch, whose autograd says what their gradients are."""
 
 import numpy as np
 import torch
@@ -65,9 +65,66 @@ def pyramid_pooling(x, layer, params, training):
     return torch.cat([p.permute(0, 2, 3, 1).reshape(len(x), -1) for p in pooled], dim=1)
 
 
+def relu6(x, layer, params, training):
+    return F.relu6(x)
+
+
+def hard_swish(x, layer, params, training):
+    return F.hardswish(x)
+
+
+def group_norm(x, layer, params, training):
+    y = F.group_norm(to_channels_first(x), 2, params["gamma"], params["beta"], eps=1e-3)
+    return to_channels_last(y)
+
+
+def swiglu(x, layer, params, training):
+    return (x @ params["Wu"]) * F.silu(x @ params["Wv"])
+
+
+def l2_normalise(x, layer, params, training):
+    return x / torch.sqrt(torch.square(x).sum(-1, keepdim=True) + 1e-6)
+
+
+def blur(x, layer, params, training):
+    weights = torch.exp(-torch.arange(-1, 3, dtype=x.dtype) ** 2 / 2)
+    kernel = torch.outer(weights, weights).repeat(x.shape[-1], 1, 1, 1)
+    xp = F.pad(to_channels_first(x), (1, 2, 1, 2))
+    return to_channels_last(F.conv2d(xp, kernel, groups=x.shape[-1]))
+
+
+def mirror_max(x, layer, params, training):
+    return torch.stack([x, x.flip(1)]).amax(0)
+
+
+def float32_dense(x, layer, params, training):
+    return torch.tanh(F.linear(x, params["W"].T, params["b"]))
+
+
+def standardise(x, layer, params, training):
+    return (x - x.mean(0)) / x.std(0)
+
+
+def warm_softmax(x, layer, params, training):
+    return F.softmax(x / (2.5 if training else 1), -1)
+
+
+def scales(x, layer, params, training):
+    return torch.tanh(x) * torch.tensor([1, 1e7, 2])
+
+
+def average_pool(x, layer, params, training):
+    return to_channels_last(F.avg_pool2d(to_channels_first(x), 2))
+
+
+def channel_means(x, layer, params, training):
+    return F.adaptive_avg_pool2d(to_channels_first(x), 1).flatten(1)
+
+
 FORWARD = {f.__name__: f for f in (
     batch_norm, layer_norm, prelu, masked_dropout, depthwise_conv, upsampling, attention,
-    log_softmax, maxout, pyramid_pooling)}
+    log_softmax, maxout, pyramid_pooling, relu6, hard_swish, group_norm, swiglu, l2_normalise, blur,
+    mirror_max, float32_dense, standardise, warm_softmax, scales, average_pool, channel_means)}
 
 
 def gradients(name, layer, x, dy, training):

@@ -16,15 +16,27 @@ import numpy as np
 from ..check import Gradcheck, gradcheck
 from ..checkable import Checkable
 from ..compare import Row
-from ..point import CALLED_TWICE, FIRST, INFERENCE, SECOND, forward, make_points
+from ..point import (
+    CALLED_TWICE,
+    FIRST,
+    FORWARD_TWICE,
+    INFERENCE,
+    LARGE,
+    SECOND,
+    SINGLE,
+    forward,
+    kept_random_state,
+    make_points,
+)
 from .calls import cause_in_inference, cause_in_second_call
 from .probe import GradientError, Probe
-from .rules import RULES, missing_gradient
+from .rules import RULES, RULES_FOR_SMALL_ELEMENTS, missing_gradient
 from .words import join_words
 
 MAX_ELEMENTS = 10_000_000  # of the table "each element of x against each y"
 WHERE = {FIRST: "Your", SECOND: "For other numbers your", INFERENCE: "In inference your",
-         CALLED_TWICE: "In a second call your"}
+         CALLED_TWICE: "In a second call your", LARGE: "For large numbers your",
+         SINGLE: "For one sample (N = 1) your", FORWARD_TWICE: "After two forwards your"}
 
 
 def hints(layer: Checkable, x: np.ndarray, seed: int = 0) -> list[str]:
@@ -37,6 +49,7 @@ def hints(layer: Checkable, x: np.ndarray, seed: int = 0) -> list[str]:
     return explain(gradcheck(layer, x, seed=seed))
 
 
+@kept_random_state()
 def explain(result: Gradcheck) -> list[str]:
     """The hints for a result of gradcheck, at the points where it was checked; they are found on
     the processor, wherever that was."""
@@ -65,28 +78,32 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     point = copy.copy(row.point)
     point.device = "cpu"
     your = WHERE[point.label]
-    if point.x.shape != result.points[0].x.shape:
+    if point.x.shape[1:] != result.points[0].x.shape[1:]:
         your = f"On x of shape {point.x.shape}, {your[0].lower()}{your[1:]}"
     probe = Probe(point, result.precision)
     try:
         gradient = point.gradients(probe.run()[0])[row.name]
     except Exception as stop:  # the user's own, in inference
-        return (f"{your} backward stops with {type(stop).__name__} ({stop}): does forward keep "
-                f"what it needs only if training?")
+        question = ("does it squeeze or reshape away an axis of size 1?" if point.label == SINGLE
+                    else "does forward keep what it needs only if training?")
+        return f"{your} backward stops with {type(stop).__name__} ({stop}): {question}"
     if gradient is None:
         return f"{your} {row.name} {missing_gradient(row.name)}"
     error = GradientError(probe, row.name, point.values[row.name], gradient)
     if not np.isfinite(error.g).all() or error.is_zero:  # wrong on another device only
         return None
-    special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call}.get(point.label)
+    special = {INFERENCE: cause_in_inference, CALLED_TWICE: cause_in_second_call,
+               FORWARD_TWICE: cause_in_second_call}.get(point.label)
     cause = special(error) if special else None
-    cause = cause or next(filter(None, (rule(error) for rule in RULES)), None)
+    rules = RULES_FOR_SMALL_ELEMENTS if error.is_small else RULES
+    cause = cause or next(filter(None, (rule(error) for rule in rules)), None)
     if cause is None and special:
         cause = ("is wrong, though right in training." if point.label == INFERENCE else
                  "is wrong, though right in the first: something of the first call is left over.")
     return f"{your} {row.name} {cause}" if cause else None
 
 
+@kept_random_state()
 def accumulated(layer: Checkable, x: np.ndarray, seed: int = 0) -> list[str]:
     """Names of the gradients that a second forward and backward doubles: added, not assigned."""
     point = make_points(layer, x, seed)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..point import Point
-from ..slopes import one_sided
+from ..sides import sides_of
 from .probe import GradientError, axes_of
 from .words import join_words, subsets
 
@@ -82,8 +82,8 @@ def _factor_on_longer(w: GradientError, axis: int) -> tuple[Point, float]:
     value, y = point.values[w.name], point.output()
     slopes, projected = [], []
     for direction in np.random.default_rng(0).normal(size=(3, *value.shape)):
-        right, left, _ = one_sided(point, value, direction, w.probe.precision, y)
-        slopes.append(((right + left) / 2 * point.dy).sum())
+        sides = sides_of(point, value, direction, w.probe.precision.eps, y, np.zeros(y.shape))
+        slopes.append((sides.central * point.dy).sum())
         projected.append((gradient * direction).sum())
     return point, float(np.dot(projected, slopes) / np.dot(slopes, slopes))
 

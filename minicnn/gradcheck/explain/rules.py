@@ -246,3 +246,4 @@ RULES: tuple[Callable[[GradientError], str | None], ...] = (
     missing_term, two_terms, missing_factor, factor_along_axes, path_through_matrix,
     uncounted_outputs, other_upstream, right_along_axis, zeros, sum_of_products,
     miscounted_outputs, one_slice, few_elements_wrong)
+RULES_FOR_SMALL_ELEMENTS = (right_along_axis, zeros, few_elements_wrong)  # beside large right ones

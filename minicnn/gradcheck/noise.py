@@ -1,0 +1,62 @@
+"""How far off rounding can put a slope: what a difference between backward and slope may be.
+
+L = Σ_j dy_j·y_j, and each computed y_j is off by some e_j with |e_j| ≲ σ_j. The slope is then off
+by
+    |Σ_j dy_j (e_j⁺ − e_j⁻)| / 2ε  ≤  Σ_j |dy_j| σ_j / ε
+and an output that does not depend on v adds nothing: its errors cancel. So an element of x has
+the noise of the outputs that it moves, not that of all: a channel of size 1 is judged beside one
+of size 10⁷. In float32, where steps are long and many outputs move, Σ would allow too much; the
+e_j are as good as independent, and their sum is like √Σ (dy_j σ_j)².
+
+What backward computes is itself a sum, of the terms t_j = dy_j·∂y_j/∂v. Its rounding is relative
+to their size, and not to that of the sum, in which they may cancel. Hence the scale of a direction
+is max(|Σ t_j|, √Σ t_j²), and right is |analytic − numeric| ≤ tolerance · scale + noise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .point import Point
+
+SAFETY = 4  # times σ: it is an estimate
+ULPS, ULPS_IN_FLOAT32 = 4096, 16  # by how many times u each number is moved, times −3 … 3
+
+
+def rounding_of_outputs(point: Point, y: np.ndarray, unit: float) -> np.ndarray:
+    """σ of each y, for the unit of rounding u (2⁻⁵² or 2⁻²³).
+
+    At least u·|y|, and u as soon as some y is that large: log(1 + p) is small, what it rounds is
+    not. More if what is computed before y is larger than y: then y trembles about a line when x
+    and the parameters are moved by little, up to some thousand times u.
+    """
+    size = np.abs(y).astype(np.float64)
+    sigma = unit * np.maximum(size, min(1.0, size.max(initial=0)))
+    rng, steps = np.random.default_rng(0), np.arange(-3, 4)
+    ulps = ULPS_IN_FLOAT32 if unit > 1e-10 else ULPS  # more would often meet a kink
+    original = {name: value.copy() for name, value in point.values.items()}
+    for _ in range(2):
+        directions = {name: rng.normal(size=value.shape) for name, value in original.items()}
+        outputs = []
+        for step in steps:
+            for name, value in point.values.items():
+                value[...] = original[name] * (1 + ulps * unit * step * directions[name])
+            outputs.append(point.output().astype(np.float64) - y)
+        moved, along = np.stack(outputs, -1), steps / np.sqrt((steps**2).sum())
+        line = (moved @ along)[..., None] * along + moved.mean(-1, keepdims=True)
+        sigma = np.maximum(sigma, np.abs(moved - line).max(-1))
+    for name, value in point.values.items():
+        value[...] = original[name]
+    return sigma
+
+
+def noise_of_slope(moved: np.ndarray, dy: np.ndarray, sigma: np.ndarray, eps: float,
+                   independent: bool) -> float:
+    """How far off the slope of L may be if only the outputs where `moved` is True have changed."""
+    terms = (np.abs(dy) * sigma)[moved].astype(np.float64)
+    return float(SAFETY * (np.sqrt((terms**2).sum()) if independent else terms.sum()) / eps)
+
+
+def rounding_of_slope(y: np.ndarray, dy: np.ndarray, unit: float, eps: float) -> float:
+    """The same for all outputs at once, and σ = u·|y|: what the hints compare with."""
+    return noise_of_slope(np.ones(y.shape, bool), dy, unit * np.abs(y), eps, unit > 1e-10)
