@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import contents
 
 from minicnn.utils.errors import FileError
 from minicnn.weights import pretrained
@@ -156,10 +157,6 @@ def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("MINICNN_CACHE", str(folder))
     return folder
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def assert_refused(url, cache, *words, known_hash=MD5):
