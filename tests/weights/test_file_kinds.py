@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import zipfile
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from makers import zipped
 
 import minicnn as mc
 from minicnn.utils.errors import FileError
@@ -54,13 +54,6 @@ def save():
     return content.getvalue()
 
 
-def zipped(**members):
-    with zipfile.ZipFile(content := io.BytesIO(), "w") as out:
-        for name, text in members.items():
-            out.writestr(name, text)
-    return content.getvalue()
-
-
 def safetensors():
     header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
     return len(header).to_bytes(8, "little") + header + bytes(8)
@@ -93,7 +86,7 @@ KINDS = {  # name of the file, content, words that the error has to hold
     "frozen graph": ("x.pb", lambda: b"\n\x10\n\x05input" + bytes(9), ["TensorFlow", "SavedModel"]),
     "safetensors": ("x.safetensors", safetensors, ["safetensors"]),
     "npy": ("x.npy", save, ["NumPy"]), "npz": ("x.npz", savez, ["NumPy"]),
-    "Teachable Machine": ("converted_keras.zip", lambda: zipped(**{
+    "Teachable Machine": ("converted_keras.zip", lambda: zipped({
         "keras_model.h5": "x", "labels.txt": "0 a"}), ["holds keras_model.h5", "Unpack"]),
     "gzip": ("x.h5.gz", lambda: gzip.compress(b"x"), ["gzip", "Unpack"]),
     "TensorFlow.js": ("model.json", lambda: b'{"format": "layers-model", "modelTopology": {}, '
