@@ -48,7 +48,7 @@ def assert_same(actual, expected):
 
 
 def assert_predicts_like(theirs, model, spread=1e-4):
-    """A model of minicnn's predicts what Keras' model does, and numbers that differ by more than `spread`."""
+    """A model of minicnn's predicts what Keras' model does: numbers that differ, by `spread`."""
     x = np.random.default_rng(1).normal(size=(3, *model.input_shape)).astype(np.float32)
     expected = np.asarray(theirs.predict(x, verbose=0))
     assert np.ptp(expected) > spread
