@@ -26,6 +26,7 @@ import torch
 
 from minicnn.ops import module_of, use
 from minicnn.ops.cuda import simulator
+from minicnn.training.callbacks import checkpoint
 from minicnn.utils.errors import ArgumentError
 
 torch.set_num_threads(1)
@@ -141,6 +142,13 @@ def device(request, monkeypatch):
         monkeypatch.setattr(reference, "DEVICE", device_name)
         yield device_name
     hypothesis.settings.load_profile("minicnn")
+
+
+@pytest.fixture
+def checkpoint_every_step(monkeypatch):
+    """Checkpoints are written after every step, however short it is."""
+    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def assert_same(actual, expected):
     np.testing.assert_array_equal(actual, expected)
 
 
+def assert_predicts_like(theirs, model, spread=1e-4):
+    """A model of minicnn's predicts what Keras' model does: numbers that differ, by `spread`."""
+    x = np.random.default_rng(1).normal(size=(3, *model.input_shape)).astype(np.float32)
+    expected = np.asarray(theirs.predict(x, verbose=0))
+    assert np.ptp(expected) > spread
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-6)
+
+
 @contextlib.contextmanager
 def assert_refused(*words):
     """The block must raise a MiniCNNError: one line, where, what was expected, and these words."""

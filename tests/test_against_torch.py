@@ -102,7 +102,7 @@ def test_forward_and_every_gradient_match_pytorch(make, shape, dtype, rtol, rng)
         assert_close(a, b.numpy(), rtol)
 
 
-def network():
+def every_kind_of_layer():
     """Every kind of layer that trains or shapes, odd sizes, in float64."""
     model = in_float64(Sequential([
         Conv2D(4, (3, 2), strides=(1, 2), padding="same", activation="relu"),
@@ -121,7 +121,8 @@ def network():
     ids=["SGD", "Adam", "RMSprop"])
 @pytest.mark.parametrize("frozen", [None, "maxpool2d"])
 def test_a_network_trained_for_50_steps_ends_with_pytorchs_weights(ours, theirs, frozen, rng):
-    model, loss = network(), CategoricalCrossEntropy(from_logits=True, class_weight=[1, 2, 0.5])
+    model = every_kind_of_layer()
+    loss = CategoricalCrossEntropy(from_logits=True, class_weight=[1, 2, 0.5])
     ours.state = {}
     if frozen:
         model.freeze(until=frozen)

@@ -1,17 +1,18 @@
 """Layers, models, optimizers and training on every device: moved, mixed, and the same numbers."""
 
 import copy
+import functools
 
 import h5py
 import numpy as np
 import pytest
 import reference
 from layers.cases import LAYERS, built, trained
-from makers import in_float64, weights
+from makers import in_float64, labelled_noise, two_blocks, weights
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
 import minicnn as mc
-from minicnn.layers import Conv2D, Dense, Dropout, MaxPool2D, ReLU, Softmax
+from minicnn.layers import Dense, Dropout, Softmax
 from minicnn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
 from minicnn.ops import device_of, ops_for, to_cpu, to_device, use
 from minicnn.optimizers import SGD, Adam, RMSprop
@@ -22,6 +23,8 @@ AFFINE = [k for k in LAYERS if k.startswith(("Conv2D", "Dense"))]
 KEEP_ARRAYS = [k for k in LAYERS if not k.startswith((
     "Flatten", "GlobalAveragePool2D", "AveragePool2D", "Reshape", "Permute", "ZeroPadding2D",
     "CenterCrop", "Resizing"))]
+network = functools.partial(two_blocks, 5, seed=1, preprocessing=mc.Preprocessing(
+    "RGB", (120, 110, 100), scale=1 / 50))
 
 
 def other():
@@ -29,20 +32,8 @@ def other():
     return "cuda-sim" if reference.DEVICE == "cpu" else "cpu"
 
 
-def small(seed=1):
-    """Every kind of layer that learns, is random or pools; five classes; uint8 photos fit."""
-    return mc.Sequential([
-        Conv2D(4, 3, padding="same", activation="relu"), MaxPool2D(2), Dropout(0.2),
-        Conv2D(3, (2, 3)), ReLU(), mc.Flatten(), Dense(5), Softmax()],
-        (8, 9, 3), seed, preprocessing=mc.Preprocessing("RGB", (120, 110, 100), scale=1 / 50))
-
-
 def parameters(model):
     return list(weights(model).values())
-
-
-def photos(rng, n=11):
-    return rng.integers(0, 256, (n, 8, 9, 3), dtype=np.uint8), rng.integers(0, 5, n)
 
 
 # What is on two devices does not meet
@@ -75,7 +66,7 @@ def test_no_backend_takes_arrays_of_two_devices(rng):
 
 
 def test_a_model_refuses_an_input_from_another_device_naming_both(rng):
-    model, x = small().to(reference.DEVICE), array(rng, 2, 8, 9, 3)
+    model, x = network().to(reference.DEVICE), array(rng, 2, 8, 9, 3)
     with assert_refused("sequential", f"x on {reference.DEVICE}", f"x on {other()}", "model.to"):
         model.forward(to_device(x, other()))
     assert model.forward(x).shape == (2, 5)
@@ -85,7 +76,7 @@ def test_a_model_refuses_an_input_from_another_device_naming_both(rng):
                          ids=lambda o: type(o).__name__)
 def test_an_optimizer_left_behind_is_refused_and_moves_nothing(optimizer, rng):
     optimizer.state = {}
-    model, x = small().to(reference.DEVICE), array(rng, 2, 8, 9, 3)
+    model, x = network().to(reference.DEVICE), array(rng, 2, 8, 9, 3)
     with use("fast"):  # the reference would refuse the other device
         check_left_behind(optimizer, model, x)
 
@@ -105,11 +96,11 @@ def check_left_behind(optimizer, model, x):
 
 
 def test_gradients_left_behind_are_refused(rng):
-    model = small().to(reference.DEVICE)
+    model = network().to(reference.DEVICE)
     model.backward(model.forward(array(rng, 2, 8, 9, 3)))
-    grads = {key: to_device(g, other()) for key, g in model["dense"].grads.items()}
-    model["dense"].grads = grads
-    with assert_refused("SGD", "dense/W", reference.DEVICE, other()):
+    grads = {key: to_device(g, other()) for key, g in model["fc1"].grads.items()}
+    model["fc1"].grads = grads
+    with assert_refused("SGD", "fc1/W", reference.DEVICE, other()):
         SGD(0.1).step(model)
 
 
@@ -118,7 +109,7 @@ def test_gradients_left_behind_are_refused(rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_model_moves_there_and_back_without_changing_a_bit(dtype, rng):
-    model = small()
+    model = network()
     for layer in model.layers:
         layer.params = {key: p.astype(dtype) for key, p in layer.params.items()}
     params = [dict(layer.params) for layer in model.layers]
@@ -138,7 +129,7 @@ def test_a_model_moves_there_and_back_without_changing_a_bit(dtype, rng):
 
 
 def test_moving_forgets_what_forward_has_kept(rng):
-    model = small()
+    model = network()
     y = model.forward(rng.normal(size=(2, 8, 9, 3)))
     model.to(other()).to(reference.DEVICE)
     with assert_refused("softmax", "forward"):
@@ -149,7 +140,7 @@ def test_moving_forgets_what_forward_has_kept(rng):
 
 
 def test_new_heads_and_loaded_weights_come_to_where_the_model_is(tmp_path):
-    model, saved = small().to(reference.DEVICE), small(seed=5)
+    model, saved = network().to(reference.DEVICE), network(seed=5)
     saved.save(tmp_path / "m.weights.h5")
     model.load_weights(tmp_path / "m.weights.h5")
     for p, q in zip(parameters(model), parameters(saved), strict=True):
@@ -169,9 +160,9 @@ def test_a_file_is_the_same_from_whatever_device_it_was_saved(name, tmp_path):
                 dict(item.attrs), item[()].tobytes() if isinstance(item, h5py.Dataset) else None)}))
         return str(found)
 
-    small().save(tmp_path / name)
+    network().save(tmp_path / name)
     expected = contents(tmp_path / name)
-    model = small().to(reference.DEVICE)
+    model = network().to(reference.DEVICE)
     model.save(tmp_path / name)
     assert contents(tmp_path / name) == expected
     assert model.device == reference.DEVICE
@@ -219,16 +210,16 @@ def test_dropout_draws_the_same_masks_on_every_device():
 
 @pytest.mark.parametrize("images", ["pixels", "floats", "floats on the device"])
 def test_predict_and_activations_take_and_give_numpy_arrays(images, rng):
-    x, _ = photos(rng)
+    x, _ = labelled_noise(11, (8, 9, 3), 5)
     x = x if images == "pixels" else rng.normal(size=x.shape).astype(np.float32)
-    model, here = small().to(reference.DEVICE), small()
+    model, here = network().to(reference.DEVICE), network()
     given = on_device(x) if images == "floats on the device" else x
     y = model.predict(given, batch_size=4)
     assert type(y) is np.ndarray
     assert_close(y, here.predict(x), rtol=1e-5)
-    found = model.activations(given, ["conv2d", "dense"])
+    found = model.activations(given, ["conv1", "fc1"])
     assert all(type(a) is np.ndarray for a in found.values())
-    for name, a in here.activations(x, ["conv2d", "dense"]).items():
+    for name, a in here.activations(x, ["conv1", "fc1"]).items():
         assert_close(found[name], a, rtol=1e-5)
     assert type(model.predict(x[:0])) is np.ndarray
 
@@ -249,7 +240,7 @@ def train(model, optimizer, x, t, steps):
                          ids=lambda o: type(o).__name__)
 def test_training_half_here_and_half_there_gives_what_staying_gives(optimizer, rng):
     x, t = rng.normal(size=(6, 8, 9, 3)), rng.integers(0, 5, 6)
-    stays, moves = (in_float64(small()) for _ in range(2))
+    stays, moves = (in_float64(network()) for _ in range(2))
     optimizer.state = {}
     again = copy.deepcopy(optimizer)
     expected = train(stays, optimizer, x, t, 6)
@@ -264,8 +255,9 @@ def test_training_half_here_and_half_there_gives_what_staying_gives(optimizer, r
 
 
 def test_fit_with_validation_gives_numpys_history_and_weights(rng):
-    train_data, test_data = photos(rng), photos(rng, 5)
-    here, there = small(), small().to(reference.DEVICE)
+    train_data = labelled_noise(11, (8, 9, 3), 5)
+    test_data = labelled_noise(5, (8, 9, 3), 5, seed=1)
+    here, there = network(), network().to(reference.DEVICE)
     options = dict(epochs=3, batch_size=4, seed=2)
     expected = mc.fit(here, train_data, CategoricalCrossEntropy(class_weight=[1, 2, 1, 1, 3]),
                       Adam(0.01), validation_data=test_data, **options)
@@ -280,10 +272,10 @@ def test_fit_with_validation_gives_numpys_history_and_weights(rng):
 
 
 def test_fit_from_cached_features_gives_numpys_weights(rng):
-    data, start = photos(rng), small()
-    here, there = small(), small().to(reference.DEVICE)
+    data, start = labelled_noise(11, (8, 9, 3), 5), network()
+    here, there = network(), network().to(reference.DEVICE)
     for model in (here, there):
-        model.freeze(until="conv2d_1")
+        model.freeze(until="conv2")
         mc.fit(model, data, CategoricalCrossEntropy(), SGD(0.1), epochs=2, batch_size=4)
     for p, q in zip(parameters(there), parameters(here), strict=True):
         assert_close(p, q, rtol=1e-5)

@@ -21,7 +21,7 @@ def algorithm(request):
         yield request.param
 
 
-def network(H, Wd, conv, pool=None):
+def conv_and_pool(H, Wd, conv, pool=None):
     return mc.Sequential([mc.Conv2D(5, 3, **conv), pool or mc.MaxPool2D(2)], (H, Wd, 3))
 
 
@@ -36,7 +36,7 @@ def one_by_one(model, x):
        st.sampled_from([np.float32, np.float64]), st.booleans())
 def test_the_numbers_are_those_of_the_layers_one_by_one(algorithm, N, H, Wd, activation, dtype,
                                                         rotated):
-    model = network(H, Wd, {**POOLED, "activation": activation})
+    model = conv_and_pool(H, Wd, {**POOLED, "activation": activation})
     x = np.random.default_rng(0).normal(size=(N, H, Wd, 3)).astype(dtype)
     x = x[:, ::-1, ::-1] if rotated else x
     with use_algorithm(algorithm):
@@ -44,7 +44,7 @@ def test_the_numbers_are_those_of_the_layers_one_by_one(algorithm, N, H, Wd, act
 
 
 def test_what_the_convolution_gives_is_never_asked_for(monkeypatch):
-    model = network(8, 8, POOLED)
+    model = conv_and_pool(8, 8, POOLED)
     monkeypatch.setattr(fast, "max_pool2d", None)
     monkeypatch.setattr(conv, "max_pool2d", None)
     monkeypatch.setattr(mc.MaxPool2D, "forward", None)
@@ -56,7 +56,7 @@ def test_what_the_convolution_gives_is_never_asked_for(monkeypatch):
     (dict(activation="sigmoid"), mc.MaxPool2D(2)), (dict(activation="softmax"), mc.MaxPool2D(2)),
     ({}, mc.AveragePool2D(2))])
 def test_other_pairs_stay_two_layers(conv, pool):
-    model = network(9, 7, {**POOLED, **conv}, pool)
+    model = conv_and_pool(9, 7, {**POOLED, **conv}, pool)
     x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
     assert inference.fuse(model.layers) == model.layers
     assert_same(model.forward(x, keep=False), one_by_one(model, x))
@@ -65,14 +65,14 @@ def test_other_pairs_stay_two_layers(conv, pool):
 @pytest.mark.parametrize("pool", [mc.MaxPool2D(3), mc.MaxPool2D(2, strides=1),
                                   mc.MaxPool2D(2, padding="same"), mc.MaxPool2D(2, padding=1)])
 def test_any_max_pooling_joins_the_convolution_before_it(pool, algorithm):
-    model = network(9, 7, POOLED, pool)
+    model = conv_and_pool(9, 7, POOLED, pool)
     x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype(np.float32)
     assert len(inference.fuse(model.layers)) == 1
     assert_same(model.forward(x, keep=False), one_by_one(model, x))
 
 
 def test_a_method_that_a_reader_has_exchanged_is_called():
-    model, called = network(8, 8, POOLED), []
+    model, called = conv_and_pool(8, 8, POOLED), []
     for layer in model.layers:
         def forward(*args, own=layer.forward, **options):
             called.append(1)
@@ -142,7 +142,7 @@ class Absolute(mc.ReLU):
 
 
 def test_an_activation_of_a_readers_own_comes_before_the_maximum():
-    model = network(8, 8, POOLED)
+    model = conv_and_pool(8, 8, POOLED)
     model.layers[0].activation = Absolute()
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     assert_same(model.forward(x, keep=False), one_by_one(model, x))
@@ -172,7 +172,7 @@ def test_a_batch_is_cut_only_where_no_layer_could_mix_its_photos(layer, most, mo
 
 
 def test_on_the_kernels_the_pair_gives_the_same(rng):
-    model = network(9, 7, POOLED)
+    model = conv_and_pool(9, 7, POOLED)
     x = rng.normal(size=(2, 9, 7, 3)).astype(np.float32)
     expected = one_by_one(model, x)
     on_kernels = to_cpu(model.to("cuda-sim").forward(to_device(x, "cuda-sim"), keep=False))
@@ -180,7 +180,7 @@ def test_on_the_kernels_the_pair_gives_the_same(rng):
 
 
 def test_nothing_is_kept_and_what_was_kept_is_forgotten():
-    model = network(8, 8, POOLED)
+    model = conv_and_pool(8, 8, POOLED)
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     model.forward(x)
     kept = [*model.layers, model.layers[0].activation]

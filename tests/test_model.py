@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from makers import random_batch, two_blocks
 from reference import array, assert_close, assert_refused
 
 from minicnn import inference
@@ -27,22 +28,6 @@ from minicnn.training import fuse
 from minicnn.utils.errors import MiniCNNError
 
 INPUT = (8, 9, 3)
-
-
-def small(classes=4, seed=0, **options):
-    """Two convolutional blocks and a head of two Dense layers."""
-    return Sequential([
-        Conv2D(4, 3, padding="same", activation="relu", name="conv1"), MaxPool2D(2, name="pool1"),
-        Conv2D(6, (3, 2), name="conv2"), ReLU(name="relu2"), Dropout(0.2, name="drop2"),
-        Flatten(name="flatten"), Dense(10, activation="relu", name="fc1"),
-        Dropout(0.2, name="drop"), Dense(classes, name="fc2"), Softmax(name="softmax")],
-        INPUT, seed, **options)
-
-
-def photos(n=20, classes=4, seed=0):
-    """n synthetic photos, each another pattern, with labels that are each class's turn."""
-    rng = np.random.default_rng(seed)
-    return array(rng, n, *INPUT, dtype=np.float32), np.arange(n) % classes
 
 
 def history(model, optimizer, steps, x, t, batch=None, seed=0):
@@ -69,7 +54,7 @@ def state(model):
 @pytest.fixture
 def unchanged(request):
     """A model; after the test it must be what it was."""
-    model = small(classes=4)
+    model = two_blocks(classes=4)
     before = state(model)
     yield model
     after = state(model)
@@ -81,16 +66,17 @@ def unchanged(request):
 
 @pytest.mark.parametrize("classes", [2, 4, 10])
 def test_initial_loss_is_log_of_the_number_of_classes(classes):
-    x, t = photos(40, classes)
+    x, t = random_batch(40, INPUT, classes)
     loss = CategoricalCrossEntropy()
-    p = small(classes).predict(x * np.float32(1e-4))  # next to nothing to see
+    p = two_blocks(classes).predict(x * np.float32(1e-4))  # next to nothing to see
     assert loss.forward(p, t) == pytest.approx(np.log(classes), rel=1e-4)
-    assert loss.forward(small(classes).predict(x), t) == pytest.approx(np.log(classes), rel=0.25)
+    p = two_blocks(classes).predict(x)
+    assert loss.forward(p, t) == pytest.approx(np.log(classes), rel=0.25)
 
 
 def test_overfits_20_photos():
-    x, t = photos()
-    model = small()
+    x, t = random_batch(20, INPUT, 4)
+    model = two_blocks()
     losses = history(model, Adam(0.01), 150, x, t)
     p = model.predict(x)
     assert (p.argmax(axis=1) == t).all()
@@ -98,14 +84,14 @@ def test_overfits_20_photos():
 
 
 def test_same_seed_same_history_bit_for_bit():
-    x, t = photos()
-    first, again = small(), small()
+    x, t = random_batch(20, INPUT, 4)
+    first, again = two_blocks(), two_blocks()
     assert history(first, Adam(0.01), 12, x, t, 7) == history(again, Adam(0.01), 12, x, t, 7)
     for a, b in zip(first.layers, again.layers, strict=True):
         for key in a.params:
             np.testing.assert_array_equal(a.params[key], b.params[key])
-    other = small(seed=1)
-    assert history(small(), Adam(0.01), 12, x, t, 7) != history(other, Adam(0.01), 12, x, t, 7)
+    other = two_blocks(seed=1)
+    assert history(two_blocks(), Adam(0.01), 12, x, t, 7) != history(other, Adam(0.01), 12, x, t, 7)
 
 
 def test_two_dropouts_of_one_network_do_not_drop_the_same_places():
@@ -118,7 +104,7 @@ def test_two_dropouts_of_one_network_do_not_drop_the_same_places():
 
 
 def test_forward_and_backward_are_the_chain_of_the_layers(rng):
-    model, x, dy = small(), array(rng, 3, *INPUT), array(rng, 3, 4)
+    model, x, dy = two_blocks(), array(rng, 3, *INPUT), array(rng, 3, 4)
     y = x
     for layer in model.layers:
         y = layer.forward(y)
@@ -145,7 +131,7 @@ def forbid(monkeypatch, layers, *methods):
 
 @pytest.mark.parametrize("until", [None, "conv1", "conv2", "drop2", "fc1"])
 def test_a_training_step_stops_below_the_lowest_trainable_layer(until, rng, monkeypatch):
-    model, x, dy = small(), array(rng, 3, *INPUT), array(rng, 3, 4)
+    model, x, dy = two_blocks(), array(rng, 3, *INPUT), array(rng, 3, 4)
     if until:
         model.freeze(until=until)
     model.forward(x)
@@ -165,7 +151,7 @@ def test_a_training_step_stops_below_the_lowest_trainable_layer(until, rng, monk
 
 
 def test_a_fully_frozen_network_computes_nothing_in_a_training_step(rng, monkeypatch):
-    model = small()
+    model = two_blocks()
     model.freeze()
     model.forward(array(rng, 2, *INPUT))
     forbid(monkeypatch, model.layers, "backward")
@@ -173,7 +159,7 @@ def test_a_fully_frozen_network_computes_nothing_in_a_training_step(rng, monkeyp
 
 
 def test_keep_false_keeps_nothing_anywhere(rng):
-    model, x = small(), array(rng, 2, *INPUT)
+    model, x = two_blocks(), array(rng, 2, *INPUT)
     y = model.forward(x)
     np.testing.assert_array_equal(model.forward(x, keep=False), y)
     assert all(layer.cache is None for layer in model.layers)
@@ -218,7 +204,7 @@ def test_without_keeping_a_large_batch_goes_through_in_parts(rng, monkeypatch):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 5, 32])
 def test_predict_in_batches_is_forward_and_keeps_nothing(batch_size, rng, monkeypatch):
-    model, x = small(), array(rng, 5, *INPUT)
+    model, x = two_blocks(), array(rng, 5, *INPUT)
     expected, sizes = model.forward(x, keep=False), []
     forward = model.forward
     monkeypatch.setattr(model, "forward",
@@ -229,19 +215,19 @@ def test_predict_in_batches_is_forward_and_keeps_nothing(batch_size, rng, monkey
 
 
 def test_predict_of_no_photos_is_an_empty_array():
-    assert small().predict(np.zeros((0, *INPUT), np.float32)).shape == (0, 4)
+    assert two_blocks().predict(np.zeros((0, *INPUT), np.float32)).shape == (0, 4)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5])
 def test_a_batch_size_that_is_no_count_is_refused(batch_size, unchanged):
     with assert_refused("batch_size", str(batch_size)):
-        unchanged.predict(photos()[0], batch_size)
+        unchanged.predict(random_batch(20, INPUT, 4)[0], batch_size)
 
 
 def test_uint8_pixels_pass_through_the_models_preprocessing(rng):
     pixels = rng.integers(0, 256, (5, *INPUT), np.uint8)
     kept, recipe = pixels.copy(), Preprocessing("BGR", (10, 20, 30), 0.5)
-    model = small(preprocessing=recipe)
+    model = two_blocks(preprocessing=recipe)
     by_hand = (pixels[..., ::-1].astype(np.float32) - np.array([10, 20, 30], np.float32)) * 0.5
     assert_close(model.predict(pixels), model.predict(by_hand), rtol=1e-6)
     np.testing.assert_array_equal(model.activations(pixels, ["conv1"])["conv1"],
@@ -255,7 +241,7 @@ def test_uint8_pixels_without_a_preprocessing_are_refused(unchanged):
 
 
 def test_activations_are_the_outputs_of_the_named_layers_and_it_stops_there(rng, monkeypatch):
-    model, x = small(), array(rng, 2, *INPUT)
+    model, x = two_blocks(), array(rng, 2, *INPUT)
     expected, y = {}, x
     for layer in model.layers[:4]:
         y = expected[layer.name] = layer.forward(y)
@@ -276,7 +262,7 @@ def frozen(model):
 
 
 def test_freeze_and_unfreeze_by_name():
-    model = small()
+    model = two_blocks()
     names = [layer.name for layer in model.layers]
     assert frozen(model) == []
     model.freeze(until="relu2")
@@ -290,8 +276,8 @@ def test_freeze_and_unfreeze_by_name():
 
 
 def test_frozen_layers_get_no_gradient_and_stay_bit_identical():
-    x, t = photos()
-    model = small()
+    x, t = random_batch(20, INPUT, 4)
+    model = two_blocks()
     model.freeze(until="drop2")
     before = state(model)[-1]
     history(model, SGD(0.1, 0.9, weight_decay=0.1), 5, x, t)
@@ -301,7 +287,7 @@ def test_frozen_layers_get_no_gradient_and_stay_bit_identical():
 
 
 def test_dropout_in_a_frozen_part_is_off_and_above_it_on(rng):
-    model, x = small(), array(rng, 20, *INPUT)
+    model, x = two_blocks(), array(rng, 20, *INPUT)
     model.freeze(until="drop2")
     relu2, flatten = (model.activations(x, ["relu2", "flatten"])[k] for k in ("relu2", "flatten"))
     y = model.forward(x, training=True)
@@ -312,7 +298,7 @@ def test_dropout_in_a_frozen_part_is_off_and_above_it_on(rng):
 
 
 def test_split_shares_its_layers_and_is_the_same_function(rng):
-    model, x = small(), array(rng, 2, *INPUT)
+    model, x = two_blocks(), array(rng, 2, *INPUT)
     model.freeze(until="conv2")
     base, rest = model.split()
     assert base.layers + rest.layers == model.layers  # the same objects
@@ -324,7 +310,7 @@ def test_split_shares_its_layers_and_is_the_same_function(rng):
 
 
 def test_replace_head_drops_the_last_dense_with_its_activation_and_keeps_the_rest(rng):
-    model, x = small(classes=4), array(rng, 2, *INPUT)
+    model, x = two_blocks(classes=4), array(rng, 2, *INPUT)
     body, features = model.layers[:8], model.activations(x, ["drop"])["drop"]
     assert model.replace_head([Dense(1, name="new"), Sigmoid()], classes=["ant", "bee"]) is model
     assert model.layers[:8] == body
@@ -336,7 +322,7 @@ def test_replace_head_drops_the_last_dense_with_its_activation_and_keeps_the_res
 
 
 def test_replace_head_after_a_layer_drops_all_that_follows_and_flattens():
-    model = small()
+    model = two_blocks()
     conv1 = model["conv1"].params["W"]
     model.replace_head([Dense(2, name="a"), Softmax(name="b")], after="pool1")
     assert [layer.name for layer in model.layers] == ["conv1", "pool1", "flatten", "a", "b"]
@@ -359,7 +345,7 @@ def test_a_head_that_pools_needs_no_flatten():
 
 
 def test_replacing_the_head_twice_gives_the_second_head_and_the_same_start():
-    once, twice = small(), small()
+    once, twice = two_blocks(), two_blocks()
     once.replace_head([Dense(3), Softmax()])
     twice.replace_head([Dense(7), Softmax()]).replace_head([Dense(3), Softmax()])
     assert [layer.name for layer in once.layers] == [layer.name for layer in twice.layers]
@@ -427,7 +413,7 @@ def test_receptive_field_is_where_the_gradient_of_one_output_is_not_zero(layers)
 
 
 def test_summary_tells_shape_parameters_state_and_receptive_field_of_every_layer():
-    model = small(preprocessing=Preprocessing("BGR"))
+    model = two_blocks(preprocessing=Preprocessing("BGR"))
     model.classes = ["a", "b", "c", "d"]
     model.freeze(until="pool1")
     lines = {line.split()[0]: line for line in model.summary().splitlines()}
@@ -453,7 +439,7 @@ def test_summary_tells_shape_parameters_state_and_receptive_field_of_every_layer
     (lambda m: m.freeze(until="block9"), ["'block9'", "conv1", "fc2"]),
     (lambda m: m.unfreeze(since="block9"), ["'block9'", "conv1"]),
     (lambda m: m["block9"], ["'block9'", "conv1"]),
-    (lambda m: m.activations(photos()[0], ["conv1", "block9"]), ["'block9'"]),
+    (lambda m: m.activations(random_batch(20, INPUT, 4)[0], ["conv1", "block9"]), ["'block9'"]),
     (lambda m: m.forward(np.zeros((2, 8, 9, 1))), ["('N', 8, 9, 3)", "(2, 8, 9, 1)"]),
     (lambda m: m.forward(np.zeros((2, 9, 8, 3))), ["('N', 8, 9, 3)", "(2, 9, 8, 3)"]),
     (lambda m: m.forward(np.zeros(INPUT)), ["('N', 8, 9, 3)", "(8, 9, 3)"]),
@@ -501,8 +487,8 @@ def test_unnamed_layers_are_named_after_their_class_in_order():
 
 
 def test_labels_out_of_range_change_nothing():
-    model, loss = small(classes=4), CategoricalCrossEntropy()
-    p = model.forward(photos()[0])
+    model, loss = two_blocks(classes=4), CategoricalCrossEntropy()
+    p = model.forward(random_batch(20, INPUT, 4)[0])
     before = state(model)
     with assert_refused("0…3", "4 at place 2"):
         loss.forward(p, np.r_[0, 1, 4, np.zeros(17, int)])
@@ -510,8 +496,8 @@ def test_labels_out_of_range_change_nothing():
 
 
 def test_two_classes_learn_with_one_sigmoid_unit():
-    x, t = photos(20, 2)
-    model = small().replace_head([Dense(1), Sigmoid()])
+    x, t = random_batch(20, INPUT, 2)
+    model = two_blocks().replace_head([Dense(1), Sigmoid()])
     layers, loss = fuse(model.layers, BinaryCrossEntropy(class_weight=[1, 2]))
     trained, optimizer = Sequential(layers, INPUT), Adam(0.01)
     for _ in range(100):
@@ -546,7 +532,7 @@ def test_names_for_other_than_the_outputs_are_refused(units, classes, unchanged)
 
 
 def test_a_new_head_forgets_the_old_classes_and_is_drawn_by_its_seed():
-    a, b, c = (small() for _ in range(3))
+    a, b, c = (two_blocks() for _ in range(3))
     a.classes = list("abcd")
     for model, seed in ((a, 0), (b, 0), (c, 1)):
         model.replace_head([Dense(4, name="new")], seed=seed)
@@ -562,7 +548,7 @@ def test_a_dropout_behind_the_old_head_goes_with_it():
 
 
 def test_summary_says_what_was_loaded():
-    model = small()
+    model = two_blocks()
     assert "weights:" not in model.summary()
     model.weights_note = "m.h5: set 2 arrays"
     assert "weights: m.h5: set 2 arrays" in model.summary()

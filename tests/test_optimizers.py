@@ -28,7 +28,7 @@ OPTIMIZERS = [
 ]
 
 
-def network(rng, dtype=np.float64, layers=1):
+def dense_layers(rng, dtype=np.float64, layers=1):
     """Something with .layers: Dense layers with parameters and gradients."""
     model = SimpleNamespace(layers=[Dense(3, name=f"fc{k}") for k in range(layers)])
     for layer in model.layers:
@@ -42,7 +42,7 @@ def network(rng, dtype=np.float64, layers=1):
     ids=lambda v: str(v) if isinstance(v, dict) else getattr(v, "__name__", type(v).__name__))
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_100_steps_are_pytorchs_at_every_step(ours, theirs, options, dtype, rtol, rng):
-    model = network(rng, dtype)
+    model = dense_layers(rng, dtype)
     layer, ours.state = model.layers[0], {}
     arrays = [layer.params["W"], layer.params["b"]]
     tensors = [torch.tensor(to_cpu(p).copy(), requires_grad=True) for p in arrays]
@@ -98,7 +98,7 @@ def test_the_state_has_the_names_of_the_formulas():
 @pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9), RMSprop(0.1), Adam(0.1, weight_decay=0.1)],
                          ids=lambda o: type(o).__name__)
 def test_gradients_stay_and_frozen_layers_stay_bit_identical(optimizer, rng):
-    model, optimizer.state = network(rng, layers=3), {}
+    model, optimizer.state = dense_layers(rng, layers=3), {}
     model.layers[1].trainable = False
     before = [layer.params["W"].copy() for layer in model.layers]
     grads = [layer.grads["W"].copy() for layer in model.layers]
@@ -110,7 +110,7 @@ def test_gradients_stay_and_frozen_layers_stay_bit_identical(optimizer, rng):
 
 
 def test_a_frozen_layer_needs_no_gradients(rng):
-    model = network(rng, layers=2)
+    model = dense_layers(rng, layers=2)
     model.layers[0].trainable, model.layers[0].grads = False, {}
     before = [layer.params["W"].copy() for layer in model.layers]
     SGD(0.1).step(model)
@@ -120,7 +120,7 @@ def test_a_frozen_layer_needs_no_gradients(rng):
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_step_without_gradients_is_refused_and_moves_nothing(which, rng):
-    model = network(rng, layers=2)
+    model = dense_layers(rng, layers=2)
     model.layers[which].grads = {}
     before = [layer.params["W"].copy() for layer in model.layers]
     with assert_refused(f"fc{which}", "W", "backward"):
@@ -131,7 +131,7 @@ def test_a_step_without_gradients_is_refused_and_moves_nothing(which, rng):
 
 def test_a_layer_replaced_by_one_of_another_shape_wants_a_new_optimizer(rng):
     """model.replace_head gives the new Dense the name of the old one; its momentum is not ours."""
-    model, optimizer = network(rng), Adam(0.1)
+    model, optimizer = dense_layers(rng), Adam(0.1)
     optimizer.step(model)
     fresh = Dense(5, name=model.layers[0].name)
     fresh.params = {"W": array(rng, 4, 5), "b": array(rng, 5)}
@@ -160,14 +160,14 @@ def test_an_optimizer_of_ones_own_is_told_what_is_missing(rng):
         pass
 
     with pytest.raises(ValueError, match="Mine: expected update"):
-        Mine(0.1).step(network(rng))
+        Mine(0.1).step(dense_layers(rng))
 
 
 # Groups of layers with optimizers of their own
 
 
 def test_groups_take_the_steps_of_pytorchs_param_groups(rng):
-    model = network(rng, layers=3)
+    model = dense_layers(rng, layers=3)
     for layer, name in zip(model.layers, ("block5_a", "block5_b", "head"), strict=True):
         layer.name = name
     tensors = [[torch.tensor(to_cpu(p).copy(), requires_grad=True) for p in layer.params.values()]
@@ -188,7 +188,7 @@ def test_groups_take_the_steps_of_pytorchs_param_groups(rng):
 
 
 def test_the_state_of_groups_is_by_layer_and_goes_back_to_its_group(rng):
-    model = network(rng, layers=2)
+    model = dense_layers(rng, layers=2)
     one = ParamGroups({"fc0": SGD(0.1, momentum=0.9), "": Adam(0.1)})
     one.step(model)
     assert sorted(one.state) == ["fc0/W", "fc0/b", "fc1/W", "fc1/b"]
@@ -210,7 +210,7 @@ def test_an_optimizer_is_its_only_group():
     ({"fc0": SGD(0.1)}, ["optimizer for fc1", '""']),
     ({"block5": SGD(0.1), "": SGD(0.1)}, ["'block5'", "unfreeze"])])
 def test_groups_that_miss_a_layer_or_have_none_are_refused_before_a_step(groups, words, rng):
-    model = network(rng, layers=2)
+    model = dense_layers(rng, layers=2)
     before = to_cpu(model.layers[0].params["W"]).copy()
     with assert_refused("ParamGroups", *words):
         ParamGroups(groups).step(model)
@@ -218,7 +218,7 @@ def test_groups_that_miss_a_layer_or_have_none_are_refused_before_a_step(groups,
 
 
 def test_a_frozen_layer_needs_no_group(rng):
-    model = network(rng, layers=2)
+    model = dense_layers(rng, layers=2)
     model.layers[0].trainable = False
     frozen, moving = (to_cpu(layer.params["W"]).copy() for layer in model.layers)
     ParamGroups({"fc1": SGD(0.1)}).step(model)

@@ -172,20 +172,20 @@ def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, dis
         raise ArgumentError(f"near_duplicates: expected the fingerprints of {len(data)} photos, "
                             f"received those of {len(prints.hashes)}; compute them of this data.")
     groups, flat = prints.same.copy(), prints.flat
-    uncropped = _crops()[0]
-    gradients = _gradients(uncropped @ prints.thumbnails @ uncropped.T)  # (N, 480)
+    uncropped = crop_matrices()[0]
+    gradients = unit_gradients(uncropped @ prints.thumbnails @ uncropped.T)  # (N, 480)
     for i in np.flatnonzero(~flat & (prints.same == np.arange(len(data)))):
         bits = np.bitwise_count(prints.hashes ^ prints.hashes[i])
         others = np.flatnonzero((bits <= distance) & ~flat & (groups != groups[i]))
         if others.size:
-            best = (_cropped_gradients(prints.thumbnails[i]) @ gradients[others].T).max(axis=0)
+            best = (cropped_gradients(prints.thumbnails[i]) @ gradients[others].T).max(axis=0)
             merged = np.isin(groups, groups[others[best >= similarity]])
             groups[merged] = groups[i]
     return np.unique(groups, return_inverse=True)[1]
 
 
 @functools.cache
-def _crops() -> np.ndarray:
+def crop_matrices() -> np.ndarray:
     """(V, 16, 32): matrices that crop a side of 32 pixels in V ways, the first not at all, and
     average it down to 16."""
     parts = [(begin, begin + 1 - crop) for crop in CROPS for begin in sorted({0, crop / 2, crop})]
@@ -195,14 +195,14 @@ def _crops() -> np.ndarray:
     return (overlap.clip(0) / np.diff(edges, axis=1)).astype(np.float32)
 
 
-def _cropped_gradients(thumbnail: Pixels) -> FloatArray:
+def cropped_gradients(thumbnail: Pixels) -> FloatArray:
     """(32, 32) -> (V · V, 480): the gradients of every crop of it, at all four sides."""
-    rows = _crops().reshape(-1, SIDE)  # (V · 16, 32)
-    both = (rows @ thumbnail @ rows.T).reshape(len(_crops()), SIDE // 2, -1, SIDE // 2)
-    return _gradients(both.transpose(0, 2, 1, 3).reshape(-1, SIDE // 2, SIDE // 2))
+    rows = crop_matrices().reshape(-1, SIDE)  # (V · 16, 32)
+    both = (rows @ thumbnail @ rows.T).reshape(len(crop_matrices()), SIDE // 2, -1, SIDE // 2)
+    return unit_gradients(both.transpose(0, 2, 1, 3).reshape(-1, SIDE // 2, SIDE // 2))
 
 
-def _gradients(thumbnails: Pixels) -> FloatArray:
+def unit_gradients(thumbnails: Pixels) -> FloatArray:
     """(n, 16, 16) -> (n, 480): the differences of neighbouring pixels, down and across, each minus
     its mean, scaled to norm 1. Brightness, contrast and an even slope, such as that of a sky, thus
     do not count, and the dot product of two is their correlation."""

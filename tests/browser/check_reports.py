@@ -83,7 +83,7 @@ def ten_classes(folder):
     return folder / "ten" / "report.html"
 
 
-def photo_folder(folder):
+def folder_page(folder):
     """The page of a folder with copies, tiny, damaged and uneven photos."""
     cat = read_image(mc.data.photos()["chelsea"])
     for name, count in (("cats", 16), ("<img src=x onerror='window.bad = 1'>", 4)):
@@ -97,9 +97,9 @@ def photo_folder(folder):
     (first.parent / "1.png").write_bytes(whole[:len(whole) // 2])
     data = ImageFolder(folder / "photos")
     found = perceptual_hashes(data)
-    photo_folder.said = findings(data, found, near_duplicates(data, found),
+    folder_page.said = findings(data, found, near_duplicates(data, found),
                                  others=[OtherFile(Path(EVIL), EVIL, EVIL)])
-    return write_folder_page(folder / "folder.html", EVIL, data, found, photo_folder.said,
+    return write_folder_page(folder / "folder.html", EVIL, data, found, folder_page.said,
                              ["train", "test"] * 10 + ["unreadable"])
 
 
@@ -236,7 +236,7 @@ def check_folder(chrome, shots, name):
     """The findings lead to their photos; what is behind a summary opens."""
     links = chrome.find_elements(By.CSS_SELECTOR, ".findings a")
     claim("every finding is named", [link.text for link in links]
-          == [one.title for one in photo_folder.said])
+          == [one.title for one in folder_page.said])
     for link in (links[0], links[-1]):
         link.click()
         card = chrome.find_element(By.CSS_SELECTOR, link.get_attribute("href").split("/")[-1][
@@ -253,7 +253,7 @@ def main(arguments):
     shots, *others = arguments or [None]
     check_pages({"run": (two_classes, check_two), "ten": (ten_classes, check_ten),
                  "threshold": (thresholded, check_threshold),
-                 "folder": (photo_folder, check_folder),
+                 "folder": (folder_page, check_folder),
                  **{Path(page).parent.name: (lambda folder, page=page: Path(page), check_sizes)
                     for page in others}}, shots)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import standin
 from makers import read_csv as rows
+from makers import striped_folder
 from PIL import Image
 
 import minicnn as mc
@@ -21,26 +22,14 @@ from minicnn.report import FILES
 from minicnn.utils.errors import FileError
 
 FAST = ["--epochs", "3", "--size", "32", "--cut", "block3_pool", "--no-scratch"]
-
-
-def photo_folder(root, classes=("left", "right"), photos=8, size=(40, 48)):
-    """Photos whose left or right half is bright: <root>/left/0.png, …"""
-    rng = np.random.default_rng(0)
-    for k, name in enumerate(classes):
-        (root / name).mkdir(parents=True)
-        for i in range(photos):
-            pixels = rng.integers(0, 90, (*size, 3), dtype=np.uint8)
-            third = size[1] // len(classes)
-            pixels[:, k * third:(k + 1) * third] += 160
-            Image.fromarray(pixels).save(root / name / f"{i}.png")
-    return root
+TWO = {"left": 8, "right": 8}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """One run on a folder of photos, done by the command line."""
     root = tmp_path_factory.mktemp("run")
-    folder = photo_folder(root / "photos")
+    folder = striped_folder(root / "photos", TWO)
     (folder / "left" / "notes.txt").write_text("not a photo")
     code = main(["train", str(folder), *FAST, "--output", str(root / "out"), "--epochs", "20"])
     assert code == 0
@@ -82,7 +71,7 @@ def test_predict_prints_classes_and_probabilities_that_the_file_carries(run, cap
 
 
 def test_predict_takes_a_folder_and_goes_on_after_an_unreadable_photo(run, capsys, tmp_path):
-    photo_folder(tmp_path, ("some",), 2)
+    striped_folder(tmp_path, {"some": 2})
     (tmp_path / "some" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
     assert main(["predict", str(run / "out" / "model.h5"), str(tmp_path / "some")]) == 2
     out, err = capsys.readouterr()
@@ -91,7 +80,7 @@ def test_predict_takes_a_folder_and_goes_on_after_an_unreadable_photo(run, capsy
 
 
 def test_three_classes_end_in_softmax(tmp_path, capsys):
-    folder = photo_folder(tmp_path / "photos", ("a", "b", "c"), 4)
+    folder = striped_folder(tmp_path / "photos", dict.fromkeys("abc", 4))
     assert main(["train", str(folder), *FAST, "--output", str(tmp_path / "out")]) == 0
     model = mc.load(tmp_path / "out" / "model.h5")
     assert type(model.layers[-1]).__name__ == "Softmax" and model.classes == ["a", "b", "c"]
@@ -114,7 +103,7 @@ def test_without_arguments_the_sample_is_learnt_and_compared(tmp_path, monkeypat
 
 
 def test_a_text_file_among_the_photos_is_named_and_counted(tmp_path, capsys):
-    folder = photo_folder(tmp_path / "photos", photos=3)
+    folder = striped_folder(tmp_path / "photos", dict.fromkeys(TWO, 3))
     (folder / "left" / "notes.txt").write_text("not a photo")
     main(["train", str(folder), *FAST, "--output", str(tmp_path / "out")])
     out = capsys.readouterr().out
@@ -130,11 +119,11 @@ def empty_folder(tmp_path):
 
 
 def one_class(tmp_path):
-    return ["train", str(photo_folder(tmp_path / "photos", ("only",)))]
+    return ["train", str(striped_folder(tmp_path / "photos", {"only": 8}))]
 
 
 def one_photo(tmp_path):
-    folder = photo_folder(tmp_path / "photos")
+    folder = striped_folder(tmp_path / "photos", TWO)
     for i in range(1, 8):
         (folder / "left" / f"{i}.png").unlink()
     return ["train", str(folder)]
@@ -142,7 +131,7 @@ def one_photo(tmp_path):
 
 def not_hdf5(tmp_path):
     (tmp_path / "m.h5").write_text("<html>")
-    return ["predict", str(tmp_path / "m.h5"), str(photo_folder(tmp_path / "p", ("a",)) / "a")]
+    return ["predict", str(tmp_path / "m.h5"), str(striped_folder(tmp_path / "p", {"a": 8}) / "a")]
 
 
 def no_photo(tmp_path):
@@ -312,7 +301,7 @@ def test_gradcheck_says_when_it_saw_no_parameters(tmp_path, capsys):
     ([mc.Dense(2), mc.Softmax()], None, ["classes"])])
 def test_predict_refuses_models_without_probabilities_or_names(layers, classes, words, tmp_path,
                                                               capsys):
-    photo_folder(tmp_path / "p", ("a",), 1)
+    striped_folder(tmp_path / "p", {"a": 1})
     model = mc.Sequential([mc.Flatten(), *layers], (8, 8, 3), preprocessing=mc.Preprocessing())
     model.classes = classes
     model.save(tmp_path / "m.h5")
@@ -335,7 +324,7 @@ def test_a_model_file_with_a_nonsensical_recipe_is_refused(metadata, tmp_path):
 
 def test_predict_of_a_folder_takes_photos_in_natural_order_and_no_hidden_files(run, tmp_path,
                                                                               capsys):
-    photo_folder(tmp_path, ("some",), 11)
+    striped_folder(tmp_path, {"some": 11})
     (tmp_path / "some" / "._0.png").write_bytes(b"left by an archive")
     assert main(["predict", str(run / "out" / "model.h5"), str(tmp_path / "some")]) == 0
     names = [line.split(".png")[0].split("/")[-1] for line in capsys.readouterr().out.splitlines()]

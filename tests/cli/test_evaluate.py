@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from makers import classifier, page_of
+from makers import classifier, page_of, photo_folder
 from makers import read_csv as rows
 from PIL import Image
 
@@ -27,17 +27,6 @@ def model(path, classes, one_sigmoid=False, seed=3):
     return str(path)
 
 
-def photo_folder(root, counts, seed=0):
-    """Photos of noise of different brightness: <root>/<class>/0.png, …"""
-    rng = np.random.default_rng(seed)
-    for k, (name, count) in enumerate(counts.items()):
-        (root / name).mkdir(parents=True)
-        for i in range(count):
-            pixels = rng.integers(0, 120 + 60 * k, (12, 12, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.png")
-    return root
-
-
 def said(folder, net):
     """{photo: (class, p (K,))} by the model itself, one photo at a time."""
     found = {}
@@ -51,7 +40,7 @@ def said(folder, net):
 @pytest.fixture
 def clouds(tmp_path):
     """A folder of two classes, and a model of them with one sigmoid."""
-    return (photo_folder(tmp_path / "photos", {"cirrus": 9, "stratus": 7}),
+    return (photo_folder(tmp_path / "photos", {"cirrus": 9, "stratus": 7}, (12, 12)),
             model(tmp_path / "m.h5", ["cirrus", "stratus"], one_sigmoid=True))
 
 
@@ -107,7 +96,7 @@ def test_evaluate_writes_its_files_and_pictures_with_something_in_them(clouds, t
 
 
 def test_classes_are_matched_by_name_in_whatever_order(tmp_path):
-    folder = photo_folder(tmp_path / "photos", {"a": 5, "b": 6, "c": 4})
+    folder = photo_folder(tmp_path / "photos", {"a": 5, "b": 6, "c": 4}, (12, 12))
     path = model(tmp_path / "m.h5", ["c", "a", "b"])
     assert run("evaluate", path, folder, "--output", tmp_path / "out") == 0
     expected = said(folder, mc.load(path))
@@ -122,7 +111,7 @@ def test_classes_are_matched_by_name_in_whatever_order(tmp_path):
 
 
 def test_a_class_that_the_folder_lacks_counts_0_and_is_said(tmp_path, capsys):
-    folder = photo_folder(tmp_path / "photos", {"a": 5, "c": 4})
+    folder = photo_folder(tmp_path / "photos", {"a": 5, "c": 4}, (12, 12))
     path = model(tmp_path / "m.h5", ["a", "b", "c"])
     assert run("evaluate", path, folder, "--output", tmp_path / "out") == 0
     out = capsys.readouterr().out
@@ -140,7 +129,8 @@ def test_a_class_that_nothing_is_taken_for_is_said(tmp_path, capsys):
     net = mc.load(path)
     net.layers[-2].params["b"][:] = [50, 0, 0]  # always a
     net.save(path)
-    assert run("evaluate", path, photo_folder(tmp_path / "photos", {"a": 2, "b": 2, "c": 2})) == 0
+    folder = photo_folder(tmp_path / "photos", {"a": 2, "b": 2, "c": 2}, (12, 12))
+    assert run("evaluate", path, folder) == 0
     assert "Nothing was predicted as b, c: the precision is 0" in capsys.readouterr().out
 
 
@@ -165,7 +155,7 @@ def test_unreadable_photos_are_named_counted_and_left_out(clouds, tmp_path, caps
 
 def test_many_classes_are_shown_where_they_occur(tmp_path, capsys):
     path = model(tmp_path / "m.h5", [f"class{k}" for k in range(60)])
-    folder = photo_folder(tmp_path / "photos", {"class7": 3, "class31": 4})
+    folder = photo_folder(tmp_path / "photos", {"class7": 3, "class31": 4}, (12, 12))
     assert run("evaluate", path, folder, "--output", tmp_path / "out") == 0
     out = capsys.readouterr().out
     assert [line.split()[0] for line in out.splitlines() if line.startswith("class")] == [
@@ -237,7 +227,7 @@ def test_tta_is_the_mean_over_the_photo_its_mirror_image_and_shifts(clouds, tmp_
 
 def test_unknown_classes_of_the_folder_are_refused_with_both_lists_and_the_nearest(
         tmp_path, capsys):
-    folder = photo_folder(tmp_path / "photos", {"Cirus": 2, "stratus": 2, "qqq": 2})
+    folder = photo_folder(tmp_path / "photos", {"Cirus": 2, "stratus": 2, "qqq": 2}, (12, 12))
     path = model(tmp_path / "m.h5", ["cirrus", "stratus", "cumulus"])
     err = refusal(capsys, "evaluate", path, folder, "--output", tmp_path / "out")
     for words in ("(cirrus, stratus, cumulus)", "received Cirus, qqq, stratus",
@@ -255,7 +245,7 @@ def test_a_threshold_outside_0_to_1_is_refused(clouds, capsys, given):
 
 
 def test_a_threshold_is_refused_for_a_softmax(tmp_path, capsys):
-    folder = photo_folder(tmp_path / "photos", {"a": 2, "b": 2})
+    folder = photo_folder(tmp_path / "photos", {"a": 2, "b": 2}, (12, 12))
     path = model(tmp_path / "m.h5", ["a", "b"])
     assert "one sigmoid" in refusal(capsys, "evaluate", path, folder, "--threshold", "0.5")
 
@@ -367,7 +357,7 @@ def test_compare_says_where_runs_share_no_photo_or_differ_in_its_class(runs, tmp
 
 
 def test_compare_takes_what_train_and_evaluate_write(tmp_path, capsys):
-    folder = photo_folder(tmp_path / "photos", {"cirrus": 6, "stratus": 6})
+    folder = photo_folder(tmp_path / "photos", {"cirrus": 6, "stratus": 6}, (12, 12))
     assert run("train", folder, "--epochs", 2, "--size", 32, "--cut", "block1_pool",
                "--no-scratch", "--output", tmp_path / "trained") == 0
     assert run("evaluate", tmp_path / "trained" / "model.h5", folder, "--output",

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from makers import write_dataset
+from makers import clothes, contents, write_dataset
 
 import minicnn as mc
 from minicnn.cli import main
@@ -33,7 +33,7 @@ COMMANDS = {  # command: the files that it writes over
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = mc.data.sample("fashion", "train", ["bag", "dress"], 4)
+    data = clothes(per_class=4, classes=("bag", "dress"))
     write_dataset(tmp_path / "photos", data)
     model = SmallCNN(2, (28, 28, 3))
     model.classes = data.classes
@@ -41,17 +41,12 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def content(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes()
-            for file in folder.rglob("*") if file.is_file()}
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_full_disk_is_said_and_what_was_there_stays(command, home, capsys):
     for name in COMMANDS[command]:
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_bytes(b"mine")
-    before, limits = content(home), resource.getrlimit(resource.RLIMIT_FSIZE)
+    before, limits = contents(home), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         assert main(command.split()) == 2
@@ -60,9 +55,9 @@ def test_a_full_disk_is_said_and_what_was_there_stays(command, home, capsys):
     said = capsys.readouterr().err
     assert "expected a file that can be written, received File too large" in said, said
     assert said.count("\n") == 1
-    assert content(home) == before
+    assert contents(home) == before
     assert main(command.split()) == 0  # once there is room
-    assert all(content(home)[name] != b"mine" for name in COMMANDS[command])
+    assert all(contents(home)[name] != b"mine" for name in COMMANDS[command])
 
 
 def test_a_full_disk_under_what_is_unpacked_is_said(tmp_path):
@@ -101,7 +96,7 @@ def test_a_partial_file_that_a_killed_process_left_is_deleted_an_hour_later(tmp_
         os.utime(partial, (time.time() - STALE_AFTER - 60,) * 2)
     with atomic_write(tmp_path / "x[1].csv") as partial:
         partial.write_text("whole")
-    assert content(tmp_path) == {"x[1].csv": b"whole", fresh.name: b"half", other.name: b"half"}
+    assert contents(tmp_path) == {"x[1].csv": b"whole", fresh.name: b"half", other.name: b"half"}
     assert partial_files(tmp_path) == [fresh, other]
 
 
@@ -110,7 +105,7 @@ def test_two_writers_of_one_file_have_a_partial_file_each(tmp_path):
         assert one != two
         one.write_text("one")
         two.write_text("two")
-    assert content(tmp_path) == {"x": b"one"}
+    assert contents(tmp_path) == {"x": b"one"}
 
 
 def test_a_folder_is_locked_until_its_lock_is_released(tmp_path):

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from makers import photo_folder, run_command
+from makers import assert_command_refused, photo_folder, run_command
 from PIL import Image
 
 import minicnn as mc
@@ -20,14 +20,6 @@ def minicnn(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     return functools.partial(run_command, capsys)
-
-
-def assert_refused(result, *words):
-    """Exit status 2 and one sentence with these words."""
-    code, _, said = result
-    assert code == 2 and said.startswith("minicnn: ") and said.count("\n") == 1, said
-    for word in words:
-        assert word in said, said
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ def test_folders_that_are_not_one_a_class_are_refused_and_the_right_one_is_named
         command, folders, words, minicnn, tmp_path, two):
     photo_folder(tmp_path / "photos", dict.fromkeys(folders, 3))
     before = sorted(tmp_path.rglob("*"))
-    assert_refused(minicnn(*command), *words)
+    assert_command_refused(minicnn(*command), *words)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -97,7 +89,8 @@ def test_what_a_person_put_there_is_named_when_it_is_no_photo(minicnn, tmp_path)
 
 def test_one_photo_against_500_is_refused_with_the_class_and_its_count(minicnn, tmp_path):
     photo_folder(tmp_path / "photos", {"a": 1, "b": 500}, (16, 16))
-    assert_refused(minicnn("train", "photos", *FAST), "at least 2 photos of 'a'", "received 1")
+    refused = minicnn("train", "photos", *FAST)
+    assert_command_refused(refused, "at least 2 photos of 'a'", "received 1")
     assert not (tmp_path / "runs").exists()
     code, text, said = minicnn("data", "photos")  # the page is written, the split cannot be
     assert code == 2 and "received 1" in said and "right for 99.8%" in text
@@ -119,7 +112,8 @@ def test_photos_that_are_all_the_same_are_refused_as_one_photo(pixels, minicnn, 
     for name in ("a/1.png", "a/2.png", "a/3.png", "b/1.png", "b/2.png"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(tmp_path / "photos" / name)
-    assert_refused(minicnn("train", "photos", *FAST), "photos of 'a' that differ", "received 1")
+    refused = minicnn("train", "photos", *FAST)
+    assert_command_refused(refused, "photos of 'a' that differ", "received 1")
     code, text, _ = minicnn("data", "photos")
     assert code == 2 and "across classes" in text and "the same pixels" in text
 
@@ -147,8 +141,8 @@ def test_a_class_that_the_model_lacks_is_refused_with_the_nearest(minicnn, tmp_p
     model.classes = ["cirrus", "cumulus"]
     model.save(two)
     photo_folder(tmp_path / "photos", {"cirrus": 2, "Cumulos": 2})
-    assert_refused(minicnn("evaluate", two, "photos"), "does not know Cumulos", "cirrus, cumulus",
-                   "Cumulos is nearest to cumulus")
+    assert_command_refused(minicnn("evaluate", two, "photos"), "does not know Cumulos",
+                           "cirrus, cumulus", "Cumulos is nearest to cumulus")
 
 
 # Options -----------------------------------------------------------------------------------------
@@ -158,8 +152,8 @@ def test_a_class_that_the_model_lacks_is_refused_with_the_nearest(minicnn, tmp_p
                                        "youdn", ""])
 def test_a_threshold_outside_0_to_1_is_refused(threshold, minicnn, tmp_path, two):
     photo_folder(tmp_path / "photos", {"a": 2, "b": 2})
-    assert_refused(minicnn("evaluate", two, "photos", f"--threshold={threshold}"), "--threshold",
-                   "from 0 to 1", repr(threshold))
+    refused = minicnn("evaluate", two, "photos", f"--threshold={threshold}")
+    assert_command_refused(refused, "--threshold", "from 0 to 1", repr(threshold))
 
 
 @pytest.mark.parametrize(("key", "nearest"), [
@@ -167,7 +161,7 @@ def test_a_threshold_outside_0_to_1_is_refused(threshold, minicnn, tmp_path, two
     ("patiense", "patience"), ("class_weight", "class_weights"), ("augmentation", "augment")])
 def test_a_misspelt_key_of_a_config_is_refused_with_the_nearest(key, nearest, minicnn, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({key: 1}))
-    assert_refused(minicnn("train", "--config", "run.json", *FAST), repr(key),
+    assert_command_refused(minicnn("train", "--config", "run.json", *FAST), repr(key),
                    f"Nearest: {nearest}.")
     assert not (tmp_path / "runs").exists()
 
@@ -180,5 +174,5 @@ def test_an_output_that_exists_is_refused_and_left_as_it_is(words, what, minicnn
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("three years")
     before = sorted(tmp_path.rglob("*"))
-    assert_refused(minicnn(*words, "--output", "mine"), "mine: expected", "--output")
+    assert_command_refused(minicnn(*words, "--output", "mine"), "mine: expected", "--output")
     assert sorted(tmp_path.rglob("*")) == before and kept.read_text() == "three years"

@@ -5,35 +5,22 @@ import re
 import shutil
 from collections import Counter
 
-import numpy as np
 import pytest
-from makers import page_of, run_command
+from makers import before_saving, page_of, run_command, striped_folder
 from makers import read_csv as table
 from PIL import Image
 
 import minicnn as mc
 from minicnn.cli import main
 from minicnn.report import FILES
-from minicnn.training.callbacks import checkpoint
+from minicnn.training import Checkpoint
 
 FAST = ["--size", "32", "--epochs", "2", "--no-scratch"]
 
 
-def photo_folder(root, counts):
-    """Noise that is brighter on one side: the class."""
-    rng = np.random.default_rng(0)
-    for side, (name, count) in enumerate(counts.items()):
-        (root / name).mkdir(parents=True)
-        for k in range(count):
-            photo = rng.integers(0, 120, (40, 40, 3))
-            photo[:, 20 * side:20 * side + 20] += 120
-            Image.fromarray(photo.astype(np.uint8)).save(root / name / f"{k:02}.png")
-    return root
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return photo_folder(tmp_path_factory.mktemp("lab") / "photos", {"left": 12, "right": 10})
+    return striped_folder(tmp_path_factory.mktemp("lab") / "photos", {"left": 12, "right": 10})
 
 
 def train(capsys, *words):
@@ -125,13 +112,13 @@ def test_a_run_that_goes_on_refuses_other_options_defaults_too(words, tmp_path, 
 
 
 def test_copies_of_a_photo_go_to_one_side(tmp_path, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    root = striped_folder(tmp_path / "photos", {"left": 8, "right": 8})
     for k in range(4):
-        with Image.open(root / "left" / f"0{k}.png") as photo:
+        with Image.open(root / "left" / f"{k}.png") as photo:
             photo.resize((80, 80)).save(root / "left" / f"copy{k}.jpg", quality=80)
     assert train(capsys, root, *FAST, "--output", tmp_path / "run")[0] == 0
     part = {row["photo"]: row["part"] for row in table(tmp_path / "run" / "split.csv")}
-    assert [part[f"left/0{k}.png"] for k in range(4)] == [part[f"left/copy{k}.jpg"]
+    assert [part[f"left/{k}.png"] for k in range(4)] == [part[f"left/copy{k}.jpg"]
                                                           for k in range(4)]
 
 
@@ -152,7 +139,7 @@ def test_kfold_predicts_every_photo_once(photos, tmp_path, capsys):
 
 
 def test_very_unequal_classes_are_told_unless_weighted(tmp_path, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 4, "right": 16})
+    root = striped_folder(tmp_path / "photos", {"left": 4, "right": 16})
     text = train(capsys, root, *FAST, "--output", tmp_path / "a")[1]
     assert "right has 12 photos, left 3" in text and "--class-weights" in text
     assert page_of(tmp_path / "a" / "report.html")["notes"][0].startswith("right has 12 photos")
@@ -206,7 +193,7 @@ def test_patience_with_a_split_without_validation_says_how_to_get_one(photos, tm
 def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for part, count in (("train", 5), ("val", 3), ("test", 4)):
-        photo_folder(tmp_path / "photos" / part, {"left": count, "right": count + 1})
+        striped_folder(tmp_path / "photos" / part, {"left": count, "right": count + 1})
     assert main(["train", "photos", "--size", "32", "--epochs", "2", "--no-scratch", "--patience",
                  "1", "--output", "run"]) == 0
     rows = (tmp_path / "run" / "split.csv").read_text("utf-8").splitlines()[1:]
@@ -227,11 +214,11 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("edited", [False, True], ids=["a folder that is split", "a split file"])
 def test_copies_of_what_is_learnt_among_the_test_photos_are_told(edited, tmp_path, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
-    tests = [root / side / f"0{k}.png" for side in ("left", "right") for k in (6, 7)]
+    root = striped_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    tests = [root / side / f"{k}.png" for side in ("left", "right") for k in (6, 7)]
     for k in range(4):
         tests.append(root / "left" / f"copy{k}.jpg")
-        with Image.open(root / "left" / f"0{k}.png") as photo:
+        with Image.open(root / "left" / f"{k}.png") as photo:
             photo.resize((80, 80)).save(tests[-1], quality=80)
     before, options = "left/", []
     if edited:
@@ -272,19 +259,19 @@ def damage(path):
 
 def test_damaged_photos_are_skipped_counted_and_named_and_the_split_file_says_so(
         tmp_path, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
-    for name in ("left/03.png", "right/06.png"):
+    root = striped_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    for name in ("left/3.png", "right/6.png"):
         damage(root / name)
     code, text, _ = train(capsys, root, *FAST, "--output", tmp_path / "a")
     assert code == 0 and "could not be read and are left out: 2." in text
-    assert "left/03.png: expected a readable photo" in text and "right/06.png: expected" in text
+    assert "left/3.png: expected a readable photo" in text and "right/6.png: expected" in text
     rows = table(tmp_path / "a" / "split.csv")
     assert [row["photo"] for row in rows if row["part"] == "unreadable"] == [
-        "left/03.png", "right/06.png"]
+        "left/3.png", "right/6.png"]
     assert Counter(row["part"] for row in rows) == {"train": 10, "test": 4, "unreadable": 2}
     page = page_of(tmp_path / "a" / "report.html")
     assert [line.split(": ")[0].rpartition("/")[2] for line in page["skipped"]] == [
-        "03.png", "06.png"]
+        "3.png", "6.png"]
     assert page["parts"][-1] == {"name": "unreadable", "counts": [1, 1]}
     # the same with that split, and one more that has been damaged since
     damage(root / "left" / next(row["photo"] for row in rows if row["part"] == "train")[5:])
@@ -297,29 +284,23 @@ def test_damaged_photos_are_skipped_counted_and_named_and_the_split_file_says_so
 
 def test_damaged_photos_of_a_folder_that_is_split_already_are_skipped(tmp_path, capsys):
     for part, count in (("train", 5), ("test", 3)):
-        photo_folder(tmp_path / "photos" / part, {"left": count, "right": count})
-    damage(tmp_path / "photos" / "test" / "left" / "01.png")
+        striped_folder(tmp_path / "photos" / part, {"left": count, "right": count})
+    damage(tmp_path / "photos" / "test" / "left" / "1.png")
     code, text, _ = train(capsys, tmp_path / "photos", *FAST, "--output", tmp_path / "run")
     assert code == 0 and "could not be read and are left out: 1." in text
     assert [row["photo"] for row in table(tmp_path / "run" / "split.csv")
-            if row["part"] == "unreadable"] == ["test/left/01.png"]
+            if row["part"] == "unreadable"] == ["test/left/1.png"]
     assert len(table(tmp_path / "run" / "predictions.csv")) == 5
 
 
 def test_a_run_that_goes_on_names_the_same_damaged_photos_in_the_same_bytes(
         tmp_path, monkeypatch, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 8, "right": 8})
-    damage(root / "right" / "05.png")
+    root = striped_folder(tmp_path / "photos", {"left": 8, "right": 8})
+    damage(root / "right" / "5.png")
     (root / "left" / "notes.txt").write_text("no photo")
     assert train(capsys, root, *FAST, "--output", tmp_path / "whole")[0] == 0
-    save_if_due = checkpoint.Checkpoint.save_if_due
-
-    def stopping(self, *args, **kwargs):
-        self.stop()
-        return save_if_due(self, *args, **kwargs)
-
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.Checkpoint, "save_if_due", stopping)
+        before_saving(patch, Checkpoint.stop)
         assert train(capsys, root, *FAST, "--output", tmp_path / "stopped")[0] == 130
     assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
     for file in (tmp_path / "whole").iterdir():
@@ -327,23 +308,17 @@ def test_a_run_that_goes_on_names_the_same_damaged_photos_in_the_same_bytes(
 
 
 def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypatch, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 6, "right": 6})
+    root = striped_folder(tmp_path / "photos", {"left": 6, "right": 6})
     for k in range(3):
-        shutil.copy(root / "left" / f"0{k}.png", root / "left" / f"copy{k}.png")
-    damage(root / "right" / "05.png")
+        shutil.copy(root / "left" / f"{k}.png", root / "left" / f"copy{k}.png")
+    damage(root / "right" / "5.png")
     options = [*FAST, "--kfold", "2", "--lr", "0"]  # it learns nothing, and that is told
     text = train(capsys, root, *options, "--output", tmp_path / "whole")[1]
     assert "training photos, each of them tested once." in text
     assert "predicts left for all" in text
     assert "predicts left for all" in page_of(tmp_path / "whole" / "report.html")["notes"][1]
-    save_if_due = checkpoint.Checkpoint.save_if_due
-
-    def stopping(self, *args, **kwargs):
-        self.stop()
-        return save_if_due(self, *args, **kwargs)
-
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.Checkpoint, "save_if_due", stopping)
+        before_saving(patch, Checkpoint.stop)
         assert train(capsys, root, *options, "--output", tmp_path / "stopped")[0] == 130
     assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
     for file in (tmp_path / "whole").iterdir():
@@ -352,7 +327,7 @@ def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypa
 
 @pytest.mark.parametrize("split", [False, True])
 def test_a_class_of_which_nothing_can_be_read_is_refused(split, tmp_path, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 4, "right": 6})
+    root = striped_folder(tmp_path / "photos", {"left": 4, "right": 6})
     options = []
     if split:
         mc.data.write_split(tmp_path / "split.csv", dict(zip(
@@ -374,23 +349,21 @@ def test_a_run_goes_on_only_with_the_photos_it_began_with(
         parted, what, tmp_path, monkeypatch, capsys):
     root = tmp_path / "photos"
     for part in ("train", "test") if parted else ("",):
-        photo_folder(root / part, {"left": 5, "right": 5})
-    output, ours, steps = tmp_path / "run", checkpoint.Checkpoint.save_if_due, iter(range(99))
-    victim = root / ("train/left" if parted else "left") / "02.png"
+        striped_folder(root / part, {"left": 5, "right": 5})
+    output = tmp_path / "run"
+    victim = root / ("train/left" if parted else "left") / "2.png"
     content = victim.read_bytes()
 
-    def save_if_due(self, *args, **kwargs):
-        if next(steps) == 1:
-            self.stop()
-            (victim.unlink if what == "gone" else lambda: damage(victim) if what == "damaged" else
-             victim.with_name("new.png").write_bytes(content))()
-        return ours(self, *args, **kwargs)
+    def stop_and_change(kept):
+        kept.stop()
+        (victim.unlink if what == "gone" else lambda: damage(victim) if what == "damaged" else
+         victim.with_name("new.png").write_bytes(content))()
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
+        before_saving(patch, stop_and_change, step=1)
         assert train(capsys, root, *FAST, "--output", output)[0] == 130
     code, _, err = train(capsys, "--resume", output)
-    name = "new.png" if what == "new" else "02.png"
+    name = "new.png" if what == "new" else "2.png"
     assert code == 2 and f"left/{name}" in err
     assert err.endswith(" back as they were, or begin a new run.\n")
     victim.write_bytes(content)
@@ -398,26 +371,24 @@ def test_a_run_goes_on_only_with_the_photos_it_began_with(
     assert train(capsys, "--resume", output)[0] == 0
 
 
+@pytest.mark.usefixtures("checkpoint_every_step")
 def test_a_photo_that_vanishes_while_it_learns_is_to_be_put_back(tmp_path, monkeypatch, capsys):
-    root = photo_folder(tmp_path / "photos", {"left": 5, "right": 5})
-    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0)
-    monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
-    ours, kept = checkpoint.Checkpoint.save_if_due, {}
+    root = striped_folder(tmp_path / "photos", {"left": 5, "right": 5})
+    kept = {}
 
-    def save_if_due(self, *args, **kwargs):
+    def take_away(checkpoint):
         for path in (root / "left").iterdir():
             kept[path] = path.read_bytes()
             path.unlink()
-        return ours(self, *args, **kwargs)
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
-    code, _, err = train(capsys, root, *FAST, "--finetune", "block5", "--finetune-epochs", "1",
-                         "--output", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        before_saving(patch, take_away)
+        code, _, err = train(capsys, root, *FAST, "--finetune", "block5", "--finetune-epochs", "1",
+                             "--output", tmp_path / "run")
     assert code == 2 and "found no such file; check the path, or put it back where it was." in err
     assert "Go on with: minicnn train --resume" in err
     for path, content in kept.items():
         path.write_bytes(content)
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", ours)
     assert train(capsys, "--resume", tmp_path / "run")[0] == 0
 
 

@@ -11,7 +11,7 @@ from reference import assert_refused, assert_same
 
 import minicnn as mc
 from minicnn.data import Dataset, ImageFolder, near_duplicates, perceptual_hashes, read_image
-from minicnn.data.duplicates import _cropped_gradients, _crops, _gradients
+from minicnn.data.duplicates import crop_matrices, cropped_gradients, unit_gradients
 
 
 def dataset(images):
@@ -118,21 +118,21 @@ def test_likeness_is_the_correlation_of_the_gradients(rng):
     down, across = np.array(slopes)[:, :240], np.array(slopes)[:, 240:]
     centred = np.concatenate([down - down.mean(axis=1)[:, None],
                               across - across.mean(axis=1)[:, None]], axis=1)
-    got = _gradients(np.stack([a, b]))
+    got = unit_gradients(np.stack([a, b]))
     assert got[0] @ got[1] == pytest.approx(np.corrcoef(*centred)[0, 1])
     slope = np.add.outer(5 * np.arange(16), -2 * np.arange(16))  # of a sky
     for other in (3 * a + 7, a + slope):
-        assert _gradients(other[None])[0] @ got[0] == pytest.approx(1)
+        assert unit_gradients(other[None])[0] @ got[0] == pytest.approx(1)
 
 
 def test_crops_are_the_whole_thumbnail_and_its_crops_at_each_side(rng):
     thumbnail = rng.integers(0, 256, (32, 32)).astype(np.uint8)
-    views = _cropped_gradients(thumbnail)
+    views = cropped_gradients(thumbnail)
     whole = thumbnail.reshape(16, 2, 16, 2).mean(axis=(1, 3))
     assert views.shape == (49, 480)
-    np.testing.assert_allclose(views[0], _gradients(whole[None])[0], atol=1e-5)
+    np.testing.assert_allclose(views[0], unit_gradients(whole[None])[0], atol=1e-5)
     ramp = np.arange(32) + 0.5  # averages of a ramp are the middles of the parts averaged
-    middles = _crops() @ ramp / 32
+    middles = crop_matrices() @ ramp / 32
     ends = [(0, 1), (0, .96), (.02, .98), (.04, 1), (0, .92), (.04, .96), (.08, 1)]
     for row, (begin, end) in zip(middles, ends, strict=True):
         step = (end - begin) / 16

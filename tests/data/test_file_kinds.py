@@ -1,14 +1,13 @@
 """What a file is that is no photo, by its first bytes, whatever it is called."""
 
 import codecs
-import io
 import struct
 import sys
 import types
-import zipfile
 
 import numpy as np
 import pytest
+from makers import zipped
 from PIL import Image, ImageFile
 from reference import assert_refused
 
@@ -20,13 +19,6 @@ def box(brand, *compatible):
     """The first box of an MP4, a QuickTime film, a HEIF (ISO/IEC 14496-12)."""
     body = b"ftyp" + brand + bytes(4) + b"".join(compatible)
     return struct.pack(">I", 4 + len(body)) + body + bytes(300)
-
-
-def zipped(name, content=b"x" * 9):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(name, content)
-    return file.getvalue()
 
 
 def raw_tiff(order, make=b"NIKON CORPORATION\0"):
@@ -70,10 +62,11 @@ KINDS = {
     "an icon": [b"\0\0\1\0\1\0\x20\x20"],
     "a web page": [b"<!DOCTYPE html>\n<html><body>404", b"\n<html lang='en'>",
                    codecs.BOM_UTF8 + b"<html>"],
-    "an archive": [zipped("cats/1.jpg"), b"Rar!\x1a\x07\0", b"7z\xbc\xaf\x27\x1c",
+    "an archive": [zipped({"cats/1.jpg": b"x"}), b"Rar!\x1a\x07\0", b"7z\xbc\xaf\x27\x1c",
                    b"\x1f\x8b\x08\0", b"cats/".ljust(257, b"\0") + b"ustar\0"],
-    "an Office document": [zipped("[Content_Types].xml"), zipped("mimetype", b"application/vnd."
-                           b"oasis.opendocument.text"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"],
+    "an Office document": [zipped({"[Content_Types].xml": b"x"}),
+                           zipped({"mimetype": b"application/vnd.oasis.opendocument.text"}),
+                           b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"],
     "an HDF5 file": [b"\x89HDF\r\n\x1a\n\0"],
     "a NumPy array": [b"\x93NUMPY\1\0v\0"],
     "a program": [b"MZ\x90\0\3", b"\x7fELF\2\1\1\0"],

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from makers import grey_values
 from PIL import Image
 from reference import assert_refused
 
@@ -18,10 +19,6 @@ def save(path, value, orientation=1, size=(4, 3)):
     return path
 
 
-def values(data):
-    return [int(data.read(i)[0, 0, 0]) for i in range(len(data))]
-
-
 def test_folder_gives_photos_labels_and_names_in_natural_order(tmp_path):
     value = 0
     for folder in ("class10", "Class2", "class1"):  # written in another order than expected
@@ -33,7 +30,7 @@ def test_folder_gives_photos_labels_and_names_in_natural_order(tmp_path):
     assert data.names[:3] == ["class1/IMG1.png", "class1/img2.png", "class1/img10.png"]
     assert data.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert data.labels.dtype == np.int64
-    assert values(data) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert grey_values(data) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert data.read(0).shape == (3, 4, 3)
     assert (data.skipped, data.rotated) == ([], 0)
 
@@ -82,7 +79,7 @@ def test_photos_in_folders_inside_a_class_belong_to_it(tmp_path):
     (tmp_path / "b" / "deep" / "notes.txt").write_text("no photo")
     data = ImageFolder(tmp_path)
     assert data.names == ["a/1.png", "a/2/9.png", "a/2/10.png", "a/3.png", "b/deep/er/1.png"]
-    assert values(data) == [1, 3, 2, 4, 5] and data.counts == {"a": 4, "b": 1}
+    assert grey_values(data) == [1, 3, 2, 4, 5] and data.counts == {"a": 4, "b": 1}
     assert [other.name for other in data.others] == ["b/deep/notes.txt"]
 
 
@@ -194,5 +191,5 @@ def test_subset_of_a_folder_still_reads_its_files(tmp_path):
         save(tmp_path / "b" / f"{k}.png", 10 + k)
     part = ImageFolder(tmp_path).subset([4, 0])
     assert part.names == ["b/1.png", "a/0.png"]
-    assert values(part) == [11, 0]
+    assert grey_values(part) == [11, 0]
     assert repr(part) == "Dataset: 2 photos, 2 classes (a 1, b 1)"

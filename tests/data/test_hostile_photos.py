@@ -23,7 +23,6 @@ from minicnn.data import (
     ImageFolder,
     draw_parts,
     drop_unreadable,
-    images,
     is_rotated,
     near_duplicates,
     perceptual_hashes,
@@ -150,11 +149,16 @@ def test_damaged_and_strange_profiles_leave_the_pixels_as_they_are(tmp_path, icc
     assert np.array_equal(read_image(save(tmp_path / "photo", icc_profile=icc)), PATTERN)
 
 
-def test_srgb_profiles_leave_the_pixels_as_they_are(tmp_path):
+def test_srgb_profiles_leave_the_pixels_as_they_are(tmp_path, monkeypatch):
     from PIL import ImageCms
-    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    icc, apply, computed = (ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+                            ImageCms.applyTransform, [])
+    monkeypatch.setattr(ImageCms, "applyTransform", lambda photo, transform: (
+        computed.append(photo.size), apply(photo, transform))[1])
     assert np.array_equal(read_image(save(tmp_path / "photo", icc_profile=icc)), PATTERN)
-    assert images._to_srgb(icc, "RGB") is None  # not even computed
+    assert PATTERN.shape[1::-1] not in computed  # the photo itself is left alone
+    read_image(save(tmp_path / "other", icc_profile=adobe_rgb()))
+    assert PATTERN.shape[1::-1] in computed
 
 
 # ---- read right: frames, chunks, metadata

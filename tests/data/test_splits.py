@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from makers import grey_images as dataset
-from PIL import Image
+from makers import photo_folder
 from reference import assert_refused
 
 from minicnn.data import read_split, split_folders, split_parts, write_split
@@ -205,15 +205,9 @@ def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_
 
 
 # ---- folders that are split already
-def photos(root, *names):
-    for name in names:
-        (root / name).mkdir(parents=True)
-        Image.new("L", (4, 3)).save(root / name / "1.png")
-    return root
-
-
 def test_a_folder_that_is_split_already_is_seen(tmp_path):
-    root = photos(tmp_path, "Test/a", "Test/b", "train/a", "train/b", "valid/a", "valid/b")
+    names = [f"{part}/{name}" for part in ("Test", "train", "valid") for name in "ab"]
+    root = photo_folder(tmp_path, dict.fromkeys(names, 1))
     found = split_folders(root)
     assert list(found) == ["train", "validation", "test"]
     assert found["validation"].classes == ["a", "b"]
@@ -223,10 +217,10 @@ def test_a_folder_that_is_split_already_is_seen(tmp_path):
     ["a", "b"], ["train", "test"], ["train/a", "train/b"], ["val/a", "test/a"],
     ["train/a", "train_set/a", "test/a"], ["train/a", "val/a", "valid/a"], ["train/a", "test"]])
 def test_other_folders_are_not_taken_for_a_split(tmp_path, names):
-    assert split_folders(photos(tmp_path, *names)) == {}
+    assert split_folders(photo_folder(tmp_path, dict.fromkeys(names, 1))) == {}
     assert split_folders(tmp_path / "gone") == {}
 
 
 def test_a_part_of_one_class_is_refused(tmp_path):
     with pytest.raises(FileError, match="test: expected one sub-folder per class, at least two"):
-        split_folders(photos(tmp_path, "train/a", "train/b", "test/a"))
+        split_folders(photo_folder(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1}))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from makers import clothes
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
@@ -15,7 +16,7 @@ EPOCHS = (1, 2, 3)
 
 @pytest.fixture(scope="module")
 def data():
-    return mc.data.sample("fashion", "train", ["sandal", "sneaker", "bag"], 6)
+    return clothes(classes=("sandal", "sneaker", "bag"))
 
 
 def trained(data, epochs):

@@ -13,12 +13,12 @@ from minicnn.experiments import probes
 from minicnn.experiments.probes import STRENGTHS, products, ridge
 
 
-def network():
+def conv_and_dense():
     return two_convolutions(mc.Flatten(), mc.Dense(6, name="d"), shape=(12, 10, 3),
                             names=("c1", "c2"))
 
 
-def data(count=24, classes=3, seed=0, shade=40):
+def shades(count=24, classes=3, seed=0, shade=40):
     """Each class a shade brighter, under noise."""
     labels = np.arange(count) % classes
     noise = np.random.default_rng(seed).integers(0, 160, (count, 12, 10, 3))
@@ -66,7 +66,7 @@ def test_a_shift_of_all_photos_changes_no_answer(rng):
 @pytest.mark.parametrize("budget", [0, 1 << 29])  # in a file; in memory
 def test_products_are_those_of_the_layers_features_less_their_mean(budget, monkeypatch):
     monkeypatch.setattr(sys.modules["minicnn.experiments.probes"], "BUDGET", budget)
-    model, photos = network(), data()
+    model, photos = conv_and_dense(), shades()
     pixels = photos.images(range(len(photos)), (12, 10))
     for place, name in ((0, "c1"), (4, "d")):
         X = model.activations(model.to_input(pixels), [name])[name].reshape(len(pixels), -1)
@@ -77,7 +77,7 @@ def test_products_are_those_of_the_layers_features_less_their_mean(budget, monke
 @pytest.mark.parametrize("taken", [slice(None), [k for k in range(60) if k % 3 == 0 or k < 20]],
                          ids=["equal classes", "unequal classes"])
 def test_accuracies_are_those_of_a_classifier_fitted_in_each_fold(taken):
-    model, photos = network(), data(60)
+    model, photos = conv_and_dense(), shades(60)
     photos = photos.subset(np.arange(60)[taken])
     result = probes(model, photos, ["d", "c1"], folds=3)
     fold = photos.folds(3)
@@ -94,7 +94,7 @@ def test_accuracies_are_those_of_a_classifier_fitted_in_each_fold(taken):
 
 
 def test_the_folds_share_out_every_class_and_the_seed_draws_them():
-    photos = data(26, 2)
+    photos = shades(26, 2)
     fold = photos.folds(4, 1)
     for label in range(2):
         assert sorted(np.bincount(fold[photos.labels == label])) == [3, 3, 3, 4]
@@ -102,7 +102,7 @@ def test_the_folds_share_out_every_class_and_the_seed_draws_them():
     assert (fold != photos.folds(4, 2)).any()
     assert_same(fold, photos.folds(4, 1, np.arange(26)))  # groups of one change nothing
     with assert_refused("4 photos", "3 of 'class 0'"):
-        data(6, 2).folds(4)
+        shades(6, 2).folds(4)
     with assert_refused("at least 2"):
         photos.folds(1)
 
@@ -111,10 +111,10 @@ def test_layers_left_open_rise_with_depth_and_noise_without_classes_is_read_by_c
     rng = np.random.default_rng(3)
     blank = Dataset.from_arrays(rng.integers(0, 256, (200, 12, 10, 3), np.uint8),
                                 rng.permutation(200) % 2, ["a", "b"])
-    result = probes(network(), blank)
+    result = probes(conv_and_dense(), blank)
     assert result.layers == ["c1", "c2"]
     assert (abs(result.accuracies.mean(axis=1) - 0.5) < 0.15).all()
-    clear = probes(network(), data(60, shade=120))
+    clear = probes(conv_and_dense(), shades(60, shade=120))
     assert clear.accuracies.mean(axis=1).min() > 0.7
     figure = clear.figure()
     assert "3 classes" in str(clear) and len(str(clear).splitlines()) == 3
@@ -123,25 +123,25 @@ def test_layers_left_open_rise_with_depth_and_noise_without_classes_is_read_by_c
 
 def test_progress_counts_the_photos_of_every_layer():
     seen = []
-    probes(network(), data(), batch_size=10, progress=lambda *state: seen.append(state))
+    probes(conv_and_dense(), shades(), batch_size=10, progress=lambda *state: seen.append(state))
     assert seen == [(10, 48), (20, 48), (24, 48), (34, 48), (44, 48), (48, 48)]
 
 
 def test_bad_input_is_refused():
-    model = network()
+    model = conv_and_dense()
     with assert_refused("two classes"):
-        probes(model, data(10, 1))
+        probes(model, shades(10, 1))
     with assert_refused("'c3'", "c2"):
-        probes(model, data(), ["c3"])
+        probes(model, shades(), ["c3"])
     with assert_refused("photos of each class that differ", "1 of 'class 0'"):
-        probes(model, data(), groups=np.arange(24) % 3)  # each class is one photo, copied
+        probes(model, shades(), groups=np.arange(24) % 3)  # each class is one photo, copied
     with assert_refused("5 photos", "3 of 'class 0'"):
-        probes(model, data(9))
+        probes(model, shades(9))
     with assert_refused("5,000", "5,001"):
-        probes(model, data(5001))
+        probes(model, shades(5001))
     model["c1"].params["b"][0] = np.nan
     with assert_refused("c1", "finite"):
-        probes(model, data(), ["c1"])
+        probes(model, shades(), ["c1"])
 
 
 def test_photos_that_are_all_alike_are_answered_with_the_mean(rng):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from makers import clothes
 from reference import assert_refused
 
 import minicnn as mc
@@ -15,7 +16,7 @@ CLASSES = ["sandal", "sneaker", "bag"]
 
 @pytest.fixture(scope="module")
 def data():
-    return mc.data.sample("fashion", "train", CLASSES, 8)
+    return clothes(per_class=8, classes=CLASSES)
 
 
 @pytest.fixture(scope="module")

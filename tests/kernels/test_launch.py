@@ -6,10 +6,11 @@ import types
 import numpy as np
 import pytest
 import standin
+from makers import simulated
 from reference import assert_refused, assert_same
 
 from minicnn import ops
-from minicnn.ops import Window, cuda, to_device
+from minicnn.ops import Window, cuda
 from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.conv import conv2d_implicit_gemm
 from minicnn.ops.cuda.elementwise import add_bias_relu
@@ -22,10 +23,6 @@ extern "C" __global__ void saxpy(const real* x, real* y, int64 size,
     EACH(k, size) y[k] += times * a * x[k];
 }
 """
-
-
-def sim(x, dtype=np.float64):
-    return to_device(np.asarray(x, dtype), "cuda-sim")
 
 
 def kernel(folder, body, signature="const real* x, real* y, int64 size"):
@@ -68,7 +65,7 @@ def test_stars_may_stand_where_c_lets_them(tmp_path):
     "__global__ __launch_bounds__(256) void mine(real* y)",
     "__global__ void\n__launch_bounds__( 256 )\nmine (real* y)"])
 def test_launch_bounds_are_no_part_of_the_name(head, tmp_path):
-    file, y = tmp_path / "mine.cu", sim([1.0, 2])
+    file, y = tmp_path / "mine.cu", simulated([1.0, 2])
     file.write_text(f'#include "common.h"\nextern "C" {head} {{ y[threadIdx.x] += 1; }}\n')
     assert read_kernels(file)["mine"].parameters == (("real*", "y"),)
     launch.launch(read_kernels(file)["mine"], (1, 1, 1), y, block=(2, 1, 1))
@@ -84,30 +81,30 @@ def test_every_kernel_of_the_engine_is_found_with_parameters_of_known_types():
 
 def test_a_kernel_that_is_not_there_is_refused_with_those_that_are():
     with assert_refused("launch", "im2col", "'im2cal'", "read_kernels"):
-        launch.launch("im2cal", flat(1), sim([1.0]), 1)
+        launch.launch("im2cal", flat(1), simulated([1.0]), 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_kernel_of_ones_own_computes_what_it_says(saxpy, dtype):
     x, y = np.arange(1000).astype(dtype), np.ones(1000, dtype)
-    there = sim(y, dtype)
-    launch.launch(saxpy, flat(1000), sim(x, dtype), there, 1000, 3, 0.5)
+    there = simulated(y, dtype)
+    launch.launch(saxpy, flat(1000), simulated(x, dtype), there, 1000, 3, 0.5)
     assert_same(there, y + 3 * dtype(0.5) * x)
 
 
 def test_const_arrays_may_lie_in_memory_as_they_like(saxpy):
-    x, y = sim(np.arange(12.0).reshape(3, 4)), sim(np.zeros(12))
+    x, y = simulated(np.arange(12.0).reshape(3, 4)), simulated(np.zeros(12))
     launch.launch(saxpy, flat(12), x.T, y, 12, 1, 1)
     assert_same(y, np.arange(12.0).reshape(3, 4).T.ravel())
 
 
 def test_a_grid_without_blocks_is_an_empty_batch(saxpy):
-    y = sim([1.0, 2.0])
-    launch.launch(saxpy, flat(0), sim([]), y, 0, 1, 1)
+    y = simulated([1.0, 2.0])
+    launch.launch(saxpy, flat(0), simulated([]), y, 0, 1, 1)
     assert_same(y, [1, 2])
 
 
-X, Y = sim([1.0, 2]), sim([3.0, 4])
+X, Y = simulated([1.0, 2]), simulated([3.0, 4])
 FIT = [X, Y, 2, 1, 0.5]  # what saxpy takes
 
 
@@ -118,9 +115,9 @@ def without(place, value):
 @pytest.mark.parametrize("values, words", [
     (FIT[:4], ["5 arguments", "times", "received 4"]), ([*FIT, 1], ["received 6"]),
     (without(0, X.astype(np.float16)), ["x as one of", "float32", "float16"]),
-    (without(1, sim([1, 2], int)), ["y as one of", "int64"]),
+    (without(1, simulated([1, 2], int)), ["y as one of", "int64"]),
     (without(0, X.astype(np.float32)), ["all arrays as float32", "y as float64"]),
-    (without(1, sim(np.zeros(4))[::2]), ["y contiguous", "written", "strides"]),
+    (without(1, simulated(np.zeros(4))[::2]), ["y contiguous", "written", "strides"]),
     ([np.ones(2), np.ones(2), 2, 1, 0.5], ["cuda or cuda-sim", "cpu", "to_device"]),
     (without(2, 2**63), ["size as a whole number within int64", str(2**63)]),
     (without(3, 2**31), ["times as a whole number within int", str(2**31)]),
@@ -142,7 +139,7 @@ def test_arrays_of_two_devices_are_refused(saxpy, x):
 
 
 def test_a_place_is_a_byte_or_an_int():
-    x, window = sim(np.zeros((1, 2, 2, 1))), Window.on_image((2, 2), (2, 2), (2, 2))
+    x, window = simulated(np.zeros((1, 2, 2, 1))), Window.on_image((2, 2), (2, 2), (2, 2))
     y, switches = cuda.max_pool2d(x, window)
     with assert_refused("unpool", "switches as one of", "uint8", "int32", "float64"):
         cuda.max_unpool2d(y, switches.astype(float), x.shape, window)
@@ -154,7 +151,7 @@ def test_a_kernel_without_arrays_is_on_no_device(tmp_path):
 
 
 def test_a_number_of_a_kernel_without_real_arrays_is_a_double(tmp_path):
-    y = sim([0, 0], np.int32)
+    y = simulated([0, 0], np.int32)
     launch.launch(kernel(tmp_path, "y[threadIdx.x] = sizeof(a) + (int)a;", "switch_t* y, real a"),
                   (1, 1, 1), y, 3, block=(2, 1, 1))
     assert_same(y, [11, 11])
@@ -176,7 +173,7 @@ def test_rows_whose_places_do_not_fit_32_bits_are_refused():
 
 
 def test_a_kernel_that_does_not_compile_is_a_sentence_with_its_line_and_can_be_mended(tmp_path):
-    y = sim(np.zeros(2))
+    y = simulated(np.zeros(2))
     with assert_refused("mine.cu", "compiles", "mine.cu:3:", "nowhere"):
         launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = nowhere;"), flat(2), X, y, 2)
     launch.launch(kernel(tmp_path, "EACH(k, size) y[k] = 7 * x[k];"), flat(2), X, y, 2)
@@ -184,14 +181,14 @@ def test_a_kernel_that_does_not_compile_is_a_sentence_with_its_line_and_can_be_m
 
 
 def test_a_changed_source_is_compiled_again(tmp_path):
-    y = sim(np.zeros(2))
+    y = simulated(np.zeros(2))
     for factor in (2, 3):
         launch.launch(kernel(tmp_path, f"EACH(k, size) y[k] = {factor} * x[k];"), flat(2), X, y, 2)
         assert_same(y, [factor, 2 * factor])
 
 
 def test_a_source_that_changes_between_two_launches_is_compiled_again(tmp_path):
-    y, mine = sim(np.zeros(2)), kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];")
+    y, mine = simulated(np.zeros(2)), kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];")
     launch.launch(mine, flat(2), X, y, 2)
     kernel(tmp_path, "EACH(k, size) y[k] = 30 * x[k];")  # into the same file
     launch.launch(mine, flat(2), X, y, 2)
@@ -199,7 +196,7 @@ def test_a_source_that_changes_between_two_launches_is_compiled_again(tmp_path):
 
 
 def test_a_signature_that_changes_between_two_launches_is_refused(tmp_path):
-    y, mine = sim(np.zeros(2)), kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];")
+    y, mine = simulated(np.zeros(2)), kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];")
     kernel(tmp_path, "EACH(k, size) y[k] = 2 * x[k];", "real* y, const real* x, int64 size")
     with assert_refused("mine.cu", "signature", "read_kernels again"):
         launch.launch(mine, flat(2), X, y, 2)
@@ -346,7 +343,7 @@ def test_more_shared_memory_than_the_gpu_has_is_refused(tmp_path, monkeypatch):
 def test_a_kernel_that_forgets_an_element_leaves_nan(tmp_path):
     y = ops.module_of("cuda-sim").empty(5)
     forgetful = kernel(tmp_path, "EACH(k, size - 1) y[k] = x[k];")
-    launch.launch(forgetful, flat(5), sim(np.ones(5)), y, 5)
+    launch.launch(forgetful, flat(5), simulated(np.ones(5)), y, 5)
     assert_same(y, [1, 1, 1, 1, np.nan])
 
 
@@ -358,19 +355,20 @@ def test_a_kernel_that_forgets_an_element_leaves_nan(tmp_path):
 def test_a_kernel_that_leaves_its_arrays_is_named_with_thread_and_element(body, words, tmp_path,
                                                                          monkeypatch):
     monkeypatch.setattr(simulator, "runs", 2)
-    y = sim(np.zeros(5))
+    y = simulated(np.zeros(5))
     with assert_refused("mine", *words):
-        launch.launch(kernel(tmp_path, body), flat(5), sim(np.ones(5)), y, 5)
+        launch.launch(kernel(tmp_path, body), flat(5), simulated(np.ones(5)), y, 5)
     assert_same(y, np.zeros(5))
 
 
 def test_a_result_that_depends_on_the_order_of_the_threads_is_found(tmp_path, monkeypatch):
-    last_wins, y = kernel(tmp_path, "EACH(k, size) y[0] = x[k];"), sim(np.zeros(1))
+    last_wins, y = kernel(tmp_path, "EACH(k, size) y[0] = x[k];"), simulated(np.zeros(1))
     monkeypatch.setattr(simulator, "runs", 2)
     with assert_refused("mine", "another order", "y"):
-        launch.launch(last_wins, flat(500), sim(np.arange(500.0)), y, 500)
+        launch.launch(last_wins, flat(500), simulated(np.arange(500.0)), y, 500)
     monkeypatch.setattr(simulator, "runs", 1)
-    launch.launch(last_wins, flat(500), sim(np.arange(500.0)), y, 500)  # in order nobody sees it
+    # In order nobody sees it.
+    launch.launch(last_wins, flat(500), simulated(np.arange(500.0)), y, 500)
     assert_same(y, [499])
 
 

@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+from makers import simulated
 from reference import assert_refused, assert_same
 
-from minicnn.ops import to_device
 from minicnn.ops.cuda import launch, simulator
 from minicnn.ops.cuda.launch import KERNELS, flat, kernels, options, read_kernels
 from minicnn.utils.errors import KernelError
@@ -30,25 +30,21 @@ def write(tmp_path):
     return write
 
 
-def sim(x, dtype=np.float32):
-    return to_device(np.asarray(x, dtype), "cuda-sim")
-
-
 def result(kernel, grid=GRID, size=SIZE, **options):
     """y after the kernel has run over x = 0, 1, 2, … and a y that holds NaN."""
-    x, y = sim(np.arange(size)), simulator.xp.empty(size, np.float32)
+    x, y = simulated(np.arange(size), np.float32), simulator.xp.empty(size, np.float32)
     launch.launch(kernel, grid, x, y, size, **options)
     return y
 
 
 def assert_fails(kernel, *words, **options):
     """It is refused with these words, changes nothing, and the next launch is none the worse."""
-    x, y = sim(np.arange(SIZE)), sim(np.full(SIZE, 5))
+    x, y = simulated(np.arange(SIZE), np.float32), simulated(np.full(SIZE, 5), np.float32)
     with assert_refused("mine", *words):
         launch.launch(kernel, GRID, x, y, SIZE, **options)
     assert_same(x, np.arange(SIZE))
     assert_same(y, np.full(SIZE, 5))
-    good = sim(np.full(SIZE, -1))
+    good = simulated(np.full(SIZE, -1), np.float32)
     launch.launch("relu", GRID, good, y, SIZE)
     assert_same(y, np.zeros(SIZE))
 
@@ -94,7 +90,7 @@ def test_what_a_kernel_forgets_to_write_stays_nan(write):
 
 
 def test_an_array_given_twice_is_one_array(write):
-    x = sim(np.arange(SIZE))
+    x = simulated(np.arange(SIZE), np.float32)
     launch.launch(write("EACH(k, size) y[k] = 2 * x[k];"), GRID, x, x, SIZE)
     assert_same(x, 2 * np.arange(SIZE))
 
@@ -266,7 +262,7 @@ def test_a_changed_file_or_header_is_compiled_again(write, compilations, tmp_pat
 def test_float_and_double_are_compiled_apart(write, compilations, tmp_path):
     kernel = write("EACH(k, size) y[k] = sizeof(real);")
     for dtype in np.float32, np.float64:
-        y = sim(np.zeros(3), dtype)
+        y = simulated(np.zeros(3), dtype)
         launch.launch(kernel, flat(3), y, y, 3)
         assert_same(y, [np.dtype(dtype).itemsize] * 3)
     assert len(cached(tmp_path)) == 2

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from ladder_checks import as_tf32
 from reference import assert_close, assert_refused, assert_same
 
 from minicnn.ops import to_cpu, to_device
@@ -143,11 +144,6 @@ def test_a_copy_from_or_to_a_wrong_place_is_reported(run, body, words):
 
 
 # Tensor cores
-
-def as_tf32(x):
-    bits = x.astype(np.float32).view(np.uint32)
-    return ((bits + 0x1000) & ~np.uint32(0x1fff)).view(np.float32)
-
 
 MULTIPLY = """
     const int g = t / 4, s = t % 4;  // x: a (16, 8), then b (8, 8)

@@ -3,6 +3,7 @@ where --devices says."""
 
 import pytest
 import torch
+from makers import clothes
 from reference import assert_close
 from torch.nn import functional as F
 
@@ -23,7 +24,7 @@ def each_launch_once(device, monkeypatch):
 @pytest.fixture(scope="module")
 def photos():
     """Six photos of two classes at 32 pixels, as VGG16 sees them, and their labels."""
-    data = mc.data.sample("fashion", "train", ["sandal", "sneaker"], 3)
+    data = clothes(per_class=3)
     recipe = mc.VGG16(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3)).preprocessing
     return recipe(data.images(range(6), (SIZE, SIZE), 1.0)), data.labels
 

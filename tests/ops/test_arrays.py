@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from makers import simulated
 from reference import LAYOUTS, assert_refused, assert_same, laid_out
 
 from minicnn.layers import Dense
@@ -16,10 +17,6 @@ from minicnn.ops.cuda.simulator import SimArray
 
 pytestmark = pytest.mark.cpu_only  # names its devices itself
 X = np.array([[0.0, -0.0, np.nan], [np.inf, 1e-310, 3.0]])  # what a careless copy might change
-
-
-def sim(x):
-    return to_device(np.asarray(x), "cuda-sim")
 
 
 # To a device and back
@@ -54,7 +51,7 @@ def test_what_is_on_another_device_is_a_copy():
 
 
 def test_what_is_there_already_is_not_copied():
-    x, there = np.zeros(3), sim(np.zeros(3))
+    x, there = np.zeros(3), simulated(np.zeros(3))
     assert to_device(x, "cpu") is x and to_cpu(x) is x and to_device(there, "cuda-sim") is there
 
 
@@ -65,7 +62,7 @@ def test_lists_and_numbers_count_as_on_the_cpu():
 
 
 def test_a_deep_copy_stays_on_its_device():
-    there = sim(X)
+    there = simulated(X)
     again = copy.deepcopy(there)
     assert device_of(again) == "cuda-sim" and again is not there
     assert_same(again, there)
@@ -76,9 +73,11 @@ def test_a_deep_copy_stays_on_its_device():
 
 @pytest.mark.parametrize("make", [
     lambda xp: xp.zeros((2, 3)), lambda xp: xp.ones(4, np.float32), lambda xp: xp.full(3, 2.0),
-    lambda xp: xp.empty((2, 3)), lambda xp: xp.empty_like(sim(X)), lambda xp: xp.zeros_like(sim(X)),
+    lambda xp: xp.empty((2, 3)), lambda xp: xp.empty_like(simulated(X)),
+    lambda xp: xp.zeros_like(simulated(X)),
     lambda xp: xp.arange(4), lambda xp: xp.array([1.0, 2]), lambda xp: xp.asarray(X),
-    lambda xp: xp.maximum(sim(X), 0), lambda xp: xp.concatenate([sim(X), sim(X)])])
+    lambda xp: xp.maximum(simulated(X), 0),
+    lambda xp: xp.concatenate([simulated(X), simulated(X)])])
 def test_what_the_devices_module_makes_is_on_the_device(make):
     assert device_of(make(module_of("cuda-sim"))) == "cuda-sim"
 
@@ -91,7 +90,7 @@ def test_what_the_devices_module_makes_is_on_the_device(make):
     lambda s: s.copy()])
 def test_what_is_computed_from_the_devices_arrays_stays_there_and_is_numpys(compute):
     plain = np.arange(6.0).reshape(2, 3) - 2
-    found = compute(sim(plain))
+    found = compute(simulated(plain))
     assert device_of(found) == "cuda-sim"
     assert_same(found, compute(plain))
 
@@ -107,7 +106,7 @@ def test_what_is_computed_from_the_devices_arrays_stays_there_and_is_numpys(comp
     lambda s, n: module_of("cuda-sim").maximum(s, n), lambda s, n: array_module(s, n),
     lambda s, n: array_module(n, 1.0, s)])
 def test_arrays_of_two_devices_never_meet(meet):
-    s, n = sim(np.ones((2, 2))), np.ones((2, 2))
+    s, n = simulated(np.ones((2, 2))), np.ones((2, 2))
     with assert_refused("expected all arrays on one device", "cuda-sim", "cpu", "to_device"):
         meet(s, n)
     assert_same(s, np.ones((2, 2)))
@@ -118,7 +117,7 @@ def test_arrays_of_two_devices_never_meet(meet):
 def test_new_memory_holds_nan_so_that_what_a_kernel_forgets_is_seen(dtype):
     xp = module_of("cuda-sim")
     assert np.isnan(to_cpu(xp.empty((3, 4), dtype))).all()
-    assert np.isnan(to_cpu(xp.empty_like(sim(np.zeros(5, dtype))))).all()
+    assert np.isnan(to_cpu(xp.empty_like(simulated(np.zeros(5, dtype))))).all()
     assert (to_cpu(xp.empty(3, np.int32)) == -1).all() and (to_cpu(xp.zeros(3, dtype)) == 0).all()
 
 
@@ -179,5 +178,5 @@ def test_CXX_names_the_compiler(monkeypatch):
 
 
 def test_the_arrays_of_the_simulated_device_are_numpys_in_a_class_of_their_own():
-    assert isinstance(sim(X), np.ndarray) and isinstance(sim(X), SimArray)
-    assert type(to_cpu(sim(X))) is np.ndarray
+    assert isinstance(simulated(X), np.ndarray) and isinstance(simulated(X), SimArray)
+    assert type(to_cpu(simulated(X))) is np.ndarray

@@ -120,8 +120,8 @@ def test_a_containers_limit_of_processor_time_limits_the_threads(text, expected,
     monkeypatch.setattr(threads, "cgroup_cpu_limit", lambda: found)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
     assert threads.cores() == min(64, expected)
-    before = threads._blas()
-    monkeypatch.setattr(threads, "_blas", threads._blas.__wrapped__)  # as at the first call
+    before = threads.blas_libraries()
+    threads.blas_libraries.cache_clear()  # as at the first call
     with before.limit(limits=2):
         assert threads.num_threads() == min(2, expected)
         assert set(blas()) == {threads.num_threads()}  # products of BLAS' own, too

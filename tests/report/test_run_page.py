@@ -1,5 +1,6 @@
 """The page of a run holds what was measured, shows what was fed, is the same bytes each time."""
 
+import functools
 import json
 import re
 
@@ -16,10 +17,7 @@ from minicnn.report.run_page import choose_pictures
 from minicnn.training import TransferConfig
 
 EVIL = "</script><script>window.bad = 1</script>"
-
-
-def network(classes=("a", "b"), seed=0):
-    return classifier(2, seed=seed, one_sigmoid=True, names=list(classes))
+network = functools.partial(classifier, 2, one_sigmoid=True, names=["a", "b"])
 
 
 def data_of(n=14, classes=("a", "b")):

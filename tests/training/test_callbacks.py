@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tqdm
-from makers import classifier
+from makers import classifier, random_batch
 from reference import assert_refused, assert_same
 
 import minicnn as mc
@@ -28,20 +28,18 @@ HOOKS = ["train_begin", "epoch_begin", "batch_begin", "backward_end", "batch_end
          "train_end"]
 
 
-def network(frozen=False):
+def strided(frozen=False):
     model = classifier(shape=(9, 9, 3), preprocessing=None)
     if frozen:
         model.freeze("conv2d")
     return model
 
 
-def data(N=10):
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(N, 9, 9, 3)).astype(np.float32), np.arange(N) % 3
+batch = functools.partial(random_batch, shape=(9, 9, 3))
 
 
 def train(*callbacks, model=None, optimizer=None, **options):
-    return fit(model or network(), data(), CategoricalCrossEntropy(), optimizer or SGD(0.05),
+    return fit(model or strided(), batch(10), CategoricalCrossEntropy(), optimizer or SGD(0.05),
                **{"epochs": 2, "batch_size": 4, "callbacks": callbacks, **options})
 
 
@@ -137,14 +135,14 @@ def test_a_callback_of_five_lines_ends_the_training():
 
 def test_the_logs_are_the_last_line_of_the_history():
     recorder = Recorder(lambda state: [dict(state.logs)])
-    history = train(recorder, validation_data=data(4))
+    history = train(recorder, validation_data=batch(4))
     logs = [seen[1] for seen in recorder.seen if seen[0] == "epoch_end"]
     assert logs == [{key: values[epoch] for key, values in history.items()} for epoch in range(2)]
 
 
 def test_frozen_layers_report_how_far_their_features_are():
     recorder = Recorder()
-    train(recorder, model=network(frozen=True), epochs=1, validation_data=data(5))
+    train(recorder, model=strided(frozen=True), epochs=1, validation_data=batch(5))
     begin = recorder.seen.index(("epoch_begin",))
     assert recorder.seen[:begin] == [
         ("features", 4, 10), ("features", 8, 10), ("features", 10, 10),
@@ -156,12 +154,12 @@ def test_frozen_layers_report_how_far_their_features_are():
 
 def test_the_defaults_come_first_and_checkpoints_last(tmp_path):
     checkpoint, schedule = Checkpoint(tmp_path), LearningRateSchedule(lambda done: 1)
-    base, _ = network(frozen=True).split()
+    base, _ = strided(frozen=True).split()
     kinds = [type(callback) for callback in with_defaults([checkpoint, schedule], base)]
     assert kinds == [TerminateOnNaN, FeatureCache, LearningRateSchedule, Checkpoint]
     own = [FeatureCache(0), TerminateOnNaN()]
     assert with_defaults(own, base) == own
-    base, _ = network().split()  # nothing is frozen
+    base, _ = strided().split()  # nothing is frozen
     assert [type(callback) for callback in with_defaults([], base)] == [TerminateOnNaN]
 
 
@@ -228,7 +226,7 @@ def test_an_initial_epoch_that_leaves_nothing_to_do_is_refused(options):
 def test_optimizers_by_layer_are_param_groups():
     with assert_refused("ParamGroups"):
         train(optimizer={"conv": SGD(0.1), "": SGD(0.1)})
-    model = network()
+    model = strided()
     before = model["dense"].params["W"].copy()
     with assert_refused("block5"):
         train(optimizer=ParamGroups({"block5": SGD(0.1), "": SGD(0.1)}), model=model)
@@ -239,8 +237,8 @@ def test_optimizers_by_layer_are_param_groups():
 
 
 def test_prepare_splits_and_fuses_and_shares_the_layers():
-    model = network(frozen=True)
-    state = prepare(model, data(), CategoricalCrossEntropy(label_smoothing=0.1), SGD(0.1))
+    model = strided(frozen=True)
+    state = prepare(model, batch(10), CategoricalCrossEntropy(label_smoothing=0.1), SGD(0.1))
     assert state.base.layers == model.layers[:3]  # ReLU and Flatten have nothing to train
     assert state.network.layers == [model["dense"]]
     assert state.loss.from_logits and state.loss.label_smoothing == 0.1
@@ -249,7 +247,7 @@ def test_prepare_splits_and_fuses_and_shares_the_layers():
 
 
 def test_early_stopping_asks_for_validation_data_before_the_first_step():
-    model = network()
+    model = strided()
     before = model["dense"].params["W"].copy()
     with assert_refused("EarlyStopping", "validation_data"):
         train(EarlyStopping(2), model=model)
@@ -257,8 +255,8 @@ def test_early_stopping_asks_for_validation_data_before_the_first_step():
 
 
 def test_early_stopping_restores_the_best_weights_on_a_device():
-    model = network().to("cuda-sim")
-    train(stopping := EarlyStopping(), model=model, epochs=2, validation_data=data(4))
+    model = strided().to("cuda-sim")
+    train(stopping := EarlyStopping(), model=model, epochs=2, validation_data=batch(4))
     assert device_of(model["dense"].params["W"]) == "cuda-sim"
     assert_same(model["dense"].params["W"], stopping.best_weights["dense"]["W"])
 
@@ -267,7 +265,7 @@ def test_a_progress_bar_shows_features_and_epochs_in_a_terminal(monkeypatch, cap
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(tqdm, "tqdm", functools.partial(tqdm.tqdm, mininterval=0))
     with ProgressBar("lab") as bar:
-        train(bar, model=network(frozen=True), validation_data=data(4))
+        train(bar, model=strided(frozen=True), validation_data=batch(4))
         train(bar)
     said = capsys.readouterr().err
     stages = ["lab: features:", "lab: validation features:", "lab: training:"]

@@ -23,6 +23,7 @@ from minicnn.training import (
 )
 from minicnn.training.callbacks import checkpoint
 
+pytestmark = pytest.mark.usefixtures("checkpoint_every_step")
 OPTIMIZERS = {
     "adam": lambda: mc.optimizers.Adam(0.01),
     "rmsprop": lambda: mc.optimizers.RMSprop(0.01, momentum=0.5),
@@ -30,12 +31,6 @@ OPTIMIZERS = {
     "two": lambda: mc.optimizers.ParamGroups({"conv": mc.optimizers.SGD(0.01, 0.9),
                                               "": mc.optimizers.Adam(0.02)}),
 }
-
-
-@pytest.fixture(autouse=True)
-def _after_every_step(monkeypatch):
-    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0)
-    monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
 
 
 network = functools.partial(classifier, filters=3, dropout=0.3)

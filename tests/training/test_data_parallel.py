@@ -18,7 +18,7 @@ def workers(request, monkeypatch):
     return request.param
 
 
-def network(*more, H=13, Wd=11):
+def shared_out(*more, H=13, Wd=11):
     return DataParallel(mc.Sequential([
         mc.Conv2D(6, 3, padding="same", activation="relu"), mc.MaxPool2D(2),
         mc.Conv2D(5, (3, 2), strides=(2, 1)), mc.ReLU(), mc.AveragePool2D(2), mc.Flatten(), *more,
@@ -50,7 +50,7 @@ def one_list(model, x, dy):
 
 @pytest.mark.parametrize("N", [28, 29, 64])
 def test_the_step_is_that_of_one_list_of_layers_and_the_same_to_the_bit_again(N, workers):
-    model, (x, dy) = network(), batch(N)
+    model, (x, dy) = shared_out(), batch(N)
     first, again = step(model, x, dy), step(model, x, dy)
     assert len(model.replicas) == workers
     for a, b, c in zip(one_list(model, x, dy), first, again, strict=True):
@@ -78,7 +78,7 @@ def test_its_gradients_are_pytorchs(workers):
 
 
 def test_a_frozen_layer_gets_no_gradient_and_without_input_gradient_no_dx(workers):
-    model, (x, dy) = network(), batch(32)
+    model, (x, dy) = shared_out(), batch(32)
     model.network.freeze("maxpool2d")
     expected = one_list(model, x, dy)
     y, dx, *grads = step(model, x, dy, input_gradient=False)
@@ -96,16 +96,16 @@ class Mixing(mc.ReLU):
 
 def test_where_photos_could_be_mixed_or_dice_thrown_there_is_one_list(workers):
     x, _ = batch(64)
-    assert network().forward(x, training=True) is not None
-    assert network().replicate(x)
-    assert not network(Mixing()).replicate(x)
-    assert not network(mc.Dropout(0.5)).replicate(x)
-    assert not network().replicate(x[:4 * workers - 1])  # few photos
-    assert not network(mc.Dense(1000), mc.Dense(1000)).replicate(x)  # many weights
+    assert shared_out().forward(x, training=True) is not None
+    assert shared_out().replicate(x)
+    assert not shared_out(Mixing()).replicate(x)
+    assert not shared_out(mc.Dropout(0.5)).replicate(x)
+    assert not shared_out().replicate(x[:4 * workers - 1])  # few photos
+    assert not shared_out(mc.Dense(1000), mc.Dense(1000)).replicate(x)  # many weights
 
 
 def test_a_method_that_a_reader_has_exchanged_is_called_and_the_gradients_stay_right(workers):
-    model, (x, dy), called = network(), batch(32), []
+    model, (x, dy), called = shared_out(), batch(32), []
     expected = one_list(model, x, dy)
     forward = model.layers[2].forward
     model.layers[2].forward = lambda *args, **options: called.append(1) or forward(*args, **options)
@@ -115,7 +115,7 @@ def test_a_method_that_a_reader_has_exchanged_is_called_and_the_gradients_stay_r
 
 
 def test_only_fit_shares_so_that_a_loop_of_ones_own_finds_every_cache(workers):
-    model, (x, dy) = network(), batch(64)
+    model, (x, dy) = shared_out(), batch(64)
     model = model.network
     model.forward(x, training=True)
     for layer in reversed(model.layers):
@@ -125,11 +125,11 @@ def test_only_fit_shares_so_that_a_loop_of_ones_own_finds_every_cache(workers):
 
 def test_one_thread_needs_no_parts(monkeypatch):
     monkeypatch.setattr(threads, "num_threads", lambda: 1)
-    assert not network().replicate(batch(64)[0])
+    assert not shared_out().replicate(batch(64)[0])
 
 
 def test_forgetting_and_errors_are_those_of_one_list(workers):
-    model, (x, dy) = network(), batch(32)
+    model, (x, dy) = shared_out(), batch(32)
     model.forward(x)  # each layer keeps something
     model.forward(x, training=True)
     kept = [*model.layers, *(one.activation for one in model.layers
@@ -146,5 +146,5 @@ def test_forgetting_and_errors_are_those_of_one_list(workers):
 
 
 def test_an_empty_batch_passes(workers):
-    model = network()
+    model = shared_out()
     assert model.forward(batch(0)[0], training=True).shape == (0, 3)

@@ -8,19 +8,14 @@ import signal
 
 import interruptions
 import pytest
-from interruptions import content, start, undisturbed
-from makers import write_dataset
+from interruptions import start, undisturbed
+from makers import before_saving, clothes, contents, write_dataset
 
-import minicnn as mc
 from minicnn import cli
-from minicnn.training.callbacks import checkpoint
+from minicnn.training import Checkpoint
 from minicnn.utils.files import lock_folder
 
-
-@pytest.fixture(autouse=True)
-def _after_every_step(monkeypatch):
-    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0)
-    monkeypatch.setattr(checkpoint, "MIN_TIMES", 0)
+pytestmark = pytest.mark.usefixtures("checkpoint_every_step")
 
 
 def minicnn(*words):
@@ -35,7 +30,7 @@ def whole(tmp_path_factory):
     """The files of the run with QUICK's options."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert minicnn("--output", folder, *QUICK) == 0
-    return content(folder)
+    return contents(folder)
 
 
 # Killed
@@ -46,8 +41,8 @@ def test_killed_wherever_it_is_it_ends_with_the_same_files(tmp_path):
     options = interruptions.EVERYWHERE.split()
     expected, _ = undisturbed(tmp_path, options)
     interruptions.kill_everywhere(tmp_path / "killed", options)
-    assert content(tmp_path / "killed") == content(expected)
-    assert set(content(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
+    assert contents(tmp_path / "killed") == contents(expected)
+    assert set(contents(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
 
 
 def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path, full):
@@ -58,7 +53,7 @@ def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path, full):
     kills = interruptions.kill_until_done(tmp_path / "killed", options, seconds,
                                           random.Random(os.getpid()), least=2)
     assert kills >= 2
-    assert content(tmp_path / "killed") == content(expected)
+    assert contents(tmp_path / "killed") == contents(expected)
 
 
 def test_what_was_killed_leaves_no_temporary_file(tmp_path, monkeypatch):
@@ -76,7 +71,7 @@ def test_what_was_killed_leaves_no_temporary_file(tmp_path, monkeypatch):
 def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
         name, whole, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    ours = checkpoint.Checkpoint.save_if_due
+    ours = Checkpoint.save_if_due
 
     def save_if_due(self, state, last=False):
         if state.epoch == 1 and state.batch == 1 and not resumed:
@@ -85,7 +80,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
 
     resumed = False
     handler = signal.getsignal(name)
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
+    monkeypatch.setattr(Checkpoint, "save_if_due", save_if_due)
     assert minicnn("--output", "stopped", *QUICK) == 130
     assert capfd.readouterr().err == (
         "stopping after this step (after the last one: when the report is written); once more "
@@ -94,13 +89,13 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
     assert signal.getsignal(name) == handler
     resumed = True
     assert minicnn("--resume", "stopped") == 0
-    assert content(tmp_path / "stopped") == whole
+    assert contents(tmp_path / "stopped") == whole
     assert minicnn("--resume", "stopped") == 2
     assert "one that is finished" in capfd.readouterr().err
 
 
 def test_a_second_ctrl_c_stops_at_once_and_the_command_is_said(tmp_path, monkeypatch, capfd):
-    ours = checkpoint.Checkpoint.save_if_due
+    ours = Checkpoint.save_if_due
 
     def twice(*args, **options):
         ours(*args, **options)
@@ -108,7 +103,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_command_is_said(tmp_path, monkeyp
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("the second signal did not stop it")
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", twice)
+    monkeypatch.setattr(Checkpoint, "save_if_due", twice)
     assert minicnn("--output", tmp_path / "run", *QUICK) == 130
     assert f"stopped. Go on with: minicnn train --resume {tmp_path}" in capfd.readouterr().err
 
@@ -122,40 +117,21 @@ def test_a_second_sigterm_ends_the_process(tmp_path):
     assert process.returncode in (-signal.SIGTERM, 130)
 
 
-@pytest.fixture
-def photos(tmp_path):
-    data = mc.data.sample("fashion", "train", ["bag", "dress"], 6)
-    return write_dataset(tmp_path / "photos", data)
-
-
-def test_a_folder_s_run_goes_on_with_its_split(photos, tmp_path, monkeypatch):
+def test_a_folder_s_run_goes_on_with_its_split(tmp_path, monkeypatch):
+    photos = write_dataset(tmp_path / "photos", clothes(classes=("bag", "dress")))
     monkeypatch.chdir(tmp_path)
     words = (photos, *QUICK[:4], "--no-scratch")
     assert minicnn(*words, "--output", "whole") == 0
-    steps = iter(range(2))
-
-    def save_if_due(self, *args, **kwargs):
-        if next(steps, None) == 1:
-            self.stop()
-        return ours(self, *args, **kwargs)
-
-    ours = checkpoint.Checkpoint.save_if_due
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
+    before_saving(monkeypatch, Checkpoint.stop, step=1)
     assert minicnn(*words, "--output", "stopped") == 130
     assert minicnn("--resume", "stopped") == 0
-    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
 def stopped(folder, monkeypatch, *words):
     """A run that ended after its second step."""
     with monkeypatch.context() as patch:
-        ours, steps = checkpoint.Checkpoint.save_if_due, iter(range(2))
-
-        def save_if_due(self, *args, **options):
-            self.stop_requested[0] = next(steps) == 1
-            ours(self, *args, **options)
-
-        patch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
+        before_saving(patch, Checkpoint.stop, step=1)
         assert minicnn("--output", folder, *QUICK, *words) == 130
 
 
@@ -167,10 +143,10 @@ def test_a_run_whose_options_or_split_were_changed_does_not_go_on(
     stopped(tmp_path / "run", monkeypatch)
     file = tmp_path / "run" / name
     file.write_text(file.read_text().replace(old, new))
-    before = content(tmp_path / "run")
+    before = contents(tmp_path / "run")
     assert minicnn("--resume", tmp_path / "run") == 2
     assert f"expected the state of this training, {words}" in capfd.readouterr().err
-    assert content(tmp_path / "run") == before
+    assert contents(tmp_path / "run") == before
 
 
 def test_a_run_without_its_split_says_so(tmp_path, monkeypatch, capsys):
@@ -214,27 +190,22 @@ def test_a_full_disk_loses_nothing(tmp_path):
             (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume"))):
         said = interruptions.full_disk(tmp_path / f"{k}", options, limit, place=place, call=call)
         assert words in said
-        assert content(tmp_path / f"{k}") == content(expected)
+        assert contents(tmp_path / f"{k}") == contents(expected)
 
 
 @pytest.mark.parametrize("what", ["removed", "moved"])
 def test_a_folder_that_vanishes_is_said_and_a_moved_run_goes_on(what, whole, tmp_path, monkeypatch,
                                                                capfd):
-    folder, ours, steps = tmp_path / "run", checkpoint.Checkpoint.save_if_due, iter(range(2))
-
-    def save_if_due(self, *args, **options):
-        if next(steps, None) == 1:
-            shutil.rmtree(folder) if what == "removed" else folder.rename(tmp_path / "moved")
-        ours(self, *args, **options)
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
+    folder = tmp_path / "run"
+    before_saving(monkeypatch, lambda kept: shutil.rmtree(folder) if what == "removed" else
+                  folder.rename(tmp_path / "moved"), step=1)
     assert minicnn("--output", folder, *QUICK) == 2
     said = capfd.readouterr().err
     assert "No such file or directory" in said and "The folder of this run is gone" in said
     assert not folder.exists()
     if what == "moved":
         assert minicnn("--resume", tmp_path / "moved") == 0
-        assert content(tmp_path / "moved") == whole
+        assert contents(tmp_path / "moved") == whole
 
 
 def test_features_that_the_disk_cannot_take_are_refused_with_a_sentence(tmp_path, monkeypatch):
@@ -256,8 +227,8 @@ def test_two_runs_at_once_have_a_folder_each_and_the_same_files(whole, tmp_path,
     both = [start([*map(str, QUICK)]) for _ in range(2)]
     assert [process.communicate() and process.returncode for process in both] == [0, 0]
     one, other = sorted((tmp_path / "runs").iterdir())
-    changed = content(one)
-    assert changed == content(other) and changed == whole
+    changed = contents(one)
+    assert changed == contents(other) and changed == whole
 
 
 def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
@@ -266,9 +237,9 @@ def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
     assert sorted(process.returncode for process in both) == [0, 2], said
     assert any("Nothing is overwritten" in text for text in said)
     stopped(tmp_path / "second", monkeypatch)
-    before = content(tmp_path / "second")
+    before = contents(tmp_path / "second")
     with lock_folder(tmp_path / "second"):  # as the run does that is still at work
         child = start(["--resume", str(tmp_path / "second")])
         said = child.communicate()[0]
     assert child.returncode == 2 and "no other process works in" in said
-    assert content(tmp_path / "second") == before
+    assert contents(tmp_path / "second") == before

@@ -20,7 +20,7 @@ CLASSES = ["sandal", "sneaker", "bag"]
 photos = functools.partial(clothes, per_class=10, classes=CLASSES)
 
 
-def network(head=(mc.Dense, 3, mc.Softmax), dropout=0.0, seed=0):
+def with_head(head=(mc.Dense, 3, mc.Softmax), dropout=0.0, seed=0):
     dense, units, activation = head
     return two_convolutions(mc.MaxPool2D(2, name="pool2"), mc.Flatten(), mc.Dropout(dropout),
                             dense(units, name="fc"), activation(), filters=(4, 6),
@@ -38,7 +38,7 @@ def train(model, data=None, **options):
 
 
 def test_fit_takes_the_steps_of_a_loop_written_out():
-    by_fit, by_hand, data = network(), network(), photos()
+    by_fit, by_hand, data = with_head(), with_head(), photos()
     train(by_fit, data)
     x, t = by_hand.preprocessing(arrays(data)[0]), data.labels
     loss, optimizer = CategoricalCrossEntropy(from_logits=True), Adam(0.01)
@@ -62,7 +62,7 @@ def test_fit_takes_the_steps_of_a_loop_written_out():
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_same_seed_same_history_and_weights_bit_for_bit(dropout):
-    a, b, c = network(dropout=dropout), network(dropout=dropout), network(dropout=dropout)
+    a, b, c = with_head(dropout=dropout), with_head(dropout=dropout), with_head(dropout=dropout)
     data, held_out = photos(), photos("test")
     first = train(a, data, validation_data=held_out)
     assert first == train(b, data, validation_data=held_out)
@@ -79,7 +79,7 @@ def test_photos_for_a_network_of_vectors_are_refused():
 
 def test_twenty_photos_are_learnt_by_heart():
     data = mc.data.sample("fashion", "train", per_class=2)
-    model = network((mc.Dense, 10, mc.Softmax))
+    model = with_head((mc.Dense, 10, mc.Softmax))
     history = mc.fit(model, data, CategoricalCrossEntropy(), Adam(0.01), epochs=60, batch_size=20)
     assert history["accuracy"][-1] == 1
     assert history["loss"][-1] < 0.05
@@ -89,7 +89,7 @@ def test_twenty_photos_are_learnt_by_heart():
     ((mc.Dense, 10, mc.Softmax), CategoricalCrossEntropy(), 10, np.log(10)),
     ((mc.Dense, 1, mc.Sigmoid), BinaryCrossEntropy(), 2, np.log(2))])
 def test_the_first_loss_of_a_head_at_zero_is_log_of_the_classes(head, loss, labels, expected):
-    model = network(head)
+    model = with_head(head)
     model["fc"].params["W"][:] = 0
     x = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 3), dtype=np.uint8)
     t = np.arange(40) % labels
@@ -102,7 +102,7 @@ def test_the_first_loss_of_a_head_at_zero_is_log_of_the_classes(head, loss, labe
 
 @pytest.mark.parametrize("budget", [1 << 30, 0], ids=["memory", "disk"])
 def test_with_and_without_cached_features_the_weights_are_the_same(budget):
-    a, b = network(dropout=0.3), network(dropout=0.3)
+    a, b = with_head(dropout=0.3), with_head(dropout=0.3)
     for model in (a, b):
         model.freeze(until="pool1")
     start = weights(a)
@@ -116,7 +116,7 @@ def test_with_and_without_cached_features_the_weights_are_the_same(budget):
 
 
 def test_frozen_layers_stay_bit_identical_and_see_each_photo_once():
-    model, seen = network(), []
+    model, seen = with_head(), []
     model.freeze(until="pool1")
     forward = model["conv1"].forward
 
@@ -145,7 +145,7 @@ def test_fit_keeps_features_within_the_memory_budget(budget, kind, monkeypatch):
     kinds, storage = [], features.storage
     monkeypatch.setattr(features, "storage", lambda *args: kinds.append(
         type(storage(*args))) or storage(*args))
-    model = network()
+    model = with_head()
     model.freeze(until="pool1")
     train(model, epochs=1, validation_data=photos("test"),
           callbacks=[FeatureCache(budget)])
@@ -153,7 +153,7 @@ def test_fit_keeps_features_within_the_memory_budget(budget, kind, monkeypatch):
 
 
 def test_a_dropout_before_the_head_is_not_computed_once():
-    model = network(dropout=0.5)
+    model = with_head(dropout=0.5)
     model.freeze(until="flatten")
     frozen, rest = model.split()
     assert [layer.name for layer in rest.layers] == ["dropout", "fc", "softmax"]
@@ -166,7 +166,7 @@ def test_a_dropout_before_the_head_is_not_computed_once():
 
 
 def test_history_is_that_of_the_model_on_the_photos():
-    model, held_out = network(), photos("test")
+    model, held_out = with_head(), photos("test")
     history = train(model, validation_data=held_out)
     p = model.predict(arrays(held_out)[0])
     right = (p.argmax(axis=1) == held_out.labels).mean()
@@ -178,14 +178,14 @@ def test_history_is_that_of_the_model_on_the_photos():
 
 
 def test_validation_changes_nothing():
-    a, b = network(dropout=0.4), network(dropout=0.4)
+    a, b = with_head(dropout=0.4), with_head(dropout=0.4)
     train(a)
     train(b, validation_data=photos("test"))
     assert all(np.array_equal(p, weights(b)[key]) for key, p in weights(a).items())
 
 
 def test_photos_and_the_same_photos_as_arrays_train_alike():
-    a, b, c, data = network(), network(), network(), photos()
+    a, b, c, data = with_head(), with_head(), with_head(), photos()
     first, second = train(a, data), train(b, arrays(data))
     pixels, t = arrays(data)
     assert first == second == train(c, (c.preprocessing(pixels), t))
@@ -202,7 +202,7 @@ def test_a_regression_has_no_accuracy():
 
 
 def test_one_hot_labels_train_like_class_numbers():
-    a, b, data = network(), network(), photos()
+    a, b, data = with_head(), with_head(), photos()
     pixels, t = arrays(data)
     assert train(a, (pixels, t)) == train(b, (pixels, np.eye(3)[t]))
 
@@ -225,7 +225,7 @@ class Recorder(mc.Callback):
 
 def test_every_callback_hears_of_an_epoch_even_when_the_first_stops_training():
     first, second = Recorder(stop_after=1), Recorder()
-    train(network(), callbacks=[first, second])
+    train(with_head(), callbacks=[first, second])
     assert len(first.epochs) == len(second.epochs) == 1
 
 
@@ -266,13 +266,13 @@ def test_photos_are_cut_by_the_model_s_own_recipe_and_size():
 
 
 def test_a_model_without_classes_takes_those_of_the_photos():
-    model = network()
+    model = with_head()
     train(model)
     assert model.classes == CLASSES
 
 
 def test_callbacks_see_features_batches_and_epochs_and_may_stop():
-    model, recorder = network(), Recorder(stop_after=2)
+    model, recorder = with_head(), Recorder(stop_after=2)
     model.freeze(until="pool1")
     history = train(model, epochs=9, batch_size=16, callbacks=[recorder, mc.Callback()])
     assert recorder.batches == [(stage, done, 30) for stage in ("features", "epoch 1", "epoch 2")
@@ -284,7 +284,7 @@ def test_callbacks_see_features_batches_and_epochs_and_may_stop():
 # What is refused --------------------------------------------------------------------------------
 
 
-def small(layers, shape=(4,)):
+def stack(layers, shape=(4,)):
     return mc.Sequential(layers, shape)
 
 
@@ -292,19 +292,19 @@ X, T = np.zeros((6, 4), np.float32), np.array([0, 1, 0, 1, 0, 1])
 
 
 @pytest.mark.parametrize("model, data, loss, words", [
-    (small([mc.Dense(1), mc.Sigmoid()]), (X, T), CategoricalCrossEntropy(),
+    (stack([mc.Dense(1), mc.Sigmoid()]), (X, T), CategoricalCrossEntropy(),
      ["BinaryCrossEntropy", "single"]),
-    (small([mc.Dense(1)]), (X, T), CategoricalCrossEntropy(True), ["K ≥ 2", "Sigmoid"]),
-    (small([mc.Dense(3)]), (X, T), CategoricalCrossEntropy(), ["Softmax()", "from_logits=True"]),
-    (small([mc.Dense(2), mc.Softmax()]), (X, T), BinaryCrossEntropy(), ["CategoricalCrossEntropy"]),
-    (small([mc.Dense(2, activation="softmax")]), (X, T), CategoricalCrossEntropy(True), ["logits"]),
-    (small([mc.Dense(2), mc.Softmax()]), (X, T + 1), CategoricalCrossEntropy(),
+    (stack([mc.Dense(1)]), (X, T), CategoricalCrossEntropy(True), ["K ≥ 2", "Sigmoid"]),
+    (stack([mc.Dense(3)]), (X, T), CategoricalCrossEntropy(), ["Softmax()", "from_logits=True"]),
+    (stack([mc.Dense(2), mc.Softmax()]), (X, T), BinaryCrossEntropy(), ["CategoricalCrossEntropy"]),
+    (stack([mc.Dense(2, activation="softmax")]), (X, T), CategoricalCrossEntropy(True), ["logits"]),
+    (stack([mc.Dense(2), mc.Softmax()]), (X, T + 1), CategoricalCrossEntropy(),
      ["0…1", "received 2"]),
-    (small([mc.Dense(1), mc.Sigmoid()]), (X, 2 * T), BinaryCrossEntropy(), ["from 0 to 1"]),
-    (small([mc.Dense(2), mc.Softmax()]), (X, T[:5]), CategoricalCrossEntropy(), ["6", "5"]),
-    (small([mc.Dense(2), mc.Softmax()]), (X[:, :3], T), CategoricalCrossEntropy(), ["(6, 3)"]),
-    (small([mc.Dense(2), mc.Softmax()]), (X[:0], T[:0]), CategoricalCrossEntropy(), ["none"]),
-    (small([mc.ReLU()]), (X, T), CategoricalCrossEntropy(), ["trainable"]),
+    (stack([mc.Dense(1), mc.Sigmoid()]), (X, 2 * T), BinaryCrossEntropy(), ["from 0 to 1"]),
+    (stack([mc.Dense(2), mc.Softmax()]), (X, T[:5]), CategoricalCrossEntropy(), ["6", "5"]),
+    (stack([mc.Dense(2), mc.Softmax()]), (X[:, :3], T), CategoricalCrossEntropy(), ["(6, 3)"]),
+    (stack([mc.Dense(2), mc.Softmax()]), (X[:0], T[:0]), CategoricalCrossEntropy(), ["none"]),
+    (stack([mc.ReLU()]), (X, T), CategoricalCrossEntropy(), ["trainable"]),
 ])
 def test_what_cannot_train_is_refused_with_a_reason_and_changes_nothing(model, data, loss, words):
     before = weights(model)
@@ -325,7 +325,7 @@ LATE = np.array([0, 1, 0, 1, 0, 7])  # the wrong label lies in the last batch
     ((X, T, np.zeros(6)), None, ["(images, targets)", "tuple"]),
     ("photos/", None, ["Dataset", "str"])])
 def test_wrong_data_is_refused_before_the_first_step(data, validation, words):
-    model = small([mc.Dense(2), mc.Softmax()])
+    model = stack([mc.Dense(2), mc.Softmax()])
     before = weights(model)
     with pytest.raises((ArgumentError, ShapeError)) as caught:
         mc.fit(model, data, CategoricalCrossEntropy(), SGD(0.1), epochs=1, batch_size=2,
@@ -337,12 +337,12 @@ def test_wrong_data_is_refused_before_the_first_step(data, validation, words):
 @pytest.mark.parametrize("options", [{"epochs": 0}, {"batch_size": 0}, {"epochs": 2.5}])
 def test_epochs_and_batch_size_below_1_are_refused(options):
     with pytest.raises(ArgumentError, match=list(options)[0]):
-        train(network(), **options)
+        train(with_head(), **options)
 
 
 def test_photos_whose_classes_stand_in_another_order_are_refused():
     turned = mc.data.sample("fashion", "test", CLASSES[::-1], 5)
-    model = network()
+    model = with_head()
     with pytest.raises(ArgumentError, match="in this order"):
         train(model, validation_data=turned)
     assert model.classes is None
@@ -354,7 +354,7 @@ def test_photos_whose_classes_stand_in_another_order_are_refused():
 
 
 def test_an_all_frozen_network_is_refused():
-    model = network()
+    model = with_head()
     model.freeze()
     with pytest.raises(ArgumentError, match="unfreeze"):
         train(model)

@@ -7,7 +7,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import keras
 import numpy as np
 import pytest
-from makers import random_pixels, weights
+from makers import random_batch, random_pixels, weights
 
 import minicnn as mc
 from minicnn.layers.samplewise import is_samplewise
@@ -21,29 +21,24 @@ pytestmark = pytest.mark.filterwarnings(
 SHAPE = (8, 8, 3)
 
 
-def network(seed=0, momentum=0.9):
+def normalized(seed=0, momentum=0.9):
     return mc.Sequential([
         mc.Conv2D(4, 3, use_bias=False), mc.BatchNormalization(momentum=momentum), mc.ReLU(),
         mc.MaxPool2D(2), mc.Flatten(), mc.Dense(5, use_bias=False),
         mc.BatchNormalization(momentum=momentum), mc.Dense(3), mc.Softmax()], SHAPE, seed)
 
 
-def data(n=24, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, *SHAPE)).astype(np.float32), rng.integers(0, 3, n)
-
-
 def train(model, epochs=3, callbacks=(), **options):
     loss, optimizer = mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.01)
-    return mc.fit(model, data(), loss, optimizer, epochs=epochs, batch_size=7,
-                  validation_data=data(9, 1), callbacks=callbacks, **options)
+    return mc.fit(model, random_batch(24, SHAPE), loss, optimizer, epochs=epochs, batch_size=7,
+                  validation_data=random_batch(9, SHAPE, seed=1), callbacks=callbacks, **options)
 
 
 def test_steps_of_training_end_with_kerass_weights_and_moving_averages(tmp_path):
-    model = network()
+    model = normalized()
     model.save(tmp_path / "m.h5")
     twin = keras.models.load_model(tmp_path / "m.h5", compile=False)
-    x, t = data(16)
+    x, t = random_batch(16, SHAPE)
     loss, optimizer = mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1)
     twin.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     for _ in range(5):
@@ -64,7 +59,7 @@ def test_steps_of_training_end_with_kerass_weights_and_moving_averages(tmp_path)
 
 
 def test_the_optimizer_leaves_the_moving_averages_alone_even_with_weight_decay():
-    model, (x, t) = network(momentum=1.0), data()
+    model, (x, t) = normalized(momentum=1.0), random_batch(24, SHAPE)
     loss, optimizer = mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1, weight_decay=0.1)
     before = weights(model)
     loss.forward(model.forward(x, training=True), t)
@@ -76,10 +71,10 @@ def test_the_optimizer_leaves_the_moving_averages_alone_even_with_weight_decay()
 
 
 def test_an_interrupted_training_goes_on_bit_for_bit_with_its_moving_averages(tmp_path):
-    expected = network()
+    expected = normalized()
     history = train(expected)
     for stop_after in (1, 5, 7):
-        model, checkpoint, steps = network(), Checkpoint(tmp_path / str(stop_after)), []
+        model, checkpoint, steps = normalized(), Checkpoint(tmp_path / str(stop_after)), []
 
         class Interrupt(mc.Callback):
             def on_batch_begin(self, state, checkpoint=checkpoint, steps=steps, n=stop_after):
@@ -89,7 +84,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit_with_its_moving_averages(tm
 
         with pytest.raises(KeyboardInterrupt):
             train(model, callbacks=[Interrupt(), checkpoint])
-        again = network(seed=5)  # all its numbers come from the file
+        again = normalized(seed=5)  # all its numbers come from the file
         again_history = train(again,
                               callbacks=[Interrupt(), Checkpoint(tmp_path / str(stop_after))])
         assert again_history == history
@@ -98,7 +93,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit_with_its_moving_averages(tm
 
 
 def test_early_stopping_restores_the_averages_of_the_best_epoch():
-    model, seen = network(), []
+    model, seen = normalized(), []
 
     class Look(mc.Callback):
         def on_epoch_end(self, state):
@@ -113,8 +108,8 @@ def test_early_stopping_restores_the_averages_of_the_best_epoch():
 
 
 def test_a_step_that_goes_wrong_is_taken_back_with_its_averages():
-    model = network()
-    x, t = data()
+    model = normalized()
+    x, t = random_batch(24, SHAPE)
     x[0] = 1e30  # its square overflows in float32
     before = weights(model)
     with pytest.raises(NotFiniteError, match="batch_normalization"):
@@ -125,9 +120,10 @@ def test_a_step_that_goes_wrong_is_taken_back_with_its_averages():
 
 
 def test_find_lr_leaves_the_averages_as_they_were():
-    model = network()
+    model = normalized()
     before = weights(model)
-    find_lr(model, data(), mc.losses.CategoricalCrossEntropy(), steps=20, batch_size=7)
+    find_lr(model, random_batch(24, SHAPE), mc.losses.CategoricalCrossEntropy(), steps=20,
+            batch_size=7)
     for name, value in weights(model).items():
         np.testing.assert_array_equal(value, before[name])
 
@@ -136,7 +132,7 @@ def test_threads_share_a_step_only_if_the_normalization_is_frozen(monkeypatch):
     from minicnn.ops.fast import threads
 
     monkeypatch.setattr(threads, "num_threads", lambda: 2)
-    model, (x, _) = network(), data(32)
+    model, (x, _) = normalized(), random_batch(32, SHAPE)
     monkeypatch.setattr("minicnn.training.data_parallel.MIN_NUMBERS", 0)
     parallel = DataParallel(model)
     assert parallel.replicate(x) == []
@@ -150,7 +146,7 @@ def test_threads_share_a_step_only_if_the_normalization_is_frozen(monkeypatch):
 
 
 def test_a_frozen_normalization_below_the_trained_layers_is_computed_once_by_its_averages():
-    model = network()
+    model = normalized()
     train(model)
     model.freeze(until="flatten")
     before = weights(model)
@@ -162,13 +158,13 @@ def test_a_frozen_normalization_below_the_trained_layers_is_computed_once_by_its
 
 
 def test_summary_counts_the_averages_among_the_frozen():
-    text = network().summary()
+    text = normalized().summary()
     assert "BatchNormalization" in text
     assert f"{4 * 27 + 8 + 36 * 5 + 10 + 18:,} trainable, 18 frozen" in text
 
 
 def test_pixels_are_predicted_in_batches_of_any_size_alike():
-    model = network()
+    model = normalized()
     model.preprocessing = mc.Preprocessing()
     train(model)
     pixels = random_pixels(5, *SHAPE)

@@ -29,10 +29,6 @@ CLASSES = ["sandal", "sneaker", "bag"]
 photos = functools.partial(clothes, per_class=8, classes=CLASSES)
 
 
-def network(seed=0):
-    return mc.SmallCNN(3, seed=seed)
-
-
 def test_constant_step_and_cosine_at_known_points():
     assert [SCHEDULES["constant"](t) for t in (0, 0.5, 1)] == [1, 1, 1]
     assert [round(SCHEDULES["step"](t), 9) for t in (0, 0.3, 0.34, 0.6, 0.67, 0.99, 1)] == [
@@ -71,14 +67,14 @@ def test_fit_takes_the_learning_rates_of_the_schedule_and_gives_the_optimizer_ba
             super().step(model)
 
     optimizer = Told(0.01)
-    fit(network(), photos(), CategoricalCrossEntropy(), optimizer, epochs=2, batch_size=8,
+    fit(mc.SmallCNN(3), photos(), CategoricalCrossEntropy(), optimizer, epochs=2, batch_size=8,
         callbacks=[LearningRateSchedule(lambda done: 1 - done)])
     assert seen == pytest.approx([0.01 * (1 - k / 6) for k in range(6)])
     assert optimizer.lr == 0.01
 
 
 def test_groups_have_learning_rates_of_their_own_by_the_beginning_of_the_layers_names():
-    model, alone = network(), network()
+    model, alone = mc.SmallCNN(3), mc.SmallCNN(3)
     fit(model, photos(), CategoricalCrossEntropy(),
         ParamGroups({"conv": SGD(0.0), "": SGD(0.1)}), epochs=2)
     assert_same(model["conv2d"].params["W"], alone["conv2d"].params["W"])
@@ -94,7 +90,7 @@ def test_groups_have_learning_rates_of_their_own_by_the_beginning_of_the_layers_
     ({"conv": SGD(0.1)}, ["optimizer for dense"]),
     ({"block5": SGD(0.1), "": SGD(0.1)}, ["block5"])])
 def test_groups_that_miss_layers_or_have_none_are_refused(keys, words):
-    model = network()
+    model = mc.SmallCNN(3)
     before = get_weights(model)
     with assert_refused(*words):
         fit(model, photos(), CategoricalCrossEntropy(), ParamGroups(keys))
@@ -102,7 +98,7 @@ def test_groups_that_miss_layers_or_have_none_are_refused(keys, words):
 
 
 def test_smoothing_counts_the_right_ones_and_the_validation_by_the_hard_targets():
-    model = network()
+    model = mc.SmallCNN(3)
     history = fit(model, photos(), CategoricalCrossEntropy(label_smoothing=0.3), Adam(1e-3),
                   epochs=60, validation_data=photos())
     y = model.predict(photos().images(range(24), (28, 28)))
@@ -114,7 +110,7 @@ def test_smoothing_counts_the_right_ones_and_the_validation_by_the_hard_targets(
 
 @pytest.mark.parametrize("cached", [True, False])
 def test_an_epoch_takes_each_photo_once_in_one_of_its_views(cached):
-    model, data, seen = network(), photos(), []
+    model, data, seen = mc.SmallCNN(3), photos(), []
     for layer in model.layers[:2]:
         layer.trainable = False
     rest = model.layers[2]
@@ -157,7 +153,7 @@ class Losses(Callback):
     ([1, 1, 1, 1, 1, 1, 1], 2, 3, 1), ([5, 4, 3, 2, 1, 9, 9], None, 7, 5),
     ([float("nan"), 2, 3, 4, 4, 4, 4], 4, 6, 2)])
 def test_training_ends_after_patience_and_the_best_weights_come_back(losses, patience, ended, best):
-    model, kept = network(), []
+    model, kept = mc.SmallCNN(3), []
     keeper = EarlyStopping(patience)
 
     class Copies(Callback):
@@ -173,7 +169,7 @@ def test_training_ends_after_patience_and_the_best_weights_come_back(losses, pat
 
 
 def test_the_last_weights_stay_if_the_best_are_not_to_be_restored():
-    model, keeper = network(), EarlyStopping(1, restore_best_weights=False)
+    model, keeper = mc.SmallCNN(3), EarlyStopping(1, restore_best_weights=False)
     fit(model, photos(), CategoricalCrossEntropy(), Adam(1e-3), epochs=7,
         validation_data=photos("test"), callbacks=[Losses([1, 2, 3]), keeper])
     assert keeper.best_epoch == 1
@@ -184,7 +180,7 @@ def test_the_last_weights_stay_if_the_best_are_not_to_be_restored():
 @pytest.mark.parametrize(("second", "best", "epochs"), [
     ([9, 9, 9, 9], 2, 2), ([0.5, 9, 9, 9], 4, 3)])
 def test_in_a_second_phase_the_first_is_what_has_to_be_surpassed(second, best, epochs):
-    model, keeper, losses = network(), EarlyStopping(2), [3, 1, 2, *second]
+    model, keeper, losses = mc.SmallCNN(3), EarlyStopping(2), [3, 1, 2, *second]
     options = {"validation_data": photos("test"), "callbacks": [Losses(losses), keeper]}
     fit(model, photos(), CategoricalCrossEntropy(), Adam(1e-3), epochs=3, **options)
     first = get_weights(model)
@@ -197,14 +193,14 @@ def test_in_a_second_phase_the_first_is_what_has_to_be_surpassed(second, best, e
 def test_a_training_from_the_beginning_begins_the_comparison_anew():
     keeper = EarlyStopping()
     for _ in range(2):
-        fit(network(), photos(), CategoricalCrossEntropy(), Adam(1e-3), epochs=1,
+        fit(mc.SmallCNN(3), photos(), CategoricalCrossEntropy(), Adam(1e-3), epochs=1,
             validation_data=photos("test"), callbacks=[keeper])
         assert keeper.best_epoch == 1
         keeper.best = -1.0  # no later loss is below it
 
 
 def test_an_error_restores_no_earlier_weights():
-    model, keeper, last = network(), EarlyStopping(), []
+    model, keeper, last = mc.SmallCNN(3), EarlyStopping(), []
 
     class Fail(Callback):
         def on_epoch_end(self, state):
@@ -219,13 +215,13 @@ def test_an_error_restores_no_earlier_weights():
 
 
 def test_the_best_epoch_needs_validation_photos():
-    model = network()
+    model = mc.SmallCNN(3)
     with assert_refused("validation"):
         fit(model, photos(), CategoricalCrossEntropy(), Adam(), callbacks=[EarlyStopping()])
 
 
 def test_weights_go_back_into_the_same_arrays():
-    model = network()
+    model = mc.SmallCNN(3)
     array, before = model["dense"].params["W"], get_weights(model)
     fit(model, photos(), CategoricalCrossEntropy(), Adam(), epochs=1)
     assert not np.array_equal(array, before["dense"]["W"])
@@ -235,7 +231,7 @@ def test_weights_go_back_into_the_same_arrays():
 
 
 def test_the_finder_grows_the_learning_rate_by_one_factor_and_puts_everything_back():
-    model = network()
+    model = mc.SmallCNN(3)
     before = get_weights(model)
     found = find_lr(model, photos(), CategoricalCrossEntropy(), SGD, lowest=1e-5, highest=1e3,
                     steps=41, batch_size=12)
@@ -247,14 +243,16 @@ def test_the_finder_grows_the_learning_rate_by_one_factor_and_puts_everything_ba
 
 
 def test_the_found_learning_rate_learns_better_than_one_a_thousand_times_smaller_or_larger():
-    found = find_lr(network(), photos(), CategoricalCrossEntropy(), SGD, lowest=1e-6, highest=1e2)
-    losses = [fit(network(), photos(), CategoricalCrossEntropy(), SGD(found.suggestion * factor),
-                  epochs=5, batch_size=8)["loss"][-1] for factor in (1e-3, 1, 1e3)]
+    found = find_lr(mc.SmallCNN(3), photos(), CategoricalCrossEntropy(), SGD, lowest=1e-6,
+                    highest=1e2)
+    losses = [fit(mc.SmallCNN(3), photos(), CategoricalCrossEntropy(),
+                  SGD(found.suggestion * factor), epochs=5, batch_size=8)["loss"][-1]
+              for factor in (1e-3, 1, 1e3)]
     assert not losses[1] >= losses[0] and not losses[1] >= losses[2]
 
 
 def test_the_finders_curve_is_the_moving_mean_of_its_losses():
-    found = find_lr(network(), photos(), CategoricalCrossEntropy(), SGD, steps=12)
+    found = find_lr(mc.SmallCNN(3), photos(), CategoricalCrossEntropy(), SGD, steps=12)
     mean = weight = 0.0
     for loss, smooth in zip(found.losses, found.smooth, strict=True):
         mean, weight = 0.9 * mean + loss, 0.9 * weight + 1
@@ -265,7 +263,7 @@ def test_the_finders_curve_is_the_moving_mean_of_its_losses():
                                      {"steps": 3}])
 def test_limits_that_do_not_fit_are_refused(options):
     with assert_refused("find_lr"):
-        find_lr(network(), photos(), CategoricalCrossEntropy(), SGD, **options)
+        find_lr(mc.SmallCNN(3), photos(), CategoricalCrossEntropy(), SGD, **options)
 
 
 def test_a_regression_may_be_scheduled_too():
@@ -277,7 +275,7 @@ def test_a_regression_may_be_scheduled_too():
 
 
 def test_the_finder_computes_frozen_layers_once_for_each_image():
-    model, images = network(), []
+    model, images = mc.SmallCNN(3), []
     model.freeze(until="maxpool2d")
     forward = model["conv2d"].forward
 
@@ -294,7 +292,7 @@ def test_the_finder_computes_frozen_layers_once_for_each_image():
     (True, CategoricalCrossEntropy(), ["unfreeze"]),
     (False, CategoricalCrossEntropy(from_logits=True), ["logits"])])
 def test_the_finder_refuses_what_fit_refuses(frozen, loss, words):
-    model = network()
+    model = mc.SmallCNN(3)
     if frozen:
         model.freeze()
     for train in (find_lr, lambda *args: fit(*args, SGD(0.1))):

@@ -12,21 +12,18 @@ import minicnn as mc
 from minicnn.preprocessing import Preprocessing
 from minicnn.visualize.features.first_layer import bands, first_layer
 
+SHAPE = 16, 12, 3
 RECIPE = Preprocessing("BGR", (100.0, 110.0, 120.0), 0.02)
 
 
-def network(rng, filters=4, size=(3, 2), second=True):
+def first_and_second(rng, filters=4, size=(3, 2), second=True):
     layers = [mc.Conv2D(filters, size, padding="same", activation="relu", name="c1"),
               mc.MaxPool2D(2), mc.Conv2D(3, 3, padding="same", activation="relu", name="c2")]
-    model = mc.Sequential(layers if second else layers[:1], (16, 12, 3), preprocessing=RECIPE)
+    model = mc.Sequential(layers if second else layers[:1], SHAPE, preprocessing=RECIPE)
     for name in ("c1", "c2")[:1 + second]:
         W = model[name].params["W"]
         model[name].params["W"] = rng.normal(size=W.shape).astype(np.float32) * 0.2
     return model
-
-
-def photos(count=5):
-    return random_pixels(count, 16, 12, 3, seed=4)
 
 
 def band(f):
@@ -51,7 +48,7 @@ def spectrum_shares(pictures, H, Wd):
 
 
 def test_kernels_are_drawn_in_red_green_blue_and_their_rms_is_the_formulas(rng):
-    model = network(rng)
+    model = first_and_second(rng)
     W = model["c1"].params["W"]
     W[..., 2] *= 0.1
     result = first_layer(model)
@@ -67,7 +64,7 @@ def test_kernels_are_drawn_in_red_green_blue_and_their_rms_is_the_formulas(rng):
 
 
 def test_the_bands_of_a_kernel_are_those_of_its_fourier_sum(rng):
-    model = network(rng, filters=2)
+    model = first_and_second(rng, filters=2)
     result = first_layer(model)
     W = model["c1"].params["W"].astype(float)
     for f in range(2):
@@ -93,12 +90,12 @@ def test_one_pixel_is_flat_a_constant_is_low_a_chequerboard_high():
 
 
 def test_a_filter_is_dead_when_no_place_of_any_photo_excites_it(rng):
-    model = network(rng)
+    model = first_and_second(rng)
     model["c1"].params["W"][..., 1] = 0
     model["c1"].params["W"][..., 3] = 0
     model["c1"].params["W"][1, 0, 2, 3] = 1  # the last channel of BGR is red
     model["c1"].params["b"][3] = -2.6  # (red − 120) · 0.02 > 2.6: red above 250
-    pictures = np.minimum(photos(), 240)
+    pictures = np.minimum(random_pixels(5, *SHAPE), 240)
     assert first_layer(model, pictures).dead.tolist() == [False, True, False, True]
     pictures[4, 9, 3, 0] = 255
     result = first_layer(model, pictures, batch_size=2)
@@ -108,7 +105,7 @@ def test_a_filter_is_dead_when_no_place_of_any_photo_excites_it(rng):
 
 
 def test_aliasing_is_the_high_share_of_the_maps_of_both_layers(rng):
-    model, pictures = network(rng, filters=2), photos(3)
+    model, pictures = first_and_second(rng, filters=2), random_pixels(3, *SHAPE)
     result = first_layer(model, pictures, batch_size=2)
     maps = model.activations(model.to_input(pictures), ["c1", "c2"])
     for row, name in enumerate(["c1", "c2"]):
@@ -134,10 +131,10 @@ def test_a_stride_that_is_too_coarse_shows_up_as_high_frequencies_in_layer_2():
 
 
 def test_one_convolution_has_no_second_layer_and_flat_maps_say_so(rng):
-    model = network(rng, second=False)
-    assert first_layer(model, photos()).aliasing.shape == (1,)
+    model = first_and_second(rng, second=False)
+    assert first_layer(model, random_pixels(5, *SHAPE)).aliasing.shape == (1,)
     model["c1"].params["W"][:] = 0
-    result = first_layer(model, photos())
+    result = first_layer(model, random_pixels(5, *SHAPE))
     assert np.isnan(result.aliasing).all() and result.dead.all()
     assert (result.bands == 0).all()
     assert "maps are flat" in str(result)
@@ -145,9 +142,9 @@ def test_one_convolution_has_no_second_layer_and_flat_maps_say_so(rng):
 
 @pytest.mark.parametrize("given, panels", [(False, 3), (True, 4)])
 def test_the_figure_marks_what_it_finds(given, panels, rng):
-    model = network(rng)
+    model = first_and_second(rng)
     model["c1"].params["W"][..., 0] = 0
-    figure = first_layer(model, photos() if given else None).figure()
+    figure = first_layer(model, random_pixels(5, *SHAPE) if given else None).figure()
     assert len(figure.axes) == panels
     labels = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
     assert ("dead" in labels) == given
@@ -156,12 +153,12 @@ def test_the_figure_marks_what_it_finds(given, panels, rng):
 def test_bad_input_is_refused(rng):
     with assert_refused("convolution"):
         first_layer(mc.Sequential([mc.Flatten(), mc.Dense(2)], (8, 8, 3)))
-    model = network(rng)
+    model = first_and_second(rng)
     with assert_refused("at least one photo"):
         first_layer(model, [])
     model["c2"].params["b"][0] = np.inf
     with assert_refused("c2", "finite activations"):
-        first_layer(model, photos())
+        first_layer(model, random_pixels(5, *SHAPE))
     model["c1"].params["W"][0, 0, 0, 0] = np.nan
     with assert_refused("c1", "finite weights"):
         first_layer(model)

@@ -13,19 +13,11 @@ from minicnn.visualize import Unit
 from minicnn.visualize.features import invariance
 from minicnn.visualize.features.invariance import low_and_high, transform
 
-
-def network(units=3, end=True):
-    head = [mc.Dense(units, name="logits"), mc.Softmax() if units > 1 else mc.Sigmoid()] * end
-    return two_convolutions(mc.Flatten(name="flat"), *head,
-                            classes=["a", "b", "c"][:max(units, 2)] if end else None)
-
-
-def pictures(count=2):
-    return random_pixels(count, 16, 12, 3, seed=8)
+SHAPE = 16, 12, 3  # of two_convolutions
 
 
 def test_a_shift_moves_rows_down_and_repeats_the_border():
-    image = pictures(1)[0]
+    image = random_pixels(1, *SHAPE)[0]
     down = transform(image, "shift", 3)
     assert_same(down[3:], image[:-3])
     assert_same(down[:3], np.repeat(image[:1], 3, axis=0))
@@ -35,7 +27,7 @@ def test_a_shift_moves_rows_down_and_repeats_the_border():
 
 
 def test_a_square_turned_by_a_quarter_is_numpys_rot90():
-    image = pictures(1)[0][:12]
+    image = random_pixels(1, *SHAPE)[0][:12]
     for quarters in (1, 2, 3):
         assert_same(transform(image, "rotation", 90 * quarters), np.rot90(image, quarters))
 
@@ -52,7 +44,7 @@ def test_a_ramp_scaled_about_the_centre_becomes_that_much_flatter():
 
 
 def test_distances_are_relative_norms_over_all_places_and_maps():
-    model, images = network(), pictures()
+    model, images = two_convolutions(units=3), random_pixels(2, *SHAPE)
     result = invariance(model, images, layers=["conv1", "conv2"], batch_size=5)
     assert result.layers == ["conv1", "conv2"]
     for kind, amounts in result.amounts.items():
@@ -71,7 +63,7 @@ def test_distances_are_relative_norms_over_all_places_and_maps():
 
 
 def test_p_is_that_of_the_photos_own_class_where_the_network_knows_it():
-    model, images = network(), pictures()
+    model, images = two_convolutions(units=3), random_pixels(2, *SHAPE)
     data = Dataset(list(images), [2, 0], ["a", "b", "c"], ["x", "y"])
     result = invariance(model, data, batch_size=7)
     p = model.predict(model.to_input(images))
@@ -86,7 +78,7 @@ def test_p_is_that_of_the_photos_own_class_where_the_network_knows_it():
 
 @pytest.mark.parametrize("target", [0, 1])
 def test_one_sigmoid_gives_the_probability_of_either_class(target):
-    model, images = network(1), pictures()
+    model, images = two_convolutions(units=1), random_pixels(2, *SHAPE)
     p = model.predict(model.to_input(images))[:, 0]
     result = invariance(model, images, target)
     still = result.amounts["rotation"].tolist().index(0)
@@ -94,9 +86,9 @@ def test_one_sigmoid_gives_the_probability_of_either_class(target):
 
 
 def test_a_network_without_classes_and_a_unit_give_their_score():
-    images = pictures(1)
-    base = network(end=False)
-    for model, target in ((base, None), (network(), Unit("conv2", 1))):
+    images = random_pixels(1, *SHAPE)
+    base = two_convolutions(mc.Flatten(name="flat"))
+    for model, target in ((base, None), (two_convolutions(units=3), Unit("conv2", 1))):
         result = invariance(model, images, target)
         assert result.measure == "score"
     y = model.activations(model.to_input(images), ["conv2"])["conv2"][0, ..., 1]
@@ -105,12 +97,12 @@ def test_a_network_without_classes_and_a_unit_give_their_score():
 
 
 def test_layers_left_open_are_the_first_convolution_and_the_last_before_the_head():
-    assert low_and_high(network()) == ["conv1", "flat"]
-    assert low_and_high(network(end=False)) == ["conv1", "flat"]
+    assert low_and_high(two_convolutions(units=3)) == ["conv1", "flat"]
+    assert low_and_high(two_convolutions(mc.Flatten(name="flat"))) == ["conv1", "flat"]
 
 
 def test_the_figure_and_the_text_name_layers_and_measure():
-    result = invariance(network(), pictures())
+    result = invariance(two_convolutions(units=3), random_pixels(2, *SHAPE))
     figure = result.figure()
     assert [ax.get_ylabel() for ax in figure.axes][3:7:3] == ["relative distance of features",
                                                              "p(class)"]
@@ -118,31 +110,32 @@ def test_the_figure_and_the_text_name_layers_and_measure():
 
 
 def test_without_photos_the_four_that_ship_are_taken():
-    assert invariance(network()).photos == [path.name for path in mc.data.photos().values()]
+    names = [path.name for path in mc.data.photos().values()]
+    assert invariance(two_convolutions(units=3)).photos == names
 
 
 def test_bad_input_is_refused():
-    model = network()
+    model = two_convolutions(units=3)
     with assert_refused("at least one photo"):
         invariance(model, [])
     with assert_refused("'con1'", "conv1"):
-        invariance(model, pictures(), layers=["con1"])
+        invariance(model, random_pixels(2, *SHAPE), layers=["con1"])
     with assert_refused("one layer or more"):
-        invariance(model, pictures(), layers=[])
+        invariance(model, random_pixels(2, *SHAPE), layers=[])
     with assert_refused("'twist'"):
-        transform(pictures()[0], "twist", 1)
+        transform(random_pixels(2, *SHAPE)[0], "twist", 1)
     model["conv1"].params["W"][:] = 0
     with assert_refused("conv1", "all zero"):
-        invariance(model, pictures())
+        invariance(model, random_pixels(2, *SHAPE))
 
 
 def test_features_that_are_not_finite_are_refused():
-    model = network()
+    model = two_convolutions(units=3)
     model["conv1"].params["b"][0] = np.nan
     with assert_refused("conv1", "finite", "nan"):
-        invariance(model, pictures(1))
+        invariance(model, random_pixels(1, *SHAPE))
 
 
 def test_small_networks_have_shift_0_once():
-    shifts = invariance(mc.SmallCNN(3), pictures(1)).amounts["shift"].tolist()
+    shifts = invariance(mc.SmallCNN(3), random_pixels(1, *SHAPE)).amounts["shift"].tolist()
     assert shifts == sorted(set(shifts)) and shifts.count(0) == 1 and 1 in shifts

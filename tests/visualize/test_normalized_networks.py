@@ -11,7 +11,7 @@ from minicnn.visualize.propagation import backward, score_gradient
 from minicnn.visualize.target import chosen_layers, maps_layer, score_of
 
 
-def network(*between):
+def normalized(*between):
     """Two convolutions, normalized, with numbers of their own."""
     model = mc.Sequential([
         mc.Conv2D(4, 3, use_bias=False, name="c1"), mc.BatchNormalization(name="n1"),
@@ -28,7 +28,7 @@ def network(*between):
 
 
 def test_maps_are_those_after_the_relu_that_follows_the_normalization():
-    assert maps_layer(network()) == "r2" and chosen_layers(network()) == ["r1", "r2"]
+    assert maps_layer(normalized()) == "r2" and chosen_layers(normalized()) == ["r1", "r2"]
     plain = mc.Sequential([mc.Conv2D(4, 3, name="c"), mc.BatchNormalization(name="n")], (5, 5, 3))
     assert maps_layer(plain) == "c"
 
@@ -37,7 +37,7 @@ def test_maps_are_those_after_the_relu_that_follows_the_normalization():
     (), (mc.PReLU((1, 2)),), (mc.PReLU(),), (mc.LeakyReLU(0.2),), (mc.ELU(),), (mc.Tanh(),)],
     ids=str)
 def test_a_gradient_of_a_score_is_the_numeric_one_and_no_parameter_gets_any(between, rng):
-    model = in_float64(network(*between))
+    model = in_float64(normalized(*between))
     x = rng.normal(size=(1, 12, 14, 3))
     _, dx = score_gradient(score_of(model, x, 1), x)
     assert_close(dx, numeric_gradient(lambda: float(score_gradient(
@@ -50,7 +50,7 @@ def test_a_gradient_of_a_score_is_the_numeric_one_and_no_parameter_gets_any(betw
 
 
 def test_a_normalization_passes_a_deconvnet_as_part_of_its_convolution(rng):
-    model = in_float64(network())
+    model = in_float64(normalized())
     norm = model["n1"]
     norm.forward(rng.normal(size=(1, 2, 3, 4)))
     dy = rng.normal(size=(1, 2, 3, 4))
@@ -60,7 +60,7 @@ def test_a_normalization_passes_a_deconvnet_as_part_of_its_convolution(rng):
 
 
 def test_analyses_run_and_leave_the_network_as_it_was(rng):
-    model = network()
+    model = normalized()
     before = {layer.name: {key: p.copy() for key, p in layer.params.items()}
               for layer in model.layers}
     photo = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)

@@ -11,15 +11,13 @@ import minicnn as mc
 from minicnn.preprocessing import Preprocessing
 from minicnn.visualize.features.pca import not_overlapping, pca, principal_components
 
+SHAPE = 12, 10, 3
 
-def network():
+
+def with_recipe():
     model, _ = both()
     model.preprocessing = Preprocessing("RGB", (120.0, 120.0, 120.0), 0.02)
     return model
-
-
-def photos(count=9):
-    return random_pixels(count, 12, 10, 3, seed=2)
 
 
 @pytest.mark.parametrize("N, C", [(12, 5), (5, 12), (2, 3)])
@@ -59,7 +57,7 @@ def test_the_entry_largest_in_size_is_positive_so_the_sign_is_fixed(rng):
 
 
 def test_the_features_are_the_means_over_the_places():
-    model, pictures = network(), photos()
+    model, pictures = with_recipe(), random_pixels(9, *SHAPE)
     result = pca(model, pictures, "conv1", batch_size=4)
     y = model.activations(model.to_input(pictures), ["conv1"])["conv1"]
     for m, k in np.ndindex(9, 5):
@@ -72,10 +70,10 @@ def test_the_features_are_the_means_over_the_places():
 
 
 def test_two_kinds_of_photos_fall_apart_along_the_first_component():
-    pictures = photos(12)
+    pictures = random_pixels(12, *SHAPE)
     pictures[::2] //= 4  # dark ones
     data = mc.data.Dataset.from_arrays(pictures, [0, 1] * 6, ["dark", "light"])
-    result = pca(network(), data, "conv1")
+    result = pca(with_recipe(), data, "conv1")
     first = result.points[:, 0]
     assert max(first[::2]) < min(first[1::2]) or min(first[::2]) > max(first[1::2])
     assert result.explained[0] > 0.8
@@ -99,25 +97,26 @@ def test_thumbnails_that_are_drawn_do_not_overlap_and_no_other_would_find_room(r
 
 
 def test_photos_that_are_all_the_same_say_so():
-    pictures = np.repeat(photos(1), 4, axis=0)
-    result = pca(network(), pictures)
+    pictures = np.repeat(random_pixels(1, *SHAPE), 4, axis=0)
+    result = pca(with_recipe(), pictures)
     assert (result.explained == 0).all()
     assert "all the same" in str(result)
-    many = np.repeat(photos(1), 13, axis=0)  # batches of unequal size round differently
-    assert "all the same" in str(pca(network(), many, "dense", batch_size=3))
+    # 13 photos: batches of unequal size round differently
+    many = np.repeat(random_pixels(1, *SHAPE), 13, axis=0)
+    assert "all the same" in str(pca(with_recipe(), many, "dense", batch_size=3))
     assert_same(result.thumbnails[0], result.thumbnails[3])
     assert len(result.figure().axes) == 1
 
 
 def test_bad_input_is_refused():
-    model = network()
+    model = with_recipe()
     with assert_refused("two photos"):
-        pca(model, photos(1))
+        pca(model, random_pixels(1, *SHAPE))
     with assert_refused("'conv3'"):
-        pca(model, photos(), "conv3")
+        pca(model, random_pixels(9, *SHAPE), "conv3")
     model.replace_head([mc.Dense(1, name="one")])
     with assert_refused("one", "two units"):
-        pca(model, photos(), "one")
+        pca(model, random_pixels(9, *SHAPE), "one")
     model["conv1"].params["b"][0] = np.nan
     with assert_refused("finite features"):
-        pca(model, photos(), "conv1")
+        pca(model, random_pixels(9, *SHAPE), "conv1")

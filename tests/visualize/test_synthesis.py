@@ -1,5 +1,7 @@
 """Images that are made: the pieces against formulas and differences, the wholes by their aim."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -28,13 +30,8 @@ from minicnn.visualize.synthesis.ascent import (
 
 RECIPES = [None, Preprocessing("RGB", (120.0, 110.0, 100.0), 0.02),
            Preprocessing("BGR", (100.0, 110.0, 120.0), 1.0)]
-
-
-def network(recipe=RECIPES[1], channels=3, head=True):
-    layers = [mc.Flatten(), mc.Dense(3, name="logits"), mc.Softmax()] if head else []
-    return two_convolutions(*layers, filters=(5, 6), shape=(32, 28, channels), seed=1,
-                            padding="same", preprocessing=recipe,
-                            classes=["a", "b", "c"] if head else None)
+with_logits = functools.partial(two_convolutions, units=3, filters=(5, 6), shape=(32, 28, 3),
+                                seed=1, padding="same", preprocessing=RECIPES[1])
 
 
 def picture(seed=0):
@@ -46,7 +43,7 @@ def picture(seed=0):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_way_to_the_network_and_its_derivative_belong_together(recipe, rng):
-    model = network(recipe)
+    model = with_logits(preprocessing=recipe)
     p, dp = rng.random((32, 28, 3)), rng.normal(size=(32, 28, 3))
     dx = rng.normal(size=(1, 32, 28, 3))
     moved = to_input(model, p + dp) - to_input(model, p)  # linear but for a constant
@@ -155,7 +152,7 @@ def test_a_climb_shows_the_network_other_rows_and_columns_each_step(axis, brakes
 
 
 def test_the_score_of_a_map_is_its_mean_over_the_places():
-    model = network(head=False)
+    model = with_logits(units=0)
     result = maximise(model, Unit("conv1", 3), steps=1, octaves=1, shift=0, zoom=0, lr=1e-9)
     x = model.to_input(result.pixels[None])
     mean = model.activations(x, ["conv1"])["conv1"][0, ..., 3].mean()
@@ -163,7 +160,7 @@ def test_the_score_of_a_map_is_its_mean_over_the_places():
 
 
 def test_without_a_recipe_the_image_and_the_photo_are_compared_on_one_scale():
-    model = network(None, head=False)
+    model = with_logits(units=0, preprocessing=None)
     x = np.random.default_rng(0).uniform(-0.5, 0.5, (32, 28, 3)).astype(np.float32)
     result = inversion(model, x, ["conv1"], steps=3)
     assert_same(result.photo, np.rint(255 * (x + 1) / 2).astype(np.uint8))
@@ -175,7 +172,7 @@ def test_without_a_recipe_the_image_and_the_photo_are_compared_on_one_scale():
 @pytest.mark.parametrize("target", ["b", 2, Unit("conv1", 3), Unit("conv2", 2, (4, 5)),
                                     Unit("logits", 0)])
 def test_the_target_answers_more_to_the_image_than_to_any_photo(target):
-    model = network()
+    model = with_logits()
     made = maximise(model, target, steps=40, shift=1)
     photos = np.stack([picture(seed) for seed in range(8)])
     layer = target.layer if isinstance(target, Unit) else "logits"
@@ -203,7 +200,7 @@ def test_one_sigmoid_goes_up_for_class_1_and_down_for_class_0(target):
 
 
 def test_the_gif_holds_the_frames(tmp_path):
-    made = maximise(network(), Unit("conv2", 1), steps=12)
+    made = maximise(with_logits(), Unit("conv2", 1), steps=12)
     with Image.open(made.save(tmp_path / "grows.gif")) as gif:
         assert gif.n_frames == len(made.frames) == 12
         assert gif.size == (280, 320)
@@ -212,7 +209,7 @@ def test_the_gif_holds_the_frames(tmp_path):
 
 
 def test_the_same_seed_makes_the_same_image_and_one_channel_becomes_grey():
-    model = network(None, 1)
+    model = with_logits(shape=(32, 28, 1), preprocessing=None)
     once, again, other = (maximise(model, "a", steps=6, seed=seed) for seed in (1, 1, 2))
     assert_same(once.pixels, again.pixels)
     assert (once.pixels != other.pixels).any()
@@ -221,7 +218,7 @@ def test_the_same_seed_makes_the_same_image_and_one_channel_becomes_grey():
 
 @pytest.mark.parametrize("unit", [None, 2])
 def test_a_dream_answers_more_than_its_photo(unit):
-    model = network(head=False)
+    model = with_logits(units=0)
     result = dream(model, picture(), "conv2", unit, octaves=1)
     activity = []
     for pixels in (picture(), result.pixels):
@@ -244,7 +241,7 @@ def test_a_dream_without_steps_worth_the_name_leaves_the_photo_with_all_its_deta
 
 
 def test_the_first_layer_gives_the_photo_back_and_the_distance_is_the_images_own():
-    model = network(head=False)
+    model = with_logits(units=0)
     photo = np.kron(np.random.default_rng(0).integers(40, 216, (4, 4, 3)),
                     np.ones((8, 7, 1))).astype(np.uint8)
     result = inversion(model, photo, ["conv1", "conv2"], steps=150, tv=0.001)
@@ -262,7 +259,7 @@ def test_the_first_layer_gives_the_photo_back_and_the_distance_is_the_images_own
 
 
 def test_bad_input_is_refused():
-    model = network()
+    model = with_logits()
     for function in (dream, inversion):
         with assert_refused("steps", "at least"):
             function(model, picture(), steps=0)
@@ -280,16 +277,16 @@ def test_bad_input_is_refused():
         inversion(model, picture(), tv=-1)
     with assert_refused("images (H, W, C)"):
         maximise(mc.Sequential([mc.Dense(2)], (7,)))
-    dead = network()
+    dead = with_logits()
     dead["conv1"].params["b"][3] = -1e6
     with assert_refused("conv1, map 3", "zero gradient", "dead"):
         maximise(dead, Unit("conv1", 3), steps=2)
-    broken = network()
+    broken = with_logits()
     broken["conv1"].params["b"][:] = np.nan
     with assert_refused("a", "finite", "nan"):
         maximise(broken, "a")
     with assert_refused("3 channels", "2"):
-        dream(network(None, 2), np.zeros((32, 28, 2), np.float32))
+        dream(with_logits(shape=(32, 28, 2), preprocessing=None), np.zeros((32, 28, 2), np.float32))
     model["conv1"].params["W"][:] = 0
     with assert_refused("conv1", "positive activity"):
         dream(model, picture(), "conv1")

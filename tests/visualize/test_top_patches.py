@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from makers import random_pixels
+from makers import random_pixels, two_convolutions
 from reference import assert_close, assert_refused, assert_same
 
 import minicnn as mc
@@ -10,13 +10,13 @@ from minicnn.preprocessing import Preprocessing
 from minicnn.visualize.features import deconvnet
 from minicnn.visualize.features.top_patches import mosaic, top_patches
 
+SHAPE = 26, 22, 3
 RECIPE = Preprocessing("BGR", (100.0, 110.0, 120.0), 1.0)
 
 
-def network(layers, shape=(26, 22, 3), seed=0):
+def zero_sum(model):
     """With kernels that each sum to 0, so that every map has both signs before its ReLU."""
-    model = mc.Sequential(layers, shape, seed, preprocessing=RECIPE)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for layer in model.layers:
         if layer.params:
             W = rng.normal(size=layer.params["W"].shape).astype(np.float32)
@@ -24,14 +24,12 @@ def network(layers, shape=(26, 22, 3), seed=0):
     return model
 
 
-def small():
-    return network([mc.Conv2D(5, 3, padding="same", activation="relu", name="conv1"),
-                    mc.MaxPool2D(2), mc.Conv2D(6, 3, activation="relu", name="conv2"),
-                    mc.Flatten(), mc.Dense(4, name="logits"), mc.Softmax()])
+def with_logits():
+    return zero_sum(two_convolutions(units=4, filters=(5, 6), shape=SHAPE, preprocessing=RECIPE))
 
 
-def photos(count=7, shape=(26, 22, 3)):
-    return random_pixels(count, *shape, seed=1)
+def of_layers(name, shape=SHAPE):
+    return zero_sum(mc.Sequential(NETWORKS[name], shape, preprocessing=RECIPE))
 
 
 def strongest(model, pictures, layer, unit, n):
@@ -46,7 +44,7 @@ def strongest(model, pictures, layer, unit, n):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_the_strongest_places_are_those_of_a_search_everywhere(batch_size):
-    model, pictures = small(), photos()
+    model, pictures = with_logits(), random_pixels(7, *SHAPE)
     result = top_patches(model, pictures, "conv2", [4, 0], n=3, batch_size=batch_size)
     assert result.units.tolist() == [4, 0]
     for u, unit in enumerate([4, 0]):
@@ -81,7 +79,7 @@ def hidden(first, last, size, side):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_each_projection_is_the_deconvnet_of_that_place_in_the_whole_photo(name):
     """top_patches cuts its photos to what the unit sees; deconvnet takes them whole."""
-    model, pictures = network(NETWORKS[name]), photos(12)
+    model, pictures = of_layers(name), random_pixels(12, *SHAPE)
     layer = model.layers[-1].name
     result = top_patches(model, pictures, layer, maps=5, n=9)
     assert (result.photos >= 0).sum() > 20
@@ -125,12 +123,12 @@ def test_a_spot_gives_the_patch_around_it_and_grey_beyond_the_border():
         assert_same(result.projections[0, r], spot)
     assert (result.patches[:, 2] == 128).all() and not result.projections[:, 2].any()
     assert "map 1: zero" in str(result)
-    titles = [part._suptitle.get_text() for part in result.figure().subfigs]
+    titles = [part.get_suptitle() for part in result.figure().subfigs]
     assert "zero" in titles[1] and "zero" not in titles[0]
 
 
 def test_units_left_open_are_those_of_the_largest_mean_of_their_n_strongest():
-    model, pictures = small(), photos()
+    model, pictures = with_logits(), random_pixels(7, *SHAPE)
     means = [sum(a for a, *_ in strongest(model, pictures, "conv2", k, 2)) / 2 for k in range(6)]
     expected = sorted(range(6), key=lambda k: -means[k])
     assert top_patches(model, pictures, n=2, maps=3).units.tolist() == expected[:3]
@@ -138,7 +136,7 @@ def test_units_left_open_are_those_of_the_largest_mean_of_their_n_strongest():
 
 
 def test_a_unit_of_a_dense_layer_is_its_logit_and_sees_the_whole_photo():
-    model, pictures = small(), photos()
+    model, pictures = with_logits(), random_pixels(7, *SHAPE)
     result = top_patches(model, pictures, "logits", [2], n=2)
     logits = model.activations(model.to_input(pictures), ["logits"])["logits"][:, 2]
     order = np.argsort(-logits)[:(logits > 0).sum()][:2]
@@ -150,16 +148,16 @@ def test_a_unit_of_a_dense_layer_is_its_logit_and_sees_the_whole_photo():
 
 
 def test_a_photo_smaller_than_the_receptive_field_works_and_the_text_says_so():
-    model = network(NETWORKS["seen as a whole"], (12, 10, 3))
-    result = top_patches(model, photos(4, (12, 10, 3)), n=2)
+    model = of_layers("seen as a whole", (12, 10, 3))
+    result = top_patches(model, random_pixels(4, 12, 10, 3), n=2)
     assert result.patches.shape[2:4] == (12, 10)
     assert "sees the whole photo" in str(result) and "12 × 10" in str(result)
-    partly = top_patches(small(), photos(), "conv1", n=2)
+    partly = top_patches(with_logits(), random_pixels(7, *SHAPE), "conv1", n=2)
     assert "whole" not in str(partly) and "3 × 3" in str(partly)
 
 
 def test_progress_counts_photos_then_patches_and_the_model_is_left_as_it_was():
-    model, pictures = small(), photos()
+    model, pictures = with_logits(), random_pixels(7, *SHAPE)
     y = model.forward(model.to_input(pictures[:2]))
     dx = model.backward(np.ones_like(y))
     model.forward(model.to_input(pictures[:2]))
@@ -173,7 +171,7 @@ def test_progress_counts_photos_then_patches_and_the_model_is_left_as_it_was():
 
 
 def test_without_projections_there_are_none_and_the_numbers_are_the_same():
-    model, pictures = small(), photos()
+    model, pictures = with_logits(), random_pixels(7, *SHAPE)
     result, full = (top_patches(model, pictures, n=4, projections=p) for p in (False, True))
     assert result.projections is None
     assert_same(result.patches, full.patches)
@@ -190,7 +188,7 @@ def test_a_mosaic_keeps_each_picture_and_parts_them_by_white():
 
 
 def test_bad_input_is_refused():
-    model, pictures = small(), photos()
+    model, pictures = with_logits(), random_pixels(7, *SHAPE)
     for keywords, words in [
             ({"layer": "conv9"}, ("'conv9'", "conv2")), ({"units": [6]}, ("0 to 5", "6")),
             ({"units": []}, ("at least one unit",)), ({"n": 0}, ("n", "at least 1")),

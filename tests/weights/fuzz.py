@@ -34,6 +34,7 @@ from minicnn.utils.errors import FileError
 from minicnn.weights import write_model, write_weights
 from minicnn.weights.config import config_from_layers
 from tests import fuzzing
+from tests.makers import zipped
 
 from .layouts import archive, write_a, write_b, write_c, write_d, write_e, write_f, write_windows
 
@@ -143,14 +144,6 @@ def seeds():
 def unzipped(content):
     with zipfile.ZipFile(io.BytesIO(content)) as x:
         return {name: x.read(name) for name in x.namelist()}
-
-
-def zipped(members, how=zipfile.ZIP_STORED):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", how) as out:
-        for name, part in members.items():
-            out.writestr(name, part)
-    return content.getvalue()
 
 
 # ---- attacks on what an HDF5 file says

@@ -16,7 +16,7 @@ from minicnn.weights.reading import Weights
 SHAPES = {"c1": (3, 3, 3, 4), "c2": (3, 3, 4, 4), "c3": (3, 3, 4, 4), "fc": (16, 5), "out": (5, 2)}
 
 
-def network(names=tuple(SHAPES)):
+def three_convolutions(names=tuple(SHAPES)):
     c1, c2, c3, fc, out = names
     return Sequential([Conv2D(4, 3, padding="same", name=c1), Conv2D(4, 3, padding="same", name=c2),
                        MaxPool2D(), Conv2D(4, 3, padding="same", name=c3), MaxPool2D(), Flatten(),
@@ -49,7 +49,7 @@ def assert_set(model, entries):
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(5)))[::17])
 def test_names_decide_whatever_the_order_of_the_file(entries, order):
-    model = network()
+    model = three_convolutions()
     sentence = put(model, [entries[k] for k in order])
     assert sentence == ("x.h5: set 10 arrays, 505 parameters; skipped: none; layers "
                         "matched by name")
@@ -57,7 +57,7 @@ def test_names_decide_whatever_the_order_of_the_file(entries, order):
 
 
 def test_float64_becomes_float32(entries):
-    model = network()
+    model = three_convolutions()
     put(model, [(name, [a.astype(np.float64) for a in arrays]) for name, arrays in entries])
     assert_set(model, entries)
 
@@ -71,7 +71,7 @@ def test_layers_that_the_model_lacks_are_named_as_skipped(entries):
 
 
 def test_without_a_common_name_the_order_decides_and_the_sentence_says_so(entries):
-    model = network(("a", "b", "c", "d", "e"))
+    model = three_convolutions(("a", "b", "c", "d", "e"))
     assert put(model, entries) == ("x.h5: set 10 arrays, 505 parameters; skipped: none; layers "
                                    "matched by order, as their names differ: c1 → a, c2 → b, "
                                    "c3 → c, fc → d, out → e")
@@ -79,7 +79,7 @@ def test_without_a_common_name_the_order_decides_and_the_sentence_says_so(entrie
 
 
 def test_without_names_the_order_within_a_class_decides(entries):
-    model = network()
+    model = three_convolutions()
     unnamed = [(None, arrays) for _, arrays in entries[3:] + entries[:3]]  # dense before conv2d
     put(model, unnamed)
     assert_set(model, entries)
@@ -114,7 +114,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refused_file_changes_nothing(entries, case):
     change, sentence = REFUSED[case]
-    model = network()
+    model = three_convolutions()
     before = params(model)
     with pytest.raises(FileError, match=sentence):
         put(model, change(entries))
@@ -122,7 +122,7 @@ def test_a_refused_file_changes_nothing(entries, case):
 
 
 def test_order_is_not_trusted_where_the_file_does_not_tell_it(entries):
-    model = network(("a", "b", "c", "d", "e"))
+    model = three_convolutions(("a", "b", "c", "d", "e"))
     before = params(model)
     unordered = Weights(entries)
     unordered.ordered = False
@@ -148,7 +148,7 @@ def true_convolution(x, W):
     return y
 
 
-def small():
+def conv_and_two_dense():
     """Flatten meets 2×3 places of 4 channels."""
     return Sequential([Conv2D(4, 3, name="conv"), Flatten(), Dropout(0.5), Dense(24, name="fc1"),
                        Dense(2, name="fc2")], (4, 5, 3))
@@ -170,7 +170,7 @@ def theano(rng):
     ("x.h5", {"backend": "theano"}), ("x.h5", {"backend": b"theano"})])
 def test_theano_files_compute_what_theano_computed(theano, write_keras1, name, attributes):
     x, W, b, W1, b1, W2, b2, _, output = theano
-    model = small()
+    model = conv_and_two_dense()
     path = write_keras1({"conv": [W, b], "fc1": [W1, b1], "fc2": [W2, b2]}, name, **attributes)
     sentence = model.load_weights(path)
     assert "rotated by 180°, from Theano" in sentence and "from (F, C, KH, KW)" in sentence
@@ -190,7 +190,7 @@ def test_a_theano_kernel_converted_is_torchs_correlation_kernel(rng):
 
 def test_keras_2_on_theano_turns_kernels_but_keeps_their_axes_and_the_rows(theano, write_keras1):
     x, W, b, W1, b1, W2, b2, y, _ = theano
-    model = small()
+    model = conv_and_two_dense()
     path = write_keras1({"conv": [W.transpose(2, 3, 1, 0), b], "fc1": [W1, b1], "fc2": [W2, b2]},
                         backend="theano", keras_version="2.1.6")
     sentence = model.load_weights(path)
@@ -202,7 +202,7 @@ def test_keras_2_on_theano_turns_kernels_but_keeps_their_axes_and_the_rows(thean
 
 def test_theano_axes_with_kernels_not_rotated_are_only_transposed(theano, write_keras1):
     _, W, b, W1, b1, W2, b2, _, _ = theano
-    model = small()
+    model = conv_and_two_dense()
     arrays = {"conv": [W, b], "fc1": [W1, b1], "fc2": [W2, b2]}
     sentence = model.load_weights(write_keras1(arrays, "x_th_dim_ordering_tf_kernels.h5"))
     assert "rotated" not in sentence
@@ -221,7 +221,7 @@ def test_the_name_decides_where_both_orders_of_axes_fit(rng, name, converted):
 
 
 def test_a_misleading_name_does_not_turn_the_axes(entries):
-    model = network()
+    model = three_convolutions()
     put(model, entries, "th_dim_ordering_tf_kernels.h5")
     assert_set(model, entries)
 
@@ -258,7 +258,7 @@ def test_layout_a_on_theano_is_converted_by_order(theano, tmp_path):
             group.attrs["nb_params"] = len(arrays)
             for p, array in enumerate(arrays):
                 group[f"param_{p}"] = array
-    model = small()
+    model = conv_and_two_dense()
     assert len(read_weights(tmp_path / "a.h5")) == 3
     model.load_weights(tmp_path / "a.h5")
     np.testing.assert_allclose(model.forward(x[None])[0], output, rtol=1e-4, atol=1e-4)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import contents
 
 from minicnn.utils.errors import FileError
 from minicnn.weights import pretrained
@@ -158,10 +159,6 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def assert_refused(url, cache, *words, known_hash=MD5):
     with pytest.raises(FileError) as caught:
         fetch(url, known_hash, "x.h5", SIZE)
@@ -247,14 +244,9 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(server, cache):
 
 def test_an_endless_body_is_cut_where_the_file_should_end(server, cache, monkeypatch):
     written = []
-    download = pretrained._download
-
-    def watched(url, draft, *rest):
-        try:
-            download(url, draft, *rest)
-        finally:
-            written.append(draft.stat().st_size)
-    monkeypatch.setattr(pretrained, "_download", watched)
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda draft, **options: (
+        written.append(draft.stat().st_size), unlink(draft, **options)))
     assert_refused(f"{server.url}/endless", cache, "the server sends more bytes than that")
     assert SIZE < written[0] <= SIZE + (1 << 16) and contents(cache) == {}
     assert server.hung_up.wait(30)  # the connection is closed, too

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import zipfile
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from makers import zipped
 
 import minicnn as mc
 from minicnn.utils.errors import FileError
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(  # Keras and PyTorch, about themselves
 LFS = ("version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 256052008\n")
 
 
-def network():
+def one_conv():
     return mc.Sequential([mc.Conv2D(2, 3), mc.Flatten(), mc.Dense(2)], (6, 6, 3))
 
 
@@ -51,13 +51,6 @@ def savez():
 
 def save():
     np.save(content := io.BytesIO(), np.zeros(3))
-    return content.getvalue()
-
-
-def zipped(**members):
-    with zipfile.ZipFile(content := io.BytesIO(), "w") as out:
-        for name, text in members.items():
-            out.writestr(name, text)
     return content.getvalue()
 
 
@@ -87,13 +80,13 @@ KINDS = {  # name of the file, content, words that the error has to hold
     "page": ("x.h5", lambda: b"\n<!DOCTYPE html>\n<html><head>", ["a web page", "link"]),
     "page, BOM": ("x.h5", lambda: "\ufeff<HTML lang='en'>".encode(), ["a web page"]),
     "error of a server": ("x.keras", lambda: b"<?xml version='1.0'?><Error>", ["a web page"]),
-    "ONNX": ("x.onnx", lambda: onnx_model(network()).SerializeToString(), ["ONNX", "Keras"]),
-    "ONNX by another name": ("x.h5", lambda: onnx_model(network()).SerializeToString(), ["ONNX"]),
+    "ONNX": ("x.onnx", lambda: onnx_model(one_conv()).SerializeToString(), ["ONNX", "Keras"]),
+    "ONNX by another name": ("x.h5", lambda: onnx_model(one_conv()).SerializeToString(), ["ONNX"]),
     "TFLite": ("x.tflite", lambda: b"\x1c\0\0\0TFL3" + bytes(99), ["TensorFlow Lite", ".h5"]),
     "frozen graph": ("x.pb", lambda: b"\n\x10\n\x05input" + bytes(9), ["TensorFlow", "SavedModel"]),
     "safetensors": ("x.safetensors", safetensors, ["safetensors"]),
     "npy": ("x.npy", save, ["NumPy"]), "npz": ("x.npz", savez, ["NumPy"]),
-    "Teachable Machine": ("converted_keras.zip", lambda: zipped(**{
+    "Teachable Machine": ("converted_keras.zip", lambda: zipped({
         "keras_model.h5": "x", "labels.txt": "0 a"}), ["holds keras_model.h5", "Unpack"]),
     "gzip": ("x.h5.gz", lambda: gzip.compress(b"x"), ["gzip", "Unpack"]),
     "TensorFlow.js": ("model.json", lambda: b'{"format": "layers-model", "modelTopology": {}, '
@@ -123,7 +116,7 @@ def refusal(call):
 @pytest.mark.parametrize("case", KINDS)
 def test_what_is_no_model_says_what_it_is(file_of, case):
     path, words = file_of(case)
-    model = network()
+    model = one_conv()
     before = [p.tobytes() for layer in model.layers for p in layer.params.values()]
     as_weights = refusal(lambda: model.load_weights(path))
     as_model = refusal(lambda: mc.load(path))
@@ -144,7 +137,7 @@ def test_a_model_of_tensorflow_js_says_what_it_is(file_of):
 def test_folders_say_what_they_are(tmp_path):
     (tmp_path / "saved" / "variables").mkdir(parents=True)
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"x")
-    for call in (mc.load, network().load_weights):
+    for call in (mc.load, one_conv().load_weights):
         text = refusal(lambda call=call: call(tmp_path / "saved"))
         assert "SavedModel folder" in text and ".keras" in text
         assert "received a folder. Name the model's file." in refusal(
@@ -163,7 +156,7 @@ def test_keras_files_cut_anywhere_are_called_cut_short(tmp_path, ending):
     content = whole.read_bytes()
     for part in (60, 1000, len(content) // 2, len(content) - 1000, len(content) - 30):
         path.write_bytes(content[:part])
-        text = refusal(lambda: network().load_weights(path))
+        text = refusal(lambda: one_conv().load_weights(path))
         assert "is cut short" in text and f"received {part:,} bytes" in text, text
         assert refusal(lambda: mc.load(path)) == text
 
@@ -176,7 +169,7 @@ def test_an_hdf5_file_of_any_version_that_is_cut_short_names_both_sizes(tmp_path
         write(file, pair)
     content = (tmp_path / "x.h5").read_bytes()
     (tmp_path / "x.h5").write_bytes(content[:-100])
-    text = refusal(lambda: network().load_weights(tmp_path / "x.h5"))
+    text = refusal(lambda: one_conv().load_weights(tmp_path / "x.h5"))
     assert f"expected the {len(content):,} bytes" in text
     assert f"received {len(content) - 100:,} bytes" in text
 
@@ -195,4 +188,4 @@ def test_a_checkpoint_of_a_training_is_named(tmp_path):
 
     write_state(tmp_path / "x.h5", {"epoch": 3, "moments": [np.zeros((2, 2), np.float32)]})
     assert "a checkpoint of a training" in refusal(
-        lambda: network().load_weights(tmp_path / "x.h5"))
+        lambda: one_conv().load_weights(tmp_path / "x.h5"))

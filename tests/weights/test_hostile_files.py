@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 import h5py
 import numpy as np
 import pytest
+from makers import zipped
 
 import minicnn as mc
 from minicnn.training.state_files import read_state, write_state
 from minicnn.utils.errors import FileError
 from minicnn.weights import read_weights
 
-from .fuzz import load_weights, model, state, unzipped, zipped
+from .fuzz import load_weights, model, state, unzipped
 from .layouts import archive, write_b, write_f
 
 PAIR = [("a", [np.ones((2, 2), np.float32), np.ones(2, np.float32)])]

@@ -9,6 +9,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from reference import assert_predicts_like
 
 import minicnn as mc
 from minicnn.utils.errors import FileError
@@ -36,39 +37,32 @@ def pair(tmp_path):
     return model, tmp_path / "model.json", tmp_path / "model.weights.h5"
 
 
-def assert_predict_same(theirs, model, rng):
-    x = rng.normal(size=(3, *model.input_shape)).astype(np.float32)
-    np.testing.assert_allclose(model.predict(x), np.asarray(theirs.predict(x, verbose=0)),
-                               rtol=1e-5, atol=1e-6)
-
-
-def test_json_and_weights_of_keras_3_make_the_network(pair, rng):
+def test_json_and_weights_of_keras_3_make_the_network(pair):
     theirs, architecture, weights = pair
     model = mc.load(architecture, weights=weights)
-    assert_predict_same(theirs, model, rng)
+    assert_predicts_like(theirs, model)
     assert model.weights_note.startswith("model.weights.h5: set 4 arrays")
     assert model.name == theirs.name
 
 
-def test_a_functional_model_in_json(tmp_path, rng):
+def test_a_functional_model_in_json(tmp_path):
     x = keras.Input((8, 9, 3))
     y = L.Dense(2)(L.GlobalAveragePooling2D()(L.Conv2D(4, 3, activation="relu")(x)))
     theirs = keras.Model(x, y)
     (tmp_path / "m.json").write_text(theirs.to_json())
     theirs.save_weights(tmp_path / "w.weights.h5")
-    assert_predict_same(theirs, mc.load(tmp_path / "m.json", weights=tmp_path / "w.weights.h5"),
-                        rng)
+    assert_predicts_like(theirs, mc.load(tmp_path / "m.json", weights=tmp_path / "w.weights.h5"))
 
 
 @pytest.mark.parametrize("how", ["BOM", "JSON in JSON", "indented"])
-def test_json_as_people_write_it(pair, rng, how):
+def test_json_as_people_write_it(pair, how):
     theirs, architecture, weights = pair
     text = architecture.read_text()
     architecture.write_bytes({"BOM": b"\xef\xbb\xbf" + text.encode(),
                               "JSON in JSON": json.dumps(text).encode(),
                               "indented": b"\n  " + json.dumps(json.loads(text), indent=2).encode()
                               }[how])
-    assert_predict_same(theirs, mc.load(architecture, weights=weights), rng)
+    assert_predicts_like(theirs, mc.load(architecture, weights=weights))
 
 
 def keras2_json(as_list=False):
@@ -105,12 +99,12 @@ def test_json_of_keras_2_with_its_weights(tmp_path, rng, as_list):
     np.testing.assert_allclose(model.predict(x.astype(np.float32))[0], p, rtol=1e-4)
 
 
-def test_weights_replace_those_of_a_whole_model(tmp_path, rng):
+def test_weights_replace_those_of_a_whole_model(tmp_path):
     first, second = keras_model(), keras_model()
     first.save(tmp_path / "first.keras")
     second.save_weights(tmp_path / "second.weights.h5")
     model = mc.load(tmp_path / "first.keras", weights=tmp_path / "second.weights.h5")
-    assert_predict_same(second, model, rng)
+    assert_predicts_like(second, model)
 
 
 def test_half_of_the_pair_is_refused_and_the_other_half_is_named(pair):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def network(rng):
+def odd_names(rng):
     """Odd names in an order that is neither alphabetical nor the order of the classes."""
     shapes = [("zebra", (3, 2, 3, 4)), ("aa", (1, 1, 4, 2))]
     shapes += [(f"conv_{k}", (2, 2, 2, 2)) for k in range(11)]
@@ -40,30 +40,30 @@ def assert_same(entries, expected, with_names=True):
 
 
 @pytest.mark.parametrize("layout", NAMED)
-def test_layouts_with_names_come_out_bit_for_bit_and_in_order(tmp_path, network, layout):
+def test_layouts_with_names_come_out_bit_for_bit_and_in_order(tmp_path, odd_names, layout):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        NAMED[layout](file, network)
-    assert_same(read_weights(tmp_path / "x.h5"), network)
+        NAMED[layout](file, odd_names)
+    assert_same(read_weights(tmp_path / "x.h5"), odd_names)
 
 
 @pytest.mark.parametrize("layout", UNNAMED)
-def test_layouts_without_names_come_out_bit_for_bit_and_in_order(tmp_path, network, layout):
+def test_layouts_without_names_come_out_bit_for_bit_and_in_order(tmp_path, odd_names, layout):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        UNNAMED[layout](file, network)
-    assert_same(read_weights(str(tmp_path / "x.h5")), network, with_names=False)
+        UNNAMED[layout](file, odd_names)
+    assert_same(read_weights(str(tmp_path / "x.h5")), odd_names, with_names=False)
 
 
-def test_a_keras_archive_is_read_from_its_member(tmp_path, network):
-    (tmp_path / "x.keras").write_bytes(archive(network))
-    assert_same(read_weights(tmp_path / "x.keras"), network)
+def test_a_keras_archive_is_read_from_its_member(tmp_path, odd_names):
+    (tmp_path / "x.keras").write_bytes(archive(odd_names))
+    assert_same(read_weights(tmp_path / "x.keras"), odd_names)
 
 
 @pytest.mark.parametrize("encode", [lambda s: np.array(s, "S"), list,
                                     lambda s: np.array([n.encode() for n in s], object)])
-def test_attributes_of_every_age_and_split_lists_are_decoded(tmp_path, network, encode):
+def test_attributes_of_every_age_and_split_lists_are_decoded(tmp_path, odd_names, encode):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        write_named(file, network, ("{0}/kernel:0", "{0}/bias:0"), encode)
-        names = ["input_1", *(name for name, _ in network), "pool"]
+        write_named(file, odd_names, ("{0}/kernel:0", "{0}/bias:0"), encode)
+        names = ["input_1", *(name for name, _ in odd_names), "pool"]
         del file.attrs["layer_names"]
         for k, part in enumerate((names[:4], names[4:5], names[5:])):
             file.attrs[f"layer_names{k}"] = encode(part)
@@ -71,7 +71,7 @@ def test_attributes_of_every_age_and_split_lists_are_decoded(tmp_path, network, 
         del group.attrs["weight_names"]
         group.attrs["weight_names0"] = encode(["zebra/kernel:0"])
         group.attrs["weight_names1"] = encode(["zebra/bias:0"])
-    assert_same(read_weights(tmp_path / "x.h5"), network)
+    assert_same(read_weights(tmp_path / "x.h5"), odd_names)
 
 
 @pytest.mark.parametrize("stored, read", [("<f2", "f4"), (">f2", "f4"), ("<f4", "f4"),
@@ -82,8 +82,8 @@ def test_floats_of_every_width_and_byte_order_become_native(write_keras1, rng, s
     assert_same(entries, [("c", [a.astype(read) for a in arrays])])
 
 
-def test_a_model_inside_a_model_is_flattened_by_its_weights_names(tmp_path, network):
-    (c1, a1), (c2, a2), (head, a3) = network[0], network[1], network[-1]
+def test_a_model_inside_a_model_is_flattened_by_its_weights_names(tmp_path, odd_names):
+    (c1, a1), (c2, a2), (head, a3) = odd_names[0], odd_names[1], odd_names[-1]
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.attrs["layer_names"] = ["vgg16", head]
         base, top = file.create_group("vgg16"), file.create_group(head)
@@ -98,8 +98,8 @@ def test_a_model_inside_a_model_is_flattened_by_its_weights_names(tmp_path, netw
     assert not entries.ordered  # Keras writes what may train first
 
 
-def test_unnamed_layers_of_two_models_are_refused_unless_their_classes_differ(tmp_path, network):
-    convs, dense = network[:3], network[-1:]
+def test_unnamed_layers_of_two_models_are_refused_unless_their_classes_differ(tmp_path, odd_names):
+    convs, dense = odd_names[:3], odd_names[-1:]
     with h5py.File(tmp_path / "x.h5", "w") as file:
         write_f(file, dense, names=False)
         write_f(file.create_group("layers/functional"), convs, names=False)
@@ -133,8 +133,8 @@ def test_what_is_not_hdf5_is_refused_with_its_size_and_beginning(tmp_path):
         read_weights(tmp_path / "x.h5")
 
 
-def test_a_file_cut_anywhere_is_refused(tmp_path, network, write_keras1):
-    whole = write_keras1(dict(network)).read_bytes()
+def test_a_file_cut_anywhere_is_refused(tmp_path, odd_names, write_keras1):
+    whole = write_keras1(dict(odd_names)).read_bytes()
     for length in range(0, len(whole), len(whole) // 60):
         (tmp_path / "cut.h5").write_bytes(whole[:length])
         with pytest.raises(FileError, match="cut.h5"):
@@ -164,8 +164,8 @@ def test_an_hdf5_file_that_is_not_keras_is_refused_by_its_groups(tmp_path):
         read_weights(tmp_path / "x.h5")
 
 
-def test_a_promised_array_that_is_absent_is_named(tmp_path, network, write_keras1):
-    path = write_keras1(dict(network))
+def test_a_promised_array_that_is_absent_is_named(tmp_path, odd_names, write_keras1):
+    path = write_keras1(dict(odd_names))
     with h5py.File(path, "a") as file:
         del file["aa/aa_b_1:0"]
     with pytest.raises(FileError, match="expected 'aa_b_1:0' in /aa"):

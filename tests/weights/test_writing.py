@@ -6,7 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from reference import assert_refused
+from reference import assert_predicts_like, assert_refused
 
 from minicnn.layers import (
     ELU,
@@ -101,12 +101,6 @@ def images(model):
     return np.random.default_rng(0).normal(size=(3, *model.input_shape)).astype(np.float32)
 
 
-def assert_predict_same(keras_model, model):
-    x = images(model)
-    expected = np.asarray(keras_model.predict(x, verbose=0))
-    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-5)
-
-
 def assert_same_params(a, b):
     for one, two in zip(a.layers, b.layers, strict=True):
         assert one.params.keys() == two.params.keys()
@@ -126,14 +120,14 @@ def test_keras_opens_our_model_and_predicts_the_same_and_back(tmp_path, which):
     write_model(ours, model.layers, model.input_shape, model.name, {})
     twin = keras.models.load_model(ours, compile=False)
     assert twin.name == "net"
-    assert_predict_same(twin, model)
+    assert_predicts_like(twin, model)
     assert_same_params(as_sequential(ours), model)
     for ending in (".h5", ".keras"):
         theirs = tmp_path / f"theirs{ending}"
         twin.save(theirs)
         again = as_sequential(theirs)
         assert_same_params(again, model)
-        assert_predict_same(twin, again)
+        assert_predicts_like(twin, again)
 
 
 @pytest.mark.parametrize("which", NETWORKS)
@@ -147,7 +141,7 @@ def test_weight_files_go_both_ways(tmp_path, which):
     assert sorted(name for name, _ in read_weights(tmp_path / "ours.weights.h5")) == sorted(
         layer.name for layer in model.layers if layer.params)
     twin.load_weights(tmp_path / "ours.weights.h5")
-    assert_predict_same(twin, model)
+    assert_predicts_like(twin, model)
     twin.save_weights(tmp_path / "theirs.weights.h5")
     other = build(which, seed=4)
     assert "skipped: none" in other.load_weights(tmp_path / "theirs.weights.h5")
@@ -165,7 +159,7 @@ def test_weight_files_go_into_a_functional_twin_too(tmp_path):
     twin = keras.Model(x, y)
     write_weights(tmp_path / "ours.weights.h5", model.layers)
     twin.load_weights(tmp_path / "ours.weights.h5")
-    assert_predict_same(twin, model)
+    assert_predicts_like(twin, model)
 
 
 def test_a_keras_transfer_learning_file_opens_and_predicts_the_same(tmp_path):
@@ -178,7 +172,7 @@ def test_a_keras_transfer_learning_file_opens_and_predicts_the_same(tmp_path):
     for ending in (".h5", ".keras"):
         twin.save(tmp_path / f"x{ending}")
         model = as_sequential(tmp_path / f"x{ending}")
-        assert_predict_same(twin, model)
+        assert_predicts_like(twin, model)
         assert [layer.trainable for layer in model.layers] == [False, True, True, True]
 
 
@@ -217,7 +211,7 @@ def test_an_open_size_asks_for_input_shape_and_takes_it(tmp_path):
     with pytest.raises(FileError, match=r"leaves the input's size open \(\(None, None, 3\)\); give "
                                         r"input_shape=\(height, width, channels\)"):
         read_model(tmp_path / "m.h5")
-    assert_predict_same(twin, as_sequential(tmp_path / "m.h5", (6, 9, 3)))
+    assert_predicts_like(twin, as_sequential(tmp_path / "m.h5", (6, 9, 3)))
 
 
 @pytest.mark.parametrize("attribute, value", [

@@ -60,7 +60,9 @@ def cgroup_cpu_limit(file: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 @functools.cache
-def _blas() -> Any:
+def blas_libraries() -> Any:
+    """threadpoolctl's controller of this process's BLAS libraries; the first call limits them to
+    the threads that the container grants."""
     from threadpoolctl import ThreadpoolController  # here: `import minicnn` stays fast
 
     blas = ThreadpoolController().select(user_api="blas")
@@ -84,7 +86,8 @@ def num_threads() -> int:
     threadpoolctl.threadpool_limits(…) say; otherwise one per core."""
     if _blas_threads:
         return _blas_threads
-    return max((library.num_threads for library in _blas().lib_controllers), default=cores())
+    return max((library.num_threads for library in blas_libraries().lib_controllers),
+               default=cores())
 
 
 def chunk_slices(total: int, max_size: int, workers: int = 1) -> list[slice]:
@@ -119,7 +122,7 @@ def _after_fork() -> None:
     global _pool_lock, _blas_threads
     _pool_lock = threading.Lock()
     if _blas_threads:
-        _blas().limit(limits=_blas_threads)
+        blas_libraries().limit(limits=_blas_threads)
     _blas_threads, _local.memory = 0, np.empty(0, np.uint8)  # mapped memory is the parent's
 
 
@@ -157,7 +160,7 @@ def parallel_map(work: Callable[[Sequence[Item]], Answer], items: Sequence[Item]
     with _pool_lock:
         _blas_threads = num_threads()
         try:
-            with _blas().limit(limits=1):
+            with blas_libraries().limit(limits=1):
                 pool, running = _pool(os.getpid()), []
                 try:
                     for k in range(workers):  # one by one: `finally` waits for those begun
