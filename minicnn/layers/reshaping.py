@@ -160,16 +160,21 @@ class CenterCrop(Layer):
 class Resizing(Layer):
     """y = x, for images of height × width alone: minicnn brings photos to the size of a network's
     input before the network. Raises ShapeError for others. Its other arguments are Keras', kept for
-    the file."""
+    the file: models.load gives a network that begins with this layer a recipe that does the same
+    (Preprocessing.fit)."""
 
-    arguments = ("height", "width", "interpolation", "crop_to_aspect_ratio")
+    arguments = ("height", "width", "interpolation", "crop_to_aspect_ratio", "pad_to_aspect_ratio",
+                 "antialias")
 
     def __init__(self, height: int, width: int, interpolation: str = "bilinear",
-                 crop_to_aspect_ratio: bool = False, name: str | None = None) -> None:
+                 crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False,
+                 antialias: bool = False, name: str | None = None) -> None:
         super().__init__(name)
         self.height = check_int(height, f"{self.name}, height")
         self.width = check_int(width, f"{self.name}, width")
-        self.interpolation, self.crop_to_aspect_ratio = interpolation, crop_to_aspect_ratio
+        self.interpolation, self.antialias = interpolation, bool(antialias)
+        self.crop_to_aspect_ratio = bool(crop_to_aspect_ratio)
+        self.pad_to_aspect_ratio = bool(pad_to_aspect_ratio)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""

@@ -16,7 +16,6 @@ from ..data import Dataset
 from ..evaluation import Evaluation, average_precision, choose_threshold, roc_auc, roc_curve
 from ..model import Sequential
 from ..models import image_size
-from ..preprocessing import crop_fraction_of
 from ..training import LearningRates
 from ..utils.errors import ArgumentError
 from .evaluations import most_frequent
@@ -64,7 +63,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     spread = np.unique(np.linspace(0, len(data) - 1, HELD_OUT).round().astype(int)).tolist()
     on_page = choose_pictures(result, own)
     pictures = pictures_of(data, sorted({*worst, *spread, *on_page}), image_size(model),
-                           crop_fraction_of(model.preprocessing))
+                           model.preprocessing)
     title = f"{len(data)} {held_out} photos".replace("  ", " ")
     draw(prediction_panels(pictures, spread, result), folder / "predictions.png",
          f"A selection of the {title}: label → prediction", 8)

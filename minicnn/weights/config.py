@@ -70,17 +70,23 @@ def _layers(config: dict, path: str | PathLike
         if layer is not None:
             layer.trainable = trainable and bool(c.get("trainable", True))
             layers.append(layer)
-    return layers, _resized(layers, shape or _built_shape(config))
+    return layers, shape or _built_shape(config)
 
 
-def _resized(layers: list[Layer], shape: tuple[int | None, ...] | None
-             ) -> tuple[int | None, ...] | None:
-    """The input shape; if it leaves height and width open and the network begins by resizing, that
-    size, to which minicnn brings photos before the network."""
+def first_resizing(layers: Sequence[Layer]) -> Resizing | None:
+    """The Resizing with which a network begins, if it does; scaling its pixels may come before."""
     first = next((layer for layer in layers if not isinstance(layer, (Rescaling, Normalization))),
                  None)
-    if isinstance(first, Resizing) and shape is not None and shape[:2] == (None, None):
-        return first.height, first.width, *shape[2:]
+    return first if isinstance(first, Resizing) else None
+
+
+def resized(layers: Sequence[Layer], shape: tuple[int | None, ...] | None
+            ) -> tuple[int | None, ...] | None:
+    """The input shape; if the network begins by resizing, to that size, to which minicnn brings
+    photos before the network."""
+    first = first_resizing(layers)
+    if first is not None and shape is not None and len(shape) == 3:
+        return first.height, first.width, shape[2]
     return shape
 
 

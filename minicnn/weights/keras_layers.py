@@ -44,6 +44,7 @@ FIXED_SETTINGS: dict[str, tuple] = {
     "keepdims": (False,), "noise_shape": (None,)}
 FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
     "ReLU": {"max_value": (None,), "threshold": (0,)},
+    "Resizing": {"fill_mode": ("constant",), "fill_value": (0,)},
     "Softmax": {"axis": (-1,)}, "Normalization": {"invert": (False,)},
     "BatchNormalization": {"mode": (0,), "renorm": (False,), "virtual_batch_size": (None,)}}
 
@@ -163,7 +164,8 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
     "Normalization": lambda c: Normalization(**_arguments(c, axis=-1, mean=None, variance=None)),
     "CenterCrop": lambda c: CenterCrop(**_arguments(c, "height", "width")),
     "Resizing": lambda c: Resizing(**_arguments(
-        c, "height", "width", interpolation="bilinear", crop_to_aspect_ratio=False)),
+        c, "height", "width", interpolation="bilinear", crop_to_aspect_ratio=False,
+        pad_to_aspect_ratio=False, antialias=False)),
     "ReLU": lambda c: _leaky_relu(c) if c.get("negative_slope") else ReLU(**_arguments(c)),
     "LeakyReLU": _leaky_relu,
     "ELU": lambda c: ELU(**_arguments(c, alpha=1.0)),

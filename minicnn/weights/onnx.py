@@ -103,10 +103,8 @@ def onnx_model(model: Any) -> ModelProto:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
             for name, shape in ((graph.start, shapes[0]), ("y", shapes[-1]))]
     text = "Input x: network input." if preprocessing is None else (
-        f"Input pixels: {'grey' if preprocessing.channels == 1 else 'RGB'}, 0…255. Scale the "
-        f"photo, keeping its aspect ratio, until it just "
-        f"covers image_size / {preprocessing.crop_fraction:g}, bilinear with antialiasing; crop "
-        f"the centre.")
+        f"Input pixels: {'grey' if preprocessing.channels == 1 else 'RGB'}, 0…255. "
+        f"{_how_to_fit(preprocessing)}")
     if model.classes is not None and shapes[-1] == (1,):
         text += " Output y: the probability of the second class."
     proto = helper.make_model(
@@ -117,6 +115,17 @@ def onnx_model(model: Any) -> ModelProto:
         ("classes", model.classes), ("preprocessing", preprocessing and preprocessing.to_dict()),
         ("image_size", shapes[0][:2] if len(shapes[0]) == 3 else None))})
     return proto
+
+
+def _how_to_fit(preprocessing: Preprocessing) -> str:
+    """How photos are brought to image_size, in words: the graph takes them at that size."""
+    if preprocessing.fit == "crop":
+        return (f"Scale the photo, keeping its aspect ratio, until it just covers image_size / "
+                f"{preprocessing.crop_fraction:g}, bilinear with antialiasing; crop the centre.")
+    before = {"stretch": "", "crop_to_aspect_ratio": "Crop the centre in its aspect ratio. ",
+              "pad_to_aspect_ratio": "Pad the photo with zeros to its aspect ratio. "}
+    return (f"{before[preprocessing.fit]}Stretch it to image_size, {preprocessing.interpolation} "
+            f"without antialiasing, as Keras' Resizing does.")
 
 
 class _Graph:

@@ -20,7 +20,7 @@ from ..utils.errors import ArgumentError, FileError, is_int
 from ..utils.files import atomic_write
 from .assigning import assign
 from .attributes import text
-from .config import config_from_layers, layers_from_config, layers_left_out
+from .config import config_from_layers, layers_from_config, layers_left_out, resized
 from .opening import open_weights, parse_json, read_architecture
 from .reading import read_open_file, read_weights
 
@@ -127,7 +127,7 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
     if weights_path is not None:
         entries = read_weights(weights_path)
     layers, shape_in_file = layers_from_config(config, path)
-    sizes = tuple(input_shape or shape_in_file or ())
+    sizes = tuple(resized(layers, input_shape or shape_in_file) or ())
     if not sizes or None in sizes:
         raise FileError(f"{path}: leaves the input's size open ({sizes or 'no shape'}); give "
                         f"input_shape=(height, width, channels).")
