@@ -11,7 +11,7 @@ import numpy as np
 from . import summary, weights
 from .data.keras_resizing import resize_as_keras, resizes_as_keras
 from .inference import infer
-from .layers import ACTIVATION_LAYERS, Dense, Dropout, Flatten, Layer
+from .layers import ACTIVATION_LAYERS, NOISE_LAYERS, Dense, Flatten, Layer
 from .layers.naming import layer_names
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
@@ -258,7 +258,7 @@ class Sequential:
         stop = len(self.layers) if after is None else self.index(after) + 1
         if after is None:
             body = stop
-            while body and isinstance(self.layers[body - 1], (*ACTIVATION_LAYERS, Dropout)):
+            while body and isinstance(self.layers[body - 1], (*ACTIVATION_LAYERS, *NOISE_LAYERS)):
                 body -= 1
             if body and isinstance(self.layers[body - 1], Dense):
                 stop = body - 1

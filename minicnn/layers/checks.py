@@ -1,4 +1,5 @@
-"""What layers refuse, so that their own files hold mathematics only; more_checks.py has the rest.
+"""What layers refuse, so that their own files hold mathematics only; argument_checks.py has what
+only a few of them refuse.
 
 A check returns quietly, or its argument in the form that the layer keeps, or raises an error.
 """

@@ -17,24 +17,28 @@ import numpy as np
 from ..layers import (
     ACTIVATION_LAYERS,
     ELU,
+    NOISE_LAYERS,
+    SELU,
     AveragePool2D,
     BatchNormalization,
     CenterCrop,
     Conv2D,
     Dense,
-    Dropout,
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    HardSigmoid,
     Layer,
     LeakyReLU,
     MaxPool2D,
     Normalization,
     Permute,
     PReLU,
+    ReLU6,
     Rescaling,
     Reshape,
     Resizing,
+    SiLU,
     Softmax,
     ZeroPadding2D,
 )
@@ -71,7 +75,7 @@ def write_onnx(path: str | PathLike, model: Any) -> None:
 
 
 def onnx_model(model: Any) -> ModelProto:
-    """The graph of model.predict; Dropout does nothing in it.
+    """The graph of model.predict; Dropout and noise do nothing in it.
 
     Input:    "pixels", RGB 0…255, float32 (N, H, Wd, 3), any N, or grey ones (N, H, Wd, 1); of a
               model without preprocessing "x", network input, float32 (N, *input_shape)
@@ -140,14 +144,17 @@ class _Graph:
         self.nodes: list[NodeProto] = []
         self.tensors: list[TensorProto] = []
 
-    def add(self, operator: str, name: str, *constants: np.ndarray, **attributes: Any) -> None:
-        """Adds a node, whose output gets its name too; constants: its further inputs."""
+    def add(self, operator: str, name: str, *constants: np.ndarray, beside: str | None = None,
+            **attributes: Any) -> None:
+        """Adds a node, whose output gets its name too. Its further inputs: the output of the node
+        `beside`, and constants."""
         from onnx import helper, numpy_helper
 
         names = [f"{name}/{k}" for k, _ in enumerate(constants, 1)]
         self.tensors += [numpy_helper.from_array(np.ascontiguousarray(value), key)
                          for key, value in zip(names, constants, strict=True)]
-        self.nodes.append(helper.make_node(operator, [self.output, *names], [name], name,
+        inputs = [self.output, *[beside] * (beside is not None), *names]
+        self.nodes.append(helper.make_node(operator, inputs, [name], name,
                                            **attributes))
         self.output = name
 
@@ -209,7 +216,7 @@ class _Graph:
             self.add("Div", name, self.per_channel(std))
         elif kind in ACTIVATION_LAYERS:
             self.activation(layer, name)
-        elif kind is not Dropout:
+        elif kind not in NOISE_LAYERS:
             raise ArgumentError(f"{layer.name}: expected a layer of minicnn's own, for which ONNX "
                                 f"has an operator, received a {kind.__name__}. Leave it out of "
                                 f"the network that you export.")
@@ -240,7 +247,9 @@ class _Graph:
     def activation(self, layer: Layer, name: str) -> None:
         """Adds an activation, whose name in ONNX is nearly the same: ReLU is Relu there."""
         kind, constants = type(layer), []
+        operator = kind.__name__.replace("LU", "lu")
         attributes: dict[str, Any] = {}
+        beside: str | None = None
         if kind is Softmax:
             attributes = {"axis": -1 if self.order == CHANNELS_LAST else 1}
         elif isinstance(layer, ELU):
@@ -250,4 +259,15 @@ class _Graph:
         elif kind is PReLU:  # (H, Wd, C), or 1 along some axes
             alpha = np.asarray(to_cpu(layer.params["alpha"]), np.float32)
             constants = [alpha if self.order == CHANNELS_LAST else alpha.transpose(2, 0, 1)]
-        self.add(kind.__name__.replace("LU", "lu"), name, *constants, **attributes)
+        elif kind is ReLU6:
+            operator, constants = "Clip", [np.array(0, np.float32), np.array(6, np.float32)]
+        elif kind is HardSigmoid:
+            attributes = {"alpha": 1 / 6, "beta": 0.5}
+        elif isinstance(layer, SELU):
+            operator = "Selu"
+            attributes = {"alpha": layer.alpha, "gamma": layer.scale}
+        elif kind is SiLU:  # x · σ(x), since SiLU is no operator of opset 17
+            x = self.output
+            self.add("Sigmoid", f"{name}/sigmoid")
+            operator, beside = "Mul", x
+        self.add(operator, name, *constants, beside=beside, **attributes)
