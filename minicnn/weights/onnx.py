@@ -144,18 +144,22 @@ class _Graph:
         self.nodes: list[NodeProto] = []
         self.tensors: list[TensorProto] = []
 
-    def add(self, operator: str, name: str, *constants: np.ndarray, beside: str | None = None,
-            **attributes: Any) -> None:
-        """Adds a node, whose output gets its name too. Its further inputs: the output of the node
-        `beside`, and constants."""
+    def add(self, operator: str, name: str, *constants: np.ndarray, **attributes: Any) -> None:
+        """Adds a node, whose output gets its name too; constants: its further inputs."""
         from onnx import helper, numpy_helper
 
         names = [f"{name}/{k}" for k, _ in enumerate(constants, 1)]
         self.tensors += [numpy_helper.from_array(np.ascontiguousarray(value), key)
                          for key, value in zip(names, constants, strict=True)]
-        inputs = [self.output, *[beside] * (beside is not None), *names]
-        self.nodes.append(helper.make_node(operator, inputs, [name], name,
+        self.nodes.append(helper.make_node(operator, [self.output, *names], [name], name,
                                            **attributes))
+        self.output = name
+
+    def multiply_by(self, other: str, name: str) -> None:
+        """Multiplies the last output by that of an earlier node of the same shape."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node("Mul", [self.output, other], [name], name))
         self.output = name
 
     def transpose_to(self, order: tuple[int, ...]) -> None:
@@ -246,10 +250,9 @@ class _Graph:
 
     def activation(self, layer: Layer, name: str) -> None:
         """Adds an activation, whose name in ONNX is nearly the same: ReLU is Relu there."""
-        kind, constants = type(layer), []
+        kind, constants, x = type(layer), [], self.output
         operator = kind.__name__.replace("LU", "lu")
         attributes: dict[str, Any] = {}
-        beside: str | None = None
         if kind is Softmax:
             attributes = {"axis": -1 if self.order == CHANNELS_LAST else 1}
         elif isinstance(layer, ELU):
@@ -267,7 +270,7 @@ class _Graph:
             operator = "Selu"
             attributes = {"alpha": layer.alpha, "gamma": layer.scale}
         elif kind is SiLU:  # x · σ(x), since SiLU is no operator of opset 17
-            x = self.output
-            self.add("Sigmoid", f"{name}/sigmoid")
-            operator, beside = "Mul", x
-        self.add(operator, name, *constants, beside=beside, **attributes)
+            operator, name = "Sigmoid", f"{name}/sigmoid"
+        self.add(operator, name, *constants, **attributes)
+        if kind is SiLU:
+            self.multiply_by(x, name.removesuffix("/sigmoid"))

@@ -127,7 +127,9 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
     if weights_path is not None:
         entries = read_weights(weights_path)
     layers, shape_in_file = layers_from_config(config, path)
-    sizes = tuple(resized(layers, input_shape or shape_in_file) or ())
+    sizes = tuple(input_shape or shape_in_file or ())
+    if all(size is None or is_int(size, 1) for size in sizes):
+        sizes = tuple(resized(layers, sizes) or ())
     if not sizes or None in sizes:
         raise FileError(f"{path}: leaves the input's size open ({sizes or 'no shape'}); give "
                         f"input_shape=(height, width, channels).")

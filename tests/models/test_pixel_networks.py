@@ -113,9 +113,11 @@ def test_an_open_size_is_that_of_the_resizing_at_the_beginning(tmp_path, front):
 
 
 def test_a_rescaling_that_is_not_finite_is_refused(tmp_path):
-    tutorial(L.Rescaling(float("inf"))).save(tmp_path / "m.keras")
-    with pytest.raises(mc.MiniCNNError, match="m.keras"):
-        mc.load(tmp_path / "m.keras")
+    for word, layer in (("Infinity", L.Rescaling(float("inf"))),
+                        ("NaN", L.Rescaling(1.0, offset=float("nan")))):
+        tutorial(layer).save(tmp_path / "m.keras")
+        with assert_refused("m.keras", "finite numbers", word, "Rescaling"):
+            mc.load(tmp_path / "m.keras")
 
 
 def test_pixels_train_as_they_are_and_are_not_copied_as_features(tmp_path):
