@@ -92,13 +92,12 @@ class Sequential:
 
     def check_images(self, images: np.ndarray) -> None:
         """As check, for images that to_input may resize; the first tells the shape of all."""
-        first = images[:1]
-        resized = self.resize(first)
+        resized = self.resize(first := images[:1])
         self.check(images if resized is first else resized)
 
     def resize(self, images: np.ndarray) -> np.ndarray:
         """images (N, H', Wd', C) at the network's size, float32, if the recipe is to resize them as
-        Keras does; as they are, if they have that size or the recipe has another fit."""
+        Keras does and they have another; else as they are."""
         recipe = self.preprocessing
         if (recipe is None or not resizes_as_keras(recipe) or np.ndim(images) != 4
                 or 0 in images.shape or images.shape[1:3] == self.input_shape[:2]):
@@ -151,17 +150,16 @@ class Sequential:
 
     def to_input(self, images: np.ndarray) -> np.ndarray:
         """uint8 pixels (N, H, Wd, 3) -> x by the model's preprocessing; floats are x already.
-        Both are moved to the model's device. A grey model takes grey pixels (N, H, Wd, 1), too, and
-        one whose recipe is to resize images as Keras does takes them in any size."""
-        are_pixels = images.dtype == np.uint8
-        images = to_device(self.resize(images), self.device)
-        if not are_pixels:
-            return images
+        Both are moved to the model's device. A grey model takes grey pixels (N, H, Wd, 1), too."""
+        resized = images if self.preprocessing is None else self.resize(images)
+        x = to_device(resized, self.device)
+        if images.dtype != np.uint8:
+            return x
         if self.preprocessing is None:
             raise ArgumentError(f"{self.name}: expected floats, received uint8 pixels, and this "
                                 f"model has no preprocessing for them. Give it one: "
                                 f"model.preprocessing = Preprocessing(…).")
-        return self.preprocessing(images)
+        return self.preprocessing(x)
 
     def predict(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
         """images (N, *input_shape) -> y, in batches, keeping nothing. uint8 images are pixels and

@@ -42,5 +42,5 @@ def image_batches(model: Sequential, data: Dataset, batch_size: int
         if recipe is None:
             yield indices, pixels
         else:
-            whole = pixels.dtype == np.uint8
-            yield indices, recipe.as_seen(pixels) if whole else recipe(pixels)
+            fractional = pixels.dtype != np.uint8
+            yield indices, recipe(pixels) if fractional else recipe.as_seen(pixels)

@@ -62,7 +62,7 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
     if isinstance(data, (tuple, list)) and len(data) == 2:
         data = ArrayDataset(*data)
     if isinstance(data, ArrayDataset):
-        model.check_images(data.x)
+        (model.check if model.preprocessing is None else model.check_images)(data.x)
     elif not isinstance(data, Dataset):
         raise ArgumentError(f"fit: expected a Dataset, an ArrayDataset or (images, targets), "
                             f"received a {type(data).__name__}. Weights belong to the loss.")

@@ -239,7 +239,7 @@ REFUSED = [
     (conv2("c", filters="4"), "reading stopped at ArgumentError"),
     (conv2("c", padding="causal"), "reading stopped at ArgumentError"),
     (entry("Conv2D", "c"), "reading stopped at KeyError"),
-    ({"class_name": "Conv2D", "config": None}, "each with a text as name, .* a Conv2D of name None"),
+    ({"class_name": "Conv2D", "config": None}, "a text as name, .* a Conv2D of name None"),
     ("Conv2D", "reading stopped at"),
 ]
 
