@@ -453,7 +453,7 @@ DESCRIPTIONS = {
                      "expected an input shape of ints"),
     "a name that is none": (layer("size", name={"a": 1}),
                             r"a text as name, received 1, .* a Resizing of name {'a': 1}"),
-    "NaN": (layer("zebra", filters=float("nan")), "expected finite numbers in the description .*, received NaN"),
+    "NaN": (layer("zebra", filters=float("nan")), "expected finite numbers .*, received NaN"),
     "many layers": (many_times, "expected at most 2,000 layers"),
     "classes": (lambda t: {**t, "classes": "ab"} if "classes" in t else t,
                 "expected classes and preprocessing that fit the network"),
