@@ -13,6 +13,7 @@ from . import data, losses, ops, optimizers
 from .gradcheck import gradcheck
 from .layers import (
     ELU,
+    SELU,
     AveragePool2D,
     BatchNormalization,
     CenterCrop,
@@ -20,8 +21,11 @@ from .layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianDropout,
+    GaussianNoise,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    HardSigmoid,
     Layer,
     LeakyReLU,
     MaxPool2D,
@@ -29,11 +33,15 @@ from .layers import (
     Permute,
     PReLU,
     ReLU,
+    ReLU6,
     Rescaling,
     Reshape,
     Resizing,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    SpatialDropout2D,
     Tanh,
     ZeroPadding2D,
 )
@@ -57,8 +65,9 @@ def __getattr__(name: str) -> object:
 __version__ = "0.2.0"
 
 __all__ = ["AveragePool2D", "BatchNormalization", "Callback", "CenterCrop", "Conv2D", "Dense",
-           "Dropout", "ELU", "Flatten", "GlobalAveragePool2D", "GlobalMaxPool2D", "Layer",
-           "LeakyReLU", "MaxPool2D", "MiniCNNError", "Normalization", "PReLU", "Permute",
-           "Preprocessing", "ReLU", "Rescaling", "Reshape", "Resizing", "Sequential", "Sigmoid",
-           "SmallCNN", "Softmax", "Tanh", "VGG16", "ZeroPadding2D", "data", "fit", "gradcheck",
-           "load", "losses", "ops", "optimizers", "to_cpu", "to_device"]
+           "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "GlobalAveragePool2D",
+           "GlobalMaxPool2D", "HardSigmoid", "Layer", "LeakyReLU", "MaxPool2D", "MiniCNNError",
+           "Normalization", "PReLU", "Permute", "Preprocessing", "ReLU", "ReLU6", "Rescaling",
+           "Reshape", "Resizing", "SELU", "Sequential", "SiLU", "Sigmoid", "SmallCNN", "Softmax",
+           "Softplus", "SpatialDropout2D", "Tanh", "VGG16", "ZeroPadding2D", "data", "fit",
+           "gradcheck", "load", "losses", "ops", "optimizers", "to_cpu", "to_device"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .layers import BatchNormalization, Conv2D, Dropout, Layer, MaxPool2D, ReLU
+from .layers import NOISE_LAYERS, BatchNormalization, Conv2D, Layer, MaxPool2D, ReLU
 from .layers.checks import check_input
 from .layers.network import Network
 from .layers.samplewise import is_samplewise
@@ -21,7 +21,7 @@ def infer(model: Network, x: np.ndarray, training: bool = False) -> np.ndarray:
     single image's do; all at once if a layer might mix the images."""
     per_image = max(map(math.prod, model.shapes()))
     batch_size = max(1, MAX_ELEMENTS[device_of(x)] // per_image)
-    samplewise = all(is_samplewise(layer, training) or type(layer) is Dropout
+    samplewise = all(is_samplewise(layer, training) or type(layer) in NOISE_LAYERS
                      for layer in model.layers)
     if len(x) > batch_size and samplewise:
         return array_module(x).concatenate([infer(model, x[i:i + batch_size], training)

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from . import summary, weights
+from .data.keras_resizing import resize_as_keras, resizes_as_keras
 from .inference import infer
-from .layers import ACTIVATION_LAYERS, Dense, Dropout, Flatten, Layer
+from .layers import ACTIVATION_LAYERS, NOISE_LAYERS, Dense, Flatten, Layer
 from .layers.checks import required_dx
 from .layers.naming import layer_names
 from .ops import device_of, module_of, to_cpu, to_device
@@ -90,6 +91,22 @@ class Sequential:
             if not grey or x.dtype != np.uint8 or x.shape[1:] != (*self.input_shape[:2], 3):
                 raise wrong_shape(np.shape(x), self.input_shape, self.name)
 
+    def check_images(self, images: np.ndarray) -> None:
+        """As check, for images that to_input may resize; the first tells the shape of all."""
+        resized = self.resize(first := images[:1])
+        self.check(images if resized is first else resized)
+
+    def resize(self, images: np.ndarray) -> np.ndarray:
+        """images (N, H', Wd', C) at the network's size, float32, if the recipe is to resize them as
+        Keras does and they have another; else as they are."""
+        recipe = self.preprocessing
+        if (recipe is None or not resizes_as_keras(recipe) or np.ndim(images) != 4
+                or 0 in images.shape or images.shape[1:3] == self.input_shape[:2]):
+            return images
+        H, Wd, _ = self.input_shape  # which the recipe fits
+        resized = resize_as_keras(images, (H, Wd), recipe)
+        return resized[..., :recipe.channels]  # of a colour photo that became grey: one
+
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, *input_shape) -> y. keep: the layers cache what backward needs; without it
         inference.py computes y, with fewer arrays on the way."""
@@ -136,21 +153,22 @@ class Sequential:
     def to_input(self, images: np.ndarray) -> np.ndarray:
         """uint8 pixels (N, H, Wd, 3) -> x by the model's preprocessing; floats are x already.
         Both are moved to the model's device. A grey model takes grey pixels (N, H, Wd, 1), too."""
-        images = to_device(images, self.device)
+        resized = images if self.preprocessing is None else self.resize(images)
+        x = to_device(resized, self.device)
         if images.dtype != np.uint8:
-            return images
+            return x
         if self.preprocessing is None:
             raise ArgumentError(f"{self.name}: expected floats, received uint8 pixels, and this "
                                 f"model has no preprocessing for them. Give it one: "
                                 f"model.preprocessing = Preprocessing(…).")
-        return self.preprocessing(images)
+        return self.preprocessing(x)
 
     def predict(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
         """images (N, *input_shape) -> y, in batches, keeping nothing. uint8 images are pixels and
         preprocessed here; floats are network input already, and if they look like pixels instead,
         a warning says so. NumPy in, NumPy out, on any device."""
         images = to_cpu(images)
-        self.check(images)
+        self.check_images(images)
         warn_of_pixels(images, self.preprocessing, self.name)
         batch_size = check_int(batch_size, f"{self.name}, batch_size")
         y = [to_cpu(self.forward(self.to_input(images[i:i + batch_size]), keep=False))
@@ -160,7 +178,7 @@ class Sequential:
     def activations(self, x: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Outputs of the named layers for x, NumPy's; stops after the deepest."""
         x, outputs = to_cpu(x), {}
-        self.check(x)
+        self.check_images(x)
         x = self.to_input(x)
         for layer in self.layers[:max((self.index(name) for name in names), default=-1) + 1]:
             x = layer.forward(x, keep=False)
@@ -240,7 +258,7 @@ class Sequential:
         stop = len(self.layers) if after is None else self.index(after) + 1
         if after is None:
             body = stop
-            while body and isinstance(self.layers[body - 1], (*ACTIVATION_LAYERS, Dropout)):
+            while body and isinstance(self.layers[body - 1], (*ACTIVATION_LAYERS, *NOISE_LAYERS)):
                 body -= 1
             if body and isinstance(self.layers[body - 1], Dense):
                 stop = body - 1

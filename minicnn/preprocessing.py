@@ -12,6 +12,8 @@ from .utils.arrays import Pixels
 from .utils.errors import ArgumentError, ShapeError
 
 CHANNELS = {"RGB": 3, "BGR": 3, "GREY": 1}  # of network input, by channel_order
+FITS = ("crop", "stretch", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
+INTERPOLATIONS = ("bilinear", "nearest")
 
 
 @dataclass(frozen=True)
@@ -23,20 +25,36 @@ class Preprocessing:
                    0…255.
     crop_fraction: side of the centre crop over the shortest side of the image; VGG16's published
                    accuracy needs 224/256 (Simonyan & Zisserman 2015, section 3.2).
+    fit:           how photos are brought to the network's size. "crop": minicnn's own way
+                   (data.resize_and_crop). The others do what Keras' layer Resizing does
+                   (data.keras_resizing): "stretch" is its standard, "crop_to_aspect_ratio" and
+                   "pad_to_aspect_ratio" are its settings of these names.
+    interpolation: of Keras' ways, "bilinear" or "nearest".
     """
 
     channel_order: str = "RGB"
     mean: tuple[float, ...] = (127.5,)
     scale: float = 1 / 127.5
     crop_fraction: float = 1.0
+    fit: str = "crop"
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        if self.channel_order not in CHANNELS:
-            raise ArgumentError(f'Preprocessing: expected channel_order "RGB", "BGR" or "GREY", '
-                                f"received {self.channel_order!r}.")
+        for key, known in (("channel_order", tuple(CHANNELS)), ("fit", FITS),
+                           ("interpolation", INTERPOLATIONS)):
+            if getattr(self, key) not in known:
+                raise ArgumentError(f"Preprocessing: expected {key} "
+                                    f"{' or '.join(map(repr, known))}, received "
+                                    f"{getattr(self, key)!r}. Choose one of these.")
         if not 0 < self.crop_fraction <= 1:
             raise ArgumentError(f"Preprocessing: expected a crop_fraction above 0 and at most 1, "
                                 f"received {self.crop_fraction}.")
+        if self.fit != "crop" and self.crop_fraction != 1:
+            raise ArgumentError(f"Preprocessing: expected crop_fraction 1 with fit {self.fit!r}, "
+                                f"received {self.crop_fraction}. Only 'crop' has one.")
+        if self.fit == "crop" and self.interpolation != "bilinear":
+            raise ArgumentError(f"Preprocessing: expected interpolation 'bilinear' with fit "
+                                f"'crop', received {self.interpolation!r}. Choose fit 'stretch'.")
         mean = np.asarray(self.mean, np.float64)
         if mean.shape not in ((1,), (self.channels,)) or not np.isfinite([*mean, self.scale]).all():
             raise ArgumentError(f"Preprocessing: expected as mean one number or {self.channels}, "
@@ -69,8 +87,10 @@ class Preprocessing:
 
     def to_dict(self) -> dict:
         """Plain values for JSON; Preprocessing(**d) reads them back."""
-        return asdict(self)
-
+        values = asdict(self)
+        if self.fit == "crop":  # as before there were others: older versions read the file, too
+            del values["fit"], values["interpolation"]
+        return values
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """Network input (…, channels) -> RGB pixels (…, 3), 0…255; grey becomes red = green = blue.
@@ -99,6 +119,13 @@ class Preprocessing:
             raise ArgumentError(
                 f"{name}: expected a recipe for input {input_shape}, received one of "
                 f"{self.channel_order}, for inputs (H, W, {self.channels}). {advice}")
+
+
+def whole_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of any dtype, rounded to 0…255, uint8; those that are uint8 are not copied."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
 def to_grey(rgb: np.ndarray, rounded: bool) -> np.ndarray:

@@ -19,7 +19,9 @@ from minicnn.optimizers import SGD, Adam, RMSprop
 
 ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "softmax": lambda x: x.softmax(-1),
                "tanh": torch.tanh, "elu": F.elu, "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
-               None: lambda x: x}
+               "relu6": F.relu6,  # F.hardsigmoid takes 1/6 in float32
+               **dict.fromkeys(("hard_sigmoid", "hardsigmoid"), lambda x: F.relu6(x + 3) / 6),
+               "selu": F.selu, "silu": F.silu, "softplus": F.softplus, None: lambda x: x}
 
 
 def in_torch(layer, x, params):
@@ -50,9 +52,13 @@ def in_torch(layer, x, params):
         y = F.batch_norm(x.movedim(-1, 1), *moving, params.get("gamma"), params.get("beta"),
                          training=True, eps=layer.epsilon)
         return y.movedim(1, -1)
-    if kind == "Dropout":  # the one mask that only the layer knows
+    if kind in ("Dropout", "SpatialDropout2D"):  # the one mask that only the layer knows
         mask = copy.deepcopy(layer).forward(np.ones(x.shape), training=True) > 0
         return x * torch.tensor(mask) / (1 - layer.rate)
+    if kind in ("GaussianDropout", "GaussianNoise"):  # its numbers, at x = 1 or x = 0
+        at = np.full(x.shape, float(kind == "GaussianDropout"))
+        drawn = torch.tensor(copy.deepcopy(layer).forward(at, training=True), dtype=x.dtype)
+        return x * drawn if kind == "GaussianDropout" else x + drawn
     if kind == "Reshape":
         return x.reshape(len(x), *layer.target_shape)
     if kind == "Permute":

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, load
-from ..models.load import stretching_layers
+from ..models.load import base_recipe, stretching_layers
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
 from ..weights.file_kinds import MODEL_SUFFIXES, OTHER_SUFFIXES
@@ -181,7 +181,7 @@ def recipe(args: argparse.Namespace, model: Sequential, name: str) -> Preprocess
     if scale == 0:
         raise ArgumentError("--scale: expected a number other than 0, such as 1/255, received 0.")
     mean = mean[::-1] if order == "BGR" else mean
-    return replace(model.preprocessing or Preprocessing(), channel_order=order, mean=tuple(mean),
+    return replace(model.preprocessing or base_recipe(model), channel_order=order, mean=tuple(mean),
                    scale=scale)
 
 

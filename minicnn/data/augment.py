@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..preprocessing import Preprocessing, whole_pixels
 from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, check_int
 from .datasets import Dataset, Integers
@@ -97,10 +98,10 @@ class Augmented(Dataset):
         self.augment, self.views, self.count, self.seed = augment, views, len(data), seed
 
     def images(self, indices: Integers, size: tuple[int, int],
-               crop_fraction: float = 1.0) -> Pixels:
-        """As Dataset.images, then augmented."""
+               crop_fraction: float = 1.0, recipe: Preprocessing | None = None) -> Pixels:
+        """As Dataset.images, then augmented; whole pixels, uint8, with any recipe."""
         positions = self.positions(indices)
-        pixels = super().images(positions, size, crop_fraction)
+        pixels = whole_pixels(super().images(positions, size, crop_fraction, recipe))
         for k, i in enumerate(positions):
             rng = np.random.default_rng([self.seed, *divmod(int(i), self.count)])
             pixels[k] = self.augment(pixels[k], rng)

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..plotting.drawing import inline
+from ..preprocessing import Preprocessing
 from ..utils.arrays import IntArray, Pixels
 from ..utils.errors import ArgumentError, FileError, ShapeError, check_int
 from .images import check_size, read_image, resize_and_crop
+from .keras_resizing import resize_as_keras, resizes_as_keras
 
 Integers = Sequence[int] | IntArray  # labels, indices or group numbers
 
@@ -103,13 +105,20 @@ class Dataset:
         return np.repeat(item[..., None], 3, axis=-1) if item.ndim == 2 else item.copy()
 
     def images(self, indices: Integers, size: tuple[int, int],
-               crop_fraction: float = 1.0) -> Pixels:
+               crop_fraction: float = 1.0, recipe: Preprocessing | None = None) -> np.ndarray:
         """The images at these indices, cropped by resize_and_crop to size = (h, w):
-        (n, h, w, 3) uint8. Reads them in this thread; `batches` reads ahead in several."""
+        (n, h, w, 3) uint8. Reads them in this thread; `batches` reads ahead in several.
+        recipe: if its fit is one of Keras', resize_as_keras brings them to size: float32 pixels."""
         positions = self.positions(indices)
-        pixels = np.empty((len(positions), *check_size(size, crop_fraction), 3), np.uint8)
+        as_keras = resizes_as_keras(recipe)
+        pixels = np.empty((len(positions), *check_size(size, crop_fraction), 3),
+                          np.float32 if as_keras else np.uint8)
         for k, i in enumerate(positions):
-            pixels[k] = resize_and_crop(self.read(i), size, crop_fraction)
+            photo = self.read(i)
+            if recipe is not None and as_keras:
+                pixels[k] = resize_as_keras(photo[None], size, recipe)[0]
+            else:
+                pixels[k] = resize_and_crop(photo, size, crop_fraction)
         return pixels
 
     def positions(self, indices: Integers) -> IntArray:

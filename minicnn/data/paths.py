@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.arrays import Pixels
+from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
 from .datasets import Dataset, Integers
 from .file_kinds import OtherKindError
 from .image_folder import ImageFolder
+from .keras_resizing import resizes_as_keras
 from .listing import OtherFile, group_by_kind, list_photos
 from .open_image import printable, readable_formats
 from .part_names import parts_of, sub_folders
@@ -33,12 +34,13 @@ class UnlabelledImages(Dataset):
         self.errors: dict[int, str] = {}
 
     def images(self, indices: Integers, size: tuple[int, int],
-               crop_fraction: float = 1.0) -> Pixels:
+               crop_fraction: float = 1.0, recipe: Preprocessing | None = None) -> np.ndarray:
         """As Dataset.images, but never raises FileError."""
-        pixels = np.zeros((len(indices), *size, 3), np.uint8)
+        pixels = np.zeros((len(indices), *size, 3),
+                          np.float32 if resizes_as_keras(recipe) else np.uint8)
         for k, i in enumerate(indices):
             try:
-                pixels[k] = super().images([i], size, crop_fraction)[0]
+                pixels[k] = super().images([i], size, crop_fraction, recipe)[0]
             except FileError as error:
                 self.errors[int(i)] = str(error)
         return pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ops import array_module, ops_for
-from . import checks, more_checks
+from . import argument_checks, checks
 from .base import Layer
 
 
@@ -34,15 +34,15 @@ class BatchNormalization(Layer):
     def __init__(self, axis: int = -1, momentum: float = 0.99, epsilon: float = 0.001,
                  center: bool = True, scale: bool = True, name: str | None = None) -> None:
         super().__init__(name)
-        self.axis = more_checks.as_axis(self.name, axis)
-        self.momentum = more_checks.as_number(momentum, f"{self.name}, momentum", 0, 1 + 1e-9)
-        self.epsilon = more_checks.as_number(epsilon, f"{self.name}, epsilon", 0)
+        self.axis = argument_checks.as_axis(self.name, axis)
+        self.momentum = argument_checks.as_number(momentum, f"{self.name}, momentum", 0, 1 + 1e-9)
+        self.epsilon = argument_checks.as_number(epsilon, f"{self.name}, epsilon", 0)
         self.center, self.scale = bool(center), bool(scale)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""
-        more_checks.check_channels(self, "moving_mean", input_shape)
-        more_checks.check_last_axis(self.name, self.axis, input_shape)
+        argument_checks.check_channels(self, "moving_mean", input_shape)
+        argument_checks.check_last_axis(self.name, self.axis, input_shape)
         return input_shape
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""What layers refuse, so that their own files hold mathematics only; more_checks.py has the rest.
+"""What layers refuse, so that their own files hold mathematics only; argument_checks.py: the rest.
 
 A check returns quietly, or its argument in the form that the layer keeps, or raises an error.
 """

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..ops import Window, array_module, ops_for
 from ..utils.errors import as_pair
-from . import checks, more_checks
+from . import argument_checks, checks
 from .base import Layer
 
 
@@ -29,7 +29,7 @@ class Pool2D(Layer):
         strides = self.pool_size if strides is None else strides
         self.strides = as_pair(strides, f"{self.name}, strides")
         self.padding = checks.as_padding(self.name, padding)
-        more_checks.check_pool_padding(self.name, self.padding, self.pool_size)
+        argument_checks.check_pool_padding(self.name, self.padding, self.pool_size)
 
     def window(self, shape: tuple[int, ...]) -> Window:
         """Where the windows lie on an x of `shape` ((N,) H, Wd, C)."""

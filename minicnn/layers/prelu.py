@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ops import ops_for
-from . import checks, more_checks
+from . import argument_checks, checks
 from .base import Layer
 
 
@@ -28,11 +28,11 @@ class PReLU(Layer):
     def __init__(self, shared_axes: int | Sequence[int] | None = None, name: str | None = None
                  ) -> None:
         super().__init__(name)
-        self.shared_axes = more_checks.as_axes(self.name, shared_axes)
+        self.shared_axes = argument_checks.as_axes(self.name, shared_axes)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""
-        more_checks.check_prelu(self, input_shape)
+        argument_checks.check_prelu(self, input_shape)
         return input_shape
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ops import array_module
-from . import checks, more_checks
+from . import argument_checks, checks
 from .base import Layer
 
 MIN_STD = 1e-7  # what Keras divides by at least
@@ -30,12 +30,12 @@ class Rescaling(Layer):
     def __init__(self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0,
                  name: str | None = None) -> None:
         super().__init__(name)
-        self.scale = more_checks.as_numbers(self.name, "scale", scale)
-        self.offset = more_checks.as_numbers(self.name, "offset", offset)
+        self.scale = argument_checks.as_numbers(self.name, "scale", scale)
+        self.offset = argument_checks.as_numbers(self.name, "offset", offset)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""
-        more_checks.check_per_channel(self, ("scale", "offset"), input_shape)
+        argument_checks.check_per_channel(self, ("scale", "offset"), input_shape)
         return input_shape
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
@@ -68,17 +68,17 @@ class Normalization(Layer):
     def __init__(self, axis: int | None = -1, mean: float | Sequence[float] | None = None,
                  variance: float | Sequence[float] | None = None, name: str | None = None) -> None:
         super().__init__(name)
-        self.axis = more_checks.as_axis(self.name, axis) if axis not in NO_AXIS else None
-        more_checks.check_mean_and_variance(self.name, mean, variance)
-        self.mean = None if mean is None else more_checks.as_numbers(self.name, "mean", mean)
-        self.variance = None if variance is None else more_checks.as_numbers(
+        self.axis = argument_checks.as_axis(self.name, axis) if axis not in NO_AXIS else None
+        argument_checks.check_mean_and_variance(self.name, mean, variance)
+        self.mean = None if mean is None else argument_checks.as_numbers(self.name, "mean", mean)
+        self.variance = None if variance is None else argument_checks.as_numbers(
             self.name, "variance", variance, least=0)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""
         if self.axis is not None:
-            more_checks.check_last_axis(self.name, self.axis, input_shape)
-        more_checks.check_per_channel(self, ("mean", "variance"), input_shape)
+            argument_checks.check_last_axis(self.name, self.axis, input_shape)
+        argument_checks.check_per_channel(self, ("mean", "variance"), input_shape)
         return input_shape
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -89,13 +89,13 @@ class Normalization(Layer):
     def adopt(self) -> None:
         """Makes the arrays that were read as parameters the layer's mean and variance."""
         if self.params:
-            self.mean, self.variance = (more_checks.as_numbers(self.name, key, self.params[key])
+            self.mean, self.variance = (argument_checks.as_numbers(self.name, key, self.params[key])
                                         for key in ("mean", "variance"))
             self.params = {}
 
     def build(self, input_shape: tuple[int, ...], rng: np.random.Generator | None) -> None:
         """Raises ArgumentError without mean and variance: there is nothing to draw."""
-        more_checks.check_has_mean(self)
+        argument_checks.check_has_mean(self)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ops import Window, array_module
 from ..utils.errors import check_int
-from . import checks, more_checks
+from . import argument_checks, checks
 from .base import Layer
 
 
@@ -20,14 +20,14 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], name: str | None = None) -> None:
         super().__init__(name)
-        self.target_shape = more_checks.as_target_shape(self.name, target_shape)
+        self.target_shape = argument_checks.as_target_shape(self.name, target_shape)
 
     def window(self, shape: tuple[int, ...]) -> None:
         """None: where a number comes from, no window says."""
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """target_shape, its -1 replaced."""
-        return more_checks.check_reshaped(self.name, self.target_shape, input_shape)
+        return argument_checks.check_reshaped(self.name, self.target_shape, input_shape)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, …) -> y (N, *target_shape)."""
@@ -48,14 +48,14 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], name: str | None = None) -> None:
         super().__init__(name)
-        self.dims = more_checks.as_permutation(self.name, dims)
+        self.dims = argument_checks.as_permutation(self.name, dims)
 
     def window(self, shape: tuple[int, ...]) -> None:
         """None: where a number comes from, no window says."""
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """input_shape in the order of dims."""
-        more_checks.check_permuted(self.name, self.dims, input_shape)
+        argument_checks.check_permuted(self.name, self.dims, input_shape)
         return tuple(input_shape[axis - 1] for axis in self.dims)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
@@ -82,7 +82,7 @@ class ZeroPadding2D(Layer):
 
     def __init__(self, padding: int | Sequence = 1, name: str | None = None) -> None:
         super().__init__(name)
-        self.padding = more_checks.as_pads(self.name, padding)
+        self.padding = argument_checks.as_pads(self.name, padding)
 
     def window(self, shape: tuple[int, ...]) -> Window:
         """One pixel, shifted by the padding."""
@@ -135,7 +135,7 @@ class CenterCrop(Layer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, Wd, C) -> (height, width, C)."""
         checks.check_images(self.name, input_shape)
-        more_checks.check_crop(self, input_shape)
+        argument_checks.check_crop(self, input_shape)
         return self.height, self.width, input_shape[2]
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
@@ -160,21 +160,26 @@ class CenterCrop(Layer):
 class Resizing(Layer):
     """y = x, for images of height × width alone: minicnn brings photos to the size of a network's
     input before the network. Raises ShapeError for others. Its other arguments are Keras', kept for
-    the file."""
+    the file: models.load gives a network that begins with this layer a recipe that does the same
+    (Preprocessing.fit)."""
 
-    arguments = ("height", "width", "interpolation", "crop_to_aspect_ratio")
+    arguments = ("height", "width", "interpolation", "crop_to_aspect_ratio", "pad_to_aspect_ratio",
+                 "antialias")
 
     def __init__(self, height: int, width: int, interpolation: str = "bilinear",
-                 crop_to_aspect_ratio: bool = False, name: str | None = None) -> None:
+                 crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False,
+                 antialias: bool = False, name: str | None = None) -> None:
         super().__init__(name)
         self.height = check_int(height, f"{self.name}, height")
         self.width = check_int(width, f"{self.name}, width")
-        self.interpolation, self.crop_to_aspect_ratio = interpolation, crop_to_aspect_ratio
+        self.interpolation, self.antialias = interpolation, bool(antialias)
+        self.crop_to_aspect_ratio = bool(crop_to_aspect_ratio)
+        self.pad_to_aspect_ratio = bool(pad_to_aspect_ratio)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """As the input."""
         checks.check_images(self.name, input_shape)
-        more_checks.check_resized(self, input_shape)
+        argument_checks.check_resized(self, input_shape)
         return input_shape
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:

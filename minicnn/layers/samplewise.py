@@ -9,17 +9,19 @@ from __future__ import annotations
 from .activations import ReLU, Sigmoid, Softmax
 from .base import Layer
 from .batch_normalization import BatchNormalization
+from .clipped_activations import HardSigmoid, LeakyReLU, ReLU6
 from .conv2d import Conv2D
 from .dense import Dense
+from .exponential_activations import ELU, SELU, SiLU, Softplus, Tanh
 from .flatten import Flatten
-from .more_activations import ELU, LeakyReLU, Tanh
 from .pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from .prelu import PReLU
 from .rescaling import Normalization, Rescaling
 from .reshaping import CenterCrop, Permute, Reshape, Resizing, ZeroPadding2D
 
 SAMPLEWISE = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, Flatten,
-              Dense, ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU, Rescaling, Normalization,
+              Dense, ReLU, Sigmoid, Softmax, Tanh, ELU, LeakyReLU, PReLU, ReLU6, HardSigmoid, SELU,
+              SiLU, Softplus, Rescaling, Normalization,
               Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing)
 
 

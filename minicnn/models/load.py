@@ -11,9 +11,10 @@ import numpy as np
 
 from ..layers import Layer, Normalization, Rescaling, Resizing
 from ..model import Sequential
-from ..preprocessing import Preprocessing
+from ..preprocessing import INTERPOLATIONS, Preprocessing
 from ..utils.errors import FileError
 from ..weights import read_model
+from ..weights.config import first_resizing
 
 
 def pixel_recipe(model: Sequential) -> Preprocessing | None:
@@ -22,10 +23,9 @@ def pixel_recipe(model: Sequential) -> Preprocessing | None:
 
     None for any other, and if these layers make pixels larger than they were: then they are made
     for numbers from 0 to 1, say, which only whoever made the network knows."""
-    orders = {3: "RGB", 1: "GREY"}  # by the number of channels
     first = takewhile(lambda layer: not layer.params, model.layers)
     scaling = [layer for layer in first if isinstance(layer, (Rescaling, Normalization))]
-    if not scaling or len(model.input_shape) != 3 or model.input_shape[2] not in orders:
+    if not scaling or len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
         return None
     ends = np.zeros((2, 1, 1, model.input_shape[2]), np.float32)
     ends[1] = 255
@@ -33,7 +33,27 @@ def pixel_recipe(model: Sequential) -> Preprocessing | None:
         ends = layer.forward(ends, keep=False)
     if np.abs(ends).max() > 256:
         return None
-    return Preprocessing(orders[model.input_shape[2]], (0.0,), 1.0)
+    return replace(base_recipe(model), mean=(0.0,), scale=1.0)
+
+
+def base_recipe(model: Sequential) -> Preprocessing:
+    """The standard recipe for a network of images (H, W, 1 or 3), which brings photos to size as
+    the network's own Resizing does, if it begins with one that resize_as_keras can compute."""
+    order = "GREY" if model.input_shape[2] == 1 else "RGB"
+    first = first_resizing(model.layers)
+    if first is None or not _is_computed(first):
+        return Preprocessing(order)
+    fit = ("crop_to_aspect_ratio" if first.crop_to_aspect_ratio else
+           "pad_to_aspect_ratio" if first.pad_to_aspect_ratio else "stretch")
+    return Preprocessing(order, fit=fit, interpolation=first.interpolation)
+
+
+def _is_computed(layer: Resizing) -> bool:
+    """Whether resize_as_keras gives the numbers of this layer of Keras', on each of its backends.
+    """
+    return (layer.interpolation in INTERPOLATIONS
+            and not (layer.antialias and layer.interpolation == "bilinear")
+            and not (layer.crop_to_aspect_ratio and layer.pad_to_aspect_ratio))
 
 
 def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
@@ -42,9 +62,11 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
 
     A network that begins with Rescaling or Normalization scales its pixels itself; unless the file
     says otherwise, its preprocessing then leaves them as they are, so that it predicts the same
-    from uint8 images and from the same pixels as floats.
+    from uint8 images and from the same pixels as floats. One that begins with Resizing gets input
+    of that size, and its preprocessing resizes photos as Keras does; predict takes images of any
+    size then, since they are resized first.
 
-    input_shape: for files that leave height or width open.
+    input_shape: for files that leave height or width open, (H, Wd, C).
     weights:     a file whose weights are taken; then path may also be the architecture alone, as
                  Keras' model.to_json() describes it.
     Raises FileError for anything else, and says what it is.
@@ -66,16 +88,17 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
     if model.preprocessing is None:
         model.preprocessing = pixel_recipe(model)
     model.weights_note = note + "".join(
-        f"; Keras' {layer.name} stretches photos to {layer.height} × {layer.width} pixels, "
-        f"minicnn crops them, so photos of another form give other numbers"
+        f"; Keras' {layer.name} resizes photos to {layer.height} × {layer.width} pixels by "
+        f"{'antialiased ' * layer.antialias}{layer.interpolation} interpolation, which minicnn "
+        f"lacks: it crops photos, so those of another size give other numbers"
         for layer in stretching_layers(layers))
     return model
 
 
 def stretching_layers(layers: Sequence[Layer]) -> list[Resizing]:
-    """The layers for which Keras stretches photos to a size, where minicnn crops them."""
+    """The layers for which Keras resizes photos in a way that minicnn lacks."""
     return [layer for layer in layers
-            if isinstance(layer, Resizing) and not layer.crop_to_aspect_ratio]
+            if isinstance(layer, Resizing) and not _is_computed(layer)]
 
 
 def _recipe(recipe: Preprocessing, shape: tuple[int, ...]) -> Preprocessing | None:

@@ -16,6 +16,7 @@ from ..models import crop_images
 from ..ops import to_cpu
 from ..plotting import drawing
 from ..plotting.drawing import BLUE, ORANGE, shortened
+from ..preprocessing import Preprocessing, crop_fraction_of, whole_pixels
 from ..training import TransferConfig
 from ..training.batches import epoch_order
 from ..utils.arrays import Pixels
@@ -49,15 +50,15 @@ def first_batch(model: Sequential, train: Dataset, config: TransferConfig) -> li
 
 
 def pictures_of(data: Dataset, indices: Sequence[int], size: tuple[int, int],
-                crop_fraction: float) -> dict[int, np.ndarray]:
+                recipe: Preprocessing | None) -> dict[int, np.ndarray]:
     """The photos as a network of input size (H, Wd) sees them, at a multiple of that size:
     {index: (h, w, 3) uint8}. Photos that can no longer be read are left out."""
     factor = max(1, round(MIN_SIDE / min(size)))
     photos = UnlabelledImages(data.items, data.names)
     pictures: dict[int, Pixels] = {}
     for pixels, _, part in batches(photos, indices, 32, (factor * size[0], factor * size[1]),
-                                   crop_fraction):
-        pictures.update(zip(part.tolist(), pixels, strict=True))
+                                   crop_fraction_of(recipe), recipe=recipe):
+        pictures.update(zip(part.tolist(), whole_pixels(pixels), strict=True))
     return {i: picture for i, picture in pictures.items() if i not in photos.errors}
 
 

@@ -17,7 +17,6 @@ from ..evaluation import Evaluation, choose_threshold
 from ..model import Sequential
 from ..models import image_size
 from ..plotting.metric_figures import ClassCurve, named_curves
-from ..preprocessing import crop_fraction_of
 from ..training import LearningRates
 from ..utils.arrays import FloatArray, Pixels
 from ..utils.errors import ArgumentError
@@ -66,7 +65,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     spread = np.unique(np.linspace(0, len(data) - 1, HELD_OUT).round().astype(int)).tolist()
     on_page = choose_pictures(result, own)
     pictures = pictures_of(data, sorted({*worst, *spread, *on_page}), image_size(model),
-                           crop_fraction_of(model.preprocessing))
+                           model.preprocessing)
     title = f"{len(data)} {held_out} photos".replace("  ", " ")
     draw(prediction_panels(pictures, spread, result), folder / "predictions.png",
          f"A selection of the {title}: label → prediction", 8)

@@ -63,7 +63,7 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
     if isinstance(data, (tuple, list)) and len(data) == 2:
         data = ArrayDataset(*data)
     if isinstance(data, ArrayDataset):
-        model.check(data.x)
+        (model.check if model.preprocessing is None else model.check_images)(data.x)
     elif not isinstance(data, Dataset):
         raise ArgumentError(f"fit: expected a Dataset, an ArrayDataset or (images, targets), "
                             f"received a {type(data).__name__}. Weights belong to the loss.")
@@ -98,7 +98,7 @@ def forward_batches(network: Sequential, data: Dataset | ArrayDataset, order: In
                     batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(network(x), targets) of the images of `order`, batch by batch, keeping no caches.
 
-    The images of a Dataset are cut to size by data.resize_and_crop and decoded by threads ahead of
+    The images of a Dataset are brought to size as the recipe says and decoded by threads ahead of
     need. Pixels go through the network's preprocessing. A network without layers gives x itself.
     Raises NotFiniteError if an output is not finite.
     """
@@ -121,9 +121,11 @@ def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: IntAr
                  batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(images, targets) as the data set holds them."""
     if isinstance(data, Dataset):
-        crop_fraction = crop_fraction_of(network.preprocessing)
+        recipe = network.preprocessing
         for images, labels, _ in batches(data, order, batch_size, image_size(network),
-                                         crop_fraction):
+                                         crop_fraction_of(recipe), recipe=recipe):
+            if recipe is not None and images.dtype != np.uint8:  # pixels that Keras' way gives
+                images = recipe(images)
             yield images, labels
         return
     for start in range(0, len(order), batch_size):

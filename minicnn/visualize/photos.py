@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..data import Dataset, resize_and_crop
+from ..data.keras_resizing import resize_as_keras, resizes_as_keras
 from ..model import Sequential
 from ..models import image_batches, image_size
-from ..preprocessing import crop_fraction_of
+from ..preprocessing import crop_fraction_of, whole_pixels
 from ..utils.errors import ArgumentError, check_int
 
 ImageInput = Dataset | Sequence[np.ndarray] | np.ndarray  # uint8 (H', Wd', 3) each, of any size
@@ -43,9 +44,15 @@ def as_dataset(photos: ImageInput) -> Dataset:
 
 def crop_photo(model: Sequential, photo: np.ndarray, times: int = 1) -> np.ndarray:
     """photo (H', Wd', 3) uint8 as the network sees it in training: resized and cropped to its
-    size, or to `times` that size; grey, if the network sees it so."""
+    size, or to `times` that size; grey, if the network sees it so. Whole pixels, also if its recipe
+    is to resize photos as Keras does."""
     (H, Wd), recipe = image_size(model), model.preprocessing
-    pixels = resize_and_crop(photo, (times * H, times * Wd), crop_fraction_of(recipe))
+    size = times * H, times * Wd
+    if recipe is not None and resizes_as_keras(recipe):
+        colour = np.repeat(photo[..., None], 3, -1) if photo.ndim == 2 else photo
+        pixels = whole_pixels(resize_as_keras(colour[None], size, recipe)[0])
+    else:
+        pixels = resize_and_crop(photo, size, crop_fraction_of(recipe))
     return pixels if recipe is None else recipe.as_seen(pixels)
 
 
@@ -74,9 +81,12 @@ def photo_batches(model: Sequential, photos: ImageInput, batch_size: int,
     if not len(data):
         raise ArgumentError(f"{model.name}: expected at least one photo, received none.")
     done = 0
-    for indices, pixels in image_batches(model, data, batch_size):
-        yield indices, pixels, model.to_input(pixels)
-        done += len(pixels)
+    for indices, images in image_batches(model, data, batch_size):
+        shown = images
+        if images.dtype != np.uint8 and model.preprocessing is not None:
+            shown = whole_pixels(model.preprocessing.inverse(images))
+        yield indices, shown, model.to_input(images)
+        done += len(images)
         progress(done, len(data))
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..layers import BatchNormalization, Conv2D, Dense, Dropout, Layer, Pool2D, ReLU
+from ..layers import NOISE_LAYERS, BatchNormalization, Conv2D, Dense, Layer, Pool2D, ReLU
 from ..layers.sharing import copy_layers, last_activation, without_last_activation
 from ..model import Sequential
 from ..ops import to_cpu, to_device
@@ -111,8 +111,8 @@ def check_unit(model: Sequential, layer: str, unit: int) -> int:
 
 def has_classes(model: Sequential) -> bool:
     """Does it end in a vector with Sigmoid or Softmax, or in a Dense without activation, or name
-    its classes? Dropout does not count."""
-    layers = [layer for layer in model.layers if not isinstance(layer, Dropout)]
+    its classes? Dropout and noise do not count."""
+    layers = [layer for layer in model.layers if not isinstance(layer, NOISE_LAYERS)]
     ends_in_logits = bool(layers) and isinstance(layers[-1], Dense) and not layers[-1].activation
     return len(model.shapes()[-1]) == 1 and (
         ends_in_logits or last_activation(layers) is not None or model.classes is not None)

@@ -36,6 +36,7 @@ def layers_from_config(config: dict, path: str | PathLike
     Raises FileError, which names the layer and the reason why minicnn cannot have it.
     """
     try:
+        refuse_code(config.get("config"), path)
         return _layers(config, path)
     except (ArgumentError, KeyError, IndexError, TypeError, ValueError, AttributeError,
             ArithmeticError, RecursionError) as error:
@@ -43,15 +44,35 @@ def layers_from_config(config: dict, path: str | PathLike
                         f"{type(error).__name__}: {error}") from error
 
 
+def refuse_code(config: object, path: str | PathLike) -> None:
+    """Raises FileError if a description holds code anywhere, also in a layer that would be left out
+    or has no name: a Lambda, or a lambda as a setting."""
+    if isinstance(config, list):
+        for value in config:
+            refuse_code(value, path)
+    elif isinstance(config, dict):
+        if config.get("class_name") in ("Lambda", "__lambda__"):
+            inner = config.get("config")
+            name = inner.get("name") if isinstance(inner, dict) else config.get("name")
+            layer = f"layer {name!r}" if isinstance(name, str) else "a layer without a name"
+            raise FileError(f"{path}: expected Keras' own layers, but {layer} is a Lambda, which "
+                            f"holds code; minicnn never runs code from a file. Rebuild the network "
+                            f"without it.")
+        for value in config.values():
+            refuse_code(value, path)
+
+
 def _layers(config: dict, path: str | PathLike
             ) -> tuple[list[Layer], tuple[int | None, ...] | None]:
     layers: list[Layer] = []
     shape: tuple[int | None, ...] | None = None
     for entry, trainable in _iterate_layers(config, path, True):
-        kind, c = modern_class(entry["class_name"]), entry["config"]
-        if not isinstance(c["name"], str) or len(layers) == MAX_ENTRIES:
+        kind, c = modern_class(entry["class_name"]), entry.get("config") or {}
+        name = c.get("name")
+        if not isinstance(name, str) or len(layers) == MAX_ENTRIES:
             raise FileError(f"{path}: expected at most {MAX_ENTRIES:,} layers, each with a text as "
-                            f"name, received {len(layers) + 1:,}, one of them {c['name']!r}.")
+                            f"name, received {len(layers) + 1:,}, the last one a {kind} of name "
+                            f"{name!r}. Save the network again with Keras.")
         where = f"{path}: layer {c.get('name')!r}"
         batch = c.get("batch_shape") or c.get("batch_input_shape")
         if shape is None and batch:
@@ -70,17 +91,23 @@ def _layers(config: dict, path: str | PathLike
         if layer is not None:
             layer.trainable = trainable and bool(c.get("trainable", True))
             layers.append(layer)
-    return layers, _resized(layers, shape or _built_shape(config))
+    return layers, shape or _built_shape(config)
 
 
-def _resized(layers: list[Layer], shape: tuple[int | None, ...] | None
-             ) -> tuple[int | None, ...] | None:
-    """The input shape; if it leaves height and width open and the network begins by resizing, that
-    size, to which minicnn brings photos before the network."""
+def first_resizing(layers: Sequence[Layer]) -> Resizing | None:
+    """The Resizing with which a network begins, if it does; scaling its pixels may come before."""
     first = next((layer for layer in layers if not isinstance(layer, (Rescaling, Normalization))),
                  None)
-    if isinstance(first, Resizing) and shape is not None and shape[:2] == (None, None):
-        return first.height, first.width, *shape[2:]
+    return first if isinstance(first, Resizing) else None
+
+
+def resized(layers: Sequence[Layer], shape: tuple[int | None, ...] | None
+            ) -> tuple[int | None, ...] | None:
+    """The input shape; if the network begins by resizing, to that size, to which minicnn brings
+    photos before the network."""
+    first = first_resizing(layers)
+    if first is not None and shape is not None and len(shape) == 3:
+        return first.height, first.width, shape[2]
     return shape
 
 
@@ -118,9 +145,6 @@ def _check_class(entry: dict, where: str) -> None:
     kind = entry["class_name"]
     module = entry.get("module") or "keras"
     names = (entry.get("registered_name") or "", kind)
-    if kind == "Lambda":
-        raise FileError(f"{where} is a Lambda, which holds code; minicnn never runs code from a "
-                        f"file. Rebuild the network without it.")
     if not _is_of_keras(entry) or any(">" in name for name in names):
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")

@@ -11,6 +11,8 @@ from typing import Any
 
 from ..layers import (
     ELU,
+    NOISE_LAYERS,
+    SELU,
     AveragePool2D,
     BatchNormalization,
     CenterCrop,
@@ -18,8 +20,11 @@ from ..layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianDropout,
+    GaussianNoise,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    HardSigmoid,
     Layer,
     LeakyReLU,
     MaxPool2D,
@@ -27,11 +32,15 @@ from ..layers import (
     Permute,
     PReLU,
     ReLU,
+    ReLU6,
     Rescaling,
     Reshape,
     Resizing,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    SpatialDropout2D,
     Tanh,
     ZeroPadding2D,
 )
@@ -43,7 +52,8 @@ FIXED_SETTINGS: dict[str, tuple] = {
     "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
     "keepdims": (False,), "noise_shape": (None,)}
 FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
-    "ReLU": {"max_value": (None,), "threshold": (0,)},
+    "ReLU": {"max_value": (None, 6), "threshold": (0,)},
+    "Resizing": {"fill_mode": ("constant",), "fill_value": (0,)},
     "Softmax": {"axis": (-1,)}, "Normalization": {"invert": (False,)},
     "BatchNormalization": {"mode": (0,), "renorm": (False,), "virtual_batch_size": (None,)}}
 
@@ -53,8 +63,7 @@ ONLY_IN_TRAINING = frozenset(f"Random{what}" for what in (
     "Flip Rotation Zoom Translation Contrast Brightness Shear Hue Saturation ColorJitter "
     "ColorDegeneration Grayscale GaussianBlur Sharpness Posterization Invert Erasing Perspective "
     "ElasticTransform Height Width").split()) | {
-    "GaussianNoise", "GaussianDropout", "AlphaDropout", "SpatialDropout2D", "RandAugment", "AugMix",
-    "ActivityRegularization", "MixUp", "CutMix"}
+    "AlphaDropout", "RandAugment", "AugMix", "ActivityRegularization", "MixUp", "CutMix"}
 
 
 # What Keras 1 calls classes, settings and values otherwise.
@@ -121,6 +130,7 @@ def _activation_name(config: dict) -> str | None:
     """The activation of a config; "linear" is None here."""
     activation = config.get("activation", "linear")
     known = ("linear", *ACTIVATIONS)
+    activation = "silu" if activation == "swish" else activation  # its name until Keras 2.2
     if not isinstance(activation, str) or activation not in known:
         raise UnsupportedSettingError("activation", activation, known)
     return None if activation == "linear" else activation
@@ -145,6 +155,21 @@ def _leaky_relu(config: dict) -> LeakyReLU:
     return LeakyReLU(_without_numpy(slope), config["name"])
 
 
+def _relu(config: dict) -> Layer:
+    """ReLU, of which Keras' has a slope below 0 and a maximum, of 6 here."""
+    slope, maximum = config.get("negative_slope"), config.get("max_value")
+    if slope and maximum is not None:
+        raise UnsupportedSettingError("negative_slope", slope, (0, "max_value None"))
+    if slope:
+        return _leaky_relu(config)
+    return ReLU(config["name"]) if maximum is None else ReLU6(config["name"])
+
+
+def _seed(config: dict) -> int:
+    """The seed of a layer that draws random numbers."""
+    return config.get("seed") or 0
+
+
 POOL = ("pool_size", "strides", "padding")
 READERS: dict[str, Callable[[dict], Layer | None]] = {
     "Conv2D": lambda c: Conv2D(**_affine(c, "filters", "kernel_size", "strides", "padding")),
@@ -163,24 +188,32 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
     "Normalization": lambda c: Normalization(**_arguments(c, axis=-1, mean=None, variance=None)),
     "CenterCrop": lambda c: CenterCrop(**_arguments(c, "height", "width")),
     "Resizing": lambda c: Resizing(**_arguments(
-        c, "height", "width", interpolation="bilinear", crop_to_aspect_ratio=False)),
-    "ReLU": lambda c: _leaky_relu(c) if c.get("negative_slope") else ReLU(**_arguments(c)),
+        c, "height", "width", interpolation="bilinear", crop_to_aspect_ratio=False,
+        pad_to_aspect_ratio=False, antialias=False)),
+    "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "ELU": lambda c: ELU(**_arguments(c, alpha=1.0)),
     "PReLU": lambda c: PReLU(**_arguments(c, shared_axes=None)),
     "Softmax": lambda c: Softmax(**_arguments(c)),
     "Activation": _activation,
-    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=c.get("seed") or 0),
+    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=_seed(c)),
+    "SpatialDropout2D": lambda c: SpatialDropout2D(**_arguments(c, "rate"), seed=_seed(c)),
+    "GaussianDropout": lambda c: GaussianDropout(**_arguments(c, "rate"), seed=_seed(c)),
+    "GaussianNoise": lambda c: GaussianNoise(**_arguments(c, "stddev"), seed=_seed(c)),
 }
 
 
+ACTIVATION_NAMES: dict[type[Layer], str] = {  # of layers that are an Activation in Keras
+    Sigmoid: "sigmoid", Tanh: "tanh", HardSigmoid: "hard_sigmoid", SELU: "selu", SiLU: "silu",
+    Softplus: "softplus"}
 KERAS_CLASSES: dict[type[Layer], str] = {
     Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D", AveragePool2D: "AveragePooling2D",
     GlobalAveragePool2D: "GlobalAveragePooling2D", GlobalMaxPool2D: "GlobalMaxPooling2D",
     BatchNormalization: "BatchNormalization", Flatten: "Flatten", ReLU: "ReLU",
-    Sigmoid: "Activation", Tanh: "Activation", Softmax: "Softmax", ELU: "ELU",
-    **{kind: kind.__name__ for kind in (LeakyReLU, PReLU, Dropout, ZeroPadding2D, Reshape, Permute,
-                                        Rescaling, Normalization, CenterCrop, Resizing)}}
+    Softmax: "Softmax", ELU: "ELU", ReLU6: "ReLU",
+    **dict.fromkeys(ACTIVATION_NAMES, "Activation"),
+    **{kind: kind.__name__ for kind in (*NOISE_LAYERS, LeakyReLU, PReLU, ZeroPadding2D, Reshape,
+                                        Permute, Rescaling, Normalization, CenterCrop, Resizing)}}
 
 
 def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
@@ -193,8 +226,12 @@ def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
     config = common | layer.config()
     if "activation" in config:
         config["activation"] = config["activation"] or "linear"
-    if isinstance(layer, (Sigmoid, Tanh)):
-        config["activation"] = type(layer).__name__.lower()
+    if type(layer) in ACTIVATION_NAMES:
+        config["activation"] = ACTIVATION_NAMES[type(layer)]
+    if isinstance(layer, SpatialDropout2D):  # alone of all Keras' layers it takes none
+        del config["trainable"]
+    if isinstance(layer, ReLU6):
+        config["max_value"] = 6.0
     entries = [(KERAS_CLASSES[type(layer)], config)]
     padding = config.get("padding")
     if isinstance(layer, (Conv2D, MaxPool2D, AveragePool2D)) and isinstance(padding, tuple):

@@ -18,24 +18,28 @@ from numpy.typing import ArrayLike
 from ..layers import (
     ACTIVATION_LAYERS,
     ELU,
+    NOISE_LAYERS,
+    SELU,
     AveragePool2D,
     BatchNormalization,
     CenterCrop,
     Conv2D,
     Dense,
-    Dropout,
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    HardSigmoid,
     Layer,
     LeakyReLU,
     MaxPool2D,
     Normalization,
     Permute,
     PReLU,
+    ReLU6,
     Rescaling,
     Reshape,
     Resizing,
+    SiLU,
     Softmax,
     ZeroPadding2D,
 )
@@ -72,8 +76,8 @@ def write_onnx(path: str | PathLike, model: Network) -> None:
         partial.write_bytes(content)
 
 
-def onnx_model(model: Network) -> ModelProto:
-    """The graph of model.predict; Dropout does nothing in it.
+def onnx_model(model: Any) -> ModelProto:
+    """The graph of model.predict; Dropout and noise do nothing in it.
 
     Input:    "pixels", RGB 0…255, float32 (N, H, Wd, 3), any N, or grey ones (N, H, Wd, 1); of a
               model without preprocessing "x", network input, float32 (N, *input_shape)
@@ -105,10 +109,8 @@ def onnx_model(model: Network) -> ModelProto:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
             for name, shape in ((graph.start, shapes[0]), ("y", shapes[-1]))]
     text = "Input x: network input." if preprocessing is None else (
-        f"Input pixels: {'grey' if preprocessing.channels == 1 else 'RGB'}, 0…255. Scale the "
-        f"photo, keeping its aspect ratio, until it just "
-        f"covers image_size / {preprocessing.crop_fraction:g}, bilinear with antialiasing; crop "
-        f"the centre.")
+        f"Input pixels: {'grey' if preprocessing.channels == 1 else 'RGB'}, 0…255. "
+        f"{_how_to_fit(preprocessing)}")
     if model.classes is not None and shapes[-1] == (1,):
         text += " Output y: the probability of the second class."
     proto = helper.make_model(
@@ -119,6 +121,17 @@ def onnx_model(model: Network) -> ModelProto:
         ("classes", model.classes), ("preprocessing", preprocessing and preprocessing.to_dict()),
         ("image_size", shapes[0][:2] if len(shapes[0]) == 3 else None))})
     return proto
+
+
+def _how_to_fit(preprocessing: Preprocessing) -> str:
+    """How photos are brought to image_size, in words: the graph takes them at that size."""
+    if preprocessing.fit == "crop":
+        return (f"Scale the photo, keeping its aspect ratio, until it just covers image_size / "
+                f"{preprocessing.crop_fraction:g}, bilinear with antialiasing; crop the centre.")
+    before = {"stretch": "", "crop_to_aspect_ratio": "Crop the centre in its aspect ratio. ",
+              "pad_to_aspect_ratio": "Pad the photo with zeros to its aspect ratio. "}
+    return (f"{before[preprocessing.fit]}Stretch it to image_size, {preprocessing.interpolation} "
+            f"without antialiasing, as Keras' Resizing does.")
 
 
 class _Graph:
@@ -142,6 +155,13 @@ class _Graph:
                          for key, value in zip(names, constants, strict=True)]
         self.nodes.append(helper.make_node(operator, [self.output, *names], [name], name,
                                            **attributes))
+        self.output = name
+
+    def multiply_by(self, other: str, name: str) -> None:
+        """Multiplies the last output by that of an earlier node of the same shape."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node("Mul", [self.output, other], [name], name))
         self.output = name
 
     def transpose_to(self, order: tuple[int, ...]) -> None:
@@ -202,7 +222,7 @@ class _Graph:
             self.add("Div", name, self.per_channel(std))
         elif kind in ACTIVATION_LAYERS:
             self.activation(layer, name)
-        elif kind is not Dropout:
+        elif kind not in NOISE_LAYERS:
             raise ArgumentError(f"{layer.name}: expected a layer of minicnn's own, for which ONNX "
                                 f"has an operator, received a {kind.__name__}. Leave it out of "
                                 f"the network that you export.")
@@ -232,7 +252,8 @@ class _Graph:
 
     def activation(self, layer: Layer, name: str) -> None:
         """Adds an activation, whose name in ONNX is nearly the same: ReLU is Relu there."""
-        kind, constants = type(layer), []
+        kind, constants, x = type(layer), [], self.output
+        operator = kind.__name__.replace("LU", "lu")
         attributes: dict[str, Any] = {}
         if kind is Softmax:
             attributes = {"axis": -1 if self.order == CHANNELS_LAST else 1}
@@ -243,4 +264,15 @@ class _Graph:
         elif kind is PReLU:  # (H, Wd, C), or 1 along some axes
             alpha = np.asarray(to_cpu(layer.params["alpha"]), np.float32)
             constants = [alpha if self.order == CHANNELS_LAST else alpha.transpose(2, 0, 1)]
-        self.add(kind.__name__.replace("LU", "lu"), name, *constants, **attributes)
+        elif kind is ReLU6:
+            operator, constants = "Clip", [np.array(0, np.float32), np.array(6, np.float32)]
+        elif kind is HardSigmoid:
+            attributes = {"alpha": 1 / 6, "beta": 0.5}
+        elif isinstance(layer, SELU):
+            operator = "Selu"
+            attributes = {"alpha": layer.alpha, "gamma": layer.scale}
+        elif kind is SiLU:  # x · σ(x), since SiLU is no operator of opset 17
+            operator, name = "Sigmoid", f"{name}/sigmoid"
+        self.add(operator, name, *constants, **attributes)
+        if kind is SiLU:
+            self.multiply_by(x, name.removesuffix("/sigmoid"))

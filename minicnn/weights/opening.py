@@ -96,10 +96,14 @@ def read_architecture(path: str | PathLike) -> dict | None:
                         f"received other JSON. Name the model's file.")
 
 
+class NotFiniteNumberError(ValueError):
+    """A number of a description that is not finite."""
+
+
 def parse_json(text: str) -> Any:
     """The content of a JSON text; NaN and Infinity, which JSON lacks, raise ValueError."""
     def refuse(word: str) -> None:
-        raise ValueError(f"{word} in JSON")
+        raise NotFiniteNumberError(f"{word} in JSON")
     return json.loads(text, parse_constant=refuse)
 
 
@@ -122,6 +126,10 @@ def refusing_damage(path: str | PathLike) -> Iterator[None]:
                         f"check the name and the permissions.") from error
     except RecursionError as error:
         raise FileError(f"{path}: its architecture is nested too deeply to read.") from error
+    except NotFiniteNumberError as error:
+        raise FileError(f"{path}: expected finite numbers in the description of the network, "
+                        f"received {error}, as of a Rescaling by it. Build the network anew with "
+                        f"numbers that it can compute with.") from error
     except DAMAGE as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise FileError(f"{path}: expected space in {gettempdir()} to unpack it, received: "

@@ -10,7 +10,7 @@ from ..layers import Layer, Normalization
 from ..utils.errors import ArgumentError, FileError, is_int
 from .assigning import assign
 from .attributes import text
-from .config import layers_from_config, layers_left_out
+from .config import layers_from_config, layers_left_out, resized
 from .opening import open_weights, parse_json, read_architecture
 from .reading import read_open_file, read_weights
 
@@ -42,6 +42,8 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
         entries = read_weights(weights_path)
     layers, shape_in_file = layers_from_config(config, path)
     sizes = tuple(input_shape or shape_in_file or ())
+    if all(size is None or is_int(size, 1) for size in sizes):
+        sizes = tuple(resized(layers, sizes) or ())
     if not sizes or None in sizes:
         raise FileError(f"{path}: leaves the input's size open ({sizes or 'no shape'}); give "
                         f"input_shape=(height, width, channels).")

@@ -196,7 +196,7 @@ def test_same_seed_same_table(rng):
 @pytest.mark.parametrize("device", ["cpu", "cpu (reference)", "cuda-sim"], indirect=True)
 def test_every_layer_and_loss_of_minicnn_passes(device):
     reports = check_all(device=device)
-    assert len(reports) == 35 and all(report.ok for report in reports)
+    assert len(reports) == 43 and all(report.ok for report in reports)
     assert max(row.error for report in reports for row in report.rows) < 1e-7
 
 

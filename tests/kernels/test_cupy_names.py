@@ -19,7 +19,8 @@ ALSO = {"losses.py": {"asarray",        # class_weight: a list of numbers
                       "unravel_index",  # of t, which targets() has brought to the processor
                       "eye", "allclose"},
         "optimizers.py": {"isfinite"},  # settings: plain numbers
-        "more_checks.py": {"floating", "inf", "isinf", "isfinite", "asarray", "array", "nan"},
+        "argument_checks.py": {"floating", "inf", "isinf", "isfinite", "asarray", "array",
+                                     "nan"},
         "rescaling.py": {"maximum", "sqrt"}}  # both: numbers and lists of the user's or a file's
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference import array, assert_close, assert_refused, assert_same, on_device
 
-from minicnn.layers import Dropout
+from minicnn.layers import Dropout, GaussianDropout, GaussianNoise, SpatialDropout2D
 from minicnn.ops import to_cpu
 
 
@@ -62,3 +62,52 @@ def test_dropout_is_off_in_inference_when_frozen_and_at_rate_0(training, trainab
 def test_rates_outside_0_to_1_are_refused(rate):
     with assert_refused("drop1", repr(rate)):
         Dropout(rate, name="drop1")
+
+
+def test_spatial_dropout_drops_whole_channels_of_an_image():
+    y = mask(SpatialDropout2D(0.4), (60, 3, 5, 50))
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1, :1], y.shape))
+    assert set(np.unique(y)) == {0, 1 / 0.6}
+    assert abs((y[:, 0, 0] == 0).mean() - 0.4) < 5 * np.sqrt(0.24 / 3000)  # five sigma
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_gaussian_dropout_has_dropouts_mean_and_variance(rate):
+    y = mask(GaussianDropout(rate), (400, 500))
+    variance = rate / (1 - rate)
+    assert abs(y.mean() - 1) < 5 * np.sqrt(variance / y.size)  # five sigma
+    assert abs(y.var() - variance) < 5 * variance * np.sqrt(2 / y.size)
+
+
+def test_gaussian_noise_is_added_with_its_standard_deviation(rng):
+    layer, x, dy = GaussianNoise(0.3), array(rng, 400, 500), array(rng, 400, 500)
+    noise = to_cpu(layer.forward(x, training=True)) - to_cpu(x)
+    assert abs(noise.mean()) < 5 * 0.3 / np.sqrt(noise.size)
+    assert abs(noise.std() - 0.3) < 5 * 0.3 / np.sqrt(2 * noise.size)
+    assert_same(layer.backward(dy), dy)
+
+
+@pytest.mark.parametrize("make", [lambda: SpatialDropout2D(0.5), lambda: GaussianDropout(0.5),
+                                  lambda: GaussianNoise(0.5)])
+@pytest.mark.parametrize("training, trainable", [(False, True), (True, False)])
+def test_noise_is_off_in_inference_and_when_frozen(make, training, trainable, rng):
+    layer, x, dy = make(), array(rng, 2, 3, 4, 5), array(rng, 2, 3, 4, 5)
+    layer.trainable = trainable
+    assert_same(layer.forward(x, training), x)
+    assert_same(layer.backward(dy), dy)
+
+
+def test_each_layer_of_noise_has_its_own_seed():
+    for kind in (SpatialDropout2D, GaussianDropout, GaussianNoise):
+        a, b, other = kind(0.5, seed=3), kind(0.5, seed=3), kind(0.5, seed=4)
+        shape = (6, 2, 3, 20)
+        first = mask(a, shape)
+        np.testing.assert_array_equal(mask(b, shape), first)
+        assert (mask(other, shape) != first).any() and (mask(a, shape) != first).any()
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("stddev", [-0.1, np.nan, np.inf, "1", None])
+def test_a_standard_deviation_that_is_none_is_refused(stddev):
+    with assert_refused("noise1, stddev", repr(stddev)):
+        GaussianNoise(stddev, name="noise1")

@@ -93,7 +93,7 @@ def test_a_map_of_one_class_is_the_negative_of_the_other(tmp_path, monkeypatch):
     maps = []
     monkeypatch.setattr(photos, "heat_picture", lambda values, over: maps.append(values) or over)
     data, model = data_of(2), network()
-    sharp = pictures_of(data, [0], (8, 8), 1.0)[0]
+    sharp = pictures_of(data, [0], (8, 8), None)[0]
     for target in (0, 1):
         assert explanation(model, data, 0, target, sharp)[1] == ""
     np.testing.assert_allclose(maps[0], -maps[1])
@@ -126,7 +126,7 @@ def test_the_first_batch_is_the_one_that_the_network_is_given(augment, monkeypat
 
 def test_pictures_are_what_the_network_sees_and_sharper():
     data = data_of()
-    found = pictures_of(data, [3, 1], (8, 12), 0.8)
+    found = pictures_of(data, [3, 1], (8, 12), mc.Preprocessing(crop_fraction=0.8))
     assert sorted(found) == [1, 3] and found[3].shape == (128, 192, 3)
     np.testing.assert_array_equal(found[3], data.images([3], (128, 192), 0.8)[0])
 

@@ -9,10 +9,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from reference import assert_predicts_like
+from reference import assert_predicts_like, assert_refused
 
 import minicnn as mc
 from minicnn.utils.errors import FileError
+from minicnn.weights.config import layers_from_config
 
 from .layouts import write_c
 
@@ -151,3 +152,27 @@ def test_a_large_text_is_not_read(pair):
     architecture.write_bytes(b'{"a": "' + b"x" * 5_000_000 + b'"}')
     with pytest.raises(FileError, match="at most 4,000,000 bytes"):
         mc.load(architecture, weights=weights)
+
+
+LAMBDA = {"class_name": "Lambda", "config": {"function": ["4wEA", None, None]}}
+
+
+@pytest.mark.parametrize("layer", [
+    LAMBDA, {"class_name": "Lambda"}, {"class_name": "Lambda", "config": None},
+    LAMBDA | {"config": {"name": 3}},
+    {"class_name": "TimeDistributed", "config": {"name": "t", "layer": LAMBDA}},
+    {"class_name": "Dense", "config": {"name": "d", "units": 2, "activation": {
+        "class_name": "__lambda__", "config": {"value": "4wEA"}}}}])
+@pytest.mark.parametrize("network", ["Sequential", "Functional"])
+def test_code_is_refused_with_its_reason_also_in_a_layer_without_a_name(layer, network):
+    config = {"name": "s", "layers": [layer], "input_layers": [], "output_layers": []}
+    with assert_refused("m.json", "a Lambda", "never runs code", "Rebuild the network"):
+        layers_from_config({"class_name": network, "config": config}, "m.json")
+
+
+@pytest.mark.parametrize("layer", [{"class_name": "Dense", "config": {"units": 3}},
+                                   {"class_name": "Dense"}])
+def test_a_layer_without_a_name_is_refused_with_a_sentence(layer):
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+    with assert_refused("m.json", "a text as name", "Dense"):
+        layers_from_config(config, "m.json")

@@ -10,6 +10,7 @@ from reference import assert_predicts_like, assert_refused
 
 from minicnn.layers import (
     ELU,
+    SELU,
     AveragePool2D,
     BatchNormalization,
     CenterCrop,
@@ -17,8 +18,11 @@ from minicnn.layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianDropout,
+    GaussianNoise,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    HardSigmoid,
     Layer,
     LeakyReLU,
     MaxPool2D,
@@ -26,11 +30,15 @@ from minicnn.layers import (
     Permute,
     PReLU,
     ReLU,
+    ReLU6,
     Rescaling,
     Reshape,
     Resizing,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    SpatialDropout2D,
     Tanh,
     ZeroPadding2D,
 )
@@ -72,6 +80,12 @@ NETWORKS = {
         lambda: Conv2D(4, 2, activation="leaky_relu"), lambda: LeakyReLU(0.1), lambda: ELU(0.5),
         lambda: Tanh(), lambda: PReLU([1]), lambda: GlobalMaxPool2D(), lambda: PReLU(),
         lambda: Dense(5, "tanh"), lambda: BatchNormalization(), lambda: Dense(3, "elu")]),
+    "other activations": ((7, 8, 3), [
+        lambda: Conv2D(4, 2, activation="relu6"), lambda: Conv2D(4, 2, activation="silu"),
+        lambda: ReLU6(), lambda: Conv2D(4, 2, activation="hard_sigmoid"), lambda: HardSigmoid(),
+        lambda: SpatialDropout2D(0.3, 2), lambda: Conv2D(4, 1, activation="selu"), lambda: SiLU(),
+        lambda: GaussianNoise(0.1), lambda: SELU(), lambda: Softplus(), lambda: Flatten(),
+        lambda: GaussianDropout(0.2), lambda: Dense(4, "softplus")]),
     "shapes and pixels": ((9, 10, 3), [
         lambda: Resizing(9, 10, "nearest", True), lambda: Rescaling(1 / 127.5, -1),
         lambda: Normalization(-1, (0.1, 0.2, 0.3), (1.5, 2, 3)), lambda: CenterCrop(8, 7),

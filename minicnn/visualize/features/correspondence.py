@@ -35,6 +35,7 @@ import numpy as np
 from ... import data as builtin
 from ...data import Dataset
 from ...data.images import crop_region
+from ...data.keras_resizing import resizes_as_keras, visible_box
 from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
@@ -214,7 +215,7 @@ def locate_parts(model: Sequential, data: Dataset, parts: Parts | str | os.PathL
         raise ArgumentError(f'{source}: expected {{"photo name": {{"part": [row, column], …}}, …}} '
                             f"for two photos or more, received {str(marked)[:60]}.")
     names, rows, visible = list(next(iter(marked.values()))), [], []
-    size, crop_fraction = image_size(model), crop_fraction_of(model.preprocessing)
+    size, recipe = image_size(model), model.preprocessing
     for photo, marks in marked.items():
         if photo not in data.names:
             raise ArgumentError(f"{source}: expected names of the photos "
@@ -224,7 +225,9 @@ def locate_parts(model: Sequential, data: Dataset, parts: Parts | str | os.PathL
             raise ArgumentError(f"{source}: expected the parts {', '.join(names)} in every photo, "
                                 f"received {', '.join(marks)} in {photo!r}.")
         shape = data.read(data.names.index(photo)).shape[:2]
-        top, left, bottom, right = crop_region(shape, size, crop_fraction)
+        top, left, bottom, right = (
+            visible_box(shape, size, recipe.fit) if recipe is not None and resizes_as_keras(recipe)
+            else crop_region(shape, size, crop_fraction_of(recipe)))
         low, high = (int(top), int(left)), (ceil(bottom) - 1, ceil(right) - 1)
         for part, position in marks.items():
             if not _is_inside(position, low, high):
