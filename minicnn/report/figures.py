@@ -12,8 +12,7 @@ from ..plotting.curves import curves_figure
 from ..plotting.drawing import save
 
 
-def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "validation"
-           ) -> None:
+def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "") -> None:
     """Loss and accuracy by epoch, training and held-out photos, as a PNG."""
     save(curves_figure(history, held_out), path)
 

@@ -158,11 +158,14 @@ def test_the_defaults_come_first_and_checkpoints_last(tmp_path):
     checkpoint, schedule = Checkpoint(tmp_path), LearningRateSchedule(lambda done: 1)
     base, _ = network(frozen=True).split()
     kinds = [type(callback) for callback in with_defaults([checkpoint, schedule], base)]
-    assert kinds == [TerminateOnNaN, FeatureCache, LearningRateSchedule, Checkpoint]
-    own = [FeatureCache(0), TerminateOnNaN()]
+    assert kinds == [TerminateOnNaN, ProgressBar, FeatureCache, LearningRateSchedule, Checkpoint]
+    own = [FeatureCache(0), TerminateOnNaN(), ProgressBar("mine")]
     assert with_defaults(own, base) == own
     base, _ = network().split()  # nothing is frozen
-    assert [type(callback) for callback in with_defaults([], base)] == [TerminateOnNaN]
+    assert [type(callback) for callback in with_defaults([], base)] == [
+        TerminateOnNaN, ProgressBar]
+    held_out = HeldOut(data(4))  # FeatureCache has to know its data
+    assert with_defaults([checkpoint, FeatureCache(), held_out], base)[0] is held_out
 
 
 @pytest.mark.parametrize("callback", [print, "history", mc.Callback])

@@ -88,8 +88,8 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
     monkeypatch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
     assert minicnn("--output", "stopped", *QUICK) == 130
     assert capfd.readouterr().err == (
-        "stopping after this step (after the last one: when the report is written); once more "
-        "stops at once\n"
+        {signal.SIGINT: "Stopping after this epoch and saving. Ctrl-C again: stop now.\n",
+         signal.SIGTERM: "Stopping after this step and saving.\n"}[name] +
         "minicnn: stopped. Go on with: minicnn train --resume stopped\n")
     assert signal.getsignal(name) == handler
     resumed = True
