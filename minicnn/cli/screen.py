@@ -11,6 +11,7 @@ import textwrap
 ASCII = {"…": "...", "–": "-", "−": "-", "—": "-", "×": "x", "·": "*", "≤": "<=", "≥": ">=",
          "→": "->", "’": "'", "“": '"', "”": '"', "°": " degrees", "µ": "u", "λ": "lambda",
          "▇": "#", "▁": "-"}
+NO_BREAK = "\xa0"  # a space at which no line ends
 
 
 def in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -39,6 +40,7 @@ def say(text: str) -> None:
         print(text, flush=True)
         return
     width = max(shutil.get_terminal_size().columns - 1, 20)
-    for line in text.split("\n"):
-        print(textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False,
-                            subsequent_indent="  "), flush=True)
+    for line in text.replace(" %", f"{NO_BREAK}%").split("\n"):
+        lines = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False,
+                              subsequent_indent="  ")
+        print("\n".join(lines).replace(NO_BREAK, " "), flush=True)

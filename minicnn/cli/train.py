@@ -24,6 +24,7 @@ from ..report import (
 )
 from ..report.photos import first_batch
 from ..training import (
+    MIN_EPOCHS,
     TransferConfig,
     TransferResult,
     base_with_head,
@@ -135,7 +136,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
         if small is None:
             say("Comparison skipped.")
         else:
-            say(result_line("Small network from scratch", small.evaluation))
+            say(result_line("Small CNN from scratch", small.evaluation))
             all_notes.append(small.notes[0])
             write_page({title: best.evaluation,
                         "small network from scratch, same photos": small.evaluation})
@@ -157,8 +158,9 @@ def compare_with_scratch(args: argparse.Namespace, config: TransferConfig,
         small = from_scratch(train, test, size=size, epochs=epochs, seed=config.seed,
                              batch_size=config.batch_size, callbacks=[bars],
                              checkpoint=session.checkpoint.of("scratch"), device=args.device)
-        small.notes = [f"network from scratch: {epochs} epochs at {size} × {size} pixels, about as "
-                       f"much computing as VGG16's"]
+        bounded = MIN_EPOCHS < epochs < config.epochs
+        small.notes = [f"network from scratch: {epochs} epochs at {size} × {size} pixels"
+                       + ", about as much computing as VGG16's" * bounded]
         add_used(output, scratch={"size": size, "epochs": epochs})
     return None if session.skipped else small
 

@@ -141,7 +141,8 @@ def resumed_options(explicit: dict[str, Any], actions: dict[str, argparse.Action
                     ) -> dict[str, Any]:
     """The options of the run that --resume names, and its split."""
     others = [action.option_strings[-1] if action.option_strings else key
-              for key, action in actions.items() if key in explicit and key not in ("resume", *SCREEN)]
+              for key, action in actions.items()
+              if key in explicit and key not in ("resume", *SCREEN)]
     if others:
         raise ArgumentError(f"--resume: expected no other options, since the run has its own, "
                             f"received {', '.join(others)}. Leave them out.")

@@ -20,7 +20,7 @@ from .history import History
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
 from .prepare import fuse
-from .scratch import comparable_training, from_scratch
+from .scratch import MIN_EPOCHS, comparable_training, from_scratch
 from .state import TrainingState, Weights, get_weights, set_weights
 from .transfer import (
     TransferResult,
@@ -31,9 +31,9 @@ from .transfer import (
 )
 from .transfer_config import TransferConfig
 
-__all__ = ["SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", "EarlyStopping", "FeatureCache",
-           "HeldOut", "History", "LearningRateSchedule", "LearningRates", "ProgressBar",
-           "TerminateOnNaN", "TrainingState", "TransferConfig", "TransferResult", "Weights",
-           "base_with_head", "class_weights", "comparable_training", "cross_validate",
+__all__ = ["MIN_EPOCHS", "SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", "EarlyStopping",
+           "FeatureCache", "HeldOut", "History", "LearningRateSchedule", "LearningRates",
+           "ProgressBar", "TerminateOnNaN", "TrainingState", "TransferConfig", "TransferResult",
+           "Weights", "base_with_head", "class_weights", "comparable_training", "cross_validate",
            "evaluate_photos", "extract_features", "find_lr", "fit", "from_scratch", "fuse",
            "get_weights", "initial_learning_rate", "set_weights", "transfer"]

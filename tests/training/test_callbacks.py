@@ -1,11 +1,7 @@
 """Callbacks: which hook is called when, what the state says then, and what each callback does."""
 
-import functools
-import sys
-
 import numpy as np
 import pytest
-import tqdm
 from makers import classifier
 from reference import assert_refused, assert_same
 
@@ -17,6 +13,7 @@ from minicnn.training import (
     Checkpoint,
     EarlyStopping,
     FeatureCache,
+    HeldOut,
     LearningRateSchedule,
     ProgressBar,
     TerminateOnNaN,
@@ -264,21 +261,3 @@ def test_early_stopping_restores_the_best_weights_on_a_device():
     train(stopping := EarlyStopping(), model=model, epochs=2, validation_data=data(4))
     assert device_of(model["dense"].params["W"]) == "cuda-sim"
     assert_same(model["dense"].params["W"], stopping.best_weights["dense"]["W"])
-
-
-def test_a_progress_bar_shows_features_and_epochs_in_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(tqdm, "tqdm", functools.partial(tqdm.tqdm, mininterval=0))
-    with ProgressBar("lab") as bar:
-        train(bar, model=network(frozen=True), validation_data=data(4))
-        train(bar)
-    said = capsys.readouterr().err
-    stages = ["lab: features:", "lab: validation features:", "lab: training:"]
-    places = [said.find(stage) for stage in stages]
-    assert -1 < places[0] < places[1] < places[2] and "accuracy=" in said
-    assert bar.bar is None
-
-
-def test_a_progress_bar_says_nothing_where_nobody_looks(capsys):
-    train(ProgressBar())
-    assert capsys.readouterr() == ("", "")
