@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
@@ -123,14 +123,17 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     batch = first_batch(best.model, train, config)
     all_notes = [*notes, *best.notes]
 
-    def write_page(rows: Mapping[str, Evaluation]) -> None:
+    def write_page(small: TransferResult | None = None) -> None:
+        rows = {title: best.evaluation}
+        if small is not None:
+            rows["small network from scratch, same photos"] = small.evaluation
         write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
                        rows=rows, notes=all_notes, skipped=skipped, history=best.history,
                        rates=best.rates, parts=parts,
                        validation_name="validation" if "validation" in parts else held_out,
                        first_batch=batch, options=options_of(output))
 
-    write_page({title: best.evaluation})
+    write_page()
     if not args.no_scratch:
         small = compare_with_scratch(args, config, parts, best, output, session)
         if small is None:
@@ -138,8 +141,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
         else:
             say(result_line("Small CNN from scratch", small.evaluation))
             all_notes.append(small.notes[0])
-            write_page({title: best.evaluation,
-                        "small network from scratch, same photos": small.evaluation})
+            write_page(small)
     if not args.quiet:
         for note in all_notes[len(notes):]:
             say(note[:1].upper() + note[1:])
