@@ -97,3 +97,14 @@ def test_a_run_that_goes_on_keeps_its_record(old, run, tmp_path, monkeypatch, ca
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux only")
 def test_the_processor_is_the_one_the_system_names():
     assert run_record.processor() in Path("/proc/cpuinfo").read_text("utf-8")
+
+
+@pytest.mark.parametrize("key", ["val_accuracy", "held_out_accuracy"])
+def test_compare_reads_the_histories_of_today_and_of_0_2(key, tmp_path):
+    from minicnn.cli.compare import read_run
+
+    (tmp_path / "predictions.csv").write_text("photo,true,predicted\nx.png,a,a\n")
+    (tmp_path / "history.csv").write_text(f"epoch,loss,{key}\n1,0.5,0.25\n2,0.25,0.75\n")
+    (tmp_path / "split.csv").write_text("photo,class,part\nx.png,a,test\n")
+    run = read_run(tmp_path)
+    assert run.history == [0.25, 0.75] and not run.validated

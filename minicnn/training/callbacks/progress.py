@@ -31,6 +31,7 @@ class ProgressBar(Callback):
     enabled: bool = True
     line: LiveLine = field(default_factory=LiveLine)
     summary: str = ""
+    figures: list[str] = field(default_factory=list)
 
     def draw(self, text: str, fraction: float, after: list[str], now: bool = False) -> None:
         """Draws the line, the title first."""
@@ -56,9 +57,10 @@ class ProgressBar(Callback):
         """The line of the training; epoch: the number of the one that is shown."""
         epochs = self.epochs or state.epochs
         done = (state.epoch + state.batch / state.batches_per_epoch) / epochs
-        figures = figures_of(state.logs)
-        self.summary = ", ".join([f"{state.epoch} epochs", *figures])
-        self.draw(f"epoch {epoch:>{len(str(epochs))}}/{epochs}", done, figures, now)
+        if state.logs or state.initial_epoch == 0:  # else those of the fit before this one stay
+            self.figures = figures_of(state.logs)
+        self.summary = ", ".join([f"{state.epoch} epochs", *self.figures])
+        self.draw(f"epoch {epoch:>{len(str(epochs))}}/{epochs}", done, self.figures, now)
 
     def on_train_end(self, state: TrainingState) -> None:
         """Takes the line away."""
