@@ -5,6 +5,8 @@ import pytest
 from makers import classifier
 from reference import assert_refused
 
+from minicnn.evaluation import Evaluation
+from minicnn.evaluation.diagnosis import diagnose
 from minicnn.losses import CategoricalCrossEntropy
 from minicnn.optimizers import SGD
 from minicnn.training import Checkpoint, EarlyStopping, FeatureCache, HeldOut, History, fit
@@ -85,3 +87,11 @@ def test_the_curves_call_them_as_the_history_does(key, label):
     for ax, values in zip(history.figure().axes, ([3.0, 2.5], [0.25, 0.5]), strict=True):
         lines = {line.get_label(): line.get_ydata().tolist() for line in ax.lines}
         assert set(lines) == {"training", label} and lines[label] == values
+
+
+@pytest.mark.parametrize("key, name", [("val_loss", "validation"), ("held_out_loss", "held-out")])
+def test_a_warning_of_overfitting_names_the_photos_that_show_it(key, name):
+    result = Evaluation(np.eye(2)[[0, 1, 0]], np.array([0, 1, 1]), ["a", "b"])
+    history = {"loss": [1.0, 0.5, 0.1], key: [0.7, 0.6, 2.0]}
+    warnings = diagnose(history, result)
+    assert any(f"the {name} loss was lowest in epoch 2, 0.6" in text for text in warnings), warnings
