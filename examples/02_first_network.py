@@ -16,7 +16,7 @@ import numpy as np
 
 import minicnn as mc
 from minicnn.report import confusion, curves
-from minicnn.training import evaluate_photos
+from minicnn.training import HeldOut, evaluate_photos
 
 # 1. The photos -------------------------------------------------------------------------------
 
@@ -56,8 +56,7 @@ class PrintEpochs(mc.Callback):
 
 with mc.ops.use("reference"):  # what you can read in minicnn/ops/reference/ is what runs
     history = mc.fit(model, train, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.002),
-                     epochs=20, batch_size=32, validation_data=test, callbacks=[PrintEpochs()],
-                     seed=0)
+                     epochs=20, batch_size=32, callbacks=[HeldOut(test), PrintEpochs()], seed=0)
 
 # 5. How good is it? --------------------------------------------------------------------------
 

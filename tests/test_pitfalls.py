@@ -330,7 +330,8 @@ def test_pitfall_08_the_command_line_keeps_copies_in_one_fold(copied, tmp_path, 
         seen.append((set(train.names), set(test.names)))
         return transfer(train, test, *rest, **options)
 
-    monkeypatch.setattr(sys.modules["minicnn.training.transfer"], "transfer", watched)
+    monkeypatch.setattr(sys.modules["minicnn.training.cross_validation"], "transfer",
+                        watched)
     options = ["--size", 32, "--epochs", 1, "--output", tmp_path / "run", "--kfold", 3]
     code, _, _ = run_command(capsys, "train", copied, *options)
     assert code == 0 and len(seen) == 3

@@ -12,6 +12,7 @@ from ..ops import DEVICES
 from ..ops.cuda.find_cupy import describe_error
 from ..utils.errors import MiniCNNError
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
+from .screen import use_known_characters
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,9 +43,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns 0; 1 if gradcheck found a wrong gradient; 2 after an error message."""
-    if hasattr(sys.stdout, "reconfigure"):  # a file name may consist of any bytes
-        sys.stdout.reconfigure(errors="backslashreplace")
+    use_known_characters()  # also for file names, which may consist of any bytes
     args, more = parser().parse_known_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     if more and ("words" not in args or any(word[0] == "-" for word in more)):
         parser().error(f"unrecognized arguments: {' '.join(more)}")
     if more:  # words behind an option: look grad-cam --unit 3 photo.jpg

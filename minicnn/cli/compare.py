@@ -19,8 +19,8 @@ from ..visualize.result import writable
 
 
 class Run(NamedTuple):
-    """A run folder: the (true class, prediction) of each photo, val_accuracy by epoch, and whether
-    that is the accuracy of validation photos, or else of the held-out ones."""
+    """A run folder: the (true class, prediction) of each photo, the accuracy by epoch of other
+    photos than the training's, and whether these are for validation, or else held out."""
 
     name: str
     photos: dict[str, tuple[str, str]]
@@ -53,7 +53,7 @@ def compare_command(args: argparse.Namespace) -> None:
     runs = [read_run(path) for path in paths]
     width = max(len(run.name) for run in runs) + 3
     print(f"{'run':<{width}} {'right':>9} {'accuracy':>9}   {'95 % interval':<17} {'epochs':>6} "
-          f"{'best val accuracy':>18}")
+          f"{'best validation':>18}")
     results = []
     for k, run in enumerate(runs, 1):
         low, high = wilson_interval(run.num_correct, len(run.photos))
@@ -92,11 +92,12 @@ def read_run(path: Path) -> Run:
     file, epochs, history = path / "history.csv", [], []
     if file.exists() and file.stat().st_size:  # after --kfold it is empty, after evaluate not there
         header, *epochs = table(file, ("epoch",))
-        at = header.index("val_accuracy") if "val_accuracy" in header else None
+        key = "held_out_accuracy" if "held_out_accuracy" in header else "val_accuracy"
+        at = header.index(key) if key in header else None  # until 0.2 both were called val_accuracy
         try:
             history = [] if at is None else [float(row[at]) for row in epochs]
         except ValueError as error:
-            raise FileError(f"{file}: expected numbers under val_accuracy, received others "
+            raise FileError(f"{file}: expected numbers under {key}, received others "
                             f"({error}). Train again.") from error
     split = path / "split.csv"
     validated = split.exists() and any(row[2] == "validation" for row in table(

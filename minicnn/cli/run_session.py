@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -11,56 +10,100 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..model import Sequential
 from ..report import CHECKPOINTS
 from ..training import Checkpoint
 from ..utils.errors import FileError, NotFiniteError
 from ..utils.files import lock_folder, partial_files
+from ..utils.live_line import LiveLine
+from .run_record import options_of
+
+STOPPING = "Stopping after this epoch and saving. Ctrl-C again: stop now."
+TERMINATING = "Stopping after this step and saving."
+SKIPPING = "Skipping the comparison."
+
+
+class Session:
+    """A run at work. checkpoint: where its trainings are kept. skipped: whether Ctrl-C ended the
+    body of `with session.skippable()`."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.in_comparison = self.skipped = self.terminated = False
+        self.before: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """From now on the first Ctrl-C or SIGTERM only asks the training to stop."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before.setdefault(number, signal.getsignal(number))
+                signal.signal(number, self.on_signal)
+
+    def stop_listening(self) -> None:
+        """Signals do again what they did before."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+
+    def on_signal(self, number: int, frame: object) -> None:
+        """The next signal stops at once."""
+        self.terminated = number == signal.SIGTERM
+        at_once = self.terminated or self.in_comparison
+        self.checkpoint.stop("step" if at_once else "epoch")
+        message = (TERMINATING if self.terminated else SKIPPING if self.in_comparison else
+                   STOPPING)
+        if os.isatty(2):  # over the live line
+            message = "\r" + message.ljust(LiveLine.shown.length if LiveLine.shown else 0)
+        os.write(2, f"{message}\n".encode())  # print may be interrupted in the middle
+        self.stop_listening()
+
+    @contextmanager
+    def skippable(self) -> Iterator[None]:
+        """Ctrl-C ends the body of the with, and the run goes on; SIGTERM ends the run."""
+        self.in_comparison = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.terminated:
+                raise
+            self.skipped = True
+            self.listen()
+        finally:
+            self.in_comparison = False
 
 
 @contextmanager
-def locked_run(output: Path) -> Iterator[Checkpoint]:
-    """Locks the run's folder; -> its checkpoints, which are removed when the run is finished.
+def locked_run(output: Path) -> Iterator[Session]:
+    """Locks the run's folder; -> its session, whose checkpoints are removed when the run is
+    finished.
 
-    Ctrl-C and SIGTERM stop after the current step, with a checkpoint, and the message says how to
-    resume; so does the message of a full disk.
+    Ctrl-C stops after the current epoch, SIGTERM after the current step, with a checkpoint, and the
+    message says how to resume; so does the message of a full disk.
     """
     with lock_folder(output):
         for path in [*partial_files(output), *partial_files(output / CHECKPOINTS)]:
             path.unlink(missing_ok=True)  # a process that was killed left it behind
         try:
-            options = json.loads((output / "run.json").read_text("utf-8"))
+            options = options_of(output)
             split = (output / "split.csv").read_text("utf-8", "surrogateescape")
         except (OSError, ValueError) as error:
             raise FileError(f"{output}: expected its run.json and split.csv, received: {error}. "
                             f"Put them back, or begin a new run.") from error
-        with stop_on_signals(output, Checkpoint(output / CHECKPOINTS, "vgg16", {
-                **options, "split": split})) as checkpoint:
-            yield checkpoint
+        with resumable(output, Checkpoint(output / CHECKPOINTS, "vgg16", {
+                **options, "split": split})) as session:
+            yield session
 
 
 @contextmanager
-def stop_on_signals(output: Path, checkpoint: Checkpoint) -> Iterator[Checkpoint]:
+def resumable(output: Path, checkpoint: Checkpoint) -> Iterator[Session]:
     """The signal and error handling of locked_run."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    before = [signal.getsignal(number) for number in numbers]
-
-    def stop(number: int, frame: object) -> None:
-        os.write(2, b"stopping after this step (after the last one: when the report is written); "
-                    b"once more stops at once\n")  # print may be interrupted in the middle
-        checkpoint.stop()
-        signals(before)
-
-    def signals(handlers: list) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in zip(numbers, handlers, strict=True):
-                signal.signal(number, handler)
-
     resume = f"Go on with: minicnn train --resume {shlex.quote(str(output))}"
-    signals([stop, stop])
+    session = Session(checkpoint)
+    session.listen()
     try:
-        yield checkpoint
+        yield session
         checkpoint.remove()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped. {resume}" if checkpoint.any() else "stopped.") from None
@@ -87,4 +130,4 @@ def stop_on_signals(output: Path, checkpoint: Checkpoint) -> Iterator[Checkpoint
             print(resume, file=sys.stderr)
         raise
     finally:
-        signals(before)
+        session.stop_listening()

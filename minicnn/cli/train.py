@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,18 +24,21 @@ from ..report import (
 )
 from ..report.photos import first_batch
 from ..training import (
-    Checkpoint,
-    ProgressBar,
+    MIN_EPOCHS,
     TransferConfig,
+    TransferResult,
     base_with_head,
+    comparable_training,
     cross_validate,
     from_scratch,
     transfer,
 )
 from ..utils.arrays import IntArray
-from ..utils.files import write_text
+from ..utils.live_line import no_live_lines
 from .progress import EpochLines
-from .run_session import locked_run
+from .run_record import add_used, now, options_of, surroundings, used_by, write_options
+from .run_session import Session, locked_run
+from .screen import say
 from .train_options import (
     NOT_SAVED,
     add_options,
@@ -47,121 +50,175 @@ from .train_options import (
 from .train_photos import imbalance, leaks, per_class, photos_of
 
 CONFIG = [field.name for field in fields(TransferConfig)]
-MAX_SCRATCH_SIZE = 64  # pixels: the comparison should not take longer than the answer
+FASHION_SIZE = 28  # pixels of those photos
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
     p, option = command("train", train_command, "train a classifier on photos")
     add_options(p, option)
+    screen = p.add_mutually_exclusive_group()
+    screen.add_argument("-v", "--verbose", action="store_true", help="print a line for each epoch")
+    screen.add_argument("-q", "--quiet", action="store_true",
+                        help="print the result only, and errors")
     track_explicit_options(p)
 
 
 def train_command(args: argparse.Namespace) -> None:
     """Transfer learning, and a small network from scratch on the same photos."""
+    began, used = time.monotonic(), surroundings(args.argv)
     args = resolve_options(args)
     if not args.resume:
         reject_unused_options(args)
     config = TransferConfig(**{name: getattr(args, name) for name in CONFIG})
-    parts, groups, skipped, held_out, stem = photos_of(args)
-    train = parts["train"]
-    names = train.classes if len(train.classes) < 5 else [f"One of {len(train.classes)} classes"]
-    print(f"{' or '.join(names)}? {per_class(train)} training photos, " + (
-        "each of them tested once." if args.kfold else f"{len(parts['test'])} {held_out} photos."))
-    notes = [*leaks(parts, groups), *imbalance(train, args.class_weights)]
-    for sentence in notes:
-        print(sentence)
+    with quietly(args.quiet):
+        parts, groups, skipped, held_out, stem = photos_of(args)
+        train = parts["train"]
+        names = (train.classes if len(train.classes) < 5 else
+                 [f"One of {len(train.classes)} classes"])
+        say(f"{' or '.join(names)}? {per_class(train)} training photos, " + (
+            "each of them tested once." if args.kfold else
+            f"{len(parts['test'])} {held_out} photos."))
+        notes = [*leaks(parts, groups), *imbalance(train, args.class_weights)]
+        for sentence in notes:
+            say(sentence)
     with (resumed_folder(args.resume) if args.resume else run_folder(args.output, stem)) as output:
         if not args.resume:
             options = {key: value for key, value in vars(args).items() if key not in NOT_SAVED}
             write_split(output / "split.csv", parts)
-            write_text(output / "run.json", json.dumps(options, indent=1))
-        with locked_run(output) as checkpoint:
+            write_options(output, options, used)
+        with locked_run(output) as session:
+            if args.resume:
+                add_used(output, resumed=[*used_by(output).get("resumed", []), now()])
             if args.kfold:
-                cross_validation(args, config, parts, groups.get("train"), skipped, output,
-                                 checkpoint)
+                cross_validation(args, config, parts, groups.get("train"), skipped, output, session)
             else:
-                train_and_report(args, config, parts, notes, skipped, held_out, output, checkpoint)
-    print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
-    print("Open:", output / "report.html")
+                train_and_report(args, config, parts, notes, skipped, held_out, output, session)
+            add_used(output, seconds=round(time.monotonic() - began, 1))
+    if args.quiet:
+        return
+    others = sum(path.is_file() for path in output.iterdir()) - 1
+    print(f"Open: {output / 'report.html'} and {others} files")  # never broken: it may be copied
     if not args.kfold:
         print(suggested_command("predict", str(output / "model.h5"), "PHOTO.jpg"))
 
 
 def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
                      notes: list[str], skipped: list[str], held_out: str, output: Path,
-                     checkpoint: Checkpoint) -> None:
-    """Trains, evaluates, writes the run folder, prints the table."""
+                     session: Session) -> None:
+    """Trains, prints the answer, writes the run folder; then the same with the comparison."""
     train, test = parts["train"], parts["test"]
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
-    with EpochLines("VGG16", epochs) as bars:
+    with silently(args.quiet), EpochLines("VGG16", epochs, verbose=args.verbose) as bars:
         best = transfer(train, test, config, validation=parts.get("validation"), callbacks=[bars],
-                        checkpoint=checkpoint, device=args.device)
+                        checkpoint=session.checkpoint, device=args.device)
+    say(result_line("VGG16, new head" + f", {config.finetune} fine-tuned" * bool(config.finetune),
+                    best.evaluation))
     write_run(output, best, parts, held_out)
     scores = write_evaluation(output, best.evaluation, test.names, held_out)
-    print("\n".join(best.notes))
-    print_title(held_out)
     title = (f"VGG16, new head, {config.finetune} fine-tuned" if config.finetune else
              f"VGG16 frozen up to {config.last_kept}, new head")
-    rows = {title: best.evaluation}
-    print_result(title, best.evaluation)
+    add_used(output, learning_rate=best.lr, cut=config.last_kept, size=config.size,
+             epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
+             photos={name: len(part) for name, part in parts.items()})
+    batch = first_batch(best.model, train, config)
+    all_notes = [*notes, *best.notes]
+
+    def write_page(small: TransferResult | None = None) -> None:
+        rows = {title: best.evaluation}
+        if small is not None:
+            rows["small network from scratch, same photos"] = small.evaluation
+        write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
+                       rows=rows, notes=all_notes, skipped=skipped, history=best.history,
+                       rates=best.rates, parts=parts,
+                       validation_name="validation" if "validation" in parts else held_out,
+                       first_batch=batch, options=options_of(output))
+
+    write_page()
     if not args.no_scratch:
-        with ProgressBar("from scratch") as bars:
-            size = 28 if args.sample == "fashion" else min(config.size, MAX_SCRATCH_SIZE)
-            small = from_scratch(train, test, size=size, epochs=config.epochs, seed=config.seed,
-                                 batch_size=config.batch_size, callbacks=[bars],
-                                 checkpoint=checkpoint.of("scratch"), device=args.device)
-        rows[title := "small network from scratch, same photos"] = small.evaluation
-        print_result(title, small.evaluation)
-    write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                   rows=rows, notes=[*notes, *best.notes], skipped=skipped, history=best.history,
-                   rates=best.rates, parts=parts,
-                   validation_name="validation" if "validation" in parts else held_out,
-                   first_batch=first_batch(best.model, train, config), options=options_of(output))
+        small = compare_with_scratch(args, config, parts, best, output, session)
+        if small is None:
+            say("Comparison skipped.")
+        else:
+            say(result_line("Small CNN from scratch", small.evaluation))
+            all_notes.append(small.notes[0])
+            write_page(small)
+    if not args.quiet:
+        for note in all_notes[len(notes):]:
+            say(note[:1].upper() + note[1:])
+
+
+def compare_with_scratch(args: argparse.Namespace, config: TransferConfig,
+                         parts: dict[str, Dataset], best: TransferResult, output: Path,
+                         session: Session) -> TransferResult | None:
+    """The small network from scratch, its training as the only note; None after Ctrl-C."""
+    train, test = parts["train"], parts["test"]
+    largest = {"max_size": FASHION_SIZE} if args.sample == "fashion" else {}
+    size, epochs = comparable_training(config, best.model, len(train),
+                                       len(parts.get("validation", test)), **largest)
+    with session.skippable(), silently(args.quiet), EpochLines(
+            "from scratch (Ctrl-C skips)", epochs, verbose=args.verbose) as bars:
+        small = from_scratch(train, test, size=size, epochs=epochs, seed=config.seed,
+                             batch_size=config.batch_size, callbacks=[bars],
+                             checkpoint=session.checkpoint.of("scratch"), device=args.device)
+        bounded = MIN_EPOCHS < epochs < config.epochs
+        small.notes = [f"network from scratch: {epochs} epochs at {size} × {size} pixels"
+                       + ", about as much computing as VGG16's" * bounded]
+        add_used(output, scratch={"size": size, "epochs": epochs})
+    return None if session.skipped else small
 
 
 def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
                      groups: IntArray | None, skipped: list[str], output: Path,
-                     checkpoint: Checkpoint) -> None:
+                     session: Session) -> None:
     """Cross-validation on the training photos: prints each fold and all folds together."""
     data, K = parts["train"], args.kfold
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
-    with ProgressBar("VGG16", epochs) as bars:
+    with silently(args.quiet), EpochLines("VGG16", epochs, verbose=args.verbose) as bars:
         result, accuracies = cross_validate(data, config, K, callbacks=[bars],
                                             groups=None if groups is None else groups.tolist(),
-                                            checkpoint=checkpoint, device=args.device)
+                                            checkpoint=session.checkpoint, device=args.device)
     scores = write_evaluation(output, result, data.names, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
-    for k, accuracy in enumerate(accuracies, 1):
-        print(f"fold {k}: {100 * accuracy:.1f} %")
     spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
               f"{100 * accuracies.std(ddof=1):.1f}")
     notes = [spread, *diagnose({"loss": []}, result)]  # of the predictions alone
-    print("\n".join(notes))
-    print_title("left-out")
-    print_result(title := "VGG16, every photo by a network that has not seen it", result)
+    say(result_line(f"VGG16, {K} folds, each photo left out once", result))
+    with quietly(args.quiet):
+        for k, accuracy in enumerate(accuracies, 1):
+            say(f"fold {k}: {100 * accuracy:.1f} %")
+        say("\n".join(notes))
+    add_used(output, cut=config.last_kept, size=config.size, classes=data.classes,
+             device=args.device, photos={"train": len(data)})
     model = base_with_head(config, data.classes)  # untrained: for its input size and preprocessing
     first = data.subset(np.flatnonzero(data.folds(K, config.seed, groups) != 0))
+    title = "VGG16, every photo by a network that has not seen it"
     write_run_page(output, result, data, scores, model=model, held_out="left-out",
                    rows={title: result}, notes=notes, skipped=skipped, parts=parts,
                    first_batch=first_batch(model, first, config), options=options_of(output),
                    explained=False)
 
 
-def options_of(output: Path) -> dict[str, Any]:
-    """The options in the run's run.json."""
-    return json.loads((output / "run.json").read_text("utf-8"))
-
-
-def print_title(held_out: str) -> None:
-    """The head of the table."""
-    title = f"accuracy on the {held_out} photos"
-    print(f"\n{title:<46} {'right':>9} {'accuracy':>9}   95 % interval")
-
-
-def print_result(title: str, result: Evaluation) -> None:
-    """One row of the table."""
+def result_line(title: str, result: Evaluation) -> str:
+    """"VGG16: 102 of 120 right, 85.0 % (95 % interval 77.5 … 90.3 %)"."""
     low, high = result.interval
-    share = f"{result.num_correct}/{len(result.labels)}"
-    print(f"{title:<46} {share:>9} {100 * result.accuracy:>7.1f} %   "
-          f"{100 * low:.1f} … {100 * high:.1f} %")
+    return (f"{title}: {result.num_correct} of {len(result.labels)} right, "
+            f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+
+
+@contextmanager
+def silently(quiet: bool) -> Iterator[None]:
+    """No live lines in the body of the with, if quiet."""
+    with ExitStack() as stack:
+        if quiet:
+            stack.enter_context(no_live_lines())
+        yield
+
+
+@contextmanager
+def quietly(quiet: bool) -> Iterator[None]:
+    """No live lines and nothing on the standard output, if quiet."""
+    with silently(quiet), ExitStack() as stack:
+        if quiet:
+            stack.enter_context(redirect_stdout(None))
+        yield

@@ -17,7 +17,8 @@ from ..utils.errors import ArgumentError, FileError
 from ..utils.suggest import closest_names
 from .unused_options import unused_option
 
-NOT_SAVED = ("config", "resume", "output")  # options that run.json does not hold
+SCREEN = ("verbose", "quiet")  # options of what is printed
+NOT_SAVED = ("config", "resume", "output", *SCREEN)  # options that run.json does not hold
 
 
 def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
@@ -109,6 +110,7 @@ def read_options(path: str, actions: dict[str, argparse.Action]) -> dict[str, An
         values = json.loads(Path(path).read_text("utf-8"))
         if not isinstance(values, dict):
             raise ValueError("no object at its top")
+        values.pop("used", None)  # what the options of that run came to
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: expected the run.json of a run, received {error}. "
                         f"Check the path.") from error
@@ -140,7 +142,8 @@ def resumed_options(explicit: dict[str, Any], actions: dict[str, argparse.Action
                     ) -> dict[str, Any]:
     """The options of the run that --resume names, and its split."""
     others = [action.option_strings[-1] if action.option_strings else key
-              for key, action in actions.items() if key in explicit and key != "resume"]
+              for key, action in actions.items()
+              if key in explicit and key not in ("resume", *SCREEN)]
     if others:
         raise ArgumentError(f"--resume: expected no other options, since the run has its own, "
                             f"received {', '.join(others)}. Leave them out.")

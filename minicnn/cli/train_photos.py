@@ -49,7 +49,7 @@ def photos_of(args: argparse.Namespace
                      ) if share else {"train": train}
         if not args.kfold:
             parts["test"] = sample(source, "test", names)
-        return parts, {}, [], "test", stem
+        return parts, {}, [], "held-out", stem
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
         parts = parts_of_split_folder(args, folders)

@@ -15,25 +15,28 @@ def diagnose(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
              head_epochs: int | None = None, best_restored: bool = False) -> list[str]:
     """A warning for each problem that a reader of the run must know; [] if there is none.
 
-    history:       loss, and accuracy and val_loss if there are any, an entry per epoch.
+    history:       loss, and accuracy, val_loss and held_out_loss if there are any, an entry per
+                   epoch.
     evaluation:    of the held-out photos.
     head_epochs:   how many epochs trained the head alone, if fine-tuning followed.
     best_restored: the model has the weights of the epoch with the lowest val_loss, so that later
                    epochs do no harm.
 
-    It reports: a loss that did not decrease; fine-tuning that increased it; a validation loss far
-    above its minimum while the training loss decreased further (overfitting); an accuracy below
-    chance; one class predicted for every photo; an accuracy no better than that. A perfect accuracy
-    is not reported: easy problems reach it, and the split keeps copies of a photo on one side.
+    It reports: a loss that did not decrease; fine-tuning that increased it; a validation or
+    held-out loss far above its minimum while the training loss decreased further (overfitting); an
+    accuracy below chance; one class predicted for every photo; an accuracy no better than that. A
+    perfect accuracy is not reported: easy problems reach it, and the split keeps copies of a photo
+    on one side.
     """
-    loss, val_loss = history["loss"], history.get("val_loss", [])
+    loss, name = history["loss"], "validation" if "val_loss" in history else "held-out"
+    other_loss = history.get("val_loss", history.get("held_out_loss", []))
     head = min(head_epochs or len(loss), len(loss))
     warnings = []
     if head > 1 and not loss[head - 1] < loss[0]:
         warnings.append(f"The loss did not decrease: from {loss[0]:.3g} to {loss[head - 1]:.3g}. "
                         f"Try another --lr; without it and --find-lr, a suitable one is chosen.")
-    warnings += _finetuning(loss, val_loss, head, best_restored) or (
-        [] if best_restored else _overfitting(loss, val_loss))
+    warnings += _finetuning(loss, other_loss, name, head, best_restored) or (
+        [] if best_restored else _overfitting(loss, other_loss, name))
     if "accuracy" in history and history["accuracy"][-1] < 0.5 / len(evaluation.classes):
         warnings.append(f"The training accuracy, {_percent(history['accuracy'][-1])}, is far below "
                         f"chance, {_percent(1 / len(evaluation.classes))}: the learning rate is "
@@ -41,14 +44,14 @@ def diagnose(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
     return warnings + _predictions(evaluation)
 
 
-def _finetuning(loss: Sequence[float], val_loss: Sequence[float], head: int, best_restored: bool
-                ) -> list[str]:
+def _finetuning(loss: Sequence[float], other_loss: Sequence[float], other: str, head: int,
+                best_restored: bool) -> list[str]:
     """Collapse after unfreezing: the loss jumps, or ends far above its value before."""
     if head == len(loss):
         return []
     advice = "Try a smaller --finetune-lr, or more --epochs for the head before it" + (
         "; the weights of the better epoch are kept." if best_restored else ".")
-    for name, values in (("training", loss), ("validation", val_loss)):
+    for name, values in (("training", loss), (other, other_loss)):
         if len(values) == len(loss) and _far_above(values[-1], values[head - 1]):
             return [f"Fine-tuning made the model worse: the {name} loss went from "
                     f"{values[head - 1]:.3g} with the head alone to {values[-1]:.3g}. {advice}"]
@@ -59,15 +62,15 @@ def _finetuning(loss: Sequence[float], val_loss: Sequence[float], head: int, bes
     return []
 
 
-def _overfitting(loss: Sequence[float], val_loss: Sequence[float]) -> list[str]:
-    """The validation loss increases, the training loss does not."""
-    if len(val_loss) < 2 or not np.isfinite(val_loss).all():
+def _overfitting(loss: Sequence[float], other_loss: Sequence[float], other: str) -> list[str]:
+    """The validation loss, or that of held-out photos, increases, the training loss does not."""
+    if len(other_loss) < 2 or not np.isfinite(other_loss).all():
         return []
-    best = int(np.argmin(val_loss))
-    if not _far_above(val_loss[-1], val_loss[best]) or not loss[-1] < loss[best]:
+    best = int(np.argmin(other_loss))
+    if not _far_above(other_loss[-1], other_loss[best]) or not loss[-1] < loss[best]:
         return []
-    return [f"The model is overfitting: the validation loss was lowest in epoch {best + 1}, "
-            f"{val_loss[best]:.3g}, and ended at {val_loss[-1]:.3g}, while the training loss "
+    return [f"The model is overfitting: the {other} loss was lowest in epoch {best + 1}, "
+            f"{other_loss[best]:.3g}, and ended at {other_loss[-1]:.3g}, while the training loss "
             f"decreased from {loss[best]:.3g} to {loss[-1]:.3g}. --patience 5 keeps the weights of "
             f"the best epoch; --augment flip, --dropout 0.5 or more photos help."]
 

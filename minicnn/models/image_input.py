@@ -10,6 +10,7 @@ from ..data import Dataset, batches
 from ..data.datasets import Integers
 from ..model import Sequential
 from ..preprocessing import crop_fraction_of, whole_pixels
+from ..utils.arrays import IntArray, Pixels
 from ..utils.errors import ArgumentError
 
 

@@ -11,8 +11,7 @@ from ..plotting.drawing import save
 from ..utils.arrays import IntArray
 
 
-def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "validation"
-           ) -> None:
+def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "") -> None:
     """Loss and accuracy by epoch, training and held-out photos, as a PNG."""
     save(curves_figure(history, held_out), path)
 

@@ -53,7 +53,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     held_out:        what the photos are called ("test", …).
     rows:            of the table of results.
     notes, skipped:  sentences about the run; files that were not read, with the reasons.
-    history:         of the training. validation_name: of the photos that val_loss is the loss of.
+    history:         of the training. validation_name: of the photos that val_loss or held_out_loss
+                     is the loss of.
     rates:           of find_lr.
     parts:           the photos of each part of the split.
     first_batch:     see photos.first_batch.

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class History(HasFigure, dict[str, list[float]]):
-    """{"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch.
+    """{"loss": […], "accuracy": […]}, an entry per epoch, and with validation data "val_loss" and
+    "val_accuracy", with HeldOut "held_out_loss" and "held_out_accuracy".
 
     In Jupyter it shows its curves and its table.
     """
@@ -20,6 +21,11 @@ class History(HasFigure, dict[str, list[float]]):
     def figure(self) -> Figure:
         """Loss and accuracy by epoch."""
         return curves_figure(self)
+
+    def with_held_out_names(self) -> History:
+        """The same, val_… called held_out_…: until 0.2 both were called val_…."""
+        return History({key.replace("val_", "held_out_", key.startswith("val_")): values
+                        for key, values in self.items()})
 
     def _repr_html_(self) -> str:
         # Jupyter shows the HTML alone where there is a PNG, too: so the curves stand in it.

@@ -16,7 +16,7 @@ from ..plotting import drawing
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
 from .batches import Data, forward_batches
-from .callbacks import FeatureCache
+from .callbacks import FeatureCache, ProgressBar
 from .locate_nan import not_finite_error
 from .prepare import prepare
 from .state import get_weights, set_weights
@@ -74,7 +74,8 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
         raise ArgumentError(f"find_lr: expected 0 < lowest < highest, received {lowest!r} and "
                             f"{highest!r}.")
     growing = optimizer(lowest)
-    state = prepare(model, data, loss, growing, batch_size=batch_size, seed=seed)
+    state = prepare(model, data, loss, growing, batch_size=batch_size, seed=seed,
+                    callbacks=[ProgressBar(enabled=False)])
     FeatureCache().on_train_begin(state)
     weights = get_weights(model)
     rates: list[float] = []

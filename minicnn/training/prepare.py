@@ -22,7 +22,14 @@ from ..model import Sequential
 from ..optimizers import Optimizer, ParamGroups
 from ..utils.errors import ArgumentError, check_int
 from .batches import Data, validate_data
-from .callbacks import Callback, Checkpoint, FeatureCache, TerminateOnNaN
+from .callbacks import (
+    Callback,
+    Checkpoint,
+    FeatureCache,
+    HeldOut,
+    ProgressBar,
+    TerminateOnNaN,
+)
 from .data_parallel import DataParallel
 from .state import TrainingState
 
@@ -71,22 +78,18 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
 
 
 def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callback]:
-    """The callbacks in the order in which they are called: first TerminateOnNaN, and FeatureCache
-    if there are frozen layers, unless they are among them; Checkpoint last, since it stores what
-    the others remember."""
+    """The callbacks in the order in which they are called: HeldOut, then unless they are among them
+    TerminateOnNaN, ProgressBar and, if there are frozen layers, FeatureCache; Checkpoint last,
+    since it stores what the others remember."""
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise ArgumentError(f"fit: expected callbacks, objects of a subclass of Callback, "
                                 f"received {callback!r}.")
 
-    first: list[Callback] = []
-    if not any(isinstance(callback, TerminateOnNaN) for callback in callbacks):
-        first.append(TerminateOnNaN())
-    if base.layers and not any(isinstance(callback, FeatureCache) for callback in callbacks):
-        first.append(FeatureCache())
-    checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
-    others = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
-    return [*first, *others, *checkpoints]
+    kinds: list[type[Callback]] = [TerminateOnNaN, ProgressBar, *[FeatureCache] * bool(base.layers)]
+    added = [kind() for kind in kinds if not any(isinstance(c, kind) for c in callbacks)]
+    return sorted([*added, *callbacks],
+                  key=lambda c: isinstance(c, Checkpoint) - isinstance(c, HeldOut))
 
 
 def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:

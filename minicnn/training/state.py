@@ -95,8 +95,9 @@ class TrainingState:
     batch:      batches of the next epoch that are finished.
     x, t, batch_loss: input of the network, targets and loss of the latest batch; before the first
                 one empty arrays and NaN.
-    meter:      the averages of this epoch so far. logs: loss, accuracy, val_loss, val_accuracy of
-                the last epoch. history: of all epochs.
+    held_out_data: of HeldOut, if it is among the callbacks.
+    meter:      the averages of this epoch so far. logs: loss, accuracy, val_loss, val_accuracy,
+                held_out_loss, held_out_accuracy of the last epoch. history: of all epochs.
     stop_training: a callback sets it to True to end the training after this epoch.
     error:      in on_train_end, what has ended the training early; else None.
     """
@@ -117,6 +118,7 @@ class TrainingState:
 
     epoch: int
     rng_state: Mapping  # when this epoch began: its order follows from it
+    held_out_data: Dataset | ArrayDataset | None = None
     batch: int = 0
     stop_training: bool = False
     error: BaseException | None = None
@@ -157,6 +159,11 @@ class TrainingState:
             with np.errstate(over="ignore", invalid="ignore"):  # TerminateOnNaN looks for them
                 self.notify(f"{event}_begin")
                 yield
+        except KeyboardInterrupt as error:  # anew, without the frames of the threads
+            self.error = error
+            raise KeyboardInterrupt(str(error) or (
+                f"training stopped after {self.epoch} of {self.epochs} epochs and {self.batch} of "
+                f"{self.batches_per_epoch} batches")) from None
         except BaseException as error:
             self.error = error
             raise
@@ -179,20 +186,25 @@ class TrainingState:
         self.meter.update(self.batch_loss, self.loss.correct(y, self.t), len(y))
 
     def validate(self) -> dict[str, float]:
-        """{"val_loss": …, "val_accuracy": …}: nothing random, nothing shuffled, no smoothed labels;
-        {} without validation data. Raises NotFiniteError."""
-        if self.validation_data is None:
-            return {}
+        """{"val_loss": …, "val_accuracy": …, "held_out_loss": …, "held_out_accuracy": …}, of the
+        data that there are. Raises NotFiniteError."""
+        parts = {"val": self.validation_data, "held_out": self.held_out_data}
+        return {f"{part}_{key}": value for part, data in parts.items() if data is not None
+                for key, value in self.measure(data, part).items()}
+
+    def measure(self, data: Dataset | ArrayDataset, part: str) -> dict[str, float]:
+        """{"loss": …, "accuracy": …}: nothing random, nothing shuffled, no smoothed labels. part:
+        of the data, for errors."""
         meter, loss = AverageMeter(), self.validation_loss
-        order = np.arange(len(self.validation_data))
-        for x, t in forward_batches(self.base, self.validation_data, order, self.batch_size):
+        for x, t in forward_batches(self.base, data, np.arange(len(data)), self.batch_size):
             y = self.network.forward(x, keep=False)
             value = loss.forward(y, t)
             if not np.isfinite(value):
-                when = f"epoch {self.epoch + 1}, validation"
+                name = {"val": "validation", "held_out": "held-out data"}[part]
+                when = f"epoch {self.epoch + 1}, {name}"
                 raise not_finite_error(self.network, x, when, t, loss)
             meter.update(value, loss.correct(y, t), len(x))
-        return {f"val_{key}": value for key, value in meter.averages().items()}
+        return meter.averages()
 
     def end_epoch(self, validation_logs: dict[str, float]) -> None:
         """Notes the averages of this epoch, and counts it."""
@@ -216,3 +228,5 @@ class TrainingState:
         self.rng.bit_generator.state = self.rng_state
         self.meter = AverageMeter(**state["meter"])
         self.history = History(state["history"])
+        if self.validation_data is None:  # until 0.2 held-out data were called validation data
+            self.history = self.history.with_held_out_names()

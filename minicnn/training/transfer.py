@@ -18,19 +18,21 @@ from ..evaluation import Evaluation, class_probabilities
 from ..evaluation.diagnosis import diagnose
 from ..losses import Loss
 from ..model import Sequential
-from ..models import VGG16, SmallCNN, head, loss_for
+from ..models import VGG16, head, loss_for
 from ..optimizers import Adam, ParamGroups
 from ..plotting.drawing import HasFigure, inline
-from ..utils.arrays import FloatArray, IntArray
+from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError, NotFiniteError
-from .batches import ArrayDataset, release_pages, validate_data
+from .batches import ArrayDataset, Data, release_pages, validate_data
 from .callbacks import (
     SCHEDULES,
     Callback,
     Checkpoint,
     EarlyStopping,
     FeatureCache,
+    HeldOut,
     LearningRateSchedule,
+    ProgressBar,
 )
 from .evaluate import evaluate_photos
 from .features import extract_features, mapped_file
@@ -50,7 +52,8 @@ class TransferResult(HasFigure):
     all three.
 
     notes: what a reader of the run should know. last: the trainable weights after the last epoch,
-    where the model has those of a better one; else empty.
+    if the model has those of a better one; else empty. lr: the learning rate that was used, of the
+    head.
     """
 
     model: Sequential
@@ -59,6 +62,7 @@ class TransferResult(HasFigure):
     notes: list[str] = field(default_factory=list)
     last: Weights = field(default_factory=dict)
     rates: LearningRates | None = None  # of find_lr
+    lr: float | None = None
 
     def figure(self) -> Figure:
         """The confusion matrix of the test photos."""
@@ -68,8 +72,6 @@ class TransferResult(HasFigure):
         notes = "".join(f"<li>{escape(note)}" for note in self.notes)
         return (f"<p>{escape(str(self.evaluation))}</p><ul>{notes}</ul>"
                 f"{self.history._repr_html_()}{inline(self._repr_png_())}")
-
-
 
 
 def initial_learning_rate(x: np.ndarray) -> float:
@@ -118,11 +120,22 @@ class TransferRun:
     config: TransferConfig
     train: Dataset
     monitored: Dataset
-    monitored_name: str
     loss: Loss
     callbacks: Sequence[Callback]
     checkpoint: Checkpoint | None
     early_stopping: EarlyStopping | None
+
+    @property
+    def monitored_name(self) -> str:
+        """"validation" or "held-out"."""
+        return "held-out" if self.early_stopping is None else "validation"
+
+    def data_of(self, monitored: Data) -> tuple[Data | None, list[Callback]]:
+        """The monitored photos, or features of them, as fit takes them: (validation_data, more
+        callbacks)."""
+        if self.early_stopping is None:
+            return None, [HeldOut(monitored)]
+        return monitored, []
 
     def callbacks_of(self, phase: str) -> list[Callback]:
         """The callbacks of a phase, "head" or "finetune"."""
@@ -160,9 +173,10 @@ def train_head(run: TransferRun) -> TrainedHead:
         lr = rates.suggestion
     elif lr is None:
         lr = initial_learning_rate(train.x[:len(train) // train.views])
+    validation, more = run.data_of(monitored)
     history = fit(top, train, run.loss, Adam(lr, weight_decay=config.weight_decay),
-                  epochs=config.epochs, batch_size=config.batch_size, validation_data=monitored,
-                  callbacks=callbacks, seed=config.seed)
+                  epochs=config.epochs, batch_size=config.batch_size, validation_data=validation,
+                  callbacks=[*more, *callbacks], seed=config.seed)
     return TrainedHead(history, lr, rates, monitored)
 
 
@@ -174,11 +188,12 @@ def fine_tune(run: TransferRun, history: History, lr: float) -> History:
     optimizer = ParamGroups({"block": Adam(config.finetune_lr),
                              "": Adam(lr, weight_decay=config.weight_decay)})
     cache = FeatureCache(config.memory_budget * 10**6)
-    more = fit(run.model, run.train, run.loss, optimizer, epochs=epochs + config.finetune_epochs,
-               batch_size=config.batch_size, validation_data=run.monitored,
-               callbacks=[cache, *run.callbacks_of("finetune")], seed=config.seed,
-               initial_epoch=epochs)
-    return History({key: history[key] + more[key] for key in history})
+    validation, more = run.data_of(run.monitored)
+    second = fit(run.model, run.train, run.loss, optimizer, epochs=epochs + config.finetune_epochs,
+                 batch_size=config.batch_size, validation_data=validation,
+                 callbacks=[*more, cache, *run.callbacks_of("finetune")], seed=config.seed,
+                 initial_epoch=epochs)
+    return History({key: history[key] + second[key] for key in history})
 
 
 def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None, *,
@@ -188,10 +203,10 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     """A new head on VGG16's frozen layers; then, with config.finetune, one of its blocks, too.
 
     options: fields of TransferConfig, changed. validation: photos that the best epoch is chosen by,
-    whose weights the model then has; without them it has the last ones. The curves show the
-    validation photos, or else the test photos, which decide nothing. checkpoint: where both phases
-    are kept; what is there already is not trained again. Raises NotFiniteError, with the model, as
-    fit does.
+    whose weights the model then has; without them it has the last ones. The history has val_loss
+    and val_accuracy of the validation photos, or else held_out_loss and held_out_accuracy of the
+    test photos, which decide nothing. checkpoint: where both phases are kept; what is there already
+    is not trained again. Raises NotFiniteError, with the model, as fit does.
     """
     config = replace(config or TransferConfig(), **options)
     if config.patience is not None and validation is None:
@@ -208,12 +223,14 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     loss = loss_for(len(train.classes), config.label_smoothing)
     if config.class_weights:
         loss.class_weight = class_weights(train)
-    run = TransferRun(model, config, config.augmented(train), monitored,
-                      "test" if validation is None else "validation", loss, callbacks, checkpoint,
-                      None if validation is None else EarlyStopping(config.patience))
-    with _model_in_errors(model):
+    if not any(isinstance(callback, ProgressBar) for callback in callbacks):
+        epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
+        callbacks = [*callbacks, ProgressBar(epochs=epochs)]
+    run = TransferRun(model, config, config.augmented(train), monitored, loss, callbacks,
+                      checkpoint, None if validation is None else EarlyStopping(config.patience))
+    with model_in_errors(model), closing_bars(callbacks):
         trained = train_head(run)
-        history, notes = trained.history, [f"learning rate of the head {trained.lr:.2g}"]
+        history, notes = trained.history, [f"learning rate, {how_chosen(config)}: {trained.lr:.2g}"]
         if config.finetune:
             notes.append(f"{config.finetune} trained, too, from epoch {len(history['loss']) + 1} "
                          f"on, learning rate {config.finetune_lr:.2g}")
@@ -230,53 +247,34 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
         notes.append(f"weights of epoch {best.best_epoch}, the best of {len(history['loss'])} by "
                      f"the validation loss ({best.best:.3g})")
     notes += diagnose(history, evaluation, len(trained.history["loss"]), best is not None)
-    return TransferResult(model, history, evaluation, notes, last, trained.rates)
+    return TransferResult(model, history, evaluation, notes, last, trained.rates, trained.lr)
+
+
+def how_chosen(config: TransferConfig) -> str:
+    """Where the learning rate of the head comes from."""
+    if config.find_lr:
+        return "where the loss fell fastest"
+    return "measured" if config.lr is None else "as given"
 
 
 @contextmanager
-def _model_in_errors(model: Sequential) -> Iterator[None]:
-    """A NotFiniteError gets the whole model."""
+def model_in_errors(model: Sequential) -> Iterator[None]:
+    """A NotFiniteError gets the whole model. Ctrl-C is raised anew, without frames of threads."""
     try:
         yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(str(error) or "training stopped") from None
     except NotFiniteError as error:
         error.model = model
         raise
 
 
-def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: int = 5, *,
-                   groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
-                   checkpoint: Checkpoint | None = None, device: str = "cpu", **options: Any
-                   ) -> tuple[Evaluation, IntArray]:
-    """k-fold: every photo is predicted by a network that was not trained on its fold.
-
-    Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
-    the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
-    Source: Stone 1974; Kohavi 1995.
-    """
-    config = replace(config or TransferConfig(), **options)
-    fold = data.folds(folds, config.seed, groups)
-    probabilities = np.zeros((len(data), len(data.classes)))
-    accuracies = []
-    for k in range(folds):
-        inside = np.flatnonzero(fold == k)
-        result = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(inside), config,
-                          callbacks=callbacks, device=device,
-                          checkpoint=checkpoint and checkpoint.of(f"fold-{k + 1}")).evaluation
-        probabilities[inside] = result.probabilities
-        accuracies.append(result.accuracy)
-    return Evaluation(probabilities, data.labels, data.classes), np.array(accuracies)
-
-
-def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0.001,
-                 epochs: int = 60, batch_size: int = 32, seed: int = 0,
-                 callbacks: Sequence[Callback] = (), checkpoint: Checkpoint | None = None,
-                 device: str = "cpu") -> TransferResult:
-    """The same photos given to a small network that knows nothing yet."""
-    model = SmallCNN(len(train.classes), (size, size, 3), seed).to(device)
-    if checkpoint:
-        callbacks = [*callbacks, checkpoint]
-    with _model_in_errors(model):
-        history = fit(model, train, loss_for(len(train.classes)), Adam(lr), epochs=epochs,
-                      batch_size=batch_size, validation_data=test, callbacks=callbacks, seed=seed)
-    evaluation = evaluate_photos(model, test)
-    return TransferResult(model, history, evaluation, diagnose(history, evaluation))
+@contextmanager
+def closing_bars(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Takes their lines away in the end: features are computed before fit, which does it, too."""
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            if isinstance(callback, ProgressBar):
+                callback.close()

@@ -94,8 +94,8 @@ def test_without_arguments_the_sample_is_learnt_and_compared(tmp_path, monkeypat
     assert main(["train", *options, "--sample", "fashion", "--classes", "trouser", "bag",
                  "--no-scratch"]) == 0
     out = capsys.readouterr().out
-    assert "cirrus or cumulus? 5 + 5 training photos, 120 test photos" in out
-    assert out.count("small network from scratch") == 1 and "95 % interval" in out
+    assert "cirrus or cumulus? 5 + 5 training photos, 120 held-out photos" in out
+    assert out.count("Small CNN from scratch: ") == 1 and "95 % interval" in out
     runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert runs == ["cirrus-cumulus-1", "trouser-bag-1"]
     assert main(["train", *options, "--no-scratch"]) == 0

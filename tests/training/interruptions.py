@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import random
 import resource
 import shutil
@@ -90,9 +91,16 @@ def life_of(folder: Path, options: list[str]) -> list[str]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files below, hidden ones too."""
-    return {file.relative_to(folder).as_posix(): file.read_bytes()
-            for file in folder.rglob("*") if file.is_file()}
+    """All files below, hidden ones too; of run.json what does not depend on when it ran, and how
+    often it was resumed."""
+    files = {file.relative_to(folder).as_posix(): file.read_bytes()
+             for file in folder.rglob("*") if file.is_file()}
+    if "run.json" in files:
+        document = json.loads(files["run.json"])
+        for key in ("command", "started", "resumed", "seconds"):
+            document.get("used", {}).pop(key, None)
+        files["run.json"] = json.dumps(document).encode()
+    return files
 
 
 def undisturbed(home: Path, options: list[str]) -> tuple[Path, float]:

@@ -1,11 +1,9 @@
 """Callbacks: which hook is called when, what the state says then, and what each callback does."""
 
 import functools
-import sys
 
 import numpy as np
 import pytest
-import tqdm
 from makers import classifier, random_batch
 from reference import assert_refused, assert_same
 
@@ -17,6 +15,7 @@ from minicnn.training import (
     Checkpoint,
     EarlyStopping,
     FeatureCache,
+    HeldOut,
     LearningRateSchedule,
     ProgressBar,
     TerminateOnNaN,
@@ -156,11 +155,14 @@ def test_the_defaults_come_first_and_checkpoints_last(tmp_path):
     checkpoint, schedule = Checkpoint(tmp_path), LearningRateSchedule(lambda done: 1)
     base, _ = strided(frozen=True).split()
     kinds = [type(callback) for callback in with_defaults([checkpoint, schedule], base)]
-    assert kinds == [TerminateOnNaN, FeatureCache, LearningRateSchedule, Checkpoint]
-    own = [FeatureCache(0), TerminateOnNaN()]
+    assert kinds == [TerminateOnNaN, ProgressBar, FeatureCache, LearningRateSchedule, Checkpoint]
+    own = [FeatureCache(0), TerminateOnNaN(), ProgressBar("mine")]
     assert with_defaults(own, base) == own
     base, _ = strided().split()  # nothing is frozen
-    assert [type(callback) for callback in with_defaults([], base)] == [TerminateOnNaN]
+    assert [type(callback) for callback in with_defaults([], base)] == [
+        TerminateOnNaN, ProgressBar]
+    held_out = HeldOut(batch(4))  # FeatureCache has to know its data
+    assert with_defaults([checkpoint, FeatureCache(), held_out], base)[0] is held_out
 
 
 @pytest.mark.parametrize("callback", [print, "history", mc.Callback])
@@ -259,21 +261,3 @@ def test_early_stopping_restores_the_best_weights_on_a_device():
     train(stopping := EarlyStopping(), model=model, epochs=2, validation_data=batch(4))
     assert device_of(model["dense"].params["W"]) == "cuda-sim"
     assert_same(model["dense"].params["W"], stopping.best_weights["dense"]["W"])
-
-
-def test_a_progress_bar_shows_features_and_epochs_in_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(tqdm, "tqdm", functools.partial(tqdm.tqdm, mininterval=0))
-    with ProgressBar("lab") as bar:
-        train(bar, model=strided(frozen=True), validation_data=batch(4))
-        train(bar)
-    said = capsys.readouterr().err
-    stages = ["lab: features:", "lab: validation features:", "lab: training:"]
-    places = [said.find(stage) for stage in stages]
-    assert -1 < places[0] < places[1] < places[2] and "accuracy=" in said
-    assert bar.bar is None
-
-
-def test_a_progress_bar_says_nothing_where_nobody_looks(capsys):
-    train(ProgressBar())
-    assert capsys.readouterr() == ("", "")

@@ -83,8 +83,8 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
     monkeypatch.setattr(Checkpoint, "save_if_due", save_if_due)
     assert minicnn("--output", "stopped", *QUICK) == 130
     assert capfd.readouterr().err == (
-        "stopping after this step (after the last one: when the report is written); once more "
-        "stops at once\n"
+        {signal.SIGINT: "Stopping after this epoch and saving. Ctrl-C again: stop now.\n",
+         signal.SIGTERM: "Stopping after this step and saving.\n"}[name] +
         "minicnn: stopped. Go on with: minicnn train --resume stopped\n")
     assert signal.getsignal(name) == handler
     resumed = True
@@ -243,3 +243,58 @@ def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
         said = child.communicate()[0]
     assert child.returncode == 2 and "no other process works in" in said
     assert contents(tmp_path / "second") == before
+
+
+# Skipped
+
+
+def during_the_comparison(monkeypatch, number):
+    """The signal comes after a step of the network from scratch, once."""
+    ours, pending = Checkpoint.save_if_due, [number]
+
+    def save_if_due(self, state, last=False):
+        if self.part.endswith("scratch") and state.batch and pending:
+            os.kill(os.getpid(), pending.pop())
+        ours(self, state, last)
+
+    monkeypatch.setattr(Checkpoint, "save_if_due", save_if_due)
+
+
+def test_ctrl_c_during_the_comparison_skips_it_and_the_run_is_complete(whole, tmp_path, monkeypatch,
+                                                                      capfd):
+    during_the_comparison(monkeypatch, signal.SIGINT)
+    handler = signal.getsignal(signal.SIGINT)
+    assert minicnn("--output", tmp_path / "run", *QUICK) == 0
+    said = capfd.readouterr()
+    assert said.err == "Skipping the comparison.\n" and "Comparison skipped." in said.out
+    assert "Small CNN" not in said.out and signal.getsignal(signal.SIGINT) == handler
+    files = contents(tmp_path / "run")
+    different = {name for name in whole if files.get(name) != whole[name]}
+    assert set(files) == set(whole) and different == {"report.html", "run.json"}
+    assert b"small network from scratch" not in files["report.html"]
+    assert minicnn("--resume", tmp_path / "run") == 2
+    assert "one that is finished" in capfd.readouterr().err
+
+
+def test_sigterm_during_the_comparison_ends_the_run_which_goes_on_to_the_same_files(
+        whole, tmp_path, monkeypatch, capfd):
+    during_the_comparison(monkeypatch, signal.SIGTERM)
+    assert minicnn("--output", tmp_path / "run", *QUICK) == 130
+    assert "Go on with: minicnn train --resume" in capfd.readouterr().err
+    assert (tmp_path / "run" / "report.html").exists()  # with the answer
+    assert minicnn("--resume", tmp_path / "run") == 0
+    assert contents(tmp_path / "run") == whole
+
+
+def test_ctrl_c_ends_the_epoch_and_not_the_step(tmp_path, monkeypatch, capfd):
+    ours, pending = Checkpoint.save_if_due, [signal.SIGINT]
+
+    def save_if_due(self, state, last=False):
+        if state.batch == 1 and pending:
+            os.kill(os.getpid(), pending.pop())
+        ours(self, state, last)
+
+    monkeypatch.setattr(Checkpoint, "save_if_due", save_if_due)
+    assert minicnn("--output", tmp_path / "run", *QUICK) == 130
+    saved = sorted((tmp_path / "run" / "checkpoints").glob("*-head-*.h5"))
+    assert saved[-1].name.endswith("-00001-000000.h5")

@@ -184,8 +184,8 @@ def test_where_only_the_network_from_scratch_goes_wrong_the_other_model_stays(
             raise NotFiniteError("small: expected finite numbers.")
         return ours(model, *args, **options)
 
-    ours = mc.training.transfer.__globals__["fit"]
-    monkeypatch.setitem(mc.training.transfer.__globals__, "fit", diverging)
+    ours = mc.training.from_scratch.__globals__["fit"]
+    monkeypatch.setitem(mc.training.from_scratch.__globals__, "fit", diverging)
     assert cli.main([*RUN, "--output", str(tmp_path / "x")]) == 2
     assert "The last finite weights are in" in capsys.readouterr().err
     assert len(mc.load(tmp_path / "x" / "last_finite.h5").layers) < len(

@@ -51,7 +51,7 @@ def test_the_first_phase_is_the_run_without_finetuning():
     without = transfer(clothes(), clothes("test"), cut="block5_pool", **QUICK)
     both = transfer(clothes(), clothes("test"), finetune="block5", finetune_epochs=1, **QUICK)
     assert both.history["loss"][:3] == without.history["loss"]
-    assert both.history["val_loss"][:3] == without.history["val_loss"]
+    assert both.history["held_out_loss"][:3] == without.history["held_out_loss"]
 
 
 def test_the_learning_rate_of_the_block_is_its_own():
@@ -105,7 +105,7 @@ def test_augmentation_learns_from_views_and_never_tests_on_them():
     plain = transfer(clothes(), clothes("test"), lr=0.0, **QUICK)
     views = transfer(clothes(), clothes("test"), lr=0.0, augment="flip,rotate=20,colour=0.5",
                      views=2, **QUICK)
-    assert views.history["val_loss"] == plain.history["val_loss"]
+    assert views.history["held_out_loss"] == plain.history["held_out_loss"]
     assert_same(views.evaluation.probabilities, plain.evaluation.probabilities)
     views = transfer(clothes(), clothes("test"), augment="flip,rotate=20", views=2, **QUICK)
     plain = transfer(clothes(), clothes("test"), **QUICK)

@@ -4,9 +4,10 @@ from .base import Callback, features_progress
 from .checkpoint import Checkpoint
 from .early_stopping import EarlyStopping
 from .feature_cache import FeatureCache
+from .held_out import HeldOut
 from .lr_schedule import SCHEDULES, LearningRateSchedule
 from .progress import ProgressBar
 from .terminate_on_nan import TerminateOnNaN
 
 __all__ = ["SCHEDULES", "Callback", "Checkpoint", "EarlyStopping", "FeatureCache",
-           "LearningRateSchedule", "ProgressBar", "TerminateOnNaN", "features_progress"]
+           "HeldOut", "LearningRateSchedule", "ProgressBar", "TerminateOnNaN", "features_progress"]

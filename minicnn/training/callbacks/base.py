@@ -38,15 +38,16 @@ class Callback:
         """The optimizer has stepped; state.batch counts this batch."""
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """state.logs: loss, accuracy, val_loss, val_accuracy of this epoch, whose number, from 1,
-        is state.epoch. state.stop_training = True ends the training."""
+        """state.logs: loss, accuracy, val_loss, val_accuracy, held_out_loss, held_out_accuracy of
+        this epoch, whose number, from 1, is state.epoch. state.stop_training = True ends the
+        training."""
 
     def on_train_end(self, state: TrainingState) -> None:
         """After the last epoch, and after an error or an interruption, which is state.error."""
 
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """The features of `done` of `total` images are computed; stage: "features", "validation
-        features" or "test features". That is before the first step, or before fit."""
+        features" or "held-out features". That is before the first step, or before fit."""
 
     def state_dict(self) -> dict:
         """What a checkpoint has to store: arrays, numbers, text, dicts and lists of them."""

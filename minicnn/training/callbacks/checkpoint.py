@@ -36,15 +36,17 @@ class Checkpoint(Callback):
     known:  what else the training depends on (options, split). A file that was written with
             something else is refused.
 
-    stop() asks the training to end after this step: its state is written, and KeyboardInterrupt
-    raised. Raises FileError if the folder cannot be made, or its files are of another training.
+    stop() asks the training to end after this step, stop("epoch") after this epoch: its state is
+    written, and KeyboardInterrupt raised. Raises FileError if the folder cannot be made, or its
+    files are of another training.
     """
 
     def __init__(self, folder: str | os.PathLike, part: str = "training",
                  known: dict | None = None) -> None:
         self.folder, self.part, self.known = Path(folder), part, known or {}
         self.settings: dict = {}
-        self.stop_requested = [False]  # a list, shared with the other parts
+        # False, True, or "epoch": after the epoch. A list, shared with the other parts.
+        self.stop_requested: list[bool | str] = [False]
         self.next_time = time.monotonic() + MIN_SECONDS
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +60,10 @@ class Checkpoint(Callback):
         other.part = f"{self.part}-{part}"
         return other
 
-    def stop(self) -> None:
-        """Ends the training after this step; may be called by a signal or another thread."""
-        self.stop_requested[0] = True
+    def stop(self, after: str = "step") -> None:
+        """Ends the training after this "step" or "epoch"; may be called by a signal or another
+        thread."""
+        self.stop_requested[0] = "epoch" if after == "epoch" else True
 
     # The folder
 
@@ -146,7 +149,8 @@ class Checkpoint(Callback):
 
     def save_if_due(self, state: TrainingState, last: bool = False) -> None:
         """Writes the state if it is time for it, the last one, or stop() was called."""
-        if not (last or self.stop_requested[0] or time.monotonic() >= self.next_time):
+        stop = self.stop_requested[0] and (self.stop_requested[0] != "epoch" or state.batch == 0)
+        if not (last or stop or time.monotonic() >= self.next_time):
             return
         began = time.monotonic()
         file = self.folder / f"{self.part}-{state.epoch:05}-{state.batch:06}.h5"
@@ -155,7 +159,7 @@ class Checkpoint(Callback):
             older.unlink(missing_ok=True)
         now = time.monotonic()
         self.next_time = now + max(MIN_SECONDS, MIN_TIMES * (now - began))
-        if self.stop_requested[0]:
+        if stop:
             raise KeyboardInterrupt
 
 

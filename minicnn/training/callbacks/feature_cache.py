@@ -37,6 +37,9 @@ class FeatureCache(Callback):
             state.validation_data = self.extract(state.base, state.validation_data,
                                                  state.batch_size, state.callbacks,
                                                  "validation features")
+        if state.held_out_data is not None:
+            state.held_out_data = self.extract(state.base, state.held_out_data, state.batch_size,
+                                               state.callbacks, "held-out features")
         state.base = state.model.view([], state.base.shapes()[-1])  # from now on the identity
 
     def extract(self, base: Sequential, data: Dataset | ArrayDataset, batch_size: int,

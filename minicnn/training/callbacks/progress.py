@@ -1,63 +1,86 @@
-"""ProgressBar: how far the training is, in a terminal."""
+"""ProgressBar: how far the training is, in a terminal or a notebook."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
+from ...utils.live_line import LiveLine
 from ..state import TrainingState
 from .base import Callback
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
+# The accuracies of state.logs, as the line calls them; of two the one that tells more.
+ACCURACIES = {"held_out_accuracy": "held-out", "val_accuracy": "validation",
+              "accuracy": "accuracy"}
 
 
+@dataclass(eq=False)
 class ProgressBar(Callback):
-    """A tqdm bar on stderr: for the features of the frozen layers, then for the epochs, with the
-    latest loss and accuracy. None if stderr is no terminal.
+    """One line that is redrawn: the features of the frozen layers, then the epochs with the latest
+    loss and accuracy. It is shown only if somebody can see it, in a terminal or a notebook; a
+    notebook keeps the figures of the last epoch.
 
-    title: before the bar. epochs: the end of the bar; None: that of each fit.
+    title: before the line. epochs: the end of the bar; None: that of each fit. enabled: False shows
+    nothing.
+
+    fit adds one itself; give it one of your own to choose these, such as ProgressBar(enabled=False)
+    for silence.
     """
 
-    def __init__(self, title: str = "", epochs: int | None = None) -> None:
-        self.title, self.epochs = title, epochs
-        self.bar: tqdm | None = None
-        self.stage = ""
+    title: str = ""
+    epochs: int | None = None
+    enabled: bool = True
+    line: LiveLine = field(default_factory=LiveLine)
+    summary: str = ""
+    figures: list[str] = field(default_factory=list)
 
-    def show(self, stage: str, total: int, unit: str) -> tqdm:
-        """The bar of this stage; another stage begins another bar."""
-        from tqdm import tqdm  # here: `import minicnn` stays fast
-
-        if self.bar is None or stage != self.stage:
-            self.close()
-            self.stage = stage
-            title = ": ".join(filter(None, (self.title, stage)))
-            self.bar = tqdm(total=total, desc=title, unit=unit, disable=None, leave=False)
-        return self.bar
+    def draw(self, text: str, fraction: float, after: list[str], now: bool = False) -> None:
+        """Draws the line, the title first."""
+        if self.enabled:
+            self.line.draw("  ".join(filter(None, (self.title, text))), fraction, after, now=now)
 
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """Images whose features are computed."""
-        bar = self.show(stage, total, " photos")
-        bar.update(done - bar.n)
+        self.draw(stage, done / total, [f"{done}/{total} photos"], now=done >= total)
+
+    def on_batch_end(self, state: TrainingState) -> None:
+        """Batches of this epoch, with the figures of the last one."""
+        self.show(state, state.epoch + 1, now=self.line.length == 0)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Epochs done, with the latest figures."""
-        bar = self.show("training", self.epochs or state.epochs, " epochs")
-        figures = {key: f"{value:.3f}" for key, value in state.logs.items()}
-        bar.set_postfix(figures, refresh=False)
-        bar.update(state.epoch - bar.n)
+        """Epochs done. Makes room if callbacks that are not minicnn's may print now."""
+        self.show(state, state.epoch, now=state.epoch == state.epochs)
+        if any(not type(callback).__module__.startswith("minicnn.")
+               for callback in state.callbacks):
+            self.line.erase()
+
+    def show(self, state: TrainingState, epoch: int, now: bool) -> None:
+        """The line of the training; epoch: the number of the one that is shown."""
+        epochs = self.epochs or state.epochs
+        done = (state.epoch + state.batch / state.batches_per_epoch) / epochs
+        if state.logs or state.initial_epoch == 0:  # else those of the fit before this one stay
+            self.figures = figures_of(state.logs)
+        self.summary = ", ".join([f"{state.epoch} epochs", *self.figures])
+        self.draw(f"epoch {epoch:>{len(str(epochs))}}/{epochs}", done, self.figures, now)
 
     def on_train_end(self, state: TrainingState) -> None:
-        """Takes the bar away."""
+        """Takes the line away."""
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away."""
-        if self.bar is not None:
-            self.bar.close()
-        self.bar, self.stage = None, ""
+        """Takes the line away."""
+        self.line.close(self.summary)
 
     def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def figures_of(logs: dict[str, float]) -> list[str]:
+    """The loss, and the accuracy of the photos that were not trained on, if there are any."""
+    figures = [f"loss {logs['loss']:.3f}"] if logs else []
+    for key, name in ACCURACIES.items():
+        if key in logs:
+            return [*figures, f"{name} {100 * logs[key]:.1f} %"]
+    return figures

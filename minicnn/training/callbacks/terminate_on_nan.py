@@ -36,6 +36,12 @@ class TerminateOnNaN(Callback):
         """The gradients and the weights."""
         if not all_finite(state.network, "grads", "params"):
             self.roll_back(state, state.batch)
+        self.weights_before_step = {}
+
+    def on_train_end(self, state: TrainingState) -> None:
+        """Ctrl-C in the middle of a step: the weights before it are put back."""
+        if isinstance(state.error, KeyboardInterrupt):
+            set_weights(state.network, self.weights_before_step)
 
     def roll_back(self, state: TrainingState, batch: int) -> None:
         """Puts the weights back and raises NotFiniteError; batch: the number of this one, from 1.

@@ -1,0 +1,110 @@
+"""run.json: the options as they were given, and under "used" what they came to and where it ran."""
+
+import json
+import re
+import socket
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from makers import run_command
+
+import minicnn as mc
+from minicnn.cli import run_record
+from minicnn.training.callbacks import checkpoint
+
+FAST = ["--sample", "fashion", "--size", "32", "--cut", "block1_pool", "--epochs", "2",
+        "--per-class", "4", "--no-scratch"]
+
+
+def train(capsys, *words):
+    return run_command(capsys, "train", *words)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    output = tmp_path_factory.mktemp("record") / "run"
+    assert mc_train(*FAST, "--output", output) == 0
+    return output
+
+
+def mc_train(*words):
+    from minicnn.cli import main
+    return main(["train", *map(str, words)])
+
+
+def test_it_says_what_was_used(run):
+    document = json.loads((run / "run.json").read_text("utf-8"))
+    used = document.pop("used")
+    assert document["lr"] is None and document["classes"] is None  # as given
+    assert 0 < used["learning_rate"] < 0.1
+    assert (used["cut"], used["size"], used["epochs"], used["device"]) == (
+        "block1_pool", 32, 2, "cpu")
+    assert used["classes"] == ["sandal", "sneaker"]
+    assert used["photos"] == {"train": 8, "test": 200}
+    assert used["minicnn"] == mc.__version__ and used["numpy"] == np.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", used["python"])
+    assert used["command"].startswith("minicnn train --sample fashion --size 32")
+    assert datetime.fromisoformat(used["started"]).tzinfo is not None
+    assert used["seconds"] > 0 and used["cores"] >= 1 and used["processor"]
+    assert "verbose" not in document and "quiet" not in document
+
+
+def test_it_does_not_say_whose_machine_it_was(run):
+    used = json.loads((run / "run.json").read_text("utf-8"))["used"]
+    used.pop("command")
+    assert socket.gethostname() not in json.dumps(used)
+
+
+def test_the_page_shows_the_options_without_what_was_used(run):
+    assert '["used"' not in (run / "report.html").read_text("utf-8")
+
+
+def test_a_config_takes_the_options_only(run, tmp_path, capsys):
+    assert train(capsys, "--config", run / "run.json", "--output", tmp_path / "b")[0] == 0
+    first, second = (json.loads((folder / "run.json").read_text("utf-8"))
+                     for folder in (run, tmp_path / "b"))
+    assert first.pop("used")["learning_rate"] == second.pop("used")["learning_rate"]
+    assert first == second
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["of today", "of 0.2, without what was used"])
+def test_a_run_that_goes_on_keeps_its_record(old, run, tmp_path, monkeypatch, capsys):
+    stopping = checkpoint.Checkpoint.save_if_due
+
+    def save_if_due(self, *args, **options):
+        self.stop()
+        return stopping(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoint, "save_if_due", save_if_due)
+        assert train(capsys, *FAST, "--output", tmp_path / "run")[0] == 130
+    file = tmp_path / "run" / "run.json"
+    document = json.loads(file.read_text("utf-8"))
+    began = document["used"]["started"]
+    if old:
+        del document["used"]
+        file.write_text(json.dumps(document), "utf-8")
+    assert train(capsys, "--resume", tmp_path / "run", "-q")[0] == 0
+    used = json.loads(file.read_text("utf-8"))["used"]
+    assert used["cut"] == "block1_pool" and len(used["resumed"]) == 1
+    assert used.get("started") == (None if old else began)
+    for name in ("history.csv", "predictions.csv", "model.h5", "report.html"):
+        assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes(), name
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux only")
+def test_the_processor_is_the_one_the_system_names():
+    assert run_record.processor() in Path("/proc/cpuinfo").read_text("utf-8")
+
+
+@pytest.mark.parametrize("key", ["val_accuracy", "held_out_accuracy"])
+def test_compare_reads_the_histories_of_today_and_of_0_2(key, tmp_path):
+    from minicnn.cli.compare import read_run
+
+    (tmp_path / "predictions.csv").write_text("photo,true,predicted\nx.png,a,a\n")
+    (tmp_path / "history.csv").write_text(f"epoch,loss,{key}\n1,0.5,0.25\n2,0.25,0.75\n")
+    (tmp_path / "split.csv").write_text("photo,class,part\nx.png,a,test\n")
+    run = read_run(tmp_path)
+    assert run.history == [0.25, 0.75] and not run.validated
