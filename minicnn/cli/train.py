@@ -33,14 +33,15 @@ from ..training import (
     transfer,
 )
 from ..utils.files import write_text
+from .first_session import suggested_command
 from .progress import EpochLines
 from .run_session import locked_run
 from .train_options import (
     NOT_SAVED,
+    TEXT,
     add_options,
     reject_unused_options,
     resolve_options,
-    suggested_command,
     track_explicit_options,
 )
 from .train_photos import imbalance, leaks, per_class, photos_of
@@ -51,7 +52,7 @@ MAX_SCRATCH_SIZE = 64  # pixels: the comparison should not take longer than the 
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("train", train_command, "train a classifier on photos")
+    p, option = command("train", train_command, TEXT)
     add_options(p, option)
     track_explicit_options(p)
 
@@ -84,7 +85,7 @@ def train_command(args: argparse.Namespace) -> None:
     print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     print("Open:", output / "report.html")
     if not args.kfold:
-        print(suggested_command("predict", str(output / "model.h5"), "PHOTO.jpg"))
+        print(suggested_command("predict", str(output), "PHOTO.jpg"))
 
 
 def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],

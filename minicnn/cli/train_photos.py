@@ -24,6 +24,7 @@ from ..data.listing import group_by_kind
 from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.errors import ArgumentError, FileError
+from .model_words import check_photos
 from .progress import Bar
 
 DEFAULT_CLASSES = {"clouds": ["cirrus", "cumulus"], "fashion": ["sandal", "sneaker"]}
@@ -48,6 +49,7 @@ def photos_of(args: argparse.Namespace
         if not args.kfold:
             parts["test"] = sample(source, "test", names)
         return parts, {}, [], "test", stem
+    check_photos("train", args.folder)
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
         parts = parts_of_split_folder(args, folders)

@@ -1,0 +1,40 @@
+"""Text on terminals that lack some characters: readable replacements, never a crash."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import unicodedata
+
+HANDLER = "minicnn.readable"  # the name of the error handler of encodings
+REPLACEMENTS = {"…": "...", "–": "-", "—": "-", "−": "-", "‑": "-", "×": "x", "·": "*", "≤": "<=",
+                "≥": ">=", "≈": "~", "→": "->", "°": " degrees", "±": "+/-", "√": "sqrt",
+                "’": "'", "‘": "'", "“": '"', "”": '"', "«": '"', "»": '"', "•": "*", "β": "beta",
+                "ε": "epsilon", "λ": "lambda", "σ": "sigma", "Σ": "sum", "∂": "d", "∞": "inf",
+                "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "ß": "ss",
+                "œ": "oe", "æ": "ae", "ø": "o", "█": "#", "▇": "#", "░": ".", "─": "-", "│": "|"}
+
+
+def replace(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The error handler: (the replacement in ASCII, where to go on). "é" becomes "e", what has no
+    relative in ASCII its number: "\\u4e91"."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(in_ascii, error.object[error.start:error.end])), error.end
+
+
+def in_ascii(character: str) -> str:
+    """The character in ASCII."""
+    if character in REPLACEMENTS:
+        return REPLACEMENTS[character]
+    base = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return base or character.encode("ascii", "backslashreplace").decode()
+
+
+def make_output_readable() -> None:
+    """What the standard output and the standard error cannot encode is replaced: file names may
+    consist of any bytes, and a terminal may know few characters."""
+    codecs.register_error(HANDLER, replace)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=HANDLER)
