@@ -39,7 +39,7 @@ def program() -> list[str]:
     """How this program is called: minicnn; its path, if that name on the PATH is another program or
     none; or python -m minicnn."""
     started = sys.argv[0]
-    if Path(started).name == "__main__.py":
+    if Path(started).parts[-2:] == ("minicnn", "__main__.py"):
         return [sys.orig_argv[0], "-m", "minicnn"]
     on_path = shutil.which("minicnn")
     if on_path and Path(on_path).resolve() == Path(started).resolve():

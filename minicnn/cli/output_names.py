@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from ..utils.errors import FileError
 from ..visualize.result import writable
 from .model_words import MODEL_FILE
 
-MAX_STEM = 50  # characters of each part of a name
+MAX_STEM, MAX_BYTES = 50, 100  # characters and bytes of each part of a name
 
 
 def plain_name(text: str) -> str:
     """Short, and plain enough for any file system: letters, digits, "_", "." and "-"."""
-    return re.sub(r"[^\w.-]", "_", text)[:MAX_STEM].strip("._-")
+    name = re.sub(r"[^\w.-]", "_", text)[:MAX_STEM]
+    return name.encode()[:MAX_BYTES].decode(errors="ignore").strip("._-")
 
 
 def model_name(word: str | None) -> str:
@@ -24,7 +26,7 @@ def model_name(word: str | None) -> str:
     path = Path(word or "vgg16")
     if path.name == MODEL_FILE:
         path = path.resolve().parent
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, it never raises
         return plain_name(path.resolve().name) or "model"
     return plain_name(path.stem) or "model"
 
@@ -34,7 +36,7 @@ def photo_name(words: Sequence[str]) -> str:
     if not words:
         return ""
     path = Path(words[0])
-    return plain_name(path.resolve().name if path.is_dir() else path.stem)
+    return plain_name(path.resolve().name if os.path.isdir(path) else path.stem)
 
 
 def hyphenate(*parts: str) -> str:
