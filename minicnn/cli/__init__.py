@@ -16,7 +16,7 @@ from .command_parser import CommandParser, add_command, unknown_word
 from .completion import SHELLS, PrintCompletion
 from .first_session import introduction
 from .json_output import text_to_stderr
-from .terminal import make_output_readable
+from .terminal import make_output_readable, wrapped
 
 ABOUT = "Convolutional networks from scratch: transfer learning, and what layers see."
 
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                   f"{error.strerror}. Free some space, or choose another.", file=sys.stderr)
         return 2
     except MiniCNNError as error:
-        print(f"minicnn: {error}", file=sys.stderr)
+        print(wrapped(f"minicnn: {error}", sys.stderr), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
         print(f"minicnn: {str(stopped) or 'stopped.'}", file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from ..ops import DEVICES
 from ..utils.suggest import closest_names
+from .terminal import wrapped
 
 MAX_WIDTH = 100  # columns of a help text; longer lines are hard to read
 DEVICE_HELP = ("where to compute: cpu; cuda, an NVIDIA GPU (extra cuda12 or cuda13; its first use "
@@ -46,7 +47,8 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints the usage of this command, the message and where to read more; exits with 2."""
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: {message}\nAll options: {self.prog} --help\n")
+        text = wrapped(f"{self.prog}: {message}", sys.stderr)
+        self.exit(2, f"{text}\nAll options: {self.prog} --help\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Raises argparse's error for a value that is none of the choices."""

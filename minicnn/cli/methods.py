@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +12,7 @@ from importlib import import_module
 
 from ..visualize.result import Result
 from .model_options import sides
+from .terminal import wrapped
 
 
 class PhotoInput(Enum):
@@ -214,4 +216,5 @@ DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "gra
 
 def listing() -> str:
     """Every method with its line of help."""
-    return "\n".join(f"{name:<22}{method.text}" for name, method in METHODS.items())
+    return "\n".join(wrapped(f"{name:<22}{method.text}", sys.stdout, 22)
+                     for name, method in METHODS.items())

@@ -18,7 +18,7 @@ from ..evaluation.metrics import MAX_VIEWS
 from ..model import Sequential
 from ..models import image_batches
 from ..utils.errors import ArgumentError, FileError, check_int
-from ..utils.files import atomic_write
+from ..utils.files import atomic_write, list_folder
 from .json_output import add_json, write_json
 from .model_options import add_model_options, open_classifier
 from .model_words import MODEL_HELP, check_order
@@ -144,7 +144,8 @@ def picture_paths(paths: Sequence[Path], folder: str | None, model: str, force: 
     used: set[str] = set()
     by_default = folder == EXPLAINED_FOLDER
     if by_default and not force and os.path.isdir(folder):
-        used = {entry.removesuffix(EXPLAINED).casefold() for entry in os.listdir(folder)}
+        used = {entry.name.removesuffix(EXPLAINED).casefold()
+                for entry in list_folder(Path(folder))}
     pictures = []
     for path in paths:
         stem = plain_name(path.stem) or "photo"

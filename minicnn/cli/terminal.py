@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import shutil
 import sys
+import textwrap
 import unicodedata
+from typing import TextIO
 
 HANDLER = "minicnn.readable"  # the name of the error handler of encodings
 REPLACEMENTS = {"…": "...", "–": "-", "—": "-", "−": "-", "‑": "-", "×": "x", "·": "*", "≤": "<=",
@@ -38,3 +41,12 @@ def make_output_readable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=HANDLER)
+
+
+def wrapped(text: str, stream: TextIO, indent: int = 0) -> str:
+    """The text in lines of a terminal's width, of which no word is broken, all but the first
+    indented; in one line, if the stream is no terminal."""
+    if not stream.isatty():
+        return text
+    return textwrap.fill(text, shutil.get_terminal_size().columns - 1, break_long_words=False,
+                         break_on_hyphens=False, subsequent_indent=" " * indent)

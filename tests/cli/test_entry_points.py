@@ -1,6 +1,7 @@
 """How a session begins: bare `minicnn`, `python -m minicnn`, help, completion, mistyped words, and
 terminals that know few characters."""
 
+import io
 import re
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 import minicnn as mc
 from minicnn.cli import main, parse, parser
-from minicnn.cli.terminal import in_ascii, make_output_readable
+from minicnn.cli.terminal import in_ascii, make_output_readable, wrapped
 
 ROOT = Path(mc.__file__).parents[1]
 COMMANDS = ["data", "train", "evaluate", "compare", "predict", "export", "look", "atlas",
@@ -227,3 +228,14 @@ def test_output_that_knows_unicode_is_left_as_it_is(capsys):
     make_output_readable()
     print("… é ×")
     assert capsys.readouterr().out == "… é ×\n"
+
+
+def test_on_a_terminal_no_word_is_broken_and_a_pipe_gets_one_line(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    text = "minicnn: expected a folder of photos, received runs/photos-1. Name another."
+    stream = io.StringIO()
+    assert wrapped(text, stream) == text
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    lines = wrapped(text, stream, 4).splitlines()
+    assert " ".join(line.strip() for line in lines) == text
+    assert len(lines) > 2 and max(map(len, lines)) < 30 and lines[1].startswith("    ")
