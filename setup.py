@@ -46,6 +46,7 @@ setup(
             "onnx>=1.18",         # writes them: minicnn export
             "onnxruntime>=1.20",  # runs them
         ],
+        "completion": ["shtab>=1.6"],  # Tab in a shell: minicnn --print-completion
         "heic": ["pillow-heif>=0.22"],  # opens the HEIC photos of phones, which Pillow does not
         "bench": ["torch==2.13.0", "keras>=3.15; python_version >= '3.11'"],  # the peers
         "notebooks": [
@@ -65,6 +66,7 @@ setup(
             "pillow-heif>=0.22",  # reads and writes HEIC photos
             "onnx>=1.18",         # checks the exported files
             "onnxruntime>=1.20",  # oracle for their predictions
+            "shtab>=1.6",         # completion in a shell
             "ruff>=0.6",          # the linter
             "mypy>=1.13",         # are the type hints true?
             "pyyaml>=6",          # reads the workflow, the citation, the pre-commit configuration

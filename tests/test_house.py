@@ -24,6 +24,7 @@ FLOORS = [
     ["training", "evaluation"],
     ["visualize", "experiments", "report"],
     ["cli"],
+    ["__main__"],  # python -m minicnn
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

@@ -6,52 +6,75 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from .. import __version__
-from ..ops import DEVICES
 from ..ops.cuda.find_cupy import describe_error
 from ..utils.errors import MiniCNNError
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
-from .screen import use_known_characters
+from .command_parser import CommandParser, add_command, unknown_word
+from .completion import SHELLS, PrintCompletion
+from .first_session import introduction
+from .json_output import text_to_stderr
+from .terminal import make_output_readable, wrapped
+
+ABOUT = "Convolutional networks from scratch: transfer learning, and what layers see."
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """All commands and options."""
-    main = argparse.ArgumentParser(prog="minicnn",
-                                   description="Convolutional networks from scratch.")
-    main.add_argument("--version", action="version", version=f"minicnn {__version__}")
-    commands = main.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, run: Callable, text: str) -> tuple[argparse.ArgumentParser, Callable]:
-        p = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        p.set_defaults(run=run)
-
-        def option(flag: str, kind: Callable, default: object, unit: str, text: str) -> None:
-            shown = "" if default is None else f" (default: {default})"
-            p.add_argument(*flag.split(), type=kind, default=default, metavar=unit,
-                           help=text + shown)
-        p.add_argument("--device", choices=DEVICES, default="cpu",
-                       help="where to compute: cuda is an NVIDIA GPU (extra cuda12 or cuda13; "
-                            "its first use compiles the kernels, which takes a while), cuda-sim "
-                            "its kernels on the processor, slowly (needs a C++ compiler)")
-        return p, option
-
+    main = CommandParser(prog="minicnn", description=ABOUT,
+                         epilog="`minicnn` alone prints the commands of a first session, "
+                                "`minicnn help train`\nthe options of a command.")
+    main.add_argument("-V", "--version", action="version", version=f"minicnn {__version__}",
+                      help="show the version")
+    main.add_argument("--print-completion", action=PrintCompletion, choices=SHELLS,
+                      metavar="SHELL", help="print a script with which Tab completes commands and "
+                      "options: eval \"$(minicnn --print-completion bash)\", or zsh")
+    commands = main.add_subparsers(required=True, metavar="COMMAND", title="commands",
+                                   prog="minicnn")
+    main.usage = "minicnn COMMAND [OPTIONS]"
+    command: Callable = partial(add_command, commands)
     for module in (data, train, evaluate, compare, predict, export, look, gradcheck):
         module.add(command)
+    _, option = command("help", show_help, "show the help of a command, or this list",
+                        "[COMMAND]")
+    option.words("topic", "COMMAND", "the command", "?")
+    commands.choices["help"].set_defaults(parsers={"": main, **commands.choices})
     return main
+
+
+def show_help(args: argparse.Namespace) -> None:
+    """`minicnn help [COMMAND]`."""
+    name = args.topic or ""
+    if name not in args.parsers:
+        args.parsers["help"].error(unknown_word(name, list(args.parsers)[1:]))
+    args.parsers[name].print_help()
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line's words as arguments of a command; exits with 2 for words it lacks."""
+    main = parser()
+    args, more = main.parse_known_args(argv)
+    commands = next(action.choices for action in main._actions
+                    if isinstance(action, argparse._SubParsersAction))
+    others = {name: other for name, other in commands.items() if name != args.command}
+    commands[args.command].add_leftovers(args, more, others)
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns 0; 1 if gradcheck found a wrong gradient; 2 after an error message."""
-    use_known_characters()  # also for file names, which may consist of any bytes
-    args, more = parser().parse_known_args(argv)
-    args.argv = list(sys.argv[1:] if argv is None else argv)
-    if more and ("words" not in args or any(word[0] == "-" for word in more)):
-        parser().error(f"unrecognized arguments: {' '.join(more)}")
-    if more:  # words behind an option: look grad-cam --unit 3 photo.jpg
-        args.words += more
+    make_output_readable()
+    words = sys.argv[1:] if argv is None else argv
     try:
-        status = args.run(args) or 0
+        if not words:
+            print(introduction())
+            return 0
+        args = parse(words)
+        args.argv = list(words)
+        with text_to_stderr(args):
+            status = args.run(args) or 0
         sys.stdout.flush()
         return status
     except OSError as error:
@@ -63,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                   f"{error.strerror}. Free some space, or choose another.", file=sys.stderr)
         return 2
     except MiniCNNError as error:
-        print(f"minicnn: {error}", file=sys.stderr)
+        print(wrapped(f"minicnn: {error}", sys.stderr), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
         print(f"minicnn: {str(stopped) or 'stopped.'}", file=sys.stderr)

@@ -7,7 +7,7 @@ import csv
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,17 @@ from ..evaluation import mcnemar, wilson_interval
 from ..plotting.comparison import comparison_figure
 from ..plotting.drawing import save
 from ..utils.errors import ArgumentError, FileError
-from ..visualize.result import writable
+from .json_output import add_json, write_json
+from .model_words import MODEL_FILE
+from .output_names import new_file
+
+ABOUT = """\
+The accuracy of each run on its held-out photos, with its 95 % interval, and for
+each pair McNemar's test: is the difference more than chance?"""
+EXAMPLES = (("two runs", "minicnn compare runs/photos-1 runs/photos-2"),
+            ("with a figure of their curves", "minicnn compare runs/* -o compared.png"),
+            ("two models on other photos",
+             "minicnn compare runs/photos-1-on-new-1 runs/photos-2-on-new-1"))
 
 
 class Run(NamedTuple):
@@ -36,20 +46,22 @@ class Run(NamedTuple):
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("compare", compare_command, "compare runs: a table, a figure, a test")
-    p.add_argument("runs", nargs="+", metavar="RUN",
-                   help="two or more folders that train, or evaluate --output, has written")
+    _, option = command("compare", compare_command, "compare runs: a table, a figure, a test",
+                        "RUN RUN ... [OPTIONS]", ABOUT, EXAMPLES)
+    option.words("runs", "RUN", "two or more folders that train, or evaluate --output, has "
+                                "written", "+")
     option("-o --output", str, None, "FILE.png", "where the figure is written (default: none)")
-    p.add_argument("--force", action="store_true", help="overwrite that file")
+    option.flag("--force", "overwrite that file")
+    add_json(option)
 
 
 def compare_command(args: argparse.Namespace) -> None:
     """The table, McNemar's test of each pair, the figure."""
-    paths = list(map(Path, args.runs))
+    paths = [path.parent if path.name == MODEL_FILE else path for path in map(Path, args.runs)]
     if len(paths) < 2 or len({path.resolve() for path in paths}) < len(paths):
         raise ArgumentError(f"compare: expected two different run folders or more, received "
                             f"{', '.join(args.runs)}. Name another.")
-    output = writable(args.output, (".png",), args.force) if args.output else None
+    output = new_file(args.output, (".png",), args.force) if args.output else None
     runs = [read_run(path) for path in paths]
     width = max(len(run.name) for run in runs) + 3
     print(f"{'run':<{width}} {'right':>9} {'accuracy':>9}   {'95 % interval':<17} {'epochs':>6} "
@@ -59,11 +71,11 @@ def compare_command(args: argparse.Namespace) -> None:
         low, high = wilson_interval(run.num_correct, len(run.photos))
         accuracy = run.num_correct / len(run.photos)
         results.append((accuracy, low, high))
-        correct = f"{run.num_correct}/{len(run.photos)}"
+        share = f"{run.num_correct}/{len(run.photos)}"
         interval = f"{100 * low:.1f} … {100 * high:.1f} %"
         best = (f"{100 * max(run.history):.1f} % at {np.argmax(run.history) + 1}"
                 if run.validated and run.history else "–")  # the test must not choose the epoch
-        print(f"{f'{k}  {run.name}':<{width}} {correct:>9} {100 * accuracy:>7.1f} %   "
+        print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * accuracy:>7.1f} %   "
               f"{interval:<17} {run.epochs or '–':>6} {best:>18}")
     print("\nMcNemar's test, on the photos (same name, same class) that both have predicted:")
     pairs = list(combinations(range(len(runs)), 2))
@@ -76,6 +88,40 @@ def compare_command(args: argparse.Namespace) -> None:
         save(comparison_figure([run.name for run in runs], [run.history for run in runs], results,
                                [run.validated for run in runs]), Path(output))
         print(f"\n{output}")
+    write_json(args, {"runs": [run_as_json(run) for run in runs], "figure": output, "pairs": [
+        {"runs": [runs[i].name, runs[j].name]} | pair_as_json(runs[i], runs[j])
+        for i, j in pairs]})
+
+
+def run_as_json(run: Run) -> dict[str, Any]:
+    """A run for --json. best: by validation photos, or None without any."""
+    best = ({"accuracy": max(run.history), "epoch": int(np.argmax(run.history)) + 1}
+            if run.validated and run.history else None)
+    return {"run": run.name, "photos": len(run.photos), "right": run.num_correct,
+            "accuracy": run.num_correct / len(run.photos),
+            "interval": wilson_interval(run.num_correct, len(run.photos)),
+            "epochs": run.epochs, "best_validation": best}
+
+
+def pair_as_json(a: Run, b: Run) -> dict[str, Any]:
+    """McNemar's test for --json; p is None if the runs share no photo."""
+    same = shared_photos(a, b)
+    if not same:
+        return {"photos": 0, "right_only_in_first": 0, "right_only_in_second": 0, "p": None}
+    only_a, only_b, p = mcnemar(correct(a, same), correct(b, same))
+    return {"photos": len(same), "right_only_in_first": only_a, "right_only_in_second": only_b,
+            "p": p}
+
+
+def shared_photos(a: Run, b: Run) -> list[str]:
+    """The photos that both have predicted, with the same true class."""
+    return [name for name, (true, _) in a.photos.items()
+            if name in b.photos and b.photos[name][0] == true]
+
+
+def correct(run: Run, names: Sequence[str]) -> np.ndarray:
+    """Whether the run is right about each of these photos."""
+    return np.array([run.photos[name][0] == run.photos[name][1] for name in names])
 
 
 def read_run(path: Path) -> Run:
@@ -125,14 +171,12 @@ def table(path: Path, columns: Sequence[str]) -> list[list[str]]:
 def paired(a: Run, b: Run) -> str:
     """McNemar's test of two runs, in words."""
     shared = [name for name in a.photos if name in b.photos]
-    same = [name for name in shared if a.photos[name][0] == b.photos[name][0]]
+    same = shared_photos(a, b)
     if not same:
         reason = ("the true classes of all that both have differ" if shared else
                "they have no photo in common")
         return f"no test, {reason}. Evaluate both on one folder: minicnn evaluate MODEL FOLDER."
-    correct = [np.array([run.photos[name][0] == run.photos[name][1] for name in same])
-               for run in (a, b)]
-    only_a, only_b, p = mcnemar(*correct)
+    only_a, only_b, p = mcnemar(correct(a, same), correct(b, same))
     left_out = len(shared) - len(same)
     return (f"{len(same)} photos, {only_a} right only in the first, {only_b} only in the second: "
             f"p = {p:.2g}, {'a' if p < 0.05 else 'no'} difference shown."

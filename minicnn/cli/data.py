@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..data import (
     Dataset,
@@ -22,28 +23,46 @@ from ..data.listing import OtherFile
 from ..data.open_image import printable
 from ..report.folder_page import Finding, findings, relation, write_folder_page
 from ..utils.errors import ArgumentError, FileError, check_int
+from .first_session import suggested_command
+from .json_output import add_json, write_json
+from .model_words import check_photos
+from .output_names import unused_folder
 from .progress import Bar
-from .train_options import suggested_command
 from .unused_options import unused_option
 
+ABOUT = """\
+Reports what would spoil a training: copies of a photo (near copies, too) within
+a class and across classes, files that cannot be read, tiny, rotated and nearly
+even photos. Writes a page with pictures, and which photo is for training and
+which for the test. Nothing in your folder is changed."""
+EXAMPLES = (("one sub-folder per class: photos/cirrus/, photos/cumulus/", "minicnn data photos/"),
+            ("a third for the test", "minicnn data photos/ --test-fraction 0.33"),
+            ("a dataset that is split already, into train/ and test/", "minicnn data dataset/"))
 MAX_NAMED = 3  # groups, photos and lines of a problem on the screen; all are on the page
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("data", data_command, "check a folder of photos, and split it")
-    p.add_argument("folder", help="your photos, one sub-folder per class; or train/ and test/ or "
-                                  "val/, each with one sub-folder per class")
-    option("--output", str, None, "FOLDER", "where report.html and split.csv are written "
-                                            "(default: NAME-report/)")
-    option("--test-fraction", float, None, "SHARE", "of each class (default: 0.25)")
-    option("--validation-fraction", float, None, "SHARE", "of each class (default: 0)")
-    option("--seed", int, 0, "N", "seed of the choice of photos")
-    p.add_argument("--force", action="store_true", help="overwrite report.html and split.csv")
+    _, option = command("data", data_command, "check a folder of photos (a dataset), and split it",
+                        "FOLDER [OPTIONS]", ABOUT, EXAMPLES)
+    option.words("folder", "FOLDER", "your photos, one sub-folder per class; or train/ and test/ "
+                                     "or val/, each with one sub-folder per class")
+    split = option.group("split")
+    split("--test-fraction", float, None, "SHARE", "share of each class that is held out for the "
+                                                   "test (default: 0.25)")
+    split("--validation-fraction", float, None, "SHARE", "share of each class for validation "
+                                                         "(default: 0)")
+    split("--seed", int, 0, "N", "seed of the choice of photos")
+    output = option.group("output")
+    output("--output", str, None, "FOLDER", "where report.html and split.csv are written (default: "
+                                            "NAME-report/, then NAME-report-2/, …)")
+    output.flag("--force", "overwrite report.html and split.csv")
+    add_json(output)
 
 
 def data_command(args: argparse.Namespace) -> int:
     """Prints the problems, writes report.html and split.csv; returns 2 if there can be no split."""
+    check_photos("data", args.folder)
     shares = shares_of(args)
     data, parts, others = folder_of(args)
     split_already = parts is not None
@@ -71,18 +90,30 @@ def data_command(args: argparse.Namespace) -> int:
                           fingerprints, problems, parts, bar)
     finally:
         bar.close()
+    answer = {"folder": args.folder, "photos": len(data), "classes": data.counts,
+              "problems": [problem_as_json(problem, data) for problem in problems],
+              "report": output / "report.html"}
     if parts is None:
         (output / "split.csv").unlink(missing_ok=True)  # of an earlier run, with --force
         print(f"\n{output}/: report.html")
         print(f"minicnn: no split.csv. {no_split}", file=sys.stderr)
+        write_json(args, answer | {"split": None, "parts": None})
         return 2
     named = subsets(data, parts)
+    write_json(args, answer | {"split": output / "split.csv", "parts": {
+        name: len(part) for name, part in named.items()}})
     write_split(output / "split.csv", named)
     sizes = ", ".join(f"{len(part)} {name}" for name, part in named.items())
     print(f"\n{output}/: report.html, split.csv ({sizes})")
     if not split_already:
         print(suggested_command("train", args.folder, "--split", str(output / "split.csv")))
     return 0
+
+
+def problem_as_json(problem: Finding, data: Dataset) -> dict[str, Any]:
+    """A problem for --json: the photos by their names, in groups that belong together."""
+    return {"problem": problem.title, "advice": problem.advice, "lines": problem.lines,
+            "photos": [[data.names[i] for i in group] for group in problem.groups]}
 
 
 def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list[OtherFile]]:
@@ -110,6 +141,8 @@ def output_of(args: argparse.Namespace) -> Path:
     """Makes the folder of the report; it has to be empty without --force."""
     folder = Path(args.folder).resolve()
     output = Path(args.output or f"{folder.name}-report")
+    if args.output is None and not args.force:
+        output = unused_folder(output)
     if folder in (output.resolve(), *output.resolve().parents):
         raise FileError(f"{output}: expected a folder outside that of the photos, where it would "
                         f"count as a class. Choose another --output.")

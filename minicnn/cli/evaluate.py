@@ -12,8 +12,8 @@ import numpy as np
 
 from ..data import Dataset, ImageFolder, UnlabelledImages
 from ..data.listing import group_by_kind
-from ..evaluation import Evaluation, choose_threshold, class_probabilities, class_scores
-from ..evaluation.metrics import MAX_VIEWS, view
+from ..evaluation import Evaluation, choose_threshold, class_scores
+from ..evaluation.metrics import MAX_VIEWS
 from ..model import Sequential
 from ..models import image_batches
 from ..plotting.drawing import probability
@@ -22,21 +22,39 @@ from ..report.evaluations import MAX_CLASSES
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.suggest import closest_names
-from .model_options import MODEL_HELP, add_model_options, given_options, open_classifier
+from .json_output import add_json, write_json
+from .model_options import add_model_options, given_options, open_classifier
+from .model_words import MODEL_HELP, check_order
+from .output_names import model_name, photo_name
 from .progress import Bar
 from .train_photos import describe_folder, print_unreadable
+from .views import check_views, mean_of_views
 
+ABOUT = """\
+Accuracy with its 95 % interval; precision, recall and F1 per class; ROC-AUC;
+the most confused classes; and whether the probabilities can be trusted."""
+EXAMPLES = (("a table", "minicnn evaluate runs/photos-1 more_photos/"),
+            ("and a page with confusion matrix, ROC and the worst photos",
+             "minicnn evaluate runs/photos-1 more_photos/ --output"),
+            ("the threshold that reaches a precision of 95 %",
+             "minicnn evaluate runs/photos-1 more_photos/ --threshold precision=0.95"))
+IN_RUNS = "runs/"  # --output without a value: a new folder there
 REPORTED_OPTIONS = ("model", "folder", "threshold", "tta", "device")  # on the page
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("evaluate", evaluate_command, "measure a model on a folder of photos")
-    p.add_argument("model", help=MODEL_HELP)
-    p.add_argument("folder", help="photos that were not in its training, one sub-folder per class, "
-                                  "named after the model's classes")
-    option("--output", str, None, "FOLDER", "a new folder for report.html, predictions.csv, "
-                                            "scores.json and figures")
+    _, option = command("evaluate", evaluate_command, "measure a model on a folder of photos",
+                        "MODEL FOLDER [OPTIONS]", ABOUT, EXAMPLES)
+    option.words("model", "MODEL", MODEL_HELP)
+    option.words("folder", "FOLDER", "photos that were not in its training, one sub-folder per "
+                                     "class, named after the model's classes")
+    output = option.group("output")
+    output.optional_value("--output", IN_RUNS, "FOLDER",
+                          "write report.html, predictions.csv, scores.json and figures into this "
+                          "new folder (without FOLDER: runs/MODEL-on-PHOTOS-1, then -2, …)")
+    add_json(output)
+    option = option.group("prediction")
     option("--threshold", str, None, "T",
            "of the second class of a model with one sigmoid: a number from 0 to 1; youden, which "
            "maximises true positive rate minus false positive rate; or precision=0.95, the lowest "
@@ -45,15 +63,16 @@ def add(command: Callable) -> None:
     option("--tta", int, 1, "N", f"mean of N views of each photo, up to {MAX_VIEWS}: itself, its "
                                  f"mirror image, small shifts")
     option("--batch-size", int, 32, "N", "photos per batch")
+    option.device()
     add_model_options(option)
 
 
 def evaluate_command(args: argparse.Namespace) -> None:
     """Predicts the photos, prints the scores, writes them and their figures."""
+    check_order("evaluate", args.model, [args.folder])
     rule = threshold_rule(args.threshold)
     check_int(args.batch_size, "--batch-size")
-    if not 1 <= args.tta <= MAX_VIEWS:
-        raise ArgumentError(f"--tta: expected 1 to {MAX_VIEWS} views, received {args.tta}.")
+    check_views(args.tta)
     model, classes = open_classifier(args)
     if rule is not None and model.shapes()[-1] != (1,):
         raise ArgumentError(f"--threshold: expected a model of two classes with one sigmoid, "
@@ -61,7 +80,10 @@ def evaluate_command(args: argparse.Namespace) -> None:
                             f"largest counts. Leave it out.")
     folder = ImageFolder(args.folder)
     labels = labels_by_name(folder, classes, args.folder)
-    with run_folder(args.output) if args.output else nullcontext() as output:
+    stem = f"{model_name(args.model)}-on-{photo_name([args.folder])}"
+    numbered = args.output == IN_RUNS
+    with (run_folder(None if numbered else args.output, stem) if args.output
+          else nullcontext()) as output:
         describe_folder(folder)
         skipped = group_by_kind(folder.others, limit=None)
         result, data, unread = evaluate_folder(model.to(args.device), folder, labels, classes,
@@ -82,6 +104,11 @@ def evaluate_command(args: argparse.Namespace) -> None:
             (output / "history.csv").unlink()  # made by run_folder; nothing was trained here
             (output / CHECKPOINTS).rmdir()
             print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
+            print("Open:", output / "report.html")
+        else:
+            print("\nA page with figures and the worst photos: add --output")
+        write_json(args, {"model": args.model, "folder": args.folder, "classes": classes, **scores,
+                          "unreadable": unread, "skipped": skipped, "output": output})
 
 
 def threshold_rule(text: str | None) -> float | str | None:
@@ -123,8 +150,7 @@ def evaluate_folder(model: Sequential, folder: ImageFolder, labels: IntArray,
     why others cannot be read, which is printed, too)."""
     photos, bar, rows = UnlabelledImages(folder.items), Bar("evaluate"), []
     for indices, pixels in image_batches(model, photos, batch_size):
-        rows.append(np.mean([class_probabilities(model.predict(view(pixels, k), batch_size))
-                             for k in range(views)], axis=0))
+        rows.append(mean_of_views(model, pixels, views, batch_size))
         bar(int(indices[-1]) + 1, len(photos))
     unread = print_unreadable([photos.errors[i] for i in sorted(photos.errors)])
     readable = [i for i in range(len(photos)) if i not in photos.errors]

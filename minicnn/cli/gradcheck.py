@@ -13,20 +13,31 @@ from ..gradcheck.explain import explain
 from ..gradcheck.suite import check_all, check_user_layer, is_loss
 from ..ops import BACKENDS, use
 from ..utils.errors import ArgumentError, FileError, MiniCNNError, check_int
+from .json_output import add_json, write_json
+
+ABOUT = """\
+Compares backward with central differences of forward. Of a layer of your own it
+says what is wrong, in words: a sign, a factor, a transpose, a forgotten sum."""
+EXAMPLES = (("all layers and losses of minicnn", "minicnn gradcheck"),
+            ("a class of your own", "minicnn gradcheck my_layer.py:MyConv2D"),
+            ("on inputs of another shape", "minicnn gradcheck my_layer.py:MyDense --shape 4,7"))
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("gradcheck", gradcheck_command, "check gradients by central differences")
-    p.add_argument("layer", nargs="?", metavar="FILE.py:ClassName",
-                   help="a layer of your own, or a loss with forward(y, t) and backward(); "
-                        "without it, all of minicnn's are checked")
-    p.add_argument("--backend", choices=BACKENDS, default="reference",
-                   help="which of minicnn's operations are checked on the processor: the "
-                        "reference, a formula a line, or the fast ones (default: reference)")
+    _, option = command("gradcheck", gradcheck_command, "check gradients by central differences",
+                        "[FILE.py:ClassName] [OPTIONS]", ABOUT, EXAMPLES)
+    option.words("layer", "FILE.py:ClassName",
+                 "a layer of your own, or a loss with forward(y, t) and backward(); without it, "
+                 "all of minicnn's are checked", "?")
+    option.choice("--backend", BACKENDS, "reference",
+                  "which of minicnn's operations are checked on the processor: the reference, a "
+                  "formula a line, or the fast ones")
     option("--shape", shape, None, "N,H,W,C",
            "of the random x for your layer (default: 2,6,7,3 and 5,8,9,3; for a loss 4,5 and 7,6)")
-    option("--seed", int, 0, "N", "of the random numbers")
+    option("--seed", int, 0, "N", "seed of the random numbers")
+    option.device()
+    add_json(option)
 
 
 def gradcheck_command(args: argparse.Namespace) -> int:
@@ -47,6 +58,10 @@ def gradcheck_command(args: argparse.Namespace) -> int:
     print(f"{wrong} wrong" if wrong else
           "All gradients agree with central differences (relative error), at several points, in "
           "training and inference.")
+    write_json(args, {"wrong": wrong, "hints": hints, "layers": [
+        {"layer": result.title, "ok": result.ok, "remarks": result.remarks, "gradients": [
+            {"gradient": row.name, "shape": row.shape, "checked": row.method, "error": row.error,
+             "note": row.note} for row in result.rows]} for result in results]})
     return 1 if wrong else 0
 
 

@@ -8,35 +8,62 @@ from collections.abc import Callable
 
 from ..data.listing import group_by_kind
 from .look_jobs import atlas_job, look_job
-from .methods import METHODS, OPTIONS, listing
-from .model_options import add_model_options
+from .methods import METHODS, OPTIONS, SIZE_HELP, TARGETS, listing
+from .model_options import add_model_options, sides
+
+MODEL_AND_PHOTO = ("MODEL: the folder of a run; vgg16 (the pretrained base that ships, the "
+                   "default); vgg16-top (with its 1,000 classes, downloaded once); or a model.h5 "
+                   "or .keras, of minicnn's or Keras'. PHOTO: photos or folders (default: built-in "
+                   "ones)")
+ABOUT = """\
+Maximally exciting patches, deconvnet projections, attribution maps, Grad-CAM
+and its relatives, feature visualisation, and what the maps are good for.
+`minicnn look` alone lists the methods."""
+EXAMPLES = (("all methods", "minicnn look"),
+            ("where a trained model looks", "minicnn look grad-cam runs/photos-1 new.jpg"),
+            ("what excites map 7 of a layer of VGG16",
+             "minicnn look top-patches vgg16 photos/ --layer block4_conv3 --unit 7"))
+ABOUT_ATLAS = """\
+One HTML file that needs no network connection: the patches that excite each
+map, how a photo is transformed from layer to layer, and why the answer."""
+ATLAS_EXAMPLES = (("of a trained model", "minicnn atlas runs/photos-1 photos/"),
+                  ("of VGG16, with more maps", "minicnn atlas vgg16 photos/ --maps 8"),
+                  ("only two layers", "minicnn atlas vgg16 photos/ "
+                                      "--layers block1_conv2,block3_conv3"))
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("look", look_command, "show what the layers of a network see")
+    p, option = command("look", look_command, "show what the layers of a network see",
+                        "[METHOD [MODEL] [PHOTO ...]] [OPTIONS]", ABOUT, EXAMPLES)
     p.set_defaults(job=look_job)
-    p.add_argument("words", nargs="*", metavar="METHOD [MODEL] [PHOTO]",
-                   help="without any, lists the methods. MODEL: vgg16 (the base that ships), "
-                        "vgg16-top (with its 1,000 classes, downloaded once), or a model.h5 or "
-                        ".keras, of minicnn's or Keras'. "
-                        "PHOTO: photos or folders (default: built-in ones)")
+    option.words("words", "METHOD [MODEL] [PHOTO]", "METHOD: without any, all are listed. "
+                 + MODEL_AND_PHOTO, "*")
+    target, drawing = option.group("what to explain"), option.group("how")
     for flag, (kind, unit, text) in OPTIONS.items():
-        option(f"--{flag}", kind, None, unit, text)
-    option("-o --output", str, None, "FILE", "a picture (.png, .pdf, .svg) or the numbers (.npz); "
-                                             "for maximise also a .gif (default: look-METHOD.png)")
-    p.add_argument("--force", action="store_true", help="overwrite the output file")
-    add_model_options(option)
-    p, option = command("atlas", look_command, "write one page that shows what the layers see")
+        (target if flag in TARGETS else drawing)(f"--{flag}", kind, None, unit, text)
+    drawing.device()
+    output = option.group("output")
+    output("-o --output", str, None, "FILE",
+           "a picture (.png, .pdf, .svg) or the numbers (.npz); for maximise also a .gif (default: "
+           "look-METHOD-MODEL-PHOTO.png, then -2, …)")
+    output.flag("--force", "overwrite the output file")
+    add_model_options(option, size=False)
+    p, option = command("atlas", look_command, "write one page that shows what the layers see",
+                        "[MODEL] [PHOTO ...] [OPTIONS]", ABOUT_ATLAS, ATLAS_EXAMPLES)
     p.set_defaults(job=atlas_job)
-    p.add_argument("words", nargs="*", metavar="[MODEL] [PHOTO]", help="as for look")
-    option("-o --output", str, "atlas.html", "FILE", "the page to write")
-    option("--layers", str, None, "LAYER,LAYER",
-           "layers to show (default: the convolution before each pooling, at most five)")
-    option("--maps", int, 4, "N", "number of maps of each layer")
-    option("--size", int, None, "PIXELS", "side of vgg16's input (default: 128)")
-    p.add_argument("--force", action="store_true", help="overwrite the page")
-    add_model_options(option)
+    option.words("words", "[MODEL] [PHOTO]", MODEL_AND_PHOTO, "*")
+    content = option.group("content")
+    content("--layers", str, None, "LAYER,LAYER",
+            "layers to show (default: the convolution before each pooling, at most five)")
+    content("--maps", int, 4, "N", "number of maps of each layer")
+    content("--size", sides, None, "H,W", SIZE_HELP.format(128))
+    content.device()
+    output = option.group("output")
+    output("-o --output", str, None, "FILE",
+           "the page to write (default: atlas-MODEL-PHOTO.html, then -2, …)")
+    output.flag("--force", "overwrite the page")
+    add_model_options(option, size=False)
 
 
 def look_command(args: argparse.Namespace) -> int:

@@ -16,10 +16,12 @@ from ..model import Sequential
 from ..models import VGG16
 from ..utils.errors import ArgumentError, check_int
 from ..utils.suggest import closest_names
-from ..visualize.result import PICTURES, writable
+from ..visualize.result import PICTURES
 from ..visualize.target import Unit
 from .methods import ATTRIBUTIONS, DEFAULT_METHOD, METHODS, OPTIONS, Method, PhotoInput
-from .model_options import check_recipe, is_model, open_file, reject_model_options
+from .model_options import check_recipe, check_vgg16_size, open_file, reject_model_options
+from .model_words import check_order, is_model
+from .output_names import check_new, hyphenate, model_name, output_path, photo_name, unused
 from .progress import Bar
 from .unused_options import unused_option
 
@@ -39,11 +41,20 @@ class Job:
     path: Path
     force: bool
     others: list[OtherFile] = field(default_factory=list)
+    named: bool = True
 
     def run(self) -> list[object]:
         """Computes, writes the file and returns what is to be printed."""
         result = self.function(*self.arguments, **self.keywords)
-        return [result, result.save(self.path, self.force)]
+        return [result, result.save(self.free_path(), force=True)]
+
+    def free_path(self) -> Path:
+        """The path, or the next number if another process has written it in the meantime; raises
+        FileError if it exists although the command line names it."""
+        if not self.named and not self.force:
+            return unused(self.path)
+        check_new(self.path, self.force)
+        return self.path
 
 
 class AtlasJob(Job):
@@ -51,8 +62,9 @@ class AtlasJob(Job):
 
     def run(self) -> list[object]:
         """Computes, writes the page and returns its path."""
-        self.function(*self.arguments, force=self.force, **self.keywords)
-        return [self.path]
+        path = self.free_path()
+        self.function(path, *self.arguments, force=True, **self.keywords)
+        return [path]
 
 
 def look_job(args: argparse.Namespace) -> Job:
@@ -68,16 +80,18 @@ def look_job(args: argparse.Namespace) -> Job:
                             f"{', '.join(nearest)}.")
     method = METHODS[name]
     reject_ignored_by_method(name, args)
-    path = writable(args.output or f"look-{name}.png", (*PICTURES, ".npz", *method.suffixes),
-                    args.force)
-    model_name, words = model_and_photos(words)
+    model, words = model_and_photos(words)
+    check_order(f"look {name}", model or words[0] if words else "", words)
+    stem = hyphenate("look", name, model_name(model) if method.model else "", photo_name(words))
+    path = output_path(args.output, f"{stem}.png", (*PICTURES, ".npz", *method.suffixes),
+                       args.force)
     photo_arguments, others = load_photos(name, method, words)
-    if not method.model and (model_name or args.device != "cpu"):
+    if not method.model and (model or args.device != "cpu"):
         raise ArgumentError(f"{name}: expected neither a model nor --device, received "
-                            f"{model_name or args.device}. It trains networks of its own.")
+                            f"{model or args.device}. It trains networks of its own.")
     if not method.model:
         reject_model_options(args, f"{name} trains networks of its own")
-    models = [open_model(model_name, method, args, bool(photo_arguments))] if method.model else []
+    models = [open_model(model, method, args, bool(photo_arguments))] if method.model else []
     keywords = keywords_from_options(name, models[0] if models else None, args)
     function = method.load()
     parameters = inspect.signature(function).parameters
@@ -85,22 +99,26 @@ def look_job(args: argparse.Namespace) -> Job:
         keywords["progress"] = Bar(name)
     if "groups" in parameters and words:
         keywords["groups"] = near_duplicates(*photo_arguments)
-    return Job(function, [*models, *photo_arguments], keywords, path, args.force, others)
+    return Job(function, [*models, *photo_arguments], keywords, path, args.force, others,
+               named=args.output is not None)
 
 
 def atlas_job(args: argparse.Namespace) -> Job:
     """The call that `minicnn atlas` asks for; raises as look_job does."""
     from ..report.atlas import write_atlas
 
-    path = writable(args.output, (".html",), args.force)
     name, words = model_and_photos(args.words)
+    check_order("atlas", name or words[0] if words else "", words)
+    stem = hyphenate("atlas", model_name(name), photo_name(words))
+    path = output_path(args.output, f"{stem}.html", (".html",), args.force)
     data, others = readable_photos(words) if words else (
         sample("fashion", "test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
                 "progress": Bar("atlas"),
                 "image": None if words else read_image(photos()["chelsea"])}
-    return AtlasJob(write_atlas, [path, model, data], keywords, path, args.force, others)
+    return AtlasJob(write_atlas, [model, data], keywords, path, args.force, others,
+                    named=args.output is not None)
 
 
 def reject_ignored_by_method(name: str, args: argparse.Namespace) -> None:
@@ -135,11 +153,13 @@ def open_model(name: str | None, method: Method, args: argparse.Namespace, needs
     if name in (None, "vgg16", "vgg16-top"):
         reject_model_options(args, f"{name or 'vgg16'} has its own classes and recipe")
     if name in (None, "vgg16"):
-        size = method.size if args.size is None else args.size
-        model = VGG16(include_top=False, input_shape=(size, size, 3))
-    elif args.size is not None:
-        raise unused_option("--size", "vgg16", f"{args.size}; {name} has a size of its own")
+        size = args.size or (method.size, method.size)
+        check_vgg16_size(size)
+        model = VGG16(include_top=False, input_shape=(*size, 3))
     elif name == "vgg16-top":
+        if args.size is not None:
+            raise unused_option("--size", "vgg16", f"{','.join(map(str, args.size))}; vgg16-top "
+                                f"takes 224 × 224")
         model = VGG16(progressbar=True)
     else:
         model = open_file(str(name), args)
@@ -155,6 +175,11 @@ def keywords_from_options(name: str, model: Sequential | None, args: argparse.Na
     keywords: dict[str, Any] = {}
     for flag, keyword in method.keywords().items():
         value = getattr(args, flag)
+        if flag == "size" and value is not None:
+            if value[0] != value[1]:
+                raise ArgumentError(f"{name}: expected one --size for both sides, received "
+                                    f"{value[0]},{value[1]}.")
+            value = value[0]
         if flag == "method":
             value = value or DEFAULT_METHOD[name]
             if value not in ATTRIBUTIONS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +11,8 @@ from functools import partial
 from importlib import import_module
 
 from ..visualize.result import Result
+from .model_options import sides
+from .terminal import wrapped
 
 
 class PhotoInput(Enum):
@@ -192,16 +195,19 @@ METHODS = {
         options="size layer=cut seed", model=False),
 }
 
+TARGETS = ("class", "layer", "unit", "position")  # options that name what to explain
+SIZE_HELP = ("height and width of the input, or one number for both, of vgg16 (default: {}) or "
+             "of a model whose file leaves them open; larger is slower")
 OPTIONS: dict[str, tuple[Callable[[str], object], str, str]] = {  # flag: type, unit, help
     "class": (str, "CLASS", "name or number of the class to explain (default: the most probable)"),
-    "layer": (str, "LAYER", "default: the last convolution"),
+    "layer": (str, "LAYER", "layer to look at (default: the last convolution)"),
     "unit": (int, "K", "number of the unit or feature map (default: the strongest)"),
     "position": (position, "ROW,COLUMN", "one position of the map (default: all, or its maximum)"),
     "sign": (str, "SIGN", "part of an attribution to show: positive, negative, absolute, both"),
     "maps": (int, "N", "number of maps to show"),
     "method": (str, "METHOD", "the attribution that randomisation-check or faithfulness checks"),
     "parts": (str, "FILE", "positions of parts in photos, a JSON file (correspondence)"),
-    "size": (int, "PIXELS", "side of vgg16's input; larger is slower"),
+    "size": (sides, "H,W", SIZE_HELP.format("64 to 224, by method")),
     "seed": (int, "N", "seed of the random numbers"),
 }
 ATTRIBUTIONS = [name for name, method in METHODS.items() if "sign" in method.keywords()]
@@ -210,4 +216,5 @@ DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "gra
 
 def listing() -> str:
     """Every method with its line of help."""
-    return "\n".join(f"{name:<22}{method.text}" for name, method in METHODS.items())
+    return "\n".join(wrapped(f"{name:<22}{method.text}", sys.stdout, 22)
+                     for name, method in METHODS.items())

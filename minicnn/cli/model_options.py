@@ -1,5 +1,5 @@
-"""The model of a command: vgg16, or any file that minicnn reads, and options for what the file does
-not say: the names of its classes, and its recipe from pixels to input."""
+"""The model of a command: vgg16, a run's, or any file that minicnn reads, and options for what the
+file does not say: the names of its classes, its recipe from pixels to input, the input's size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,21 +16,23 @@ from ..models import VGG16, load
 from ..models.load import base_recipe, stretching_layers
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
-from ..weights.file_kinds import MODEL_SUFFIXES, OTHER_SUFFIXES
+from ..weights.reading_models import input_shape_in_file
+from .command_parser import Options
+from .model_words import model_file
 from .unused_options import unused_option
 
-MODEL_HELP = ("a model.h5 or .keras, of minicnn's or Keras', a model.json with --weights, or vgg16 "
-              "for ImageNet's 1,000 classes")
-MODEL_OPTIONS = ("weights", "classes", "channels", "mean", "scale")
+MODEL_OPTIONS = ("weights", "classes", "channels", "mean", "scale", "size")
 ORDERS = {"rgb": "RGB", "bgr": "BGR", "grey": "GREY", "gray": "GREY"}
 FITTING = {1: ("grey",), 3: ("rgb", "bgr")}  # --channels by the channels of the network's input
+MIN_VGG16_SIZE = 32  # pixels: 2 to the power of the number of poolings
 MAX_CLASSES_BYTES = 1_000_000
 RECIPE_HINT = ("Say what it needs: --scale 1/255 for pixels of 0 … 1, --mean 127.5 --scale 1/127.5 "
                "for −1 … 1, --scale 1 for 0 … 255")
 
 
-def add_model_options(option: Callable) -> None:
-    """Declares the options of a model that is not minicnn's own."""
+def add_model_options(p: Options, size: bool = True) -> None:
+    """Declares the options of a model that is not minicnn's own. size: also --size."""
+    option = p.group("models of Keras and others")
     option("--weights", str, None, "FILE", "of a model.json: the file with its weights")
     option("--classes", str, None, "A,B,C|FILE",
            "names of the model's classes, in the order of its outputs, or a text file with one "
@@ -42,27 +43,47 @@ def add_model_options(option: Callable) -> None:
            "blue, in this order also with bgr, or one number for all (default: 0)")
     option("--scale", str, None, "X", "then pixels are multiplied by it, such as 1/255 (default: "
            "1). Without --channels, --mean and --scale the recipe is the one in the model's file")
+    if size:
+        option("--size", sides, None, "H,W", "height and width of the input, or one number for "
+               "both, of a model whose file leaves them open")
 
 
-def is_model(word: str) -> bool:
-    """Whether a word of the command line names a model rather than a photo."""
-    return (word in ("vgg16", "vgg16-top")
-            or word.lower().endswith((*MODEL_SUFFIXES, *OTHER_SUFFIXES))
-            or os.path.exists(Path(word, "saved_model.pb")))
+def sides(text: str) -> tuple[int, int]:
+    """--size: "96,128" -> (96, 128), "224" -> (224, 224)."""
+    try:
+        numbers = [int(part) for part in text.replace("×", ",").replace("x", ",").split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected height,width in pixels, such as 224,224, or "
+                                         f"one number for both, received {text!r}")
+    return numbers[0], numbers[-1]
+
+
+def check_vgg16_size(size: tuple[int, int]) -> None:
+    """Raises ArgumentError if five poolings leave nothing of such a photo."""
+    if min(size) < MIN_VGG16_SIZE:
+        raise ArgumentError(f"--size: expected at least {MIN_VGG16_SIZE} pixels, since each of "
+                            f"VGG16's five poolings, to block5_pool, halves the photo, received "
+                            f"{','.join(map(str, dict.fromkeys(size)))}. Choose a larger one.")
 
 
 def given_options(args: argparse.Namespace) -> dict[str, str]:
-    """The options of add_model_options that the command line has."""
-    return {key: getattr(args, key) for key in MODEL_OPTIONS if getattr(args, key) is not None}
+    """The options of add_model_options that the command line has, as text."""
+    given = {key: getattr(args, key) for key in MODEL_OPTIONS if getattr(args, key) is not None}
+    if "size" in given:
+        given["size"] = ",".join(map(str, given["size"]))
+    return given
 
 
 def open_file(name: str, args: argparse.Namespace) -> Sequential:
-    """The model of a file, with the classes and the recipe of the options.
+    """The model of a file or a run, with the classes, the recipe and the size of the options.
 
     Raises FileError for what is no model, ArgumentError for options that do not fit the model. How
     --weights were matched is printed on the standard error, and what Keras' Resizing does.
     """
-    model = load(name, weights=args.weights)
+    path = model_file(name)
+    model = load(path, input_shape_for(path, args.size), weights=args.weights)
     if args.weights is not None or stretching_layers(model.layers):
         print(f"minicnn: {model.weights_note}", file=sys.stderr)
     if args.classes is not None:
@@ -70,6 +91,19 @@ def open_file(name: str, args: argparse.Namespace) -> Sequential:
     if not (args.channels is args.mean is args.scale is None):
         model.preprocessing = recipe(args, model, name)
     return model
+
+
+def input_shape_for(path: str, size: tuple[int, int] | None) -> tuple[int, ...] | None:
+    """The input shape of --size, for load. Raises ArgumentError if the file leaves no size open."""
+    if size is None:
+        return None
+    shape = input_shape_in_file(path)
+    if len(shape) != 3 or None not in shape[:2]:
+        received = " × ".join(map(str, shape[:2])) if len(shape) == 3 else "no photos"
+        raise ArgumentError(f"--size: expected only with vgg16 in look and atlas, or with a model "
+                            f"whose file leaves the size open, received {size[0]},{size[1]}; "
+                            f"{path} takes {received}. Leave it out.")
+    return (*size, *(part for part in shape[2:] if part is not None))
 
 
 def open_model(args: argparse.Namespace) -> Sequential:
@@ -109,6 +143,8 @@ def check_recipe(model: Sequential, name: str) -> None:
 def reject_model_options(args: argparse.Namespace, reason: str) -> None:
     """Raises ArgumentError if the command line has any of the options."""
     for key, value in given_options(args).items():
+        if key == "size" and args.command in ("look", "atlas"):
+            continue  # there it is the size of vgg16
         raise unused_option(f"--{key}", "a model of a file", f"{value}; {reason}")
 
 

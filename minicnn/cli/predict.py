@@ -3,66 +3,74 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
-
-import numpy as np
 
 from ..data import UnlabelledImages, find_photos
 from ..data.file_kinds import EXPLANATION
 from ..data.listing import OtherFile, group_by_kind
 from ..data.open_image import printable
-from ..evaluation import class_probabilities
+from ..evaluation.metrics import MAX_VIEWS
 from ..model import Sequential
 from ..models import image_batches
 from ..utils.arrays import FloatArray
-from ..utils.errors import FileError, check_int
-from ..utils.files import atomic_write
-from .model_options import MODEL_HELP, add_model_options, open_classifier
+from ..utils.errors import ArgumentError, FileError, check_int
+from ..utils.files import atomic_write, list_folder
+from .json_output import add_json, write_json
+from .model_options import add_model_options, open_classifier
+from .model_words import MODEL_HELP, check_order
+from .output_names import check_new, hyphenate, model_name, plain_name
+from .predict_formats import FORMATS, Prediction, as_entry, encode, open_output
 from .unused_options import unused_option
+from .views import check_views, mean_of_views
 
 EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
+EXPLAINED_FOLDER = "explained"  # of --explain without a value
+EXAMPLES = (("what is on a photo, and where the network saw it",
+             "minicnn predict runs/photos-1 new.jpg --explain"),
+            ("a folder to a table", "minicnn predict runs/photos-1 holidays/ -o holidays.csv"),
+            ("one of ImageNet's 1,000 classes", "minicnn predict vgg16 photo.jpg"))
 
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("predict", predict_command, "name the most probable classes of photos")
-    p.add_argument("model", help=MODEL_HELP)
-    p.add_argument("photos", nargs="+", help="photos, or folders, with their sub-folders")
-    p.add_argument("--format", choices=FORMATS, help="text for people; csv, a column per class; "
-                   "json, a list of photos (default: by the suffix of --output, else text)")
-    option("--top", int, None, "N", "number of classes in text and json (default: 5)")
-    option("-o --output", str, None, "FILE", "file to write (default: the screen)")
-    p.add_argument("--explain", nargs="?", const="explained", metavar="FOLDER",
-                   help="write each photo with the Grad-CAM of its most probable class over it, as "
-                        f"PHOTO{EXPLAINED}, into FOLDER (default: explained)")
-    p.add_argument("--force", action="store_true", help="overwrite what --output and --explain "
-                                                        "write")
+    _, option = command("predict", predict_command, "name the most probable classes of photos",
+                        "MODEL PHOTO ... [OPTIONS]", "", EXAMPLES)
+    option.words("model", "MODEL", MODEL_HELP)
+    option.words("photos", "PHOTO", "photos, or folders, with their sub-folders", "+")
+    output = option.group("output")
+    output.choice("--format", FORMATS, None, "text for people; csv, a column per class; json, a "
+                  "list of photos (default: by the suffix of --output, else text)")
+    output("--top", int, None, "N", "number of classes in text and json (default: 5)")
+    output("-o --output", str, None, "FILE", "file to write (default: the screen)")
+    output.optional_value("--explain", EXPLAINED_FOLDER, "FOLDER",
+                          "write for each photo what in it speaks for its most probable class and "
+                          f"what against it, as PHOTO{EXPLAINED}, into FOLDER (without FOLDER: "
+                          f"into {EXPLAINED_FOLDER}/, as PHOTO-MODEL{EXPLAINED}, then -2, …)")
+    output.flag("--force", "overwrite what --output and --explain write")
+    add_json(output)
+    option = option.group("prediction")
+    option("--tta", int, 1, "N", f"test-time augmentation: mean of N views of each photo, up to "
+                                 f"{MAX_VIEWS}: itself, its mirror image, small shifts")
     option("--batch-size", int, 32, "N", "photos per batch")
+    option.device()
     add_model_options(option)
 
 
 def predict_command(args: argparse.Namespace) -> int:
     """Writes the most probable classes of each photo, and what the other files of the folders are;
     returns 2 if a photo could not be read."""
+    check_order("predict", args.model, args.photos)
     output = args.output and Path(args.output)
     by_suffix = output.suffix[1:].lower() if output else ""
     chosen = args.format or (by_suffix if by_suffix in FORMATS else "text")
     check_numbers(args, chosen)
     paths, others = photos_to_predict(args.photos)
-    pictures = picture_paths(paths, args.explain)
+    pictures = picture_paths(paths, args.explain, args.model, args.force)
     for path in [*[output] * bool(output), *pictures]:
-        if path.exists() and not args.force:
-            raise FileError(f"{path}: expected a new file, found one that exists. Choose another "
-                            f"name, or overwrite it with --force.")
+        check_new(path, args.force)
     if output and not output.parent.is_dir():
         raise FileError(f"{output}: expected a folder {output.parent} that exists, found none. "
                         f"Make it first.")
@@ -73,13 +81,21 @@ def predict_command(args: argparse.Namespace) -> int:
     for line in group_by_kind(others):
         print(f"minicnn: {line}", file=sys.stderr)
     data = UnlabelledImages(paths)
-    rows = predictions(model, data, pictures, args.batch_size)
-    with open_output(output) as file:
-        for part in FORMATS[chosen](rows, classes, args.top or 5, bool(pictures)):
-            file.write(encode(part))
-            file.flush()
+    rows: Iterable[Prediction] = predictions(model, data, pictures, args.batch_size, args.tta)
+    if args.json:
+        rows = list(rows)
+    if output or not args.json:
+        with open_output(output) as file:
+            for part in FORMATS[chosen](rows, classes, args.top or 5, bool(pictures)):
+                file.write(encode(part, for_screen=chosen == "text" and not output))
+                file.flush()
     if output:
         print(f"{output}: {len(paths) - len(data.errors)} photos")
+    write_json(args, {"model": args.model, "classes": classes, "output": output,
+                      "photos": [as_entry(row, classes, args.top or 5, bool(pictures))
+                                 for row in rows],
+                      "unreadable": list(data.errors.values()),
+                      "skipped": [other.reason for other in others]})
     return 2 if data.errors or any(other.is_photo for other in others) else 0
 
 
@@ -91,6 +107,10 @@ def check_numbers(args: argparse.Namespace, chosen: str) -> None:
         raise unused_option("--top", "text and json",
                             f"{args.top}; csv has a column for each class")
     check_int(args.batch_size, "--batch-size")
+    check_views(args.tta)
+    if args.json and args.format and not args.output:
+        raise ArgumentError(f"--format: expected without --json, or with --output, received "
+                            f"{args.format}. Leave one out.")
 
 
 def photos_to_predict(words: Sequence[str]) -> tuple[list[Path], list[OtherFile]]:
@@ -108,10 +128,13 @@ def photos_to_predict(words: Sequence[str]) -> tuple[list[Path], list[OtherFile]
     return [path for path in paths if path not in left_out], others
 
 
-def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:
+def picture_paths(paths: Sequence[Path], folder: str | None, model: str, force: bool
+                  ) -> list[Path]:
     """The path of each photo's picture in the folder; [] without a folder.
 
     The names differ, also if case is ignored, and are short and plain enough for any file system.
+    In the folder that the command line does not name they hold the model's name, too, and unless
+    force a number if there is such a picture already.
     """
     if folder is None:
         return []
@@ -119,9 +142,14 @@ def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:
         raise FileError(f"{folder}: expected a folder for the pictures of --explain, found a file. "
                         f"Name a folder, or write --explain after the photos.")
     used: set[str] = set()
+    by_default = folder == EXPLAINED_FOLDER
+    if by_default and not force and os.path.isdir(folder):
+        used = {entry.name.removesuffix(EXPLAINED).casefold()
+                for entry in list_folder(Path(folder))}
     pictures = []
     for path in paths:
-        stem = name = re.sub(r"[^\w.-]", "_", path.stem)[:50].strip("._-") or "photo"
+        stem = plain_name(path.stem) or "photo"
+        stem = name = hyphenate(stem, model_name(model)) if by_default else stem
         number = 1
         while name.casefold() in used:
             number += 1
@@ -131,23 +159,12 @@ def picture_paths(paths: Sequence[Path], folder: str | None) -> list[Path]:
     return pictures
 
 
-class Prediction(NamedTuple):
-    """The prediction for one photo: p (K,), and the path of its picture, if any."""
-
-    photo: str
-    p: FloatArray
-    picture: str
-
-    def best(self, top: int) -> list[int]:
-        """The most probable classes, the first of equals first."""
-        return np.argsort(-self.p, kind="stable")[:top].tolist()
-
-
-def predictions(model: Sequential, data: UnlabelledImages, pictures: Sequence[Path], batch_size: int
-                ) -> Iterator[Prediction]:
-    """The predictions for the photos in their order; prints why others cannot be read."""
+def predictions(model: Sequential, data: UnlabelledImages, pictures: Sequence[Path],
+                batch_size: int, views: int = 1) -> Iterator[Prediction]:
+    """The predictions for the photos in their order, each the mean of its views; prints why others
+    cannot be read."""
     for indices, pixels in image_batches(model, data, batch_size):
-        p = class_probabilities(model.predict(pixels, batch_size))
+        p = mean_of_views(model, pixels, views, batch_size)
         for i, row in zip(indices.tolist(), p, strict=True):
             if pictures and i not in data.errors:
                 explain(model, data, i, row, pictures[i])
@@ -183,67 +200,3 @@ def explain(model: Sequential, data: UnlabelledImages, i: int, p: FloatArray, pi
     k = int(p.argmax())
     with atomic_write(picture) as partial:
         drawing.save(explanation(model, photo, k, float(p[k]), data.items[i].name), partial)
-
-
-# Text, CSV and JSON: rows -> parts of the file
-
-
-def as_text(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
-            ) -> Iterator[str]:
-    """photo.jpg: 93.1 % sneaker, 6.9 % sandal. One line per photo, whatever its name."""
-    for row in rows:
-        named = ", ".join(f"{100 * row.p[k]:.1f} % {classes[k]}" for k in row.best(top))
-        yield printable(f"{row.photo}: {named}{f' ({row.picture})' * pictures}") + "\n"
-
-
-def as_csv(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
-           ) -> Iterator[str]:
-    """photo, predicted, probability, with --explain explained, and a column for each class."""
-    def line(*cells: object) -> str:
-        text = io.StringIO()
-        csv.writer(text).writerow(cells)
-        return text.getvalue()
-
-    yield line("photo", "predicted", "probability", *["explained"] * pictures, *classes)
-    for row in rows:
-        k = row.best(1)[0]
-        yield line(row.photo, classes[k], row.p[k], *[row.picture] * pictures, *row.p)
-
-
-def as_json(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool
-            ) -> Iterator[str]:
-    """A list of {"photo", "top": [{"class", "probability"}, …], with --explain "explained"}."""
-    yield "["
-    for number, row in enumerate(rows):
-        best = [{"class": classes[k], "probability": float(str(row.p[k]))
-                 if np.isfinite(row.p[k]) else None} for k in row.best(top)]  # JSON has no NaN
-        entry = {"photo": row.photo, "top": best}
-        if pictures:
-            entry["explained"] = row.picture
-        yield ",\n " * (number > 0) + json.dumps(entry)
-    yield "]\n"
-
-
-FORMATS = {"text": as_text, "csv": as_csv, "json": as_json}
-
-
-def encode(text: str) -> bytes:
-    """UTF-8; the bytes of file names as they are on the disk, even if they are no UTF-8."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a character of UTF-16, in a class name or under Windows
-        return text.encode("utf-8", "backslashreplace")
-
-
-@contextmanager
-def open_output(output: Path | None) -> Iterator[BinaryIO]:
-    """-> a file that becomes output at the end; without output, the standard output."""
-    if output is None:
-        try:
-            sys.stdout.flush()
-            yield sys.stdout.buffer
-        except BrokenPipeError:  # … | head: no reader is left; Python must not complain at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
-    with atomic_write(output) as partial, partial.open("wb") as file:
-        yield file

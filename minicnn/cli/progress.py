@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..training import ProgressBar, TrainingState
 from ..utils.live_line import LiveLine
-from .screen import say
+from .terminal import say
 
 NAMES = {"": "training", "val_": "validation", "held_out_": "held-out"}  # by the history's keys
 

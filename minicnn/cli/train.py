@@ -35,16 +35,17 @@ from ..training import (
 )
 from ..utils.arrays import IntArray
 from ..utils.live_line import no_live_lines
+from .first_session import suggested_command
 from .progress import EpochLines
 from .run_record import add_used, now, options_of, surroundings, used_by, write_options
 from .run_session import Session, locked_run
-from .screen import say
+from .terminal import say
 from .train_options import (
     NOT_SAVED,
+    TEXT,
     add_options,
     reject_unused_options,
     resolve_options,
-    suggested_command,
     track_explicit_options,
 )
 from .train_photos import imbalance, leaks, per_class, photos_of
@@ -55,9 +56,9 @@ FASHION_SIZE = 28  # pixels of those photos
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    p, option = command("train", train_command, "train a classifier on photos")
+    p, option = command("train", train_command, TEXT)
     add_options(p, option)
-    screen = p.add_mutually_exclusive_group()
+    screen = option.group("screen").target.add_mutually_exclusive_group()
     screen.add_argument("-v", "--verbose", action="store_true", help="print a line for each epoch")
     screen.add_argument("-q", "--quiet", action="store_true",
                         help="print the result only, and errors")
@@ -100,7 +101,7 @@ def train_command(args: argparse.Namespace) -> None:
     others = sum(path.is_file() for path in output.iterdir()) - 1
     print(f"Open: {output / 'report.html'} and {others} files")  # never broken: it may be copied
     if not args.kfold:
-        print(suggested_command("predict", str(output / "model.h5"), "PHOTO.jpg"))
+        print(suggested_command("predict", str(output), "PHOTO.jpg"))
 
 
 def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +11,47 @@ from ..data.sample import SAMPLES
 from ..training import SCHEDULES, TransferConfig
 from ..utils.errors import ArgumentError, FileError
 from ..utils.suggest import closest_names
+from .command_parser import Options, describe, layout
+from .model_options import check_vgg16_size
 from .unused_options import unused_option
 
+STANDARD = TransferConfig()  # the defaults
+TEXT = "train a classifier on photos: transfer learning from pretrained VGG16"
+ABOUT = """\
+Puts a new head on VGG16, trains it on your photos, tests it on photos that it
+has not seen, and compares it with a small network from scratch. Writes a run
+folder with report.html, the model and all settings."""
+EXAMPLES = (("built-in photos: cirrus or cumulus?", "minicnn train"),
+            ("your photos, split by minicnn data",
+             "minicnn train photos/ --split photos-report/split.csv"),
+            ("more from the same photos: augmentation, fine-tuning, early stopping",
+             "minicnn train photos/ --augment flip,rotate=10 --finetune block5 --patience 5"))
 SCREEN = ("verbose", "quiet")  # options of what is printed
 NOT_SAVED = ("config", "resume", "output", *SCREEN)  # options that run.json does not hold
 
 
-def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
-    """Adds all options; option(…) adds one that has a value."""
-    standard = TransferConfig()
-    p.add_argument("folder", nargs="?", help="your photos, one sub-folder per class (default: "
-                                             "built-in photos, see --sample)")
-    p.add_argument("--sample", choices=SAMPLES, help="built-in photos: clouds (the default; "
-                   "altocumulus, cirrus, contrail, cumulonimbus, cumulus, stratus), or fashion, "
-                   "small grey ones (t-shirt, trouser, pullover, dress, coat, sandal, shirt, "
-                   "sneaker, bag, 'ankle boot')")
-    p.add_argument("--classes", nargs="+", metavar="NAME",
-                   help="classes of the built-in photos, or all (default: cirrus cumulus; of "
-                        "fashion: sandal sneaker)")
+def add_options(p: argparse.ArgumentParser, option: Options) -> None:
+    """Adds all options to the parser, in the groups of its help; its usage and examples, too."""
+    p.usage = "minicnn train [FOLDER] [OPTIONS]"
+    p.description = describe(TEXT, ABOUT)
+    p.epilog = layout(EXAMPLES)
+    option.words("folder", "FOLDER", "your photos, one sub-folder per class (default: built-in "
+                                     "photos, see --sample)", "?")
+    add_data_options(option.group("data"))
+    add_network_options(option.group("network"))
+    add_learning_options(option.group("learning"))
+    add_finetuning_options(option.group("fine-tuning"))
+    add_run_options(option.group("run"))
+
+
+def add_data_options(option: Options) -> None:
+    """Which photos, and how they are split."""
+    option.choice("--sample", SAMPLES, None, "built-in photos: clouds (the default; altocumulus, "
+                  "cirrus, contrail, cumulonimbus, cumulus, stratus), or fashion, small grey ones "
+                  "(t-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, 'ankle "
+                  "boot')")
+    option.words("--classes", "NAME", "classes of the built-in photos, or all (default: cirrus "
+                                      "cumulus; of fashion: sandal sneaker)", "+")
     option("--per-class", int, None, "N", "built-in training photos of each class (default: 20)")
     option("--test-fraction", float, None, "SHARE", "share of your photos that is held out for the "
                                                     "test (default: 0.25)")
@@ -41,44 +60,63 @@ def add_options(p: argparse.ArgumentParser, option: Callable) -> None:
            "with --patience 0.2)")
     option("--split", str, None, "FILE", "a split.csv that says which photo is for training, "
                                          "validation and test")
-    option("--cut", str, None, "LAYER", "last layer of VGG16 to keep, frozen (default: "
-                                        "block4_pool, or that of the --finetune block)")
-    option("--size", int, standard.size, "PIXELS", "side of the square to which photos are cropped")
-    option("--epochs", int, standard.epochs, "N", "number of passes over the training photos")
-    option("--batch-size", int, standard.batch_size, "N", "photos per step")
-    option("--lr", float, None, "RATE", "Adam's learning rate (default: measured, so that the "
-                                        "first step moves an output by about 1)")
-    p.add_argument("--find-lr", action="store_true", help="take the learning rate at which the "
-                   "loss falls fastest while it grows, and draw that curve (lr.png)")
-    option("--schedule", str, standard.schedule, "NAME", "of the learning rate: "
-                                                         + ", ".join(SCHEDULES))
-    option("--patience", int, None, "N", "stop if the validation loss has not fallen for N "
-                                         "epochs")
-    option("--augment", str, standard.augment, "VIEWS",
-           "train on random views: flip,shift=0.08,rotate=10,zoom=0.1,colour=0.15 or some of "
-           "these")
-    option("--views", int, standard.views, "K", "random views of each photo")
-    option("--dropout", float, standard.dropout, "RATE", "before the head")
-    option("--weight-decay", float, standard.weight_decay, "LAMBDA", "L2 penalty on the head")
-    option("--label-smoothing", float, standard.label_smoothing, "SHARE", "of the targets")
-    p.add_argument("--class-weights", action="store_true",
-                   help="give every class the same weight, however many photos it has")
-    option("--finetune", str, standard.finetune, "BLOCK", "then also train this block of VGG16: "
-                                                          "block5, block4, …")
-    option("--finetune-epochs", int, standard.finetune_epochs, "N", "epochs of that second phase")
-    option("--finetune-lr", float, standard.finetune_lr, "RATE", "learning rate of the block")
     option("--kfold", int, None, "K", "cross-validation: K trainings, each tested on another K-th "
                                       "of all photos (built-in ones: of the training photos)")
-    option("--seed", int, standard.seed, "N", "seed of the choice of photos, and of their order")
-    p.add_argument("--no-scratch", action="store_true",
-                   help="leave out the comparison with a small network from scratch")
+    option("--augment", str, STANDARD.augment, "VIEWS",
+           "augmentation: train on random views, flip,shift=0.08,rotate=10,zoom=0.1,colour=0.15 or "
+           "some of these; against overfitting")
+    option("--views", int, STANDARD.views, "K", "random views of each photo")
+
+
+def add_network_options(option: Options) -> None:
+    """The base, the head and the size of the photos."""
+    option("--cut", str, None, "LAYER", "last layer of the pretrained VGG16 to keep, frozen "
+                                        "(default: block4_pool, or that of the --finetune block)")
+    option("--size", int, STANDARD.size, "PIXELS", "side of the square to which photos are cropped")
+    option("--dropout", float, STANDARD.dropout, "RATE", "dropout before the head, against "
+                                                         "overfitting")
+    option.flag("--no-scratch", "leave out the comparison with a small network from scratch")
+
+
+def add_learning_options(option: Options) -> None:
+    """Epochs, learning rate, loss."""
+    option("--epochs", int, STANDARD.epochs, "N", "number of epochs: passes over the training "
+                                                  "photos")
+    option("--batch-size", int, STANDARD.batch_size, "N", "photos per step")
+    option("--lr", float, None, "RATE", "Adam's learning rate (default: measured, so that the "
+                                        "first step moves an output by about 1)")
+    option.flag("--find-lr", "learning rate finder: take the learning rate at which the loss falls "
+                             "fastest while it grows, and draw that curve (lr.png)")
+    option("--schedule", str, STANDARD.schedule, "NAME", "learning rate schedule: "
+                                                         + ", ".join(SCHEDULES))
+    option("--patience", int, None, "N", "early stopping: stop if the validation loss has not "
+                                         "fallen for N epochs")
+    option("--weight-decay", float, STANDARD.weight_decay, "LAMBDA", "L2 penalty on the head")
+    option("--label-smoothing", float, STANDARD.label_smoothing, "SHARE",
+           "label smoothing: share of each label that goes to the other classes")
+    option.flag("--class-weights", "give every class the same weight, however many photos it has "
+                                   "(for imbalanced classes)")
+
+
+def add_finetuning_options(option: Options) -> None:
+    """The second phase, in which a block of VGG16 is trained, too."""
+    option("--finetune", str, STANDARD.finetune, "BLOCK", "then also train this block of VGG16: "
+                                                          "block5, block4, … (default: none)")
+    option("--finetune-epochs", int, STANDARD.finetune_epochs, "N", "epochs of that second phase")
+    option("--finetune-lr", float, STANDARD.finetune_lr, "RATE", "learning rate of the block")
+
+
+def add_run_options(option: Options) -> None:
+    """Where the run is written, and where it computes."""
+    option("--output", str, None, "FOLDER", "folder of the run (default: a new folder in "
+                                            "runs/)")
+    option("--seed", int, STANDARD.seed, "N", "seed of the choice of photos, and of their order")
     option("--config", str, None, "FILE", "options from the run.json of a run; those on the "
                                           "command line take precedence")
     option("--resume", str, None, "RUN", "resume an interrupted run, with its options")
-    option("--memory-budget", int, standard.memory_budget, "MB",
+    option("--memory-budget", int, STANDARD.memory_budget, "MB",
            "memory for features; larger ones go to a temporary file")
-    option("--output", str, None, "FOLDER", "folder of the run (default: a new folder in "
-                                            "runs/)")
+    option.device()
 
 
 def track_explicit_options(p: argparse.ArgumentParser) -> None:
@@ -152,14 +190,6 @@ def resumed_options(explicit: dict[str, Any], actions: dict[str, argparse.Action
     return options | ({} if options.get("folder") is None else {"split": str(run / "split.csv")})
 
 
-def suggested_command(*words: str) -> str:
-    """"Next: minicnn …", the command to type next; with the path of this program, if minicnn on the
-    PATH is another one or none."""
-    on_path = shutil.which("minicnn")
-    is_this = on_path and Path(on_path).resolve() == Path(sys.argv[0]).resolve()
-    return f"Next: {shlex.join(['minicnn' if is_this else sys.argv[0], *words])}"
-
-
 def reject_unused_options(args: argparse.Namespace) -> None:
     """Raises ArgumentError for options that would be ignored, or that contradict each other."""
     for option, value, only in (("--sample", args.sample, "built-in photos"),
@@ -184,5 +214,7 @@ def reject_unused_options(args: argparse.Namespace) -> None:
                           ("--validation-fraction", args.validation_fraction)):
         if value is not None and not 0 < value < 1:
             raise ArgumentError(f"{option}: expected a share between 0 and 1, received {value}.")
+    if args.size > 0:
+        check_vgg16_size((args.size, args.size))
 
 

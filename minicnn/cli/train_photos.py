@@ -25,6 +25,7 @@ from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.arrays import IntArray
 from ..utils.errors import FileError
+from .model_words import check_photos
 from .progress import Bar
 from .unused_options import unused_option
 
@@ -50,6 +51,7 @@ def photos_of(args: argparse.Namespace
         if not args.kfold:
             parts["test"] = sample(source, "test", names)
         return parts, {}, [], "held-out", stem
+    check_photos("train", args.folder)
     stem = Path(args.folder).resolve().name
     if folders := split_folders(args.folder):
         parts = parts_of_split_folder(args, folders)

@@ -99,11 +99,11 @@ def scores_of(result: Evaluation, threshold: float | None = None) -> dict[str, A
 
 
 def plain(value: Any) -> Any:
-    """NumPy's arrays and numbers as Python's, NaN as None."""
+    """NumPy's arrays and numbers as Python's, NaN and infinity as None."""
     if isinstance(value, dict):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, (np.ndarray, np.generic)):
         return plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [plain(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

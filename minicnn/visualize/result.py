@@ -69,5 +69,5 @@ def writable(path: str | os.PathLike, suffixes: tuple[str, ...], force: bool) ->
                         f"does not exist. Create it first.")
     if path.exists() and not force:
         raise FileError(f"{path}: expected a new file, found one that exists. Choose another name, "
-                        f"or overwrite it with --force (force=True).")
+                        f"or overwrite it with force=True.")
     return path

@@ -89,7 +89,8 @@ def onnx_model(model: Any) -> ModelProto:
         from onnx import TensorProto, helper
     except ImportError as error:
         raise ArgumentError("onnx: expected the package onnx, found none. Install it: "
-                            "pip install 'minicnn[onnx]'.") from error
+                            "pip install onnx, or the extra onnx (where minicnn's sources are: "
+                            "pip install -e \".[onnx]\").") from error
     from .. import __version__
 
     shapes = model.shapes()

@@ -15,6 +15,16 @@ from .opening import open_weights, parse_json, read_architecture
 from .reading import read_open_file, read_weights
 
 
+def input_shape_in_file(path: str | PathLike) -> tuple[int | None, ...]:
+    """(H, Wd, C) of the network in a file of architecture, None for what it leaves open; () if it
+    names no shape. Raises FileError."""
+    config = read_architecture(path)
+    if config is None:
+        with open_weights(path) as (_, architecture):
+            config = parse_json(architecture or "{}")
+    return layers_from_config(config, path)[1] or ()
+
+
 def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
                weights_path: str | PathLike | None = None
                ) -> tuple[list[Layer], tuple[int, ...], str, dict, str]:
@@ -46,7 +56,8 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
         sizes = tuple(resized(layers, sizes) or ())
     if not sizes or None in sizes:
         raise FileError(f"{path}: leaves the input's size open ({sizes or 'no shape'}); give "
-                        f"input_shape=(height, width, channels).")
+                        f"input_shape=(height, width, channels), on the command line --size "
+                        f"H,W.")
     if not all(is_int(size, 1) for size in sizes):
         raise FileError(f"{path}: expected an input shape of ints (height, width, channels), "
                         f"received {sizes}; the file is damaged.")

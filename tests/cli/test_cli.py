@@ -156,7 +156,7 @@ def used_output(tmp_path):
     (lambda _: ["train", "--classes", "cirrus"], ["2 classes"]),
     (lambda _: ["train", "--per-class", "500"], ["500", "60"]),
     (lambda _: ["train", "--per-class", "0"], ["per_class", "at least 1", "received 0"]),
-    (lambda _: ["train", "--size", "4"], ["block3_pool", "pixels"]),
+    (lambda _: ["train", "--size", "4"], ["--size", "at least 32 pixels", "received 4"]),
     (lambda _: ["train", "--size", "32", "--lr", "-1"], ["lr", "-1"]),
     (lambda _: ["train", "--size", "32", "--epochs", "0"], ["epochs", "0"]),
     (lambda _: ["train", "--size", "32", "--batch-size", "0"], ["batch_size", "0"]),

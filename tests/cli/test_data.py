@@ -184,7 +184,7 @@ def test_output_in_use_is_kept_without_force(folder, capsys):
     report.mkdir()
     (report / "mine.txt").write_text("precious")
     (report / "split.csv").write_text("precious")
-    assert main(["data", "photos"]) == 2
+    assert main(["data", "photos", "--output", "photos-report"]) == 2
     refused(capsys, "photos-report: expected a new or empty folder", "--force")
     assert (report / "split.csv").read_text() == "precious"
     assert main(["data", "photos", "--force"]) == 0

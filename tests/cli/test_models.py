@@ -16,7 +16,7 @@ from makers import assert_command_refused, page_of, run_command
 from PIL import Image
 
 import minicnn as mc
-from minicnn.cli.model_options import is_model
+from minicnn.cli.model_words import is_model
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")

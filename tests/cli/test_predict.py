@@ -362,7 +362,7 @@ def test_explain_writes_a_picture_for_each_photo_and_names_it_beside(here, capsy
         pixels = np.asarray(Image.open(picture).convert("L"))
         assert min(pixels.shape) > 400 and pixels.std() > 10
     run("p/x/a.png", "--explain")
-    assert capsys.readouterr().out.endswith(" (explained/a-explained.png)\n")
+    assert capsys.readouterr().out.endswith(" (explained/a-m-explained.png)\n")
 
 
 def test_pictures_are_not_photos_of_the_folder_they_lie_in(here, capsys):
@@ -377,7 +377,7 @@ def test_pictures_are_not_photos_of_the_folder_they_lie_in(here, capsys):
 def test_long_names_become_pictures_with_shorter_ones(here):
     photo(here / f"{'é' * 120}.png")
     run(f"{'é' * 120}.png", "--explain")
-    assert [p.name for p in Path("explained").iterdir()] == ["é" * 50 + "-explained.png"]
+    assert [p.name for p in Path("explained").iterdir()] == ["é" * 50 + "-m-explained.png"]
 
 
 def test_an_explanation_shows_the_part_of_the_photo_that_the_network_sees(rng):
@@ -460,7 +460,7 @@ def test_a_model_without_a_convolution_cannot_be_explained(here, capsys):
 
 def test_forced_explanations_replace_the_older_ones(here):
     photo(here / "a.png")
-    photo(here / "explained" / "a-explained.png", size=(1, 1))
+    photo(here / "explained" / "a-m-explained.png", size=(1, 1))
     run("a.png", "--explain", "--force")
-    assert read_image("explained/a-explained.png").shape[0] > 400
-    assert files() == ["a.png", "explained", "explained/a-explained.png"]
+    assert read_image("explained/a-m-explained.png").shape[0] > 400
+    assert files() == ["a.png", "explained", "explained/a-m-explained.png"]

@@ -52,7 +52,7 @@ def test_pictures_are_written_by_their_suffix(result, tmp_path):
 def test_an_existing_file_is_refused_but_with_force(result, tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(b"mine")
-    with assert_refused("exists", "--force"):
+    with assert_refused("exists", "force=True"):
         result.save(path)
     assert path.read_bytes() == b"mine"
     result.save(path, force=True)

@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_written_is_refused_and_leaves_the_older_one(tmp_p
 
 def test_without_the_package_a_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with assert_refused("package onnx", "minicnn[onnx]"):
+    with assert_refused("package onnx", "pip install onnx", ".[onnx]"):
         onnx_model(mc.SmallCNN(2))
 
 

@@ -1,0 +1,63 @@
+"""Text on terminals that lack some characters: readable replacements, never a crash."""
+
+from __future__ import annotations
+
+import codecs
+import shutil
+import sys
+import textwrap
+import unicodedata
+from typing import TextIO
+
+NO_BREAK = "\N{NO-BREAK SPACE}"  # no line ends at it
+HANDLER = "minicnn.readable"  # the name of the error handler of encodings
+REPLACEMENTS = {"…": "...", "–": "-", "—": "-", "−": "-", "‑": "-", "×": "x", "·": "*", "≤": "<=",
+                "≥": ">=", "≈": "~", "→": "->", "°": " degrees", "±": "+/-", "√": "sqrt",
+                "’": "'", "‘": "'", "“": '"', "”": '"', "«": '"', "»": '"', "•": "*", "β": "beta",
+                "ε": "epsilon", "λ": "lambda", "σ": "sigma", "Σ": "sum", "∂": "d", "∞": "inf",
+                "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "ß": "ss",
+                "œ": "oe", "æ": "ae", "ø": "o", "█": "#", "▇": "#", "▁": "-", "µ": "u",
+                "░": ".", "─": "-", "│": "|"}
+
+
+def replace(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The error handler: (the replacement in ASCII, where to go on). "é" becomes "e", what has no
+    relative in ASCII its number: "\\u4e91"."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(in_ascii, error.object[error.start:error.end])), error.end
+
+
+def in_ascii(character: str) -> str:
+    """The character in ASCII."""
+    if character in REPLACEMENTS:
+        return REPLACEMENTS[character]
+    base = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return base or character.encode("ascii", "backslashreplace").decode()
+
+
+def make_output_readable() -> None:
+    """What the standard output and the standard error cannot encode is replaced: file names may
+    consist of any bytes, and a terminal may know few characters."""
+    codecs.register_error(HANDLER, replace)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=HANDLER)
+
+
+def wrapped(text: str, stream: TextIO, indent: int = 0) -> str:
+    """The text in lines of a terminal's width, of which no word is broken, all but the first
+    indented; in one line, if the stream is no terminal."""
+    if not stream.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns - 1, 20)
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False,
+                         subsequent_indent=" " * indent)
+
+
+def say(text: str) -> None:
+    """Prints a text. In a terminal its lines are broken between words to fit into the window, and
+    a number stays with its %."""
+    lines = text.replace(" %", f"{NO_BREAK}%").split("\n")
+    print("\n".join(wrapped(line, sys.stdout, 2) for line in lines).replace(NO_BREAK, " "),
+          flush=True)
