@@ -104,6 +104,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
              f"VGG16 frozen up to {config.last_kept}, new head")
     rows = {title: best.evaluation}
     print_result(title, best.evaluation)
+    scratch_history = None
     if not args.no_scratch:
         with ProgressBar("from scratch") as bars:
             size = 28 if args.sample == "fashion" else min(config.size, MAX_SCRATCH_SIZE)
@@ -111,10 +112,11 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
                                  batch_size=config.batch_size, callbacks=[bars],
                                  checkpoint=checkpoint.of("scratch"), device=args.device)
         rows[title := "small network from scratch, same photos"] = small.evaluation
+        scratch_history = small.history
         print_result(title, small.evaluation)
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
                    rows=rows, notes=[*notes, *best.notes], skipped=skipped, history=best.history,
-                   rates=best.rates, parts=parts,
+                   scratch_history=scratch_history, rates=best.rates, parts=parts,
                    validation_name="validation" if "validation" in parts else held_out,
                    first_batch=first_batch(best.model, train, config), options=options_of(output))
 
