@@ -19,7 +19,6 @@ from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write
 from ..visualize.result import writable
 
-
 # Of run.json: what differs between any two runs and says nothing about how they learned.
 NOT_OPTIONS = ("date", "started", "duration", "duration_s", "seconds", "command", "command_line",
                "output", "machine", "no_scratch", "memory_budget")
@@ -138,7 +137,7 @@ def read_run_options(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise FileError(f"{file}: expected the run.json of a run, received {error}. Remove it, or "
                         f"train again.") from error
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in options.items():
         flat |= {f"{key} {inner}": part for inner, part in value.items()} if isinstance(
             value, dict) else {key: value}

@@ -54,7 +54,7 @@ def comparison(names: Sequence[str], histories: Sequence[Sequence[float]],
         right.errorbar(accuracy, k, xerr=[[accuracy - lower], [upper - accuracy]], fmt="o", ms=10,
                        color=colour, lw=3, capsize=7, capthick=3, clip_on=False)
         is_far_right = accuracy > 0.5 + low / 2
-        right.annotate(f"{100 * accuracy:.1f} %", (accuracy, k), (4 if not is_far_right else -4, 12),
+        right.annotate(f"{100 * accuracy:.1f} %", (accuracy, k), (-4 if is_far_right else 4, 12),
                        ha="right" if is_far_right else "left", textcoords="offset points")
     right.set_yticks(range(R), labels)
     right.set(title="accuracy with 95 % interval", ylim=(R - 0.5, -0.6), xlim=(low, 1))
@@ -67,7 +67,8 @@ def comparison(names: Sequence[str], histories: Sequence[Sequence[float]],
 
 
 def _label_ends(ax: Axes, ends: Sequence[tuple[int, float, str, str]], height: float) -> None:
-    """Names each line at its end, (epoch, value, words, colour), moved apart if they would touch."""
+    """Names each line at its end, (epoch, value, words, colour); moved apart if they would touch.
+    """
     space, above = LABEL_SPACE * height, float("-inf")
     last = max(epoch for epoch, _, _, _ in ends)
     first = ax.get_ylim()[0]

@@ -40,8 +40,8 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: np.ndarray,
     others:  the files of the folder that are not read as photos.
     """
     unread = sorted(fingerprints.unread)
-    lost = [other for other in others if other.is_photo]
-    rest = [other for other in others if not other.is_photo]
+    lost = [other for other in others if other.kind is None or other.kind.is_photo]
+    rest = [other for other in others if other not in lost]
     candidates = [
         Finding(f"{_photos(unread)} cannot be read", "The file is damaged. Save it again, or "
                 "remove it; split.csv calls its part unreadable.", [],
@@ -121,7 +121,8 @@ def _worth_a_look(data: Dataset, fingerprints: Fingerprints) -> list[Finding]:
                 serious=False),
         Finding(f"{_photos(inner)} in sub-folders of a class", "They count for the class whose "
                 "folder is the outer one. If the inner folders are classes of their own, move them "
-                "up.", [], [f"{folder}: {inner.count(folder)}" for folder in dict.fromkeys(inner)], serious=False),
+                "up.", [], [f"{folder}: {inner.count(folder)}" for folder in dict.fromkeys(inner)],
+                serious=False),
         Finding(f"{_photos(rotated)} rotated by EXIF", "The camera was held upright or upside down "
                 "and recorded it. minicnn rotates them; other programs may not.", _alone(rotated),
                 serious=False)]

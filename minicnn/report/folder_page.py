@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,6 @@ from ..data import Dataset, Fingerprints
 from .folder_findings import Finding, relation
 from .html import Markup, bullets, element, folded, join, plural, section
 from .pages import thumbnail, write_page
-
-
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
 MAX_GROUPS = 40  # of a finding that are shown as pictures; the others are named
@@ -53,16 +52,19 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
     np.add.at(table, (data.labels, np.array(columns, int)), 1)
     sizes = fingerprints.sizes[sorted(set(range(len(data))) - unread)]
     photos = _Photos(data, fingerprints, parts, pictures)
-    page = {"title": headline(title, data, problems), "count": len(data), "parts": names,
-            "sizes": _sizes(sizes),
-            "classes": [{"name": name, "counts": row.tolist(), "samples": [data.names[i] for i in
-                                                                           rows]}
+    heading, smallest_largest = headline(title, data, problems), _sizes(sizes)
+    page = {"title": heading, "count": len(data), "parts": names,
+            "sizes": smallest_largest,
+            "classes": [{"name": name, "counts": row.tolist(),
+                         "samples": [photos.facts(i, True) for i in rows]}
                         for name, row, rows in zip(data.classes, table, samples, strict=True)],
             "findings": [{"title": finding.title, "advice": finding.advice, "lines": finding.lines,
                           "serious": finding.serious,
                           "groups": [{"relation": relation(fingerprints, g) if len(g) > 1 else "",
-                                      "photos": [data.names[i] for i in g]}
-                                     for g in finding.groups]} for finding in problems]}
+                                      "photos": [photos.facts(i, k < MAX_GROUPS and j < SAMPLES)
+                                                 for j, i in enumerate(g)]}
+                                     for k, g in enumerate(finding.groups)]}
+                         for finding in problems]}
     body = [_overview(problems), _counts(data.classes, table, names),
             element("section", element("h2", "What they look like"), *(
                 element("div", element("h3", name), element("div", *(
@@ -71,8 +73,8 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
     if problems:
         body.append(section("findings", "What to look at, with the photos", *(
             photos.card(k, finding) for k, finding in enumerate(problems))))
-    return write_page(path, "folder_page.html", page, body=join(body), title=page["title"],
-                      about=page["sizes"])
+    return write_page(path, "folder_page.html", page, body=join(body), title=heading,
+                      about=smallest_largest)
 
 
 def headline(title: str, data: Dataset, problems: Sequence[Finding]) -> str:
@@ -123,6 +125,16 @@ class _Photos:
         self.data, self.fingerprints, self.parts = data, fingerprints, parts
         self.pictures = pictures
 
+    def facts(self, i: int, shown: bool) -> dict[str, Any]:
+        """What JSON says of it."""
+        return {"name": self.data.names[i], "class": self.data.classes[self.data.labels[i]],
+                "part": "" if self.parts is None else self.parts[i], "size": self.size(i),
+                "shown": shown}
+
+    def size(self, i: int) -> str:
+        """Its width and height."""
+        return " × ".join(map(str, self.fingerprints.sizes[i, ::-1]))
+
     def image(self, i: int) -> Markup:
         """Its picture alone."""
         return element("img", src=self.pictures[i], alt=self.data.names[i],
@@ -130,8 +142,7 @@ class _Photos:
 
     def figure(self, i: int) -> Markup:
         """Its picture with its name, part and size."""
-        size = " × ".join(map(str, self.fingerprints.sizes[i, ::-1]))
-        facts = size if self.parts is None else f"{self.parts[i]}, {size}"
+        facts = self.size(i) if self.parts is None else f"{self.parts[i]}, {self.size(i)}"
         return element("figure", self.image(i), element(
             "figcaption", element("span", self.data.names[i]), element("span", facts)))
 

@@ -27,11 +27,16 @@ class Curve(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """A network's accuracy: its short name, correct of count photos."""
+    """A network's accuracy: its short name, correct of total photos."""
 
     name: str
     correct: int
-    count: int
+    total: int
+
+
+def _anchor(share: float) -> str:
+    """Of a number below an axis from 0 to 1: its ends stay inside the drawing."""
+    return "start" if share == 0 else "end" if share == 1 else "middle"
 
 
 # The number
@@ -49,15 +54,15 @@ def accuracy_bar(rows: Sequence[Accuracy], chance: tuple[str, float]) -> Markup:
             plot.draw("line", class_="grid", x1=plot.px(share), x2=plot.px(share), y1=plot.top,
                       y2=plot.bottom)
             plot.text(plot.px(share), plot.bottom + 26, label,
-                      {0: "start", 1: "end"}.get(share, "middle"), "soft")
+                      _anchor(share), "soft")
         words, share = chance
         plot.draw("line", class_="chance", x1=plot.px(share), x2=plot.px(share), y1=plot.top - 10,
                   y2=plot.bottom)
         plot.text(min(max(plot.px(share), 0), width), 22, f"{words}: {short_percent(share)}",
                   "middle" if 0.3 < share < 0.7 else "start" if share <= 0.3 else "end", "soft")
-        for k, (name, correct, count) in enumerate(rows):
-            low, high = wilson_interval(correct, count)
-            at, kind, y = correct / count, f"k{k}", plot.top + row * k + (44 if phone else 34)
+        for k, (name, correct, total) in enumerate(rows):
+            low, high = wilson_interval(correct, total)
+            at, kind, y = correct / total, f"k{k}", plot.top + row * k + (44 if phone else 34)
             plot.draw("rect", class_=f"band {kind}", x=plot.px(low), y=y - 13, rx=13, height=26,
                       width=max(round(plot.px(high) - plot.px(low), 1), 8))
             plot.draw("circle", class_=f"dot {kind}", cx=plot.px(at), cy=y, r=11)
@@ -173,7 +178,7 @@ def histogram(q: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Mark
         plot.text(plot.right, plot.bottom + 4, f"↓ {names[0]}", "end", "end k0")
         for share, label in percent_ticks(step=0.5 if width == PHONE else 0.25):
             plot.text(plot.px(share), plot.bottom + 28, label,
-                      {0: "start", 1: "end"}.get(share, "middle"), "soft")
+                      _anchor(share), "soft")
         plot.text((plot.left + plot.right) / 2, plot.bottom + 52, f"probability of {names[1]}",
                   "middle", "soft")
         plot.draw("line", class_="cut", data_cut=True, x1=plot.px(0.5), x2=plot.px(0.5), y1=26,

@@ -22,6 +22,7 @@ from ..models import image_size
 from ..preprocessing import crop_fraction_of
 from ..training import LearningRates
 from ..utils.errors import ArgumentError
+from . import run_confusion as confusion
 from . import run_photos as photos
 from . import run_sections as sections
 from .evaluations import most_frequent
@@ -79,10 +80,10 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     size, crop_fraction = image_size(model), crop_fraction_of(model.preprocessing)
     pictures = pictures_of(data, sorted({*worst, *spread, *on_page, *doubtful[:photos.WRONG]}),
                            size, crop_fraction)
-    whole = {i: photo for i in dict.fromkeys([*right, *worst, *wrong, *unsure])
+    originals = {i: photo for i in dict.fromkeys([*right, *worst, *wrong, *unsure])
              if (photo := photos.whole_photo(data, i, size, crop_fraction))}
-    heats = {i: explanation(model, data, i, int(result.predicted[i]), whole[i].cropped())
-             for i in dict.fromkeys([*worst, *wrong, *unsure]) if i in whole} if explained else {}
+    heats = {i: explanation(model, data, i, int(result.predicted[i]), originals[i].cropped())
+             for i in dict.fromkeys([*worst, *wrong, *unsure]) if explained and i in originals}
     draw_pictures(folder, result, data, f"{len(data)} {held_out} photos".replace("  ", " "),
                   spread, worst, pictures, heats, first_batch)
     page = numbers(result, data, scores, held_out, rows)
@@ -94,23 +95,24 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                         "predicted": prediction_label(result, i), "own": float(own[i]),
                         "correct": i in unsure, "map": heats.get(i, (None, ""))[0] is not None,
                         "blank": heats.get(i, (None, ""))[1]}
-                       for i in [*wrong, *unsure] if i in whole],
+                       for i in [*wrong, *unsure] if i in originals],
              "first_batch": [panel.lines[0] for panel in first_batch],
              "parts": [{"name": name, "counts": list(part.counts.values())}
                        for name, part in (parts or {}).items()],
              "options": [[key, value] for key, value in options.items()],
              "subject": subject or next(iter(rows)) + (
-                 f", trained on {len(parts['train'])} photos" if parts and "train" in parts else "")}
+                 f", trained on {len(parts['train'])} photos" if parts and "train" in parts
+                 else "")}
     chosen = [note for note in notes if is_setting(note)]
     body = [
-        sections.hero(page, photos.hero_photos(whole, right, wrong[:1], data, result)),
+        sections.hero(page, photos.hero_photos(originals, right, wrong[:1], data, result)),
         sections.notes_section([note for note in notes if note not in chosen], skipped),
         sections.learning_section(page, page["scratch_history"]),
-        sections.confusion_section(page, result, photos.cell_galleries(
+        confusion.confusion_section(page, result, photos.cell_galleries(
             result, data, {i: pictures[i] for i in on_page if i in pictures}, cells_of(result),
-            MAX_PER_CELL), sections.confused_pairs(result)),
-        sections.threshold_section(page, result), sections.calibration_section(page),
-        photos.looking_section(whole, heats, wrong, unsure, data, result),
+            MAX_PER_CELL), confusion.confused_pairs(result)),
+        confusion.threshold_section(page, result), sections.calibration_section(page),
+        photos.looking_section(originals, heats, wrong, unsure, data, result),
         photos.labels_section(doubtful, pictures, data, result), sections.classes_section(page),
         settings_section(options, chosen),
         sections.split_section(page, photos.batch_figures(first_batch) if first_batch else None),

@@ -133,13 +133,14 @@ def hero_photos(photos: Mapping[int, WholePhoto], right: Sequence[int], worst: S
 
 
 def looking_section(photos: Mapping[int, WholePhoto], heats: Mapping[int, tuple],
-                    wrong: Sequence[int], unsure: Sequence[int], data: Dataset, result: Evaluation) -> Markup | None:
+                    wrong: Sequence[int], unsure: Sequence[int], data: Dataset,
+                    result: Evaluation) -> Markup | None:
     """The wrong ones and the least sure, each beside what its prediction depends on."""
     rows = []
     for title, indices in ((f"The worst {len(wrong)} errors" if len(wrong) > 1 else
                             "The one error" if wrong else "", wrong),
                            ("The least sure of the right ones", unsure)):
-        figures = [_look(photos[i], *heats.get(i, (None, "")), i, data, result)
+        figures = [_look(photos[i], heats.get(i, (None, "")), i, data, result)
                    for i in indices if i in photos]
         if figures:
             rows += [element("h3", title), element("div", *figures, class_="row looks")]
@@ -156,18 +157,21 @@ def looking_section(photos: Mapping[int, WholePhoto], heats: Mapping[int, tuple]
                    element("p", " ".join(words)) if words else None, *rows)
 
 
-def _look(photo: WholePhoto, heat: np.ndarray | None, reason: str, i: int, data: Dataset,
+def _look(photo: WholePhoto, explanation: tuple[np.ndarray | None, str], i: int, data: Dataset,
           result: Evaluation) -> Markup:
+    heat, reason = explanation
     label, predicted = result.classes[result.labels[i]], prediction_label(result, i)
     correct = result.predicted[i] == result.labels[i]
     pictures = [element("div", image(as_uri(photo.pixels), data.names[i]), photo.frame(),
                         class_="framed")]
     if heat is not None:
-        pictures.append(element("div", image(as_uri(photo.around(heat)), f"HiResCAM of {predicted}"),
-                                photo.frame(), class_="framed"))
+        pictures.append(element("div", image(
+            as_uri(photo.around(heat)), f"HiResCAM of {predicted}"), photo.frame(),
+            class_="framed"))
     return element("figure", element("div", *pictures, class_="both"), element(
         "figcaption", element("strong", f"{'✓' if correct else '✗'} {predicted}"),
-        None if correct else element("span", f"label: {label}"), element("span", base_name(data.names[i])),
+        None if correct else element("span", f"label: {label}"),
+        element("span", base_name(data.names[i])),
         element("span", f"No map: {reason}") if reason else None),
         class_=("right" if correct else "wrong") + (" double" if heat is not None else ""))
 
@@ -180,12 +184,13 @@ def labels_section(doubtful: Sequence[int], pictures: Mapping[int, np.ndarray], 
         return None
     figures = [element("figure", image(thumbnail(pictures[i]), data.names[i]), element(
         "figcaption", element("strong", f"label: {result.classes[result.labels[i]]}"),
-        element("span", f"says {prediction_label(result, i)}"), element("span", base_name(data.names[i]))),
+        element("span", f"says {prediction_label(result, i)}"),
+        element("span", base_name(data.names[i]))),
         class_="wrong") for i in shown[:WRONG]]
     return section("labels", "Is the label right?", element(
         "p", f"For {plural(len(doubtful), 'photo')} the network is at least {100 * SURE:.0f} % "
-             f"sure of another class than the label says. Either the network or the label is wrong: "
-             f"look. To correct a label, move the photo to the right class folder."),
+             f"sure of another class than the label says. Either the network or the label is "
+             f"wrong: look. To correct a label, move the photo to the right class folder."),
         element("div", *figures, class_="row"))
 
 
@@ -214,7 +219,8 @@ def _gallery_figure(i: int, pixels: np.ndarray, data: Dataset, result: Evaluatio
     sure = short_percent(float(result.probabilities[i, result.predicted[i]]))
     return element("figure", image(thumbnail(pixels), data.names[i]), element(
         "figcaption", element("strong", f"{sure} {result.classes[result.predicted[i]]}"),
-        element("span", base_name(data.names[i]))), class_="right" if correct else "wrong", data_photo=i)
+        element("span", base_name(data.names[i]))),
+        class_="right" if correct else "wrong", data_photo=i)
 
 
 def cell_name(classes: Sequence[str], i: int, j: int) -> str:
