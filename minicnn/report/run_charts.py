@@ -184,12 +184,12 @@ def histogram(q: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Mark
         plot.draw("line", class_="cut", data_cut=True, x1=plot.px(0.5), x2=plot.px(0.5), y1=26,
                   y2=plot.bottom)
         return plot
-    return both_sizes(draw, 410)
+    return both_sizes(draw, 380)
 
 
 def score_chart(title: str, note: str, x_label: str, lines: Sequence[Mapping[str, Any]],
                 chance: tuple[Sequence[float], Sequence[float]] | None, *, steps: bool = False,
-                mark: str = "", wide: int = 340) -> Markup:
+                mark: str = "", wide: int = 332) -> Markup:
     """ROC curves, or precision by recall: lines {name, area, x, y}. chance: (x, y) of a dashed
     line. mark: the name of the ring that the script moves with the threshold."""
     def draw(width: int) -> Plot:

@@ -127,7 +127,7 @@ def hero_photos(photos: Mapping[int, WholePhoto], right: Sequence[int], worst: S
         figures.append(element(
             "figure", image(as_uri(photos[i].pixels), f"{data.names[i]}: {caption}"),
             element("figcaption", element("strong", caption), None if i in right else
-                    element("br"), None if i in right else f"The label is {label}."),
+                    element("span", f"The label is {label}.")),
             class_="right" if i in right else "wrong", title=data.names[i]))
     return element("div", *figures, class_="examples") if figures else Markup("")
 

@@ -185,7 +185,7 @@ def check_matrix(chrome, result):
 def marks(chrome):
     """Where the marks of the charts stand, by their grids, which go from 0 to 1; None: nowhere."""
     return chrome.execute_script("""
-        return [...document.querySelectorAll("section:has(#threshold) .on-wide .mark")].map(mark => {
+        return [...document.querySelectorAll(".on-wide [data-mark]")].map(mark => {
           if (mark.getAttribute("visibility") !== "visible") return null;
           const lines = [...mark.parentElement.querySelectorAll(".grid.down, .grid.across")];
           return [["x1", "x2", "cx"], ["y1", "y2", "cy"]].map(([one, other, at]) => {
@@ -312,9 +312,9 @@ def check_folder(chrome, shots, name):
     claim("the title counts", chrome.title == f"{EVIL}/: 21 photos, 2 classes, "
           f"{len(photo_folder.said)} things to look at")
     overlaps = chrome.execute_script("""
-        return [...document.querySelectorAll("figure")].filter(f => f.querySelector("img")
-          .getBoundingClientRect().bottom > f.querySelector("figcaption").getBoundingClientRect().top)
-          .length;""")
+        const box = (figure, tag) => figure.querySelector(tag).getBoundingClientRect();
+        return [...document.querySelectorAll("figure")].filter(figure =>
+          box(figure, "img").bottom > box(figure, "figcaption").top).length;""")
     claim("no photo lies over its caption", overlaps == 0)
     if name.endswith("light"):
         check_without_script(page_path(chrome), ["21 photos", *(

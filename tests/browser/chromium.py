@@ -105,7 +105,8 @@ def check_fonts(chrome, least=15.99):
 def check_contrast(chrome, selector):
     """Words on a ground of their own have a contrast of 4.5 at least (WCAG 2.1, 1.4.3)."""
     low = chrome.execute_script("""
-        const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+        const canvas = document.createElement("canvas").getContext("2d",
+          {willReadFrequently: true});
         const luminance = colour => {
           canvas.fillStyle = colour;
           canvas.fillRect(0, 0, 1, 1);
