@@ -103,7 +103,7 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
     def draw(width: int) -> Plot:
         phone = width == PHONE
         plot = Plot(title, width, 340 if phone else 420, (min(1, epochs - 1), max(epochs, 2)),
-                    (low, high), (16, 128 if phone else 240, 62, 62))
+                    (low, high), (16, 136 if phone else 240, 62, 62))
         ticks = (percent_ticks(low, 0.25 if low == 0 else 0.1) if shares
                  else number_ticks(low, high))
         plot.axes(number_ticks(*plot.x, 3 if phone else 6, integer=True), ticks, "epoch")
@@ -193,7 +193,8 @@ def score_chart(title: str, note: str, x_label: str, lines: Sequence[Mapping[str
     """ROC curves, or precision by recall: lines {name, area, x, y}. chance: (x, y) of a dashed
     line. mark: the name of the ring that the script moves with the threshold."""
     def draw(width: int) -> Plot:
-        plot = Plot(title, width, round(0.92 * width) + 20, (0, 1), (0, 1), (14, 26, 62, 66))
+        height = round((0.92 if width < 500 else 0.66) * width) + 20
+        plot = Plot(title, width, height, (0, 1), (0, 1), (14, 26, 62, 66))
         plot.axes(percent_ticks(step=0.5 if width == PHONE else 0.25), percent_ticks(), x_label)
         if chance:
             plot.line(*chance, "chance")
