@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from ..evaluation import mcnemar, wilson_interval
 from ..plotting.comparison import comparison_figure
 from ..plotting.drawing import save
+from ..report.run_settings import in_words
 from ..utils.errors import ArgumentError, FileError
 from .json_output import add_json, write_json
 from .model_words import MODEL_FILE
@@ -27,21 +29,32 @@ EXAMPLES = (("two runs", "minicnn compare runs/photos-1 runs/photos-2"),
             ("two models on other photos",
              "minicnn compare runs/photos-1-on-new-1 runs/photos-2-on-new-1"))
 
+# Of run.json: what differs between any two runs and says nothing about how they learned.
+NOT_OPTIONS = ("date", "started", "duration", "duration_s", "seconds", "command", "command_line",
+               "output", "machine", "no_scratch", "memory_budget")
+
 
 class Run(NamedTuple):
-    """A run folder: the (true class, prediction) of each photo, the accuracy by epoch of other
-    photos than the training's, and whether these are for validation, or else held out."""
+    """A run folder: the (true class, prediction) of each photo, the accuracy of validation or
+    held-out photos by epoch, whether it is that of validation photos, and the options of run.json.
+    """
 
     name: str
     photos: dict[str, tuple[str, str]]
     epochs: int
     history: list[float]
     validated: bool
+    options: dict[str, Any]
 
     @property
     def num_correct(self) -> int:
         """The number of correct predictions."""
         return sum(true == predicted for true, predicted in self.photos.values())
+
+    @property
+    def classes(self) -> set[str]:
+        """The true classes of its photos."""
+        return {true for true, _ in self.photos.values()}
 
 
 def add(command: Callable) -> None:
@@ -77,6 +90,10 @@ def compare_command(args: argparse.Namespace) -> None:
                 if run.validated and run.history else "–")  # the test must not choose the epoch
         print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * accuracy:>7.1f} %   "
               f"{interval:<17} {run.epochs or '–':>6} {best:>18}")
+    names, values = different_options(runs)
+    print_options(runs, names, values)
+    for sentence in doubts(runs):
+        print(f"\n{sentence}")
     print("\nMcNemar's test, on the photos (same name, same class) that both have predicted:")
     pairs = list(combinations(range(len(runs)), 2))
     for i, j in pairs:
@@ -85,8 +102,10 @@ def compare_command(args: argparse.Namespace) -> None:
         print(f"With {len(pairs)} pairs, take a difference as shown below p = "
               f"{0.05 / len(pairs):.2g}, not 0.05 (Bonferroni).")
     if output:
+        differences = [", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True)
+                                 if value != "–") for row in values]
         save(comparison_figure([run.name for run in runs], [run.history for run in runs], results,
-                               [run.validated for run in runs]), Path(output))
+                               [run.validated for run in runs], differences), Path(output))
         print(f"\n{output}")
     write_json(args, {"runs": [run_as_json(run) for run in runs], "figure": output, "pairs": [
         {"runs": [runs[i].name, runs[j].name]} | pair_as_json(runs[i], runs[j])
@@ -135,20 +154,83 @@ def read_run(path: Path) -> Run:
     if not rows or len(photos) < len(rows):
         raise FileError(f"{path / 'predictions.csv'}: expected a row per photo, found {len(rows)} "
                         f"rows of {len(photos)} photos. Write it again.")
-    file, epochs, history = path / "history.csv", [], []
+    file, epochs, history, key = path / "history.csv", [], [], None
     if file.exists() and file.stat().st_size:  # after --kfold it is empty, after evaluate not there
         header, *epochs = table(file, ("epoch",))
-        key = "held_out_accuracy" if "held_out_accuracy" in header else "val_accuracy"
-        at = header.index(key) if key in header else None  # until 0.2 both were called val_accuracy
+        key = next((name for name in sorted(header, key=lambda name: "validation" not in name)
+                    if name.endswith("_accuracy")), None)
         try:
-            history = [] if at is None else [float(row[at]) for row in epochs]
+            history = [] if key is None else [float(row[header.index(key)]) for row in epochs]
         except ValueError as error:
             raise FileError(f"{file}: expected numbers under {key}, received others "
                             f"({error}). Train again.") from error
     split = path / "split.csv"
     validated = split.exists() and any(row[2] == "validation" for row in table(
         split, ("photo", "class", "part")))
-    return Run(str(path), photos, len(epochs), history, validated)
+    return Run(str(path), photos, len(epochs), history, validated, read_run_options(path))
+
+
+def read_run_options(path: Path) -> dict[str, Any]:
+    """The options in run.json, those one level below included; {} without that file."""
+    file = path / "run.json"
+    if not file.is_file():
+        return {}
+    try:
+        options = json.loads(file.read_text("utf-8"))
+        if not isinstance(options, dict):
+            raise ValueError("no object at its top")
+    except (OSError, ValueError) as error:
+        raise FileError(f"{file}: expected the run.json of a run, received {error}. Remove it, or "
+                        f"train again.") from error
+    flat: dict[str, Any] = {}
+    for key, value in options.items():
+        flat |= {f"{key} {inner}": part for inner, part in value.items()} if isinstance(
+            value, dict) else {key: value}
+    return {key: value for key, value in flat.items() if key.split()[-1] not in NOT_OPTIONS}
+
+
+def different_options(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
+    """(the options in which runs with a run.json differ, their values for each run)."""
+    with_options = [run.options for run in runs if run.options]
+    keys = [key for key in dict.fromkeys(key for options in with_options for key in options)
+            if len({json.dumps(options.get(key), sort_keys=True) for options in with_options}) > 1]
+    return [key.replace("_", "-") for key in keys], [
+        ["–" if run.options.get(key) in (None, "") else in_words(run.options[key])
+         for key in keys] for run in runs]
+
+
+def print_options(runs: Sequence[Run], names: Sequence[str], values: Sequence[Sequence[str]]
+                  ) -> None:
+    """The options that differ, a line for each; or that none does."""
+    if sum(bool(run.options) for run in runs) < 2:
+        return
+    if not names:
+        print("\nThe runs have the same options.")
+        return
+    columns = [[str(k), *row] for k, row in enumerate(values, 1)]
+    rows = list(zip(["", *names], *columns, strict=True))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print("\nOptions that differ, by run:")
+    for row in rows:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+                        ).rstrip())
+
+
+def doubts(runs: Sequence[Run]) -> list[str]:
+    """Warnings if the runs answer different questions, or were tested on different photos."""
+    sentences = []
+    first = runs[0]
+    others = [(k, run) for k, run in enumerate(runs[1:], 2) if run.classes != first.classes]
+    if others:
+        sentences.append("Warning: the runs have different classes: " + "; ".join(
+            f"{k} {', '.join(sorted(run.classes)[:6])}" for k, run in [(1, first), *others])
+            + ". Their accuracies answer different questions.")
+    elif any(run.photos.keys() != first.photos.keys() for run in runs):
+        common = set.intersection(*(set(run.photos) for run in runs))
+        sentences.append(f"Warning: the runs were tested on different photos, {len(common)} of "
+                         f"which all have in common. Compare the intervals, or evaluate all on one "
+                         f"folder: minicnn evaluate MODEL FOLDER.")
+    return sentences
 
 
 def table(path: Path, columns: Sequence[str]) -> list[list[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from ..data import (
 )
 from ..data.listing import OtherFile
 from ..data.open_image import printable
-from ..report.folder_page import Finding, findings, relation, write_folder_page
+from ..report.folder_findings import Finding, findings, relation
+from ..report.folder_page import headline, write_folder_page
 from ..utils.errors import ArgumentError, FileError, check_int
 from .first_session import suggested_command
 from .json_output import add_json, write_json
@@ -77,7 +80,8 @@ def data_command(args: argparse.Namespace) -> int:
                         f"{fingerprints.unread[0]}")
     groups = near_duplicates(data, fingerprints)
     problems = findings(data, fingerprints, groups, parts, others)
-    describe(data, fingerprints, problems)
+    title = Path(args.folder).resolve().name
+    describe(title, data, fingerprints, problems)
     no_split = ""
     if not split_already:
         try:
@@ -86,8 +90,7 @@ def data_command(args: argparse.Namespace) -> int:
             no_split = str(error)
     bar = Bar("pictures")
     try:
-        write_folder_page(output / "report.html", Path(args.folder).resolve().name, data,
-                          fingerprints, problems, parts, bar)
+        write_folder_page(output / "report.html", title, data, fingerprints, problems, parts, bar)
     finally:
         bar.close()
     answer = {"folder": args.folder, "photos": len(data), "classes": data.counts,
@@ -96,6 +99,7 @@ def data_command(args: argparse.Namespace) -> int:
     if parts is None:
         (output / "split.csv").unlink(missing_ok=True)  # of an earlier run, with --force
         print(f"\n{output}/: report.html")
+        print("Open:", output / "report.html")
         print(f"minicnn: no split.csv. {no_split}", file=sys.stderr)
         write_json(args, answer | {"split": None, "parts": None})
         return 2
@@ -105,6 +109,7 @@ def data_command(args: argparse.Namespace) -> int:
     write_split(output / "split.csv", named)
     sizes = ", ".join(f"{len(part)} {name}" for name, part in named.items())
     print(f"\n{output}/: report.html, split.csv ({sizes})")
+    print("Open:", output / "report.html")
     if not split_already:
         print(suggested_command("train", args.folder, "--split", str(output / "split.csv")))
     return 0
@@ -170,29 +175,37 @@ def shares_of(args: argparse.Namespace) -> dict[str, float]:
     return {"train": 1 - test - validation, "validation": validation, "test": test}
 
 
-def describe(data: Dataset, fingerprints: Fingerprints, problems: list[Finding]) -> None:
-    """Prints classes and counts, then every problem with its first photos."""
-    print_escaped(f"{len(data)} photos, {len(data.classes)} classes")
+def describe(title: str, data: Dataset, fingerprints: Fingerprints, problems: list[Finding]
+             ) -> None:
+    """Prints classes and counts, then every problem with its first photos, the most serious first.
+    """
+    print_wrapped(headline(title, data, problems))
     width = max(map(len, data.classes))
     for name, count in data.counts.items():
-        print_escaped(f"  {name:<{width}} {count:>6}")
+        print_wrapped(f"  {name:<{width}} {count:>6}")
     for problem in problems:
-        print_escaped(f"\n{problem.title}. {problem.advice}")
+        level = "fix: " if problem.serious else "look: "
+        print_wrapped(f"\n{level}{problem.title}. {problem.advice}", indent=" " * len(level))
         for group in problem.groups[:MAX_NAMED]:
             names = ", ".join(printable(data.names[i]) for i in group[:MAX_NAMED])
             more = f" and {len(group) - MAX_NAMED} more" if len(group) > MAX_NAMED else ""
             reason = f": {relation(fingerprints, group)}" if len(group) > 1 else ""
-            print_escaped(f"  {names}{more}{reason}")
+            print_wrapped(f"  {names}{more}{reason}")
         for line in problem.brief or problem.lines[:MAX_NAMED]:
-            print_escaped(f"  {line}")
+            print_wrapped(f"  {line}")
         shown = len(problem.brief) or MAX_NAMED
         rest = max(len(problem.groups), len(problem.lines)) - shown
         if rest > 0:
-            print_escaped(f"  and {rest} more, see report.html")
-    if not problems:
-        print_escaped("Nothing to fix.")
+            print_wrapped(f"  and {rest} more, see report.html")
 
 
-def print_escaped(text: str) -> None:
-    """Prints; bytes of file names that are no UTF-8 are escaped."""
-    print(text.encode("utf-8", "backslashreplace").decode())
+def print_wrapped(text: str, indent: str = "    ") -> None:
+    """Prints; in a terminal its lines are broken between words. indent: of all but the first.
+    Bytes of file names that are no UTF-8 are escaped."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    if sys.stdout.isatty():
+        begin = text[:len(text) - len(text.lstrip())]
+        text = begin + textwrap.fill(
+            text[len(begin):], shutil.get_terminal_size().columns - 1 - len(begin.lstrip("\n")),
+            subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    print(text)

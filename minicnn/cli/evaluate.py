@@ -97,8 +97,9 @@ def evaluate_command(args: argparse.Namespace) -> None:
         print("\n".join([*text(result, scores), *lines, *notes]))
         if output:
             write_evaluation(output, result, data.names, threshold=threshold)
-            write_run_page(output, result, data, scores, model=model, rows={model.name: result},
-                           notes=notes, skipped=skipped + unread, options={
+            subject = f"{args.model} on {args.folder}"
+            write_run_page(output, result, data, scores, model=model, rows={args.model: result},
+                           subject=subject, notes=notes, skipped=skipped + unread, options={
                                key: getattr(args, key) for key in REPORTED_OPTIONS}
                            | given_options(args))
             (output / "history.csv").unlink()  # made by run_folder; nothing was trained here
@@ -178,8 +179,10 @@ def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[
                  f"Evaluate it on others, with --threshold {threshold!r}."]
     else:
         threshold = rule
-    before = result.confusion
+    before, accuracy = result.confusion, result.accuracy
     result.predicted = (p.astype(np.float64) >= threshold).astype(np.int64)
+    if isinstance(rule, str) and result.accuracy < accuracy:
+        notes.append(lowered_accuracy(rule, accuracy, result.accuracy, before, threshold))
     rows = []
     for name, counts in (("more probable class", before),
                          (f"threshold {probability(threshold)}", result.confusion)):
@@ -191,6 +194,21 @@ def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[
     header = (f"{'':<22} {'true positives':>14} {'false positives':>15} "
               f"{'precision':>10} {'recall':>7} {'accuracy':>10}")
     return float(threshold), [f"\n{title}", header, *rows], notes
+
+
+def lowered_accuracy(rule: str, before: float, after: float, counts: np.ndarray, threshold: float
+                     ) -> str:
+    """A warning that a chosen threshold lowers the accuracy, and why. counts: of the confusion
+    matrix without it."""
+    reason = ""
+    if rule.startswith("precision="):
+        precision, wanted = class_scores(counts).precision[1], float(rule.partition("=")[2])
+        reason = (f" The precision without it was {100 * precision:.1f} %, "
+                  + ("above what was asked for: the rule lowers the threshold until the precision "
+                     "just reaches it, for more recall." if precision >= wanted else
+                     "below what was asked for: the price of more precision is recall."))
+    return (f"The threshold {probability(threshold)} lowers the accuracy from "
+            f"{100 * before:.1f} to {100 * after:.1f} %.{reason}")
 
 
 def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:

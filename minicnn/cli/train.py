@@ -131,9 +131,9 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
             rows["small network from scratch, same photos"] = small.evaluation
         write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
                        rows=rows, notes=all_notes, skipped=skipped, history=best.history,
-                       rates=best.rates, parts=parts,
-                       validation_name="validation" if "validation" in parts else held_out,
-                       first_batch=batch, options=options_of(output))
+                       scratch_history=small.history if small else None, rates=best.rates,
+                       parts=parts, validation_name="validation" if "validation" in parts else
+                       held_out, first_batch=batch, options=options_of(output))
 
     write_page()
     if not args.no_scratch:

@@ -1,131 +1,27 @@
 """A page about a folder of photos before training: its contents and its problems.
 
-The template is folder_page.html; see pages.py.
+It is written as HTML, and needs no script but for the button that turns it light or dark. Its
+template is folder_page.html; see pages.py. The problems: folder_findings.py.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, Fingerprints, is_rotated
-from ..data.datasets import Integers
-from ..data.listing import OtherFile, group_by_kind
+from ..data import Dataset, Fingerprints
 from ..utils.arrays import IntArray
+from .folder_findings import Finding, relation
+from .html import Markup, bullets, element, folded, join, plural, section
 from .pages import thumbnail, write_page
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
 MAX_GROUPS = 40  # of a finding that are shown as pictures; the others are named
-MIN_SIDE = 64  # the size to which `minicnn train` crops photos
-MAX_IMBALANCE = 3  # largest class over smallest, from which on a finding is reported
-
-
-@dataclass
-class Finding:
-    """A problem of a folder: its title, the advice, and the photos (groups of their indices; a
-    group is shown side by side) or lines of text; brief: as many lines, shorter, for a screen."""
-
-    title: str
-    advice: str
-    groups: list[list[int]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    brief: list[str] = field(default_factory=list)
-
-
-def findings(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
-             parts: Sequence[str] | None = None, others: Sequence[OtherFile] = ()
-             ) -> list[Finding]:
-    """The problems of the photos, the most serious first; [] if there are none.
-
-    fingerprints, groups: of perceptual_hashes and near_duplicates.
-    parts:   the part of each photo (N,), if the folder is already split.
-    others:  the files of the folder that are not read as photos.
-    """
-    order, starts = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]
-    copies: list[list[int]] = [g.tolist() for g in np.split(order, starts) if len(g) > 1]
-    labels, part_of = data.labels, np.zeros(len(data)) if parts is None else np.asarray(parts)
-    leaks = [g for g in copies if len(set(part_of[g])) > 1]
-    conflicts = [g for g in copies if len(set(labels[g])) > 1]
-    largest = max(copies, key=len, default=[])
-    alike = [largest] if 2 * len(largest) > len(data) else []
-    within = [g for g in copies if g not in leaks + conflicts + alike]
-    unread, readable = sorted(fingerprints.unread), np.ones(len(data), bool)
-    readable[unread] = False
-    even = np.flatnonzero(fingerprints.even & readable)
-    small = np.flatnonzero((fingerprints.sizes.min(axis=1) < MIN_SIDE) & readable)
-    rotated = [i for i in np.flatnonzero(readable).tolist()
-               if not isinstance(data.items[i], np.ndarray) and is_rotated(data.items[i])]
-    candidates = [
-        Finding(f"{len(largest)} of {len(data)} photos look alike",
-                "Each is a near duplicate of another of them. Copies go to the same part of a "
-                "split, so that hardly anything is left for training or testing. Are these the "
-                "photos that you meant?", alike),
-        Finding(f"{_photos(even)} of one even colour", "Nothing but that colour is on them: a "
-                "blank page, a covered lens? Only those of exactly the same pixels count as "
-                "copies. Remove them.", _alone(even)),
-        Finding(f"{_photos(unread)} cannot be read", "The file is damaged. Save it again, or "
-                "remove it; split.csv calls its part unreadable.", [],
-                [fingerprints.unread[i] for i in unread]),
-        Finding(f"{_groups(leaks)} across the parts", "The same photo is in the training and in "
-                "the test, so the test overestimates the accuracy. Remove it from one part.",
-                leaks),
-        Finding(f"{_groups(conflicts)} across classes", "The same photo has two labels, and at "
-                "least one is wrong. Keep it in one class.", conflicts),
-        Finding(f"{_groups(within)} within a class", "They count several times in training: remove "
-                "all but one. minicnn's own split keeps them in one part.", within),
-        *_class_findings(data, parts),
-        Finding(f"{_photos(small)} with a side below {MIN_SIDE} pixels", "They are enlarged and "
-                "blurred. Use larger ones if you can, or a smaller --size.", _alone(small)),
-        Finding(f"{_photos(rotated)} rotated by EXIF", "The camera was held upright or upside down "
-                "and recorded it. minicnn rotates them; other programs may not.", _alone(rotated)),
-        Finding(f"{len(others)} file{'s' * (len(others) != 1)} skipped", "Not read as photos, for "
-                "the reasons below.", [],
-                group_by_kind(others, limit=None), group_by_kind(others))]
-    return [finding for finding in candidates if finding.groups or finding.lines]
-
-
-def _class_findings(data: Dataset, parts: Sequence[str] | None) -> list[Finding]:
-    """Classes of very different size, and classes that a part lacks."""
-    counts = data.counts
-    largest = max(counts, key=lambda name: counts[name])
-    smallest = min(counts, key=lambda name: counts[name])
-    sizes = [f"{largest}: {counts[largest]}, {smallest}: {counts[smallest]}"]
-    is_uneven = counts[largest] >= MAX_IMBALANCE * max(counts[smallest], 1)
-    present = set(zip(parts or (), data.labels.tolist(), strict=bool(parts)))
-    missing = [f"{part}: no photo of {name}" for part in dict.fromkeys(parts or ())
-               for k, name in enumerate(data.classes) if (part, k) not in present]
-    share = counts[largest] / len(data)
-    return [Finding("The classes are uneven", f"Always saying {largest} would be right for "
-                    f"{share:.1%}. Train with --class-weights, and look at each class, not only at "
-                    f"the accuracy.", [], sizes if is_uneven else []),
-            Finding("A part lacks a class", "A class that is not in the training cannot be "
-                    "recognised; one that is not in the test cannot be evaluated.", [], missing)]
-
-
-def _photos(indices: Integers) -> str:
-    """3 photos."""
-    return f"{len(indices)} photo{'s' * (len(indices) != 1)}"
-
-
-def _groups(groups: list[list[int]]) -> str:
-    """3 groups of copies (7 photos)."""
-    return (f"{len(groups)} group{'s' * (len(groups) != 1)} of copies "
-            f"({sum(map(len, groups))} photos)")
-
-
-def _alone(indices: Integers) -> list[list[int]]:
-    """Each photo as a group of its own."""
-    return [[int(i)] for i in indices]
-
-
-def relation(fingerprints: Fingerprints, group: Sequence[int]) -> str:
-    """"the same pixels" or "nearly the same", for a group of two or more photos."""
-    identical = len(set(fingerprints.same[list(group)])) == 1
-    return "the same pixels" if identical else "nearly the same"
+PARTS = ("train", "test", "validation")  # that have a colour of their own
 
 
 def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
@@ -144,17 +40,11 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
     wanted = {i for row in samples for i in row}
     wanted |= {i for finding in problems for g in finding.groups[:MAX_GROUPS]
                for i in g[:SAMPLES]} - unread
-    pictures = {}
+    pictures: dict[int, str] = {}
     for done, i in enumerate(sorted(wanted), 1):
         pictures[i] = thumbnail(data.read(i))
         if progress:
             progress(done, len(wanted))
-
-    def photo(i: int, shown: bool) -> dict:
-        return {"name": data.names[i], "class": data.classes[data.labels[i]],
-                "part": "" if parts is None else parts[i],
-                "size": " × ".join(map(str, fingerprints.sizes[i, ::-1])),
-                "picture": pictures.get(i, "") if shown else ""}
 
     names = [p for p in dict.fromkeys(("train", "validation", "test", *(parts or ())))
              if p in set(parts or ())]
@@ -162,17 +52,124 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
     columns = [names.index(p) for p in parts or ()] if names else [0] * len(data)
     np.add.at(table, (data.labels, np.array(columns, int)), 1)
     sizes = fingerprints.sizes[sorted(set(range(len(data))) - unread)]
-    page = {"title": title, "count": len(data), "parts": names, "sizes": _sizes(sizes),
+    photos = _Photos(data, fingerprints, parts, pictures)
+    heading, smallest_largest = headline(title, data, problems), _sizes(sizes)
+    page = {"title": heading, "count": len(data), "parts": names,
+            "sizes": smallest_largest,
             "classes": [{"name": name, "counts": row.tolist(),
-                         "samples": [photo(i, True) for i in rows]}
+                         "samples": [photos.facts(i, True) for i in rows]}
                         for name, row, rows in zip(data.classes, table, samples, strict=True)],
             "findings": [{"title": finding.title, "advice": finding.advice, "lines": finding.lines,
+                          "serious": finding.serious,
                           "groups": [{"relation": relation(fingerprints, g) if len(g) > 1 else "",
-                                      "photos": [photo(i, k < MAX_GROUPS and j < SAMPLES)
+                                      "photos": [photos.facts(i, k < MAX_GROUPS and j < SAMPLES)
                                                  for j, i in enumerate(g)]}
                                      for k, g in enumerate(finding.groups)]}
                          for finding in problems]}
-    return write_page(path, "folder_page.html", page)
+    body = [_overview(problems), _counts(data.classes, table, names),
+            element("section", element("h2", "What they look like"), *(
+                element("div", element("h3", name), element("div", *(
+                    photos.image(i) for i in rows), class_="row"), class_="card")
+                for name, rows in zip(data.classes, samples, strict=True)), class_="samples")]
+    if problems:
+        body.append(section("findings", "What to look at, with the photos", *(
+            photos.card(k, finding) for k, finding in enumerate(problems))))
+    return write_page(path, "folder_page.html", page, body=join(body), title=heading,
+                      about=smallest_largest)
+
+
+def headline(title: str, data: Dataset, problems: Sequence[Finding]) -> str:
+    """photos/: 141 photos, 2 classes, 7 things to look at"""
+    things = plural(len(problems), "thing") + " to look at" if problems else "nothing to fix"
+    return f"{title}/: {plural(len(data), 'photo')}, {len(data.classes)} classes, {things}"
+
+
+def _overview(problems: Sequence[Finding]) -> Markup:
+    """The titles of the problems, as links to them."""
+    if not problems:
+        return element("section", element("div", element(
+            "p", "Nothing to fix: every file can be read, no copies, no tiny or rotated photos, "
+                 "classes of similar size."), class_="card well"))
+    return section("overview", "What to look at", element("ol", *(element(
+        "li", _level(finding), element("a", finding.title, href=f"#finding{k}"))
+        for k, finding in enumerate(problems)), class_="findings"))
+
+
+def _level(finding: Finding) -> Markup:
+    return element("span", "fix" if finding.serious else "look",
+                   class_="level " + ("serious" if finding.serious else "light"))
+
+
+def _counts(classes: Sequence[str], table: np.ndarray, parts: Sequence[str]) -> Markup:
+    """A bar for each class, in the colours of the parts."""
+    largest = max(int(table.sum(axis=1).max()), 1)
+    colours = [f"c{PARTS.index(part)}" if part in PARTS else "c3" for part in parts] or ["c0"]
+    bars: list[Markup] = []
+    for name, row in zip(classes, table.tolist(), strict=True):
+        split = ", ".join(f"{n} {part}" for n, part in zip(row, parts, strict=False))
+        pieces = [element("i", class_=colour, style=f"width:{100 * n / largest:.2f}%")
+                  for n, colour in zip(row, colours, strict=True) if n]
+        bars += [element("span", name), element(
+            "div", element("span", *pieces, class_="track", title=split or None),
+            element("strong", f"{sum(row)}"), class_="bar")]
+    legend = [element("li", element("i", class_=colour), f"{part}: {int(n)}")
+              for part, n, colour in zip(parts, table.sum(axis=0), colours, strict=False)]
+    return section("counts", "How many photos of each class", element("div", *bars, class_="bars"),
+                   element("ul", *legend, class_="legend") if legend else None)
+
+
+class _Photos:
+    """The photos of the page: what is shown of each, and where."""
+
+    def __init__(self, data: Dataset, fingerprints: Fingerprints, parts: Sequence[str] | None,
+                 pictures: Mapping[int, str]) -> None:
+        self.data, self.fingerprints, self.parts = data, fingerprints, parts
+        self.pictures = pictures
+
+    def facts(self, i: int, shown: bool) -> dict[str, Any]:
+        """What JSON says of it."""
+        return {"name": self.data.names[i], "class": self.data.classes[self.data.labels[i]],
+                "part": "" if self.parts is None else self.parts[i], "size": self.size(i),
+                "shown": shown}
+
+    def size(self, i: int) -> str:
+        """Its width and height."""
+        return " × ".join(map(str, self.fingerprints.sizes[i, ::-1]))
+
+    def image(self, i: int) -> Markup:
+        """Its picture alone."""
+        return element("img", src=self.pictures[i], alt=self.data.names[i],
+                       title=self.data.names[i], decoding="async")
+
+    def figure(self, i: int) -> Markup:
+        """Its picture with its name, part and size."""
+        facts = self.size(i) if self.parts is None else f"{self.parts[i]}, {self.size(i)}"
+        return element("figure", self.image(i), element(
+            "figcaption", element("span", self.data.names[i]), element("span", facts)))
+
+    def card(self, k: int, finding: Finding) -> Markup:
+        """A problem with its photos; groups beyond MAX_GROUPS, and photos of a group beyond
+        SAMPLES, by name."""
+        shown: list[Markup] = []
+        for group in finding.groups[:MAX_GROUPS]:
+            if len(group) == 1:
+                shown.append(self.figure(group[0]))
+                continue
+            rest = [self.data.names[i] for i in group[SAMPLES:]]
+            shown.append(element(
+                "div", element("span", relation(self.fingerprints, group), class_="label"),
+                element("div", *map(self.figure, group[:SAMPLES]), class_="row"),
+                folded(plural(len(rest), "more photo"), bullets(rest)) if rest else None,
+                class_="group"))
+        named = ["  =  ".join(self.data.names[i] for i in group)
+                 for group in finding.groups[MAX_GROUPS:]]
+        return element(
+            "article", element("h3", _level(finding), finding.title), element("p", finding.advice),
+            element("div", *shown, class_="groups") if shown else None,
+            bullets(finding.lines) if finding.lines else None,
+            folded(f"{len(named)} more by name", bullets(named)) if named else None,
+            class_="card finding " + ("serious" if finding.serious else "light"),
+            id=f"finding{k}")
 
 
 def _sizes(sizes: IntArray) -> str:

@@ -1,4 +1,5 @@
 "use strict";
+document.documentElement.classList.add("js");
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = id => document.getElementById(id);
 

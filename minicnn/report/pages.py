@@ -1,7 +1,8 @@
 """HTML pages: one file without network access, a common style, and no markup from names.
 
-A page is its template, filled with page.css, page.js and a JSON of numbers and pictures. The script
-sets every text with textContent, so that names of files and classes cannot become markup.
+A page is its template, filled with page.css, page.js, a JSON of numbers and, if it has one, a body
+that was written as HTML. Names of files and classes cannot become markup: in the body html.py
+escapes them, and the script sets every text with textContent.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +19,28 @@ import numpy as np
 
 from ..utils.arrays import Pixels
 from ..utils.files import write_text
+from .html import Markup, escape
 
 SIDE = 160  # pixels of the longer side of a thumbnail
 
 
-def write_page(path: str | os.PathLike, template: str, data: dict[str, Any]) -> Path:
+def write_page(path: str | os.PathLike, template: str, data: dict[str, Any], *,
+               body: Markup | None = None, **words: str) -> Path:
     """Writes the page (.html) and returns its path; an older one is replaced atomically.
 
-    template: a file in this folder. data: for JSON, without NaN. Raises FileError.
+    template: a file in this folder. data: for JSON, without NaN. body: takes the place of {{BODY}},
+    other words, escaped, of their names in capital letters. Raises FileError.
     """
     here, path = Path(__file__).parent, Path(path)
     # Without "<", no HTML tag can begin in the JSON.
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
-    page = (here / template).read_text("utf-8")
-    for name, part in (("STYLE", (here / "page.css").read_text("utf-8")),
-                       ("SCRIPT", (here / "page.js").read_text("utf-8")), ("DATA", text)):
-        page = page.replace("{{" + name + "}}", part, 1)
-    write_text(path, page)
+    fillings = {"STYLE": (here / "page.css").read_text("utf-8"),
+                "SCRIPT": (here / "page.js").read_text("utf-8"), "DATA": text,
+                "BODY": body or "", **{name.upper(): escape(word) for name, word in words.items()}}
+    # In one pass, so that {{BODY}} in the name of a class stays what it is.
+    parts = re.split(r"\{\{([A-Z]+)\}\}", (here / template).read_text("utf-8"))
+    parts[1::2] = [fillings[name] for name in parts[1::2]]
+    write_text(path, "".join(parts))
     return path
 
 

@@ -1,7 +1,10 @@
 """The page of a run or an evaluation: report.html, and the pictures of photos beside it.
 
-Its template is run_page.html; see pages.py. Nothing in it depends on when or where it was written,
-so that a run that was interrupted and resumed leaves the same bytes as one that was not.
+The page tells a story: the number, how it was learned, what is confused, where to draw the line,
+what it looks at, what was set. run_sections.py writes it as HTML, so that its numbers and pictures
+are there without a script; that of its template, run_page.html, adds what moves. Apart from the
+options it is given, nothing in it depends on when or where it was written, so that a run that was
+interrupted and resumed leaves the same bytes as one that was not.
 """
 
 from __future__ import annotations
@@ -18,11 +21,15 @@ from ..model import Sequential
 from ..models import image_size
 from ..plotting.metric_figures import ClassCurve, named_curves
 from ..training import LearningRates
-from ..utils.arrays import FloatArray, Pixels
+from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError
+from . import run_confusion as confusion
+from . import run_photos as photos
+from . import run_sections as sections
 from .class_curves import precision_recall_curves, roc_curves
 from .evaluations import most_frequent
-from .pages import as_uri, thumbnail, write_page
+from .html import join
+from .pages import write_page
 from .photos import (
     PhotoPanel,
     draw,
@@ -32,10 +39,12 @@ from .photos import (
     prediction_panel,
     prediction_panels,
 )
+from .run_settings import settings_section
 
-WORST = 8  # photos with the lowest probability for their own class
+WORST = 8  # photos of worst.png: those with the lowest probability for their own class
 HELD_OUT = 24  # photos of predictions.png
 MAX_PICTURES, MAX_PER_CELL = 300, 24  # on the page, and for a cell of the confusion matrix
+MAX_CELLS = 200  # of the confusion matrix, whose photos are on the page
 MAX_POINTS = 400  # of a curve
 
 
@@ -43,9 +52,10 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                    model: Sequential, held_out: str = "", rows: Mapping[str, Evaluation],
                    notes: Sequence[str] = (), skipped: Sequence[str] = (),
                    history: Mapping[str, Sequence[float]] | None = None, validation_name: str = "",
+                   scratch_history: Mapping[str, Sequence[float]] | None = None,
                    rates: LearningRates | None = None,
                    parts: Mapping[str, Dataset] | None = None,
-                   first_batch: Sequence[PhotoPanel] = (),
+                   first_batch: Sequence[PhotoPanel] = (), subject: str = "",
                    options: Mapping[str, Any], explained: bool = True) -> None:
     """Writes predictions.png, worst.png, report.html and, if there is a first_batch, batch.png.
 
@@ -55,63 +65,119 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     notes, skipped:  sentences about the run; files that were not read, with the reasons.
     history:         of the training. validation_name: of the photos that val_loss or held_out_loss
                      is the loss of.
+    scratch_history: of the network from scratch.
     rates:           of find_lr.
     parts:           the photos of each part of the split.
     first_batch:     see photos.first_batch.
-    options:         of the command.
+    subject:         what was measured on what, below the title; "": the first of the rows.
+    options:         of the command, and facts about the run: see run_settings.py.
     explained:       whether `model` made the predictions; after a cross-validation it did not.
     """
     own = result.probabilities[np.arange(len(data)), result.labels]
     worst = np.argsort(own, kind="stable")[:WORST].tolist()
+    wrong, unsure = photos.wrong_and_least_sure(result)
+    right, doubtful = photos.surest_of_each_class(result), photos.doubtful_labels(result)
     spread = np.unique(np.linspace(0, len(data) - 1, HELD_OUT).round().astype(int)).tolist()
     on_page = choose_pictures(result, own)
-    pictures = pictures_of(data, sorted({*worst, *spread, *on_page}), image_size(model),
-                           model.preprocessing)
-    title = f"{len(data)} {held_out} photos".replace("  ", " ")
-    draw(prediction_panels(pictures, spread, result), folder / "predictions.png",
+    size, recipe = image_size(model), model.preprocessing
+    pictures = pictures_of(data, sorted({*worst, *spread, *on_page, *doubtful[:photos.WRONG]}),
+                           size, recipe)
+    originals = {i: photo for i in dict.fromkeys([*right, *worst, *wrong, *unsure])
+             if (photo := photos.whole_photo(data, i, size, recipe))}
+    heats = {i: explanation(model, data, i, int(result.predicted[i]), originals[i].cropped())
+             for i in dict.fromkeys([*worst, *wrong, *unsure]) if explained and i in originals}
+    draw_pictures(folder, result, data, f"{len(data)} {held_out} photos".replace("  ", " "),
+                  spread, worst, pictures, heats, first_batch)
+    page = numbers(result, data, scores, held_out, rows)
+    page |= {"notes": list(notes), "skipped": list(skipped), "history": plain_history(history),
+             "scratch_history": plain_history(scratch_history), "validation_name": validation_name,
+             "rates": rates and {"x": np.log10(rates.lr).tolist(), "y": rates.smooth.tolist(),
+                                 "best": float(np.log10(rates.suggestion)), "top": rates.top},
+             "worst": [{"name": data.names[i], "true": result.classes[result.labels[i]],
+                        "predicted": prediction_label(result, i), "own": float(own[i]),
+                        "correct": i in unsure, "map": heats.get(i, (None, ""))[0] is not None,
+                        "blank": heats.get(i, (None, ""))[1]}
+                       for i in [*wrong, *unsure] if i in originals],
+             "first_batch": [panel.lines[0] for panel in first_batch],
+             "parts": [{"name": name, "counts": list(part.counts.values())}
+                       for name, part in (parts or {}).items()],
+             "options": [[key, value] for key, value in options.items()],
+             "subject": subject or next(iter(rows)) + (
+                 f", trained on {len(parts['train'])} photos" if parts and "train" in parts
+                 else "")}
+    chosen = [note for note in notes if is_setting(note)]
+    body = [
+        sections.hero(page, photos.hero_photos(originals, right, wrong[:1], data, result)),
+        sections.notes_section([note for note in notes if note not in chosen], skipped),
+        sections.learning_section(page, page["scratch_history"]),
+        confusion.confusion_section(page, result, photos.cell_galleries(
+            result, data, {i: pictures[i] for i in on_page if i in pictures}, cells_of(result),
+            MAX_PER_CELL), confusion.confused_pairs(result)),
+        confusion.threshold_section(page, result), sections.calibration_section(page),
+        photos.looking_section(originals, heats, wrong, unsure, data, result),
+        photos.labels_section(doubtful, pictures, data, result), sections.classes_section(page),
+        settings_section(options, chosen),
+        sections.split_section(page, photos.batch_figures(first_batch) if first_batch else None),
+        sections.skipped_section(skipped)]
+    write_page(folder / "report.html", "run_page.html", page, title=page["title"],
+               subject=page["subject"], body=join(body))
+
+
+def draw_pictures(folder: Path, result: Evaluation, data: Dataset, title: str,
+                  spread: Sequence[int], worst: Sequence[int], pictures: Mapping[int, np.ndarray],
+                  heats: Mapping[int, tuple], first_batch: Sequence[PhotoPanel]) -> None:
+    """predictions.png, worst.png, batch.png."""
+    draw(prediction_panels(dict(pictures), spread, result), folder / "predictions.png",
          f"A selection of the {title}: label → prediction", 8)
-    cards = worst_cards(model if explained else None, data, result, worst, pictures)
-    worst_panels = [prediction_panel([pictures[i]] if heat is None else [pictures[i], heat],
-                                     result, i) for i, heat, _ in cards]
-    draw(worst_panels, folder / "worst.png", "The worst photos: label → prediction" + (
-        "\nred speaks for the prediction, blue against it (HiResCAM)" * explained), 4)
+    panels = [prediction_panel([pictures[i]] if heats.get(i, (None,))[0] is None else
+                               [pictures[i], heats[i][0]], result, i)
+              for i in worst if i in pictures]
+    draw(panels, folder / "worst.png", "The worst photos: label → prediction" + (
+        "\nred speaks for the prediction, blue against it (HiResCAM)" * bool(heats)), 4)
     if first_batch:
         draw(first_batch, folder / "batch.png", "The first training batch", 8)
+
+
+def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], held_out: str,
+            rows: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """What the page says of the predictions, ready for JSON."""
     most_probable = result.probabilities.argmax(axis=1)  # whatever the threshold
     counts = np.bincount(result.labels, minlength=len(result.classes))
-    page = {
+    return {
         "title": question(result.classes), "held_out": held_out, "classes": result.classes,
+        "class_counts": counts.tolist(),
         "rows": [{"name": name, "correct": row.num_correct, "count": len(row.labels),
                   "accuracy": row.accuracy, "interval": row.interval}
                  for name, row in rows.items()],
         "chance": f"Always saying {result.classes[counts.argmax()]} would be right for "
                   f"{100 * counts.max() / len(data):.1f} %.",
-        "notes": list(notes), "skipped": list(skipped),
-        "history": {key: [float(value) for value in values] for key, values in
-                    (history or {}).items()},
-        "validation_name": validation_name, "rates": rates and {
-                        "x": np.log10(rates.lr).tolist(), "y": rates.smooth.tolist(),
-                        "best": float(np.log10(rates.suggestion)), "top": rates.top},
         "shown": most_frequent(result.confusion).tolist(), "threshold": scores["threshold"],
-        "photos": photo_rows(data, result, {i: pictures[i] for i in on_page if i in pictures}),
+        "photos": photo_rows(data, result),
         "curves": {"roc": curve_lines(roc_curves(result)),
                    "precision": curve_lines(precision_recall_curves(result))},
         "youden": youden(result), "calibration": scores["calibration"],
         "ece": scores["expected_calibration_error"], "confidence": scores["mean_confidence"],
         "confidence_accuracy": float((most_probable == result.labels).mean()),
-        "scores": [{"class": name, **row} for name, row in scores["per_class"].items()],
-        "worst": [{"name": data.names[i], "picture": thumbnail(pictures[i]),
-                   "map": "" if heat is None else thumbnail(heat), "blank": reason,
-                   "true": result.classes[result.labels[i]],
-                   "predicted": prediction_label(result, i),
-                   "own": float(own[i]), "correct": bool(result.predicted[i] == result.labels[i])}
-                  for i, heat, reason in cards],
-        "first_batch": [{"picture": as_uri(panel.pictures[0]), "label": panel.lines[0]}
-                        for panel in first_batch],
-        "parts": [{"name": name, "counts": list(part.counts.values())}
-                  for name, part in (parts or {}).items()],
-        "options": [[key, value] for key, value in options.items()]}
-    write_page(folder / "report.html", "run_page.html", page)
+        "scores": [{"class": name, **row} for name, row in scores["per_class"].items()]}
+
+
+def plain_history(history: Mapping[str, Sequence[float]] | None) -> dict[str, list[float]]:
+    """The history as Python's floats."""
+    return {key: [float(value) for value in values] for key, values in (history or {}).items()}
+
+
+def is_setting(note: str) -> bool:
+    """Whether a note says what was chosen, such as "learning rate of the head 1e-06", and warns of
+    nothing: warnings are sentences, and begin with a capital letter."""
+    return note.startswith(("learning rate", "weights of epoch")) or (
+        note[:1].islower() and "learning rate" in note and not note.endswith("."))
+
+
+def cells_of(result: Evaluation) -> list[tuple[int, int]]:
+    """The cells of the confusion matrix that hold photos: errors first, then the diagonal."""
+    counts = result.confusion
+    cells = [(int(i), int(j)) for i, j in np.argwhere(counts)]
+    return sorted(cells, key=lambda cell: (cell[0] == cell[1], -counts[cell]))[:MAX_CELLS]
 
 
 def question(classes: Sequence[str]) -> str:
@@ -132,16 +198,14 @@ def choose_pictures(result: Evaluation, own: FloatArray) -> list[int]:
     return order[rank[order] < MAX_PER_CELL][:MAX_PICTURES].tolist()
 
 
-def photo_rows(data: Dataset, result: Evaluation, pictures: dict[int, Pixels]) -> list[dict]:
+def photo_rows(data: Dataset, result: Evaluation) -> list[dict]:
     """A row for each photo: its name, its class, the predicted class and the probabilities of both;
     with two classes also q, that of the second, to which the threshold applies."""
     two = len(result.classes) == 2
     return [{"name": name, "true": t, "predicted": k, "p": float(p[k]), "own": float(p[t]),
-             **({"q": float(p[1])} if two else {}),
-             "picture": thumbnail(pictures[i]) if i in pictures else ""}
-            for i, (name, t, k, p) in enumerate(zip(
-                data.names, result.labels.tolist(), result.predicted.tolist(),
-                result.probabilities, strict=True))]
+             **({"q": float(p[1])} if two else {})}
+            for name, t, k, p in zip(data.names, result.labels.tolist(),
+                                     result.predicted.tolist(), result.probabilities, strict=True)]
 
 
 def curve_lines(curves: Sequence[ClassCurve]) -> list[dict]:
@@ -161,12 +225,3 @@ def youden(result: Evaluation) -> float | None:
                                 ) if len(result.classes) == 2 else None
     except ArgumentError:
         return None
-
-
-def worst_cards(model: Sequential | None, data: Dataset, result: Evaluation, worst: Sequence[int],
-                pictures: dict[int, Pixels]) -> list[tuple[int, np.ndarray | None, str]]:
-    """(photo, the explanation of its prediction or None, why there is none) for each photo that can
-    still be read. model: None for no explanations."""
-    return [(i, *(explanation(model, data, i, int(result.predicted[i]), pictures[i]) if model else
-                  (None, "")))
-            for i in worst if i in pictures]

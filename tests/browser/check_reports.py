@@ -7,12 +7,24 @@ of other pages are made, too.
 """
 
 import base64
+import re
 import sys
+import urllib.parse
 from pathlib import Path
 
 import numpy as np
-from chromium import EVIL, check_pages, check_width, claim, size
+from chromium import (
+    EVIL,
+    check_contrast,
+    check_fonts,
+    check_pages,
+    check_width,
+    check_without_script,
+    claim,
+    size,
+)
 from PIL import Image
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -21,7 +33,8 @@ from minicnn.data import ImageFolder, near_duplicates, perceptual_hashes, read_i
 from minicnn.data.listing import OtherFile
 from minicnn.evaluation import Evaluation, choose_threshold, roc_curve
 from minicnn.report import scores_of, write_run_page
-from minicnn.report.folder_page import findings, write_folder_page
+from minicnn.report.folder_findings import findings
+from minicnn.report.folder_page import write_folder_page
 from minicnn.report.photos import first_batch
 from minicnn.training import TransferConfig
 
@@ -53,6 +66,7 @@ def two_classes(folder):
     write_run_page(folder / "two", result, data, scores_of(result), model=model, held_out="test",
                    rows={"VGG16, new head": result, "from scratch": result}, notes=[EVIL],
                    skipped=[EVIL] * 11, history=history, validation_name="test",
+                   scratch_history={key: values[:8] for key, values in history.items()},
                    parts={"train": data, "test": data},
                    first_batch=first_batch(model, data, TransferConfig()),
                    options={"seed": 0, "folder": EVIL, "lr": None})
@@ -61,7 +75,7 @@ def two_classes(folder):
 
 def thresholded(folder):
     """The page of an evaluation with a threshold close to 1."""
-    data, result = evaluation(["sandal", "sneaker"], 20)
+    data, result = evaluation(["sandal", "sneaker"], 30)
     thresholded.named, result.predicted = result.accuracy, (
         result.probabilities[:, 1] >= 0.9995).astype(int)
     thresholded.result = result
@@ -115,8 +129,21 @@ def check_sizes(chrome, shots, name):
         size(chrome, width, height)
         chrome.refresh()
         check_width(chrome, name)
+        check_fonts(chrome, 17.9 if width >= 1600 else 15.99)
+        if width >= 1600:
+            body, title = chrome.execute_script(
+                "return ['body', 'h1'].map(tag => parseFloat(getComputedStyle("
+                "document.querySelector(tag)).fontSize))")
+            claim(f"{name} can be read from the last row: {body}, {title}",
+                  body >= 20 and title >= 40)
+        check_contrast(chrome, ".matrix td > *")
         if shots:
             shoot(chrome, f"{shots}/{name}-{width}.png")
+
+
+def page_path(chrome):
+    """The file of the page that is open."""
+    return Path(urllib.parse.unquote(urllib.parse.urlparse(chrome.current_url).path))
 
 
 def cells(chrome, K):
@@ -141,10 +168,13 @@ def check_matrix(chrome, result):
         claim("the focus has stayed", chrome.switch_to.active_element.get_attribute("id")
               == f"cell-{i}-{j}")
     chrome.find_element(By.ID, "shares").click()
+    claim("of two states the chosen one is pressed", [chrome.find_element(
+        By.ID, name).get_attribute("aria-pressed") for name in ("counts", "shares")]
+        == ["false", "true"])
     share = chrome.find_element(By.ID, "cell-0-0").text
     claim("shares are those of the label", share == f"{100 * counts[0, 0] / counts[0].sum():.0f} %")
-    chrome.find_element(By.ID, "shares").click()
-    pairs = chrome.find_elements(By.CSS_SELECTOR, "#confused button")
+    chrome.find_element(By.ID, "counts").click()
+    pairs = chrome.find_elements(By.CSS_SELECTOR, "#confused a")
     most = (counts * (1 - np.eye(K, dtype=int))).max()
     claim("the most confused pair is named first", pairs[0].text.endswith(f": {most}"))
     pairs[0].click()
@@ -155,9 +185,9 @@ def check_matrix(chrome, result):
 def marks(chrome):
     """Where the marks of the charts stand, by their grids, which go from 0 to 1; None: nowhere."""
     return chrome.execute_script("""
-        return [...document.querySelectorAll("section:has(#threshold) .mark")].map(mark => {
+        return [...document.querySelectorAll(".on-wide [data-mark]")].map(mark => {
           if (mark.getAttribute("visibility") !== "visible") return null;
-          const lines = [...mark.parentElement.querySelectorAll(".grid")];
+          const lines = [...mark.parentElement.querySelectorAll(".grid.down, .grid.across")];
           return [["x1", "x2", "cx"], ["y1", "y2", "cy"]].map(([one, other, at]) => {
             const grid = lines.filter(line => line.getAttribute(one) === line.getAttribute(other))
               .map(line => Number(line.getAttribute(one)));
@@ -166,18 +196,45 @@ def marks(chrome):
         });""")
 
 
+def check_above_the_fold(chrome):
+    """The number, the interval and the four photos are on the first screen."""
+    bottoms = chrome.execute_script("""
+        return [".number", ".accuracy", ".examples figure:last-child"].map(selector =>
+          document.querySelector(selector).getBoundingClientRect().bottom);""")
+    claim(f"the story begins above the fold: {bottoms}", max(bottoms) <= 900)
+
+
+def check_hover(chrome):
+    """The pointer on a curve shows the numbers of its epoch, of both networks."""
+    svg = chrome.find_element(By.CSS_SELECTOR, ".on-wide svg[data-hover=accuracy]")
+    chrome.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
+    ActionChains(chrome).move_to_element_with_offset(svg, -svg.size["width"] // 2 + 70, 0).perform()
+    shown = chrome.find_element(By.CSS_SELECTOR, "[data-readout=accuracy]").text
+    claim(f"the pointer shows the numbers of an epoch: {shown}", shown.startswith("epoch 1: ")
+          and "training 50.0 %" in shown and "from scratch, test 50.0 %" in shown)
+
+
 def check_two(chrome, shots, name):
     """A run's page of two classes: threshold, notes, photos."""
     result = two_classes.result
-    claim("the title asks", chrome.title == f"sandal or {EVIL}?")
+    claim("the title asks", chrome.title.startswith(f"sandal or {EVIL}?"))
     low, high = result.interval
-    claim("accuracy and interval are said",
-          f"{result.num_correct} of {len(result.labels)} test photos right: "
-          f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} % to "
-          f"{100 * high:.1f} %)" in chrome.find_element(By.ID, "about").text)
+    about = chrome.find_element(By.ID, "about").text
+    claim("accuracy and interval are said", about.startswith(
+        f"{result.num_correct} of {len(result.labels)} test photos right. 95 % interval "
+        f"{100 * low:.1f} % to {100 * high:.1f} %"))
+    number = chrome.find_element(By.CSS_SELECTOR, ".number")
+    claim("the number comes first, and large", number.text.endswith("%") and abs(
+        float(number.text[:-1]) - 100 * result.accuracy) < 0.06 and float(
+        number.value_of_css_property("font-size")[:-2]) >= 96)
+    check_above_the_fold(chrome)
+    check_hover(chrome)
     for place, found in (("notes", 1), ("skipped", 11)):
         claim(f"{place} are text", chrome.find_element(By.ID, place).get_attribute(
             "textContent").count(EVIL) == found)
+    if name.endswith("light"):
+        check_without_script(page_path(chrome), [f"{result.num_correct} of", "threshold", "VGG16",
+                                                 str(result.confusion[0, 0])], 15)
     check_matrix(chrome, result)
     p, positive = result.probabilities[:, 1], result.labels == 1
     slider, (fpr, tpr, thresholds) = chrome.find_element(By.ID, "threshold"), roc_curve(p, positive)
@@ -187,10 +244,12 @@ def check_two(chrome, shots, name):
         counts = [[(~taken & ~positive).sum(), (taken & ~positive).sum()],
                   [(~taken & positive).sum(), (taken & positive).sum()]]
         claim(f"{what}: the matrix follows", (cells(chrome, 2) == counts).all())
-        shown = [cell.text for cell in chrome.find_elements(By.CSS_SELECTOR, "#effects td")]
+        shown = [cell.text for cell in chrome.find_elements(By.CSS_SELECTOR, "#effects dd")]
+        claim(f"{what}: so does the one beside the slider", [
+            int(chrome.find_element(By.ID, f"line-{i}-{j}").text) for i in (0, 1) for j in (0, 1)]
+            == np.ravel(counts).tolist())
         true, false = counts[1][1], counts[0][1]
         claim(f"{what}: precision and recall follow, not {shown}", shown == [
-            str(true), str(counts[1][0]), str(false),
             f"{100 * true / (true + false):.1f} %" if true + false else "–",
             f"{100 * true / positive.sum():.1f} %", f"{100 * (taken == positive).mean():.1f} %"])
         k = (thresholds >= threshold).sum() - 1
@@ -210,6 +269,11 @@ def check_two(chrome, shots, name):
     agrees("Youden's rule", choose_threshold(p, positive))
     chrome.find_element(By.ID, "half").click()
     agrees("back at one half", 0.5)
+    together = chrome.execute_script("""
+        const boxes = ["#threshold", "#line-1-1", "[data-mark=roc]"].map(selector =>
+          document.querySelector(selector).getBoundingClientRect());
+        return Math.max(...boxes.map(b => b.bottom)) - Math.min(...boxes.map(b => b.top));""")
+    claim(f"slider, matrix and ROC fit one view: {together}", together < 700)
     check_sizes(chrome, shots, name)
 
 
@@ -218,8 +282,8 @@ def check_threshold(chrome, shots, name):
     claim("the threshold has its digits", chrome.find_element(By.ID, "value").text == "0.9995")
     named, page = thresholded.named, chrome.find_element(By.ID, "main").text
     claim("it changes the accuracy", thresholded.result.accuracy != named)
-    claim("the accuracy is that of the most probable class",
-          f"on average, accuracy {100 * named:.1f} %; " in page)
+    claim("the accuracy is that of the most probable class", re.search(
+        rf"accuracy\s+{100 * named:.1f} %\s+expected calibration error", page))
     check_sizes(chrome, shots, name)
 
 
@@ -245,6 +309,16 @@ def check_folder(chrome, shots, name):
             "const box = arguments[0].getBoundingClientRect();"
             "return box.top < innerHeight && box.bottom > 0", card))
     claim("the skipped file is text", EVIL in chrome.find_element(By.ID, "main").text)
+    claim("the title counts", chrome.title == f"{EVIL}/: 21 photos, 2 classes, "
+          f"{len(folder_page.said)} things to look at")
+    overlaps = chrome.execute_script("""
+        const box = (figure, tag) => figure.querySelector(tag).getBoundingClientRect();
+        return [...document.querySelectorAll("figure")].filter(figure =>
+          box(figure, "img").bottom > box(figure, "figcaption").top).length;""")
+    claim("no photo lies over its caption", overlaps == 0)
+    if name.endswith("light"):
+        check_without_script(page_path(chrome), ["21 photos", *(
+            one.title for one in folder_page.said)], 10)
     check_sizes(chrome, shots, name)
 
 

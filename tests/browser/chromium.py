@@ -86,8 +86,8 @@ def check_theme(chrome, dark):
     claim("and back", (brightness(chrome) < 80) == dark)
 
 
-def check_fonts(chrome):
-    """On a projector no word is smaller than 12 points."""
+def check_fonts(chrome, least=15.99):
+    """On a projector no word is smaller than `least` pixels; 16 are 12 points."""
     small = chrome.execute_script("""
         const seen = new Set(), walker = document.createTreeWalker(document.body, 4);
         for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -95,11 +95,48 @@ def check_fonts(chrome):
           if (!node.data.trim() || !box.width || parent.closest("script, style")) continue;
           const svg = parent.closest("svg");
           const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
-          if (scale * parseFloat(getComputedStyle(parent).fontSize) < 15.99)
+          if (scale * parseFloat(getComputedStyle(parent).fontSize) < arguments[0])
             seen.add(parent.className + ": " + node.data.trim().slice(0, 40));
         }
-        return [...seen];""")
-    claim(f"every font has 12 points, not {small}", small == [])
+        return [...seen];""", least)
+    claim(f"every font has {least} pixels, not {small}", small == [])
+
+
+def check_contrast(chrome, selector):
+    """Words on a ground of their own have a contrast of 4.5 at least (WCAG 2.1, 1.4.3)."""
+    low = chrome.execute_script("""
+        const canvas = document.createElement("canvas").getContext("2d",
+          {willReadFrequently: true});
+        const luminance = colour => {
+          canvas.fillStyle = colour;
+          canvas.fillRect(0, 0, 1, 1);
+          const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => v / 255)
+            .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        return [...document.querySelectorAll(arguments[0])].map(element => {
+          const style = getComputedStyle(element);
+          const pair = [luminance(style.color), luminance(style.backgroundColor)].sort();
+          return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+        }).filter(ratio => ratio < 4.5);""", selector)
+    claim(f"{selector} can be read on its ground, not {low}", low == [])
+
+
+def check_without_script(page, words, pictures):
+    """Numbers and pictures are there without JavaScript, and nothing that needs it."""
+    chrome = browser()
+    try:
+        chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        size(chrome, 1600, 900)
+        chrome.get(page.resolve().as_uri())
+        text = chrome.find_element(By.TAG_NAME, "body").text
+        claim(f"without a script, {words} are there", all(word in text for word in words))
+        shown = [i for i in chrome.find_elements(By.TAG_NAME, "img") if i.is_displayed()]
+        claim(f"without a script, {len(shown)} pictures", len(shown) >= pictures)
+        claim("nothing that needs a script shows", not any(
+            e.is_displayed() for e in chrome.find_elements(By.CSS_SELECTOR, ".needs-script")))
+    finally:
+        chrome.quit()
 
 
 def check_width(chrome, what):

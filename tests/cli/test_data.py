@@ -57,9 +57,9 @@ def test_a_clean_folder_is_counted_split_and_reported(folder, capsys):
     assert main(["data", "photos"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0] == "20 photos, 2 classes" and err == ""
+    assert lines[0] == "photos/: 20 photos, 2 classes, nothing to fix" and err == ""
     assert [line.split() for line in lines[1:3]] == [["left", "12"], ["right", "8"]]
-    assert lines[3] == "Nothing to fix."
+    assert lines[3] == ""
     assert "photos-report/: report.html, split.csv (15 train, 5 test)" in out
     assert re.search(r"Next: .* train photos --split photos-report/split.csv", out)
     report = folder.parent / "photos-report"
@@ -113,8 +113,8 @@ def test_long_lists_are_cut_on_the_screen_and_whole_on_the_page(folder, capsys):
     assert "right/grey0.png, right/grey1.png, right/grey2.png and 2 more: the same pixels" in out
     page = page_of(folder.parent / "photos-report" / "report.html")
     lines = {one["title"]: one["lines"] for one in page["findings"]}
-    assert len(lines["12 files skipped"]) == 1
-    assert all(f"left/{k}.txt" in lines["12 files skipped"][0] for k in range(12))
+    assert len(lines["12 other files skipped"]) == 1
+    assert all(f"left/{k}.txt" in lines["12 other files skipped"][0] for k in range(12))
 
 
 def test_system_files_are_not_worth_a_word(folder, capsys):
@@ -122,7 +122,7 @@ def test_system_files_are_not_worth_a_word(folder, capsys):
                  "left/Desktop.ini"):
         (folder / name).write_text("system")
     assert main(["data", "photos"]) == 0
-    assert "Nothing to fix." in capsys.readouterr().out
+    assert "nothing to fix" in capsys.readouterr().out
 
 
 def split_folder(root):
@@ -251,3 +251,15 @@ def test_names_of_any_bytes_are_printed_and_written(folder, capsys):
     assert "caf\\udce9.png: the same pixels" in capsys.readouterr().out
     parts = read_split(folder.parent / "photos-report" / "split.csv", ImageFolder(folder))
     assert np.sum([len(part) for part in parts.values()]) == 21
+
+
+def test_in_a_terminal_no_word_is_broken_at_its_edge(folder, monkeypatch, capsys):
+    save(folder / "left" / "again.png", 14)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["data", "photos"]) == 0
+    out = capsys.readouterr().out
+    described = out.split("\nphotos-report/")[0].splitlines()
+    assert max(map(len, described)) < 60
+    words = " ".join(described).split()
+    assert "remove" in words and "minicnn's" in words and "left/again.png:" in words

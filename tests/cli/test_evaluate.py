@@ -356,6 +356,54 @@ def test_compare_says_where_runs_share_no_photo_or_differ_in_its_class(runs, tmp
     assert "2 and 4: no test, the true classes of all that both have differ." in out
 
 
+def test_compare_says_which_options_differ_and_only_those(runs, tmp_path, capsys):
+    for k, (path, size) in enumerate(zip(runs[:2], (64, 96), strict=True)):
+        (path / "run.json").write_text(json.dumps({
+            "size": size, "epochs": 60, "augment": "flip" * k, "date": f"{k}", "seed": None,
+            "used": {"learning_rate": 1e-6 * (k + 1)}}))
+    assert run("compare", *runs, "--output", tmp_path / "figure.png") == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("Options that differ, by run:")
+    assert [line.split() for line in lines[at + 1:at + 5]] == [  # the third has no run.json
+        ["1", "2", "3"], ["size", "64", "96", "–"], ["augment", "–", "flip", "–"],
+        ["used", "learning-rate", "1e-06", "2e-06", "–"]]
+    assert lines[at + 5] == ""
+    (runs[1] / "run.json").write_text((runs[0] / "run.json").read_text())
+    assert run("compare", *runs[:2]) == 0
+    assert "The runs have the same options." in capsys.readouterr().out
+    (runs[1] / "run.json").write_text("[]")
+    assert "no object at its top" in refusal(capsys, "compare", *runs[:2])
+
+
+def test_compare_warns_of_other_classes_and_of_other_photos(runs, tmp_path, capsys):
+    assert run("compare", *runs[:2]) == 0
+    assert "Warning" not in capsys.readouterr().out
+    assert run("compare", *runs) == 0
+    assert "tested on different photos, 10 of which all have in common" in capsys.readouterr().out
+    sandals = run_folder(tmp_path / "sandals", {"s.png": ("sandal", "sandal")})
+    assert run("compare", runs[0], sandals) == 0
+    assert "the runs have different classes: 1 true; 2 sandal. Their accuracies" in (
+        capsys.readouterr().out)
+
+
+def test_a_chosen_threshold_that_lowers_the_accuracy_warns(clouds, tmp_path, capsys):
+    folder, path = clouds
+    net = mc.load(path)
+    scores = {name: np.log(p[1] / p[0]) for name, (_, p) in said(folder, net).items()}
+    net.layers[-2].params["b"][:] -= max(scores.values()) + 1  # nothing is stratus any more
+    net.save(path)
+    assert run("evaluate", path, folder, "--threshold", "precision=0.01", "--output",
+               tmp_path / "out") == 0
+    out = capsys.readouterr().out
+    positive = sum(label == "stratus" for label, _ in said(folder, net).values())
+    after = 100 * positive / len(scores)  # the lowest threshold: all are stratus
+    before = 100 - after
+    assert (f"lowers the accuracy from {before:.1f} to {after:.1f} %" in out) == (after < before)
+    assert f"Open: {tmp_path / 'out' / 'report.html'}" in out
+    page = page_of(tmp_path / "out" / "report.html")
+    assert page["subject"] == f"{path} on {folder}"
+
+
 def test_compare_takes_what_train_and_evaluate_write(tmp_path, capsys):
     folder = photo_folder(tmp_path / "photos", {"cirrus": 6, "stratus": 6}, (12, 12))
     assert run("train", folder, "--epochs", 2, "--size", 32, "--cut", "block1_pool",

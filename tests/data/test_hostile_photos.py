@@ -425,9 +425,10 @@ def test_data_command_prints_and_writes_names_of_every_kind(folder, capsys, monk
         (folder / "ab"[k % 2] / f"no{name[-240:]}").write_text("no photo")
     assert main(["data", "photos"]) in (0, 2)
     out = capsys.readouterr().out
-    assert f"{len(NAMES)} files skipped" in out
-    assert "<script>" not in (folder.parent / "photos-report" / "report.html").read_text("utf-8"
-        ).split('id="data">')[1].split("</script>")[0]
+    assert f"{len(NAMES)} other files skipped" in out
+    page = (folder.parent / "photos-report" / "report.html").read_text("utf-8")
+    assert page.count("<script") == 2  # its numbers, and the button for light and dark
+    assert "<script>" not in page.split('id="data">')[1].split("</script>")[0]
 
 
 def test_classes_have_names_that_can_be_printed_and_written(tmp_path):

@@ -3,6 +3,7 @@
 from .commands import (
     assert_command_refused,
     before_saving,
+    images_of,
     page_of,
     picture_of,
     read_csv,

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import io
 import itertools
 import json
@@ -57,6 +58,12 @@ def page_of(path):
     found = re.findall(r'<script type="application/json" id="data">(.*?)</script>',
                        path.read_text("utf-8"), re.S)
     return json.loads(found[0])
+
+
+def images_of(path):
+    """[(alternative text, data URI)] of the pictures of a page, in their order."""
+    found = re.findall(r'<img src="([^"]*)" alt="([^"]*)"', path.read_text("utf-8"))
+    return [(html.unescape(alt), uri) for uri, alt in found]
 
 
 def picture_of(uri):

@@ -162,17 +162,33 @@ def test_comparison_shows_each_runs_curve_and_its_interval():
     names = ["runs/one", "runs/a-name-much-too-long-to-be-shown-1", "kfold"]
     histories = [[0.5, 0.75, 0.7], [0.6], []]
     results = [(0.7, 0.6, 0.8), (0.6, 0.5, 0.75), (1.0, 0.9, 1.0)]
-    figure = comparison_figure(names, histories, results, [True, False, False])
+    figure = comparison_figure(names, histories, results, [True, False, False],
+                               ["size 64", "size 96", ""])
     left, right = figure.axes
-    assert legend(left) == ["1  validation", "2  held-out"]  # the third has no epochs
+    assert left.get_legend() is None  # each line is named at its end; the third has no epochs
+    assert {text.get_text(): text.get_color() for text in left.texts} == {
+        "1  validation": left.get_lines()[0].get_color(),
+        "2  held-out": left.get_lines()[1].get_color()}
+    assert left.get_ylim() == right.get_xlim() == (0.5, 1)
     assert [list(line.get_ydata()) for line in left.get_lines()] == histories[:2]
     assert list(left.get_lines()[0].get_xdata()) == [1, 2, 3]
     assert left.get_lines()[1].get_marker() == "o"
     ticks = [label.get_text() for label in right.get_yticklabels()]
-    assert ticks[0] == "1  runs/one" and ticks[1].endswith("long-to-be-shown-1")
+    assert ticks[0] == "1  runs/one\nsize 64" and ticks[2] == "3  kfold"
+    assert ticks[1].endswith("long-to-be-shown-1\nsize 96")
     bars = [container.lines[2][0].get_segments()[0] for container in right.containers]
     np.testing.assert_allclose([bar[:, 0] for bar in bars], [[0.6, 0.8], [0.5, 0.75], [0.9, 1]])
     assert [text.get_text() for text in right.texts] == ["70.0 %", "60.0 %", "100.0 %"]
+    assert_inside(figure)
+
+
+def test_the_axes_of_a_comparison_begin_at_0_if_an_interval_reaches_below_one_half():
+    figure = comparison_figure(["a", "b"], [[0.9, 0.95], [0.9, 0.94]],
+                               [(0.95, 0.9, 0.98), (0.6, 0.45, 0.7)], [False] * 2)
+    left, right = figure.axes
+    assert left.get_ylim() == right.get_xlim() == (0, 1)
+    heights = sorted(text.get_position()[1] for text in left.texts)
+    assert heights[1] - heights[0] >= 0.05  # of 0.01: the names of the lines do not touch
     assert_inside(figure)
 
 

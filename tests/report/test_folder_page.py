@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import page_of, picture_of
+from makers import images_of, page_of, picture_of
 from PIL import Image
 from reference import assert_refused
 
@@ -14,7 +14,8 @@ from minicnn.data import Dataset, ImageFolder, near_duplicates, perceptual_hashe
 from minicnn.data.file_kinds import TEXT
 from minicnn.data.listing import OtherFile
 from minicnn.report import folder_page
-from minicnn.report.folder_page import findings, relation, write_folder_page
+from minicnn.report.folder_findings import findings, relation
+from minicnn.report.folder_page import write_folder_page
 
 EVIL = "</script><script>window.bad = 1</script>"
 
@@ -94,9 +95,37 @@ def test_tiny_flat_rotated_damaged_and_skipped_files_are_reported(tmp_path):
             for one in findings(data, found, near_duplicates(data, found), others=[other])}
     damaged = said.pop("1 photo cannot be read")
     assert len(damaged) == 1 and "damaged.jpg: expected a readable photo" in damaged[0]
-    assert said == {"1 photo of one even colour": [["b/flat.png"]],
+    assert said == {"1 photo nearly even": [["b/flat.png"]],
                     "2 photos with a side below 64 pixels": [["a/1.png"], ["a/2.png"]],
-                    "1 photo rotated by EXIF": [["b/turned.jpg"]], "1 file skipped": ["x: y"]}
+                    "1 photo rotated by EXIF": [["b/turned.jpg"]], "1 photo skipped": ["x: y"]}
+
+
+def test_what_is_serious_comes_first_and_what_is_even_last(tmp_path):
+    for name in ("a/trip", "b"):
+        (tmp_path / name).mkdir(parents=True)
+    for k, name in enumerate(["a/0.png", "a/trip/1.png", "b/2.png", "b/3.png", "b/4.png"]):
+        Image.fromarray(photo(min(k, 3))).save(tmp_path / name)  # the last two are the same
+    Image.fromarray(photo(0)).save(tmp_path / "b" / "of another class.png")
+    Image.new("RGB", (80, 90), "navy").save(tmp_path / "a" / "flat.png")
+    broken = (tmp_path / "b" / "2.png").read_bytes()
+    (tmp_path / "b" / "damaged.png").write_bytes(broken[:len(broken) // 2])
+    (tmp_path / "a" / "notes.txt").write_text("no photo")
+    (tmp_path / "a" / "empty.jpg").write_bytes(b"")
+    data = ImageFolder(tmp_path)
+    found = perceptual_hashes(data)
+    ordered = findings(data, found, near_duplicates(data, found), others=data.others)
+    assert [(one.title, one.serious) for one in ordered] == [
+        ("1 photo cannot be read", True), ("1 photo skipped", True),
+        ("1 group of copies (2 photos) across classes", True),
+        ("1 group of copies (2 photos) within a class", False),
+        ("1 photo in sub-folders of a class", False), ("1 other file skipped", False),
+        ("1 photo nearly even", False)]
+    assert {one.title: one.lines for one in ordered}[
+        "1 photo in sub-folders of a class"] == ["a/trip: 1"]
+    page = write_folder_page(tmp_path / "r.html", "photos", data, found, ordered)
+    assert page_of(page)["title"] == "photos/: 8 photos, 2 classes, 7 things to look at"
+    marked = re.findall(r'<article class="card finding (\w+)"', page.read_text("utf-8"))
+    assert marked == ["serious"] * 3 + ["light"] * 4
 
 
 def test_relation_tells_the_same_pixels_from_nearly_the_same():
@@ -119,15 +148,17 @@ def test_page_has_counts_by_part_and_pictures_of_each_class(tmp_path):
     items = [photo(k) for k in range(6)]
     parts = ["test", "train", "train", "train", "train", "unreadable"]
     page = written(tmp_path / "r.html", items, [0, 0, 0, 1, 1, 1], parts=parts)
-    assert (page["title"], page["count"], page["sizes"]) == ("photos", 6, "120 × 100 pixels")
+    assert (page["title"], page["count"], page["sizes"]) == (
+        "photos/: 6 photos, 2 classes, nothing to fix", 6, "120 × 100 pixels")
     assert page["parts"] == ["train", "test", "unreadable"]
     assert [(one["name"], one["counts"]) for one in page["classes"]] == [
         ("a", [2, 1, 0]), ("b", [2, 0, 1])]
     assert sorted(p["name"] for p in page["classes"][1]["samples"]) == [
         "b/3.jpg", "b/4.jpg", "b/5.jpg"]
+    pictures = dict(images_of(tmp_path / "r.html"))
     for one in page["classes"][0]["samples"]:
         k = int(one["name"][2])
-        assert np.abs(picture_of(one["picture"]).astype(int) - items[k]).mean() < 3
+        assert np.abs(picture_of(pictures[one["name"]]).astype(int) - items[k]).mean() < 3
         assert (one["part"], one["size"]) == (parts[k], "120 × 100")
 
 
@@ -146,8 +177,9 @@ def test_copies_stand_side_by_side_and_large_photos_are_shrunk(tmp_path):
     assert group["relation"] == "nearly the same"
     assert [(p["name"], p["class"], p["size"]) for p in group["photos"]] == [
         ("a/0.jpg", "a", "120 × 100"), ("b/3.jpg", "b", "480 × 400")]
-    assert [picture_of(p["picture"]).shape for p in group["photos"]] == [(100, 120, 3),
-                                                                         (133, 160, 3)]
+    pictures = dict(images_of(tmp_path / "r.html"))
+    assert [picture_of(pictures[p["name"]]).shape for p in group["photos"]] == [
+        (100, 120, 3), (133, 160, 3)]
 
 
 def test_photos_beyond_the_shown_ones_are_named(tmp_path, monkeypatch):
@@ -157,13 +189,15 @@ def test_photos_beyond_the_shown_ones_are_named(tmp_path, monkeypatch):
     items = [photo(k % 5) for k in range(10)] + [photo(7)] * 12
     page = written(tmp_path / "r.html", items, [0] * 10 + [1] * 12)
     groups = {len(g["photos"]): g for one in page["findings"] for g in one["groups"]}
-    shown = [bool(g["photos"][0]["picture"]) for one in page["findings"] for g in one["groups"]
+    shown = [g["photos"][0]["shown"] for one in page["findings"] for g in one["groups"]
              if len(g["photos"]) == 2]
     assert shown == [True, True, False, False, False]
-    assert [bool(p["picture"]) for p in groups[12]["photos"]] == [True] * 8 + [False] * 4
+    assert [p["shown"] for p in groups[12]["photos"]] == [True] * 8 + [False] * 4
     pictured = [p for one in page["classes"] for p in one["samples"]] + [
-        p for one in page["findings"] for g in one["groups"] for p in g["photos"] if p["picture"]]
+        p for one in page["findings"] for g in one["groups"] for p in g["photos"] if p["shown"]]
     assert len(made) == len({p["name"] for p in pictured})
+    assert sorted(alt for alt, _ in images_of(tmp_path / "r.html")) == sorted(
+        p["name"] for p in pictured)
     assert [p["name"] for p in groups[12]["photos"]] == [f"b/{i}.jpg" for i in range(10, 22)]
 
 

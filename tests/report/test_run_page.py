@@ -1,17 +1,18 @@
 """The page of a run holds what was measured, shows what was fed, is the same bytes each time."""
 
 import functools
+import html
 import json
 import re
 
 import numpy as np
 import pytest
-from makers import classifier, page_of, random_pixels
+from makers import classifier, images_of, page_of, random_pixels
 from PIL import Image
 
 import minicnn as mc
 from minicnn.evaluation import Evaluation, roc_auc
-from minicnn.report import photos, run_page, scores_of, write_run_page
+from minicnn.report import photos, run_page, run_photos, scores_of, write_run_page
 from minicnn.report.photos import explanation, first_batch, pictures_of
 from minicnn.report.run_page import choose_pictures
 from minicnn.training import TransferConfig
@@ -49,7 +50,8 @@ def test_the_page_has_the_numbers_of_each_photo_and_of_all(tmp_path):
     for row, name, label, said, q in zip(page["photos"], data.names, data.labels, result.predicted,
                                          p[:, 1], strict=True):
         assert (row["name"], row["true"], row["predicted"], row["q"]) == (name, label, said, q)
-        assert row["p"] == p[data.names.index(name)].max() and row["picture"]
+        assert row["p"] == p[data.names.index(name)].max()
+    assert {*data.names} <= {alt for alt, _ in images_of(tmp_path / "run" / "report.html")}
     assert page["rows"] == [{"name": "a network", "correct": result.num_correct, "count": 14,
                              "accuracy": result.accuracy, "interval": list(result.interval)}]
     assert page["chance"] == "Always saying a would be right for 50.0 %."
@@ -74,12 +76,14 @@ def test_beside_confidence_right_is_that_of_the_class_it_names_whatever_the_thre
         curve["count"], curve["accuracy"], strict=True)) / 14)
 
 
-def test_the_worst_come_first_and_each_says_why(tmp_path):
+def test_the_errors_come_first_then_the_least_sure_and_each_says_why(tmp_path):
     data = data_of()
     result = evaluation(data)
     own = result.probabilities[np.arange(14), data.labels]
     page = written(tmp_path / "run", data, result)
-    order = np.argsort(own)[:run_page.WORST]
+    ranked = np.argsort(own)
+    wrong = [i for i in ranked if result.predicted[i] != data.labels[i]][:8]
+    order = [*wrong, *[i for i in ranked if result.predicted[i] == data.labels[i]][:3]]
     assert [one["name"] for one in page["worst"]] == [data.names[i] for i in order]
     for one, i in zip(page["worst"], order, strict=True):
         k = result.predicted[i]
@@ -87,6 +91,69 @@ def test_the_worst_come_first_and_each_says_why(tmp_path):
         assert one["correct"] == (k == data.labels[i]) and one["map"] and not one["blank"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "predictions.png", "report.html", "worst.png"]
+
+
+def test_curves_of_both_networks_share_their_axes_whatever_the_keys_are_called(tmp_path):
+    data = data_of()
+    result = evaluation(data)
+    history = {"loss": [0.9, 0.4, 0.2], "accuracy": [0.5, 0.75, 1.0],
+               "held_out_loss": [0.8, 0.5, 0.6], "held_out_accuracy": [0.5, 0.8, 0.7]}
+    written(tmp_path / "run", data, result, history=history, scratch_history={
+        "loss": [0.7, 0.6], "accuracy": [0.5, 0.6], "val_loss": [0.7, 0.7],
+        "val_accuracy": [0.5, 0.55]}, validation_name="test")
+    text = (tmp_path / "run" / "report.html").read_text("utf-8")
+    accuracy, loss = re.findall(r'<svg[^>]* data-hover="\w+">.*?</svg>', text, re.S)[::2]  # wide
+    assert accuracy.count('class="line') == loss.count('class="line') == 4
+    assert "lowest loss: epoch 2" in accuracy and "lowest loss: epoch 2" in loss
+    for words in ("a network: held-out 70 %", "scratch: test 55 %", "a network: training 100 %"):
+        assert words in accuracy
+    assert 'data-range="1,3,0.5,1"' in accuracy
+
+
+def test_what_was_set_is_what_differs_from_the_defaults_and_what_run_json_says(tmp_path):
+    data = data_of()
+    options = {"size": 96, "epochs": 60, "augment": "flip", "seed": 0, "lr": None, "device": "cpu",
+               "used": {"learning_rate": 2.5e-06}, "duration": 3671.2,
+               "command": "minicnn train --size 96", "versions": {"minicnn": "1.2", "numpy": "2"}}
+    written(tmp_path / "run", data, evaluation(data), options=options,
+            notes=["learning rate of the head 2.5e-06", "Careful: few photos."])
+    text = (tmp_path / "run" / "report.html").read_text("utf-8")
+    settings = text[text.index('id="settings"'):]
+    differs, rest = settings[:settings.index("What was used")], settings[
+        settings.index("What was used"):settings.index("All 10 options")]
+    assert re.findall(r'scope="row">(--[\w-]+)', differs) == ["--size", "--augment"]
+    assert "minicnn train --size 96</pre>" in differs
+    for words in (">2.5e-06<", ">1 h 1 min 11 s<", ">minicnn 1.2, numpy 2<"):
+        assert words in rest
+    notes = text[text.index('id="notes"'):text.index("</ul>", text.index('id="notes"'))]
+    assert "Careful" in notes and "learning rate" not in notes
+
+
+def test_photos_that_it_is_sure_are_of_another_class_put_their_label_in_doubt():
+    labels = np.array([0, 0, 1, 1])
+    result = Evaluation(np.array([[0.05, 0.95], [0.3, 0.7], [0.01, 0.99], [0.98, 0.02]]), labels,
+                        ["a", "b"])
+    assert run_photos.doubtful_labels(result) == [3, 0]
+    assert run_photos.surest_of_each_class(result) == [2]
+    assert run_photos.wrong_and_least_sure(result) == ([3, 0, 1], [2])
+
+
+def test_the_frame_is_the_crop_that_the_network_sees():
+    tall = mc.data.Dataset.from_arrays(np.zeros((1, 40, 20, 3), np.uint8), [0], ["a"])
+    photo = run_photos.whole_photo(tall, 0, (8, 8), 0.5)
+    assert photo.pixels.shape == (400, 200, 3) and photo.is_cropped
+    assert photo.crop == (150, 50, 250, 150)  # the middle half of the shorter side
+    assert "top:37.50%;left:25.00%;height:25.00%;width:50.00%" in photo.frame()
+    square = mc.data.Dataset.from_arrays(np.zeros((1, 20, 20, 3), np.uint8), [0], ["a"])
+    assert run_photos.whole_photo(square, 0, (8, 8), 1.0).frame() is None
+
+
+def test_calibration_is_left_out_of_few_photos(tmp_path):
+    for n, shown in ((48, False), (50, True)):
+        data = data_of(n)
+        written(tmp_path / str(n), data, evaluation(data), explained=False)
+        text = (tmp_path / str(n) / "report.html").read_text("utf-8")
+        assert ('id="calibration"' in text) == shown
 
 
 def test_a_map_of_one_class_is_the_negative_of_the_other(tmp_path, monkeypatch):
@@ -138,8 +205,8 @@ def test_a_photo_that_has_vanished_since_is_left_out(tmp_path):
     data.items = [tmp_path / f"{k}.png" for k in range(6)]
     (tmp_path / "2.png").unlink()
     page = written(tmp_path / "run", data, evaluation(data))
-    assert [bool(row["picture"]) for row in page["photos"]] == [k != 2 for k in range(6)]
-    assert len(page["worst"]) == 5
+    assert "2" not in "".join(alt for alt, _ in images_of(tmp_path / "run" / "report.html"))
+    assert len(page["worst"]) == 5 and len(page["photos"]) == 6
     assert len(first_batch(network(), data, TransferConfig(batch_size=6))) == 5
 
 
@@ -175,9 +242,9 @@ def test_names_stay_text_and_nothing_is_loaded_from_elsewhere(tmp_path):
     page = written(tmp_path / "run", data, evaluation(data), notes=[EVIL], skipped=[EVIL])
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert EVIL not in text and text.count("<script") == 2 and page["classes"][0] == EVIL
+    assert html.escape(EVIL) in text
     assert "default-src 'none'" in text and "innerHTML" not in text and "{{" not in text
-    assert set(re.findall(r"https?://[\w./]+|@import|url\(|<script[^>]*src", text)) == {
-        "http://www.w3.org/2000/svg"}  # the name of SVG, which nobody asks for
+    assert re.findall(r"https?://[\w./]+|@import|url\(|<script[^>]*src", text) == []
 
 
 def test_the_same_run_leaves_the_same_bytes(tmp_path):

@@ -34,13 +34,11 @@ import numpy as np
 
 from ... import data as builtin
 from ...data import Dataset
-from ...data.images import crop_region
-from ...data.keras_resizing import resizes_as_keras, visible_box
+from ...data.keras_resizing import visible_region
 from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
-from ...preprocessing import crop_fraction_of
 from ...utils.errors import ArgumentError, FileError, check_int, is_int
 from ..photos import (
     ImageInput,
@@ -225,9 +223,7 @@ def locate_parts(model: Sequential, data: Dataset, parts: Parts | str | os.PathL
             raise ArgumentError(f"{source}: expected the parts {', '.join(names)} in every photo, "
                                 f"received {', '.join(marks)} in {photo!r}.")
         shape = data.read(data.names.index(photo)).shape[:2]
-        top, left, bottom, right = (
-            visible_box(shape, size, recipe.fit) if recipe is not None and resizes_as_keras(recipe)
-            else crop_region(shape, size, crop_fraction_of(recipe)))
+        top, left, bottom, right = visible_region(shape, size, recipe)
         low, high = (int(top), int(left)), (ceil(bottom) - 1, ceil(right) - 1)
         for part, position in marks.items():
             if not _is_inside(position, low, high):

@@ -1,0 +1,160 @@
+"""The problems of a folder of photos: what they are, how serious, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from ..data import Dataset, Fingerprints, is_rotated
+from ..data.datasets import Integers
+from ..data.listing import OtherFile, group_by_kind
+from ..utils.arrays import IntArray
+
+MIN_SIDE = 64  # pixels: smaller photos are enlarged by much for a network
+MAX_IMBALANCE = 3  # largest class over smallest, from which on a finding is reported
+
+
+@dataclass
+class Finding:
+    """A problem of a folder: its title, the advice, and the photos (groups of their indices; a
+    group is shown side by side) or lines of text; brief: as many lines, shorter, for a screen.
+    serious: whether it makes the figures wrong or loses photos, or is only worth a look."""
+
+    title: str
+    advice: str
+    groups: list[list[int]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    brief: list[str] = field(default_factory=list)
+    serious: bool = True
+
+
+def findings(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
+             parts: Sequence[str] | None = None, others: Sequence[OtherFile] = ()
+             ) -> list[Finding]:
+    """The problems of the photos, the most serious first; [] if there are none.
+
+    fingerprints, groups: of perceptual_hashes and near_duplicates.
+    parts:   the part of each photo (N,), if the folder is already split.
+    others:  the files of the folder that are not read as photos.
+    """
+    unread = sorted(fingerprints.unread)
+    lost = [other for other in others if other.kind is None or other.kind.is_photo]
+    rest = [other for other in others if other not in lost]
+    candidates = [
+        Finding(f"{_photos(unread)} cannot be read", "The file is damaged. Save it again, or "
+                "remove it; split.csv calls its part unreadable.", [],
+                [fingerprints.unread[i] for i in unread]),
+        Finding(f"{_photos(lost)} skipped", "They are missing from the training until they can be "
+                "read. What each is, and what to do:", [],
+                group_by_kind(lost, limit=None), group_by_kind(lost)),
+        *_copies(data, fingerprints, groups, parts), *_class_findings(data, parts),
+        *_worth_a_look(data, fingerprints),
+        Finding(f"{len(rest)} other file{'s' * (len(rest) != 1)} skipped", "Not photos, or not "
+                "where a class is. What each is, and what to do:", [],
+                group_by_kind(rest, limit=None), group_by_kind(rest), False),
+        _even(fingerprints)]
+    return sorted((finding for finding in candidates if finding.groups or finding.lines),
+                  key=lambda finding: not finding.serious)
+
+
+def _copies(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
+            parts: Sequence[str] | None) -> list[Finding]:
+    """Near duplicates: of nearly all photos, across parts, across classes, within a class."""
+    order, starts = np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]
+    copies: list[list[int]] = [g.tolist() for g in np.split(order, starts) if len(g) > 1]
+    labels, part_of = data.labels, np.zeros(len(data)) if parts is None else np.asarray(parts)
+    leaks = [g for g in copies if len(set(part_of[g])) > 1]
+    conflicts = [g for g in copies if len(set(labels[g])) > 1]
+    largest = max(copies, key=len, default=[])
+    alike = [largest] if 2 * len(largest) > len(data) else []
+    within = [g for g in copies if g not in leaks + conflicts + alike]
+    guess = (" Nearly the same is a guess: look before you remove."
+             if any(relation(fingerprints, g) == "nearly the same" for g in within) else "")
+    return [
+        Finding(f"{len(largest)} of {len(data)} photos look alike",
+                "Each is a near duplicate of another of them. Copies go to the same part of a "
+                "split, so that hardly anything is left for training or testing. Are these the "
+                "photos that you meant?", alike),
+        Finding(f"{_groups(conflicts)} across classes", "The same photo has two labels, and at "
+                "least one is wrong. Keep it in one class.", conflicts),
+        Finding(f"{_groups(leaks)} across the parts", "The same photo is in the training and in "
+                "the test, so the test overestimates the accuracy. Remove it from one part.",
+                leaks),
+        Finding(f"{_groups(within)} within a class", "They count several times in training: remove "
+                f"all but one. minicnn's own split keeps them in one part.{guess}", within,
+                serious=False)]
+
+
+def _class_findings(data: Dataset, parts: Sequence[str] | None) -> list[Finding]:
+    """Classes of very different size, and classes that a part lacks."""
+    counts = data.counts
+    largest = max(counts, key=lambda name: counts[name])
+    smallest = min(counts, key=lambda name: counts[name])
+    sizes = [f"{largest}: {counts[largest]}, {smallest}: {counts[smallest]}"]
+    is_uneven = counts[largest] >= MAX_IMBALANCE * max(counts[smallest], 1)
+    present = set(zip(parts or (), data.labels.tolist(), strict=bool(parts)))
+    missing = [f"{part}: no photo of {name}" for part in dict.fromkeys(parts or ())
+               for k, name in enumerate(data.classes) if (part, k) not in present]
+    share = counts[largest] / len(data)
+    return [Finding("A part lacks a class", "A class that is not in the training cannot be "
+                    "recognised; one that is not in the test cannot be evaluated.", [], missing),
+            Finding("The classes are uneven", f"Always saying {largest} would be right for "
+                    f"{share:.1%}. Train with --class-weights, and look at each class, not only at "
+                    f"the accuracy.", [], sizes if is_uneven else [], serious=False)]
+
+
+def _worth_a_look(data: Dataset, fingerprints: Fingerprints) -> list[Finding]:
+    """Tiny photos, photos in sub-folders of a class, photos rotated by EXIF."""
+    readable = np.ones(len(data), bool)
+    readable[list(fingerprints.unread)] = False
+    small = np.flatnonzero((fingerprints.sizes.min(axis=1) < MIN_SIDE) & readable)
+    files = [i for i in np.flatnonzero(readable).tolist()
+             if not isinstance(data.items[i], np.ndarray)]
+    parents = [(PurePosixPath(data.names[i]).parent, data.classes[data.labels[i]]) for i in files]
+    inner = [str(parent) for parent, name in parents if parent.name not in ("", name)]
+    rotated = [i for i in files if is_rotated(data.items[i])]
+    return [
+        Finding(f"{_photos(small)} with a side below {MIN_SIDE} pixels", "They are enlarged and "
+                "blurred. Use larger ones if you can, or a smaller --size.", _alone(small),
+                serious=False),
+        Finding(f"{_photos(inner)} in sub-folders of a class", "They count for the class whose "
+                "folder is the outer one. If the inner folders are classes of their own, move them "
+                "up.", [], [f"{folder}: {inner.count(folder)}" for folder in dict.fromkeys(inner)],
+                serious=False),
+        Finding(f"{_photos(rotated)} rotated by EXIF", "The camera was held upright or upside down "
+                "and recorded it. minicnn rotates them; other programs may not.", _alone(rotated),
+                serious=False)]
+
+
+def _even(fingerprints: Fingerprints) -> Finding:
+    """Photos of one colour, all over, by all of their pixels."""
+    even = [i for i in np.flatnonzero(fingerprints.even).tolist() if i not in fingerprints.unread]
+    return Finding(f"{_photos(even)} nearly even", "Look before you remove: a blank page, a "
+                   "covered lens, or a clear sky? All of their pixels have nearly the same colour. "
+                   "Only those of exactly the same pixels count as copies.", _alone(even),
+                   serious=False)
+
+
+def _photos(indices: Sized) -> str:
+    """3 photos."""
+    return f"{len(indices)} photo{'s' * (len(indices) != 1)}"
+
+
+def _groups(groups: list[list[int]]) -> str:
+    """3 groups of copies (7 photos)."""
+    return (f"{len(groups)} group{'s' * (len(groups) != 1)} of copies "
+            f"({sum(map(len, groups))} photos)")
+
+
+def _alone(indices: Integers) -> list[list[int]]:
+    """Each photo as a group of its own."""
+    return [[int(i)] for i in indices]
+
+
+def relation(fingerprints: Fingerprints, group: Sequence[int]) -> str:
+    """"the same pixels" or "nearly the same", for a group of two or more photos."""
+    identical = len(set(fingerprints.same[list(group)])) == 1
+    return "the same pixels" if identical else "nearly the same"

@@ -1,0 +1,181 @@
+"""The sections of a run's page, in the order in which they tell its story, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .html import (
+    Markup,
+    bullets,
+    element,
+    folded,
+    percent,
+    plural,
+    section,
+    short_percent,
+    table,
+)
+from .run_charts import (
+    MIN_CALIBRATION,
+    Accuracy,
+    Curve,
+    accuracy_bar,
+    best_epoch,
+    calibration_chart,
+    key_of_networks,
+    learning_chart,
+    rates_chart,
+)
+
+MAX_SKIPPED_NAMES = 400  # characters of a line of skipped files before it is folded
+
+
+def hero(page: Mapping[str, Any], examples: Markup) -> Markup:
+    """The number, large, with its interval; photos that it gets right, and its worst error."""
+    first, *others = page["rows"]
+    held_out = f"{page['held_out']} " if page["held_out"] else ""
+    low, high = first["interval"]
+    counts = page["class_counts"]
+    largest = max(range(len(counts)), key=lambda k: counts[k])
+    chance = (f"always saying {page['classes'][largest]}", counts[largest] / first["count"])
+    rows = [Accuracy(short_name(row["name"]), row["correct"], row["count"])
+            for row in page["rows"]]
+    about = element("p", element(
+        "strong", f"{first['correct']} of {first['count']} {held_out}photos right"),
+        f". 95 % interval {percent(low)} to {percent(high)}: where the accuracy on all photos of "
+        f"this kind may lie. {page['chance']}", id="about")
+    comparison = [element("p", f"{row['name'][0].upper()}{row['name'][1:]}: ", element(
+        "strong", percent(row["accuracy"])), f" ({row['correct']} of {row['count']}).")
+        for row in others]
+    left = element("div", element("p", short_percent(first["accuracy"]), class_="number"),
+                   about, accuracy_bar(rows, chance), *comparison, class_="answer")
+    return element("section", left, examples, class_="hero" + " alone" * (not examples),
+                   id="answer")
+
+
+def short_name(name: str) -> str:
+    """"VGG16 frozen up to block4_pool, new head" -> "VGG16"; "small network from scratch, same
+    photos" -> "from scratch"."""
+    if "from scratch" in name:
+        return "from scratch"
+    short = name.split(",")[0].split(" frozen")[0]
+    return short if len(short) <= 22 else f"…{short[-21:]}"
+
+
+def notes_section(warnings: Sequence[str], skipped: Sequence[str]) -> Markup | None:
+    """What a reader must know before the rest; and one line on files that were not read."""
+    parts = []
+    if warnings:
+        parts.append(element("div", bullets(warnings), class_="card notes", id="notes"))
+    if skipped:
+        parts.append(element("p", "Some files were not read: ", element(
+            "a", "see the end of this page", href="#not-read"), ".", class_="soft"))
+    return element("section", *parts) if parts else None
+
+
+# Learning
+
+
+def curves_of(network: str, colour: str, history: Mapping[str, Sequence[float]], kind: str,
+              validation_name: str) -> list[Curve]:
+    """The lines of one network, held-out ones first. The keys are "loss", "accuracy", and the same
+    behind a prefix, such as val_loss, which is called validation_name."""
+    lines = []
+    for key, values in history.items():
+        prefix = key[:-len(kind)] if key.endswith(kind) else None
+        if not len(values) or prefix is None or (prefix and prefix[-1] != "_"):
+            continue
+        photos = ("training" if not prefix else validation_name or "validation"
+                  if prefix == "val_" else prefix[:-1].replace("_", "-"))
+        lines.append(Curve(network, photos, f"{colour} {'held' if prefix else 'train'}",
+                           list(map(float, values))))
+    return sorted(lines, key=lambda line: line.photos == "training")
+
+
+def learning_section(page: Mapping[str, Any], scratch: Mapping[str, Sequence[float]]
+                     ) -> Markup | None:
+    """Learning curves of both networks on the same axes, and the search of the learning rate."""
+    charts = []
+    histories = [(short_name(page["rows"][0]["name"]), "k0", page["history"]),
+                 ("from scratch", "k1", scratch)]
+    all_curves = {kind: [curve for name, colour, history in histories for curve in
+                         curves_of(name, colour, history, kind, page["validation_name"])]
+                  for kind in ("accuracy", "loss")}
+    epoch = best_epoch([curve for curve in all_curves["loss"] if curve.kind.startswith("k0")])
+    is_kept = page["validation_name"] == "validation"
+    words = None if epoch is None or len(page["history"]["loss"]) < 2 else (
+        epoch, f"{'best, kept' if is_kept else 'lowest loss'}: epoch {epoch}")
+    for kind, note in (("accuracy", "Share of photos that it gets right"),
+                       ("loss", "Cross-entropy: low if it is sure and right")):
+        if all_curves[kind]:
+            charts.append(learning_chart(kind.capitalize(), note, all_curves[kind],
+                                         kind == "accuracy", words, len(page["classes"])))
+    if not charts and not page["rates"]:
+        return None
+    return section("learning", "How it learned", element(
+        "p", "Thick: photos that it did not learn from. Thin: its training photos.",
+        ) if charts else None, key_of_networks(all_curves["loss"]),
+        element("div", *charts, rates_chart(page["rates"]) if page["rates"] else None,
+                class_="pair"))
+
+
+# The rest
+
+
+def calibration_section(page: Mapping[str, Any]) -> Markup | None:
+    """Whether it is right as often as it is sure; None below MIN_CALIBRATION photos."""
+    if page["rows"][0]["count"] < MIN_CALIBRATION:
+        return None
+    tiles = (("confidence on average", percent(page["confidence"])),
+             ("accuracy", percent(page["confidence_accuracy"])),
+             ("expected calibration error", percent(page["ece"])))
+    return section("calibration", "Is it right as often as it is sure? (calibration)", element(
+        "div", calibration_chart(page["calibration"], len(page["classes"])), element(
+            "div", element("dl", *(element("div", element("dt", name), element("dd", value))
+                                   for name, value in tiles), class_="tiles"), element(
+                "p", "Where the bars end below the dashed line, the network is surer than it is "
+                     "right. The calibration error is the mean distance between the two, each "
+                     "photo counted once.", class_="soft")), class_="pair"))
+
+
+def classes_section(page: Mapping[str, Any]) -> Markup:
+    """Each class in percent."""
+    rows = [row for row in page["scores"] if row["support"] or len(page["classes"]) <= 25]
+    keys = ("precision", "recall", "f1", "roc_auc", "average_precision")
+    return section("classes", "Each class", element(
+        "p", "Recall: which share of the class it recognises. Precision: which share of its "
+             "answers with this class is right. F1: the harmonic mean of both. The areas hold for "
+             "all thresholds.", class_="soft"), table(
+        ("class", "photos", "precision", "recall", "F1", "ROC area", "average precision"),
+        [(row["class"], row["support"], *(_bar(row[key]) for key in keys)) for row in rows]))
+
+
+def _bar(share: float | None) -> Markup:
+    return element("span", percent(share), class_="cell-bar",
+                   style=f"--value: {share or 0:.3f}")
+
+
+def split_section(page: Mapping[str, Any], first_batch: Markup | None) -> Markup | None:
+    """How the photos were split, and the first batch."""
+    parts, counts = page["parts"], None
+    if parts:
+        rows = [(name, *(part["counts"][k] for part in parts))
+                for k, name in enumerate(page["classes"])]
+        counts = table(("class", *(part["name"] for part in parts)), [
+            *rows, ("all", *(sum(part["counts"]) for part in parts))])
+    if counts is None and first_batch is None:
+        return None
+    batch = folded("The first training batch, as the network was fed", first_batch,
+                   ) if first_batch else None
+    return section("split", "How the photos were split", counts, batch)
+
+
+def skipped_section(skipped: Sequence[str]) -> Markup | None:
+    """The files that were not read, grouped by kind, folded."""
+    if not skipped:
+        return None
+    return section("not-read", "Files that were not read", folded(
+        plural(len(skipped), "reason"), element(
+            "p", "They are left out everywhere. Each line says why, and what can be done."),
+        bullets(skipped), id="skipped"))
