@@ -125,9 +125,13 @@ METHODS = {
     "integrated-gradients": GRADIENT(
         "visualize.integrated_gradients",
         text="gradients on the way from a plain image; their sum is the score's change", size=128),
+    "hirescam": CAM(
+        "visualize.hires_cam",
+        text="where the last maps speak for the class and where against it; used by predict "
+             "--explain"),
     "grad-cam": CAM(
         "visualize.grad_cam",
-        text="where a layer supports the score"),
+        text="the same with one weight per map; exact only after a global average"),
     "guided-grad-cam": CAM(
         "visualize.guided_grad_cam",
         text="guided backprop where Grad-CAM is high"),
@@ -205,7 +209,7 @@ OPTIONS: dict[str, tuple[Callable[[str], object], str, str]] = {  # flag: type, 
     "seed": (int, "N", "seed of the random numbers"),
 }
 ATTRIBUTIONS = [name for name, method in METHODS.items() if "sign" in method.keywords()]
-DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "grad-cam"}
+DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "hirescam"}
 
 
 def listing() -> str:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from ..utils.files import atomic_write
 if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` stays fast
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # safe for the colour-blind (Okabe & Ito 2008)
+RED = "#b2182b"  # what speaks for a class, as in heat_over
+SMALL = 13  # points: the smallest type of a figure
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -27,7 +30,7 @@ def new_figure(width: float, height: float) -> Figure:
     import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams.update({"font.size": 13, "axes.spines.top": False,
+    matplotlib.rcParams.update({"font.size": 14, "axes.spines.top": False,
                                 "axes.spines.right": False})
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
@@ -84,10 +87,43 @@ def shortened(name: str, longest: int = 20) -> str:
     return (name if len(name) <= longest else name[:longest - 1] + "…").replace("$", r"\$")
 
 
+def printable_line(text: str) -> str:
+    """The text in one line, its undecodable bytes replaced."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
+
+
+def percent_text(share: float) -> str:
+    """0.734 -> "73.4 %"; as many digits as keep it from 0 and from 100: 0.99996 -> "99.996 %"."""
+    for digits in range(1, 7):
+        text = f"{100 * share:.{digits}f}"
+        if float(text) not in (0.0, 100.0) or share in (0, 1):
+            break
+    return f"{text} %"
+
+
+def rectangle(x: float, y: float, width: float, height: float, **style: Any) -> Rectangle:
+    """A rectangle of these pixels of a photo; without a line unless style has one."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, height, **{"lw": 0, **style})
+
+
+def heat_over(values: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """A signed map (H, Wd) over a grey photo (H, Wd, 3) uint8, as uint8: red above 0, blue below,
+    the stronger, the further from 0; where it is 0 the photo stays visible."""
+    from matplotlib import colormaps
+
+    shares = values / np.abs(values).max()  # -1 … 1
+    opacity = 0.8 * np.abs(shares)[..., None] ** 0.75
+    colours = colormaps["RdBu_r"](0.5 + 0.42 * np.sign(shares))[..., :3]
+    grey = 0.2 + 0.8 * photo.mean(axis=-1, keepdims=True) / 255  # colours show on black, too
+    return np.rint(255 * (opacity * colours + (1 - opacity) * grey)).astype(np.uint8)
+
+
 def show_image(ax: Axes, image: np.ndarray, title: str = "") -> None:
     """Shows an image, (H, Wd, 3) uint8 or floats 0 … 1, without axes."""
     ax.imshow(image, interpolation="nearest")
-    ax.set_title(shortened(title, 60), fontsize=12)
+    ax.set_title(shortened(title, 60), fontsize=SMALL)
     ax.axis("off")
 
 
@@ -107,12 +143,12 @@ def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | N
 
     A map that is flat, zero or not finite becomes a grey field that says so.
     """
-    ax.set_title(shortened(title, 60), fontsize=12)
+    ax.set_title(shortened(title, 60), fontsize=SMALL)
     ax.axis("off")
     if reason := why_blank(values):
         ax.imshow(np.full((*values.shape, 3), 0.85), aspect="equal")
         ax.text(0.5, 0.5, "nothing to show:\n" + reason, ha="center", va="center",
-                transform=ax.transAxes, fontsize=11, color="black")
+                transform=ax.transAxes, fontsize=SMALL, color="black")
         return
     H, Wd = values.shape
     extent = (-0.5, Wd - 0.5, H - 0.5, -0.5)

@@ -130,7 +130,7 @@ def test_photos_that_cannot_be_read_are_left_out_and_counted(folder, tmp_path, c
 
 
 def test_an_attribution_is_what_the_checks_check(folder, tmp_path):
-    assert len(ATTRIBUTIONS) == 10
+    assert len(ATTRIBUTIONS) == 11
     made = job("randomisation-check", folder / "m.h5", "--method", "grad-cam", "-o",
                tmp_path / "x.png")
     assert made.keywords["method"].__name__ == "grad_cam"
@@ -154,6 +154,8 @@ REFUSED = [
     ("gradient m.h5 --class lef", ["lef", "Nearest: left"]),
     ("gradient m.h5 --class 9", ["0 to 2", "9"]),
     ("gradient base.h5 --class 1", ["no classes"]),
+    ("grad-cam base.h5", ["Grad-CAM", "that map itself", "a network with classes", "model.h5"]),
+    ("hirescam base.h5 --unit 1", ["HiResCAM", "conv, map 1", "a network with classes"]),
     ("gradient m.h5 --class left --unit 1", ["--class", "--unit"]),
     ("gradient m.h5 --layer conv2", ["conv2", "conv2d"]),
     ("gradient m.h5 --layer conv2d --unit 16", ["0 to 15", "16"]),
