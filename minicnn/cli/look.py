@@ -34,6 +34,9 @@ def add(command: Callable) -> None:
     option("--layers", str, None, "LAYER,LAYER",
            "layers to show (default: the convolution before each pooling, at most five)")
     option("--maps", int, 4, "N", "number of maps of each layer")
+    option("--examples", int, 12, "N", "number of photos to choose from on the page")
+    p.add_argument("--no-maximise", action="store_true",
+                   help="leave out the images made to excite each map, about a second each")
     option("--size", int, None, "PIXELS", "side of vgg16's input (default: 128)")
     p.add_argument("--force", action="store_true", help="overwrite the page")
     add_model_options(option)

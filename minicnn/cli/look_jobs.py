@@ -94,11 +94,11 @@ def atlas_job(args: argparse.Namespace) -> Job:
     path = writable(args.output, (".html",), args.force)
     name, words = model_and_photos(args.words)
     data, others = readable_photos(words) if words else (
-        sample("fashion", "test", None, 10), [])
+        sample("clouds", "test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
-                "progress": Bar("atlas"),
-                "image": None if words else read_image(photos()["chelsea"])}
+                "examples": args.examples, "maximised": not args.no_maximise,
+                "progress": Bar("atlas")}
     return AtlasJob(write_atlas, [path, model, data], keywords, path, args.force, others)
 
 

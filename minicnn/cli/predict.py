@@ -40,8 +40,8 @@ def add(command: Callable) -> None:
     option("--top", int, None, "N", "number of classes in text and json (default: 5)")
     option("-o --output", str, None, "FILE", "file to write (default: the screen)")
     p.add_argument("--explain", nargs="?", const="explained", metavar="FOLDER",
-                   help="write for each photo what in it speaks for its most probable class and what "
-                        f"against it, as PHOTO{EXPLAINED}, into FOLDER (default: explained)")
+                   help="write for each photo what in it speaks for its most probable class, and "
+                        f"what against it, as PHOTO{EXPLAINED}, into FOLDER (default: explained)")
     p.add_argument("--force", action="store_true", help="overwrite what --output and --explain "
                                                         "write")
     option("--batch-size", int, 32, "N", "photos per batch")

@@ -20,17 +20,20 @@ from ..utils.files import write_text
 SIDE = 160  # pixels of the longer side of a thumbnail
 
 
-def write_page(path: str | os.PathLike, template: str, data: dict[str, Any]) -> Path:
+def write_page(path: str | os.PathLike, template: str, data: dict[str, Any],
+               content: str = "") -> Path:
     """Writes the page (.html) and returns its path; an older one is replaced atomically.
 
-    template: a file in this folder. data: for JSON, without NaN. Raises FileError.
+    template: a file in this folder. data: for JSON, without NaN. content: HTML that is inserted as
+    it is, for templates that have it. Raises FileError.
     """
     here, path = Path(__file__).parent, Path(path)
     # Without "<", no HTML tag can begin in the JSON.
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     page = (here / template).read_text("utf-8")
     for name, part in (("STYLE", (here / "page.css").read_text("utf-8")),
-                       ("SCRIPT", (here / "page.js").read_text("utf-8")), ("DATA", text)):
+                       ("SCRIPT", (here / "page.js").read_text("utf-8")), ("DATA", text),
+                       *[("CONTENT", content)] * bool(content)):
         page = page.replace("{{" + name + "}}", part, 1)
     write_text(path, page)
     return path

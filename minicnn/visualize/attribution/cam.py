@@ -18,8 +18,8 @@ convolution, after its ReLU if it has one.
 Where a global average follows the layer at once, G is the same at all positions: Grad-CAM and
 HiResCAM are equal. On other heads Grad-CAM's mean of G may show the opposite of what decided;
 decision_map chooses between the two, and the methods that take the mean carry a warning there.
-For a unit of the layer itself G is 1 on its map and 0 elsewhere: the "explanation" would be the map,
-enlarged, whatever the method. That is refused.
+For a unit of the layer itself G is 1 on its map and 0 elsewhere: the "explanation" would be that
+map, enlarged, whatever the method. That is refused.
 """
 
 from __future__ import annotations
