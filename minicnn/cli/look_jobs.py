@@ -186,7 +186,7 @@ def load_photos(name: str, method: Method, words: list[str]) -> tuple[list, list
         return [read_image(paths[0])], others
     if not words:
         return ([] if takes.may_be_missing else
-                [sample("fashion", "test", None, method.per_class)]), []
+                [sample("clouds", "test", None, method.per_class)]), []
     data, others = readable_photos(words, takes.needs_classes)
     if takes is PhotoInput.SPLIT_CLASSES:
         parts = split_parts(data, {"train": 0.75, "test": 0.25}, near_duplicates(data))

@@ -108,7 +108,7 @@ METHODS = {
     "top-patches": Method(
         "visualize.top_patches", PhotoInput.MANY,
         "the nine patches that excite a map most, beside their projections",
-        options="layer unit=units maps", size=128),
+        options="layer unit=units maps"),
     "gradient": GRADIENT(
         "visualize.gradient",
         text="how the score changes with each pixel"),

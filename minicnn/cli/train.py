@@ -18,6 +18,7 @@ from ..report import (
     resumed_folder,
     run_folder,
     write_csv,
+    write_curves,
     write_evaluation,
     write_run,
     write_run_page,
@@ -111,6 +112,8 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
                                  batch_size=config.batch_size, callbacks=[bars],
                                  checkpoint=checkpoint.of("scratch"), device=args.device)
         rows[title := "small network from scratch, same photos"] = small.evaluation
+        write_curves(output, best, "validation" if "validation" in parts else held_out,
+                     small.history)
         print_result(title, small.evaluation)
     write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
                    rows=rows, notes=[*notes, *best.notes], skipped=skipped, history=best.history,

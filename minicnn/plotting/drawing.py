@@ -101,6 +101,11 @@ def percent_text(share: float) -> str:
     return f"{text} %"
 
 
+def short_number(value: float) -> str:
+    """Three digits, without a power of ten up to 99,999: 1130.2 -> "1130", 43.48 -> "43.5"."""
+    return f"{value:.0f}" if 100 <= abs(value) < 99999.5 else f"{value:.3g}"
+
+
 def rectangle(x: float, y: float, width: float, height: float, **style: Any) -> Rectangle:
     """A rectangle of these pixels of a photo; without a line unless style has one."""
     from matplotlib.patches import Rectangle
@@ -120,9 +125,10 @@ def heat_over(values: np.ndarray, photo: np.ndarray) -> np.ndarray:
     return np.rint(255 * (opacity * colours + (1 - opacity) * grey)).astype(np.uint8)
 
 
-def show_image(ax: Axes, image: np.ndarray, title: str = "") -> None:
-    """Shows an image, (H, Wd, 3) uint8 or floats 0 … 1, without axes."""
-    ax.imshow(image, interpolation="nearest")
+def show_image(ax: Axes, image: np.ndarray, title: str = "", smooth: bool = False) -> None:
+    """Shows an image, (H, Wd, 3) uint8 or floats 0 … 1, without axes; its pixels as squares, or
+    smooth, as a photo is shown."""
+    ax.imshow(image, interpolation="bicubic" if smooth else "nearest")
     ax.set_title(shortened(title, 60), fontsize=SMALL)
     ax.axis("off")
 
@@ -137,7 +143,7 @@ def why_blank(values: np.ndarray) -> str:
 
 
 def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | None = None,
-             bar: bool = True) -> None:
+             bar: bool = True, smooth: bool = False) -> None:
     """Shows a map (H, Wd) of numbers. If it has both signs: blue below 0, white, red above,
     symmetric about 0; otherwise dark to bright. over: an image (H', Wd', 3) shown faintly beneath.
 
@@ -157,7 +163,8 @@ def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | N
     signed, largest = bool((values < 0).any()), float(np.abs(values).max())
     image = ax.imshow(values, cmap="RdBu_r" if signed else "magma", extent=extent,
                       vmin=-largest if signed else values.min(), vmax=largest,
-                      alpha=None if over is None else 0.65, interpolation="nearest")
+                      alpha=None if over is None else 0.65,
+                      interpolation="bilinear" if smooth else "nearest")
     if bar:
         ax.figure.colorbar(image, ax=ax, shrink=0.8)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: ImageInput, 
     path = writable(path, (".html",), force)
     page = collect(model, photos, image=image, layers=layers, maps=maps, n=n, examples=examples,
                    maximised=maximised, progress=progress)
-    return write_page(path, "atlas.html", {}, content(page))
+    return write_page(path, "atlas.html", {}, body=content(page))
 
 
 def collect(model: Sequential, photos: ImageInput, *, image: np.ndarray | None = None,
@@ -72,9 +73,9 @@ def collect(model: Sequential, photos: ImageInput, *, image: np.ndarray | None =
             for layer in chosen]
     shown = []
     for (name, read), names in zip(entries, methods, strict=True):
-        stage, steps = stages.next(), len(names) + 1
+        stage = stages.next()
         shown.append(photo_entry(model, name, read(), chosen, names,
-                                 lambda done, stage=stage, of=steps: stage(min(done, of), of)))
+                                 partial(_photo_progress, stage, len(names) + 1)))
         stage(1, 1)
     used = sorted({patch["index"] for row in rows for entry in row["maps"]
                    for patch in entry["patches"]})
@@ -85,15 +86,18 @@ def collect(model: Sequential, photos: ImageInput, *, image: np.ndarray | None =
             "header": list(summary.HEADER), "footer": summary.footer(model)}
 
 
+def _photo_progress(stage: Progress, total: int, done: int) -> None:
+    stage(min(done, total), total)
+
+
 def chosen_photos(data: Dataset, image: np.ndarray | None, examples: int
                   ) -> list[tuple[str, Callable[[], np.ndarray]]]:
     """(name, function that reads it) of the photos to choose from: `image`, then photos spread
     evenly over the data."""
-    first: list[tuple[str, Callable[[], np.ndarray]]] = (
-        [] if image is None else [("the given photo", lambda: image)])
+    first = [] if image is None else [("the given photo", partial(np.asarray, image))]
     number = min(examples - len(first), len(data))
     at = np.linspace(0, len(data) - 1, number).round().astype(int) if number > 1 else [0] * number
-    return first + [(str(data.names[i]), lambda i=int(i): data.read(i)) for i in at]
+    return [*first, *((str(data.names[i]), partial(data.read, int(i))) for i in at)]
 
 
 def boxes(model: Sequential, chosen: list[str]) -> list[dict[str, Any]]:

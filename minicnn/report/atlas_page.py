@@ -62,7 +62,7 @@ def maps_view(page: Page) -> Markup:
     intro = element("p", "For each map: an image made from noise to excite it, the patches of all "
                     "photos that excite it most, and what in them does so (the activation, "
                     "projected back to the pixels).", element("span", " Click a map for the whole "
-                    "photos and the numbers.", class_="script-only"))
+                    "photos and the numbers.", class_="needs-script"))
     greys = element("p", "Grey in a patch lies outside the photo. Grey in a projection is zero: "
                     "these pixels did not matter.", class_="soft")
     number, sections, hints = 0, [], set()

@@ -128,7 +128,9 @@ def answers(model: Sequential, photo: np.ndarray, x: np.ndarray, methods: list[s
     the METHODS for the first."""
     rows = []
     for rank, target in enumerate(targets_of(model, x)):
-        calls = [(cam.decision_map, {}, DECISION)] if has_classes(model) else []
+        calls: list[tuple[Callable, dict, str]] = []
+        if has_classes(model):
+            calls.append((cam.decision_map, {}, DECISION))
         calls += [METHODS[name] for name in methods] if rank == 0 else []
         row: dict[str, Any] = {"target": _name_of(model, target), "score": "", "cards": []}
         for k, (function, options, text) in enumerate(calls):

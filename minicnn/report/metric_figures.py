@@ -19,8 +19,9 @@ from ..evaluation import (
     pr_curve,
     roc_auc,
     roc_curve,
+    wilson_interval,
 )
-from ..plotting.drawing import BLUE, ORANGE, new_figure, save, shortened
+from ..plotting.drawing import BLUE, ORANGE, SMALL, new_figure, save, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "black")  # Okabe & Ito 2008
 STYLES = ("-", "--", "-.", ":")
+FEW = 50  # photos: with fewer, a curve is mostly chance, and its figure says so
 MAX_NAMED = 6  # curves with a colour and a name: if there are more, those of the lowest area
 
 
@@ -39,6 +41,12 @@ def percent(value: float, _: object = None) -> str:
 def probability(t: float) -> str:
     """Three digits, or as many as are needed not to round it to 1: 0.99995 -> "0.99995"."""
     return f"{t:.{max(3, -math.floor(math.log10(1 - t or 1)))}g}"
+
+
+def few_photos(result: Evaluation) -> str:
+    """A second line of the title if there are too few photos for a curve, else ""."""
+    N = len(result.labels)
+    return f"\nonly {N} photo{'s' * (N != 1)}: read the steps, not the shape" if N < FEW else ""
 
 
 def by_recall(p: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,7 +63,8 @@ def roc(result: Evaluation, path: Path, threshold: float | None = None) -> None:
     ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="0.500  chance")
     _class_curves(ax, result, roc_curve, roc_auc, {"lw": 2.5}, threshold)
     ax.set(xlabel="false positive rate", ylabel="true positive rate (recall)",
-           title="ROC curve" if len(result.classes) == 2 else "ROC, each class against the rest")
+           title=("ROC curve" if len(result.classes) == 2 else
+                  "ROC, each class against the rest") + few_photos(result))
     _format_and_save(ax, path, "area")
 
 
@@ -71,7 +80,8 @@ def precision_recall(result: Evaluation, path: Path, threshold: float | None = N
                   threshold)
     ax.set(xlabel="recall (share of the class that is predicted as such)",
            ylabel="precision (share of these predictions that are correct)",
-           title="precision and recall" + ", each class" * (len(result.classes) > 2))
+           title="precision and recall" + ", each class" * (len(result.classes) > 2)
+           + few_photos(result))
     _format_and_save(ax, path, "average precision")
 
 
@@ -130,14 +140,24 @@ def calibration(result: Evaluation, path: Path, bins: int = 10) -> None:
     centres, used = (np.arange(bins) + 0.5) / bins, curve.count > 0
     ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="perfectly calibrated")
     ax.bar(centres[used], curve.accuracy[used], 0.9 / bins, color=BLUE, alpha=0.35)
-    ax.plot(curve.confidence[used], curve.accuracy[used], "o-", color=BLUE, lw=2.5, ms=8,
-            clip_on=False, label="measured")
+    for x, accuracy, count in zip(curve.confidence[used], curve.accuracy[used],
+                                  curve.count[used], strict=True):
+        low, high = wilson_interval(round(accuracy * count), int(count))
+        ax.plot([x, x], [low, high], color=BLUE, lw=2, alpha=0.7, clip_on=False)
+    line = "o" if len(result.labels) < FEW else "o-"  # through few photos there is no line
+    ax.plot(curve.confidence[used], curve.accuracy[used], line, color=BLUE, lw=2.5, ms=8,
+            clip_on=False, label="measured, with 95 % interval")
     ax.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1),
-           title=f"Calibration\nexpected calibration error {100 * error:.1f} %")
+           title=f"Calibration of {len(result.labels)} photos\nexpected calibration error "
+                 f"{100 * error:.1f} %")
     ax.yaxis.set_major_formatter(percent)
     ax.legend(loc="upper left")
     ax.grid(alpha=0.3)
     below.bar(centres, curve.count, 0.9 / bins, color=ORANGE)
+    for x, count in zip(centres[used], curve.count[used], strict=True):
+        below.annotate(str(int(count)), (x, count), (0, 2), ha="center", fontsize=SMALL,
+                       textcoords="offset points")
+    below.margins(y=0.3)
     below.set(xlabel="confidence (probability of the predicted class)", ylabel="photos")
     below.xaxis.set_major_formatter(percent)
     below.yaxis.get_major_locator().set_params(integer=True, nbins=3)

@@ -20,12 +20,12 @@ from ..utils.files import write_text
 SIDE = 160  # pixels of the longer side of a thumbnail
 
 
-def write_page(path: str | os.PathLike, template: str, data: dict[str, Any],
-               content: str = "") -> Path:
+def write_page(path: str | os.PathLike, template: str, data: dict[str, Any], *,
+               body: str = "") -> Path:
     """Writes the page (.html) and returns its path; an older one is replaced atomically.
 
-    template: a file in this folder. data: for JSON, without NaN. content: HTML that is inserted as
-    it is, for templates that have it. Raises FileError.
+    template: a file in this folder. data: for JSON, without NaN. body: HTML that takes the place of
+    {{BODY}}. Raises FileError.
     """
     here, path = Path(__file__).parent, Path(path)
     # Without "<", no HTML tag can begin in the JSON.
@@ -33,7 +33,7 @@ def write_page(path: str | os.PathLike, template: str, data: dict[str, Any],
     page = (here / template).read_text("utf-8")
     for name, part in (("STYLE", (here / "page.css").read_text("utf-8")),
                        ("SCRIPT", (here / "page.js").read_text("utf-8")), ("DATA", text),
-                       *[("CONTENT", content)] * bool(content)):
+                       *[("BODY", body)] * bool(body)):
         page = page.replace("{{" + name + "}}", part, 1)
     write_text(path, page)
     return path

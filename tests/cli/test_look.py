@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 import minicnn as mc
@@ -70,11 +72,18 @@ def test_every_method_is_a_function_that_takes_what_the_table_gives_it(name, fol
 def test_every_method_leaves_a_picture_and_prints_its_numbers(name, folder, tmp_path, monkeypatch,
                                                               capsys):
     monkeypatch.chdir(tmp_path)
+    drawn, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig",
+                        lambda self, *rest: drawn.append(self) or save(self, *rest))
     assert main(["look", name, str(folder / "m.h5"), *photos_for(name, folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"look-{name}.png" and len(lines) > 1
     with Image.open(f"look-{name}.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
+    (figure,) = drawn
+    small = {text.get_text(): text.get_fontsize() for text in figure.findobj(Text)
+             if text.get_visible() and text.get_text().strip() and text.get_fontsize() < 12}
+    assert small == {}  # points, at the size at which the figure is saved: for a projector
 
 
 def test_the_numbers_are_those_of_the_function(folder, tmp_path):

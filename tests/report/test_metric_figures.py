@@ -129,12 +129,37 @@ def test_calibration_shows_bins_with_photos_their_accuracy_and_counts(drawn, tmp
     calibration(result, tmp_path / "calibration.png", 5)
     curve = calibration_curve(result.probabilities, result.labels, 5)
     ax, below = drawn[0].axes
-    measured, used = lines(ax)["measured"], curve.count > 0
+    measured, used = lines(ax)["measured, with 95 % interval"], curve.count > 0
     assert 1 < used.sum() < 5
     np.testing.assert_array_equal(measured.get_xdata(), curve.confidence[used])
     np.testing.assert_array_equal(measured.get_ydata(), curve.accuracy[used])
     assert [bar.get_height() for bar in below.patches] == curve.count.tolist()
-    assert "expected calibration error" in ax.get_title()
+    assert "expected calibration error" in ax.get_title() and "60 photos" in ax.get_title()
+    assert [text.get_text() for text in below.texts] == [str(n) for n in curve.count[used]]
+    assert_inside(drawn[0])
+
+
+def test_calibration_shows_how_uncertain_each_bin_is_and_joins_few_photos_by_no_line(
+        drawn, tmp_path):
+    p = np.tile([0.3, 0.7], (8, 1))
+    few = Evaluation(p, np.array([1] * 6 + [0] * 2), ["a", "b"])  # 6 of 8 correct at 0.7
+    calibration(few, tmp_path / "a.png")
+    ax = drawn[0].axes[0]
+    (interval,) = [line for line in ax.get_lines() if np.allclose(line.get_xdata(), 0.7)
+                   and len(line.get_xdata()) == 2]
+    # (p + z²/2n ± z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n), p = 6/8, n = 8, z = 1.96, by hand
+    np.testing.assert_allclose(interval.get_ydata(), [0.4093, 0.9285], atol=1e-3)
+    assert lines(ax)["measured, with 95 % interval"].get_linestyle() == "None"
+    calibration(evaluation(2), tmp_path / "b.png")
+    assert lines(drawn[1].axes[0])["measured, with 95 % interval"].get_linestyle() == "-"
+
+
+@pytest.mark.parametrize("figure", [roc, precision_recall])
+def test_curves_of_few_photos_say_so(drawn, tmp_path, figure):
+    figure(evaluation(2, 34), tmp_path / "few.png")
+    figure(evaluation(2, 60), tmp_path / "many.png")
+    assert "only 34 photos" in drawn[0].axes[0].get_title()
+    assert "only" not in drawn[1].axes[0].get_title()
     assert_inside(drawn[0])
 
 
