@@ -41,7 +41,8 @@ def reduce(source, target):
     for width in range(480, 120, -40):
         small = picture.copy()
         small.thumbnail((width, width), Image.Resampling.LANCZOS)
-        small.quantize(64).save(target, optimize=True)
+        # the most different colours, so that a few red pixels stay red
+        small.quantize(128, Image.Quantize.MAXCOVERAGE).save(target, optimize=True)
         if target.stat().st_size <= LIMIT:
             return
 
@@ -57,7 +58,8 @@ def arguments(name, folder):
             transfer(train, test, TransferConfig(size=128)).model.save(model)
         words.append(str(model))
     if name == "faithfulness":
-        words += [str(CLOUDS / "cirrus"), str(CLOUDS / "cumulus")]
+        words += [str(photo) for name in ("cirrus", "cumulus")
+                  for photo in sorted((CLOUDS / name).iterdir())[:6]]
     elif name in OF_CLASSES or name in OF_CLOUDS:
         words.append(str(PHOTO))
     sized = METHODS[name].model and name not in OF_CLASSES

@@ -32,7 +32,7 @@ def curves_figure(history: History, held_out: str = "", *, scratch: History | No
     prefix, scratch = second_prefix(history), scratch or {}
     held_out = held_out or {"val_": "validation", "held_out_": "held-out"}[prefix]
     kinds = [kind for kind in ("loss", "accuracy") if kind in history]
-    figure = new_figure(6.2 * len(kinds), 4.8)
+    figure = new_figure(6.2 * len(kinds), 5.1)
     for ax, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds))), kinds, strict=True):
         lines = [(history.get(kind), "training", BLUE, "-"),
                  (history.get(f"{prefix}{kind}"), held_out, ORANGE, "--"),
@@ -54,7 +54,9 @@ def curves_figure(history: History, held_out: str = "", *, scratch: History | No
             ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
         if best is not None:
             _mark_best(ax, best, history.get(f"{prefix}{kind}", history[kind]))
-        ax.legend()
+    if kinds:  # one legend below, where it covers no curve
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center",
+                      ncols=4, frameon=False)
     return figure
 
 

@@ -151,7 +151,7 @@ def calibration(result: Evaluation, path: Path, bins: int = 10) -> None:
            title=f"Calibration of {len(result.labels)} photos\nexpected calibration error "
                  f"{100 * error:.1f} %")
     ax.yaxis.set_major_formatter(percent)
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper left", fontsize=12, handlelength=1.2)
     ax.grid(alpha=0.3)
     below.bar(centres, curve.count, 0.9 / bins, color=ORANGE)
     for x, count in zip(centres[used], curve.count[used], strict=True):
