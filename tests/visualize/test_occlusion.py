@@ -156,7 +156,7 @@ def test_the_figure_is_red_where_the_probability_falls_on_a_scale_of_few_steps()
     assert image.get_clim() == (-50, 50)
     red, _, blue, _ = image.cmap(image.norm(21.9))
     assert red > blue and "largest drop 21.9 %" in left.get_title()
-    assert list(image.get_extent()) == [-0.5, 7.5, 7.5, -0.5]  # centres of the squares at 1.5 and 5.5
+    assert list(image.get_extent()) == [-0.5, 7.5, 7.5, -0.5]  # squares centred at 1.5, 5.5
 
 
 def test_panels_that_say_nothing_new_are_left_out():

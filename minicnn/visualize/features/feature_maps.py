@@ -50,7 +50,8 @@ class FeatureMaps(Result):
             ax.axis("off")
         drawing.show_image(axes[0], self.pixels, "photo", smooth=True)
         for ax, unit, values in zip(axes[1:], self.units, self.maps, strict=False):
-            drawing.show_map(ax, values, f"map {unit}: max {drawing.short_number(values.max())}", bar=False)
+            drawing.show_map(ax, values, f"map {unit}: max {drawing.short_number(values.max())}",
+                             bar=False)
         figure.suptitle(f"{self.layer}: the {len(self.units)} maps with the largest sum, each on "
                         "its own scale, dark to bright")
         return figure
