@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 import minicnn as mc
 from minicnn.cli import main as minicnn
@@ -41,10 +41,19 @@ def reduce(source, target):
     for width in range(480, 120, -40):
         small = picture.copy()
         small.thumbnail((width, width), Image.Resampling.LANCZOS)
-        # the most different colours, so that a few red pixels stay red
-        small.quantize(128, Image.Quantize.MAXCOVERAGE).save(target, optimize=True)
+        palettes = [small.quantize(128, method) for method in (
+            Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE)]  # many colours, or far apart
+        min(palettes, key=lambda picture, small=small: error_of(picture, small)).save(
+            target, optimize=True)
         if target.stat().st_size <= LIMIT:
             return
+
+
+def error_of(picture, original):
+    """The mean squared difference of two pictures."""
+    difference = ImageChops.difference(picture.convert("RGB"), original)
+    return sum(square / difference.width / difference.height
+               for square in ImageStat.Stat(difference).sum2)
 
 
 def arguments(name, folder):
