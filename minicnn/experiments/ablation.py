@@ -67,7 +67,7 @@ class Ablation(Result):
                     xerr=100 * errors.std(axis=1, ddof=1), capsize=3)
         ax.set_yticks(rows, [f"{name}\n{count:,} parameters" for name, count
                              in zip(self.variants, self.parameters, strict=True)],
-                      fontsize=drawing.SMALL)
+                      fontsize=drawing.MIN_TYPE)
         ax.invert_yaxis()
         ax.set_xlabel(f"misclassified photos, %, ± sd of {self.test.shape[1]} seeds")
         ax.set_title(f"ablation, {self.epochs} epochs each")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .drawing import BLUE, ORANGE, SMALL, new_figure
+from .drawing import BLUE, MIN_TYPE, ORANGE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,4 +66,4 @@ def _mark_best(ax: Axes, best: int, values: Sequence[float]) -> None:
         ax.axvline(best, color="0.6", lw=1, zorder=0)
         ax.plot(best, values[best - 1], "o", ms=12, mfc="none", mec="black", mew=2.2,
                 label=f"best epoch: {best}")
-        ax.tick_params(labelsize=SMALL)
+        ax.tick_params(labelsize=MIN_TYPE)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` s
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # safe for the colour-blind (Okabe & Ito 2008)
 RED = "#b2182b"  # what speaks for a class, as in heat_over
-SMALL = 13  # points: the smallest type of a figure
+MIN_TYPE = 13  # points: the smallest type of a figure
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -118,9 +118,9 @@ def heat_over(values: np.ndarray, photo: np.ndarray) -> np.ndarray:
     the stronger, the further from 0; where it is 0 the photo stays visible."""
     from matplotlib import colormaps
 
-    shares = values / np.abs(values).max()  # -1 … 1
-    opacity = 0.8 * np.abs(shares)[..., None] ** 0.75
-    colours = colormaps["RdBu_r"](0.5 + 0.42 * np.sign(shares))[..., :3]
+    relative = values / np.abs(values).max()  # -1 … 1
+    opacity = 0.8 * np.abs(relative)[..., None] ** 0.75
+    colours = colormaps["RdBu_r"](0.5 + 0.42 * np.sign(relative))[..., :3]
     grey = 0.2 + 0.8 * photo.mean(axis=-1, keepdims=True) / 255  # colours show on black, too
     return np.rint(255 * (opacity * colours + (1 - opacity) * grey)).astype(np.uint8)
 
@@ -129,7 +129,7 @@ def show_image(ax: Axes, image: np.ndarray, title: str = "", smooth: bool = Fals
     """Shows an image, (H, Wd, 3) uint8 or floats 0 … 1, without axes; its pixels as squares, or
     smooth, as a photo is shown."""
     ax.imshow(image, interpolation="bicubic" if smooth else "nearest")
-    ax.set_title(shortened(title, 60), fontsize=SMALL)
+    ax.set_title(shortened(title, 60), fontsize=MIN_TYPE)
     ax.axis("off")
 
 
@@ -149,12 +149,12 @@ def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | N
 
     A map that is flat, zero or not finite becomes a grey field that says so.
     """
-    ax.set_title(shortened(title, 60), fontsize=SMALL)
+    ax.set_title(shortened(title, 60), fontsize=MIN_TYPE)
     ax.axis("off")
     if reason := why_blank(values):
         ax.imshow(np.full((*values.shape, 3), 0.85), aspect="equal")
         ax.text(0.5, 0.5, "nothing to show:\n" + reason, ha="center", va="center",
-                transform=ax.transAxes, fontsize=SMALL, color="black")
+                transform=ax.transAxes, fontsize=MIN_TYPE, color="black")
         return
     H, Wd = values.shape
     extent = (-0.5, Wd - 0.5, H - 0.5, -0.5)

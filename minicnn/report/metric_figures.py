@@ -21,7 +21,7 @@ from ..evaluation import (
     roc_curve,
     wilson_interval,
 )
-from ..plotting.drawing import BLUE, ORANGE, SMALL, new_figure, save, shortened
+from ..plotting.drawing import BLUE, MIN_TYPE, ORANGE, new_figure, save, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +155,7 @@ def calibration(result: Evaluation, path: Path, bins: int = 10) -> None:
     ax.grid(alpha=0.3)
     below.bar(centres, curve.count, 0.9 / bins, color=ORANGE)
     for x, count in zip(centres[used], curve.count[used], strict=True):
-        below.annotate(str(int(count)), (x, count), (0, 2), ha="center", fontsize=SMALL,
+        below.annotate(str(int(count)), (x, count), (0, 2), ha="center", fontsize=MIN_TYPE,
                        textcoords="offset points")
     below.margins(y=0.3)
     below.set(xlabel="confidence (probability of the predicted class)", ylabel="photos")

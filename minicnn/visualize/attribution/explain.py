@@ -43,9 +43,9 @@ def explanation(model: Sequential, photo: np.ndarray, p: np.ndarray, name: str =
         drawing.show_map(middle, heat, reason)
     else:
         drawing.show_image(middle, drawing.heat_over(heat, sharp))
-        middle.set_title("red speaks for it, blue against it", fontsize=drawing.SMALL)
+        middle.set_title("red speaks for it, blue against it", fontsize=drawing.MIN_TYPE)
     middle.text(0, -0.03, f"{attribution.method}, {H} × {Wd} pixels", va="top",
-                transform=middle.transAxes, fontsize=drawing.SMALL)
+                transform=middle.transAxes, fontsize=drawing.MIN_TYPE)
     _draw_bars(right, p, class_names(model))
     label = drawing.shortened(drawing.printable_line(attribution.target), 40)
     figure.suptitle(f"{label}: {drawing.percent_text(float(p[target]))}", fontsize=20)
@@ -58,7 +58,7 @@ def _show_framed(ax: Axes, model: Sequential, photo: np.ndarray, title: str) -> 
                                            crop_fraction_of(model.preprocessing))
     H, Wd = photo.shape[:2]
     ax.imshow(photo, interpolation="bilinear", extent=(0, Wd, H, 0))
-    ax.set_title(title, fontsize=drawing.SMALL)
+    ax.set_title(title, fontsize=drawing.MIN_TYPE)
     ax.axis("off")
     if top < 1 and left < 1:
         return
@@ -69,7 +69,7 @@ def _show_framed(ax: Axes, model: Sequential, photo: np.ndarray, title: str) -> 
     ax.add_patch(drawing.rectangle(left, top, right - left, bottom - top, fill=False, lw=3,
                                    edgecolor=drawing.ORANGE))
     ax.text(0, -0.03, "framed: what the network sees", va="top", transform=ax.transAxes,
-            fontsize=drawing.SMALL)
+            fontsize=drawing.MIN_TYPE)
 
 
 def _draw_bars(ax: Axes, p: np.ndarray, classes: list[str]) -> None:

@@ -94,15 +94,15 @@ class Occlusion(Result):
                 f"; most probable at every position: {self._name(self.labels.flat[0])}")
         figure.suptitle(f"occlusion: {drawing.shortened(self.target, 40)}{same}")
         figure.supxlabel("red: it falls with the square's centre there (this part speaks for it); "
-                         "blue: it rises", fontsize=drawing.SMALL)
+                         "blue: it rises", fontsize=drawing.MIN_TYPE)
         return figure
 
     def _name(self, label: int) -> str:
         return drawing.shortened(self.classes[label])
 
-    def _draw_drop(self, ax: Axes, drop: np.ndarray, whole: float, title: str) -> None:
-        """drop (R, Q) in % of `whole`, over the photo, on the first of SCALES that holds it."""
-        drop = 100 * drop / (abs(whole) or 1)
+    def _draw_drop(self, ax: Axes, drop: np.ndarray, total: float, title: str) -> None:
+        """drop (R, Q) in % of `total`, over the photo, on the first of SCALES that holds it."""
+        drop = 100 * drop / (abs(total) or 1)
         if drawing.why_blank(drop):
             drawing.show_map(ax, drop, title)
             return
@@ -121,7 +121,7 @@ class Occlusion(Result):
         ax.set(xlim=(-0.5, Wd - 0.5), ylim=(H - 0.5, -0.5))
         i, j = np.unravel_index(drop.argmax(), drop.shape)
         ax.plot(self.lefts[j] + half, self.tops[i] + half, "k+", ms=16, mew=2.5)
-        ax.set_title(f"{title}\nlargest drop {drop.max():.3g} %", fontsize=drawing.SMALL)
+        ax.set_title(f"{title}\nlargest drop {drop.max():.3g} %", fontsize=drawing.MIN_TYPE)
         ax.axis("off")
         bar = ax.figure.colorbar(image, ax=ax, shrink=0.75, alpha=1,
                                  ticks=(-scale, -scale / 2, 0, scale / 2, scale))
@@ -138,7 +138,7 @@ class Occlusion(Result):
                     label=self._name(int(label)))
         drawing.show_image(ax, picture, "most probable label" + (
             ", others grey" if len(different) > len(COLOURS) else ""))
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=drawing.SMALL,
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=drawing.MIN_TYPE,
                   frameon=False, ncols=2 if len(different) > 1 else 1)
 
     def __str__(self) -> str:

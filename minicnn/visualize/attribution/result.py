@@ -65,7 +65,7 @@ class Attribution(Result):
         figure.suptitle(f"{self.method}: {drawing.shortened(self.target, 40)}, "
                         f"score {self.score:.4g}")
         if self.note:
-            figure.supxlabel(self.note, fontsize=drawing.SMALL)
+            figure.supxlabel(self.note, fontsize=drawing.MIN_TYPE)
         return figure
 
     def __str__(self) -> str:

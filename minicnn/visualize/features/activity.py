@@ -61,7 +61,7 @@ class Activity(Result):
         for row, share, dead, units in zip(rows, shares, self.dead, self.units, strict=True):
             if np.isfinite(share):
                 axes[2].text(min(share, 55), row, f"  {dead:g} of {units}", va="center",
-                             fontsize=drawing.SMALL)
+                             fontsize=drawing.MIN_TYPE)
         axes[0].set_yticks(rows, [drawing.shortened(name) for name in self.layers])
         axes[0].invert_yaxis()
         axes[0].ticklabel_format(axis="x", scilimits=(-2, 4))

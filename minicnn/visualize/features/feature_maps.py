@@ -89,7 +89,7 @@ class Ranking(Result):
         for ax, values, text in zip(axes[1:], (self.sums, self.maxima, 100 * self.shares),
                                     ("sum", "maximum", "active positions, %"), strict=True):
             ax.barh(rows, values, color=drawing.BLUE)
-            ax.set_yticks(rows, [str(unit) for unit in self.units], fontsize=drawing.SMALL)
+            ax.set_yticks(rows, [str(unit) for unit in self.units], fontsize=drawing.MIN_TYPE)
             ax.invert_yaxis()
             ax.set_xlabel(text)
             ax.ticklabel_format(axis="x", scilimits=(-2, 4))

@@ -86,14 +86,14 @@ class FirstLayer(Result):
         axes[1].axhline(MAX_RMS, color="black", ls="--", label="limit of the paper")
         axes[1].set(xlabel="filter, by RMS", ylabel="RMS of its weights",
                     title="does one dominate?")
-        axes[1].legend(fontsize=drawing.SMALL)
+        axes[1].legend(fontsize=drawing.MIN_TYPE)
         rows = np.arange(3)
         axes[2].bar(rows - 0.2, 100 * self.bands.mean(axis=0), 0.4, color=drawing.BLUE,
                     label="kernels")
         axes[2].bar(rows + 0.2, 100 * self.flat, 0.4, color="0.7", label="flat spectrum")
         axes[2].set_xticks(rows, ["low", "middle", "high"])
         axes[2].set(ylabel="share of the energy, %", title="spatial frequencies")
-        axes[2].legend(fontsize=drawing.SMALL)
+        axes[2].legend(fontsize=drawing.MIN_TYPE)
         if self.aliasing is not None:
             names = [drawing.shortened(name) for name in self.layers]
             axes[3].bar(names, 100 * np.nan_to_num(self.aliasing), 0.5, color=drawing.BLUE)
@@ -106,7 +106,7 @@ class FirstLayer(Result):
         if self.aliasing is not None:
             explained.append("Aliasing: energy of the maps above what half as many positions can "
                              "hold; it should not grow from layer to layer.")
-        figure.supxlabel("\n".join(explained), fontsize=drawing.SMALL)
+        figure.supxlabel("\n".join(explained), fontsize=drawing.MIN_TYPE)
         figure.suptitle(f"{self.layers[0]}: first-layer diagnosis")
         return figure
 
