@@ -4,7 +4,8 @@
     python -m benchmarks.thumbnails pca dream        these two
 
 They are written to docs/look/, each of at most 30,000 bytes. Methods run on their defaults, in
-small sizes; faithfulness, which needs classes, on a small network that learns them here.
+small sizes: those that explain a class on a network that learns cirrus against cumulus here, from
+the built-in clouds; those of layers on VGG16's base.
 """
 
 import argparse
@@ -12,15 +13,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 import minicnn as mc
 from minicnn.cli import main as minicnn
 from minicnn.cli.methods import METHODS
-from minicnn.training import from_scratch
+from minicnn.training import TransferConfig, transfer
 
 FOLDER = Path(__file__).parent.parent / "docs" / "look"
 LIMIT = 30_000  # bytes
+CLOUDS = Path(mc.data.__file__).parent / "clouds" / "test"
+PHOTO = CLOUDS / "cumulus" / "Cu-N110.jpg"
+OF_CLASSES = ("hirescam", "grad-cam", "guided-grad-cam", "grad-cam-pp", "score-cam", "layer-cam",
+              "gradient", "gradient-x-input", "guided-backprop", "smooth-grad",
+              "integrated-gradients", "occlusion", "randomisation-check", "faithfulness")
+OF_CLOUDS = ("feature-maps", "rank-maps", "deconvnet")  # of VGG16's base, for the same photo
 OPTIONS = {"top-patches": ["--layer", "block3_conv3", "--maps", "4"],
            "deconvnet": ["--layer", "block4_conv3"],
            "feature-maps": ["--layer", "block2_conv2"],
@@ -34,20 +41,38 @@ def reduce(source, target):
     for width in range(480, 120, -40):
         small = picture.copy()
         small.thumbnail((width, width), Image.Resampling.LANCZOS)
-        small.quantize(64).save(target, optimize=True)
+        palettes = [small.quantize(128, method) for method in (
+            Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE)]  # many colours, or far apart
+        min(palettes, key=lambda picture, small=small: error_of(picture, small)).save(
+            target, optimize=True)
         if target.stat().st_size <= LIMIT:
             return
 
 
+def error_of(picture, original):
+    """The mean squared difference of two pictures."""
+    difference = ImageChops.difference(picture.convert("RGB"), original)
+    return sum(square / difference.width / difference.height
+               for square in ImageStat.Stat(difference).sum2)
+
+
 def arguments(name, folder):
     """The arguments of `minicnn look` for this method."""
-    model = folder / "m.h5"
-    if name == "faithfulness" and not model.exists():
-        train, test = (mc.data.sample("fashion", part, ["sandal", "sneaker"])
-                       for part in ("train", "test"))
-        from_scratch(train, test, size=28, epochs=10).model.save(model)
-    sized = METHODS[name].model and name != "faithfulness"
-    return [name, *([str(model)] if name == "faithfulness" else []), *OPTIONS.get(name, []),
+    words = [name]
+    if name in OF_CLASSES:
+        model = folder / "m.h5"
+        if not model.exists():
+            train, test = (mc.data.sample("clouds", part, ["cirrus", "cumulus"])
+                           for part in ("train", "test"))
+            transfer(train, test, TransferConfig(size=128)).model.save(model)
+        words.append(str(model))
+    if name == "faithfulness":
+        words += [str(photo) for name in ("cirrus", "cumulus")
+                  for photo in sorted((CLOUDS / name).iterdir())[:6]]
+    elif name in OF_CLASSES or name in OF_CLOUDS:
+        words.append(str(PHOTO))
+    sized = METHODS[name].model and name not in OF_CLASSES
+    return [*words, *OPTIONS.get(name, []),
             *(["--size", str(min(METHODS[name].size, 128))] if sized else [])]
 
 

@@ -57,6 +57,9 @@ def add(command: Callable) -> None:
     content("--layers", str, None, "LAYER,LAYER",
             "layers to show (default: the convolution before each pooling, at most five)")
     content("--maps", int, 4, "N", "number of maps of each layer")
+    content("--examples", int, 12, "N", "number of photos to choose from on the page")
+    content.flag("--no-maximise", "leave out the images made to excite each map, about a second "
+                                  "each")
     content("--size", sides, None, "H,W", SIZE_HELP.format(128))
     content.device()
     output = option.group("output")

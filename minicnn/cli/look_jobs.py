@@ -112,11 +112,11 @@ def atlas_job(args: argparse.Namespace) -> Job:
     stem = hyphenate("atlas", model_name(name), photo_name(words))
     path = output_path(args.output, f"{stem}.html", (".html",), args.force)
     data, others = readable_photos(words) if words else (
-        sample("fashion", "test", None, 10), [])
+        sample("clouds", "test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
-                "progress": Bar("atlas"),
-                "image": None if words else read_image(photos()["chelsea"])}
+                "examples": args.examples, "maximised": not args.no_maximise,
+                "progress": Bar("atlas")}
     return AtlasJob(write_atlas, [model, data], keywords, path, args.force, others,
                     named=args.output is not None)
 
@@ -211,7 +211,7 @@ def load_photos(name: str, method: Method, words: list[str]) -> tuple[list, list
         return [read_image(paths[0])], others
     if not words:
         return ([] if takes.may_be_missing else
-                [sample("fashion", "test", None, method.per_class)]), []
+                [sample("clouds", "test", None, method.per_class)]), []
     data, others = readable_photos(words, takes.needs_classes)
     if takes is PhotoInput.SPLIT_CLASSES:
         parts = split_parts(data, {"train": 0.75, "test": 0.25}, near_duplicates(data))

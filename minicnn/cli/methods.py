@@ -111,7 +111,7 @@ METHODS = {
     "top-patches": Method(
         "visualize.top_patches", PhotoInput.MANY,
         "the nine patches that excite a map most, beside their projections",
-        options="layer unit=units maps", size=128),
+        options="layer unit=units maps"),
     "gradient": GRADIENT(
         "visualize.gradient",
         text="how the score changes with each pixel"),
@@ -128,9 +128,13 @@ METHODS = {
     "integrated-gradients": GRADIENT(
         "visualize.integrated_gradients",
         text="gradients on the way from a plain image; their sum is the score's change", size=128),
+    "hirescam": CAM(
+        "visualize.hires_cam",
+        text="where the last maps speak for the class and where against it; used by predict "
+             "--explain"),
     "grad-cam": CAM(
         "visualize.grad_cam",
-        text="where a layer supports the score"),
+        text="the same with one weight per map; exact only after a global average"),
     "guided-grad-cam": CAM(
         "visualize.guided_grad_cam",
         text="guided backprop where Grad-CAM is high"),
@@ -211,7 +215,7 @@ OPTIONS: dict[str, tuple[Callable[[str], object], str, str]] = {  # flag: type, 
     "seed": (int, "N", "seed of the random numbers"),
 }
 ATTRIBUTIONS = [name for name, method in METHODS.items() if "sign" in method.keywords()]
-DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "grad-cam"}
+DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "hirescam"}
 
 
 def listing() -> str:

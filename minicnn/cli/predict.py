@@ -197,6 +197,5 @@ def explain(model: Sequential, data: UnlabelledImages, i: int, p: FloatArray, pi
     except FileError as error:
         data.errors[i] = str(error)
         return
-    k = int(p.argmax())
     with atomic_write(picture) as partial:
-        drawing.save(explanation(model, photo, k, float(p[k]), data.items[i].name), partial)
+        drawing.save(explanation(model, photo, p, data.items[i].name), partial)

@@ -18,6 +18,7 @@ from ..report import (
     resumed_folder,
     run_folder,
     write_csv,
+    write_curves,
     write_evaluation,
     write_run,
     write_run_page,
@@ -143,6 +144,8 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
         else:
             say(result_line("Small CNN from scratch", small.evaluation))
             all_notes.append(small.notes[0])
+            write_curves(output, best, "validation" if "validation" in parts else held_out,
+                         small.history)
             write_page(small)
     if not args.quiet:
         for note in all_notes[len(notes):]:

@@ -60,14 +60,15 @@ class Ablation(Result):
 
     def figure(self) -> Figure:
         """Bars of both errors, ± one standard deviation over the seeds."""
-        figure = drawing.new_figure(13, 7)
+        figure = drawing.new_figure(13, 8.5)
         ax, rows = figure.subplots(), np.arange(len(self.variants))
         for errors, offset, colour, label in ((self.test, -0.2, drawing.ORANGE, "test photos"),
                                               (self.train, 0.2, drawing.BLUE, "training photos")):
             ax.barh(rows + offset, 100 * errors.mean(axis=1), 0.4, color=colour, label=label,
                     xerr=100 * errors.std(axis=1, ddof=1), capsize=3)
         ax.set_yticks(rows, [f"{name}\n{count:,} parameters" for name, count
-                             in zip(self.variants, self.parameters, strict=True)], fontsize=11)
+                             in zip(self.variants, self.parameters, strict=True)],
+                      fontsize=drawing.MIN_TYPE)
         ax.invert_yaxis()
         ax.set_xlabel(f"misclassified photos, %, ± sd of {self.test.shape[1]} seeds")
         ax.set_title(f"ablation, {self.epochs} epochs each")

@@ -88,7 +88,7 @@ class Evolution(Result):
         ax.set_xlabel("epoch")
         ax.set_ylabel("distance to the features\nof the epoch before")
         if len(self.epochs) > 1:
-            ax.legend(fontsize=10, ncols=2)
+            ax.legend(fontsize=drawing.MIN_TYPE, ncols=2)
         return figure
 
     def __str__(self) -> str:

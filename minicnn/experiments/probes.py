@@ -71,10 +71,10 @@ class Probes(Result):
             ax.annotate(f"{value:.1f}", (row, value), (8, 10), textcoords="offset points")
         ax.axhline(100 / self.classes, color="black", ls="--", lw=1)
         ax.annotate(f"chance, 1 of {self.classes}", (rows[-1], 100 / self.classes), (0, 5),
-                    textcoords="offset points", ha="right", fontsize=11)
+                    textcoords="offset points", ha="right", fontsize=drawing.MIN_TYPE)
         ax.set_xticks(rows, [f"{drawing.shortened(name)}\n{count:,} features"
                              for name, count in zip(self.layers, self.features, strict=True)],
-                      fontsize=11)
+                      fontsize=drawing.MIN_TYPE)
         ax.margins(x=0.1)
         ax.set_ylim(0, 105)
         ax.set_ylabel(f"accuracy, %, ± sd of {self.accuracies.shape[1]} folds")

@@ -7,30 +7,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .drawing import BLUE, ORANGE, new_figure, percent
+from .drawing import BLUE, MIN_TYPE, ORANGE, new_figure, percent
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+History = Mapping[str, Sequence[float]]
 
-def second_prefix(history: Mapping[str, Sequence[float]]) -> str:
+
+def second_prefix(history: History) -> str:
     """The keys of the photos that were not trained on begin with it: "val_" or "held_out_"."""
     return "held_out_" if "held_out_loss" in history else "val_"
 
 
-def curves_figure(history: Mapping[str, Sequence[float]], held_out: str = "") -> Figure:
-    """Loss and accuracy by epoch, for training and held-out photos. held_out: how these are called
-    in the legend; by default as the history calls them."""
-    prefix = second_prefix(history)
+def curves_figure(history: History, held_out: str = "", *, scratch: History | None = None,
+                  best: int | None = None) -> Figure:
+    """Loss and accuracy by epoch, for training and held-out photos.
+
+    held_out: how these are called in the legend; by default as the history calls them. scratch:
+    the history of the network from scratch, whose held-out photos are drawn, too. best: the epoch,
+    counted from 1, whose weights were kept; None: no mark.
+    """
+    prefix, scratch = second_prefix(history), scratch or {}
     held_out = held_out or {"val_": "validation", "held_out_": "held-out"}[prefix]
     kinds = [kind for kind in ("loss", "accuracy") if kind in history]
-    figure = new_figure(5.5 * len(kinds), 4.2)
+    figure = new_figure(6.2 * len(kinds), 5.1)
     for ax, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds))), kinds, strict=True):
-        for key, label, colour, style in ((kind, "training", BLUE, "-"),
-                                          (f"{prefix}{kind}", held_out, ORANGE, "--")):
-            if key in history:
-                epochs = range(1, len(history[key]) + 1)
-                ax.plot(epochs, history[key], style, color=colour, lw=2.5, label=label,
+        lines = [(history.get(kind), "training", BLUE, "-"),
+                 (history.get(f"{prefix}{kind}"), held_out, ORANGE, "--"),
+                 (scratch.get(f"{second_prefix(scratch)}{kind}"), f"{held_out}, from scratch",
+                  "0.45", ":")]
+        for values, label, colour, style in lines:
+            if values is not None:
+                epochs = range(1, len(values) + 1)
+                ax.plot(epochs, values, style, color=colour, lw=2.5, label=label,
                         marker="o" if len(epochs) == 1 else None)
         ax.set(xlabel="epoch", title="loss (cross-entropy)" if kind == "loss" else "accuracy")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -41,5 +52,18 @@ def curves_figure(history: Mapping[str, Sequence[float]], held_out: str = "") ->
         else:
             ax.set_ylim(top=1.005)
             ax.yaxis.set_major_formatter(percent)
-        ax.legend()
+        if best is not None:
+            _mark_best(ax, best, history.get(f"{prefix}{kind}", history[kind]))
+    if kinds:  # one legend below, where it covers no curve
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center",
+                      ncols=4, frameon=False)
     return figure
+
+
+def _mark_best(ax: Axes, best: int, values: Sequence[float]) -> None:
+    """A circle at the epoch whose weights were kept, if these values reach it."""
+    if 1 <= best <= len(values):
+        ax.axvline(best, color="0.6", lw=1, zorder=0)
+        ax.plot(best, values[best - 1], "o", ms=12, mfc="none", mec="black", mew=2.2,
+                label=f"best epoch: {best}")
+        ax.tick_params(labelsize=MIN_TYPE)

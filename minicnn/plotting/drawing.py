@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,13 @@ from ..utils.files import atomic_write
 if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` stays fast
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # safe for the colour-blind (Okabe & Ito 2008)
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "black")  # the same source
 STYLES = ("-", "--", "-.", ":")
+RED = "#b2182b"  # what speaks for a class, as in heat_over
+MIN_TYPE = 13  # points: the smallest type of a figure
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -30,7 +33,7 @@ def new_figure(width: float, height: float) -> Figure:
     import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams.update({"font.size": 13, "axes.spines.top": False,
+    matplotlib.rcParams.update({"font.size": 14, "axes.spines.top": False,
                                 "axes.spines.right": False})
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
@@ -97,10 +100,49 @@ def probability(t: float) -> str:
     return f"{t:.{max(3, -math.floor(math.log10(1 - t or 1)))}g}"
 
 
-def show_image(ax: Axes, image: np.ndarray, title: str = "") -> None:
-    """Shows an image, (H, Wd, 3) uint8 or floats 0 … 1, without axes."""
-    ax.imshow(image, interpolation="nearest")
-    ax.set_title(shortened(title, 60), fontsize=12)
+def printable_line(text: str) -> str:
+    """The text in one line, its undecodable bytes replaced."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
+
+
+def percent_text(share: float) -> str:
+    """0.734 -> "73.4 %"; as many digits as keep it from 0 and from 100: 0.99996 -> "99.996 %"."""
+    for digits in range(1, 7):
+        text = f"{100 * share:.{digits}f}"
+        if float(text) not in (0.0, 100.0) or share in (0, 1):
+            break
+    return f"{text} %"
+
+
+def short_number(value: float) -> str:
+    """Three digits, without a power of ten up to 99,999: 1130.2 -> "1130", 43.48 -> "43.5"."""
+    return f"{value:.0f}" if 100 <= abs(value) < 99999.5 else f"{value:.3g}"
+
+
+def rectangle(x: float, y: float, width: float, height: float, **style: Any) -> Rectangle:
+    """A rectangle of these pixels of a photo; without a line unless style has one."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, height, **{"lw": 0, **style})
+
+
+def heat_over(values: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """A signed map (H, Wd) over a grey photo (H, Wd, 3) uint8, as uint8: red above 0, blue below,
+    the stronger, the further from 0; where it is 0 the photo stays visible."""
+    from matplotlib import colormaps
+
+    relative = values / np.abs(values).max()  # -1 … 1
+    opacity = 0.8 * np.abs(relative)[..., None] ** 0.75
+    colours = colormaps["RdBu_r"](0.5 + 0.42 * np.sign(relative))[..., :3]
+    grey = 0.2 + 0.8 * photo.mean(axis=-1, keepdims=True) / 255  # colours show on black, too
+    return np.rint(255 * (opacity * colours + (1 - opacity) * grey)).astype(np.uint8)
+
+
+def show_image(ax: Axes, image: np.ndarray, title: str = "", smooth: bool = False) -> None:
+    """Shows an image, (H, Wd, 3) uint8 or floats 0 … 1, without axes; its pixels as squares, or
+    smooth, as a photo is shown."""
+    ax.imshow(image, interpolation="bicubic" if smooth else "nearest")
+    ax.set_title(shortened(title, 60), fontsize=MIN_TYPE)
     ax.axis("off")
 
 
@@ -114,18 +156,18 @@ def why_blank(values: np.ndarray) -> str:
 
 
 def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | None = None,
-             bar: bool = True) -> None:
+             bar: bool = True, smooth: bool = False) -> None:
     """Shows a map (H, Wd) of numbers. If it has both signs: blue below 0, white, red above,
     symmetric about 0; otherwise dark to bright. over: an image (H', Wd', 3) shown faintly beneath.
 
     A map that is flat, zero or not finite becomes a grey field that says so.
     """
-    ax.set_title(shortened(title, 60), fontsize=12)
+    ax.set_title(shortened(title, 60), fontsize=MIN_TYPE)
     ax.axis("off")
     if reason := why_blank(values):
         ax.imshow(np.full((*values.shape, 3), 0.85), aspect="equal")
         ax.text(0.5, 0.5, "nothing to show:\n" + reason, ha="center", va="center",
-                transform=ax.transAxes, fontsize=11, color="black")
+                transform=ax.transAxes, fontsize=MIN_TYPE, color="black")
         return
     H, Wd = values.shape
     extent = (-0.5, Wd - 0.5, H - 0.5, -0.5)
@@ -134,7 +176,8 @@ def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | N
     signed, largest = bool((values < 0).any()), float(np.abs(values).max())
     image = ax.imshow(values, cmap="RdBu_r" if signed else "magma", extent=extent,
                       vmin=-largest if signed else values.min(), vmax=largest,
-                      alpha=None if over is None else 0.65, interpolation="nearest")
+                      alpha=None if over is None else 0.65,
+                      interpolation="bilinear" if smooth else "nearest")
     if bar:
         ax.figure.colorbar(image, ax=ax, shrink=0.8)
 

@@ -12,6 +12,7 @@ from ..utils.arrays import FloatArray, IntArray
 from .drawing import (
     BLUE,
     COLOURS,
+    MIN_TYPE,
     ORANGE,
     STYLES,
     new_figure,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FEW = 50  # photos: with fewer, a curve is mostly chance, and its figure says so
 MAX_NAMED = 6  # curves with a colour and a name: if there are more, those of the lowest area
 
 
@@ -43,24 +45,34 @@ def named_curves(curves: Sequence[ClassCurve]) -> Sequence[ClassCurve]:
     return curves if len(curves) <= MAX_NAMED + 1 else curves[:MAX_NAMED]
 
 
-def roc_figure(curves: Sequence[ClassCurve], binary: bool, threshold: float | None = None
-               ) -> Figure:
-    """The curves of roc_curve, the lowest area first: of two classes (binary) that of the second,
-    else of each class against the rest. threshold: its point is marked if binary."""
+def few_photos(photos: int) -> str:
+    """A second line of the title if there are too few photos for a curve, else ""."""
+    if photos >= FEW:
+        return ""
+    return f"\nonly {photos} photo{'s' * (photos != 1)}: read the steps, not the shape"
+
+
+def roc_figure(curves: Sequence[ClassCurve], binary: bool, photos: int,
+               threshold: float | None = None) -> Figure:
+    """The curves of roc_curve of so many photos, the lowest area first: of two classes (binary)
+    that of the second, else of each class against the rest. threshold: its point is marked if
+    binary."""
     figure = new_figure(8.4, 5.6)
     ax = figure.subplots()
     ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="0.500  chance")
     _draw_curves(ax, curves, {"lw": 2.5}, threshold if binary else None)
     ax.set(xlabel="false positive rate", ylabel="true positive rate (recall)",
-           title="ROC curve" if binary else "ROC, each class against the rest")
+           title=("ROC curve" if binary else "ROC, each class against the rest")
+           + few_photos(photos))
     return _formatted(ax, "area")
 
 
-def precision_recall_figure(curves: Sequence[ClassCurve], positive_share: float | None = None,
-                            threshold: float | None = None) -> Figure:
-    """The curves of pr_curve with recall as x, in steps, the lowest area first: of two classes that
-    of the second, whose share of the photos is positive_share, else (None) of each class against
-    the rest. threshold: its point is marked if there are two classes."""
+def precision_recall_figure(curves: Sequence[ClassCurve], photos: int,
+                            positive_share: float | None = None, threshold: float | None = None
+                            ) -> Figure:
+    """The curves of pr_curve of so many photos, with recall as x, in steps, the lowest area first:
+    of two classes that of the second, whose share of the photos is positive_share, else (None) of
+    each class against the rest. threshold: its point is marked if there are two classes."""
     figure = new_figure(8.4, 5.6)
     ax = figure.subplots()
     binary = positive_share is not None
@@ -70,7 +82,8 @@ def precision_recall_figure(curves: Sequence[ClassCurve], positive_share: float 
     _draw_curves(ax, curves, {"lw": 2.5, "drawstyle": "steps-pre"}, threshold if binary else None)
     ax.set(xlabel="recall (share of the class that is predicted as such)",
            ylabel="precision (share of these predictions that are correct)",
-           title="precision and recall" if binary else "precision and recall, each class")
+           title=("precision and recall" if binary else "precision and recall, each class")
+           + few_photos(photos))
     return _formatted(ax, "average precision")
 
 
@@ -109,23 +122,32 @@ def _formatted(ax: Axes, heading: str) -> Figure:
 
 
 def calibration_figure(confidence: FloatArray, accuracy: FloatArray, count: IntArray,
-                       error: float) -> Figure:
+                       intervals: FloatArray, error: float) -> Figure:
     """Accuracy against confidence in bins of equal width, and the number of photos in each, all
-    (bins,). error: the expected calibration error. Source: Guo et al. 2017, figure 1."""
+    (bins,). intervals (bins, 2): of the accuracies, where there are photos. error: the expected
+    calibration error. Source: Guo et al. 2017, figure 1."""
     bins = len(count)
     figure = new_figure(7.2, 6.4)
     ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     centres, used = (np.arange(bins) + 0.5) / bins, count > 0
     ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="perfectly calibrated")
     ax.bar(centres[used], accuracy[used], 0.9 / bins, color=BLUE, alpha=0.35)
-    ax.plot(confidence[used], accuracy[used], "o-", color=BLUE, lw=2.5, ms=8,
-            clip_on=False, label="measured")
+    for x, (low, high) in zip(confidence[used], intervals[used], strict=True):
+        ax.plot([x, x], [low, high], color=BLUE, lw=2, alpha=0.7, clip_on=False)
+    line = "o" if count.sum() < FEW else "o-"  # through few photos there is no line
+    ax.plot(confidence[used], accuracy[used], line, color=BLUE, lw=2.5, ms=8,
+            clip_on=False, label="measured, with 95 % interval")
     ax.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1),
-           title=f"Calibration\nexpected calibration error {100 * error:.1f} %")
+           title=f"Calibration of {count.sum()} photos\nexpected calibration error "
+                 f"{100 * error:.1f} %")
     ax.yaxis.set_major_formatter(percent)
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper left", fontsize=12, handlelength=1.2)
     ax.grid(alpha=0.3)
     below.bar(centres, count, 0.9 / bins, color=ORANGE)
+    for x, photos in zip(centres[used], count[used], strict=True):
+        below.annotate(str(int(photos)), (x, photos), (0, 2), ha="center", fontsize=MIN_TYPE,
+                       textcoords="offset points")
+    below.margins(y=0.3)
     below.set(xlabel="confidence (probability of the predicted class)", ylabel="photos")
     below.xaxis.set_major_formatter(percent)
     below.yaxis.get_major_locator().set_params(integer=True, nbins=3)

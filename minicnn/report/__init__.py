@@ -3,7 +3,16 @@
 from .evaluations import scores_of, write_evaluation
 from .figures import confusion, curves
 from .run_page import write_run_page
-from .runs import CHECKPOINTS, FILES, resumed_folder, run_folder, write_csv, write_run
+from .runs import (
+    CHECKPOINTS,
+    FILES,
+    resumed_folder,
+    run_folder,
+    write_csv,
+    write_curves,
+    write_run,
+)
 
 __all__ = ["CHECKPOINTS", "FILES", "confusion", "curves", "resumed_folder", "run_folder",
-           "scores_of", "write_csv", "write_evaluation", "write_run", "write_run_page"]
+           "scores_of", "write_csv", "write_curves", "write_evaluation", "write_run",
+           "write_run_page"]

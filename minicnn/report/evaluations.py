@@ -20,6 +20,7 @@ from ..evaluation import (
     most_confused,
     one_versus_rest,
     roc_auc,
+    wilson_interval,
 )
 from ..plotting.drawing import save
 from ..plotting.metric_figures import calibration_figure, precision_recall_figure, roc_figure
@@ -61,12 +62,15 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
     confusion(shares, names_shown, folder / "confusion_percent.png",
               f"{title}\n% of the true class")
     binary = len(classes) == 2
-    save(roc_figure(roc_curves(result), binary, threshold), folder / "roc.png")
+    save(roc_figure(roc_curves(result), binary, len(result.labels), threshold), folder / "roc.png")
     share = float((result.labels == 1).mean()) if binary else None
-    save(precision_recall_figure(precision_recall_curves(result), share, threshold),
-         folder / "precision_recall.png")
+    save(precision_recall_figure(precision_recall_curves(result), len(result.labels), share,
+                                 threshold), folder / "precision_recall.png")
     bins = calibration_curve(result.probabilities, result.labels)
-    save(calibration_figure(bins.confidence, bins.accuracy, bins.count,
+    intervals = np.array([wilson_interval(round(accuracy * photos), photos) if photos else (0, 1)
+                          for accuracy, photos in zip(bins.accuracy, bins.count.tolist(),
+                                                      strict=True)])
+    save(calibration_figure(bins.confidence, bins.accuracy, bins.count, intervals,
                             scores["expected_calibration_error"]), folder / "calibration.png")
     return scores
 

@@ -11,9 +11,10 @@ from ..plotting.drawing import save
 from ..utils.arrays import IntArray
 
 
-def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "") -> None:
-    """Loss and accuracy by epoch, training and held-out photos, as a PNG."""
-    save(curves_figure(history, held_out), path)
+def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "", *,
+           scratch: Mapping[str, Sequence[float]] | None = None, best: int | None = None) -> None:
+    """Loss and accuracy by epoch, as a PNG; arguments as for curves_figure."""
+    save(curves_figure(history, held_out, scratch=scratch, best=best), path)
 
 
 def confusion(counts: IntArray, classes: Sequence[str], path: Path, title: str) -> None:

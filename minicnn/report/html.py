@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-EMPTY = frozenset(("img", "br", "input", "line", "circle", "rect", "path"))  # without an end tag
+EMPTY = frozenset(("img", "image", "use", "br", "input", "line", "circle", "rect",
+                   "path"))  # without an end tag
 
 
 class Markup(str):

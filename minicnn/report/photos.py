@@ -15,14 +15,13 @@ from ..model import Sequential
 from ..models import crop_images
 from ..ops import to_cpu
 from ..plotting import drawing
-from ..plotting.drawing import BLUE, ORANGE, shortened
+from ..plotting.drawing import BLUE, ORANGE, percent_text, shortened
 from ..preprocessing import Preprocessing, crop_fraction_of, whole_pixels
 from ..training import TransferConfig
 from ..training.batches import epoch_order
 from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, FileError
-from ..visualize.attribution.cam import enlarge, hires_cam
-from .pages import heat_picture
+from ..visualize.attribution.cam import decision_map, enlarge
 
 MIN_SIDE = 128  # pixels: smaller photos are shown at a multiple of their size
 BATCH_SHOWN = 32  # photos of a batch that are shown
@@ -76,27 +75,27 @@ def prediction_panel(pictures: list[Pixels], result: Evaluation, i: int) -> Phot
 
 
 def prediction_label(result: Evaluation, i: int) -> str:
-    """The prediction for photo i, such as "93 % sneaker"."""
+    """The prediction for photo i, such as "93.1 % sneaker"."""
     k = result.predicted[i]
-    return f"{100 * result.probabilities[i, k]:.0f} % {result.classes[k]}"
+    return f"{percent_text(float(result.probabilities[i, k]))} {result.classes[k]}"
 
 
 def explanation(model: Sequential, data: Dataset, i: int, target: int, picture: Pixels
                 ) -> tuple[np.ndarray | None, str]:
-    """(HiResCAM of class `target` over the picture, ""), or (None, why there is none).
+    """(the decision_map of class `target` over the picture, ""), or (None, why there is none).
 
     Red speaks for the class, blue against it. With a single sigmoid the score of class 0 is −z, so
     the map of either class has the right sign.
     """
     try:
         pixels = crop_images(model, data, [i])
-        cam = hires_cam(model, to_cpu(model.to_input(pixels))[0], target)
+        cam = decision_map(model, to_cpu(model.to_input(pixels))[0], target)
     except (ArgumentError, FileError) as error:  # no convolution; deleted since the evaluation
         return None, str(error)
     heat = enlarge(cam.values, (picture.shape[0], picture.shape[1]))
     if reason := drawing.why_blank(heat):
         return None, reason
-    return heat_picture(heat, picture), ""
+    return drawing.heat_over(heat, picture), ""
 
 
 def draw(panels: Sequence[PhotoPanel], path: Path, title: str, columns: int) -> None:

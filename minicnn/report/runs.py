@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from ..data import Dataset
 from ..data.splits import write_split
 from ..plotting.drawing import save
-from ..training import TransferResult, get_weights, set_weights
+from ..training import History, TransferResult, get_weights, set_weights
 from ..utils.errors import FileError
 from ..utils.files import atomic_write
 from .figures import curves
@@ -106,6 +108,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> No
         writer.writerows(rows)
 
 
+def write_curves(folder: Path, run: TransferResult, held_out: str,
+                 scratch: History | None = None) -> None:
+    """Writes curves.png, with the epoch of the best weights if these are not the last ones, and
+    with the held-out photos of a network from scratch."""
+    losses = run.history.get("val_loss", [])
+    best = 1 + int(np.argmin(losses)) if run.last and losses else None
+    curves(run.history, folder / "curves.png", held_out, scratch=scratch, best=best)
+
+
 def write_run(folder: Path, run: TransferResult, parts: dict[str, Dataset], held_out: str) -> None:
     """Writes the model, its history and curves, and the split; also last.h5 if the model has the
     weights of an epoch before the last, and lr.png if the learning rate was searched for.
@@ -127,5 +138,5 @@ def write_run(folder: Path, run: TransferResult, parts: dict[str, Dataset], held
     epochs = range(1, len(history["loss"]) + 1)
     write_csv(folder / "history.csv", ["epoch", *history],
               zip(epochs, *history.values(), strict=True))
-    curves(history, folder / "curves.png", "validation" if "validation" in parts else held_out)
+    write_curves(folder, run, "validation" if "validation" in parts else held_out)
     write_split(folder / "split.csv", parts)

@@ -9,6 +9,7 @@ minicnn/experiments/.
 
 from .attribution import (
     Attribution,
+    decision_map,
     faithfulness,
     grad_cam,
     grad_cam_pp,
@@ -16,6 +17,7 @@ from .attribution import (
     gradient_x_input,
     guided_backprop,
     guided_grad_cam,
+    hires_cam,
     integrated_gradients,
     layer_cam,
     occlusion,
@@ -39,9 +41,9 @@ from .result import Result
 from .synthesis import dream, inversion, maximise
 from .target import Unit
 
-__all__ = ["Attribution", "Result", "Unit", "activity", "correspondence", "deconvnet", "dream",
-           "faithfulness", "feature_maps", "first_layer", "grad_cam", "grad_cam_pp", "gradient",
-           "gradient_x_input", "guided_backprop", "guided_grad_cam", "integrated_gradients",
-           "invariance", "inversion", "layer_cam", "maximise", "occlusion", "pca",
-           "randomisation_check", "rank_maps", "receptive_box", "score_cam", "smooth_grad",
-           "top_patches"]
+__all__ = ["Attribution", "Result", "Unit", "activity", "correspondence", "decision_map",
+           "deconvnet", "dream", "faithfulness", "feature_maps", "first_layer", "grad_cam",
+           "grad_cam_pp", "gradient", "gradient_x_input", "guided_backprop", "guided_grad_cam",
+           "hires_cam", "integrated_gradients", "invariance", "inversion", "layer_cam", "maximise",
+           "occlusion", "pca", "randomisation_check", "rank_maps", "receptive_box", "score_cam",
+           "smooth_grad", "top_patches"]

@@ -6,9 +6,10 @@ screenshots.
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
-from chromium import EVIL, check_pages, claim, press, size
+from chromium import EVIL, browser, check_pages, claim, press, size
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -25,7 +26,7 @@ def small_page(folder):
 
     model = mc.SmallCNN(10)
     model.replace_head([mc.Dense(1), mc.Sigmoid()], classes=[EVIL, "sneaker"])
-    data = mc.data.sample("fashion", "test", ["sandal", "sneaker"], 6)
+    data = mc.data.sample("fashion", "test", ["sandal", "sneaker"], 7)
     data.names = [EVIL + str(i) for i in range(len(data))]
     return write_atlas(folder / "atlas.html", model, data, maps=3)
 
@@ -69,7 +70,16 @@ def check_dialog(chrome):
     claim("a click enlarges the map", dialog.is_displayed() and f"(1 of {len(maps)})" in title())
     text = dialog.text
     claim("the dialog has the numbers", all(word in text for word in (
-        "Receptive field", "activation", "position: row", "pixels: rows")))
+        "Receptive field", "activation", "position of the map: row", "pixels: rows")))
+    sizes = chrome.execute_script("""
+        return ['.whole', '.patch', '.projection'].map(name =>
+          document.querySelector('#enlarged ' + name).getBoundingClientRect().width)""")
+    claim(f"photo, patch and projection are 250 pixels wide, not {sizes}",
+          all(abs(width - 250) < 1 for width in sizes))
+    claim("the whole photo is drawn, with an orange frame", chrome.execute_script("""
+        const frame = document.querySelector('#enlarged .frame');
+        return frame.getBoundingClientRect().width > 0 &&
+          getComputedStyle(frame).stroke === 'rgb(213, 94, 0)'"""))
     press(chrome, Keys.ARROW_RIGHT)
     claim("→ shows the next map", f"(2 of {len(maps)})" in title())
     press(chrome, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
@@ -85,6 +95,55 @@ def check_dialog(chrome):
     claim("Enter enlarges", dialog.is_displayed())
     chrome.find_element(By.ID, "close").click()
     claim("the button closes", not dialog.is_displayed())
+    claim("every map has its patches again", chrome.execute_script(
+        "return [...document.querySelectorAll('.map')].every(map => map.querySelector('.nine'))"))
+
+
+def check_photos(chrome):
+    """The strip of photos chooses the photo of both views."""
+    press(chrome, "2")
+    buttons = chrome.find_elements(By.CSS_SELECTOR, "#panel2 .strip button")
+    claim("there are twelve photos to choose from", len(buttons) == 12)
+    buttons[5].click()
+    for view in (2, 3):
+        press(chrome, str(view))
+        parts = chrome.find_elements(By.CSS_SELECTOR, f"#panel{view} .photo-part")
+        claim(f"view {view} shows the chosen photo alone",
+              [k for k, part in enumerate(parts) if part.is_displayed()] == [5])
+    image = chrome.find_elements(By.CSS_SELECTOR, "#panel3 .photo img")[5]
+    claim("view 3 shows the photo", image.is_displayed() and image.size["width"] > 200)
+    claim("the answer is there with its percentage", "%" in chrome.find_element(
+        By.ID, "panel3").text)
+
+
+def check_boxes(chrome):
+    """A box of the network leads to the maps of its layer."""
+    press(chrome, "4")
+    links = chrome.find_elements(By.CSS_SELECTOR, ".boxes a")
+    claim("boxes of layers with maps are links", len(links) == 2)
+    links[1].click()
+    claim("a click shows the first view", open_panels(chrome) == [1])
+    top = chrome.execute_script(
+        "return document.getElementById('layer-conv2d_1').getBoundingClientRect().top")
+    claim(f"at the layer: {top}", 0 <= top < 200)
+
+
+def check_without_script(page, shots):
+    """Every view and every picture shows without JavaScript."""
+    chrome = browser()
+    try:
+        chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        size(chrome, 1600, 900)
+        chrome.get(page.resolve().as_uri())
+        claim("all four views show", open_panels(chrome) == [1, 2, 3, 4])
+        whole = chrome.find_element(By.CSS_SELECTOR, ".whole")
+        claim("whole photos show", whole.is_displayed() and whole.size["width"] > 120)
+        claim("numbers show", "position of the map: row" in chrome.find_element(
+            By.ID, "panel1").text)
+        if shots:
+            chrome.save_screenshot(f"{shots}/atlas-without-script.png")
+    finally:
+        chrome.quit()
 
 
 def check_widths(chrome, shots, name):
@@ -112,6 +171,8 @@ def check(chrome, shots, name):
     claim("the title names the model", chrome.title.startswith("What the layers see: "))
     check_tabs(chrome)
     check_dialog(chrome)
+    check_photos(chrome)
+    check_boxes(chrome)
     check_widths(chrome, shots, name)
 
 
@@ -119,6 +180,8 @@ def main(arguments):
     """Checks a page in light and in dark."""
     shots = arguments[1] if len(arguments) > 1 else None
     pages = (lambda folder: Path(arguments[0])) if arguments else small_page
+    with tempfile.TemporaryDirectory() as folder:
+        check_without_script(pages(Path(folder)), shots)
     check_pages({"atlas": (pages, check)}, shots)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 import minicnn as mc
@@ -70,6 +72,9 @@ def test_every_method_is_a_function_that_takes_what_the_table_gives_it(name, fol
 def test_every_method_leaves_a_picture_and_prints_its_numbers(name, folder, tmp_path, monkeypatch,
                                                               capsys):
     monkeypatch.chdir(tmp_path)
+    drawn, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig",
+                        lambda self, *rest: drawn.append(self) or save(self, *rest))
     photos = photos_for(name, folder)
     assert main(["look", name, str(folder / "m.h5"), *photos]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -77,6 +82,10 @@ def test_every_method_leaves_a_picture_and_prints_its_numbers(name, folder, tmp_
     assert lines[-1] == picture and len(lines) > 1
     with Image.open(picture) as image:
         assert np.asarray(image.convert("L")).std() > 5
+    (figure,) = drawn
+    small = {text.get_text(): text.get_fontsize() for text in figure.findobj(Text)
+             if text.get_visible() and text.get_text().strip() and text.get_fontsize() < 12}
+    assert small == {}  # points, at the size at which the figure is saved: for a projector
 
 
 def test_the_numbers_are_those_of_the_function(folder, tmp_path):
@@ -132,7 +141,7 @@ def test_photos_that_cannot_be_read_are_left_out_and_counted(folder, tmp_path, c
 
 
 def test_an_attribution_is_what_the_checks_check(folder, tmp_path):
-    assert len(ATTRIBUTIONS) == 10
+    assert len(ATTRIBUTIONS) == 11
     made = job("randomisation-check", folder / "m.h5", "--method", "grad-cam", "-o",
                tmp_path / "x.png")
     assert made.keywords["method"].__name__ == "grad_cam"
@@ -156,6 +165,8 @@ REFUSED = [
     ("gradient m.h5 --class lef", ["lef", "Nearest: left"]),
     ("gradient m.h5 --class 9", ["0 to 2", "9"]),
     ("gradient base.h5 --class 1", ["no classes"]),
+    ("grad-cam base.h5", ["Grad-CAM", "that map itself", "a network with classes", "model.h5"]),
+    ("hirescam base.h5 --unit 1", ["HiResCAM", "conv, map 1", "a network with classes"]),
     ("gradient m.h5 --class left --unit 1", ["--class", "--unit"]),
     ("gradient m.h5 --layer conv2", ["conv2", "conv2d"]),
     ("gradient m.h5 --layer conv2d --unit 16", ["0 to 15", "16"]),

@@ -383,23 +383,40 @@ def test_long_names_become_pictures_with_shorter_ones(here):
 def test_an_explanation_shows_the_part_of_the_photo_that_the_network_sees(rng):
     model = colours(crop_fraction=0.5)
     image = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    figure = explanation(model, image, 1, 0.613, "name.jpg")
-    left, right = figure.axes
-    times = 56  # 448 / 8
-    seen = resize_and_crop(image, (8 * times, 12 * times), 0.5)
-    assert np.array_equal(left.images[0].get_array(), seen)
+    figure = explanation(model, image, np.array([0.3, 0.613, 0.087]), "name.jpg")
+    left, middle, bars = figure.axes
+    assert np.array_equal(left.images[0].get_array(), image)
+    frame = left.patches[-1]  # scaled by 0.6 to 18 × 24, to cover 16 × 24; then 8 × 12 are cut out
+    assert (frame.get_x(), frame.get_y(), frame.get_width(), frame.get_height()) == pytest.approx(
+        (10, 15 - 20 / 3, 20, 40 / 3))
     assert left.get_title() == "name.jpg"
     assert figure.get_suptitle() == "green, or not: 61.3 %"
-    heat = mc.visualize.grad_cam(model, image, 1).heat()
-    assert heat.shape == (8, 12) and heat.max() > 0
-    assert np.array_equal(right.images[1].get_array(), heat)
-    assert right.images[0].get_extent() == right.images[1].get_extent()
+    assert middle.images[0].get_array().shape == (8 * 56, 12 * 56, 3)  # 448 / 8
+    assert [bar.get_width() for bar in bars.patches] == [0.613, 0.3, 0.087]
+    assert [text.get_text().split("  ")[1] for text in bars.texts] == [
+        "61.3 %", "30.0 %", "8.7 %"]
+
+
+def test_an_explanation_is_red_where_the_map_speaks_for_the_class_and_blue_against(rng):
+    model = mc.Sequential([mc.Conv2D(1, 1, name="conv"), mc.Flatten(), mc.Dense(1), mc.Sigmoid()],
+                          (2, 2, 3), preprocessing=mc.Preprocessing("RGB", (0, 0, 0), 1 / 255),
+                          classes=["no", "yes"])
+    model["conv"].params["W"][:], model["conv"].params["b"][:] = 1, 0
+    model["dense"].params["W"][:, 0] = [1, -1, 0, 0]  # the upper left for "yes", beside it against
+    grey = np.full((2, 2, 3), 200, np.uint8)
+    left, right = (lambda seen: (seen[0, 0], seen[0, -1]))(
+        explanation(model, grey, np.array([0.4, 0.6])).axes[1].images[0].get_array().astype(int))
+    assert left[0] > left[2] + 80 and right[2] > right[0] + 80
+    left, right = (lambda seen: (seen[0, 0], seen[0, -1]))(
+        explanation(model, grey, np.array([0.6, 0.4])).axes[1].images[0].get_array().astype(int))
+    assert left[2] > left[0] + 80 and right[0] > right[2] + 80
 
 
 def test_an_explanation_draws_names_that_are_no_text():
     model = colours()
     model.classes = ["a $x$\ud800", "b", "c"]
-    figure = explanation(model, np.full((8, 12, 3), 200, np.uint8), 0, 1.0, "\udcff\n$.jpg")
+    figure = explanation(model, np.full((8, 12, 3), 200, np.uint8), np.array([1.0, 0, 0]),
+                         "\udcff\n$.jpg")
     figure.savefig(io.BytesIO())
     assert figure.get_suptitle() == r"a \$x\$?: 100.0 %"
     assert figure.axes[0].get_title() == r"? \$.jpg"

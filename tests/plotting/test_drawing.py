@@ -75,3 +75,25 @@ def test_a_signed_picture_of_other_channels_is_the_map_of_their_sum(rng):
     ax = axes()
     drawing.show_signed(ax, x)
     np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), x.sum(axis=-1))
+
+
+@pytest.mark.parametrize("share, text", [
+    (0.734, "73.4 %"), (0.5, "50.0 %"), (1, "100.0 %"), (0, "0.0 %"), (0.996, "99.6 %"),
+    (0.99996, "99.996 %"), (0.0004, "0.04 %"), (0.99949, "99.9 %"), (0.9996, "99.96 %")])
+def test_a_percentage_is_not_rounded_to_all_or_nothing(share, text):
+    assert drawing.percent_text(share) == text
+
+
+@pytest.mark.parametrize("value, text", [(1130.2, "1130"), (43.48, "43.5"), (0.0123, "0.0123"),
+                                         (99999.6, "1e+05"), (-250.4, "-250"), (0, "0")])
+def test_numbers_of_a_title_are_short_and_without_powers_where_people_have_none(value, text):
+    assert drawing.short_number(value) == text
+
+
+def test_a_map_over_a_photo_is_red_above_0_blue_below_and_the_grey_photo_at_0():
+    photo = np.full((1, 4, 3), (90, 120, 150), np.uint8)
+    seen = drawing.heat_over(np.array([[2.0, -2.0, 0.0, 0.2]]), photo).astype(int)[0]
+    strong, against, nothing, weak = seen
+    assert strong[0] > strong[2] + 80 and against[2] > against[0] + 80
+    assert nothing.tolist() == [round(255 * (0.2 + 0.8 * 120 / 255))] * 3
+    assert 5 < weak[0] - weak[2] < strong[0] - strong[2]

@@ -10,6 +10,7 @@ from minicnn.evaluation import (
     pr_curve,
     roc_auc,
     roc_curve,
+    wilson_interval,
 )
 from minicnn.plotting.comparison import comparison_figure
 from minicnn.plotting.drawing import percent, png
@@ -27,12 +28,22 @@ def evaluation(K, N=60, names=None, seed=0):
 
 
 def roc(result, threshold=None):
-    return roc_figure(roc_curves(result), len(result.classes) == 2, threshold)
+    return roc_figure(roc_curves(result), len(result.classes) == 2, len(result.labels), threshold)
 
 
 def precision_recall(result, threshold=None):
     share = (result.labels == 1).mean() if len(result.classes) == 2 else None
-    return precision_recall_figure(precision_recall_curves(result), share, threshold)
+    return precision_recall_figure(precision_recall_curves(result), len(result.labels), share,
+                                   threshold)
+
+
+def calibration(result, bins=10):
+    p, labels = result.probabilities, result.labels
+    curve = calibration_curve(p, labels, bins)
+    intervals = np.array([wilson_interval(round(a * n), n) if n else (0, 1)
+                          for a, n in zip(curve.accuracy, curve.count.tolist(), strict=True)])
+    return calibration_figure(curve.confidence, curve.accuracy, curve.count, intervals,
+                              expected_calibration_error(p, labels, bins))
 
 
 def lines(ax):
@@ -146,16 +157,37 @@ def test_a_class_without_photos_has_no_curve_beside_others():
 def test_calibration_shows_bins_with_photos_their_accuracy_and_counts():
     result = evaluation(3)
     curve = calibration_curve(result.probabilities, result.labels, 5)
-    error = expected_calibration_error(result.probabilities, result.labels, 5)
-    figure = calibration_figure(curve.confidence, curve.accuracy, curve.count, error)
+    figure = calibration(result, 5)
     ax, below = figure.axes
-    measured, used = lines(ax)["measured"], curve.count > 0
+    measured, used = lines(ax)["measured, with 95 % interval"], curve.count > 0
     assert 1 < used.sum() < 5
     np.testing.assert_array_equal(measured.get_xdata(), curve.confidence[used])
     np.testing.assert_array_equal(measured.get_ydata(), curve.accuracy[used])
     assert [bar.get_height() for bar in below.patches] == curve.count.tolist()
-    assert "expected calibration error" in ax.get_title()
+    assert "expected calibration error" in ax.get_title() and "60 photos" in ax.get_title()
+    assert [text.get_text() for text in below.texts] == [str(n) for n in curve.count[used]]
     assert_inside(figure)
+
+
+def test_calibration_shows_how_uncertain_each_bin_is_and_joins_few_photos_by_no_line():
+    p = np.tile([0.3, 0.7], (8, 1))
+    few = Evaluation(p, np.array([1] * 6 + [0] * 2), ["a", "b"])  # 6 of 8 correct at 0.7
+    ax = calibration(few).axes[0]
+    (interval,) = [line for line in ax.get_lines() if np.allclose(line.get_xdata(), 0.7)
+                   and len(line.get_xdata()) == 2]
+    # (p + z²/2n ± z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n), p = 6/8, n = 8, z = 1.96, by hand
+    np.testing.assert_allclose(interval.get_ydata(), [0.4093, 0.9285], atol=1e-3)
+    assert lines(ax)["measured, with 95 % interval"].get_linestyle() == "None"
+    ax = calibration(evaluation(2)).axes[0]
+    assert lines(ax)["measured, with 95 % interval"].get_linestyle() == "-"
+
+
+@pytest.mark.parametrize("figure", [roc, precision_recall])
+def test_curves_of_few_photos_say_so(figure):
+    few, many = figure(evaluation(2, 34)), figure(evaluation(2, 60))
+    assert "only 34 photos" in few.axes[0].get_title()
+    assert "only" not in many.axes[0].get_title()
+    assert_inside(few)
 
 
 def test_comparison_shows_each_runs_curve_and_its_interval():

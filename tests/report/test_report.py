@@ -21,7 +21,7 @@ def test_curves_show_training_and_held_out_figures_under_their_names(drawn, tmp_
         assert lines["test"].get_ydata().tolist() == HISTORY[f"val_{kind}"]
         assert list(lines["test"].get_xdata()) == [1, 2, 3]
         assert kind in ax.get_title() and ax.get_xlabel() == "epoch"
-        assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "test"]
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["training", "test"]
 
 
 def test_curves_of_a_single_epoch_and_without_accuracy_are_drawn(drawn, tmp_path):

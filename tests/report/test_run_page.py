@@ -12,6 +12,7 @@ from PIL import Image
 
 import minicnn as mc
 from minicnn.evaluation import Evaluation, roc_auc
+from minicnn.plotting import drawing
 from minicnn.report import photos, run_page, run_photos, scores_of, write_run_page
 from minicnn.report.photos import explanation, first_batch, pictures_of
 from minicnn.report.run_page import choose_pictures
@@ -87,7 +88,7 @@ def test_the_errors_come_first_then_the_least_sure_and_each_says_why(tmp_path):
     assert [one["name"] for one in page["worst"]] == [data.names[i] for i in order]
     for one, i in zip(page["worst"], order, strict=True):
         k = result.predicted[i]
-        assert one["predicted"] == f"{100 * result.probabilities[i, k]:.0f} % {data.classes[k]}"
+        assert one["predicted"] == f"{100 * result.probabilities[i, k]:.1f} % {data.classes[k]}"
         assert one["correct"] == (k == data.labels[i]) and one["map"] and not one["blank"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "predictions.png", "report.html", "worst.png"]
@@ -158,7 +159,7 @@ def test_calibration_is_left_out_of_few_photos(tmp_path):
 
 def test_a_map_of_one_class_is_the_negative_of_the_other(tmp_path, monkeypatch):
     maps = []
-    monkeypatch.setattr(photos, "heat_picture", lambda values, over: maps.append(values) or over)
+    monkeypatch.setattr(drawing, "heat_over", lambda values, over: maps.append(values) or over)
     data, model = data_of(2), network()
     sharp = pictures_of(data, [0], (8, 8), None)[0]
     for target in (0, 1):

@@ -11,6 +11,7 @@ from visualize.twins import both, nchw, nhwc, photo
 import minicnn as mc
 from minicnn.visualize import Unit
 from minicnn.visualize.attribution.cam import (
+    decision_map,
     enlarge,
     grad_cam,
     grad_cam_pp,
@@ -231,3 +232,41 @@ def test_hires_cam_is_gradient_times_map_place_by_place(layer):
     A, G = maps_and_gradients(net, layer, 1)
     assert_close(hires_cam(model, photo(), 1, layer=layer).values,
                  enlarged((A * G).sum(axis=-1)), 1e-4)
+
+
+def averaging(*between):
+    """A network whose maps go through `between` and a global average."""
+    return mc.Sequential([mc.Conv2D(5, 3, padding="same"), mc.ReLU(), *between,
+                          mc.GlobalAveragePool2D(), mc.Dense(3), mc.Softmax()], (8, 6, 3), 3)
+
+
+@pytest.mark.parametrize("between", [(), (mc.Dropout(0.5),)])
+def test_after_a_global_average_the_decision_map_is_grad_cam_and_equals_hires_cam(between):
+    model, x = averaging(*between), photo(shape=(8, 6, 3))
+    result = decision_map(model, x, 1)
+    assert result.method == "Grad-CAM" and "opposite" not in result.note
+    assert result.values.min() < 0 < result.values.max() and result.sign == "both"
+    assert_close(result.values, hires_cam(model, x, 1).values)
+    assert "opposite" not in grad_cam(model, x, 1).note
+
+
+@pytest.mark.parametrize("model", [averaging(mc.MaxPool2D(2)), both()[0]])
+def test_on_any_other_head_the_decision_map_is_hires_cam_and_grad_cam_warns(model):
+    x = photo(shape=model.input_shape)
+    result = decision_map(model, x, 1)
+    assert result.method == "HiResCAM"
+    assert result.values.tolist() == hires_cam(model, x, 1).values.tolist()
+    for method in (grad_cam, grad_cam_pp):
+        assert "opposite" in str(method(model, x, 1)) and "HiResCAM" in method(model, x, 1).note
+    assert "opposite" not in result.note + layer_cam(model, x, 1).note
+
+
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_pp, layer_cam, hires_cam, guided_grad_cam])
+def test_a_map_is_not_explained_by_itself(method):
+    model, _ = both()
+    with assert_refused("conv2, map 2", "that map itself", "layer below"):
+        method(model, photo(), Unit("conv2", 2))
+    base = mc.Sequential([mc.Conv2D(2, 3), mc.Conv2D(3, 3)], (8, 6, 3))
+    with assert_refused("network with classes", "feature-maps"):
+        method(base, photo(shape=(8, 6, 3)))
+    assert method(base, photo(shape=(8, 6, 3)), layer="conv2d").values.any()

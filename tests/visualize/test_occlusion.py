@@ -131,3 +131,40 @@ def test_the_figure_shows_the_square_that_was_used():
     changed = (picture != result.pixels).any(axis=-1)
     top, left = (places.min() for places in np.nonzero(changed))
     assert changed.sum() == 16 and (picture[top:top + 4, left:left + 4] == 255).all()
+
+
+def sees_the_left_half():
+    """p of class 1 grows with the mean of the left half of a photo of 8 × 8 pixels."""
+    model = mc.Sequential([mc.Conv2D(1, 1, name="conv"), mc.Flatten(), mc.Dense(1, name="dense"),
+                           mc.Sigmoid()], (8, 8, 3), classes=["no", "yes"],
+                          preprocessing=mc.Preprocessing("RGB", (0, 0, 0), 1 / 255))
+    model["conv"].params["W"][:] = 1 / 3
+    weights = np.zeros((8, 8))
+    weights[:, :4] = 0.2
+    model["dense"].params["W"][:, 0] = weights.ravel()
+    model["dense"].params["b"][:] = -2
+    return model
+
+
+def test_the_figure_is_red_where_the_probability_falls_on_a_scale_of_few_steps():
+    white = np.full((8, 8, 3), 255, np.uint8)
+    result = occlusion(sees_the_left_half(), white, 1, size=4, stride=4, fill=0)
+    left = result.figure().axes[1]
+    image = left.images[-1]  # p = σ(4.4) = 0.988; a hidden left quarter leaves σ(1.2) = 0.769
+    np.testing.assert_allclose(np.asarray(image.get_array())[:, 0], [21.9, 21.9], atol=0.1)
+    np.testing.assert_allclose(np.asarray(image.get_array())[:, 1], 0, atol=1e-4)
+    assert image.get_clim() == (-50, 50)
+    red, _, blue, _ = image.cmap(image.norm(21.9))
+    assert red > blue and "largest drop 21.9 %" in left.get_title()
+    assert list(image.get_extent()) == [-0.5, 7.5, 7.5, -0.5]  # squares centred at 1.5, 5.5
+
+
+def test_panels_that_say_nothing_new_are_left_out():
+    white = np.full((8, 8, 3), 255, np.uint8)
+    figure = occlusion(sees_the_left_half(), white, 1, size=4, stride=4, fill=0).figure()
+    assert "most probable at every position: yes" in figure.get_suptitle()
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert len(titles) == 3 and not any("label" in title for title in titles)
+    base = mc.Sequential([mc.Conv2D(2, 1, name="conv")], (8, 8, 3), 1)
+    figure = occlusion(base, photo(shape=(8, 8, 3)), size=4, stride=4).figure()
+    assert len([ax for ax in figure.axes if ax.get_title()]) == 2  # the score is the activity

@@ -123,6 +123,7 @@ def test_a_spot_gives_the_patch_around_it_and_grey_beyond_the_border():
         assert_same(result.projections[0, r], spot)
     assert (result.patches[:, 2] == 128).all() and not result.projections[:, 2].any()
     assert "map 1: zero" in str(result)
+    assert "map 0: photo 1 (200), photo 0 (50)" in str(result)
     titles = [part.get_suptitle() for part in result.figure().subfigs]
     assert "zero" in titles[1] and "zero" not in titles[0]
 

@@ -7,9 +7,9 @@ from torch import nn
 import minicnn as mc
 
 
-def photo(seed=3):
-    """Network input (12, 10, 3)."""
-    return np.random.default_rng(seed).normal(size=(12, 10, 3))
+def photo(seed=3, shape=(12, 10, 3)):
+    """Network input of this shape."""
+    return np.random.default_rng(seed).normal(size=shape)
 
 
 def both(units=4, softmax=False, seed=0):

@@ -14,6 +14,12 @@ section 3.2); the factor e^S > 0 is left out. The sign "positive" is the papers'
 A map of (OH, OW) is enlarged to the photo's (H, Wd) bilinearly, with half-pixel centres and
 repeated edges (torch's interpolate, mode="bilinear", align_corners=False). `layer` None: the last
 convolution, after its ReLU if it has one.
+
+Where a global average follows the layer at once, G is the same at all positions: Grad-CAM and
+HiResCAM are equal. On other heads Grad-CAM's mean of G may show the opposite of what decided;
+decision_map chooses between the two, and the methods that take the mean carry a warning there.
+For a unit of the layer itself G is 1 on its map and 0 elsewhere: the "explanation" would be that
+map, enlarged, whatever the method. That is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...layers import Dropout, GlobalAveragePool2D
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...utils.errors import ArgumentError
@@ -32,6 +39,7 @@ from ..target import (
     Target,
     as_rgb,
     forward,
+    has_classes,
     layer_index,
     maps_shape,
     photo_input,
@@ -39,6 +47,10 @@ from ..target import (
 )
 from .gradients import GUIDED_NOTE
 from .result import Attribution, check_sign
+
+TAKES_MEAN = ("Grad-CAM", "Grad-CAM++")
+MEAN_NOTE = ("No global average follows it: the mean over the positions that this method takes may "
+             "show the\nopposite of what decided (Draelos & Carin 2020). HiResCAM takes none.")
 
 
 def grad_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -50,6 +62,25 @@ def grad_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
     or sign.
     """
     return _by_gradient("Grad-CAM", _weighted_by_mean, model, image, target, layer, sign)
+
+
+def decision_map(model: Sequential, image: np.ndarray, target: Target = None) -> Attribution:
+    """Where the last maps speak for the target and where against it: the explanation that predict,
+    the atlas and the report show. values (H, Wd), both signs.
+
+    Grad-CAM if a global average follows the maps, where it equals HiResCAM; otherwise HiResCAM.
+    Raises the errors of grad_cam.
+    """
+    if averages_maps(model, layer_index(model)):
+        return grad_cam(model, image, target, sign="both")
+    return hires_cam(model, image, target)
+
+
+def averages_maps(model: Sequential, index: int) -> bool:
+    """Whether a global average follows the layer at `index` at once; dropout between them does not
+    count, as it does nothing in prediction."""
+    after = [layer for layer in model.layers[index + 1:] if not isinstance(layer, Dropout)]
+    return bool(after) and isinstance(after[0], GlobalAveragePool2D)
 
 
 def grad_cam_pp(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -94,8 +125,7 @@ def guided_grad_cam(model: Sequential, image: np.ndarray, target: Target = None,
     score = score_of(model, x, target)
     guided = as_rgb(model, score_gradient(score, x, "guided")[1])[0]
     values = guided * cam.values[..., None]  # (H, Wd, C)·(H, Wd, 1)
-    return Attribution(cam.method, cam.target, cam.pixels, values, cam.score, sign,
-                       GUIDED_NOTE)
+    return Attribution(cam.method, cam.target, cam.pixels, values, cam.score, sign, GUIDED_NOTE)
 
 
 def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -164,9 +194,24 @@ def _by_gradient(method: str, combine: Callable[[np.ndarray, np.ndarray], np.nda
     check_sign(method, sign)
     pixels, x = photo_input(model, image)
     score, stop = _score_and_stop(model, x, target, layer)
+    if score.layer == model.layers[stop - 1].name:
+        raise ArgumentError(_own_map(method, model, score))
     A = forward(score.layers[:stop], x)
     y = forward(score.layers[stop:], A, keep=True)
     G = backward(score.layers[stop:], score.dy(y))
     values = combine(to_cpu(A)[0], to_cpu(G)[0])
+    note = f"layer {score.layers[stop - 1].name}"
+    if method in TAKES_MEAN and not averages_maps(model, stop - 1):
+        note = f"{note}. {MEAN_NOTE}"
     return Attribution(method, score.name, pixels, enlarge(values, image_size(model)),
-                       float(score.values(y)[0]), sign, f"layer {score.layers[stop - 1].name}")
+                       float(score.values(y)[0]), sign, note)
+
+
+def _own_map(method: str, model: Sequential, score: Score) -> str:
+    """The error for a unit as the target, explained by the maps of its own layer."""
+    advice = ("Name a layer below it" if has_classes(model) else
+              "Use a network with classes (your own model.h5 of minicnn train, or vgg16-top), or "
+              "name a layer below it")
+    return (f"{method}: expected a class, or a unit of a layer above {score.layer}, as the target, "
+            f"received {score.name}, whose explanation in its own layer would be that map itself. "
+            f"{advice}; the map is shown by feature-maps.")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SCALES = (10, 50, 100)  # %: few, so that small changes look small
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#f0e442")
 
 
@@ -68,24 +69,63 @@ class Occlusion(Result):
     classes: list[str]
 
     def figure(self) -> Figure:
-        """Photo with one square, p(class) or S, activity, and the labels by colour."""
-        figure = drawing.new_figure(15 if self.labels is not None else 12, 4.6)
-        axes = figure.subplots(1, 4 if self.labels is not None else 3)
+        """The photo with one square; how much p(class), or S, and the activity fall with the square
+        at each position, red where they fall; the labels by colour, if they differ."""
+        shows_activity = self.target != f"{self.layer}, map {self.unit}"  # else it is the score
+        shows_labels = self.labels is not None and len(np.unique(self.labels)) > 1
+        panels = 2 + shows_activity + shows_labels
+        figure = drawing.new_figure(4.6 * panels, 5.7)
+        axes = list(figure.subplots(1, panels))
         middle = self.tops[len(self.tops) // 2], self.lefts[len(self.lefts) // 2]
         shown = self.pixels.copy()
         shown[middle[0]:middle[0] + self.size, middle[1]:middle[1] + self.size] = self.fill
-        drawing.show_image(axes[0], shown, f"a square of {self.size} pixels")
-        if self.probabilities is None:
-            drawing.show_map(axes[1], self.scores, f"score ({self.score:.3g} without)")
+        drawing.show_image(axes.pop(0), shown, f"a square of {self.size} pixels", smooth=True)
+        if self.probabilities is None or self.probability is None:
+            self._draw_drop(axes.pop(0), self.score - self.scores, self.score, "score")
         else:
-            drawing.show_map(axes[1], self.probabilities, f"p ({self.probability:.3g} without)")
-        drawing.show_map(axes[2], self.activity,
-                         f"{self.layer}, map {self.unit}\n({self.clear:.3g} without)")
-        if self.labels is not None:
-            self._draw_labels(axes[3], self.labels)
-        figure.suptitle(f"occlusion: {drawing.shortened(self.target, 40)}; each pixel of a map is "
-                        f"a position of the square")
+            self._draw_drop(axes.pop(0), self.probability - self.probabilities, 1.0,
+                            f"p = {drawing.percent_text(self.probability)}")
+        if shows_activity:
+            self._draw_drop(axes.pop(0), self.clear - self.activity, self.clear,
+                            f"{self.layer}, map {self.unit}")
+        if shows_labels and self.labels is not None:
+            self._draw_labels(axes[0], self.labels)
+        same = ("" if self.labels is None or shows_labels else
+                f"; most probable at every position: {self._name(self.labels.flat[0])}")
+        figure.suptitle(f"occlusion: {drawing.shortened(self.target, 40)}{same}")
+        figure.supxlabel("red: it falls with the square's centre there (this part speaks for it); "
+                         "blue: it rises", fontsize=drawing.MIN_TYPE)
         return figure
+
+    def _name(self, label: int) -> str:
+        return drawing.shortened(self.classes[label])
+
+    def _draw_drop(self, ax: Axes, drop: np.ndarray, total: float, title: str) -> None:
+        """drop (R, Q) in % of `total`, over the photo, on the first of SCALES that holds it."""
+        drop = 100 * drop / (abs(total) or 1)
+        if drawing.why_blank(drop):
+            drawing.show_map(ax, drop, title)
+            return
+        half = (self.size - 1) / 2
+        x, y = (np.append(corners, corners[-1] + 1) if len(corners) == 1 else corners
+                for corners in (self.lefts, self.tops))  # of a single position: a cell of 1 pixel
+        dx, dy = (np.diff(corners).mean() / 2 for corners in (x, y))
+        scale = next((s for s in SCALES if np.abs(drop).max() <= s), SCALES[-1])
+        ax.imshow(self.pixels.mean(axis=-1), cmap="gray", interpolation="bicubic")
+        image = ax.imshow(drop, cmap="RdBu_r", vmin=-scale, vmax=scale,
+                          interpolation="bilinear",
+                          alpha=0.2 + 0.7 * np.minimum(np.abs(drop) / scale, 1),
+                          extent=(self.lefts[0] + half - dx, self.lefts[-1] + half + dx,
+                                  self.tops[-1] + half + dy, self.tops[0] + half - dy))
+        H, Wd = self.pixels.shape[:2]
+        ax.set(xlim=(-0.5, Wd - 0.5), ylim=(H - 0.5, -0.5))
+        i, j = np.unravel_index(drop.argmax(), drop.shape)
+        ax.plot(self.lefts[j] + half, self.tops[i] + half, "k+", ms=16, mew=2.5)
+        ax.set_title(f"{title}\nlargest drop {drop.max():.3g} %", fontsize=drawing.MIN_TYPE)
+        ax.axis("off")
+        bar = ax.figure.colorbar(image, ax=ax, shrink=0.75, alpha=1,
+                                 ticks=(-scale, -scale / 2, 0, scale / 2, scale))
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
 
     def _draw_labels(self, ax: Axes, labels: np.ndarray) -> None:
         """Each position in the colour of its most probable label, the most frequent labels first.
@@ -95,11 +135,11 @@ class Occlusion(Result):
         for label, colour in zip(different[np.argsort(-counts)], COLOURS, strict=False):
             picture[labels == label] = [int(colour[k:k + 2], 16) / 255 for k in (1, 3, 5)]
             ax.plot([], [], "s", color=colour, ms=11,
-                    label=drawing.shortened(self.classes[label]))
+                    label=self._name(int(label)))
         drawing.show_image(ax, picture, "most probable label" + (
             ", others grey" if len(different) > len(COLOURS) else ""))
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=11, frameon=False,
-                  ncols=2 if len(different) > 1 else 1)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=drawing.MIN_TYPE,
+                  frameon=False, ncols=2 if len(different) > 1 else 1)
 
     def __str__(self) -> str:
         if self.probabilities is None or self.probability is None:

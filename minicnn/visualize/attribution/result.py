@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIGNS = ("positive", "negative", "absolute", "both")
+SHOWN = {"positive": "what speaks for it (positive part)",
+         "negative": "what speaks against it (negative part)",
+         "absolute": "how much each pixel matters (no sign)",
+         "both": "red speaks for it, blue against it"}
 
 
 @dataclass
@@ -47,16 +51,21 @@ class Attribution(Result):
 
     def figure(self) -> Figure:
         """The photo, the map, and the map over the photo."""
-        figure = drawing.new_figure(12, 4.6 + 0.3 * bool(self.note))
+        figure = drawing.new_figure(13, 4.9 + 0.3 * bool(self.note))
         axes, heat = figure.subplots(1, 3), self.heat()
-        drawing.show_image(axes[0], self.pixels, "photo")
-        drawing.show_map(axes[1], heat, f"{self.sign} part" if self.sign in SIGNS[:2] else
-                         {"absolute": "absolute value", "both": "both signs"}[self.sign])
-        drawing.show_map(axes[2], heat, "over the photo", over=self.pixels, bar=False)
+        is_map = self.values.ndim == 2  # smooth, as it was enlarged; pixels stay pixels
+        drawing.show_image(axes[0], self.pixels, "what the network sees", smooth=True)
+        drawing.show_map(axes[1], heat, SHOWN[self.sign], smooth=is_map)
+        if is_map and not drawing.why_blank(heat):
+            signed = -heat if self.sign == "negative" else heat  # blue speaks against
+            drawing.show_image(axes[2], drawing.heat_over(signed, self.pixels), "over the photo",
+                               smooth=True)
+        else:
+            drawing.show_map(axes[2], heat, "over the photo", over=self.pixels, bar=False)
         figure.suptitle(f"{self.method}: {drawing.shortened(self.target, 40)}, "
                         f"score {self.score:.4g}")
         if self.note:
-            figure.supxlabel(self.note, fontsize=11)
+            figure.supxlabel(self.note, fontsize=drawing.MIN_TYPE)
         return figure
 
     def __str__(self) -> str:

@@ -79,7 +79,7 @@ class Randomisation(Result):
         drawing.show_image(axes[0], self.pixels, "photo")
         drawing.show_map(axes[1], self.original, "trained", bar=False)
         for ax, k in zip(axes[2:], shown, strict=True):
-            drawing.show_map(ax, self.maps[k], f"to {drawing.shortened(self.layers[k], 14)}",
+            drawing.show_map(ax, self.maps[k], f"to\n{drawing.shortened(self.layers[k], 14)}",
                              bar=False)
         ax = below.subplots()
         ax.axhspan(-LIMIT, LIMIT, color=drawing.BLUE, alpha=0.1, lw=0)

@@ -50,7 +50,7 @@ class Activity(Result):
     def figure(self) -> Figure:
         """Bars: mean, share of active outputs, share of dead units with their number."""
         rows = np.arange(len(self.layers))
-        figure = drawing.new_figure(14, max(3.6, 0.36 * len(rows) + 1.6))
+        figure = drawing.new_figure(15, max(3.8, 0.4 * len(rows) + 1.8))
         axes = figure.subplots(1, 3, sharey=True)
         shares = 100 * self.dead / self.units
         for ax, values, text in zip(axes, (self.means, 100 * self.active, shares),
@@ -60,12 +60,13 @@ class Activity(Result):
             ax.set_xlabel(text)
         for row, share, dead, units in zip(rows, shares, self.dead, self.units, strict=True):
             if np.isfinite(share):
-                axes[2].text(share, row, f"  {dead:g} of {units}", va="center", fontsize=10)
+                axes[2].text(min(share, 55), row, f"  {dead:g} of {units}", va="center",
+                             fontsize=drawing.MIN_TYPE)
         axes[0].set_yticks(rows, [drawing.shortened(name) for name in self.layers])
         axes[0].invert_yaxis()
         axes[0].ticklabel_format(axis="x", scilimits=(-2, 4))
         axes[1].set_xlim(0, 100)
-        axes[2].set_xlim(0, max(1, 1.35 * np.nan_to_num(shares).max()))
+        axes[2].set_xlim(0, 100)  # an axis that fits tiny shares would make them look large
         figure.suptitle(f"activity over {self.photos} photos")
         return figure
 

@@ -38,15 +38,21 @@ class Projection(Result):
     def figure(self) -> Figure:
         """The photo with the receptive field framed, its patch, and that patch's projection."""
         top, left, bottom, right = self.box
-        figure = drawing.new_figure(12, 4.6)
+        figure = drawing.new_figure(13.5, 5.2)
         axes = figure.subplots(1, 3)
-        drawing.show_image(axes[0], self.pixels, "photo, receptive field")
+        for ax in axes:
+            ax.set_anchor("S")  # patches at the border are narrower or lower than the photo
+        drawing.show_image(axes[0], self.pixels, "framed: what the map sees from there",
+                           smooth=True)
         axes[0].plot([left - .5, right - .5, right - .5, left - .5, left - .5],
                      [top - .5, top - .5, bottom - .5, bottom - .5, top - .5],
                      color=drawing.ORANGE, lw=2.5)
-        drawing.show_image(axes[1], self.pixels[top:bottom, left:right], "its patch")
-        drawing.show_signed(axes[2], self.projection[top:bottom, left:right], "projection")
-        figure.suptitle(f"{self.layer}, map {self.unit} at {self.position}: {self.activation:.4g}")
+        drawing.show_image(axes[1], self.pixels[top:bottom, left:right],
+                           f"this patch, {bottom - top} × {right - left} pixels")
+        drawing.show_signed(axes[2], self.projection[top:bottom, left:right],
+                            f"what in it made map {self.unit} fire")
+        figure.suptitle(f"{self.layer}, map {self.unit} at row {self.position[0]}, column "
+                        f"{self.position[1]}: activation {self.activation:.4g}")
         return figure
 
     def __str__(self) -> str:

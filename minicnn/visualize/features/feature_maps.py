@@ -44,15 +44,16 @@ class FeatureMaps(Result):
         shown = len(self.units) + 1
         columns = int(np.ceil(np.sqrt(shown * 1.7)))  # landscape, for a projector
         rows = -(-shown // columns)
-        figure = drawing.new_figure(max(1.9 * columns, 6), 2.1 * rows + 0.5)
+        figure = drawing.new_figure(max(2.2 * columns, 7), 2.4 * rows + 0.6)
         axes = figure.subplots(rows, columns, squeeze=False).flat
         for ax in axes:
             ax.axis("off")
-        drawing.show_image(axes[0], self.pixels, "photo")
+        drawing.show_image(axes[0], self.pixels, "photo", smooth=True)
         for ax, unit, values in zip(axes[1:], self.units, self.maps, strict=False):
-            drawing.show_map(ax, values, f"map {unit}: ≤ {values.max():.4g}", bar=False)
-        figure.suptitle(f"{self.layer}: the {len(self.units)} strongest maps, each on its own "
-                        f"scale")
+            drawing.show_map(ax, values, f"map {unit}: max {drawing.short_number(values.max())}",
+                             bar=False)
+        figure.suptitle(f"{self.layer}: the {len(self.units)} maps with the largest sum, each on "
+                        "its own scale, dark to bright")
         return figure
 
     def __str__(self) -> str:
@@ -81,19 +82,20 @@ class Ranking(Result):
 
     def figure(self) -> Figure:
         """The photo, and bars of the three measures."""
-        figure = drawing.new_figure(14, max(4.0, 0.27 * len(self.units) + 1.6))
+        figure = drawing.new_figure(15, max(4.0, 0.34 * len(self.units) + 1.6))
         axes = figure.subplots(1, 4, width_ratios=(1.3, 1, 1, 1))
-        drawing.show_image(axes[0], self.pixels, "photo")
+        drawing.show_image(axes[0], self.pixels, "photo", smooth=True)
         rows = np.arange(len(self.units))
-        for ax, values, text in zip(axes[1:], (self.sums, self.maxima, self.shares),
-                                    ("sum", "maximum", "share of active positions"), strict=True):
+        for ax, values, text in zip(axes[1:], (self.sums, self.maxima, 100 * self.shares),
+                                    ("sum", "maximum", "active positions, %"), strict=True):
             ax.barh(rows, values, color=drawing.BLUE)
-            ax.set_yticks(rows, [str(unit) for unit in self.units], fontsize=10)
+            ax.set_yticks(rows, [str(unit) for unit in self.units], fontsize=drawing.MIN_TYPE)
             ax.invert_yaxis()
             ax.set_xlabel(text)
             ax.ticklabel_format(axis="x", scilimits=(-2, 4))
+            ax.xaxis.get_major_locator().set_params(nbins=4)
         axes[1].set_ylabel("map")
-        axes[3].set_xlim(0, 1)
+        axes[3].set_xlim(0, 100)
         figure.suptitle(f"{self.layer}: {len(self.units)} of {self.count} maps; {self.silent} are "
                         f"silent for this photo")
         return figure

@@ -69,7 +69,7 @@ class FirstLayer(Result):
     def figure(self) -> Figure:
         """The kernels, their RMS, the bands, and the aliasing."""
         panels = 3 if self.aliasing is None else 4
-        figure = drawing.new_figure(4.1 * panels + 1, 4.8)
+        figure = drawing.new_figure(4.4 * panels + 1, 6.2)
         axes = figure.subplots(1, panels)
         columns = int(np.ceil(np.sqrt(len(self.kernels))))
         shown = np.stack([drawing.normalize_signed(as_three_channels(kernel))
@@ -83,22 +83,30 @@ class FirstLayer(Result):
             bars = np.flatnonzero(selected[order])
             if bars.size:
                 axes[1].bar(bars, self.rms[order][bars], color=colour, label=text, width=1)
-        axes[1].axhline(MAX_RMS, color="black", ls="--", label="0.1: clipped above")
+        axes[1].axhline(MAX_RMS, color="black", ls="--", label="limit of the paper")
         axes[1].set(xlabel="filter, by RMS", ylabel="RMS of its weights",
                     title="does one dominate?")
-        axes[1].legend(fontsize=10)
+        axes[1].legend(fontsize=drawing.MIN_TYPE)
         rows = np.arange(3)
         axes[2].bar(rows - 0.2, 100 * self.bands.mean(axis=0), 0.4, color=drawing.BLUE,
                     label="kernels")
         axes[2].bar(rows + 0.2, 100 * self.flat, 0.4, color="0.7", label="flat spectrum")
         axes[2].set_xticks(rows, ["low", "middle", "high"])
         axes[2].set(ylabel="share of the energy, %", title="spatial frequencies")
-        axes[2].legend(fontsize=10)
+        axes[2].legend(fontsize=drawing.MIN_TYPE)
         if self.aliasing is not None:
             names = [drawing.shortened(name) for name in self.layers]
             axes[3].bar(names, 100 * np.nan_to_num(self.aliasing), 0.5, color=drawing.BLUE)
-            axes[3].set(ylabel="share of the energy, %", title="maps near the Nyquist frequency")
+            axes[3].set(ylabel="share of the energy, %", title="aliasing")
             axes[3].set_xlim(-0.6, len(names) - 0.4)
+        explained = ["RMS: a filter far above the others dominates the layer; in training, the "
+                     "paper scales one above 0.1 back to it.",
+                     "Frequencies: a good first layer has edges and blobs of all sizes; the "
+                     "grey bars are a kernel of one pixel, or noise."]
+        if self.aliasing is not None:
+            explained.append("Aliasing: energy of the maps above what half as many positions can "
+                             "hold; it should not grow from layer to layer.")
+        figure.supxlabel("\n".join(explained), fontsize=drawing.MIN_TYPE)
         figure.suptitle(f"{self.layers[0]}: first-layer diagnosis")
         return figure
 

@@ -87,10 +87,10 @@ class Invariance(Result):
                 bottom.plot(a, value, lw=1.8, label=drawing.shortened(name))
             bottom.set_xlabel(f"{kind}, {unit}")
         axes[1, 0].set_ylabel("relative distance of features")
-        axes[1, 0].legend(fontsize=10)
+        axes[1, 0].legend(fontsize=drawing.MIN_TYPE)
         axes[2, 0].set_ylabel(self.measure)
         if len(self.photos) <= 6:
-            axes[2, 0].legend(fontsize=9)
+            axes[2, 0].legend(fontsize=drawing.MIN_TYPE)
         figure.suptitle(f"{len(self.photos)} photos (thin), mean (thick)")
         return figure
 

@@ -76,7 +76,7 @@ class PCA(Result):
                                      strict=False):
             axis.set_label_text(f"{name} component: {share:.1%} of the variance")
         if len(np.unique(self.labels)) > 1:
-            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=11)
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=drawing.MIN_TYPE)
         figure.suptitle(f"{self.layer}: {len(self.points)} photos, {len(shown)} of them shown")
         return figure
 

@@ -60,7 +60,7 @@ class TopPatches(Result):
     in pixels of the photo as cropped for the network, the last two excluded; patches
     (U, n, h, w, 3) uint8, grey beyond the border; projections (U, n, h, w, C), channels red, green,
     blue, or None; field (height, width): what a unit sees, None for everything; size (H, Wd) of the
-    photos.
+    photos; names (N,) of all photos.
     """
 
     layer: str
@@ -73,6 +73,7 @@ class TopPatches(Result):
     projections: np.ndarray | None
     field: tuple[int, int] | None
     size: tuple[int, int]
+    names: list[str]
 
     def figure(self) -> Figure:
         """As in the paper: for each unit a block of patches beside a block of projections."""
@@ -81,20 +82,24 @@ class TopPatches(Result):
         rows = -(-U // columns)
         block_columns = int(np.ceil(np.sqrt(n)))
         _, _, h, w, _ = self.patches.shape
-        height = 2.4 * -(-n // block_columns) / block_columns * h / w + 0.4
-        figure = drawing.new_figure(max(2.4 * columns * blocks, 6), height * rows + 0.6)
+        height = 3.2 * -(-n // block_columns) / block_columns * h / w + 0.5
+        figure = drawing.new_figure(max(3.2 * columns * blocks, 7), height * rows + 0.7)
         for part, u in zip(figure.subfigures(rows, columns, squeeze=False).flat, range(U),
                            strict=False):
             a = self.activations[u][self.photos[u] >= 0]
-            part.suptitle(f"map {self.units[u]}: " + (f"{a[0]:.4g} … {a[-1]:.4g}" if len(a) else
-                                                      "zero, no photo activates it"), fontsize=12)
+            part.suptitle(f"map {self.units[u]}: " + (f"activations {drawing.short_number(a[0])} … "
+                                                      f"{drawing.short_number(a[-1])}"
+                                                      if len(a) else
+                                                      "zero, no photo activates it"),
+                          fontsize=14)
             axes = part.subplots(1, blocks, squeeze=False)[0]
             drawing.show_image(axes[0], mosaic(self.patches[u], block_columns))
             if self.projections is not None:
                 shown = np.stack([drawing.normalize_signed(as_three_channels(projection))
                                   for projection in self.projections[u]])
                 drawing.show_image(axes[1], mosaic(shown, block_columns))
-        figure.suptitle(f"{self.layer}: {self._sees()}" + " and projections" * (blocks == 2))
+        figure.suptitle(f"{self.layer}: {self._sees()}" + " and what in them excites the map"
+                        * (blocks == 2))
         return figure
 
     def _sees_whole_photos(self) -> bool:
@@ -115,9 +120,9 @@ class TopPatches(Result):
                              f"least as large; near the border it extends beyond the photo)")
         for unit, activations, photos in zip(self.units, self.activations, self.photos,
                                              strict=True):
-            shown = [f"{m} ({a:.4g})" for a, m in zip(activations, photos, strict=True) if m >= 0]
-            lines.append(f"map {unit}: " + ("photos " + ", ".join(shown) if shown else
-                                            "zero: no photo activates it"))
+            shown = [f"{self.names[m]} ({a:.4g})"
+                     for a, m in zip(activations, photos, strict=True) if m >= 0]
+            lines.append(f"map {unit}: " + (", ".join(shown) or "zero: no photo activates it"))
         return "\n".join(lines)
 
 
@@ -160,7 +165,7 @@ def top_patches(model: Sequential, photos: ImageInput, layer: str | None = None,
                         np.zeros((*index.shape, 4), int),
                         np.full((*index.shape, h, w, 3), GREY, np.uint8),
                         np.zeros((*index.shape, h, w, C), np.float32) if projections else None,
-                        field, (H, Wd))
+                        field, (H, Wd), [str(name) for name in data.names])
     entries = np.argwhere(index >= 0)  # (u, r): the r-th patch of unit u
     entries = entries[np.argsort(index[tuple(entries.T)], kind="stable")]  # by photo
     for start in range(0, len(entries), batch_size):

@@ -64,7 +64,7 @@ class Maximised(SyntheticImage):
         for k, (h, w) in enumerate(self.sizes):
             ax.axvline(k * steps + 0.5, color="black", lw=0.8, ls=":")
             ax.text(k * steps + 1.5, 0.02, f"{h} × {w}", transform=ax.get_xaxis_transform(),
-                    fontsize=11)
+                    fontsize=drawing.MIN_TYPE)
         ax.set(xlabel="step (dotted: a larger image starts)", ylabel="score")
         figure.suptitle(f"an image that activates {self.target} most")
         return figure
