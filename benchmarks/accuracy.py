@@ -1,4 +1,4 @@
-"""The README's accuracies: transfer learning against a small network from scratch.
+"""The accuracies of docs/benchmarks.md: transfer learning against a small network from scratch.
 
     python -m benchmarks.accuracy              about half an hour on two cores
     python -m benchmarks.accuracy --seeds 1    a first look
@@ -34,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5, help="runs per row (default: 5)")
     seeds = range(parser.parse_args().seeds)
-    print("| task | photos a class | VGG16 to block4_pool + new head | from scratch |")
+    print("| task | photos per class | VGG16 to block4_pool + new head | from scratch |")
     print("| --- | --- | --- | --- |")
     for name, classes, per_class in tqdm(TASKS, unit=" rows", disable=None, leave=False):
         cells = []

@@ -1,7 +1,7 @@
-"""What the README says of reliability, measured: one table, in Markdown.
+"""What docs/reliability.md says, measured: one table, in Markdown.
 
     python -m tests.reliability           some of each, a few minutes
-    python -m tests.reliability --full    as many as the README names, and the coverage: hours
+    python -m tests.reliability --full    as many as the page names, and the coverage: hours
 
 Each line comes from a command that can be run alone and then says more. Exits with 1 where
 something is not as it must be.
@@ -46,8 +46,8 @@ def damaged(what: str, module: str, count: int) -> Row:
     """Files that are damaged and read."""
     command = f"-m {module} --count {count}"
     _, tried, read, refused, failed, slowest, _, memory, _ = summary(said(*command.split()))
-    return (f"damaged {what}", f"{tried}: {read} read, {refused} refused with an error, {failed} "
-            f"else; at most {slowest} s and {memory} MB", failed == "0", command)
+    return (f"damaged {what}", f"{tried}: {read} read, {refused} refused with an error message, "
+            f"{failed} failures; at most {slowest} s and {memory} MB", failed == "0", command)
 
 
 def interrupted(kills: int, full_disks: int) -> Iterator[Row]:
@@ -79,7 +79,7 @@ def formulas(count: int) -> Row:
     """Mutants of the engine."""
     command = f"-m tests.mutation --count {count}"
     _, tried, killed, alive = summary(said(*command.split()))
-    return ("changed formulas", f"{tried}: {killed} noticed by the tests, {alive} not",
+    return ("mutated formulas", f"{tried} mutants: {killed} killed by the tests, {alive} not",
             int(killed) >= 0.95 * int(tried), command)
 
 
@@ -110,7 +110,7 @@ def rows(full: bool) -> Iterator[Row]:
 def main() -> int:
     """The table."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--full", action="store_true", help="in the numbers that the README names")
+    p.add_argument("--full", action="store_true", help="in the numbers of docs/reliability.md")
     fine = True
     print("| what | result | command |\n| --- | --- | --- |")
     for what, result, right, command in rows(p.parse_args().full):

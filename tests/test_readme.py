@@ -1,5 +1,5 @@
-"""What the README says can be typed: its commands, options, files and functions exist. And the
-French one says the same: its commands, figures, tables and links."""
+"""What the README and its pages say can be typed: their commands, options, files and functions
+exist. And the French ones say the same: commands, figures, tables and links."""
 
 import argparse
 import re
@@ -16,7 +16,13 @@ from minicnn.cli import parser
 from minicnn.report import FILES
 
 ROOT = Path(__file__).parent.parent
-ENGLISH, FRENCH = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.fr.md"))
+# Each English page and the French one that says the same.
+PAGES = {"README.md": "README.fr.md",
+         **{f"docs/{name}.md": f"docs/fr/{name}.md"
+            for name in ("features", "benchmarks", "reliability", "code")}}
+TEXTS = {name: (ROOT / name).read_text("utf-8")
+         for pair in [*PAGES.items(), ("docs/fr/glossary.md",)] for name in pair}
+ENGLISH = "\n".join(TEXTS[name] for name in PAGES)
 COMMANDS = next(action.choices for action in parser()._actions
                 if isinstance(action, argparse._SubParsersAction))
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`")  # `code` in a line
@@ -63,12 +69,21 @@ def test_every_option_file_and_function_that_it_names_exists():
         elif found := re.match(r"(?:python )?((?:examples|minicnn|kernels|tests|docs)/\S*)", span):
             assert (ROOT / found[1]).exists(), span
     assert sum(map(len, spans)) > 1000
-    for target in re.findall(r"\]\(([^)#]+)\)", ENGLISH):
-        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_link_leads_to_a_file(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", TEXTS[page]):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.fr.md"])
+def test_a_readme_has_at_most_150_lines(page):
+    assert len(TEXTS[page].splitlines()) <= 150
 
 
 def test_the_table_of_what_people_look_for_has_37_rows_and_none_is_empty():
-    part = ENGLISH.split("\n## ")[3]
+    part = TEXTS["docs/features.md"]
     tables = re.findall(r"^\| (\w+) \| \|\n\| --- \| --- \|\n((?:\|.*\n)+)", part, re.M)
     rows = {name: re.findall(r"^\| (.+?) \| (.+) \|$", body, re.M) for name, body in tables}
     assert {name: len(found) for name, found in rows.items()} == {
@@ -79,7 +94,7 @@ def test_the_table_of_what_people_look_for_has_37_rows_and_none_is_empty():
     assert named - {"last.h5"} <= set(FILES) and len(named) > 10  # of a run folder
 
 
-# The French README ---------------------------------------------------------------------------
+# The French pages ----------------------------------------------------------------------------
 
 
 def sections(text):
@@ -87,7 +102,8 @@ def sections(text):
     return re.split(r"^## .*\n", text, flags=re.M)
 
 
-PAIRS = list(zip(sections(ENGLISH), sections(FRENCH)[:-1], strict=True))  # the last: a glossary
+PAIRS = [pair for page, translated in PAGES.items()
+         for pair in zip(sections(TEXTS[page]), sections(TEXTS[translated]), strict=True)]
 
 
 def code(text):
@@ -110,19 +126,30 @@ def shape(text):
     return [row.count("|") for row in re.findall(r"^\|.*", text, re.M)]
 
 
-@pytest.mark.parametrize("what", [code, numbers, shape,
-                                  lambda text: Counter(SPAN.findall(FENCE.sub("", text))),
-                                  lambda text: Counter(re.findall(r"\]\(([^)]+)\)", text)) -
-                                  Counter(["README.md", "README.fr.md"])],
-                         ids=["code", "numbers", "tables", "inline code", "links"])
+def inline_code(text):
+    """The `code` in lines, how often each."""
+    return Counter(SPAN.findall(FENCE.sub("", text)))
+
+
+def links(text):
+    """The pages that it leads to, how often each, in either language; not the glossary, and not
+    the README of the other language."""
+    found = re.findall(r"\]\(([^)]+)\)", text)
+    pages = [target.replace("docs/fr/", "docs/").replace("../", "") for target in found]
+    return Counter(page for page in pages
+                   if page not in ("README.md", "README.fr.md", "docs/glossary.md"))
+
+
+@pytest.mark.parametrize("what", [code, numbers, shape, inline_code, links])
 @pytest.mark.parametrize("number", range(len(PAIRS)))
-def test_each_section_of_the_french_readme_has_the_same(what, number):
+def test_each_section_of_a_french_page_has_the_same(what, number):
     english, french = map(what, PAIRS[number])
     assert english == french
 
 
 def test_the_glossary_has_each_term_once_and_in_order():
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", sections(FRENCH)[-1], re.M)[2:]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", TEXTS["docs/fr/glossary.md"],
+                      re.M)[2:]
     terms = [french for french, _ in rows]
     assert len(terms) == len(set(terms)) > 50
     plain = [unicodedata.normalize("NFD", term.casefold()).encode("ascii", "ignore")
