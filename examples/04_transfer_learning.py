@@ -1,11 +1,11 @@
 """Lesson 4. Transfer learning, spelled out.
 
 Question
-    Twenty photos of sandals, twenty of sneakers. Far too few for a network, unless it has seen
+    Twenty photos of cirrus clouds, twenty of cumulus. Far too few for a network, unless it has seen
     1.2 million other photos before. What exactly do we keep, and what do we learn anew?
 
 Formula
-    y = σ(w · f(x) + b), where f is VGG16 up to block4_pool, frozen. Only w and b are learnt:
+    y = σ(w · f(x) + b), where f is VGG16 up to block4_pool, frozen. Only w and b are learned:
         L = −mean [t log y + (1 − t) log(1 − y)],   dL/dz = (y − t) / N,   dw = f(x)ᵀ dL/dz.
     As f never changes, f(x) is computed once for each photo.
 
@@ -20,21 +20,28 @@ from matplotlib.figure import Figure
 import minicnn as mc
 
 # 1. Cut VGG16 off behind block4_pool, put FC_1 + sigmoid there ---
+#
+# The head is one unit: y = p(cumulus), and p(cirrus) = 1 − y. It starts at zero, so that the first
+# loss is log 2 = 0.693, that of a network that knows nothing.
 
-model = mc.VGG16(include_top=False, weights="imagenet", input_shape=(64, 64, 3))
+model = mc.VGG16(include_top=False, weights="imagenet", input_shape=(128, 128, 3))
 model.freeze()
 model.replace_head([mc.Dense(1, kernel_initializer="zeros"), mc.Sigmoid()], after="block4_pool",
-                   classes=["sandal", "sneaker"])
+                   classes=["cirrus", "cumulus"])
 print(model.summary())
 
-# 2. The photos, cut to 64 × 64 and put through the network's own recipe ----------------------
+# 2. The photos, cut to 128 × 128 and put through the network's own recipe --------------------
+#
+# RGB becomes BGR, and ImageNet's mean colour is subtracted: what VGG16 was trained on.
 
-train = mc.data.sample("fashion", "train", model.classes, per_class=20, seed=0)
-test = mc.data.sample("fashion", "test", model.classes)
-x, t = model.preprocessing(train.images(range(len(train)), (64, 64))), train.labels
-x_test, t_test = model.preprocessing(test.images(range(len(test)), (64, 64))), test.labels
+train = mc.data.sample("clouds", "train", model.classes, per_class=20, seed=0)
+test = mc.data.sample("clouds", "test", model.classes)
+x, t = model.preprocessing(train.images(range(len(train)), (128, 128))), train.labels
+x_test, t_test = model.preprocessing(test.images(range(len(test)), (128, 128))), test.labels
 
 # 3. The frozen part sees each photo once -----------------------------------------------------
+#
+# This takes most of the lesson's time: ten convolutions of up to 512 channels for each photo.
 
 frozen, head = model.split()
 f, f_test = frozen.predict(x), frozen.predict(x_test)
@@ -42,7 +49,10 @@ print(f"\nfeatures: {f.shape}; the head is {head}")
 frozen_before = frozen["block1_conv1"].params["W"].copy()
 
 # 4. The loop: forward, loss, backward, step --------------------------------------------------
-# (mc.fit does just this, and the sigmoid and the loss as one, which is safer when z is large.)
+#
+# mc.fit does just this, and the sigmoid and the loss as one, which is safer when z is large. The
+# learning rate: Adam's first step changes each weight by lr, so it moves z by lr · Σ|f| at most,
+# here by about 1.
 
 loss = mc.losses.BinaryCrossEntropy()
 optimizer = mc.optimizers.Adam(lr=1 / np.abs(f).reshape(len(f), -1).sum(axis=1).mean())
@@ -69,12 +79,14 @@ print("frozen weights bit-identical:",
       np.array_equal(frozen_before, model["block1_conv1"].params["W"]))
 
 # 6. The photos it is most wrong about --------------------------------------------------------
+#
+# Look at each before you blame the network: the label is somebody's opinion, too.
 
 worst = np.argsort(-np.abs(p - t_test))[:8]
 figure = Figure(figsize=(12, 6.8), dpi=100, layout="constrained")
 for ax, i in zip(figure.subplots(2, 4).flat, worst, strict=True):
     ax.imshow(test.read(i))
-    ax.set_title(f"{test.classes[t_test[i]]}\np(sneaker) = {p[i]:.2f}", fontsize=13)
+    ax.set_title(f"label: {test.classes[t_test[i]]}\np(cumulus) = {p[i]:.2f}", fontsize=13)
     ax.axis("off")
 figure.suptitle("The eight test photos that the network is most wrong about", fontsize=16)
 picture = Path(__file__).with_suffix(".png")
@@ -83,12 +95,14 @@ print(f"picture: {picture}")
 
 print("""
 What to notice
-  - 8,193 parameters from 40 photos: it works since f already knows what shoes are made of.
+  - 32,769 parameters from 40 photos: it works since f already knows edges, fluff and texture.
   - The test accuracy is near its best after a few epochs, while the loss goes on falling.
   - Forty epochs take less time than computing the features once.
+  - The worst error of all is a photo of cumulus whose label says cirrus: the network is right. Real
+    labels have errors, and no network can be better than the labels it is tested with.
 
 Exercises (solutions in examples/solutions/lessons.md)
-  1. Cut after block3_pool or block5_pool instead. Which is best at 64 pixels? (Mind the learning
+  1. Cut after block3_pool or block5_pool instead. Which is best at 128 pixels? (Mind the learning
      rate.)
   2. Start the head with glorot_uniform instead of zeros. Why is the first loss so large?
   3. model.unfreeze(since="block4_conv3") and train with mc.fit. How small must the step be?

@@ -10,7 +10,7 @@ trained on the same subsets:
 
 Both take the same number of Adam steps for every n, rounded up to whole epochs, in batches of 32 at
 most: with a fixed number of epochs, few photos would also mean few steps. The paper trains the same
-large network from scratch, which takes a day; the small one at 28 × 28 pixels learns better from
+large network from scratch, which takes a day; the small one at 32 × 32 pixels learns better from
 few photos, and so is the stronger competitor, but it is another network: the curves compare two
 ways to a classifier, not the initial weights alone.
 
@@ -93,20 +93,20 @@ class TransferCurve(Result):
 
 
 def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | None = None,
-                   folds: int = 5, groups: Sequence[int] | None = None, size: int = 64,
-                   cut: str = "block4_pool", steps: int = 300, seed: int = 0,
+                   folds: int = 5, groups: Sequence[int] | None = None, size: int = 128,
+                   scratch_size: int = 32, cut: str = "block4_pool", steps: int = 300, seed: int = 0,
                    progress: Progress = silent) -> TransferCurve:
     """Trains on few and on many photos, with VGG16's features and without.
 
-    data: photos of two classes or more; None: the built-in ones. size: side of VGG16's input,
-    pixels; the small network sees 28 × 28. per_class: increasing numbers of training photos per
+    data: photos of two classes or more; None: the built-in photos of cirrus and cumulus clouds.
+    size: side of VGG16's input, pixels; scratch_size: that of the small network. per_class: increasing numbers of training photos per
     class; None: 1, 2, 5, 10 … up to all. groups: of near_duplicates; a group stays in one fold.
     cut: the last layer of VGG16 that is used, frozen. steps: of Adam. seed: of folds, subsets,
     initial weights. progress counts photos, then trainings.
     The default takes some minutes. Raises ArgumentError for a cut that does not exist, one class,
     numbers that do not increase or are larger than the other folds allow.
     """
-    data = sample("fashion") if data is None else data
+    data = sample("clouds", classes=["cirrus", "cumulus"]) if data is None else data
     check_int(steps, "transfer_curve, steps")
     if len(data.classes) < 2:
         raise ArgumentError(f"transfer_curve: expected photos of two classes or more, received "
@@ -121,7 +121,7 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
                                 memory_budget=BUDGET, progress=lambda done, _: progress(done, total)
                                 ).x
     X = features.reshape(len(features), -1)
-    small = (28, 28, 3)
+    small = (scratch_size, scratch_size, 3)
     pixels = crop_photos(SmallCNN(len(data.classes), small), data)
     numbered = Dataset(range(len(data)), data.labels, data.classes, data.names)
     transfer, scratch = np.zeros((2, len(counts), folds))
