@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minicnn as mc
+from minicnn.cli.command_parser import Options
 from minicnn.cli.train_options import add_options
 from minicnn.data import sample
 from minicnn.evaluation import Evaluation, class_probabilities
@@ -75,8 +76,7 @@ TASKS = {
 def recipe_of(options):
     """The TransferConfig of a command line's options."""
     parser = argparse.ArgumentParser()
-    add_options(parser, lambda flag, kind, default, *_: parser.add_argument(
-        flag, type=kind, default=default))
+    add_options(parser, Options(parser))
     given = vars(parser.parse_args(options.split()))
     return TransferConfig(**{key: given[key] for key in vars(TransferConfig())})
 
