@@ -21,6 +21,7 @@ from ..utils.live_line import LiveLine
 from .run_record import options_of
 
 STOPPING = "Stopping after this epoch and saving. Ctrl-C again: stop now."
+STOPPING_FEATURES = "Stopping: no epoch has begun, so there is nothing to save."
 TERMINATING = "Stopping after this step and saving."
 SKIPPING = "Skipping the comparison."
 
@@ -52,8 +53,12 @@ class Session:
         self.terminated = number == signal.SIGTERM
         at_once = self.terminated or self.in_comparison
         self.checkpoint.stop("step" if at_once else "epoch")
-        message = (TERMINATING if self.terminated else SKIPPING if self.in_comparison else
-                   STOPPING)
+        if self.in_comparison and not self.terminated:
+            message = SKIPPING
+        elif not self.checkpoint.in_epoch[0]:
+            message = STOPPING_FEATURES
+        else:
+            message = TERMINATING if self.terminated else STOPPING
         if os.isatty(2):  # over the live line
             message = "\r" + message.ljust(LiveLine.shown.length if LiveLine.shown else 0)
         os.write(2, f"{message}\n".encode())  # print may be interrupted in the middle
@@ -80,7 +85,8 @@ def locked_run(output: Path) -> Iterator[Session]:
     finished.
 
     Ctrl-C stops after the current epoch, SIGTERM after the current step, with a checkpoint, and the
-    message says how to resume; so does the message of a full disk.
+    message says how to resume; so does the message of a full disk. While features are computed
+    there is nothing to keep, and both stop at once.
     """
     with lock_folder(output):
         for path in [*partial_files(output), *partial_files(output / CHECKPOINTS)]:

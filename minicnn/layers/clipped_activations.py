@@ -57,7 +57,8 @@ class ReLU6(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = dy · [0 < y < 6]."""
         y = self.read_cache()
-        return ops_for(dy, y).relu_grad(dy, y * (y < 6))
+        between = y * (y < 6)  # above 0 exactly where 0 < y < 6, which is what relu_grad asks
+        return ops_for(dy, y).relu_grad(dy, between)
 
 
 class HardSigmoid(Layer):
