@@ -23,6 +23,7 @@ from .keras_layers import (
     keras_entries,
     modern,
     modern_class,
+    read_layer,
 )
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -66,6 +67,7 @@ def _layers(config: dict, path: str | PathLike
             ) -> tuple[list[Layer], tuple[int | None, ...] | None]:
     layers: list[Layer] = []
     shape: tuple[int | None, ...] | None = None
+    keras_2 = is_before_keras_3(config)
     for entry, trainable in _iterate_layers(config, path, True):
         kind, c = modern_class(entry["class_name"]), entry.get("config") or {}
         name = c.get("name")
@@ -83,15 +85,24 @@ def _layers(config: dict, path: str | PathLike
         c = modern(kind, c)
         try:
             check_settings(kind, c)
-            layer = READERS[kind](c | _take_zeros(layers, kind, c))
+            added = read_layer(kind, c | _take_zeros(layers, kind, c), keras_2)
         except UnsupportedSettingError as error:
             key, received, expected = error.args
             raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
                             f"received {str(received)[:80]}; minicnn has nothing else.") from None
-        if layer is not None:
+        for layer in added:
             layer.trainable = trainable and bool(c.get("trainable", True))
-            layers.append(layer)
+        layers += added
     return layers, shape or _built_shape(config)
+
+
+def is_before_keras_3(config: dict) -> bool:
+    """Whether a description is of Keras 1 or 2, by its keras_version; without any it is if it has
+    no module, which Keras 3 writes."""
+    version = config.get("keras_version")
+    if isinstance(version, str):
+        return version.partition(".")[0] in ("0", "1", "2")
+    return "module" not in config
 
 
 def first_resizing(layers: Sequence[Layer]) -> Resizing | None:

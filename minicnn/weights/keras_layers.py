@@ -51,7 +51,9 @@ from ..utils.errors import FileError
 FIXED_SETTINGS: dict[str, tuple] = {
     "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
     "keepdims": (False,), "noise_shape": (None,)}
+WHOLE_CHANNELS = [None, 1, 1, None]  # the noise_shape of a Dropout that is a SpatialDropout2D
 FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
+    "Dropout": {"noise_shape": (None, WHOLE_CHANNELS)},
     "ReLU": {"max_value": (None, 6), "threshold": (0,)},
     "Resizing": {"fill_mode": ("constant",), "fill_value": (0,)},
     "Softmax": {"axis": (-1,)}, "Normalization": {"invert": (False,)},
@@ -196,11 +198,29 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
     "PReLU": lambda c: PReLU(**_arguments(c, shared_axes=None)),
     "Softmax": lambda c: Softmax(**_arguments(c)),
     "Activation": _activation,
-    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=_seed(c)),
+    "Dropout": lambda c: (SpatialDropout2D if c.get("noise_shape") else Dropout)(
+        **_arguments(c, "rate"), seed=_seed(c)),
     "SpatialDropout2D": lambda c: SpatialDropout2D(**_arguments(c, "rate"), seed=_seed(c)),
     "GaussianDropout": lambda c: GaussianDropout(**_arguments(c, "rate"), seed=_seed(c)),
     "GaussianNoise": lambda c: GaussianNoise(**_arguments(c, "stddev"), seed=_seed(c)),
 }
+
+
+def read_layer(kind: str, config: dict, keras_2: bool) -> list[Layer]:
+    """The layers that compute a layer of Keras', of a class in READERS: one, or none for a linear
+    Activation.
+
+    keras_2: in a file of Keras 1 or 2, whose hard_sigmoid is x / 5 + ½ between 0 and 1, in Keras 3
+             x / 6 + ½. There it becomes a layer of its own.
+    """
+    old = (keras_2 and kind in ("Conv2D", "Dense", "Activation")
+           and config.get("activation") == "hard_sigmoid")
+    layer = READERS[kind](config | {"activation": "linear"} if old else config)
+    layers = [] if layer is None else [layer]
+    if old:
+        name = config["name"] if layer is None else f"{config['name']}_hard_sigmoid"
+        layers.append(HardSigmoid(1 / 5, name))
+    return layers
 
 
 ACTIVATION_NAMES: dict[type[Layer], str] = {  # of layers that are an Activation in Keras
@@ -218,7 +238,8 @@ KERAS_CLASSES: dict[type[Layer], str] = {
 
 def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
     """The layer as (class, settings) of Keras 3; a Conv2D with numbers as padding becomes a
-    ZeroPadding2D and a valid Conv2D. Raises FileError for what Keras cannot express."""
+    ZeroPadding2D and a valid Conv2D, a HardSigmoid of another slope a Rescaling and an Activation.
+    Raises FileError for what Keras cannot express."""
     if type(layer) not in KERAS_CLASSES:
         raise FileError(f"layer {layer.name!r} is a {type(layer).__name__}, which Keras lacks, "
                         f"so a model file cannot hold it; save a .weights.h5 instead.")
@@ -227,12 +248,15 @@ def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
     if "activation" in config:
         config["activation"] = config["activation"] or "linear"
     if type(layer) in ACTIVATION_NAMES:
-        config["activation"] = ACTIVATION_NAMES[type(layer)]
-    if isinstance(layer, SpatialDropout2D):  # alone of all Keras' layers it takes none
-        del config["trainable"]
+        config = common | {"activation": ACTIVATION_NAMES[type(layer)]}
+    if isinstance(layer, SpatialDropout2D):
+        return [_spatial_dropout(layer, config)]
     if isinstance(layer, ReLU6):
         config["max_value"] = 6.0
     entries = [(KERAS_CLASSES[type(layer)], config)]
+    if isinstance(layer, HardSigmoid) and layer.slope != 1 / 6:
+        scale = {"name": f"{layer.name}_slope", "scale": 6 * layer.slope, "offset": 0.0}
+        entries.insert(0, ("Rescaling", common | scale))
     padding = config.get("padding")
     if isinstance(layer, (Conv2D, MaxPool2D, AveragePool2D)) and isinstance(padding, tuple):
         config["padding"] = "valid"
@@ -243,3 +267,12 @@ def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
             raise FileError(f"layer {layer.name!r}: Keras' pooling knows padding 'valid' and "
                             f"'same', not {padding}; use one of them to save the model.")
     return entries
+
+
+def _spatial_dropout(layer: SpatialDropout2D, config: dict) -> tuple[str, dict[str, Any]]:
+    """Keras' SpatialDropout2D, or if it is frozen, the Dropout that computes the same: the former
+    takes no trainable, alone of all Keras' layers."""
+    if layer.trainable:
+        del config["trainable"]
+        return "SpatialDropout2D", config
+    return "Dropout", config | {"noise_shape": WHOLE_CHANNELS}

@@ -21,7 +21,7 @@ def input_shape_in_file(path: str | PathLike) -> tuple[int | None, ...]:
     config = read_architecture(path)
     if config is None:
         with open_weights(path) as (_, architecture):
-            config = parse_json(architecture or "{}")
+            config = architecture.parse() if architecture else {}
     return layers_from_config(config, path)[1] or ()
 
 
@@ -46,7 +46,7 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
                 raise FileError(f"{path}: holds weights but no architecture; build the network and "
                                 f"call load_weights, or name the file of model.to_json(), too: "
                                 f"load('model.json', weights='{Path(path).name}').")
-            config, metadata = parse_json(architecture), parse_json(text(file, "minicnn") or "{}")
+            config, metadata = architecture.parse(), parse_json(text(file, "minicnn") or "{}")
             entries = read_open_file(file, path)
     if weights_path is not None:
         entries = read_weights(weights_path)
