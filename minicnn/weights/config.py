@@ -140,9 +140,9 @@ def is_left_out(entry: dict) -> bool:
     return entry["class_name"] in ONLY_IN_TRAINING and ">" not in name and _is_of_keras(entry)
 
 
-def layers_left_out(config: dict, path: str | PathLike) -> list[str]:
-    """The names of those layers, of a description that layers_from_config has read."""
-    return [entry["config"]["name"] for entry, _ in _iterate_layers(config, path, True)
+def layers_left_out(config: dict, path: str | PathLike) -> list[tuple[str, dict]]:
+    """Those layers as (class, settings), of a description that layers_from_config has read."""
+    return [(entry["class_name"], entry["config"]) for entry, _ in _iterate_layers(config, path, True)
             if is_left_out(entry)]
 
 

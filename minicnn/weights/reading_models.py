@@ -8,6 +8,7 @@ from typing import cast
 
 from ..layers import Layer, Normalization
 from ..utils.errors import ArgumentError, FileError, is_int
+from . import random_views
 from .assigning import assign
 from .attributes import text
 from .config import layers_from_config, layers_left_out, resized
@@ -74,7 +75,9 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
         if isinstance(layer, Normalization):
             layer.adopt()
     if left_out := layers_left_out(config, path):
-        note += f"; left out, since only training uses them: {', '.join(left_out)}"
+        names = ", ".join(settings["name"] for _, settings in left_out)
+        note += (f"; left out, since only training uses them: {names}"
+                 f"{random_views.suggestion(left_out)}")
     inner = config["config"]
     name = inner.get("name") if isinstance(inner, dict) else None
     return layers, shape, name if isinstance(name, str) else "model", metadata, note
