@@ -142,8 +142,8 @@ def is_left_out(entry: dict) -> bool:
 
 def layers_left_out(config: dict, path: str | PathLike) -> list[tuple[str, dict]]:
     """Those layers as (class, settings), of a description that layers_from_config has read."""
-    return [(entry["class_name"], entry["config"]) for entry, _ in _iterate_layers(config, path, True)
-            if is_left_out(entry)]
+    return [(entry["class_name"], entry["config"])
+            for entry, _ in _iterate_layers(config, path, True) if is_left_out(entry)]
 
 
 def _is_of_keras(entry: dict) -> bool:

@@ -1,4 +1,4 @@
-"""What the note says of Keras' augmentation: the amounts of Augment by hand, layers by real Keras."""
+"""The note on Keras' augmentation: amounts of Augment by hand, layers by real Keras."""
 
 import keras
 import numpy as np
