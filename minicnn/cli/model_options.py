@@ -13,7 +13,7 @@ from pathlib import Path
 from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, load
-from ..models.load import base_recipe, stretching_layers
+from ..models.load import base_recipe, lacks_channels, stretching_layers
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
 from ..weights.reading_models import input_shape_in_file
@@ -84,6 +84,8 @@ def open_file(name: str, args: argparse.Namespace) -> Sequential:
     """
     path = model_file(name)
     model = load(path, input_shape_for(path, args.size), weights=args.weights)
+    if lacks_channels(model):  # photos have an axis of them
+        model = load(path, (*model.input_shape, 1), weights=args.weights)
     if args.weights is not None or stretching_layers(model.layers):
         print(f"minicnn: {model.weights_note}", file=sys.stderr)
     if args.classes is not None:

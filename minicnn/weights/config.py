@@ -89,7 +89,8 @@ def _layers(config: dict, path: str | PathLike
         except UnsupportedSettingError as error:
             key, received, expected = error.args
             raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
-                            f"received {str(received)[:80]}; minicnn has nothing else.") from None
+                            f"received {str(received)[:80]}; minicnn has nothing else. Use this "
+                            f"file in Keras, or rebuild the network with it.") from None
         for layer in added:
             layer.trainable = trainable and bool(c.get("trainable", True))
         layers += added
@@ -160,8 +161,8 @@ def _check_class(entry: dict, where: str) -> None:
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")
     if modern_class(kind) not in READERS:
-        raise FileError(f"{where} is a {kind}, which minicnn lacks; it has "
-                        f"{', '.join(READERS)}.")
+        raise FileError(f"{where} is a {kind}, which minicnn lacks; use this file in Keras, or "
+                        f"rebuild the network from what minicnn has: {', '.join(READERS)}.")
 
 
 def _iterate_layers(entry: dict, path: str | PathLike, trainable: bool
