@@ -129,8 +129,12 @@ def open_classifier(args: argparse.Namespace) -> tuple[Sequential, list[str]]:
                         f"{number_of_classes(model)} classes: --classes A,B,C, or a text file with "
                         f"one name per line; Keras' folders of photos are in alphabetical order.")
     if last_activation(model.layers) is None:
+        kind = "sigmoid" if model.shapes()[-1] == (1,) else "softmax"
         raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose outputs "
-                        f"are probabilities, received one that ends in {model.layers[-1]!r}.")
+                        f"are probabilities, received one that ends in {model.layers[-1]!r}. If it "
+                        f"was trained with from_logits=True, save it in Keras with what is "
+                        f"missing: keras.Sequential([model, keras.layers.Activation('{kind}')])"
+                        f".save('new.keras').")
     return model, model.classes
 
 
