@@ -403,7 +403,8 @@ def zip_entries(content, rng):
     if what == 1:
         del members[chosen(rng, list(members))]
     if what == 2:
-        members["config.json"] = awkward(members["config.json"].decode(), rng)
+        name = chosen(rng, ["config.json", "metadata.json"])
+        members[name] = awkward(members[name].decode(), rng)
     content = io.BytesIO(zipped(members))
     if what == 3:
         with zipfile.ZipFile(content, "a") as out, warnings.catch_warnings(action="ignore"):
