@@ -20,11 +20,12 @@ from .keras_layers import (
     READERS,
     UnsupportedSettingError,
     check_settings,
-    keras_entries,
+    is_of_keras,
     modern,
     modern_class,
     read_layer,
 )
+from .layer_entries import keras_entries
 
 MODELS = ("Sequential", "Functional", "Model")
 
@@ -137,8 +138,7 @@ def _take_zeros(layers: list[Layer], kind: str, config: dict) -> dict:
 
 def is_left_out(entry: dict) -> bool:
     """Whether it is a layer of Keras' that computes nothing outside of training."""
-    name = entry.get("registered_name") or ""
-    return entry["class_name"] in ONLY_IN_TRAINING and ">" not in name and _is_of_keras(entry)
+    return entry["class_name"] in ONLY_IN_TRAINING and is_of_keras(entry)
 
 
 def layers_left_out(config: dict, path: str | PathLike) -> list[tuple[str, dict]]:
@@ -147,17 +147,11 @@ def layers_left_out(config: dict, path: str | PathLike) -> list[tuple[str, dict]
             for entry, _ in _iterate_layers(config, path, True) if is_left_out(entry)]
 
 
-def _is_of_keras(entry: dict) -> bool:
-    """Whether the class is one of Keras' own, by the module that the file names."""
-    return (entry.get("module") or "keras").partition(".")[0] in ("keras", "tf_keras")
-
-
 def _check_class(entry: dict, where: str) -> None:
     """Raises FileError for custom classes, and for Keras' layers that minicnn lacks."""
     kind = entry["class_name"]
     module = entry.get("module") or "keras"
-    names = (entry.get("registered_name") or "", kind)
-    if not _is_of_keras(entry) or any(">" in name for name in names):
+    if not is_of_keras(entry) or ">" in kind:
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")
     if modern_class(kind) not in READERS:
@@ -171,7 +165,8 @@ def _iterate_layers(entry: dict, path: str | PathLike, trainable: bool
     config = entry["config"]
     if entry["class_name"] not in MODELS:
         raise FileError(f"{path}: expected a Sequential or Functional network, received a "
-                        f"{entry['class_name']}; minicnn never runs code from a file.")
+                        f"{entry['class_name']}; minicnn never runs code from a file. Build the "
+                        f"network of Keras' own layers as one of these, and save that.")
     if isinstance(config, list):  # a Sequential of Keras 2.0 … 2.2.2
         config = {"layers": config}
     layers = config["layers"]

@@ -48,6 +48,7 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
                                 f"call load_weights, or name the file of model.to_json(), too: "
                                 f"load('model.json', weights='{Path(path).name}').")
             config, metadata = architecture.parse(), parse_json(text(file, "minicnn") or "{}")
+            layers_from_config(config, path)  # says what is wrong with it, before the arrays do
             entries = read_open_file(file, path)
     if weights_path is not None:
         entries = read_weights(weights_path)
