@@ -43,7 +43,7 @@ CLOUDS = ("--size 96", "--size 128", "--size 160",
           "--size 128 --dropout 0.5",
           "--size 128 --augment flip --views 4",
           "--size 128 --augment flip,shift,rotate=15,zoom=0.1 --views 4",
-          f"--size 128 {FINETUNED}", f"--size 128 --augment flip --views 4 {FINETUNED}",
+          "--size 160 --augment flip,zoom=0.2 --views 8", f"--size 128 {FINETUNED}",
           "block3_pool + block4_pool", "block4_pool + block5_pool")
 CLOTHES = ("--size 64", "--size 96", "--size 128",
            "--size 64 --augment shift,zoom,rotate=5 --views 4",
@@ -203,7 +203,7 @@ def main():
     parser.add_argument("--rows", type=int, nargs="+", help="numbers of recipes, from 1")
     parser.add_argument("--seeds", type=int, default=3, help="runs on the test (default: 3)")
     parser.add_argument("--folds", type=int, default=5, help="0 leaves them out (default: 5)")
-    parser.add_argument("--repeats", type=int, default=2, help="of k-fold (default: 2)")
+    parser.add_argument("--repeats", type=int, default=5, help="of k-fold (default: 5)")
     args = parser.parse_args()
     task = TASKS[args.task]
     if not set(args.rows or []) <= set(range(1, len(task.recipes) + 1)):

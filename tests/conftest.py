@@ -61,6 +61,7 @@ QUICK = {
     "visualize": ["visualize/test_[adfimoprs]*", "visualize/test_t[ao]*"],
     "report": ["report/test_report*", "report/test_class_curves*"],
     "cli": ["cli/test_data*"],
+    "__main__": ["cli/test_entry_points*"],
 }
 
 
@@ -80,8 +81,8 @@ def devices():
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="damaged files, kills, full disks and "
-                     "mutants in the numbers that docs/reliability.md names, which takes an hour or so; "
-                     "without it some of each")
+                     "mutants in the numbers that docs/reliability.md names, which takes an hour "
+                     "or so; without it some of each")
     parser.addoption("--devices", nargs="+", metavar="DEVICE", help="run the tests of "
                      "devices on these only: cpu, cuda-sim, cuda, 'cuda (stand-in)'")
 

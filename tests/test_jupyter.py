@@ -136,11 +136,11 @@ VALUES = {"loss": [0.7, 0.25], "accuracy": [0.5, 0.875], "val_loss": [0.6, 0.5],
 def test_a_history_is_a_dict_and_shows_its_curves_and_its_table():
     history = History(VALUES)
     assert history == VALUES and VALUES == history and isinstance(history, dict)
-    assert_png(history._repr_png_(), (1320, 504))  # 11 × 4.2 inches of 120 pixels
+    assert_png(history._repr_png_(), (1488, 612))  # 12.4 × 5.1 inches of 120 pixels
     page = Page(history._repr_html_())
     assert page.rows == [["epoch", *VALUES], ["1", "0.7000", "0.5000", "0.6000", "0.5000"],
                          ["2", "0.2500", "0.8750", "0.5000", "0.7500"]]
-    assert [picture.size for picture in page.pictures] == [(1320, 504)] and "2 epochs" in page.text
+    assert [picture.size for picture in page.pictures] == [(1488, 612)] and "2 epochs" in page.text
 
 
 def test_an_empty_history_is_shown_without_curves():

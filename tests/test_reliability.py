@@ -26,13 +26,13 @@ def test_a_line_for_each_command(printed, capsys):
     assert reliability.main() == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["| what | result | command |", "| --- | --- | --- |"]
-    assert lines[2] == ("| damaged photos | 5,000: 1,800 read, 3,200 refused with an error, "
-                        "0 else; at most 0.31 s and 12 MB | "
+    assert lines[2] == ("| damaged photos | 5,000: 1,800 read, 3,200 refused with an error "
+                        "message, 0 failures; at most 0.31 s and 12 MB | "
                         "`python -m tests.data.fuzz --count 200` |")
     assert "| 100 kills, 39 trainings: 39 end with every file the same" in lines[4]
     assert "| 20: 20 end with every file the same" in lines[5]
     assert "288 MB of features, a budget of 100 MB: a training takes 250 MB" in lines[6]
-    assert "| 219: 215 noticed by the tests, 4 not |" in lines[7]
+    assert "| 219 mutants: 215 killed by the tests, 4 not |" in lines[7]
     assert len(lines) == 8
 
 

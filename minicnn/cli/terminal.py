@@ -36,19 +36,21 @@ def in_ascii(character: str) -> str:
     return base or character.encode("ascii", "backslashreplace").decode()
 
 
+codecs.register_error(HANDLER, replace)
+
+
 def make_output_readable() -> None:
     """What the standard output and the standard error cannot encode is replaced: file names may
     consist of any bytes, and a terminal may know few characters."""
-    codecs.register_error(HANDLER, replace)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=HANDLER)
 
 
-def wrapped(text: str, stream: TextIO, indent: int = 0) -> str:
+def wrapped(text: str, stream: TextIO | None, indent: int = 0) -> str:
     """The text in lines of a terminal's width, of which no word is broken, all but the first
     indented; in one line, if the stream is no terminal."""
-    if not stream.isatty():
+    if stream is None or not stream.isatty():
         return text
     width = max(shutil.get_terminal_size().columns - 1, 20)
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False,

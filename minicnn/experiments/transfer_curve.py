@@ -94,13 +94,13 @@ class TransferCurve(Result):
 
 def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | None = None,
                    folds: int = 5, groups: Sequence[int] | None = None, size: int = 128,
-                   scratch_size: int = 32, cut: str = "block4_pool", steps: int = 300, seed: int = 0,
-                   progress: Progress = silent) -> TransferCurve:
+                   scratch_size: int = 32, cut: str = "block4_pool", steps: int = 300,
+                   seed: int = 0, progress: Progress = silent) -> TransferCurve:
     """Trains on few and on many photos, with VGG16's features and without.
 
     data: photos of two classes or more; None: the built-in photos of cirrus and cumulus clouds.
-    size: side of VGG16's input, pixels; scratch_size: that of the small network. per_class: increasing numbers of training photos per
-    class; None: 1, 2, 5, 10 … up to all. groups: of near_duplicates; a group stays in one fold.
+    size: side of VGG16's input, pixels; scratch_size: that of the small network. per_class:
+    increasing numbers of training photos per class; None: 1, 2, 5, 10 … up to all. groups: of near_duplicates; a group stays in one fold.
     cut: the last layer of VGG16 that is used, frozen. steps: of Adam. seed: of folds, subsets,
     initial weights. progress counts photos, then trainings.
     The default takes some minutes. Raises ArgumentError for a cut that does not exist, one class,

@@ -86,10 +86,14 @@ def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callb
             raise ArgumentError(f"fit: expected callbacks, objects of a subclass of Callback, "
                                 f"received {callback!r}.")
 
-    kinds: list[type[Callback]] = [TerminateOnNaN, ProgressBar, *[FeatureCache] * bool(base.layers)]
-    added = [kind() for kind in kinds if not any(isinstance(c, kind) for c in callbacks)]
-    return sorted([*added, *callbacks],
-                  key=lambda c: isinstance(c, Checkpoint) - isinstance(c, HeldOut))
+    defaults: list[type[Callback]] = [TerminateOnNaN, ProgressBar]
+    if base.layers:
+        defaults.append(FeatureCache)
+    added = [kind() for kind in defaults if not any(isinstance(c, kind) for c in callbacks)]
+    first = [c for c in callbacks if isinstance(c, HeldOut)]
+    last = [c for c in callbacks if isinstance(c, Checkpoint)]
+    others = [c for c in callbacks if not isinstance(c, (HeldOut, Checkpoint))]
+    return [*first, *added, *others, *last]
 
 
 def fuse(layers: list[Layer], loss: Loss) -> tuple[list[Layer], Loss]:

@@ -109,7 +109,7 @@ def test_options_stand_in_groups(help_of):
     groups = {command: re.findall(r"^(\w[\w ,-]*):$", help_of(command), re.M)
               for command in COMMANDS}
     assert groups["train"] == ["arguments", "options", "data", "network", "learning",
-                               "fine-tuning", "run", "examples"]
+                               "fine-tuning", "run", "screen", "examples"]
     for command in ("predict", "evaluate", "look", "atlas"):
         assert {"output", "models of Keras and others"} < set(groups[command])
 

@@ -3,7 +3,7 @@
 import pytest
 
 import minicnn as mc
-from minicnn.cli.run_session import stop_on_signals
+from minicnn.cli.run_session import resumable
 from minicnn.training import Checkpoint
 from minicnn.utils.errors import NotFiniteError
 
@@ -11,7 +11,7 @@ from minicnn.utils.errors import NotFiniteError
 def test_a_nan_without_a_model_is_reported_as_it_is(tmp_path):
     error = NotFiniteError("vgg16: expected finite numbers, received NaN in its input.")
     with pytest.raises(NotFiniteError) as caught, \
-            stop_on_signals(tmp_path, Checkpoint(tmp_path / "c", "vgg16")):
+            resumable(tmp_path, Checkpoint(tmp_path / "c", "vgg16")):
         raise error
     assert caught.value is error
     assert not list(tmp_path.glob("*.h5"))
@@ -21,6 +21,6 @@ def test_of_a_nan_in_training_the_last_finite_weights_are_kept(tmp_path):
     error = NotFiniteError("vgg16: expected finite numbers, received NaN in dW of fc.")
     error.model = mc.Sequential([mc.Dense(2)], (3,))
     with pytest.raises(NotFiniteError, match="last finite weights"), \
-            stop_on_signals(tmp_path, Checkpoint(tmp_path / "c", "vgg16")):
+            resumable(tmp_path, Checkpoint(tmp_path / "c", "vgg16")):
         raise error
     assert mc.models.load(tmp_path / "last_finite.h5").shapes() == [(3,), (2,)]

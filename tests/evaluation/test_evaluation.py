@@ -63,7 +63,7 @@ def test_transfer_learns_with_a_frozen_base_and_says_what_the_model_says():
     assert history["accuracy"][-1] == 1
     assert [layer.trainable for layer in model.layers if layer.params] == [False] * 7 + [True]
     assert model.classes == ["sandal", "bag"]
-    assert result.accuracy == pytest.approx(history["val_accuracy"][-1])
+    assert result.accuracy == pytest.approx(history["held_out_accuracy"][-1])
     assert result.accuracy > 0.85
     p = model.predict(test.images(range(len(test)), (32, 32)))[:, 0]
     np.testing.assert_allclose(result.probabilities[:, 1], p, rtol=1e-4)

@@ -36,12 +36,12 @@ def test_each_point_is_a_training_on_the_first_photos_of_the_other_fold(curve, d
             few = others.take(n, 0)
             train = [data.names.index(name) for name in few.names]
             top = mc.Sequential(head(3, "zeros"), x.shape[1:])
-            small = SmallCNN(3, (28, 28, 3), k)
+            small = SmallCNN(3, (32, 32, 3), k)
             t = data.labels[train]
             mc.fit(top, (x[train], t), loss_for(3), Adam(initial_learning_rate(x[train])),
                    epochs=6)
             mc.fit(small, few, loss_for(3), Adam(0.001), epochs=6)
-            pixels = small.to_input(data.images(test, (28, 28)))
+            pixels = small.to_input(data.images(test, (32, 32)))
             for network, given, found in ((top, x[test], curve.transfer),
                                           (small, pixels, curve.scratch)):
                 right = network.predict(given).argmax(axis=1) == data.labels[test]

@@ -46,7 +46,9 @@ def test_recall_is_the_x_of_precision_and_recall():
 def test_the_figures_of_an_evaluation_say_what_they_show(drawn, tmp_path, result, titles):
     write_evaluation(tmp_path, result, [f"{k}.png" for k in range(4)], threshold=None)
     shown = [figure.axes[0].get_title() for figure in drawn]
-    assert [title for title in shown if title in titles] == titles
+    few = "\nonly 4 photos: read the steps, not the shape"
+    assert [title for title in shown if title.removesuffix(few) in titles] == [
+        title + few for title in titles]
     assert any(title.startswith("Calibration") for title in shown)
     for name in ("roc.png", "precision_recall.png", "calibration.png"):
         assert (tmp_path / name).stat().st_size > 1000

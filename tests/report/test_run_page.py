@@ -141,12 +141,12 @@ def test_photos_that_it_is_sure_are_of_another_class_put_their_label_in_doubt():
 
 def test_the_frame_is_the_crop_that_the_network_sees():
     tall = mc.data.Dataset.from_arrays(np.zeros((1, 40, 20, 3), np.uint8), [0], ["a"])
-    photo = run_photos.whole_photo(tall, 0, (8, 8), 0.5)
+    photo = run_photos.whole_photo(tall, 0, (8, 8), mc.Preprocessing(crop_fraction=0.5))
     assert photo.pixels.shape == (400, 200, 3) and photo.is_cropped
     assert photo.crop == (150, 50, 250, 150)  # the middle half of the shorter side
     assert "top:37.50%;left:25.00%;height:25.00%;width:50.00%" in photo.frame()
     square = mc.data.Dataset.from_arrays(np.zeros((1, 20, 20, 3), np.uint8), [0], ["a"])
-    assert run_photos.whole_photo(square, 0, (8, 8), 1.0).frame() is None
+    assert run_photos.whole_photo(square, 0, (8, 8), None).frame() is None
 
 
 def test_calibration_is_left_out_of_few_photos(tmp_path):
@@ -206,7 +206,7 @@ def test_a_photo_that_has_vanished_since_is_left_out(tmp_path):
     data.items = [tmp_path / f"{k}.png" for k in range(6)]
     (tmp_path / "2.png").unlink()
     page = written(tmp_path / "run", data, evaluation(data))
-    assert "2" not in "".join(alt for alt, _ in images_of(tmp_path / "run" / "report.html"))
+    assert not any("image 2" in alt for alt, _ in images_of(tmp_path / "run" / "report.html"))
     assert len(page["worst"]) == 5 and len(page["photos"]) == 6
     assert len(first_batch(network(), data, TransferConfig(batch_size=6))) == 5
 

@@ -8,8 +8,8 @@ import signal
 
 import interruptions
 import pytest
-from interruptions import start, undisturbed
-from makers import before_saving, clothes, contents, write_dataset
+from interruptions import content, start, undisturbed
+from makers import before_saving, clothes, write_dataset
 
 from minicnn import cli
 from minicnn.training import Checkpoint
@@ -30,7 +30,7 @@ def whole(tmp_path_factory):
     """The files of the run with QUICK's options."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert minicnn("--output", folder, *QUICK) == 0
-    return contents(folder)
+    return content(folder)
 
 
 # Killed
@@ -41,8 +41,8 @@ def test_killed_wherever_it_is_it_ends_with_the_same_files(tmp_path):
     options = interruptions.EVERYWHERE.split()
     expected, _ = undisturbed(tmp_path, options)
     interruptions.kill_everywhere(tmp_path / "killed", options)
-    assert contents(tmp_path / "killed") == contents(expected)
-    assert set(contents(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
+    assert content(tmp_path / "killed") == content(expected)
+    assert set(content(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
 
 
 def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path, full):
@@ -53,7 +53,7 @@ def test_killed_at_random_instants_it_ends_with_the_same_files(tmp_path, full):
     kills = interruptions.kill_until_done(tmp_path / "killed", options, seconds,
                                           random.Random(os.getpid()), least=2)
     assert kills >= 2
-    assert contents(tmp_path / "killed") == contents(expected)
+    assert content(tmp_path / "killed") == content(expected)
 
 
 def test_what_was_killed_leaves_no_temporary_file(tmp_path, monkeypatch):
@@ -89,7 +89,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_files(
     assert signal.getsignal(name) == handler
     resumed = True
     assert minicnn("--resume", "stopped") == 0
-    assert contents(tmp_path / "stopped") == whole
+    assert content(tmp_path / "stopped") == whole
     assert minicnn("--resume", "stopped") == 2
     assert "one that is finished" in capfd.readouterr().err
 
@@ -125,7 +125,7 @@ def test_a_folder_s_run_goes_on_with_its_split(tmp_path, monkeypatch):
     before_saving(monkeypatch, Checkpoint.stop, step=1)
     assert minicnn(*words, "--output", "stopped") == 130
     assert minicnn("--resume", "stopped") == 0
-    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 
 def stopped(folder, monkeypatch, *words):
@@ -143,10 +143,10 @@ def test_a_run_whose_options_or_split_were_changed_does_not_go_on(
     stopped(tmp_path / "run", monkeypatch)
     file = tmp_path / "run" / name
     file.write_text(file.read_text().replace(old, new))
-    before = contents(tmp_path / "run")
+    before = content(tmp_path / "run")
     assert minicnn("--resume", tmp_path / "run") == 2
     assert f"expected the state of this training, {words}" in capfd.readouterr().err
-    assert contents(tmp_path / "run") == before
+    assert content(tmp_path / "run") == before
 
 
 def test_a_run_without_its_split_says_so(tmp_path, monkeypatch, capsys):
@@ -190,7 +190,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
             (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume"))):
         said = interruptions.full_disk(tmp_path / f"{k}", options, limit, place=place, call=call)
         assert words in said
-        assert contents(tmp_path / f"{k}") == contents(expected)
+        assert content(tmp_path / f"{k}") == content(expected)
 
 
 @pytest.mark.parametrize("what", ["removed", "moved"])
@@ -205,7 +205,7 @@ def test_a_folder_that_vanishes_is_said_and_a_moved_run_goes_on(what, whole, tmp
     assert not folder.exists()
     if what == "moved":
         assert minicnn("--resume", tmp_path / "moved") == 0
-        assert contents(tmp_path / "moved") == whole
+        assert content(tmp_path / "moved") == whole
 
 
 def test_features_that_the_disk_cannot_take_are_refused_with_a_sentence(tmp_path, monkeypatch):
@@ -227,8 +227,8 @@ def test_two_runs_at_once_have_a_folder_each_and_the_same_files(whole, tmp_path,
     both = [start([*map(str, QUICK)]) for _ in range(2)]
     assert [process.communicate() and process.returncode for process in both] == [0, 0]
     one, other = sorted((tmp_path / "runs").iterdir())
-    changed = contents(one)
-    assert changed == contents(other) and changed == whole
+    changed = content(one)
+    assert changed == content(other) and changed == whole
 
 
 def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
@@ -237,12 +237,12 @@ def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
     assert sorted(process.returncode for process in both) == [0, 2], said
     assert any("Nothing is overwritten" in text for text in said)
     stopped(tmp_path / "second", monkeypatch)
-    before = contents(tmp_path / "second")
+    before = content(tmp_path / "second")
     with lock_folder(tmp_path / "second"):  # as the run does that is still at work
         child = start(["--resume", str(tmp_path / "second")])
         said = child.communicate()[0]
     assert child.returncode == 2 and "no other process works in" in said
-    assert contents(tmp_path / "second") == before
+    assert content(tmp_path / "second") == before
 
 
 # Skipped
@@ -268,7 +268,7 @@ def test_ctrl_c_during_the_comparison_skips_it_and_the_run_is_complete(whole, tm
     said = capfd.readouterr()
     assert said.err == "Skipping the comparison.\n" and "Comparison skipped." in said.out
     assert "Small CNN" not in said.out and signal.getsignal(signal.SIGINT) == handler
-    files = contents(tmp_path / "run")
+    files = content(tmp_path / "run")
     different = {name for name in whole if files.get(name) != whole[name]}
     assert set(files) == set(whole) and different == {"report.html", "run.json"}
     assert b"small network from scratch" not in files["report.html"]
@@ -283,7 +283,7 @@ def test_sigterm_during_the_comparison_ends_the_run_which_goes_on_to_the_same_fi
     assert "Go on with: minicnn train --resume" in capfd.readouterr().err
     assert (tmp_path / "run" / "report.html").exists()  # with the answer
     assert minicnn("--resume", tmp_path / "run") == 0
-    assert contents(tmp_path / "run") == whole
+    assert content(tmp_path / "run") == whole
 
 
 def test_ctrl_c_ends_the_epoch_and_not_the_step(tmp_path, monkeypatch, capfd):
