@@ -78,7 +78,7 @@ print(f"pictures: {here.with_name('02_curves.png')}, {here.with_name('02_confusi
 print("""
 What to notice
   - The first loss is log 10: a network that knows nothing should say so.
-  - Training accuracy goes on rising after the test's has stopped: from there on it learns by heart.
+  - Training accuracy goes on rising after the test's has stopped: from there on it overfits.
   - Shirts, T-shirts, coats and pullovers are confused; trousers and ankle boots rarely.
 
 Exercises (solutions in examples/solutions/lessons.md)

@@ -130,7 +130,7 @@ What to notice
     hiding random places of each. But one random place, the same on all sneakers, comes near: the
     photos are all of one shape, and position alone explains a part of it.
   - Guided backprop gives the sharpest picture and fails the check: much of it is the photo's edges,
-    whatever the network has learnt.
+    whatever the network has learned.
 
 Exercises (solutions in examples/solutions/lessons.md)
   1. In section 1, use the gradient's rule, dy · [y > 0], at the ReLUs. What changes in the picture?

@@ -5,7 +5,7 @@ Question
     has VGG16 done already, at which depth?
 
 Formula
-    accuracy(n) on photos never learned from, n photos of each class for learning, mean ± standard
+    accuracy(n) on photos never learned from, n training photos per class, mean ± standard
     deviation over folds: each fold is the test once, and learning draws from the others. A single
     split would show luck: the standard deviation is often larger than the next step of the curve.
 
@@ -67,7 +67,7 @@ for values, style, colour, label in ((curve.transfer, "o-", "#d55e00", "transfer
 left.set_xscale("log")
 left.set_xticks(curve.per_class, [str(n) for n in curve.per_class])
 left.minorticks_off()
-left.set_xlabel("training photos of each class", fontsize=13)
+left.set_xlabel("training photos per class", fontsize=13)
 left.set_ylabel("test accuracy, %, ± sd of 5 folds", fontsize=13)
 left.legend(fontsize=13, loc="upper left")
 right.errorbar(range(len(depth.layers)), 100 * depth.accuracies.mean(axis=1),
@@ -90,8 +90,9 @@ What to notice
     better than the small network with 96. On 256 kinds of things the paper's gap was 35 to 57
     points, and there the large network itself learned from scratch; here a small one does, at 32
     pixels, the harder rival.
-  - Each doubling brings less than the one before. A curve that still climbs at its end says: take
-    more photos. One that is flat says: change something else.
+  - The first photos bring most: 7 points from one of each class to two, then 2 to 4 points per
+    doubling. A curve that still climbs at its end, as this one does, says: take more photos. One
+    that is flat says: change something else.
   - With one photo of each class the ± is 12 points: it matters which photo you happen to take.
     Each fold is tested on 48 photos, so that 2 points are one photo; the ± themselves are rough.
   - The probes rise to block 4 and then stay: what tells clouds apart is texture, and the last block
