@@ -109,8 +109,11 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
 
     def draw(width: int) -> Plot:
         phone = width == PHONE
+        labels = [_end_label(curve, shares, phone) for curve in curves]
+        longest = max(map(len, labels))  # at about 10 pixels for a character, 8 on a phone
         plot = Plot(title, width, 340 if phone else 420, (min(1, epochs - 1), max(epochs, 2)),
-                    (low, high), (16, 136 if phone else 240, 62, 62))
+                    (low, high), (16, max(136, 8 * longest) if phone else max(240, 10 * longest),
+                                  62, 62))
         ticks = (percent_ticks(low, 0.25 if low == 0 else 0.1) if shares
                  else number_ticks(low, high))
         plot.axes(number_ticks(*plot.x, 3 if phone else 6, integer=True), ticks, _("epoch"))
@@ -126,8 +129,8 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
             near_end = x > (plot.left + plot.right) / 2
             plot.text(x + (8 if near_end else -8), above, words, "end" if near_end else "start",
                       halo=True)
-        plot.labels([(curve.values[-1], _end_label(curve, shares, phone), curve.kind)
-                     for curve in curves])
+        plot.labels([(curve.values[-1], label, curve.kind)
+                     for curve, label in zip(curves, labels, strict=True)])
         plot.draw("line", class_="cursor", x1=0, x2=0, y1=plot.top, y2=plot.bottom,
                   visibility="hidden")
         return plot
