@@ -21,7 +21,8 @@ setup(
     package_dir={"minicnn.kernels": "kernels"},  # the CUDA sources, beside minicnn/ in the sources
     package_data={"minicnn.kernels": ["*.cu", "*.h", "ladder/*.cu", "ladder/*.h"],
                   "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "data/*.json",
-                              "data/clouds/*/*/*.jpg", "models/*.csv", "models/*.txt", "py.typed",
+                              "data/clouds/*/*/*.jpg", "locale/*/LC_MESSAGES/*",
+                              "models/*.csv", "models/*.txt", "py.typed",
                               "report/*.html", "report/page.css", "report/page.js",
                               "weights/*.h5"]},
     python_requires=">=3.10",

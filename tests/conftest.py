@@ -13,6 +13,7 @@ from pathlib import Path
 # ops/test_threads.py, ops/test_winograd.py, training/test_data_parallel.py ask for several.)
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+os.environ["LANGUAGE"] = "en"  # of the commands, wherever the tests run
 os.environ.setdefault("KERAS_BACKEND", "torch")  # whichever file imports Keras first
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell, and what a
     signal.signal(signal.SIGINT, signal.default_int_handler)  # test starts would not hear Ctrl-C

@@ -55,7 +55,7 @@ def test_what_contributing_runs_exists(module):
 def test_contributing_names_what_the_code_has():
     for file, name in (("minicnn/layers/activations.py", "ACTIVATIONS"),
                        ("minicnn/weights/keras_layers.py", "READERS"),
-                       ("minicnn/weights/keras_layers.py", "KERAS_CLASSES"),
+                       ("minicnn/weights/layer_entries.py", "KERAS_CLASSES"),
                        ("minicnn/gradcheck/suite.py", "check_all"),
                        ("minicnn/cli/methods.py", "METHODS"),
                        ("minicnn/cli/__init__.py", "parser"),

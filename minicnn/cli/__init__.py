@@ -11,6 +11,7 @@ from functools import partial
 from .. import __version__
 from ..ops.cuda.find_cupy import describe_error
 from ..utils.errors import MiniCNNError
+from ..utils.language import environment_language, language, use_language
 from . import compare, data, evaluate, export, gradcheck, look, predict, train
 from .command_parser import CommandParser, add_command, unknown_word
 from .completion import SHELLS, PrintCompletion
@@ -66,14 +67,19 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns 0; 1 if gradcheck found a wrong gradient; 2 after an error message."""
     make_output_readable()
-    words = sys.argv[1:] if argv is None else argv
+    with use_language(environment_language()):
+        return run(sys.argv[1:] if argv is None else argv)
+
+
+def run(words: Sequence[str]) -> int:
+    """As main, for these words of the command line."""
     try:
         if not words:
             print(introduction())
             return 0
         args = parse(words)
         args.argv = list(words)
-        with text_to_stderr(args):
+        with use_language(getattr(args, "lang", language())), text_to_stderr(args):
             status = args.run(args) or 0
         sys.stdout.flush()
         return status

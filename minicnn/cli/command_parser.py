@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..ops import DEVICES
+from ..utils.language import LANGUAGES
 from ..utils.suggest import closest_names
 from .terminal import wrapped
 
@@ -42,6 +43,9 @@ class CommandParser(argparse.ArgumentParser):
                                    "add_help": False, **keywords})
         self._positionals.title = "arguments"
         self.add_argument("-h", "--help", action="help", help="show this help")
+        self.add_argument("--lang", choices=LANGUAGES, default=argparse.SUPPRESS, help=(
+            "language of pages and of what is printed (default: that of the environment, "
+            "LANG=fr_FR for one, else en)"))
         self.more_words = ""
 
     def error(self, message: str) -> NoReturn:

@@ -17,9 +17,11 @@ from ..plotting.comparison import comparison_figure
 from ..plotting.drawing import save
 from ..report.run_settings import in_words
 from ..utils.errors import ArgumentError, FileError
+from ..utils.language import gettext as _
 from .json_output import add_json, write_json
 from .model_words import MODEL_FILE
 from .output_names import new_file
+from .terminal import percent
 
 ABOUT = """\
 The accuracy of each run on its held-out photos, with its 95 % interval, and for
@@ -76,31 +78,35 @@ def compare_command(args: argparse.Namespace) -> None:
                             f"{', '.join(args.runs)}. Name another.")
     output = new_file(args.output, (".png",), args.force) if args.output else None
     runs = [read_run(path) for path in paths]
-    width = max(len(run.name) for run in runs) + 3
-    print(f"{'run':<{width}} {'right':>9} {'accuracy':>9}   {'95 % interval':<17} {'epochs':>6} "
-          f"{'best validation':>18}")
+    width = max(len(_("run")), *(len(run.name) + 3 for run in runs))
+    wide, epochs_wide = max(9, len(_("accuracy"))), max(6, len(_("epochs")))
+    print(f"{_('run'):<{width}} {_('right'):>9} {_('accuracy'):>{wide}}   "
+          f"{_('95 % interval'):<17} {_('epochs'):>{epochs_wide}} {_('best validation'):>18}")
     results = []
     for k, run in enumerate(runs, 1):
         low, high = wilson_interval(run.num_correct, len(run.photos))
         accuracy = run.num_correct / len(run.photos)
         results.append((accuracy, low, high))
         share = f"{run.num_correct}/{len(run.photos)}"
-        interval = f"{100 * low:.1f} … {100 * high:.1f} %"
-        best = (f"{100 * max(run.history):.1f} % at {np.argmax(run.history) + 1}"
+        interval = _("{low:.1f} … {high:.1f} %", low=100 * low, high=100 * high)
+        best = (_("{accuracy} at {epoch}", accuracy=percent(max(run.history)),
+                  epoch=np.argmax(run.history) + 1)
                 if run.validated and run.history else "–")  # the test must not choose the epoch
-        print(f"{f'{k}  {run.name}':<{width}} {share:>9} {100 * accuracy:>7.1f} %   "
-              f"{interval:<17} {run.epochs or '–':>6} {best:>18}")
+        print(f"{f'{k}  {run.name}':<{width}} {share:>9} {percent(accuracy):>{wide}}   "
+              f"{interval:<17} {run.epochs or '–':>{epochs_wide}} {best:>18}")
     names, values = different_options(runs)
     print_options(runs, names, values)
     for sentence in doubts(runs):
         print(f"\n{sentence}")
-    print("\nMcNemar's test, on the photos (same name, same class) that both have predicted:")
+    print("\n" + _("McNemar's test, on the photos (same name, same class) that both have "
+                   "predicted:"))
     pairs = list(combinations(range(len(runs)), 2))
     for i, j in pairs:
-        print(f"{i + 1} and {j + 1}: {paired(runs[i], runs[j])}")
+        print(_("{first} and {second}: {words}", first=i + 1, second=j + 1,
+                words=paired(runs[i], runs[j])))
     if len(pairs) > 1:
-        print(f"With {len(pairs)} pairs, take a difference as shown below p = "
-              f"{0.05 / len(pairs):.2g}, not 0.05 (Bonferroni).")
+        print(_("With {count} pairs, take a difference as shown below p = {limit:.2g}, not 0.05 "
+                "(Bonferroni).", count=len(pairs), limit=0.05 / len(pairs)))
     if output:
         differences = [", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True)
                                  if value != "–") for row in values]
@@ -205,12 +211,12 @@ def print_options(runs: Sequence[Run], names: Sequence[str], values: Sequence[Se
     if sum(bool(run.options) for run in runs) < 2:
         return
     if not names:
-        print("\nThe runs have the same options.")
+        print("\n" + _("The runs have the same options."))
         return
     columns = [[str(k), *row] for k, row in enumerate(values, 1)]
     rows = list(zip(["", *names], *columns, strict=True))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    print("\nOptions that differ, by run:")
+    print("\n" + _("Options that differ, by run:"))
     for row in rows:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
                         ).rstrip())
@@ -222,14 +228,15 @@ def doubts(runs: Sequence[Run]) -> list[str]:
     first = runs[0]
     others = [(k, run) for k, run in enumerate(runs[1:], 2) if run.classes != first.classes]
     if others:
-        sentences.append("Warning: the runs have different classes: " + "; ".join(
-            f"{k} {', '.join(sorted(run.classes)[:6])}" for k, run in [(1, first), *others])
-            + ". Their accuracies answer different questions.")
+        classes = "; ".join(f"{k} {', '.join(sorted(run.classes)[:6])}"
+                            for k, run in [(1, first), *others])
+        sentences.append(_("Warning: the runs have different classes: {classes}. Their accuracies "
+                           "answer different questions.", classes=classes))
     elif any(run.photos.keys() != first.photos.keys() for run in runs):
         common = set.intersection(*(set(run.photos) for run in runs))
-        sentences.append(f"Warning: the runs were tested on different photos, {len(common)} of "
-                         f"which all have in common. Compare the intervals, or evaluate all on one "
-                         f"folder: minicnn evaluate MODEL FOLDER.")
+        sentences.append(_("Warning: the runs were tested on different photos, {count} of which "
+                           "all have in common. Compare the intervals, or evaluate all on one "
+                           "folder: minicnn evaluate MODEL FOLDER.", count=len(common)))
     return sentences
 
 
@@ -255,11 +262,17 @@ def paired(a: Run, b: Run) -> str:
     shared = [name for name in a.photos if name in b.photos]
     same = shared_photos(a, b)
     if not same:
-        reason = ("the true classes of all that both have differ" if shared else
-               "they have no photo in common")
-        return f"no test, {reason}. Evaluate both on one folder: minicnn evaluate MODEL FOLDER."
+        reason = (_("the true classes of all that both have differ") if shared else
+                  _("they have no photo in common"))
+        return _("no test, {reason}. Evaluate both on one folder: minicnn evaluate MODEL FOLDER.",
+                 reason=reason)
     only_a, only_b, p = mcnemar(correct(a, same), correct(b, same))
     left_out = len(shared) - len(same)
-    return (f"{len(same)} photos, {only_a} right only in the first, {only_b} only in the second: "
-            f"p = {p:.2g}, {'a' if p < 0.05 else 'no'} difference shown."
-            + f" {left_out} with another true class are left out." * bool(left_out))
+    counts = {"count": len(same), "first": only_a, "second": only_b, "p": p}
+    text = (_("{count} photos, {first} right only in the first, {second} only in the second: "
+              "p = {p:.2g}, a difference shown.", **counts) if p < 0.05 else
+            _("{count} photos, {first} right only in the first, {second} only in the second: "
+              "p = {p:.2g}, no difference shown.", **counts))
+    if left_out:
+        text += " " + _("{count} with another true class are left out.", count=left_out)
+    return text

@@ -25,7 +25,9 @@ from ..data.listing import OtherFile
 from ..data.open_image import printable
 from ..report.folder_findings import Finding, findings, relation
 from ..report.folder_page import headline, write_folder_page
+from ..report.run_sections import part_name
 from ..utils.errors import ArgumentError, FileError, check_int
+from ..utils.language import gettext as _
 from .first_session import suggested_command
 from .json_output import add_json, write_json
 from .model_words import check_photos
@@ -70,7 +72,7 @@ def data_command(args: argparse.Namespace) -> int:
     data, parts, others = folder_of(args)
     split_already = parts is not None
     output = output_of(args)
-    bar = Bar("reading the photos")
+    bar = Bar(_("reading the photos"))
     try:
         fingerprints = perceptual_hashes(data, bar)
     finally:
@@ -88,7 +90,7 @@ def data_command(args: argparse.Namespace) -> int:
             parts = draw_parts(data, shares, fingerprints, groups, args.seed)
         except ArgumentError as error:
             no_split = str(error)
-    bar = Bar("pictures")
+    bar = Bar(_("pictures"))
     try:
         write_folder_page(output / "report.html", title, data, fingerprints, problems, parts, bar)
     finally:
@@ -99,7 +101,7 @@ def data_command(args: argparse.Namespace) -> int:
     if parts is None:
         (output / "split.csv").unlink(missing_ok=True)  # of an earlier run, with --force
         print(f"\n{output}/: report.html")
-        print("Open:", output / "report.html")
+        print(_("Open: {page}", page=output / "report.html"))
         print(f"minicnn: no split.csv. {no_split}", file=sys.stderr)
         write_json(args, answer | {"split": None, "parts": None})
         return 2
@@ -107,9 +109,9 @@ def data_command(args: argparse.Namespace) -> int:
     write_json(args, answer | {"split": output / "split.csv", "parts": {
         name: len(part) for name, part in named.items()}})
     write_split(output / "split.csv", named)
-    sizes = ", ".join(f"{len(part)} {name}" for name, part in named.items())
+    sizes = ", ".join(f"{len(part)} {part_name(name)}" for name, part in named.items())
     print(f"\n{output}/: report.html, split.csv ({sizes})")
-    print("Open:", output / "report.html")
+    print(_("Open: {page}", page=output / "report.html"))
     if not split_already:
         print(suggested_command("train", args.folder, "--split", str(output / "split.csv")))
     return 0
@@ -131,8 +133,8 @@ def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list
         if getattr(args, option) is not None:
             raise unused_option(f"--{option.replace('_', '-')}", "a folder that is not split",
                                 f"one with {', '.join(folders)}")
-    print(f"{args.folder} is already split into {', '.join(folders)}: looking for photos that are "
-          f"in two of them.")
+    print(_("{folder} is already split into {parts}: looking for photos that are in two of them.",
+            folder=args.folder, parts=", ".join(folders)))
     classes = list(dict.fromkeys(name for part in folders.values() for name in part.classes))
     items = [item for part in folders.values() for item in part.items]
     labels = [classes.index(part.classes[k]) for part in folders.values() for k in part.labels]
@@ -184,19 +186,20 @@ def describe(title: str, data: Dataset, fingerprints: Fingerprints, problems: li
     for name, count in data.counts.items():
         print_wrapped(f"  {name:<{width}} {count:>6}")
     for problem in problems:
-        level = "fix: " if problem.serious else "look: "
+        level = (_("fix") if problem.serious else _("look")) + _(": ")
         print_wrapped(f"\n{level}{problem.title}. {problem.advice}", indent=" " * len(level))
         for group in problem.groups[:MAX_NAMED]:
             names = ", ".join(printable(data.names[i]) for i in group[:MAX_NAMED])
-            more = f" and {len(group) - MAX_NAMED} more" if len(group) > MAX_NAMED else ""
-            reason = f": {relation(fingerprints, group)}" if len(group) > 1 else ""
+            rest = len(group) - MAX_NAMED
+            more = _(" and {count} more", count=rest) if rest > 0 else ""
+            reason = _(": ") + relation(fingerprints, group) if len(group) > 1 else ""
             print_wrapped(f"  {names}{more}{reason}")
         for line in problem.brief or problem.lines[:MAX_NAMED]:
             print_wrapped(f"  {line}")
         shown = len(problem.brief) or MAX_NAMED
         rest = max(len(problem.groups), len(problem.lines)) - shown
         if rest > 0:
-            print_wrapped(f"  and {rest} more, see report.html")
+            print_wrapped("  " + _("and {count} more, see report.html", count=rest))
 
 
 def print_wrapped(text: str, indent: str = "    ") -> None:

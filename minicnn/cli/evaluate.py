@@ -21,12 +21,15 @@ from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write
 from ..report.evaluations import MAX_CLASSES
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError, check_int
+from ..utils.language import gettext as _
+from ..utils.language import local_number
 from ..utils.suggest import closest_names
 from .json_output import add_json, write_json
 from .model_options import add_model_options, given_options, open_classifier
 from .model_words import MODEL_HELP, check_order
 from .output_names import model_name, photo_name
 from .progress import Bar
+from .terminal import percent
 from .train_photos import describe_folder, print_unreadable
 from .views import check_views, mean_of_views
 
@@ -97,7 +100,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
         print("\n".join([*text(result, scores), *lines, *notes]))
         if output:
             write_evaluation(output, result, data.names, threshold=threshold)
-            subject = f"{args.model} on {args.folder}"
+            subject = _("{model} on {folder}", model=args.model, folder=args.folder)
             write_run_page(output, result, data, scores, model=model, rows={args.model: result},
                            subject=subject, notes=notes, skipped=skipped + unread, options={
                                key: getattr(args, key) for key in REPORTED_OPTIONS}
@@ -105,9 +108,9 @@ def evaluate_command(args: argparse.Namespace) -> None:
             (output / "history.csv").unlink()  # made by run_folder; nothing was trained here
             (output / CHECKPOINTS).rmdir()
             print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
-            print("Open:", output / "report.html")
+            print(_("Open: {page}", page=output / "report.html"))
         else:
-            print("\nA page with figures and the worst photos: add --output")
+            print("\n" + _("A page with figures and the worst photos: add --output"))
         write_json(args, {"model": args.model, "folder": args.folder, "classes": classes, **scores,
                           "unreadable": unread, "skipped": skipped, "output": output})
 
@@ -149,7 +152,7 @@ def evaluate_folder(model: Sequential, folder: ImageFolder, labels: IntArray,
                     ) -> tuple[Evaluation, Dataset, list[str]]:
     """(the evaluation of the photos that can be read, as the mean of `views` views; these photos;
     why others cannot be read, which is printed, too)."""
-    photos, bar, rows = UnlabelledImages(folder.items), Bar("evaluate"), []
+    photos, bar, rows = UnlabelledImages(folder.items), Bar(_("evaluate")), []
     for indices, pixels in image_batches(model, photos, batch_size):
         rows.append(mean_of_views(model, pixels, views, batch_size))
         bar(int(indices[-1]) + 1, len(photos))
@@ -174,9 +177,10 @@ def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[
     if isinstance(rule, str):
         precision = float(rule.removeprefix("precision=")) if rule != "youden" else None
         threshold = choose_threshold(p, positive, precision)
-        notes = ["The threshold was chosen on these very photos: it looks better than it is, and "
-                 "the interval does not hold.",
-                 f"Evaluate it on others, with --threshold {threshold!r}."]
+        notes = [_("The threshold was chosen on these very photos: it looks better than it is, and "
+                   "the interval does not hold."),
+                 _("Evaluate it on others, with --threshold {threshold}.",
+                   threshold=repr(threshold))]
     else:
         threshold = rule
     before, accuracy = result.confusion, result.accuracy
@@ -184,15 +188,17 @@ def apply_threshold(result: Evaluation, rule: float | str) -> tuple[float, list[
     if isinstance(rule, str) and result.accuracy < accuracy:
         notes.append(lowered_accuracy(rule, accuracy, result.accuracy, before, threshold))
     rows = []
-    for name, counts in (("more probable class", before),
-                         (f"threshold {probability(threshold)}", result.confusion)):
+    by_threshold = _("threshold {threshold}", threshold=probability(threshold))
+    for name, counts in ((_("more probable class"), before), (by_threshold, result.confusion)):
         scores, (false, true) = class_scores(counts), counts[:, 1].tolist()
-        rows.append(f"{name:<22} {true:>14} {false:>15} {scores.precision[1]:>10.3f} "
-                    f"{scores.recall[1]:>7.3f} {100 * np.trace(counts) / counts.sum():>8.1f} %")
-    title = f"{result.classes[1]} from a probability of {probability(threshold)}"
+        rows.append(local_number(
+            f"{name:<22} {true:>14} {false:>15} {scores.precision[1]:>10.3f} "
+            f"{scores.recall[1]:>7.3f} {100 * np.trace(counts) / counts.sum():>8.1f} %"))
+    title = _("{name} from a probability of {threshold}", name=result.classes[1],
+              threshold=probability(threshold))
     title += f" ({rule})" * isinstance(rule, str)
-    header = (f"{'':<22} {'true positives':>14} {'false positives':>15} "
-              f"{'precision':>10} {'recall':>7} {'accuracy':>10}")
+    header = (f"{'':<22} {_('true positives'):>14} {_('false positives'):>15} "
+              f"{_('precision'):>10} {_('recall'):>7} {_('accuracy'):>10}")
     return float(threshold), [f"\n{title}", header, *rows], notes
 
 
@@ -203,12 +209,14 @@ def lowered_accuracy(rule: str, before: float, after: float, counts: np.ndarray,
     reason = ""
     if rule.startswith("precision="):
         precision, wanted = class_scores(counts).precision[1], float(rule.partition("=")[2])
-        reason = (f" The precision without it was {100 * precision:.1f} %, "
-                  + ("above what was asked for: the rule lowers the threshold until the precision "
-                     "just reaches it, for more recall." if precision >= wanted else
-                     "below what was asked for: the price of more precision is recall."))
-    return (f"The threshold {probability(threshold)} lowers the accuracy from "
-            f"{100 * before:.1f} to {100 * after:.1f} %.{reason}")
+        reason = " " + (
+            _("The precision without it was {precision}, above what was asked for: the rule lowers "
+              "the threshold until the precision just reaches it, for more recall.",
+              precision=percent(precision)) if precision >= wanted else
+            _("The precision without it was {precision}, below what was asked for: the price of "
+              "more precision is recall.", precision=percent(precision)))
+    return _("The threshold {threshold} lowers the accuracy from {before:.1f} to {after:.1f} %.",
+             threshold=probability(threshold), before=100 * before, after=100 * after) + reason
 
 
 def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
@@ -217,29 +225,32 @@ def text(result: Evaluation, scores: dict[str, Any]) -> list[str]:
     rows, empty = scores["per_class"], [n for n, row in scores["per_class"].items()
                                         if not row["support"]]
     predictions = dict(zip(result.classes, result.confusion.sum(axis=0), strict=True))
-    lines = [f"\n{result.num_correct} of {len(result.labels)} photos right: "
-             f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"]
+    answer = _("{correct} of {count} photos right: {accuracy:.1f} % (95 % interval {low:.1f} … "
+               "{high:.1f} %)", correct=result.num_correct, count=len(result.labels),
+               accuracy=100 * result.accuracy, low=100 * low, high=100 * high)
+    lines = [f"\n{answer}"]
     shown = [n for n in rows if len(rows) <= MAX_CLASSES or rows[n]["support"]]
     width = max(24, *map(len, shown))
-    lines.append(f"\n{'class':<{width}} {'photos':>7} {'precision':>10} {'recall':>7} {'F1':>7} "
-                 f"{'ROC-AUC':>8} {'PR-AUC':>7}")
+    lines.append(f"\n{_('class'):<{width}} {_('photos'):>7} {_('precision'):>10} {_('recall'):>7} "
+                 f"{'F1':>7} {'ROC-AUC':>8} {'PR-AUC':>7}")
     for name, row in [*((n, rows[n]) for n in shown),
-                      ("mean", scores["mean_of_classes_with_photos"])]:
-        cells = ["–" if row[key] is None else f"{row[key]:.3f}" for key in
+                      (_("mean"), scores["mean_of_classes_with_photos"])]:
+        cells = ["–" if row[key] is None else local_number(f"{row[key]:.3f}") for key in
                  ("precision", "recall", "f1", "roc_auc", "average_precision")]
         lines.append("{:<{}} {:>7} {:>10} {:>7} {:>7} {:>8} {:>7}".format(
             name, width, row.get("support", ""), *cells))
     if empty:
-        lines.append(f"No photos of {join_names(empty, 5)}: recall and F1 are 0 by definition, "
-                     f"the areas undefined; the mean leaves them out.")
+        lines.append(_("No photos of {names}: recall and F1 are 0 by definition, the areas "
+                       "undefined; the mean leaves them out.", names=join_names(empty, 5)))
     never = [name for name in shown if not predictions[name] and name not in empty]
     if never:
-        lines.append(f"Nothing was predicted as {join_names(never, 5)}: the precision is 0 by "
-                     f"definition.")
-    lines.append(f"\nconfidence {100 * scores['mean_confidence']:.1f} % on average, expected "
-                 f"calibration error {100 * scores['expected_calibration_error']:.1f} %, "
-                 f"Brier score {scores['brier_score']:.3f}")
-    pairs = [f"{pair['true']} predicted as {pair['predicted']} {pair['photos']} ×"
+        lines.append(_("Nothing was predicted as {names}: the precision is 0 by definition.",
+                       names=join_names(never, 5)))
+    lines.append("\n" + _("confidence {confidence} on average, expected calibration error {error}, "
+                          "Brier score {brier:.3f}", confidence=percent(scores["mean_confidence"]),
+                          error=percent(scores["expected_calibration_error"]),
+                          brier=scores["brier_score"]))
+    pairs = [_("{true} predicted as {predicted} {photos} ×", **pair)
              for pair in scores["most_confused"]]
-    lines.append(f"most confused: {'; '.join(pairs) or 'none'}")
+    lines.append(_("most confused: {pairs}", pairs=_("; ").join(pairs) or _("none")))
     return lines

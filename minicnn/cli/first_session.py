@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 from .. import __version__
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
 
-INTRODUCTION = """\
+INTRODUCTION = N_("""\
 minicnn {version}: convolutional networks from scratch in NumPy. VGG16, pretrained
 on ImageNet; transfer learning from a few photos; what the layers see.
 
@@ -27,12 +29,12 @@ No photos yet? Without a folder, train learns from built-in ones:
   {minicnn} train
 
 All commands:  {minicnn} help
-One of them:   {minicnn} help train"""
+One of them:   {minicnn} help train""")
 
 
 def introduction() -> str:
     """The text, with commands as they have to be typed here."""
-    return INTRODUCTION.format(version=__version__, minicnn=shlex.join(program()))
+    return _(INTRODUCTION, version=__version__, minicnn=shlex.join(program()))
 
 
 def program() -> list[str]:
@@ -49,4 +51,4 @@ def program() -> list[str]:
 
 def suggested_command(*words: str) -> str:
     """"Next: minicnn …", the command to type next."""
-    return f"Next: {shlex.join([*program(), *words])}"
+    return _("Next: {command}", command=shlex.join([*program(), *words]))

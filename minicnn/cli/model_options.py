@@ -13,7 +13,7 @@ from pathlib import Path
 from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, load
-from ..models.load import base_recipe, stretching_layers
+from ..models.load import base_recipe, lacks_channels, stretching_layers
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
 from ..weights.reading_models import input_shape_in_file
@@ -84,6 +84,8 @@ def open_file(name: str, args: argparse.Namespace) -> Sequential:
     """
     path = model_file(name)
     model = load(path, input_shape_for(path, args.size), weights=args.weights)
+    if lacks_channels(model):  # photos have an axis of them
+        model = load(path, (*model.input_shape, 1), weights=args.weights)
     if args.weights is not None or stretching_layers(model.layers):
         print(f"minicnn: {model.weights_note}", file=sys.stderr)
     if args.classes is not None:
@@ -127,8 +129,12 @@ def open_classifier(args: argparse.Namespace) -> tuple[Sequential, list[str]]:
                         f"{number_of_classes(model)} classes: --classes A,B,C, or a text file with "
                         f"one name per line; Keras' folders of photos are in alphabetical order.")
     if last_activation(model.layers) is None:
+        kind = "sigmoid" if model.shapes()[-1] == (1,) else "softmax"
         raise FileError(f"{name}: expected a model that ends in Sigmoid or Softmax, whose outputs "
-                        f"are probabilities, received one that ends in {model.layers[-1]!r}.")
+                        f"are probabilities, received one that ends in {model.layers[-1]!r}. If it "
+                        f"was trained with from_logits=True, save it in Keras with what is "
+                        f"missing: keras.Sequential([model, keras.layers.Activation('{kind}')])"
+                        f".save('new.keras').")
     return model, model.classes
 
 

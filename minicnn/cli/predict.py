@@ -18,6 +18,7 @@ from ..models import image_batches
 from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.files import atomic_write, list_folder
+from ..utils.language import ngettext
 from .json_output import add_json, write_json
 from .model_options import add_model_options, open_classifier
 from .model_words import MODEL_HELP, check_order
@@ -90,7 +91,8 @@ def predict_command(args: argparse.Namespace) -> int:
                 file.write(encode(part, for_screen=chosen == "text" and not output))
                 file.flush()
     if output:
-        print(f"{output}: {len(paths) - len(data.errors)} photos")
+        print(ngettext("{file}: {num} photos", "{file}: {num} photos",
+                       len(paths) - len(data.errors), file=output))
     write_json(args, {"model": args.model, "classes": classes, "output": output,
                       "photos": [as_entry(row, classes, args.top or 5, bool(pictures))
                                  for row in rows],

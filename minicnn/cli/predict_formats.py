@@ -16,7 +16,8 @@ import numpy as np
 
 from ..data.open_image import printable
 from ..utils.files import atomic_write
-from .terminal import HANDLER
+from ..utils.language import gettext as _
+from .terminal import HANDLER, percent
 
 
 class Prediction(NamedTuple):
@@ -38,8 +39,9 @@ def as_text(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictur
             ) -> Iterator[str]:
     """photo.jpg: 93.1 % sneaker, 6.9 % sandal. One line per photo, whatever its name."""
     for row in rows:
-        named = ", ".join(f"{100 * row.p[k]:.1f} % {classes[k]}" for k in row.best(top))
-        yield printable(f"{row.photo}: {named}{f' ({row.picture})' * pictures}") + "\n"
+        named = ", ".join(f"{percent(row.p[k])} {printable(classes[k])}" for k in row.best(top))
+        picture = printable(f" ({row.picture})") * pictures
+        yield f"{printable(row.photo)}{_(': ')}{named}{picture}\n"
 
 
 def as_csv(rows: Iterable[Prediction], classes: Sequence[str], top: int, pictures: bool

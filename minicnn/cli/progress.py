@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..training import ProgressBar, TrainingState
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
 from ..utils.live_line import LiveLine
-from .terminal import say
+from .terminal import percent, say
 
-NAMES = {"": "training", "val_": "validation", "held_out_": "held-out"}  # by the history's keys
+# The losses, by the keys of the history before "loss".
+LOSSES = {"": N_("training loss {loss:.3f}"), "val_": N_("validation loss {loss:.3f}"),
+          "held_out_": N_("held-out loss {loss:.3f}")}
 
 
 class Bar:
@@ -38,16 +42,18 @@ class EpochLines(ProgressBar):
         if self.verbose:
             self.line.erase()
             epochs = self.epochs or state.epochs
-            say(f"epoch {state.epoch:>{len(str(epochs))}}/{epochs}  {describe(state.logs)}")
+            number = f"{state.epoch:>{len(str(epochs))}}"
+            say(_("epoch {epoch}/{epochs}", epoch=number, epochs=epochs)
+                + f"  {describe(state.logs)}")
         super().on_epoch_end(state)
 
 
 def describe(logs: dict[str, float]) -> str:
     """"training loss 0.682, 50.0 %; held-out loss 0.611, 76.7 %"."""
     parts = []
-    for prefix, name in NAMES.items():
+    for prefix, text in LOSSES.items():
         if f"{prefix}loss" in logs:
             accuracy = logs.get(f"{prefix}accuracy")
-            parts.append(f"{name} loss {logs[f'{prefix}loss']:.3f}"
-                         + (f", {100 * accuracy:.1f} %" if accuracy is not None else ""))
-    return "; ".join(parts)
+            parts.append(_(text, loss=float(logs[f"{prefix}loss"])) + (
+                f", {percent(accuracy)}" if accuracy is not None else ""))
+    return _("; ").join(parts)

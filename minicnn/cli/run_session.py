@@ -17,12 +17,16 @@ from ..report import CHECKPOINTS
 from ..training import Checkpoint
 from ..utils.errors import FileError, NotFiniteError
 from ..utils.files import lock_folder, partial_files
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
 from ..utils.live_line import LiveLine
 from .run_record import options_of
+from .terminal import HANDLER
 
-STOPPING = "Stopping after this epoch and saving. Ctrl-C again: stop now."
-TERMINATING = "Stopping after this step and saving."
-SKIPPING = "Skipping the comparison."
+STOPPING = N_("Stopping after this epoch and saving. Ctrl-C again: stop now.")
+STOPPING_FEATURES = N_("Stopping: no epoch has begun, so there is nothing to save.")
+TERMINATING = N_("Stopping after this step and saving.")
+SKIPPING = N_("Skipping the comparison.")
 
 
 class Session:
@@ -52,11 +56,16 @@ class Session:
         self.terminated = number == signal.SIGTERM
         at_once = self.terminated or self.in_comparison
         self.checkpoint.stop("step" if at_once else "epoch")
-        message = (TERMINATING if self.terminated else SKIPPING if self.in_comparison else
-                   STOPPING)
+        if self.in_comparison and not self.terminated:
+            message = _(SKIPPING)
+        elif not self.checkpoint.in_epoch[0]:
+            message = _(STOPPING_FEATURES)
+        else:
+            message = _(TERMINATING if self.terminated else STOPPING)
         if os.isatty(2):  # over the live line
             message = "\r" + message.ljust(LiveLine.shown.length if LiveLine.shown else 0)
-        os.write(2, f"{message}\n".encode())  # print may be interrupted in the middle
+        text = f"{message}\n".encode(sys.stderr.encoding or "utf-8", HANDLER)
+        os.write(2, text)  # print may be interrupted in the middle
         self.stop_listening()
 
     @contextmanager
@@ -80,7 +89,8 @@ def locked_run(output: Path) -> Iterator[Session]:
     finished.
 
     Ctrl-C stops after the current epoch, SIGTERM after the current step, with a checkpoint, and the
-    message says how to resume; so does the message of a full disk.
+    message says how to resume; so does the message of a full disk. While features are computed
+    there is nothing to keep, and both stop at once.
     """
     with lock_folder(output):
         for path in [*partial_files(output), *partial_files(output / CHECKPOINTS)]:
@@ -99,14 +109,16 @@ def locked_run(output: Path) -> Iterator[Session]:
 @contextmanager
 def resumable(output: Path, checkpoint: Checkpoint) -> Iterator[Session]:
     """The signal and error handling of locked_run."""
-    resume = f"Go on with: minicnn train --resume {shlex.quote(str(output))}"
+    resume = _("Go on with: {command}",
+               command=f"minicnn train --resume {shlex.quote(str(output))}")
     session = Session(checkpoint)
     session.listen()
     try:
         yield session
         checkpoint.remove()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped. {resume}" if checkpoint.any() else "stopped.") from None
+        raise KeyboardInterrupt(_("stopped. {resume}", resume=resume) if checkpoint.any() else
+                                _("stopped.")) from None
     except NotFiniteError as error:
         if not isinstance(error.model, Sequential):
             raise

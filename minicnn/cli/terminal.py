@@ -9,6 +9,8 @@ import textwrap
 import unicodedata
 from typing import TextIO
 
+from ..utils.language import gettext, local_number
+
 NO_BREAK = "\N{NO-BREAK SPACE}"  # no line ends at it
 HANDLER = "minicnn.readable"  # the name of the error handler of encodings
 REPLACEMENTS = {"…": "...", "–": "-", "—": "-", "−": "-", "‑": "-", "×": "x", "·": "*", "≤": "<=",
@@ -55,6 +57,11 @@ def wrapped(text: str, stream: TextIO | None, indent: int = 0) -> str:
     width = max(shutil.get_terminal_size().columns - 1, 20)
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False,
                          subsequent_indent=" " * indent)
+
+
+def percent(share: float) -> str:
+    """0.85 -> "85.0 %", as the language writes it."""
+    return gettext("{number} %", number=local_number(f"{100 * share:.1f}"))
 
 
 def say(text: str) -> None:

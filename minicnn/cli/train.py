@@ -24,6 +24,8 @@ from ..report import (
     write_run_page,
 )
 from ..report.photos import first_batch
+from ..report.run_page import question
+from ..report.run_sections import photos_called
 from ..training import (
     MIN_EPOCHS,
     TransferConfig,
@@ -35,6 +37,8 @@ from ..training import (
     transfer,
 )
 from ..utils.arrays import IntArray
+from ..utils.language import gettext as _
+from ..utils.language import ngettext
 from ..utils.live_line import no_live_lines
 from .first_session import suggested_command
 from .progress import EpochLines
@@ -76,11 +80,11 @@ def train_command(args: argparse.Namespace) -> None:
     with quietly(args.quiet):
         parts, groups, skipped, held_out, stem = photos_of(args)
         train = parts["train"]
-        names = (train.classes if len(train.classes) < 5 else
-                 [f"One of {len(train.classes)} classes"])
-        say(f"{' or '.join(names)}? {per_class(train)} training photos, " + (
-            "each of them tested once." if args.kfold else
-            f"{len(parts['test'])} {held_out} photos."))
+        say(f"{question(train.classes)} " + (
+            _("{count} training photos, each of them tested once.", count=per_class(train))
+            if args.kfold else
+            _("{count} training photos, {test} {photos}.", count=per_class(train),
+              test=len(parts["test"]), photos=photos_called(held_out))))
         notes = [*leaks(parts, groups), *imbalance(train, args.class_weights)]
         for sentence in notes:
             say(sentence)
@@ -100,7 +104,8 @@ def train_command(args: argparse.Namespace) -> None:
     if args.quiet:
         return
     others = sum(path.is_file() for path in output.iterdir()) - 1
-    print(f"Open: {output / 'report.html'} and {others} files")  # never broken: it may be copied
+    print(ngettext("Open: {page} and {num} files", "Open: {page} and {num} files", others,
+                   page=output / "report.html"))  # never broken: it may be copied
     if not args.kfold:
         print(suggested_command("predict", str(output), "PHOTO.jpg"))
 
@@ -114,12 +119,12 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     with silently(args.quiet), EpochLines("VGG16", epochs, verbose=args.verbose) as bars:
         best = transfer(train, test, config, validation=parts.get("validation"), callbacks=[bars],
                         checkpoint=session.checkpoint, device=args.device)
-    say(result_line("VGG16, new head" + f", {config.finetune} fine-tuned" * bool(config.finetune),
-                    best.evaluation))
+    say(result_line(_("VGG16, new head, {block} fine-tuned", block=config.finetune)
+                    if config.finetune else _("VGG16, new head"), best.evaluation))
     write_run(output, best, parts, held_out)
     scores = write_evaluation(output, best.evaluation, test.names, held_out)
-    title = (f"VGG16, new head, {config.finetune} fine-tuned" if config.finetune else
-             f"VGG16 frozen up to {config.last_kept}, new head")
+    title = (_("VGG16, new head, {block} fine-tuned", block=config.finetune) if config.finetune
+             else _("VGG16 frozen up to {layer}, new head", layer=config.last_kept))
     add_used(output, learning_rate=best.lr, cut=config.last_kept, size=config.size,
              epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
              photos={name: len(part) for name, part in parts.items()})
@@ -129,7 +134,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     def write_page(small: TransferResult | None = None) -> None:
         rows = {title: best.evaluation}
         if small is not None:
-            rows["small network from scratch, same photos"] = small.evaluation
+            rows[_("small network from scratch, same photos")] = small.evaluation
         write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
                        rows=rows, notes=all_notes, skipped=skipped, history=best.history,
                        scratch_history=small.history if small else None, rates=best.rates,
@@ -140,9 +145,9 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     if not args.no_scratch:
         small = compare_with_scratch(args, config, parts, best, output, session)
         if small is None:
-            say("Comparison skipped.")
+            say(_("Comparison skipped."))
         else:
-            say(result_line("Small CNN from scratch", small.evaluation))
+            say(result_line(_("Small CNN from scratch"), small.evaluation))
             all_notes.append(small.notes[0])
             write_curves(output, best, "validation" if "validation" in parts else held_out,
                          small.history)
@@ -161,13 +166,16 @@ def compare_with_scratch(args: argparse.Namespace, config: TransferConfig,
     size, epochs = comparable_training(config, best.model, len(train),
                                        len(parts.get("validation", test)), **largest)
     with session.skippable(), silently(args.quiet), EpochLines(
-            "from scratch (Ctrl-C skips)", epochs, verbose=args.verbose) as bars:
+            _("from scratch (Ctrl-C skips)"), epochs, verbose=args.verbose) as bars:
         small = from_scratch(train, test, size=size, epochs=epochs, seed=config.seed,
                              batch_size=config.batch_size, callbacks=[bars],
                              checkpoint=session.checkpoint.of("scratch"), device=args.device)
         bounded = MIN_EPOCHS < epochs < config.epochs
-        small.notes = [f"network from scratch: {epochs} epochs at {size} × {size} pixels"
-                       + ", about as much computing as VGG16's" * bounded]
+        small.notes = [
+            _("network from scratch: {epochs} epochs at {size} × {size} pixels, about as much "
+              "computing as VGG16's", epochs=epochs, size=size) if bounded else
+            _("network from scratch: {epochs} epochs at {size} × {size} pixels", epochs=epochs,
+              size=size)]
         add_used(output, scratch={"size": size, "epochs": epochs})
     return None if session.skipped else small
 
@@ -184,19 +192,19 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
                                             checkpoint=session.checkpoint, device=args.device)
     scores = write_evaluation(output, result, data.names, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
-    spread = (f"mean {100 * accuracies.mean():.1f} %, standard deviation of the folds "
-              f"{100 * accuracies.std(ddof=1):.1f}")
+    spread = _("mean {mean:.1f} %, standard deviation of the folds {deviation:.1f}",
+               mean=100 * accuracies.mean(), deviation=100 * accuracies.std(ddof=1))
     notes = [spread, *diagnose({"loss": []}, result)]  # of the predictions alone
-    say(result_line(f"VGG16, {K} folds, each photo left out once", result))
+    say(result_line(_("VGG16, {folds} folds, each photo left out once", folds=K), result))
     with quietly(args.quiet):
         for k, accuracy in enumerate(accuracies, 1):
-            say(f"fold {k}: {100 * accuracy:.1f} %")
+            say(_("fold {number}: {accuracy:.1f} %", number=k, accuracy=100 * accuracy))
         say("\n".join(notes))
     add_used(output, cut=config.last_kept, size=config.size, classes=data.classes,
              device=args.device, photos={"train": len(data)})
     model = base_with_head(config, data.classes)  # untrained: for its input size and preprocessing
     first = data.subset(np.flatnonzero(data.folds(K, config.seed, groups) != 0))
-    title = "VGG16, every photo by a network that has not seen it"
+    title = _("VGG16, every photo by a network that has not seen it")
     write_run_page(output, result, data, scores, model=model, held_out="left-out",
                    rows={title: result}, notes=notes, skipped=skipped, parts=parts,
                    first_batch=first_batch(model, first, config), options=options_of(output),
@@ -206,8 +214,9 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
 def result_line(title: str, result: Evaluation) -> str:
     """"VGG16: 102 of 120 right, 85.0 % (95 % interval 77.5 … 90.3 %)"."""
     low, high = result.interval
-    return (f"{title}: {result.num_correct} of {len(result.labels)} right, "
-            f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+    return _("{title}: {correct} of {count} right, {accuracy:.1f} % (95 % interval {low:.1f} … "
+             "{high:.1f} %)", title=title, correct=result.num_correct, count=len(result.labels),
+             accuracy=100 * result.accuracy, low=100 * low, high=100 * high)
 
 
 @contextmanager

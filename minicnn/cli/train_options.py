@@ -121,7 +121,7 @@ def add_run_options(option: Options) -> None:
 
 def track_explicit_options(p: argparse.ArgumentParser) -> None:
     """Leaves options that are not on the command line out of the namespace; see resolve_options."""
-    actions = {action.dest: action for action in p._actions if action.dest != "help"}
+    actions = {action.dest: action for action in p._actions if action.dest not in ("help", "lang")}
     p.set_defaults(actions=actions, defaults={key: a.default for key, a in actions.items()})
     for action in actions.values():
         action.default = argparse.SUPPRESS

@@ -25,6 +25,7 @@ from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.arrays import IntArray
 from ..utils.errors import FileError
+from ..utils.language import gettext as _
 from .model_words import check_photos
 from .progress import Bar
 from .unused_options import unused_option
@@ -77,7 +78,7 @@ def photos_of(args: argparse.Namespace
         return parts, groups, skipped + unread, "held-out", stem
     test = 0 if args.kfold else args.test_fraction or 0.25
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
-    fingerprints = perceptual_hashes(folder, Bar("reading the photos"))
+    fingerprints = perceptual_hashes(folder, Bar(_("reading the photos")))
     unread = print_unreadable(list(fingerprints.unread.values()))
     numbers = near_duplicates(folder, fingerprints)
     names = draw_parts(folder, shares, fingerprints, numbers, args.seed)
@@ -88,7 +89,7 @@ def photos_of(args: argparse.Namespace
 def without_unreadable(args: argparse.Namespace, parts: Mapping[str, Dataset]
                        ) -> tuple[dict[str, Dataset], list[str], dict[str, IntArray]]:
     """drop_unreadable, and prints why. A run can be resumed only with all photos that it had."""
-    remaining, unread, groups = drop_unreadable(parts, Bar("reading the photos"))
+    remaining, unread, groups = drop_unreadable(parts, Bar(_("reading the photos")))
     before, now = (set(named[UNREADABLE].names) if UNREADABLE in named else set()
                    for named in (parts, remaining))
     if args.resume and now - before:
@@ -127,9 +128,9 @@ def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageF
 def print_unreadable(reasons: list[str]) -> list[str]:
     """Prints which photos have readable headers and damaged pixels; returns the reasons."""
     for reason in reasons:
-        print(f"  skipped: {reason}")
+        print("  " + _("skipped: {reason}", reason=reason))
     if reasons:
-        print(f"Photos that could not be read and are left out: {len(reasons)}.")
+        print(_("Photos that could not be read and are left out: {count}.", count=len(reasons)))
     return reasons
 
 
@@ -142,9 +143,10 @@ def leaks(parts: dict[str, Dataset], groups: dict[str, IntArray]) -> list[str]:
     if not copies:
         return []
     dots = ", …" if len(copies) > 3 else ""
-    return [f"Near copies of training photos: {len(copies)} of the {len(others)} others "
-            f"({', '.join(copies[:3])}{dots}), so that the figures overestimate the accuracy. "
-            f"Remove them from one part; minicnn data shows them."]
+    return [_("Near copies of training photos: {count} of the {others} others ({names}), so that "
+              "the figures overestimate the accuracy. Remove them from one part; minicnn data "
+              "shows them.", count=len(copies), others=len(others),
+              names=", ".join(copies[:3]) + dots)]
 
 
 def imbalance(train: Dataset, weighted: bool) -> list[str]:
@@ -154,9 +156,10 @@ def imbalance(train: Dataset, weighted: bool) -> list[str]:
     smallest = min(counts, key=lambda name: counts[name])
     if counts[largest] < 3 * counts[smallest] or weighted:
         return []
-    return [f"{largest} has {counts[largest]} photos, {smallest} {counts[smallest]}: always saying "
-            f"{largest} would be right for {counts[largest] / len(train):.0%}. Try "
-            f"--class-weights."]
+    return [_("{largest} has {most_photos} photos, {smallest} {fewest_photos}: always saying "
+              "{largest} would be right for {share:.0f}%. Try --class-weights.", largest=largest,
+              most_photos=counts[largest], smallest=smallest, fewest_photos=counts[smallest],
+              share=100 * counts[largest] / len(train))]
 
 
 def per_class(data: Dataset) -> str:
@@ -167,6 +170,9 @@ def per_class(data: Dataset) -> str:
 
 def describe_folder(folder: ImageFolder) -> None:
     """Prints what the folder has, and what was skipped and why, a line for each kind of file."""
-    print(folder)
+    counts = ", ".join(f"{name} {count}" for name, count in folder.counts.items())
+    print(_("ImageFolder: {photos} photos, {classes} classes ({counts}), {rotated} rotated by "
+            "EXIF, {skipped} skipped", photos=len(folder), classes=len(folder.classes),
+            counts=counts, rotated=folder.rotated, skipped=len(folder.others)))
     for line in group_by_kind(folder.others):
-        print(f"  skipped: {line}")
+        print("  " + _("skipped: {reason}", reason=line))

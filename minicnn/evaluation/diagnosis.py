@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..utils.language import gettext as _
+from ..utils.language import local_number
 from .evaluation import Evaluation
 
 MIN_FACTOR, MIN_DIFFERENCE = 1.25, 0.05  # a loss far above another exceeds it by both
@@ -33,14 +35,16 @@ def diagnose(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
     head = min(head_epochs or len(loss), len(loss))
     warnings = []
     if head > 1 and not loss[head - 1] < loss[0]:
-        warnings.append(f"The loss did not decrease: from {loss[0]:.3g} to {loss[head - 1]:.3g}. "
-                        f"Try another --lr; without it and --find-lr, a suitable one is chosen.")
+        warnings.append(_("The loss did not decrease: from {first:.3g} to {last:.3g}. Try another "
+                          "--lr; without it and --find-lr, a suitable one is chosen.",
+                          first=float(loss[0]), last=float(loss[head - 1])))
     warnings += _finetuning(loss, other_loss, name, head, best_restored) or (
         [] if best_restored else _overfitting(loss, other_loss, name))
     if "accuracy" in history and history["accuracy"][-1] < 0.5 / len(evaluation.classes):
-        warnings.append(f"The training accuracy, {_percent(history['accuracy'][-1])}, is far below "
-                        f"chance, {_percent(1 / len(evaluation.classes))}: the learning rate is "
-                        f"too large. Try a smaller --lr.")
+        warnings.append(_("The training accuracy, {accuracy}, is far below chance, {chance}: the "
+                          "learning rate is too large. Try a smaller --lr.",
+                          accuracy=_percent(history["accuracy"][-1]),
+                          chance=_percent(1 / len(evaluation.classes))))
     return warnings + _predictions(evaluation)
 
 
@@ -49,17 +53,25 @@ def _finetuning(loss: Sequence[float], other_loss: Sequence[float], other: str, 
     """Collapse after unfreezing: the loss jumps, or ends far above its value before."""
     if head == len(loss):
         return []
-    advice = "Try a smaller --finetune-lr, or more --epochs for the head before it" + (
-        "; the weights of the better epoch are kept." if best_restored else ".")
+    advice = (_("Try a smaller --finetune-lr, or more --epochs for the head before it; the weights "
+                "of the better epoch are kept.") if best_restored else
+              _("Try a smaller --finetune-lr, or more --epochs for the head before it."))
     for name, values in (("training", loss), (other, other_loss)):
         if len(values) == len(loss) and _far_above(values[-1], values[head - 1]):
-            return [f"Fine-tuning made the model worse: the {name} loss went from "
-                    f"{values[head - 1]:.3g} with the head alone to {values[-1]:.3g}. {advice}"]
+            return [_("Fine-tuning made the model worse: the {loss} went from {before:.3g} with "
+                      "the head alone to {after:.3g}. {advice}", loss=_loss_name(name),
+                      before=float(values[head - 1]), after=float(values[-1]), advice=advice)]
     if _far_above(loss[head], 2 * loss[head - 1]):
-        return [f"The loss jumped when fine-tuning began, in its first epoch from "
-                f"{loss[head - 1]:.3g} to {loss[head]:.3g}: much of what the base had learned is "
-                f"lost. {advice}"]
+        return [_("The loss jumped when fine-tuning began, in its first epoch from {before:.3g} to "
+                  "{after:.3g}: much of what the base had learned is lost. {advice}",
+                  before=float(loss[head - 1]), after=float(loss[head]), advice=advice)]
     return []
+
+
+def _loss_name(photos: str) -> str:
+    """The loss of "training", "validation" or "held-out" photos, as a sentence calls it."""
+    return {"training": _("training loss"), "validation": _("validation loss"),
+            "held-out": _("held-out loss")}[photos]
 
 
 def _overfitting(loss: Sequence[float], other_loss: Sequence[float], other: str) -> list[str]:
@@ -69,10 +81,12 @@ def _overfitting(loss: Sequence[float], other_loss: Sequence[float], other: str)
     best = int(np.argmin(other_loss))
     if not _far_above(other_loss[-1], other_loss[best]) or not loss[-1] < loss[best]:
         return []
-    return [f"The model is overfitting: the {other} loss was lowest in epoch {best + 1}, "
-            f"{other_loss[best]:.3g}, and ended at {other_loss[-1]:.3g}, while the training loss "
-            f"decreased from {loss[best]:.3g} to {loss[-1]:.3g}. --patience 5 keeps the weights of "
-            f"the best epoch; --augment flip, --dropout 0.5 or more photos help."]
+    return [_("The model is overfitting: the {loss} was lowest in epoch {epoch}, {lowest:.3g}, and "
+              "ended at {end:.3g}, while the training loss decreased from {before:.3g} to "
+              "{after:.3g}. --patience 5 keeps the weights of the best epoch; --augment flip, "
+              "--dropout 0.5 or more photos help.", loss=_loss_name(other), epoch=best + 1,
+              lowest=float(other_loss[best]), end=float(other_loss[-1]), before=float(loss[best]),
+              after=float(loss[-1]))]
 
 
 def _predictions(evaluation: Evaluation) -> list[str]:
@@ -84,19 +98,20 @@ def _predictions(evaluation: Evaluation) -> list[str]:
     predicted = np.unique(evaluation.predicted)
     if len(predicted) == 1:
         name, correct = evaluation.classes[predicted[0]], counts[predicted[0]]
-        return [f"The model predicts {name} for all {total} photos, of which {correct} are: it has "
-                f"only learned to prefer one class. Try a smaller --lr, with --finetune a smaller "
-                f"--finetune-lr, and --class-weights if the classes have different numbers of "
-                f"photos."]
+        return [_("The model predicts {name} for all {total} photos, of which {correct} are: it "
+                  "has only learned to prefer one class. Try a smaller --lr, with --finetune a "
+                  "smaller --finetune-lr, and --class-weights if the classes have different "
+                  "numbers of photos.", name=name, total=total, correct=correct)]
     if evaluation.interval[1] < 1 / len(evaluation.classes):
-        return [f"The accuracy, {_percent(evaluation.accuracy)}, is below chance, "
-                f"{_percent(1 / len(evaluation.classes))}, by more than luck explains. "
-                f"Check whether folders have each other's names."]
+        return [_("The accuracy, {accuracy}, is below chance, {chance}, by more than luck "
+                  "explains. Check whether folders have each other's names.",
+                  accuracy=_percent(evaluation.accuracy),
+                  chance=_percent(1 / len(evaluation.classes)))]
     if evaluation.accuracy <= counts[most_frequent] / total:
-        return [f"The accuracy is {_percent(evaluation.accuracy)}; always predicting "
-                f"{evaluation.classes[most_frequent]} would reach "
-                f"{_percent(counts[most_frequent] / total)}. "
-                f"Try more photos, --augment flip or --class-weights."]
+        return [_("The accuracy is {accuracy}; always predicting {name} would reach {share}. Try "
+                  "more photos, --augment flip or --class-weights.",
+                  accuracy=_percent(evaluation.accuracy), name=evaluation.classes[most_frequent],
+                  share=_percent(counts[most_frequent] / total))]
     return []
 
 
@@ -106,4 +121,4 @@ def _far_above(value: float, other: float) -> bool:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return _("{number} %", number=local_number(f"{100 * share:.1f}"))

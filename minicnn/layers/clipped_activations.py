@@ -57,29 +57,37 @@ class ReLU6(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = dy · [0 < y < 6]."""
         y = self.read_cache()
-        return ops_for(dy, y).relu_grad(dy, y * (y < 6))
+        between = y * (y < 6)  # above 0 exactly where 0 < y < 6, which is what relu_grad asks
+        return ops_for(dy, y).relu_grad(dy, between)
 
 
 class HardSigmoid(Layer):
-    """y = min(max(x / 6 + ½, 0), 1), of any shape: a sigmoid of three straight pieces.
+    """y = min(max(slope · x + ½, 0), 1), of any shape: a sigmoid of three straight pieces.
 
-    Derivation: dy/dx is 1/6 for -3 < x < 3, that is 0 < y < 1, else 0.
-    Source: Howard et al. 2019 (MobileNetV3), as Keras 3 and PyTorch have it. Keras 1 and 2 computed
-    x / 5 + ½ under this name; their files are read as Keras 3 reads them.
+    slope: 1/6 as in Keras 3 and PyTorch; Keras 1 and 2 compute 1/5 under this name, and their files
+           are read so. 0 or more.
+    Derivation: dy/dx is slope for 0 < y < 1, with 1/6 that is -3 < x < 3, else 0.
+    Source: Courbariaux et al. 2015; with 1/6 Howard et al. 2019 (MobileNetV3).
     """
+
+    arguments = ("slope",)
+
+    def __init__(self, slope: float = 1 / 6, name: str | None = None) -> None:
+        super().__init__(name)
+        self.slope = argument_checks.as_number(slope, f"{self.name}, slope", 0)
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         checks.check_input(self, x)
-        y = array_module(x).minimum(ops_for(x).relu(x / 6 + 0.5), 1)
+        y = array_module(x).minimum(ops_for(x).relu(x * self.slope + 0.5), 1)
         self.cache = y if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """dx = dy / 6 · [0 < y < 1]."""
+        """dx = slope · dy · [0 < y < 1]."""
         y = self.read_cache()
-        return ops_for(dy, y).relu_grad(dy / 6, y * (y < 1))
+        return ops_for(dy, y).relu_grad(dy * self.slope, y * (y < 1))
 
 
 ACTIVATIONS.update({"leaky_relu": partial(LeakyReLU, 0.2), "relu6": ReLU6,
-                    "hard_sigmoid": HardSigmoid})
+                    "hard_sigmoid": partial(HardSigmoid, 1 / 6)})

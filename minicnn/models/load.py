@@ -9,7 +9,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from ..layers import Layer, Normalization, Rescaling, Resizing
+from ..layers import Flatten, Layer, Normalization, Rescaling, Reshape, Resizing
 from ..model import Sequential
 from ..preprocessing import INTERPOLATIONS, Preprocessing
 from ..utils.errors import FileError
@@ -99,6 +99,16 @@ def stretching_layers(layers: Sequence[Layer]) -> list[Resizing]:
     """The layers for which Keras resizes photos in a way that minicnn lacks."""
     return [layer for layer in layers
             if isinstance(layer, Resizing) and not _is_computed(layer)]
+
+
+def lacks_channels(model: Sequential) -> bool:
+    """Whether it takes grey images as (H, Wd), as many a first network for MNIST, and computes the
+    same from (H, Wd, 1): it begins with a Flatten or a Reshape, or scales its numbers before."""
+    first = next((layer for layer in model.layers if not isinstance(layer, Rescaling)), None)
+    scaling = [layer for layer in model.layers if isinstance(layer, Rescaling)]
+    return (len(model.input_shape) == 2 and isinstance(first, (Flatten, Reshape))
+            and all(isinstance(number, float) for layer in scaling
+                    for number in (layer.scale, layer.offset)))
 
 
 def _recipe(recipe: Preprocessing, shape: tuple[int, ...]) -> Preprocessing | None:

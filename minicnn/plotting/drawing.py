@@ -15,6 +15,7 @@ import numpy as np
 
 from ..utils.errors import ArgumentError
 from ..utils.files import atomic_write
+from ..utils.language import gettext, local_number
 
 if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` stays fast
     from matplotlib.axes import Axes
@@ -97,7 +98,7 @@ def percent(value: float, _: object = None) -> str:
 
 def probability(t: float) -> str:
     """Three digits, or as many as are needed not to round it to 1: 0.99995 -> "0.99995"."""
-    return f"{t:.{max(3, -math.floor(math.log10(1 - t or 1)))}g}"
+    return local_number(f"{t:.{max(3, -math.floor(math.log10(1 - t or 1)))}g}")
 
 
 def printable_line(text: str) -> str:
@@ -111,7 +112,7 @@ def percent_text(share: float) -> str:
         text = f"{100 * share:.{digits}f}"
         if float(text) not in (0.0, 100.0) or share in (0, 1):
             break
-    return f"{text} %"
+    return gettext("{number} %", number=local_number(text))
 
 
 def short_number(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -12,6 +12,8 @@ from ..data import Dataset, Fingerprints, is_rotated
 from ..data.datasets import Integers
 from ..data.listing import OtherFile, group_by_kind
 from ..utils.arrays import IntArray
+from ..utils.language import gettext as _
+from ..utils.language import ngettext
 
 MIN_SIDE = 64  # pixels: smaller photos are enlarged by much for a network
 MAX_IMBALANCE = 3  # largest class over smallest, from which on a finding is reported
@@ -44,16 +46,18 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
     lost = [other for other in others if other.kind is None or other.kind.is_photo]
     rest = [other for other in others if other not in lost]
     candidates = [
-        Finding(f"{_photos(unread)} cannot be read", "The file is damaged. Save it again, or "
-                "remove it; split.csv calls its part unreadable.", [],
+        Finding(ngettext("{num} photo cannot be read", "{num} photos cannot be read", len(unread)),
+                _("The file is damaged. Save it again, or remove it; split.csv calls its part "
+                  "unreadable."), [],
                 [fingerprints.unread[i] for i in unread]),
-        Finding(f"{_photos(lost)} skipped", "They are missing from the training until they can be "
-                "read. What each is, and what to do:", [],
+        Finding(ngettext("{num} photo skipped", "{num} photos skipped", len(lost)),
+                _("They are missing from the training until they can be read. What each is, and "
+                  "what to do:"), [],
                 group_by_kind(lost, limit=None), group_by_kind(lost)),
         *_copies(data, fingerprints, groups, parts), *_class_findings(data, parts),
         *_worth_a_look(data, fingerprints),
-        Finding(f"{len(rest)} other file{'s' * (len(rest) != 1)} skipped", "Not photos, or not "
-                "where a class is. What each is, and what to do:", [],
+        Finding(ngettext("{num} other file skipped", "{num} other files skipped", len(rest)),
+                _("Not photos, or not where a class is. What each is, and what to do:"), [],
                 group_by_kind(rest, limit=None), group_by_kind(rest), False),
         _even(fingerprints)]
     return sorted((finding for finding in candidates if finding.groups or finding.lines),
@@ -71,21 +75,22 @@ def _copies(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
     largest = max(copies, key=len, default=[])
     alike = [largest] if 2 * len(largest) > len(data) else []
     within = [g for g in copies if g not in leaks + conflicts + alike]
-    guess = (" Nearly the same is a guess: look before you remove."
-             if any(relation(fingerprints, g) == "nearly the same" for g in within) else "")
+    guess = (" " + _("Nearly the same is a guess: look before you remove.")
+             if not all(identical(fingerprints, g) for g in within) else "")
     return [
-        Finding(f"{len(largest)} of {len(data)} photos look alike",
-                "Each is a near duplicate of another of them. Copies go to the same part of a "
-                "split, so that hardly anything is left for training or testing. Are these the "
-                "photos that you meant?", alike),
-        Finding(f"{_groups(conflicts)} across classes", "The same photo has two labels, and at "
-                "least one is wrong. Keep it in one class.", conflicts),
-        Finding(f"{_groups(leaks)} across the parts", "The same photo is in the training and in "
-                "the test, so the test overestimates the accuracy. Remove it from one part.",
-                leaks),
-        Finding(f"{_groups(within)} within a class", "They count several times in training: remove "
-                f"all but one. minicnn's own split keeps them in one part.{guess}", within,
-                serious=False)]
+        Finding(_("{count} of {total} photos look alike", count=len(largest), total=len(data)),
+                _("Each is a near duplicate of another of them. Copies go to the same part of a "
+                  "split, so that hardly anything is left for training or testing. Are these the "
+                  "photos that you meant?"), alike),
+        Finding(_("{groups} across classes", groups=_groups(conflicts)),
+                _("The same photo has two labels, and at least one is wrong. Keep it in one "
+                  "class."), conflicts),
+        Finding(_("{groups} across the parts", groups=_groups(leaks)),
+                _("The same photo is in the training and in the test, so the test overestimates "
+                  "the accuracy. Remove it from one part."), leaks),
+        Finding(_("{groups} within a class", groups=_groups(within)),
+                _("They count several times in training: remove all but one. minicnn's own split "
+                  "keeps them in one part.") + guess, within, serious=False)]
 
 
 def _class_findings(data: Dataset, parts: Sequence[str] | None) -> list[Finding]:
@@ -96,14 +101,18 @@ def _class_findings(data: Dataset, parts: Sequence[str] | None) -> list[Finding]
     sizes = [f"{largest}: {counts[largest]}, {smallest}: {counts[smallest]}"]
     is_uneven = counts[largest] >= MAX_IMBALANCE * max(counts[smallest], 1)
     present = set(zip(parts or (), data.labels.tolist(), strict=bool(parts)))
-    missing = [f"{part}: no photo of {name}" for part in dict.fromkeys(parts or ())
+    missing = [_("{part}: no photo of {name}", part=part, name=name)
+               for part in dict.fromkeys(parts or ())
                for k, name in enumerate(data.classes) if (part, k) not in present]
     share = counts[largest] / len(data)
-    return [Finding("A part lacks a class", "A class that is not in the training cannot be "
-                    "recognised; one that is not in the test cannot be evaluated.", [], missing),
-            Finding("The classes are uneven", f"Always saying {largest} would be right for "
-                    f"{share:.1%}. Train with --class-weights, and look at each class, not only at "
-                    f"the accuracy.", [], sizes if is_uneven else [], serious=False)]
+    return [Finding(_("A part lacks a class"),
+                    _("A class that is not in the training cannot be recognised; one that is not "
+                      "in the test cannot be evaluated."), [], missing),
+            Finding(_("The classes are uneven"),
+                    _("Always saying {name} would be right for {share:.1f}%. Train with "
+                      "--class-weights, and look at each class, not only at the accuracy.",
+                      name=largest, share=100 * share), [], sizes if is_uneven else [],
+                    serious=False)]
 
 
 def _worth_a_look(data: Dataset, fingerprints: Fingerprints) -> list[Finding]:
@@ -117,36 +126,36 @@ def _worth_a_look(data: Dataset, fingerprints: Fingerprints) -> list[Finding]:
     inner = [str(parent) for parent, name in parents if parent.name not in ("", name)]
     rotated = [i for i in files if is_rotated(data.items[i])]
     return [
-        Finding(f"{_photos(small)} with a side below {MIN_SIDE} pixels", "They are enlarged and "
-                "blurred. Use larger ones if you can, or a smaller --size.", _alone(small),
+        Finding(ngettext("{num} photo with a side below {side} pixels",
+                         "{num} photos with a side below {side} pixels", len(small), side=MIN_SIDE),
+                _("They are enlarged and blurred. Use larger ones if you can, or a smaller "
+                  "--size."), _alone(small), serious=False),
+        Finding(ngettext("{num} photo in sub-folders of a class",
+                         "{num} photos in sub-folders of a class", len(inner)),
+                _("They count for the class whose folder is the outer one. If the inner folders "
+                  "are classes of their own, move them up."), [],
+                [f"{folder}: {inner.count(folder)}" for folder in dict.fromkeys(inner)],
                 serious=False),
-        Finding(f"{_photos(inner)} in sub-folders of a class", "They count for the class whose "
-                "folder is the outer one. If the inner folders are classes of their own, move them "
-                "up.", [], [f"{folder}: {inner.count(folder)}" for folder in dict.fromkeys(inner)],
-                serious=False),
-        Finding(f"{_photos(rotated)} rotated by EXIF", "The camera was held upright or upside down "
-                "and recorded it. minicnn rotates them; other programs may not.", _alone(rotated),
-                serious=False)]
+        Finding(ngettext("{num} photo rotated by EXIF", "{num} photos rotated by EXIF",
+                         len(rotated)),
+                _("The camera was held upright or upside down and recorded it. minicnn rotates "
+                  "them; other programs may not."), _alone(rotated), serious=False)]
 
 
 def _even(fingerprints: Fingerprints) -> Finding:
     """Photos of one colour, all over, by all of their pixels."""
     even = [i for i in np.flatnonzero(fingerprints.even).tolist() if i not in fingerprints.unread]
-    return Finding(f"{_photos(even)} nearly even", "Look before you remove: a blank page, a "
-                   "covered lens, or a clear sky? All of their pixels have nearly the same colour. "
-                   "Only those of exactly the same pixels count as copies.", _alone(even),
-                   serious=False)
-
-
-def _photos(indices: Sized) -> str:
-    """3 photos."""
-    return f"{len(indices)} photo{'s' * (len(indices) != 1)}"
+    return Finding(ngettext("{num} photo nearly even", "{num} photos nearly even", len(even)),
+                   _("Look before you remove: a blank page, a covered lens, or a clear sky? All of "
+                     "their pixels have nearly the same colour. Only those of exactly the same "
+                     "pixels count as copies."), _alone(even), serious=False)
 
 
 def _groups(groups: list[list[int]]) -> str:
     """3 groups of copies (7 photos)."""
-    return (f"{len(groups)} group{'s' * (len(groups) != 1)} of copies "
-            f"({sum(map(len, groups))} photos)")
+    return ngettext("{num} group of copies ({photos} photos)",
+                    "{num} groups of copies ({photos} photos)", len(groups),
+                    photos=sum(map(len, groups)))
 
 
 def _alone(indices: Integers) -> list[list[int]]:
@@ -156,5 +165,9 @@ def _alone(indices: Integers) -> list[list[int]]:
 
 def relation(fingerprints: Fingerprints, group: Sequence[int]) -> str:
     """"the same pixels" or "nearly the same", for a group of two or more photos."""
-    identical = len(set(fingerprints.same[list(group)])) == 1
-    return "the same pixels" if identical else "nearly the same"
+    return _("the same pixels") if identical(fingerprints, group) else _("nearly the same")
+
+
+def identical(fingerprints: Fingerprints, group: Sequence[int]) -> bool:
+    """Whether the photos of a group have the same pixels."""
+    return len(set(fingerprints.same[list(group)])) == 1

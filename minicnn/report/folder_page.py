@@ -15,9 +15,12 @@ import numpy as np
 
 from ..data import Dataset, Fingerprints
 from ..utils.arrays import IntArray
+from ..utils.language import gettext as _
+from ..utils.language import ngettext
 from .folder_findings import Finding, relation
-from .html import Markup, bullets, element, folded, join, plural, section
+from .html import Markup, bullets, element, folded, join, section
 from .pages import thumbnail, write_page
+from .run_sections import part_name
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
 MAX_GROUPS = 40  # of a finding that are shown as pictures; the others are named
@@ -67,12 +70,12 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
                                      for k, g in enumerate(finding.groups)]}
                          for finding in problems]}
     body = [_overview(problems), _counts(data.classes, table, names),
-            element("section", element("h2", "What they look like"), *(
+            element("section", element("h2", _("What they look like")), *(
                 element("div", element("h3", name), element("div", *(
                     photos.image(i) for i in rows), class_="row"), class_="card")
                 for name, rows in zip(data.classes, samples, strict=True)), class_="samples")]
     if problems:
-        body.append(section("findings", "What to look at, with the photos", *(
+        body.append(section("findings", _("What to look at, with the photos"), *(
             photos.card(k, finding) for k, finding in enumerate(problems))))
     return write_page(path, "folder_page.html", page, body=join(body), title=heading,
                       about=smallest_largest)
@@ -80,23 +83,26 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
 
 def headline(title: str, data: Dataset, problems: Sequence[Finding]) -> str:
     """photos/: 141 photos, 2 classes, 7 things to look at"""
-    things = plural(len(problems), "thing") + " to look at" if problems else "nothing to fix"
-    return f"{title}/: {plural(len(data), 'photo')}, {len(data.classes)} classes, {things}"
+    things = (ngettext("{num} thing to look at", "{num} things to look at", len(problems))
+              if problems else _("nothing to fix"))
+    return _("{folder}/: {photos}, {classes} classes, {things}", folder=title,
+             photos=ngettext("{num} photo", "{num} photos", len(data)),
+             classes=len(data.classes), things=things)
 
 
 def _overview(problems: Sequence[Finding]) -> Markup:
     """The titles of the problems, as links to them."""
     if not problems:
         return element("section", element("div", element(
-            "p", "Nothing to fix: every file can be read, no copies, no tiny or rotated photos, "
-                 "classes of similar size."), class_="card well"))
-    return section("overview", "What to look at", element("ol", *(element(
+            "p", _("Nothing to fix: every file can be read, no copies, no tiny or rotated photos, "
+                   "classes of similar size.")), class_="card well"))
+    return section("overview", _("What to look at"), element("ol", *(element(
         "li", _level(finding), element("a", finding.title, href=f"#finding{k}"))
         for k, finding in enumerate(problems)), class_="findings"))
 
 
 def _level(finding: Finding) -> Markup:
-    return element("span", "fix" if finding.serious else "look",
+    return element("span", _("fix") if finding.serious else _("look"),
                    class_="level " + ("serious" if finding.serious else "light"))
 
 
@@ -106,15 +112,16 @@ def _counts(classes: Sequence[str], table: np.ndarray, parts: Sequence[str]) -> 
     colours = [f"c{PARTS.index(part)}" if part in PARTS else "c3" for part in parts] or ["c0"]
     bars: list[Markup] = []
     for name, row in zip(classes, table.tolist(), strict=True):
-        split = ", ".join(f"{n} {part}" for n, part in zip(row, parts, strict=False))
+        split = ", ".join(f"{n} {part_name(part)}" for n, part in zip(row, parts, strict=False))
         pieces = [element("i", class_=colour, style=f"width:{100 * n / largest:.2f}%")
                   for n, colour in zip(row, colours, strict=True) if n]
         bars += [element("span", name), element(
             "div", element("span", *pieces, class_="track", title=split or None),
             element("strong", f"{sum(row)}"), class_="bar")]
-    legend = [element("li", element("i", class_=colour), f"{part}: {int(n)}")
+    legend = [element("li", element("i", class_=colour), f"{part_name(part)}{_(': ')}{int(n)}")
               for part, n, colour in zip(parts, table.sum(axis=0), colours, strict=False)]
-    return section("counts", "How many photos of each class", element("div", *bars, class_="bars"),
+    return section("counts", _("How many photos of each class"),
+                   element("div", *bars, class_="bars"),
                    element("ul", *legend, class_="legend") if legend else None)
 
 
@@ -143,7 +150,8 @@ class _Photos:
 
     def figure(self, i: int) -> Markup:
         """Its picture with its name, part and size."""
-        facts = self.size(i) if self.parts is None else f"{self.parts[i]}, {self.size(i)}"
+        facts = self.size(i) if self.parts is None else (
+            f"{part_name(self.parts[i])}, {self.size(i)}")
         return element("figure", self.image(i), element(
             "figcaption", element("span", self.data.names[i]), element("span", facts)))
 
@@ -159,7 +167,8 @@ class _Photos:
             shown.append(element(
                 "div", element("span", relation(self.fingerprints, group), class_="label"),
                 element("div", *map(self.figure, group[:SAMPLES]), class_="row"),
-                folded(plural(len(rest), "more photo"), bullets(rest)) if rest else None,
+                folded(ngettext("{num} more photo", "{num} more photos", len(rest)),
+                       bullets(rest)) if rest else None,
                 class_="group"))
         named = ["  =  ".join(self.data.names[i] for i in group)
                  for group in finding.groups[MAX_GROUPS:]]
@@ -167,7 +176,7 @@ class _Photos:
             "article", element("h3", _level(finding), finding.title), element("p", finding.advice),
             element("div", *shown, class_="groups") if shown else None,
             bullets(finding.lines) if finding.lines else None,
-            folded(f"{len(named)} more by name", bullets(named)) if named else None,
+            folded(_("{num} more by name", num=len(named)), bullets(named)) if named else None,
             class_="card finding " + ("serious" if finding.serious else "light"),
             id=f"finding{k}")
 
@@ -178,4 +187,6 @@ def _sizes(sizes: IntArray) -> str:
         return ""
     order = np.argsort(sizes.prod(axis=1), kind="stable")
     ends = [" × ".join(map(str, sizes[k, ::-1])) for k in (order[0], order[-1])]
-    return " to ".join(dict.fromkeys(ends)) + " pixels"
+    if ends[0] == ends[1]:
+        return _("{size} pixels", size=ends[0])
+    return _("{smallest} to {largest} pixels", smallest=ends[0], largest=ends[1])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from ..utils.language import gettext as _
+from ..utils.language import local_number
+
 EMPTY = frozenset(("img", "image", "use", "br", "input", "line", "circle", "rect",
                    "path"))  # without an end tag
 
@@ -74,7 +77,9 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], kind: str = 
 
 def percent(share: float | None, digits: int = 1) -> str:
     """0.85 -> "85.0 %"; None -> "–"."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    if share is None:
+        return "–"
+    return _("{number} %", number=local_number(f"{100 * share:.{digits}f}"))
 
 
 def short_percent(share: float) -> str:
@@ -83,10 +88,5 @@ def short_percent(share: float) -> str:
     while digits < 5 and 0 < share < 1 and round(100 * share, digits) in (0, 100):
         digits += 1
     number = f"{100 * share:.{digits}f}"
-    return (number.rstrip("0").rstrip(".") if digits == 1 else number) + " %"
-
-
-def plural(count: int, noun: str) -> str:
-    """1 photo, 2 photos, 2 classes."""
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{ending}".replace(",", " ")
+    number = number.rstrip("0").rstrip(".") if digits == 1 else number
+    return _("{number} %", number=local_number(number))

@@ -13,8 +13,11 @@ function make(tag, attributes = {}, ...children) {
 const text = (tag, words, kind = "") => make(tag, kind ? {class: kind} : {}, words);
 const picture = (uri, words) => make("img", {src: uri, alt: words, title: words,
                                              decoding: "async"});
+// Texts in the page's language: the data has the translations; without one, the English text.
+const gettext = (words, values = {}) => (data.words?.[words] ?? words)
+  .replace(/\{(\w+)\}/g, (field, name) => values[name] ?? field);
+const decimal = number => number.replace(".", data.decimal ?? ".");
 const sum = numbers => numbers.reduce((a, b) => a + b, 0);
-const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 const lines = words => make("ul", {class: "lines"}, ...words.map(line => text("li", line)));
 const more = (title, words) => make("details", {}, text("summary", title), lines(words));
 const COLOURS = {train: 0, test: 1, validation: 2};  // of the parts of a split
@@ -23,7 +26,7 @@ const colour = part => "c" + (COLOURS[part] ?? 3);
 // Light and dark: as the machine has it, until the button is used
 const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
-const nameTheme = () => { byId("theme").textContent = isDark() ? "☀ Light" : "☾ Dark"; };
+const nameTheme = () => { byId("theme").textContent = isDark() ? `☀ ${gettext("Light")}` : `☾ ${gettext("Dark")}`; };
 byId("theme").addEventListener("click", () => {
   root.dataset.theme = isDark() ? "light" : "dark";
   nameTheme();

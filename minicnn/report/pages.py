@@ -3,6 +3,9 @@
 A page is its template, filled with page.css, page.js, a JSON of numbers and, if it has one, a body
 that was written as HTML. Names of files and classes cannot become markup: in the body html.py
 escapes them, and the script sets every text with textContent.
+
+{{gettext: …}} in a template and gettext("…") in its script are texts of utils/language.py; the JSON
+has the translations of those in the script.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import numpy as np
 
 from ..utils.arrays import Pixels
 from ..utils.files import write_text
+from ..utils.language import DECIMAL_SIGNS, catalogue_entries, language
+from ..utils.language import gettext as _
 from .html import Markup, escape
 
 SIDE = 160  # pixels of the longer side of a thumbnail
@@ -32,16 +37,29 @@ def write_page(path: str | os.PathLike, template: str, data: dict[str, Any], *,
     other words, escaped, of their names in capital letters. Raises FileError.
     """
     here, path = Path(__file__).parent, Path(path)
+    template_text, script = ((here / name).read_text("utf-8") for name in (template, "page.js"))
+    if language() != "en":
+        texts = re.findall(r'gettext\("([^"]*)"', script + template_text)
+        data = {**data, "words": catalogue_entries(texts),
+                "decimal": DECIMAL_SIGNS.get(language(), ".")}
     # Without "<", no HTML tag can begin in the JSON.
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     fillings = {"STYLE": (here / "page.css").read_text("utf-8"),
-                "SCRIPT": (here / "page.js").read_text("utf-8"), "DATA": text,
-                "BODY": body or "", **{name.upper(): escape(word) for name, word in words.items()}}
+                "SCRIPT": script, "DATA": text, "LANG": language(), "BODY": body or "",
+                **{name.upper(): escape(word) for name, word in words.items()}}
     # In one pass, so that {{BODY}} in the name of a class stays what it is.
-    parts = re.split(r"\{\{([A-Z]+)\}\}", (here / template).read_text("utf-8"))
-    parts[1::2] = [fillings[name] for name in parts[1::2]]
+    parts = re.split(r"\{\{([A-Z]+|gettext: [^}]*)\}\}", template_text)
+    parts[1::2] = [in_template(name) if name not in fillings else fillings[name]
+                   for name in parts[1::2]]
     write_text(path, "".join(parts))
     return path
+
+
+def in_template(name: str) -> Markup:
+    """"gettext: a text" -> the text, escaped; its lines may be broken anywhere in the template."""
+    text = name.removeprefix("gettext: ")
+    translated = _(" ".join(text.split()))
+    return escape(text if language() == "en" else translated)
 
 
 def as_uri(picture: Pixels) -> str:

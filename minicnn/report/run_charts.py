@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..evaluation import wilson_interval
+from ..utils.language import gettext as _
+from ..utils.language import local_number
 from .html import Markup, element, join, percent, short_percent
 from .svg import PHONE, Plot, both_sizes, chart, number_ticks, percent_ticks
 
@@ -18,12 +20,17 @@ BINS = 25  # of the histogram of probabilities
 
 class Curve(NamedTuple):
     """A line of the learning curves: the network's short name, which photos it is of ("training",
-    "test", …), its class in the style sheet, and its values by epoch."""
+    "test", …, in the page's language), its classes in the style sheet, and its values by epoch."""
 
     network: str
     photos: str
     kind: str
     values: Sequence[float]
+
+    @property
+    def of_training(self) -> bool:
+        """Whether it is of the photos that the network learned from."""
+        return self.kind.endswith("train")
 
 
 class Accuracy(NamedTuple):
@@ -48,7 +55,7 @@ def accuracy_bar(rows: Sequence[Accuracy], chance: tuple[str, float]) -> Markup:
     def draw(width: int) -> Plot:
         phone = width == PHONE
         row = 66 if phone else 62
-        plot = Plot("Accuracy with its 95 % interval", width, 50 + row * len(rows) + 40, (0, 1),
+        plot = Plot(_("Accuracy with its 95 % interval"), width, 50 + row * len(rows) + 40, (0, 1),
                     (0, 1), (42, 16, 40, 16))
         for share, label in percent_ticks(step=0.5 if phone else 0.25):
             plot.draw("line", class_="grid", x1=plot.px(share), x2=plot.px(share), y1=plot.top,
@@ -58,7 +65,7 @@ def accuracy_bar(rows: Sequence[Accuracy], chance: tuple[str, float]) -> Markup:
         words, share = chance
         plot.draw("line", class_="chance", x1=plot.px(share), x2=plot.px(share), y1=plot.top - 10,
                   y2=plot.bottom)
-        plot.text(min(max(plot.px(share), 0), width), 22, f"{words}: {short_percent(share)}",
+        plot.text(min(max(plot.px(share), 0), width), 22, f"{words}{_(': ')}{short_percent(share)}",
                   "middle" if 0.3 < share < 0.7 else "start" if share <= 0.3 else "end", "soft")
         for k, (name, correct, total) in enumerate(rows):
             low, high = wilson_interval(correct, total)
@@ -84,7 +91,7 @@ def best_epoch(curves: Sequence[Curve]) -> int | None:
     """The epoch, counted from 1, with the lowest loss of the first curve that is not of training
     photos; None without one."""
     for curve in curves:
-        if curve.photos != "training" and len(curve.values) and np.isfinite(curve.values).all():
+        if not curve.of_training and len(curve.values) and np.isfinite(curve.values).all():
             return int(np.argmin(curve.values)) + 1
     return None
 
@@ -102,25 +109,28 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
 
     def draw(width: int) -> Plot:
         phone = width == PHONE
+        labels = [_end_label(curve, shares, phone) for curve in curves]
+        longest = max(map(len, labels))  # at about 10 pixels for a character, 8 on a phone
         plot = Plot(title, width, 340 if phone else 420, (min(1, epochs - 1), max(epochs, 2)),
-                    (low, high), (16, 136 if phone else 240, 62, 62))
+                    (low, high), (16, max(136, 8 * longest) if phone else max(240, 10 * longest),
+                                  62, 62))
         ticks = (percent_ticks(low, 0.25 if low == 0 else 0.1) if shares
                  else number_ticks(low, high))
-        plot.axes(number_ticks(*plot.x, 3 if phone else 6, integer=True), ticks, "epoch")
+        plot.axes(number_ticks(*plot.x, 3 if phone else 6, integer=True), ticks, _("epoch"))
         for curve in curves:
             plot.line(range(1, len(curve.values) + 1), curve.values, curve.kind)
         if best:
             epoch, words = best
-            words = words.split(": ")[-1] if phone else words
-            held_out = next(curve for curve in curves if curve.photos != "training")
+            words = words.split(_(": "))[-1] if phone else words
+            held_out = next(curve for curve in curves if not curve.of_training)
             x, y = plot.px(epoch), plot.py(held_out.values[epoch - 1])
             plot.draw("circle", class_="best", cx=x, cy=y, r=9)
             above = y - 20 if y > plot.top + 60 else y + 34
             near_end = x > (plot.left + plot.right) / 2
             plot.text(x + (8 if near_end else -8), above, words, "end" if near_end else "start",
                       halo=True)
-        plot.labels([(curve.values[-1], _end_label(curve, shares, phone), curve.kind)
-                     for curve in curves])
+        plot.labels([(curve.values[-1], label, curve.kind)
+                     for curve, label in zip(curves, labels, strict=True)])
         plot.draw("line", class_="cursor", x1=0, x2=0, y1=plot.top, y2=plot.bottom,
                   visibility="hidden")
         return plot
@@ -130,9 +140,11 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
 
 
 def _end_label(curve: Curve, shares: bool, phone: bool) -> str:
-    value = short_percent(curve.values[-1]) if shares else f"{curve.values[-1]:.2f}"
-    network = curve.network.removeprefix("from ")  # the key above the chart has the whole name
-    name = curve.photos if phone or not network else f"{network}: {curve.photos}"
+    value = short_percent(curve.values[-1]) if shares else (
+        local_number(f"{curve.values[-1]:.2f}"))
+    # short: the key above the chart has the whole name
+    network = _("scratch") if curve.network == _("from scratch") else curve.network
+    name = curve.photos if phone or not network else f"{network}{_(': ')}{curve.photos}"
     return f"{name} {value}"
 
 
@@ -142,16 +154,17 @@ def rates_chart(rates: Mapping[str, Any]) -> Markup:
     suggestion = 10 ** rates["best"]
 
     def draw(width: int) -> Plot:
-        plot = Plot("Loss by learning rate", width, 360, (min(x), max(x)), (0, top),
+        plot = Plot(_("Loss by learning rate"), width, 360, (min(x), max(x)), (0, top),
                     (16, 24, 62, 62))
         plot.axes([(v, f"1e{v:g}") for v, _ in number_ticks(min(x), max(x), integer=True)],
-                  number_ticks(0, top), "learning rate")
+                  number_ticks(0, top), _("learning rate"))
         plot.line(x, y.tolist(), "k0 held")
         plot.line([rates["best"]] * 2, [0, top], "k1 thin")
-        plot.text(plot.px(rates["best"]) - 8, plot.top + 22, f"steepest fall: {suggestion:.2g}",
-                  "end", halo=True)
+        plot.text(plot.px(rates["best"]) - 8, plot.top + 22,
+                  _("steepest fall: {rate:.2g}", rate=suggestion), "end", halo=True)
         return plot
-    return chart("Learning rate search", "The loss while the learning rate grew", both_sizes(draw))
+    return chart(_("Learning rate search"), _("The loss while the learning rate grew"),
+                 both_sizes(draw))
 
 
 # The threshold
@@ -164,7 +177,7 @@ def histogram(q: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Mark
     top = max(int(np.max(counts)), 1)
 
     def draw(width: int) -> Plot:
-        plot = Plot(f"Photos by their probability of {classes[1]}", width, 250, (0, 1),
+        plot = Plot(_("Photos by their probability of {name}", name=classes[1]), width, 250, (0, 1),
                     (-top, top), (30, 10, 56, 10))
         for k, sign in ((1, 1), (0, -1)):
             for b in np.flatnonzero(counts[k]):
@@ -179,8 +192,8 @@ def histogram(q: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Mark
         for share, label in percent_ticks(step=0.5 if width == PHONE else 0.25):
             plot.text(plot.px(share), plot.bottom + 28, label,
                       _anchor(share), "soft")
-        plot.text((plot.left + plot.right) / 2, plot.bottom + 52, f"probability of {names[1]}",
-                  "middle", "soft")
+        plot.text((plot.left + plot.right) / 2, plot.bottom + 52,
+                  _("probability of {name}", name=names[1]), "middle", "soft")
         plot.draw("line", class_="cut", data_cut=True, x1=plot.px(0.5), x2=plot.px(0.5), y1=26,
                   y2=plot.bottom)
         return plot
@@ -204,7 +217,8 @@ def score_chart(title: str, note: str, x_label: str, lines: Sequence[Mapping[str
             plot.mark(mark)
         return plot
     key = [element("li", Markup(f'<svg viewBox="0 0 48 16"><path class="line k{k} d{k}" '
-                                f'd="M0 8H48"/></svg>'), f"{row['name']}: {percent(row['area'])}")
+                                f'd="M0 8H48"/></svg>'),
+                   row["name"] + _(": ") + percent(row["area"]))
            for k, row in enumerate(lines)] if len(lines) > 1 else []
     return chart(title, note, both_sizes(draw, wide),
                  element("ul", *key, class_="legend") if key else None)
@@ -221,12 +235,13 @@ def calibration_chart(curve: Mapping[str, Sequence], classes: int) -> Markup:
     low = 0.5 if classes == 2 and min(bins) * width_of >= 0.5 else min(bins) * width_of
 
     def draw(width: int) -> Plot:
-        plot = Plot("Calibration", width, 360 if width == PHONE else 420, (low, 1), (0, 1),
+        plot = Plot(_("Calibration"), width, 360 if width == PHONE else 420, (low, 1), (0, 1),
                     (40, 20, 62, 66))
-        ticks = [(low + k * width_of, f"{100 * (low + k * width_of):.0f} %")
+        ticks = [(low + k * width_of, percent(low + k * width_of, 0))
                  for k in range(round((1 - low) / width_of) + 1)]
         plot.axes(ticks[::2 if width == PHONE or len(ticks) > 6 else 1], percent_ticks(),
-                  "confidence" + ": the probability of the predicted class" * (width != PHONE))
+                  _("confidence") if width == PHONE else
+                  _("confidence: the probability of the predicted class"))
         for b in bins:
             count, share = curve["count"][b], curve["accuracy"][b]
             ends = wilson_interval(round(count * share), count)
@@ -240,9 +255,9 @@ def calibration_chart(curve: Mapping[str, Sequence], classes: int) -> Markup:
             plot.text(middle, plot.bottom - 10, count, "middle", halo=True)
         plot.line([low, 1], [low, 1], "chance")
         return plot
-    return chart("Share that was right, by confidence", "The number in a bar: how many photos. The "
-                 "thin line: its 95 % interval. Dashed: as often right as it is sure.",
-                 both_sizes(draw))
+    return chart(_("Share that was right, by confidence"),
+                 _("The number in a bar: how many photos. The thin line: its 95 % interval. "
+                   "Dashed: as often right as it is sure."), both_sizes(draw))
 
 
 def key_of_networks(curves: Sequence[Curve]) -> Markup:

@@ -23,12 +23,13 @@ from ..plotting.metric_figures import ClassCurve, named_curves
 from ..training import LearningRates
 from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError
+from ..utils.language import gettext as _
 from . import run_confusion as confusion
 from . import run_photos as photos
 from . import run_sections as sections
 from .class_curves import precision_recall_curves, roc_curves
 from .evaluations import most_frequent
-from .html import join
+from .html import join, percent
 from .pages import write_page
 from .photos import (
     PhotoPanel,
@@ -86,7 +87,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
              if (photo := photos.whole_photo(data, i, size, recipe))}
     heats = {i: explanation(model, data, i, int(result.predicted[i]), originals[i].cropped())
              for i in dict.fromkeys([*worst, *wrong, *unsure]) if explained and i in originals}
-    draw_pictures(folder, result, data, f"{len(data)} {held_out} photos".replace("  ", " "),
+    draw_pictures(folder, result, data, f"{len(data)} {sections.photos_called(held_out)}",
                   spread, worst, pictures, heats, first_batch)
     page = numbers(result, data, scores, held_out, rows)
     page |= {"notes": list(notes), "skipped": list(skipped), "history": plain_history(history),
@@ -103,8 +104,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                        for name, part in (parts or {}).items()],
              "options": [[key, value] for key, value in options.items()],
              "subject": subject or next(iter(rows)) + (
-                 f", trained on {len(parts['train'])} photos" if parts and "train" in parts
-                 else "")}
+                 _(", trained on {count} photos", count=len(parts["train"]))
+                 if parts and "train" in parts else "")}
     chosen = [note for note in notes if is_setting(note)]
     body = [
         sections.hero(page, photos.hero_photos(originals, right, wrong[:1], data, result)),
@@ -128,14 +129,14 @@ def draw_pictures(folder: Path, result: Evaluation, data: Dataset, title: str,
                   heats: Mapping[int, tuple], first_batch: Sequence[PhotoPanel]) -> None:
     """predictions.png, worst.png, batch.png."""
     draw(prediction_panels(dict(pictures), spread, result), folder / "predictions.png",
-         f"A selection of the {title}: label → prediction", 8)
+         _("A selection of the {title}: label → prediction", title=title), 8)
     panels = [prediction_panel([pictures[i]] if heats.get(i, (None,))[0] is None else
                                [pictures[i], heats[i][0]], result, i)
               for i in worst if i in pictures]
-    draw(panels, folder / "worst.png", "The worst photos: label → prediction" + (
-        "\nred speaks for the prediction, blue against it (HiResCAM)" * bool(heats)), 4)
+    draw(panels, folder / "worst.png", _("The worst photos: label → prediction") + (
+        "\n" + _("red speaks for the prediction, blue against it (HiResCAM)")) * bool(heats), 4)
     if first_batch:
-        draw(first_batch, folder / "batch.png", "The first training batch", 8)
+        draw(first_batch, folder / "batch.png", _("The first training batch"), 8)
 
 
 def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], held_out: str,
@@ -149,8 +150,8 @@ def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], held_o
         "rows": [{"name": name, "correct": row.num_correct, "count": len(row.labels),
                   "accuracy": row.accuracy, "interval": row.interval}
                  for name, row in rows.items()],
-        "chance": f"Always saying {result.classes[counts.argmax()]} would be right for "
-                  f"{100 * counts.max() / len(data):.1f} %.",
+        "chance": _("Always saying {name} would be right for {share}.",
+                    name=result.classes[counts.argmax()], share=percent(counts.max() / len(data))),
         "shown": most_frequent(result.confusion).tolist(), "threshold": scores["threshold"],
         "photos": photo_rows(data, result),
         "curves": {"roc": curve_lines(roc_curves(result)),
@@ -169,8 +170,8 @@ def plain_history(history: Mapping[str, Sequence[float]] | None) -> dict[str, li
 def is_setting(note: str) -> bool:
     """Whether a note says what was chosen, such as "learning rate of the head 1e-06", and warns of
     nothing: warnings are sentences, and begin with a capital letter."""
-    return note.startswith(("learning rate", "weights of epoch")) or (
-        note[:1].islower() and "learning rate" in note and not note.endswith("."))
+    return note.startswith((_("learning rate"), _("weights of epoch"))) or (
+        note[:1].islower() and _("learning rate") in note and not note.endswith("."))
 
 
 def cells_of(result: Evaluation) -> list[tuple[int, int]]:
@@ -182,7 +183,9 @@ def cells_of(result: Evaluation) -> list[tuple[int, int]]:
 
 def question(classes: Sequence[str]) -> str:
     """The question that the classifier answers, such as "sandal or sneaker?"."""
-    return f"{' or '.join(classes)}?" if len(classes) < 5 else f"One of {len(classes)} classes?"
+    if len(classes) < 5:
+        return _("{names}?", names=_(" or ").join(classes))
+    return _("One of {count} classes?", count=len(classes))
 
 
 def choose_pictures(result: Evaluation, own: FloatArray) -> list[int]:

@@ -13,7 +13,9 @@ from ..data.keras_resizing import visible_region
 from ..evaluation import Evaluation
 from ..preprocessing import Preprocessing
 from ..utils.errors import FileError
-from .html import Markup, element, folded, plural, section, short_percent
+from ..utils.language import gettext as _
+from ..utils.language import ngettext
+from .html import Markup, element, folded, section, short_percent
 from .pages import as_uri, thumbnail
 from .photos import prediction_label
 
@@ -128,7 +130,7 @@ def hero_photos(photos: Mapping[int, WholePhoto], right: Sequence[int], worst: S
         figures.append(element(
             "figure", image(as_uri(photos[i].pixels), f"{data.names[i]}: {caption}"),
             element("figcaption", element("strong", caption), None if i in right else
-                    element("span", f"The label is {label}.")),
+                    element("span", _("The label is {label}.", label=label))),
             class_="right" if i in right else "wrong", title=data.names[i]))
     return element("div", *figures, class_="examples") if figures else Markup("")
 
@@ -138,9 +140,8 @@ def looking_section(photos: Mapping[int, WholePhoto], heats: Mapping[int, tuple]
                     result: Evaluation) -> Markup | None:
     """The wrong ones and the least sure, each beside what its prediction depends on."""
     rows = []
-    for title, indices in ((f"The worst {len(wrong)} errors" if len(wrong) > 1 else
-                            "The one error" if wrong else "", wrong),
-                           ("The least sure of the right ones", unsure)):
+    for title, indices in ((ngettext("The one error", "The worst {num} errors", len(wrong)), wrong),
+                           (_("The least sure of the right ones"), unsure)):
         figures = [_look(photos[i], heats.get(i, (None, "")), i, data, result)
                    for i in indices if i in photos]
         if figures:
@@ -150,11 +151,11 @@ def looking_section(photos: Mapping[int, WholePhoto], heats: Mapping[int, tuple]
     any_map = any(heat is not None for heat, _ in heats.values())
     cropped = any(photo.is_cropped for photo in photos.values())
     words = [
-        "Beside each photo: what the prediction depends on (HiResCAM). Red speaks for it, blue "
-        "against it. Colour along the edge of the picture, or spread over an even sky, often comes "
-        "from the zeros with which a convolution pads the border, not from what is in the photo."
-        ] * any_map + ["The frame is what the network sees."] * cropped
-    return section("worst", "What it gets wrong, and where it looks",
+        _("Beside each photo: what the prediction depends on (HiResCAM). Red speaks for it, blue "
+          "against it. Colour along the edge of the picture, or spread over an even sky, often "
+          "comes from the zeros with which a convolution pads the border, not from what is in the "
+          "photo.")] * any_map + [_("The frame is what the network sees.")] * cropped
+    return section("worst", _("What it gets wrong, and where it looks"),
                    element("p", " ".join(words)) if words else None, *rows)
 
 
@@ -167,13 +168,13 @@ def _look(photo: WholePhoto, explanation: tuple[np.ndarray | None, str], i: int,
                         class_="framed")]
     if heat is not None:
         pictures.append(element("div", image(
-            as_uri(photo.around(heat)), f"HiResCAM of {predicted}"), photo.frame(),
+            as_uri(photo.around(heat)), _("HiResCAM of {answer}", answer=predicted)), photo.frame(),
             class_="framed"))
     return element("figure", element("div", *pictures, class_="both"), element(
         "figcaption", element("strong", f"{'✓' if correct else '✗'} {predicted}"),
-        None if correct else element("span", f"label: {label}"),
+        None if correct else element("span", _("label: {label}", label=label)),
         element("span", base_name(data.names[i])),
-        element("span", f"No map: {reason}") if reason else None),
+        element("span", _("No map: {reason}", reason=reason)) if reason else None),
         class_=("right" if correct else "wrong") + (" double" if heat is not None else ""))
 
 
@@ -183,15 +184,20 @@ def labels_section(doubtful: Sequence[int], pictures: Mapping[int, np.ndarray], 
     shown = [i for i in doubtful if i in pictures]
     if not shown:
         return None
+    label_of = [result.classes[k] for k in result.labels]
     figures = [element("figure", image(thumbnail(pictures[i]), data.names[i]), element(
-        "figcaption", element("strong", f"label: {result.classes[result.labels[i]]}"),
-        element("span", f"says {prediction_label(result, i)}"),
+        "figcaption", element("strong", _("label: {label}", label=label_of[i])),
+        element("span", _("says {answer}", answer=prediction_label(result, i))),
         element("span", base_name(data.names[i]))),
         class_="wrong") for i in shown[:WRONG]]
-    return section("labels", "Is the label right?", element(
-        "p", f"For {plural(len(doubtful), 'photo')} the network is at least {100 * SURE:.0f} % "
-             f"sure of another class than the label says. Either the network or the label is "
-             f"wrong: look. To correct a label, move the photo to the right class folder."),
+    return section("labels", _("Is the label right?"), element(
+        "p", ngettext(
+            "For {num} photo the network is at least {sure:.0f} % sure of another class than the "
+            "label says. Either the network or the label is wrong: look. To correct a label, move "
+            "the photo to the right class folder.",
+            "For {num} photos the network is at least {sure:.0f} % sure of another class than the "
+            "label says. Either the network or the label is wrong: look. To correct a label, move "
+            "the photo to the right class folder.", len(doubtful), sure=100 * SURE)),
         element("div", *figures, class_="row"))
 
 
@@ -207,10 +213,12 @@ def cell_galleries(result: Evaluation, data: Dataset, pictures: Mapping[int, np.
         shown = [int(n) for n in members if int(n) in pictures][:limit]
         rest = [data.names[n] for n in members if int(n) not in shown]
         groups.append(folded(
-            f"{plural(len(members), 'photo')}: {cell_name(result.classes, i, j)}",
+            ngettext("{num} photo: {cell}", "{num} photos: {cell}", len(members),
+                     cell=cell_name(result.classes, i, j)),
             element("div", *(_gallery_figure(n, pictures[n], data, result) for n in shown),
                     class_="row"),
-            element("p", f"… and {len(rest)} more: {', '.join(rest[:200])}") if rest else None,
+            element("p", _("… and {count} more: {names}", count=len(rest),
+                           names=", ".join(rest[:200]))) if rest else None,
             id=f"photos-{i}-{j}", open=k == 0))
     return element("div", *groups, id="galleries")
 
@@ -226,8 +234,8 @@ def _gallery_figure(i: int, pixels: np.ndarray, data: Dataset, result: Evaluatio
 
 def cell_name(classes: Sequence[str], i: int, j: int) -> str:
     """What is in a cell of the confusion matrix."""
-    return (f"{classes[i]}, predicted correctly" if i == j else
-            f"{classes[i]}, predicted as {classes[j]}")
+    return (_("{name}, predicted correctly", name=classes[i]) if i == j else
+            _("{name}, predicted as {other}", name=classes[i], other=classes[j]))
 
 
 def batch_figures(panels: Sequence) -> Markup:

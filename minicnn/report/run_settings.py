@@ -11,20 +11,23 @@ from dataclasses import asdict
 from typing import Any
 
 from ..training import TransferConfig
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
+from ..utils.language import local_number
 from .html import Markup, bullets, element, folded, section, table
 
 # The facts of a run: what they are called on the page, and the keys of run.json that may hold them.
 FACTS = {
-    "learning rate": ("learning_rate", "effective_learning_rate", "head_learning_rate"),
-    "frozen up to": ("cut", "effective_cut"),
-    "photo size": ("size", "effective_size"),
-    "epochs": ("epochs_run", "epochs"),
-    "seed": ("seed",),
-    "started": ("date", "started"),
-    "duration": ("duration", "duration_s", "seconds"),
-    "versions": ("versions", "version"),
-    "machine": ("machine",),
-    "device": ("device",),
+    N_("learning rate"): ("learning_rate", "effective_learning_rate", "head_learning_rate"),
+    N_("frozen up to"): ("cut", "effective_cut"),
+    N_("photo size"): ("size", "effective_size"),
+    N_("epochs"): ("epochs_run", "epochs"),
+    N_("seed"): ("seed",),
+    N_("started"): ("date", "started"),
+    N_("duration"): ("duration", "duration_s", "seconds"),
+    N_("versions"): ("versions", "version"),
+    N_("machine"): ("machine",),
+    N_("device"): ("device",),
 }
 COMMAND = ("command", "command_line")
 # Of the options whose default is neither off nor "chosen for you".
@@ -49,7 +52,7 @@ def fact(name: str, value: Any) -> str:
         return " ".join(f"{number} {unit}" for number, unit in (
             (hours, "h"), (minutes, "min"), (seconds, "s")) if number or unit == "s")
     if name == "photo size" and isinstance(value, int):
-        return f"{value} × {value} pixels"
+        return _("{side} × {side} pixels", side=value)
     return in_words(value)
 
 
@@ -58,9 +61,9 @@ def in_words(value: Any) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return local_number(f"{value:.3g}")
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {in_words(part)}" for key, part in value.items())
     if isinstance(value, (list, tuple)):
@@ -88,22 +91,23 @@ def option_name(key: str) -> str:
 def settings_section(options: Mapping[str, Any], chosen: Sequence[str]) -> Markup:
     """The section. chosen: sentences on what was chosen by itself, such as the learning rate."""
     different = differences(options)
-    facts = [(name, fact(name, value)) for name, keys in FACTS.items()
+    facts = [(_(name), fact(name, value)) for name, keys in FACTS.items()
              if (value := look_up(options, keys)) is not None]
     command = look_up(options, COMMAND)
-    columns = [element("div", element("h3", "What differs from the defaults"), table(
-        ("option", "value"), different, "plain") if different else element(
-            "p", "Nothing: every option has its default."))]
+    columns = [element("div", element("h3", _("What differs from the defaults")), table(
+        (_("option"), _("value")), different, "plain") if different else element(
+            "p", _("Nothing: every option has its default.")))]
     if facts:
-        columns.append(element("div", element("h3", "What was used"),
-                               table(("setting", "value"), facts, "plain")))
-    if "learning rate" in dict(facts):
-        chosen = [line for line in chosen if not line.startswith("learning rate")]
+        columns.append(element("div", element("h3", _("What was used")),
+                               table((_("setting"), _("value")), facts, "plain")))
+    if _("learning rate") in dict(facts):
+        chosen = [line for line in chosen if not line.startswith(_("learning rate"))]
     if chosen:
-        columns.append(element("div", element("h3", "Chosen for you"), bullets(chosen)))
+        columns.append(element("div", element("h3", _("Chosen for you")), bullets(chosen)))
     every = [(key, in_words(value)) for key, value in options.items()]
     return section(
-        "settings", "What was set",
+        "settings", _("What was set"),
         element("pre", in_words(command), tabindex=0, class_="command") if command else None,
         element("div", *columns, class_="columns"),
-        folded(f"All {len(every)} options", table(("option", "value"), every, "plain")))
+        folded(_("All {count} options", count=len(every)),
+               table((_("option"), _("value")), every, "plain")))

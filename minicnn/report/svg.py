@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from .html import Markup, element, join
+from ..utils.language import local_number
+from .html import Markup, element, join, percent
 
 WIDE, PHONE = 740, 350  # units of the drawing: pixels, where it is shown at its own size
 LINE_HEIGHT = 22  # of a label
@@ -114,7 +115,7 @@ def chart(title: str, note: str, picture: Markup, *more: object) -> Markup:
 def percent_ticks(low: float = 0.0, step: float = 0.25) -> list[tuple[float, str]]:
     """From low to 1, as percentages."""
     count = round((1 - low) / step)
-    return [(low + k * step, f"{100 * (low + k * step):.0f} %") for k in range(count + 1)]
+    return [(low + k * step, percent(low + k * step, 0)) for k in range(count + 1)]
 
 
 def number_ticks(low: float, high: float, count: int = 5, integer: bool = False
@@ -127,6 +128,6 @@ def number_ticks(low: float, high: float, count: int = 5, integer: bool = False
     first = int(-(-low // step))
     ticks = []
     while first * step <= high * 1.0001:
-        ticks.append((first * step, f"{first * step:.6g}"))
+        ticks.append((first * step, local_number(f"{first * step:.6g}")))
         first += 1
     return ticks

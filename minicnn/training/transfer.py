@@ -23,6 +23,7 @@ from ..optimizers import Adam, ParamGroups
 from ..plotting.drawing import HasFigure, inline
 from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError, NotFiniteError
+from ..utils.language import gettext as _
 from .batches import ArrayDataset, Data, release_pages, validate_data
 from .callbacks import (
     SCHEDULES,
@@ -230,31 +231,35 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
                       checkpoint, None if validation is None else EarlyStopping(config.patience))
     with model_in_errors(model), closing_bars(callbacks):
         trained = train_head(run)
-        history, notes = trained.history, [f"learning rate, {how_chosen(config)}: {trained.lr:.2g}"]
+        history, notes = trained.history, [learning_rate_note(config, trained.lr)]
         if config.finetune:
-            notes.append(f"{config.finetune} trained, too, from epoch {len(history['loss']) + 1} "
-                         f"on, learning rate {config.finetune_lr:.2g}")
+            notes.append(_("{block} trained, too, from epoch {epoch} on, learning rate {rate:.2g}",
+                           block=config.finetune, epoch=len(history["loss"]) + 1,
+                           rate=config.finetune_lr))
             history = fine_tune(run, history, trained.lr)
     if config.finetune or validation is not None:
         evaluation = evaluate_photos(model, test, config.batch_size)
     else:
-        _, top = model.split()
+        top = model.split()[1]
         y = extract_features(top, trained.monitored, batch_size=config.batch_size).x
         evaluation = Evaluation(class_probabilities(y), test.labels, test.classes)
     best, last = run.early_stopping, {}
     if best:
         last = best.last_weights
-        notes.append(f"weights of epoch {best.best_epoch}, the best of {len(history['loss'])} by "
-                     f"the validation loss ({best.best:.3g})")
+        notes.append(_("weights of epoch {best}, the best of {epochs} by the validation loss "
+                       "({loss:.3g})", best=best.best_epoch, epochs=len(history["loss"]),
+                       loss=best.best))
     notes += diagnose(history, evaluation, len(trained.history["loss"]), best is not None)
     return TransferResult(model, history, evaluation, notes, last, trained.rates, trained.lr)
 
 
-def how_chosen(config: TransferConfig) -> str:
-    """Where the learning rate of the head comes from."""
+def learning_rate_note(config: TransferConfig, lr: float) -> str:
+    """The learning rate of the head, and where it comes from."""
     if config.find_lr:
-        return "where the loss fell fastest"
-    return "measured" if config.lr is None else "as given"
+        return _("learning rate, where the loss fell fastest: {rate:.2g}", rate=lr)
+    if config.lr is None:
+        return _("learning rate, measured: {rate:.2g}", rate=lr)
+    return _("learning rate, as given: {rate:.2g}", rate=lr)
 
 
 @contextmanager

@@ -20,10 +20,12 @@ from .keras_layers import (
     READERS,
     UnsupportedSettingError,
     check_settings,
-    keras_entries,
+    is_of_keras,
     modern,
     modern_class,
+    read_layer,
 )
+from .layer_entries import keras_entries
 
 MODELS = ("Sequential", "Functional", "Model")
 
@@ -66,6 +68,7 @@ def _layers(config: dict, path: str | PathLike
             ) -> tuple[list[Layer], tuple[int | None, ...] | None]:
     layers: list[Layer] = []
     shape: tuple[int | None, ...] | None = None
+    keras_2 = is_before_keras_3(config)
     for entry, trainable in _iterate_layers(config, path, True):
         kind, c = modern_class(entry["class_name"]), entry.get("config") or {}
         name = c.get("name")
@@ -83,15 +86,25 @@ def _layers(config: dict, path: str | PathLike
         c = modern(kind, c)
         try:
             check_settings(kind, c)
-            layer = READERS[kind](c | _take_zeros(layers, kind, c))
+            added = read_layer(kind, c | _take_zeros(layers, kind, c), keras_2)
         except UnsupportedSettingError as error:
             key, received, expected = error.args
             raise FileError(f"{where} ({kind}): expected {key} {' or '.join(map(str, expected))}, "
-                            f"received {str(received)[:80]}; minicnn has nothing else.") from None
-        if layer is not None:
+                            f"received {str(received)[:80]}; minicnn has nothing else. Use this "
+                            f"file in Keras, or rebuild the network with it.") from None
+        for layer in added:
             layer.trainable = trainable and bool(c.get("trainable", True))
-            layers.append(layer)
+        layers += added
     return layers, shape or _built_shape(config)
+
+
+def is_before_keras_3(config: dict) -> bool:
+    """Whether a description is of Keras 1 or 2, by its keras_version; without any it is if it has
+    no module, which Keras 3 writes."""
+    version = config.get("keras_version")
+    if isinstance(version, str):
+        return version.partition(".")[0] in ("0", "1", "2")
+    return "module" not in config
 
 
 def first_resizing(layers: Sequence[Layer]) -> Resizing | None:
@@ -125,32 +138,25 @@ def _take_zeros(layers: list[Layer], kind: str, config: dict) -> dict:
 
 def is_left_out(entry: dict) -> bool:
     """Whether it is a layer of Keras' that computes nothing outside of training."""
-    name = entry.get("registered_name") or ""
-    return entry["class_name"] in ONLY_IN_TRAINING and ">" not in name and _is_of_keras(entry)
+    return entry["class_name"] in ONLY_IN_TRAINING and is_of_keras(entry)
 
 
-def layers_left_out(config: dict, path: str | PathLike) -> list[str]:
-    """The names of those layers, of a description that layers_from_config has read."""
-    return [entry["config"]["name"] for entry, _ in _iterate_layers(config, path, True)
-            if is_left_out(entry)]
-
-
-def _is_of_keras(entry: dict) -> bool:
-    """Whether the class is one of Keras' own, by the module that the file names."""
-    return (entry.get("module") or "keras").partition(".")[0] in ("keras", "tf_keras")
+def layers_left_out(config: dict, path: str | PathLike) -> list[tuple[str, dict]]:
+    """Those layers as (class, settings), of a description that layers_from_config has read."""
+    return [(entry["class_name"], entry["config"])
+            for entry, _ in _iterate_layers(config, path, True) if is_left_out(entry)]
 
 
 def _check_class(entry: dict, where: str) -> None:
     """Raises FileError for custom classes, and for Keras' layers that minicnn lacks."""
     kind = entry["class_name"]
     module = entry.get("module") or "keras"
-    names = (entry.get("registered_name") or "", kind)
-    if not _is_of_keras(entry) or any(">" in name for name in names):
+    if not is_of_keras(entry) or ">" in kind:
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")
     if modern_class(kind) not in READERS:
-        raise FileError(f"{where} is a {kind}, which minicnn lacks; it has "
-                        f"{', '.join(READERS)}.")
+        raise FileError(f"{where} is a {kind}, which minicnn lacks; use this file in Keras, or "
+                        f"rebuild the network from what minicnn has: {', '.join(READERS)}.")
 
 
 def _iterate_layers(entry: dict, path: str | PathLike, trainable: bool
@@ -159,7 +165,8 @@ def _iterate_layers(entry: dict, path: str | PathLike, trainable: bool
     config = entry["config"]
     if entry["class_name"] not in MODELS:
         raise FileError(f"{path}: expected a Sequential or Functional network, received a "
-                        f"{entry['class_name']}; minicnn never runs code from a file.")
+                        f"{entry['class_name']}; minicnn never runs code from a file. Build the "
+                        f"network of Keras' own layers as one of these, and save that.")
     if isinstance(config, list):  # a Sequential of Keras 2.0 … 2.2.2
         config = {"layers": config}
     layers = config["layers"]

@@ -139,6 +139,14 @@ def _filters(data: h5py.Dataset) -> list[int]:
     return [settings.get_filter(k)[0] for k in range(settings.get_nfilters())]
 
 
+def _shuffled_bytes(data: h5py.Dataset) -> int:
+    """The size of the numbers whose bytes the filter SHUFFLE has sorted, by the file; 0 if none."""
+    settings = data.id.get_create_plist()
+    filters = [settings.get_filter(k) for k in range(settings.get_nfilters())]
+    return next((values[0] if values else 0 for number, _, values, _ in filters
+                 if number == SHUFFLE), 0)
+
+
 def _unpacked(data: h5py.Dataset) -> np.ndarray:
     """The numbers of a dataset in chunks.
 
@@ -154,6 +162,8 @@ def _unpacked(data: h5py.Dataset) -> np.ndarray:
               or chunk.filter_mask or GZIP in filters or SHUFFLE in filters]
     if not packed:
         return data[()]
+    if SHUFFLE in filters and _shuffled_bytes(data) != data.dtype.itemsize:
+        raise ValueError(f"{data.name}: its bytes are shuffled as those of other numbers")
     if FLETCHER in filters or max(chunk.size for chunk in chunks) > data.file.id.get_filesize():
         raise ValueError(f"{data.name}: a chunk has a wrong length")
     x = np.full(data.shape, data.fillvalue, data.dtype)

@@ -1,4 +1,4 @@
-"""Keras' layers and minicnn's, class by class, both ways.
+"""From Keras' layers to minicnn's, class by class; layer_entries.py is the way back.
 
 A layer of Keras' is its class' name and a dict of settings. Those of Keras 1 have other names,
 which are brought up to date first.
@@ -11,8 +11,6 @@ from typing import Any
 
 from ..layers import (
     ELU,
-    NOISE_LAYERS,
-    SELU,
     AveragePool2D,
     BatchNormalization,
     CenterCrop,
@@ -36,22 +34,19 @@ from ..layers import (
     Rescaling,
     Reshape,
     Resizing,
-    Sigmoid,
-    SiLU,
     Softmax,
-    Softplus,
     SpatialDropout2D,
-    Tanh,
     ZeroPadding2D,
 )
 from ..layers.activations import ACTIVATIONS, make_activation
-from ..utils.errors import FileError
 
 # Settings that minicnn's layers always have; a config with others computes something else.
 FIXED_SETTINGS: dict[str, tuple] = {
     "data_format": ("channels_last", None), "dilation_rate": (1, [1, 1]), "groups": (1,),
     "keepdims": (False,), "noise_shape": (None,)}
+WHOLE_CHANNELS = [None, 1, 1, None]  # the noise_shape of a Dropout that is a SpatialDropout2D
 FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
+    "Dropout": {"noise_shape": (None, WHOLE_CHANNELS)},
     "ReLU": {"max_value": (None, 6), "threshold": (0,)},
     "Resizing": {"fill_mode": ("constant",), "fill_value": (0,)},
     "Softmax": {"axis": (-1,)}, "Normalization": {"invert": (False,)},
@@ -149,6 +144,12 @@ def _activation(config: dict) -> Layer | None:
     return make_activation(_activation_name(config), config["name"])
 
 
+def is_of_keras(entry: dict) -> bool:
+    """Whether a class is Keras' own, by the module and the name that the file states."""
+    module = (entry.get("module") or "keras").partition(".")[0]
+    return module in ("keras", "tf_keras") and ">" not in (entry.get("registered_name") or "")
+
+
 def _leaky_relu(config: dict) -> LeakyReLU:
     """LeakyReLU, whose slope Keras 2 calls alpha."""
     slope = config.get("negative_slope", config.get("alpha", 0.3))
@@ -170,6 +171,7 @@ def _seed(config: dict) -> int:
     return config.get("seed") or 0
 
 
+OWN_ACTIVATIONS = ("ReLU", "LeakyReLU", "ELU", "Softmax")  # that other layers take as activation
 POOL = ("pool_size", "strides", "padding")
 READERS: dict[str, Callable[[dict], Layer | None]] = {
     "Conv2D": lambda c: Conv2D(**_affine(c, "filters", "kernel_size", "strides", "padding")),
@@ -196,50 +198,37 @@ READERS: dict[str, Callable[[dict], Layer | None]] = {
     "PReLU": lambda c: PReLU(**_arguments(c, shared_axes=None)),
     "Softmax": lambda c: Softmax(**_arguments(c)),
     "Activation": _activation,
-    "Dropout": lambda c: Dropout(**_arguments(c, "rate"), seed=_seed(c)),
+    "Identity": lambda c: None,
+    "Dropout": lambda c: (SpatialDropout2D if c.get("noise_shape") else Dropout)(
+        **_arguments(c, "rate"), seed=_seed(c)),
     "SpatialDropout2D": lambda c: SpatialDropout2D(**_arguments(c, "rate"), seed=_seed(c)),
     "GaussianDropout": lambda c: GaussianDropout(**_arguments(c, "rate"), seed=_seed(c)),
     "GaussianNoise": lambda c: GaussianNoise(**_arguments(c, "stddev"), seed=_seed(c)),
 }
 
 
-ACTIVATION_NAMES: dict[type[Layer], str] = {  # of layers that are an Activation in Keras
-    Sigmoid: "sigmoid", Tanh: "tanh", HardSigmoid: "hard_sigmoid", SELU: "selu", SiLU: "silu",
-    Softplus: "softplus"}
-KERAS_CLASSES: dict[type[Layer], str] = {
-    Conv2D: "Conv2D", Dense: "Dense", MaxPool2D: "MaxPooling2D", AveragePool2D: "AveragePooling2D",
-    GlobalAveragePool2D: "GlobalAveragePooling2D", GlobalMaxPool2D: "GlobalMaxPooling2D",
-    BatchNormalization: "BatchNormalization", Flatten: "Flatten", ReLU: "ReLU",
-    Softmax: "Softmax", ELU: "ELU", ReLU6: "ReLU",
-    **dict.fromkeys(ACTIVATION_NAMES, "Activation"),
-    **{kind: kind.__name__ for kind in (*NOISE_LAYERS, LeakyReLU, PReLU, ZeroPadding2D, Reshape,
-                                        Permute, Rescaling, Normalization, CenterCrop, Resizing)}}
+def read_layer(kind: str, config: dict, keras_2: bool) -> list[Layer]:
+    """The layers that compute a layer of Keras', of a class in READERS: one, or none for a linear
+    Activation, or two if its activation has a number of its own: a hard_sigmoid of Keras 1 or 2,
+    x / 5 + ½ between 0 and 1, in Keras 3 x / 6 + ½; or a layer, as in
+    Conv2D(…, activation=LeakyReLU(0.1)).
+    """
+    activation = None
+    if kind in ("Conv2D", "Dense", "Activation"):
+        activation = _own_activation(config.get("activation"), keras_2, config["name"])
+    layer = READERS[kind](config | {"activation": "linear"} if activation else config)
+    if activation and layer is None:  # an Activation
+        activation.name = config["name"]
+    return [layer for layer in (layer, activation) if layer is not None]
 
 
-def keras_entries(layer: Layer) -> list[tuple[str, dict[str, Any]]]:
-    """The layer as (class, settings) of Keras 3; a Conv2D with numbers as padding becomes a
-    ZeroPadding2D and a valid Conv2D. Raises FileError for what Keras cannot express."""
-    if type(layer) not in KERAS_CLASSES:
-        raise FileError(f"layer {layer.name!r} is a {type(layer).__name__}, which Keras lacks, "
-                        f"so a model file cannot hold it; save a .weights.h5 instead.")
-    common = {"name": layer.name, "trainable": layer.trainable, "dtype": "float32"}
-    config = common | layer.config()
-    if "activation" in config:
-        config["activation"] = config["activation"] or "linear"
-    if type(layer) in ACTIVATION_NAMES:
-        config["activation"] = ACTIVATION_NAMES[type(layer)]
-    if isinstance(layer, SpatialDropout2D):  # alone of all Keras' layers it takes none
-        del config["trainable"]
-    if isinstance(layer, ReLU6):
-        config["max_value"] = 6.0
-    entries = [(KERAS_CLASSES[type(layer)], config)]
-    padding = config.get("padding")
-    if isinstance(layer, (Conv2D, MaxPool2D, AveragePool2D)) and isinstance(padding, tuple):
-        config["padding"] = "valid"
-        if isinstance(layer, Conv2D) and any(padding):
-            zeros = {"name": f"{layer.name}_pad", "padding": [[p, p] for p in padding]}
-            entries.insert(0, ("ZeroPadding2D", common | zeros))
-        elif any(padding):
-            raise FileError(f"layer {layer.name!r}: Keras' pooling knows padding 'valid' and "
-                            f"'same', not {padding}; use one of them to save the model.")
-    return entries
+def _own_activation(activation: Any, keras_2: bool, layer_name: str) -> Layer | None:
+    """The layer of an activation that no name in ACTIVATIONS stands for; None for all others."""
+    if keras_2 and activation == "hard_sigmoid":
+        return HardSigmoid(1 / 5, f"{layer_name}_hard_sigmoid")
+    if (isinstance(activation, dict) and activation.get("class_name") in OWN_ACTIVATIONS
+            and isinstance(activation.get("config"), dict) and is_of_keras(activation)):
+        kind, config = activation["class_name"], activation["config"]
+        check_settings(kind, config)
+        return READERS[kind](config | {"name": f"{layer_name}_{kind.lower()}"})
+    return None

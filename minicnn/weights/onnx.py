@@ -267,8 +267,8 @@ class _Graph:
             constants = [alpha if self.order == CHANNELS_LAST else alpha.transpose(2, 0, 1)]
         elif kind is ReLU6:
             operator, constants = "Clip", [np.array(0, np.float32), np.array(6, np.float32)]
-        elif kind is HardSigmoid:
-            attributes = {"alpha": 1 / 6, "beta": 0.5}
+        elif isinstance(layer, HardSigmoid):
+            attributes = {"alpha": layer.slope, "beta": 0.5}
         elif isinstance(layer, SELU):
             operator = "Selu"
             attributes = {"alpha": layer.alpha, "gamma": layer.scale}

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from ..utils.errors import FileError
 from .attributes import text
@@ -45,9 +45,27 @@ DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 END_OF_ZIP, LOCATOR_OF_ZIP64 = b"PK\5\6", b"PK\6\7"
 
 
+class Architecture(NamedTuple):
+    """The description of a network in a file beside its weights.
+
+    json:          its text.
+    keras_version: of the Keras that wrote it, such as "2.15.0"; None if the file does not say.
+    """
+
+    json: str
+    keras_version: str | None
+
+    def parse(self) -> Any:
+        """The description, with the version where Keras' model.to_json() writes it."""
+        config = parse_json(self.json)
+        if isinstance(config, dict) and self.keras_version is not None:
+            config["keras_version"] = self.keras_version
+        return config
+
+
 @contextmanager
-def open_weights(path: str | PathLike) -> Iterator[tuple[h5py.File, str | None]]:
-    """-> (h5py.File, JSON text of the architecture or None), for .h5 and .keras files.
+def open_weights(path: str | PathLike) -> Iterator[tuple[h5py.File, Architecture | None]]:
+    """-> (h5py.File, its architecture or None), for .h5 and .keras files.
 
     Whatever a damaged file raises, here or in the body of the with, becomes a FileError.
     """
@@ -55,13 +73,14 @@ def open_weights(path: str | PathLike) -> Iterator[tuple[h5py.File, str | None]]
 
     with refusing_damage(path), ExitStack() as stack:
         raw = stack.enter_context(open_file(path))
+        architecture = None
         head, size = raw.read(HEAD_BYTES), os.fstat(raw.fileno()).st_size
         if head.startswith(ZIP):
             folder = Path(stack.enter_context(TemporaryDirectory()))
             architecture = _unpack(raw, path, size, folder)
             source = folder / "model.weights.h5"
         elif h5py.is_hdf5(path):
-            source, architecture = Path(path), None
+            source = Path(path)
             if (expected := hdf5_size(head) or 0) > size:
                 raise cut_short(path, size, f"the {expected:,} bytes that it says it has")
         else:
@@ -70,7 +89,9 @@ def open_weights(path: str | PathLike) -> Iterator[tuple[h5py.File, str | None]]
             if not len(file) and not len(file.attrs):
                 raise FileError(f"{path}: expected a Keras model or weights, received an empty "
                                 f"HDF5 file, without any array. Save the model again.")
-            yield file, architecture or text(file, "model_config")
+            if architecture is None and (description := text(file, "model_config")):
+                architecture = Architecture(description, text(file, "keras_version"))
+            yield file, architecture
 
 
 def read_architecture(path: str | PathLike) -> dict | None:
@@ -139,9 +160,9 @@ def refusing_damage(path: str | PathLike) -> Iterator[None]:
                         f"it may be truncated or damaged, download it again?") from error
 
 
-def _unpack(raw: BinaryIO, path: str | PathLike, size: int, folder: Path) -> str:
-    """Unpacks model.weights.h5 and config.json of a .keras archive, and no other entry, into the
-    folder; returns the text of config.json."""
+def _unpack(raw: BinaryIO, path: str | PathLike, size: int, folder: Path) -> Architecture:
+    """Unpacks model.weights.h5, config.json and, if there is one, metadata.json of a .keras
+    archive, and no other entry, into the folder; returns the description of the network."""
     raw.seek(0)
     first = first_entry(raw.read(HEAD_BYTES))
     raw.seek(max(0, size - 70_000))
@@ -162,8 +183,11 @@ def _unpack(raw: BinaryIO, path: str | PathLike, size: int, folder: Path) -> str
         if refusal is not None:
             raise refusal
         weights_limit = max(ALWAYS_ALLOWED_BYTES, MAX_INFLATION * size)
-        for name, limit in (("config.json", MAX_TEXT_BYTES), ("model.weights.h5", weights_limit)):
+        for name, limit in (("config.json", MAX_TEXT_BYTES), ("metadata.json", MAX_TEXT_BYTES),
+                            ("model.weights.h5", weights_limit)):
             entries = [entry for entry in archive.infolist() if entry.filename == name]
+            if name == "metadata.json" and not entries:
+                continue
             if len(entries) != 1:
                 raise FileError(f"{path}: expected one {name} in it, found {len(entries)}; save it "
                                 f"again.")
@@ -175,4 +199,8 @@ def _unpack(raw: BinaryIO, path: str | PathLike, size: int, folder: Path) -> str
                 raise size_error(f"{path}: {name}", entry.file_size, limit)
             with archive.open(entry) as packed, (folder / name).open("wb") as file:
                 shutil.copyfileobj(packed, file)
-    return (folder / "config.json").read_text("utf-8")
+    metadata = folder / "metadata.json"
+    about = parse_json(metadata.read_text("utf-8")) if metadata.exists() else None
+    version = about.get("keras_version") if isinstance(about, dict) else None
+    return Architecture((folder / "config.json").read_text("utf-8"),
+                        version if isinstance(version, str) else None)

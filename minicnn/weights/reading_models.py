@@ -8,6 +8,7 @@ from typing import cast
 
 from ..layers import Layer, Normalization
 from ..utils.errors import ArgumentError, FileError, is_int
+from . import random_views
 from .assigning import assign
 from .attributes import text
 from .config import layers_from_config, layers_left_out, resized
@@ -21,7 +22,7 @@ def input_shape_in_file(path: str | PathLike) -> tuple[int | None, ...]:
     config = read_architecture(path)
     if config is None:
         with open_weights(path) as (_, architecture):
-            config = parse_json(architecture or "{}")
+            config = architecture.parse() if architecture else {}
     return layers_from_config(config, path)[1] or ()
 
 
@@ -46,7 +47,8 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
                 raise FileError(f"{path}: holds weights but no architecture; build the network and "
                                 f"call load_weights, or name the file of model.to_json(), too: "
                                 f"load('model.json', weights='{Path(path).name}').")
-            config, metadata = parse_json(architecture), parse_json(text(file, "minicnn") or "{}")
+            config, metadata = architecture.parse(), parse_json(text(file, "minicnn") or "{}")
+            layers_from_config(config, path)  # says what is wrong with it, before the arrays do
             entries = read_open_file(file, path)
     if weights_path is not None:
         entries = read_weights(weights_path)
@@ -74,7 +76,9 @@ def read_model(path: str | PathLike, input_shape: tuple[int, ...] | None = None,
         if isinstance(layer, Normalization):
             layer.adopt()
     if left_out := layers_left_out(config, path):
-        note += f"; left out, since only training uses them: {', '.join(left_out)}"
+        names = ", ".join(settings["name"] for _, settings in left_out)
+        note += (f"; left out, since only training uses them: {names}"
+                 f"{random_views.suggestion(left_out)}")
     inner = config["config"]
     name = inner.get("name") if isinstance(inner, dict) else None
     return layers, shape, name if isinstance(name, str) else "model", metadata, note

@@ -53,11 +53,16 @@ def model():
               mc.Reshape((8, -1, 3), "shape"), mc.Conv2D(4, 3, name="zebra", **conv),
               mc.BatchNormalization(name="norm"), mc.Conv2D(4, 3, name="aa", **conv),
               mc.MaxPool2D(name="pool"), mc.PReLU((1, 2), "slopes"),
-              mc.Conv2D(4, 3, name="mid", **conv), mc.LeakyReLU(0.1, "leaky"),
-              mc.ELU(0.5, "elu"), mc.MaxPool2D(name="pool 2"), mc.Flatten(name="flat"),
-              mc.Dense(5, name="fc one"),
-              mc.BatchNormalization(name="last norm"), mc.Tanh("tanh"), mc.Dense(2, name="10"),
+              mc.SpatialDropout2D(0.2, name="whole channels"), mc.ReLU6("six"),
+              mc.GaussianNoise(0.1, name="noise"), mc.SiLU("silu"),
+              mc.Conv2D(4, 3, name="mid", padding="same", activation="hard_sigmoid"),
+              mc.LeakyReLU(0.1, "leaky"), mc.ELU(0.5, "elu"), mc.HardSigmoid(0.2, "hard"),
+              mc.MaxPool2D(name="pool 2"), mc.Dropout(0.5, name="drop"), mc.Flatten(name="flat"),
+              mc.Dense(5, name="fc one", activation="softplus"),
+              mc.GaussianDropout(0.3, name="factors"), mc.BatchNormalization(name="last norm"),
+              mc.Tanh("tanh"), mc.SELU("selu"), mc.Softplus("soft"), mc.Dense(2, name="10"),
               mc.Softmax(name="p")]
+    layers[12].trainable = False  # in a file it is a Dropout with a noise_shape
     return mc.Sequential(layers, (8, 8, 3), 3, "net", mc.preprocessing.Preprocessing(),
                          ["cirrus", "cumulus"])
 
@@ -398,7 +403,8 @@ def zip_entries(content, rng):
     if what == 1:
         del members[chosen(rng, list(members))]
     if what == 2:
-        members["config.json"] = awkward(members["config.json"].decode(), rng)
+        name = chosen(rng, ["config.json", "metadata.json"])
+        members[name] = awkward(members[name].decode(), rng)
     content = io.BytesIO(zipped(members))
     if what == 3:
         with zipfile.ZipFile(content, "a") as out, warnings.catch_warnings(action="ignore"):

@@ -100,7 +100,7 @@ def archive(network, config="{}", write=write_f):
     with h5py.File(buffer, "w") as file:
         write(file, network)
     with zipfile.ZipFile(content, "w") as out:
-        out.writestr("metadata.json", "{}")
+        out.writestr("metadata.json", '{"keras_version": "3.15.1"}')
         out.writestr("config.json", config)
         out.writestr("model.weights.h5", buffer.getvalue())
     return content.getvalue()

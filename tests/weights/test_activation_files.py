@@ -6,6 +6,7 @@ import pytest
 from reference import assert_refused
 
 import minicnn as mc
+from minicnn.weights.config import layers_from_config
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -54,3 +55,46 @@ def test_layers_of_their_own_are_read(tmp_path, layer, kind):
 def test_what_minicnn_does_not_compute_is_refused_by_name(tmp_path, layer, words):
     with assert_refused(*words):
         read(tmp_path, ".keras", layer())
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("activation, kind", [
+    (lambda: L.LeakyReLU(negative_slope=0.1), mc.LeakyReLU), (lambda: L.ReLU(6.0), mc.ReLU6),
+    (lambda: L.ReLU(), mc.ReLU), (lambda: L.ELU(0.5), mc.ELU), (lambda: L.Softmax(), mc.Softmax)])
+def test_a_layer_as_activation_of_another_becomes_a_layer(tmp_path, ending, activation, kind):
+    model = read(tmp_path, ending, L.Conv2D(4, 3, activation=activation()),
+                 L.Activation(activation(), name="own"), L.Identity(), L.Flatten(),
+                 L.Dense(3, activation=activation()))
+    assert [type(layer) for layer in model.layers] == [mc.Conv2D, kind, kind, mc.Flatten, mc.Dense,
+                                                       kind]
+    assert model.layers[2].name == "own"
+    model.save(tmp_path / "again.h5")
+    assert repr(mc.load(tmp_path / "again.h5").layers) == repr(model.layers)
+
+
+@pytest.mark.parametrize("activation", [
+    {"class_name": "PReLU", "config": {"shared_axes": [1, 2]}},  # has arrays
+    {"class_name": "LeakyReLU", "module": "mine", "config": {}},
+    {"class_name": "LeakyReLU", "registered_name": "my>LeakyReLU", "config": {}},
+    {"class_name": "ReLU", "config": {"max_value": 4.0}},
+    {"class_name": "ReLU", "config": None}, {"class_name": [], "config": {}}, {}])
+def test_other_objects_as_activation_are_refused(activation):
+    layer = {"class_name": "Dense", "config": {"name": "d", "units": 2, "activation": activation}}
+    with assert_refused("m.h5"):
+        layers_from_config({"class_name": "Sequential", "config": {"layers": [layer]}}, "m.h5")
+
+
+def test_a_model_of_a_class_of_its_own_is_refused_by_that_word(tmp_path):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = L.Dense(2)
+
+        def call(self, x):
+            return self.inner(x)
+
+    own = Own()
+    own(np.zeros((1, 3), np.float32))
+    own.save(tmp_path / "m.keras")
+    with assert_refused("Sequential or Functional", "Own", "never runs code"):
+        mc.load(tmp_path / "m.keras")

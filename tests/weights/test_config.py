@@ -278,7 +278,8 @@ def test_what_only_training_uses_is_left_out_and_named():
               conv2("c"), entry("RandomZoom", "g"), entry("AlphaDropout", "d", rate=0.5)]
     config = {"class_name": "Sequential", "config": {"layers": layers}}
     assert names(config) == ["c"]
-    assert layers_left_out(config, "m.h5") == ["f", "r", "g", "d"]
+    assert [settings["name"] for _, settings in layers_left_out(config, "m.h5")] == [
+        "f", "r", "g", "d"]
 
 
 def test_numbers_of_numpys_arrays_are_read():

@@ -290,6 +290,16 @@ def test_a_chunk_of_another_length_is_refused_and_not_read_past_its_end(tmp_path
     assert_refused(written(tmp_path / "x.h5", change), "a chunk |reading stopped at: ")
 
 
+def test_bytes_shuffled_as_those_of_other_numbers_are_refused(tmp_path):
+    """HDF5 would put them together by the size in the file, 10 bytes, and read other numbers."""
+    how = {"chunks": (2,), "compression": "gzip", "shuffle": True}
+    path = written(tmp_path / "x.h5", in_bias_place(data=np.float32([1, 2]), **how))
+    content, four = path.read_bytes(), b"shuffle\0" + struct.pack("<I", 4)
+    assert content.count(four) == 1
+    path.write_bytes(content.replace(four, b"shuffle\0" + struct.pack("<I", 10)))
+    assert_refused(path, "/a/a_b_1:0: its bytes are shuffled as those of other numbers")
+
+
 @pytest.mark.parametrize("how", [{}, {"shuffle": True}, {"compression": "gzip"},
                                  {"compression": "gzip", "shuffle": True}, {"fletcher32": True}])
 @pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8"])

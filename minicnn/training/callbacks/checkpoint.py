@@ -47,6 +47,7 @@ class Checkpoint(Callback):
         self.settings: dict = {}
         # False, True, or "epoch": after the epoch. A list, shared with the other parts.
         self.stop_requested: list[bool | str] = [False]
+        self.in_epoch = [False]  # False: features are computed, nothing can be kept. Shared, too
         self.next_time = time.monotonic() + MIN_SECONDS
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,11 +94,13 @@ class Checkpoint(Callback):
 
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """While features are computed there is nothing to write yet."""
+        self.in_epoch[0] = False
         if self.stop_requested[0]:
             raise KeyboardInterrupt
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Goes on from the last file, if there is one."""
+        self.in_epoch[0] = True
         trained = [layer for layer in state.network.layers if layer.trainable]
         self.check_free_space(trained)
         self.settings = self.settings_of(state, trained)

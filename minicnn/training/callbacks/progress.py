@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
+from ...utils.language import ngettext
 from ...utils.live_line import LiveLine
 from ..state import TrainingState
 from .base import Callback
 
+# What is computed before the training, as on_features_batch_end hears of it.
+STAGES = (N_("features"), N_("validation features"), N_("held-out features"))
 # The accuracies of state.logs, as the line calls them; of two the one that tells more.
-ACCURACIES = {"held_out_accuracy": "held-out", "val_accuracy": "validation",
-              "accuracy": "accuracy"}
+ACCURACIES = {"held_out_accuracy": N_("held-out {share:.1f} %"),
+              "val_accuracy": N_("validation {share:.1f} %"),
+              "accuracy": N_("accuracy {share:.1f} %")}
 
 
 @dataclass(eq=False)
@@ -40,7 +46,8 @@ class ProgressBar(Callback):
 
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """Images whose features are computed."""
-        self.draw(stage, done / total, [f"{done}/{total} photos"], now=done >= total)
+        self.draw(_(stage), done / total, [
+            _("{done}/{total} photos", done=done, total=total)], now=done >= total)
 
     def on_batch_end(self, state: TrainingState) -> None:
         """Batches of this epoch, with the figures of the last one."""
@@ -59,8 +66,10 @@ class ProgressBar(Callback):
         done = (state.epoch + state.batch / state.batches_per_epoch) / epochs
         if state.logs or state.initial_epoch == 0:  # else those of the fit before this one stay
             self.figures = figures_of(state.logs)
-        self.summary = ", ".join([f"{state.epoch} epochs", *self.figures])
-        self.draw(f"epoch {epoch:>{len(str(epochs))}}/{epochs}", done, self.figures, now)
+        self.summary = ", ".join([ngettext("{num} epochs", "{num} epochs", state.epoch),
+                                  *self.figures])
+        self.draw(_("epoch {epoch}/{epochs}", epoch=f"{epoch:>{len(str(epochs))}}", epochs=epochs),
+                  done, self.figures, now)
 
     def on_train_end(self, state: TrainingState) -> None:
         """Takes the line away."""
@@ -79,8 +88,8 @@ class ProgressBar(Callback):
 
 def figures_of(logs: dict[str, float]) -> list[str]:
     """The loss, and the accuracy of the photos that were not trained on, if there are any."""
-    figures = [f"loss {logs['loss']:.3f}"] if logs else []
-    for key, name in ACCURACIES.items():
+    figures = [_("loss {loss:.3f}", loss=float(logs["loss"]))] if logs else []
+    for key, text in ACCURACIES.items():
         if key in logs:
-            return [*figures, f"{name} {100 * logs[key]:.1f} %"]
+            return [*figures, _(text, share=100 * float(logs[key]))]
     return figures

@@ -107,8 +107,9 @@ def layer_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
 def hires_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
               layer: str | None = None, sign: str = "both") -> Attribution:
     """HiResCAM: Grad-CAM without the mean. If only ReLU, pooling and one Dense follow the layer,
-    its values add up to the score without the bias: they show what decided. Grad-CAM may show the
-    opposite then, as a Dense has a weight of its own for each position. Otherwise as grad_cam.
+    the map at the layer's own size, before it is enlarged to the image, adds up to the score (the
+    logit) without the bias: it shows what decided. Grad-CAM may show the opposite then, as a Dense
+    has a weight of its own for each position. Otherwise as grad_cam.
     """
     return _by_gradient("HiResCAM", lambda A, G: (G * A).sum(axis=-1), model, image, target, layer,
                         sign)
