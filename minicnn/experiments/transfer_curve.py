@@ -101,9 +101,9 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     data: photos of two classes or more; None: the built-in photos of cirrus and cumulus clouds.
     size: side of VGG16's input, pixels; scratch_size: that of the small network. per_class:
     increasing numbers of training photos per class; None: 1, 2, 5, 10 … up to all. groups: of
-    near_duplicates; a group stays in one fold.
-    cut: the last layer of VGG16 that is used, frozen. steps: of Adam. seed: of folds, subsets,
-    initial weights. progress counts photos, then trainings.
+    near_duplicates; a group stays in one fold. cut: the last layer of VGG16 that is used, frozen.
+    steps: of Adam. seed: of folds, subsets, initial weights. progress counts photos, then
+    trainings.
     The default takes some minutes. Raises ArgumentError for a cut that does not exist, one class,
     numbers that do not increase or are larger than the other folds allow.
     """
