@@ -11,6 +11,7 @@ from ..model import Sequential
 from ..models import image_size
 from ..plotting import drawing
 from ..utils.errors import ArgumentError
+from ..utils.language import gettext as _
 from ..visualize.features.top_patches import TopPatches, top_patches
 from ..visualize.photos import Progress
 from ..visualize.synthesis import maximise
@@ -43,7 +44,7 @@ def layer_row(model: Sequential, data: Dataset, layer: str, n: int, maps: int,
         shown = np.flatnonzero(result.photos[u] >= 0)
         strongest = float(result.activations[u].max()) if shown.size else 0.0
         entry = {"unit": int(unit), "strongest": f"{strongest:.4g}", "share": strongest / largest,
-                 "blank": "" if strongest > 0 else "never active on these photos",
+                 "blank": "" if strongest > 0 else _("never active on these photos"),
                  "patches": [patch_of(result, data, u, int(k)) for k in shown],
                  "maximised": "", "no_image": "not computed"}
         if maximised:
@@ -63,9 +64,11 @@ def patch_of(result: TopPatches, data: Dataset, u: int, k: int) -> dict[str, Any
     return {"patch": as_uri(result.patches[u, k]), "blank": blank,
             "projection": "" if blank or projection is None else as_uri(signed_picture(projection)),
             "activation": f"{result.activations[u, k]:.4g}", "index": index,
-            "photo": str(data.names[index]), "position": f"row {i}, column {j}",
+            "photo": str(data.names[index]),
+            "position": _("row {row}, column {column}", row=i, column=j),
             "box": [left, top, right - left, bottom - top],
-            "pixels": f"rows {top}–{bottom - 1}, columns {left}–{right - 1}"}
+            "pixels": _("rows {top}–{bottom}, columns {left}–{right}", top=top, bottom=bottom - 1,
+                        left=left, right=right - 1)}
 
 
 def maximised_picture(model: Sequential, layer: str, unit: int) -> tuple[str, str]:
@@ -87,13 +90,13 @@ def hint(field: tuple[int, int], size: tuple[int, int]) -> str:
     """What to look for in a layer whose outputs see `field` pixels of photos of `size`."""
     fraction = max(length / side for length, side in zip(field, size, strict=True))
     if max(field) <= 16:
-        return ("The patches are tiny: they can hold an edge, a colour, a dot. Are the nine of a "
-                "map nearly the same picture?")
+        return _("The patches are tiny: they can hold an edge, a colour, a dot. Are the nine of a "
+                 "map nearly the same picture?")
     if fraction < 0.5:
-        return ("The patches can hold corners, textures and small parts. What do the nine have in "
-                "common, and what may differ: colour, direction, position?")
-    return ("The patch covers half of the photo or more. The nine may differ in every pixel: the "
-            "projections show which part of each one mattered.")
+        return _("The patches can hold corners, textures and small parts. What do the nine have in "
+                 "common, and what may differ: colour, direction, position?")
+    return _("The patch covers half of the photo or more. The nine may differ in every pixel: the "
+             "projections show which part of each one mattered.")
 
 
 def signed_picture(x: np.ndarray) -> np.ndarray:

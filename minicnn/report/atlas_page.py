@@ -8,9 +8,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
+from ..utils.language import ngettext
 from .html import Markup, element, join
 
-VIEWS = ("What the maps look for", "A photo’s journey", "Why this answer?", "The network")
+VIEWS = (N_("What the maps look for"), N_("A photo’s journey"), N_("Why this answer?"),
+         N_("The network"))
 Page = dict[str, Any]
 
 
@@ -18,15 +22,12 @@ def content(page: Page) -> Markup:
     """All views one below the other."""
     views = (maps_view, journey_view, answer_view, network_view)
     H, Wd = page["size"]
-    about = f"{page['model']}, {count(page['count'], 'photo')} at {H} × {Wd} pixels"
-    panels = [element("section", element("h2", title), view(page), id=f"panel{k}", class_="view")
+    about = ngettext("{model}, {num} photo at {height} × {width} pixels",
+                     "{model}, {num} photos at {height} × {width} pixels", page["count"],
+                     model=page["model"], height=H, width=Wd)
+    panels = [element("section", element("h2", _(title)), view(page), id=f"panel{k}", class_="view")
               for k, (title, view) in enumerate(zip(VIEWS, views, strict=True), 1)]
     return join((element("p", about, id="about", class_="soft"), whole_photos(page), *panels))
-
-
-def count(number: int, word: str) -> str:
-    """1 photo, 2 photos."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def whole_photos(page: Page) -> Markup:
@@ -45,8 +46,8 @@ def picture(uri: str, words: str, **attributes: object) -> Markup:
 
 def blank(reason: str, kind: str = "", **attributes: object) -> Markup:
     """A field instead of a picture that says why there is none."""
-    return element("div", f"nothing to show: {reason}", class_=f"blank {kind}".strip(),
-                   **attributes)
+    return element("div", _("nothing to show: {reason}", reason=reason),
+                   class_=f"blank {kind}".strip(), **attributes)
 
 
 def bar(share: float) -> Markup:
@@ -59,12 +60,12 @@ def bar(share: float) -> Markup:
 
 def maps_view(page: Page) -> Markup:
     """For each layer its maps: a maximised image, patches and projections."""
-    intro = element("p", "For each map: an image made from noise to excite it, the patches of all "
-                    "photos that excite it most, and what in them does so (the activation, "
-                    "projected back to the pixels).", element("span", " Click a map for the whole "
-                    "photos and the numbers.", class_="needs-script"))
-    greys = element("p", "Grey in a patch lies outside the photo. Grey in a projection is zero: "
-                    "these pixels did not matter.", class_="soft")
+    intro = element("p", _("For each map: an image made from noise to excite it, the patches of "
+                           "all photos that excite it most, and what in them does so (the "
+                           "activation, projected back to the pixels)."), element(
+        "span", _(" Click a map for the whole photos and the numbers."), class_="needs-script"))
+    greys = element("p", _("Grey in a patch lies outside the photo. Grey in a projection is zero: "
+                           "these pixels did not matter."), class_="soft")
     number, sections, hints = 0, [], set()
     for layer in page["layers"]:
         cards = []
@@ -75,7 +76,8 @@ def maps_view(page: Page) -> Markup:
         hints.add(layer["hint"])
         sections.append(element(
             "section", element("h3", layer["name"]),
-            element("p", f"One output sees {layer['field']} pixels.", class_="soft"), hint,
+            element("p", _("One output sees {field} pixels.", field=layer["field"]), class_="soft"),
+            hint,
             blank(layer["blank"], "wide") if layer["blank"] else None,
             element("div", *cards, class_="maps"), id=f"layer-{layer['name']}"))
     return join((intro, greys, *sections))
@@ -83,17 +85,18 @@ def maps_view(page: Page) -> Markup:
 
 def map_card(page: Page, layer: Page, entry: Page, number: int) -> Markup:
     """A map: its strongest activation, and its pictures."""
-    title = f"{layer['name']}, map {entry['unit']}"
-    head = element("div", element("h4", f"map {entry['unit']}"),
-                   element("span", f"strongest activation {entry['strongest']}", class_="label"),
+    title = _("{layer}, map {unit}", layer=layer["name"], unit=entry["unit"])
+    head = element("div", element("h4", _("map {unit}", unit=entry["unit"])),
+                   element("span", _("strongest activation {value}", value=entry["strongest"]),
+                           class_="label"),
                    bar(entry["share"]), class_="head")
     if entry["blank"] or not entry["patches"]:
         body = blank(entry["blank"], "wide")
     else:
-        made = (picture(entry["maximised"], f"an image made to excite {title}")
+        made = (picture(entry["maximised"], _("an image made to excite {map}", map=title))
                 if entry["maximised"] else blank(entry["no_image"]))
-        body = element("div", element("div", element("span", "made to excite it", class_="label"),
-                                      made, class_="made"),
+        body = element("div", element(
+            "div", element("span", _("made to excite it"), class_="label"), made, class_="made"),
                        nine(page, entry["patches"]), class_="body")
     return element("article", head, body, class_="card map", data_at=number, data_title=title,
                    data_field=layer["field"])
@@ -107,27 +110,28 @@ def nine(page: Page, patches: list[Page]) -> Markup:
     for k, patch in enumerate(patches):
         at = f"--c: {k % columns + 1}; --r: {k // columns + 2}"
         projection = (blank(patch["blank"], "projection") if patch["blank"] else picture(
-            patch["projection"], "what in it excites the map", class_="projection"))
+            patch["projection"], _("what in it excites the map"), class_="projection"))
         figures.append(element(
-            "figure", framed(page, patch), picture(patch["patch"], f"patch of {patch['photo']}",
-                                                   class_="patch"),
-            projection, element("figcaption", element("strong", f"{k + 1}. activation "
-                                                      f"{patch['activation']}"),
-                                element("span", patch["photo"], class_="label"),
-                                element("span", f"position of the map: {patch['position']}",
-                                        class_="label"),
-                                element("span", f"pixels: {patch['pixels']}", class_="label")),
+            "figure", framed(page, patch), picture(
+                patch["patch"], _("patch of {photo}", photo=patch["photo"]), class_="patch"),
+            projection, element(
+                "figcaption", element("strong", _("{rank}. activation {value}", rank=k + 1,
+                                                  value=patch["activation"])),
+                element("span", patch["photo"], class_="label"),
+                element("span", _("position of the map: {position}", position=patch["position"]),
+                        class_="label"),
+                element("span", _("pixels: {pixels}", pixels=patch["pixels"]), class_="label")),
             style=at))
-    return element("div", element("span", "patches", class_="label first"),
-                   element("span", "projections", class_="label second"), *figures, class_="nine",
-                   style=f"--n: {columns}")
+    return element("div", element("span", _("patches"), class_="label first"),
+                   element("span", _("projections"), class_="label second"), *figures,
+                   class_="nine", style=f"--n: {columns}")
 
 
 def framed(page: Page, patch: Page) -> Markup:
     """The whole photo with the receptive field framed."""
     H, Wd = page["size"]
     x, y, width, height = patch["box"]
-    words = f"{patch['photo']}, the receptive field in a frame"
+    words = _("{photo}, the receptive field in a frame", photo=patch["photo"])
     return element("svg", element("title", words), element("use", href=f"#whole{patch['index']}"),
                    element("rect", x=x, y=y, width=width, height=height, class_="halo"),
                    element("rect", x=x, y=y, width=width, height=height, class_="frame"),
@@ -139,7 +143,8 @@ def framed(page: Page, patch: Page) -> Markup:
 
 def by_photo(page: Page, show: Callable[[Page], Markup]) -> Markup:
     """A part for each photo, made by show; with JavaScript one of them shows, chosen in a strip."""
-    return join((element("div", class_="strip", role="group", aria_label="photos to choose from"),
+    return join((element("div", class_="strip", role="group",
+                         aria_label=_("photos to choose from")),
                 *(element("div", show(photo), class_="photo-part", data_photo=k,
                           data_name=photo["name"]) for k, photo in enumerate(page["photos"]))))
 
@@ -167,25 +172,28 @@ def journey_view(page: Page) -> Markup:
         parts = [photo_figure(photo, source=True)]
         for step in photo["journey"]:
             figures = [element("figure", blank(entry["blank"]) if entry["blank"] else
-                               picture(entry["picture"], f"{step['name']}, map {entry['unit']}"),
-                               element("figcaption", element("strong", f"map {entry['unit']}"),
-                                       element("span", f"mean {entry['mean']}, maximum "
-                                                       f"{entry['maximum']}", class_="label"),
-                                       element("span", f"active at {entry['active']}",
-                                               class_="label")), class_="card")
+                               picture(entry["picture"], _(
+                                   "{layer}, map {unit}", layer=step["name"], unit=entry["unit"])),
+                               element("figcaption", element(
+                                   "strong", _("map {unit}", unit=entry["unit"])), element(
+                                   "span", _("mean {mean}, maximum {maximum}", mean=entry["mean"],
+                                             maximum=entry["maximum"]), class_="label"), element(
+                                   "span", _("active at {share}", share=entry["active"]),
+                                   class_="label")), class_="card")
                        for entry in step["maps"]]
             parts.append(element(
                 "section", element("h3", step["name"]),
-                element("p", f"{step['shape']} (rows × columns × maps); {step['active']} of the "
-                             f"values above 0; {step['silent']} of {step['count']} maps silent on "
-                             f"this photo.", class_="soft"),
+                element("p", _("{shape} (rows × columns × maps); {active} of the values above 0; "
+                               "{silent} of {count} maps silent on this photo.",
+                               shape=step["shape"], active=step["active"], silent=step["silent"],
+                               count=step["count"]), class_="soft"),
                 element("div", *figures, class_="grid small")))
         if photo["outputs"]:
-            parts.append(element("section", element("h3", "The answer"), output_bars(photo)))
+            parts.append(element("section", element("h3", _("The answer")), output_bars(photo)))
         return join(parts)
-    return join((element("p", "One photo on its way through the network: for each layer the maps "
-                             "with the largest mean. Notice how the maps grow coarser; does the "
-                             "share of active values fall?"), by_photo(page, show)))
+    return join((element("p", _("One photo on its way through the network: for each layer the maps "
+                               "with the largest mean. Notice how the maps grow coarser; does the "
+                               "share of active values fall?")), by_photo(page, show)))
 
 
 def answer_view(page: Page) -> Markup:
@@ -194,19 +202,20 @@ def answer_view(page: Page) -> Markup:
         parts = [element("div", photo_figure(photo, source=False), output_bars(photo),
                          class_="side")]
         for rank, row in enumerate(photo["answers"]):
-            title = f"{'And for' if rank else 'What speaks for'} {row['target']}" + (
-                f" (score {row['score']})" if row["score"] else "")
+            title = (_("And for {target}", target=row["target"]) if rank else
+                     _("What speaks for {target}", target=row["target"]))
+            title += _(" (score {score})", score=row["score"]) if row["score"] else ""
             parts.append(element("section", element("h3", title),
                                  element("div", *map(answer_card, row["cards"]),
                                          class_="grid middle")))
         return join(parts)
     has_classes = any(photo["outputs"] for photo in page["photos"])
-    words = ("Red speaks for the class, blue against it; of the gradients, whose sign is left out, "
-             "bright is much." if has_classes else
-             "This network has no classes: the target is its strongest map. Class activation maps "
-             "need a network with classes, such as your own model.h5.")
+    words = (_("Red speaks for the class, blue against it; of the gradients, whose sign is left "
+               "out, bright is much.") if has_classes else
+             _("This network has no classes: the target is its strongest map. Class activation "
+               "maps need a network with classes, such as your own model.h5."))
     rest = ("" if len(page["photos"]) < 2 else
-            " The slower methods are computed for the first photo.")
+            _(" The slower methods are computed for the first photo."))
     return join((element("p", words + rest), by_photo(page, show)))
 
 
@@ -218,7 +227,7 @@ def answer_card(card: Page) -> Markup:
     return element("figure", element("h4", card["method"]),
                    blank(card["blank"], "wide") if card["blank"] else
                    picture(card["picture"], card["method"]),
-                   element("figcaption", element("p", card["text"]), note), class_="card")
+                   element("figcaption", element("p", _(card["text"])), note), class_="card")
 
 
 # 4. The network
@@ -230,11 +239,12 @@ def network_view(page: Page) -> Markup:
         element("th", name, scope="col") for name in page["header"]))), element("tbody", *(
             element("tr", *(element("td", cell) for cell in row)) for row in page["table"])))
     return join((
-        element("p", "Each box is the output of a layer: as high as its rows, as thick as its "
-                     "number of maps (both on a root scale). A box with a link leads to its maps."),
+        element("p", _("Each box is the output of a layer: as high as its rows, as thick as its "
+                       "number of maps (both on a root scale). A box with a link leads to its "
+                       "maps.")),
         element("ol", *map(layer_box, page["boxes"]), class_="boxes"),
-        element("h3", "All layers"), element("div", table, class_="wide", tabindex=0,
-                                             role="region", aria_label="table of the layers"),
+        element("h3", _("All layers")), element("div", table, class_="wide", tabindex=0,
+                                             role="region", aria_label=_("table of the layers")),
         element("ul", *(element("li", line) for line in page["footer"]), class_="lines")))
 
 

@@ -14,6 +14,7 @@ from ..model import Sequential
 from ..ops import to_cpu
 from ..plotting import drawing
 from ..utils.errors import ArgumentError
+from ..utils.language import gettext_noop as N_
 from ..visualize.attribution import cam, gradients
 from ..visualize.attribution.occlusion import Occlusion, occlusion
 from ..visualize.attribution.result import Attribution
@@ -23,23 +24,28 @@ from .pages import as_uri, heat_picture
 
 JOURNEY_MAPS = 6
 SHOWN_SIDE = 224  # pixels: about the shorter side of the photos
-DECISION = "The map that decides: where the last maps speak for the class, and where against it."
+DECISION = N_("The map that decides: where the last maps speak for the class, and where against "
+              "it.")
 METHODS: dict[str, tuple[Callable, dict, str]] = {  # beside the map that decides
-    "occlusion": (occlusion, {}, "How much the score falls on average when a grey square covers "
-                                 "the pixel; red: it falls, blue: it rises."),
-    "gradient": (gradients.gradient, {}, "How the score moves with each pixel."),
-    "gradient × input": (gradients.gradient_x_input, {}, "The gradient times the pixel's value."),
-    "guided backprop": (gradients.guided_backprop, {}, "Only positive signals through active "
-                                                       "units."),
-    "SmoothGrad": (gradients.smooth_grad, {"samples": 16}, "Mean gradient of 16 noisy copies."),
-    "integrated gradients": (gradients.integrated_gradients, {"steps": 32}, "The gradient summed "
-                             "on the way from the baseline: its parts add up to the change of the "
-                             "score."),
-    "Grad-CAM": (cam.grad_cam, {}, "The maps of the last convolution, weighted by their mean "
-                                   "gradient."),
-    "guided Grad-CAM": (cam.guided_grad_cam, {}, "Grad-CAM times guided backprop."),
-    "Grad-CAM++": (cam.grad_cam_pp, {}, "Grad-CAM with weights that count each position alike."),
-    "Layer-CAM": (cam.layer_cam, {}, "As Grad-CAM, with a weight for each position."),
+    "occlusion": (occlusion, {}, N_(
+        "How much the score falls on average when a grey square covers the pixel; red: it falls, "
+        "blue: it rises.")),
+    "gradient": (gradients.gradient, {}, N_("How the score moves with each pixel.")),
+    "gradient × input": (gradients.gradient_x_input, {}, N_(
+        "The gradient times the pixel's value.")),
+    "guided backprop": (gradients.guided_backprop, {}, N_(
+        "Only positive signals through active units.")),
+    "SmoothGrad": (gradients.smooth_grad, {"samples": 16}, N_(
+        "Mean gradient of 16 noisy copies.")),
+    "integrated gradients": (gradients.integrated_gradients, {"steps": 32}, N_(
+        "The gradient summed on the way from the baseline: its parts add up to the change of the "
+        "score.")),
+    "Grad-CAM": (cam.grad_cam, {}, N_(
+        "The maps of the last convolution, weighted by their mean gradient.")),
+    "guided Grad-CAM": (cam.guided_grad_cam, {}, N_("Grad-CAM times guided backprop.")),
+    "Grad-CAM++": (cam.grad_cam_pp, {}, N_(
+        "Grad-CAM with weights that count each position alike.")),
+    "Layer-CAM": (cam.layer_cam, {}, N_("As Grad-CAM, with a weight for each position.")),
 }
 QUICK = ("gradient", "guided backprop")  # for every photo; the others take seconds each
 CAMS = ("Grad-CAM", "guided Grad-CAM", "Grad-CAM++", "Layer-CAM")
