@@ -129,14 +129,14 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
              epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
              photos={name: len(part) for name, part in parts.items()})
     batch = first_batch(best.model, train, config)
-    all_notes = [*notes, *best.notes]
+    settings: list[str] = []  # of the comparison
 
     def write_page(small: TransferResult | None = None) -> None:
         rows = {title: best.evaluation}
         if small is not None:
             rows[_("small network from scratch, same photos")] = small.evaluation
         write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                       rows=rows, notes=all_notes, skipped=skipped, history=best.history,
+                       rows=rows, notes=[*notes, *best.notes], settings=settings, skipped=skipped, history=best.history,
                        scratch_history=small.history if small else None, rates=best.rates,
                        parts=parts, validation_name="validation" if "validation" in parts else
                        held_out, first_batch=batch, options=options_of(output))
@@ -148,12 +148,12 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
             say(_("Comparison skipped."))
         else:
             say(result_line(_("Small CNN from scratch"), small.evaluation))
-            all_notes.append(small.notes[0])
+            settings += small.notes
             write_curves(output, best, "validation" if "validation" in parts else held_out,
                          small.history)
             write_page(small)
     if not args.quiet:
-        for note in all_notes[len(notes):]:
+        for note in [*best.notes, *settings]:
             say(note[:1].upper() + note[1:])
 
 

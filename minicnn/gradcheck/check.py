@@ -106,8 +106,9 @@ def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: li
     try:
         later = comparison.rows(point, FEWER_DIRECTIONS, names)
     except Exception as error:  # the user's backward, which has worked at the first point
-        later = [Row("dx", points[0].x.shape, "", np.inf,
-                     f"wrong: {type(error).__name__}: {error}")]
+        rows.append(Row("dx", points[0].x.shape, point.label, np.inf,
+                        f"wrong: {type(error).__name__}: {error}", point))
+        return
     wrong = [row for row in later if row.note != "ok"]
     if wrong and point.label in (CALLED_TWICE, FORWARD_TWICE):  # or is it only the other numbers?
         fresh = comparison.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])

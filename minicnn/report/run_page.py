@@ -51,7 +51,8 @@ MAX_POINTS = 400  # of a curve
 
 def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict[str, Any], *,
                    model: Sequential, held_out: str = "", rows: Mapping[str, Evaluation],
-                   notes: Sequence[str] = (), skipped: Sequence[str] = (),
+                   notes: Sequence[str] = (), settings: Sequence[str] = (),
+                   skipped: Sequence[str] = (),
                    history: Mapping[str, Sequence[float]] | None = None, validation_name: str = "",
                    scratch_history: Mapping[str, Sequence[float]] | None = None,
                    rates: LearningRates | None = None,
@@ -63,7 +64,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     result, data, scores: the evaluation, its photos, and scores_of the evaluation.
     held_out:        what the photos are called ("test", …).
     rows:            of the table of results.
-    notes, skipped:  sentences about the run; files that were not read, with the reasons.
+    notes, settings: sentences about the run; those that say how the comparison was trained.
+    skipped:         files that were not read, with the reasons.
     history:         of the training. validation_name: of the photos that val_loss or held_out_loss
                      is the loss of.
     scratch_history: of the network from scratch.
@@ -106,7 +108,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
              "subject": subject or next(iter(rows)) + (
                  _(", trained on {count} photos", count=len(parts["train"]))
                  if parts and "train" in parts else "")}
-    chosen = [note for note in notes if is_setting(note)]
+    chosen = [*(note for note in notes if is_setting(note)), *settings]
     body = [
         sections.hero(page, photos.hero_photos(originals, right, wrong[:1], data, result)),
         sections.notes_section([note for note in notes if note not in chosen], skipped),

@@ -412,3 +412,24 @@ def test_a_layer_for_a_narrow_range_of_x_is_checked_there(rng):
         result = gradcheck(layer, rng.uniform(-1, 1, size=(3, 4)))
     assert [row.name for row in result.rows] == ["forward"]
     assert "y is not finite in 12 elements" in result.rows[0].note
+
+
+@pytest.mark.parametrize("stops", [
+    lambda layer, dy: layer.calls > 1,  # at the second backward after one forward each
+    lambda layer, dy: np.abs(dy).max() > 3])  # at larger numbers
+def test_a_backward_that_stops_later_is_refused_with_its_error(stops, rng):
+    class Stops(mc.Layer):
+        calls = 0
+
+        def forward(self, x, training=False, keep=True):
+            return 2 * x
+
+        def backward(self, dy):
+            self.calls += 1
+            if stops(self, dy):
+                raise RuntimeError("no more")
+            return 2 * dy
+
+    result = mc.gradcheck(Stops(), rng.normal(size=(3, 4)))
+    assert not result.ok
+    assert "RuntimeError: no more" in str(result)
