@@ -136,7 +136,8 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
         if small is not None:
             rows[_("small network from scratch, same photos")] = small.evaluation
         write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                       rows=rows, notes=[*notes, *best.notes], settings=settings, skipped=skipped, history=best.history,
+                       rows=rows, notes=[*notes, *best.notes], settings=settings,
+                       skipped=skipped, history=best.history,
                        scratch_history=small.history if small else None, rates=best.rates,
                        parts=parts, validation_name="validation" if "validation" in parts else
                        held_out, first_batch=batch, options=options_of(output))
