@@ -270,7 +270,8 @@ def test_ctrl_c_during_the_comparison_skips_it_and_the_run_is_complete(whole, tm
     assert "Small CNN" not in said.out and signal.getsignal(signal.SIGINT) == handler
     files = content(tmp_path / "run")
     different = {name for name in whole if files.get(name) != whole[name]}
-    assert set(files) == set(whole) and different == {"report.html", "run.json"}
+    assert set(files) == set(whole) and different == {
+        "curves.png", "report.html", "run.json"}
     assert b"small network from scratch" not in files["report.html"]
     assert minicnn("--resume", tmp_path / "run") == 2
     assert "one that is finished" in capfd.readouterr().err
