@@ -1,5 +1,6 @@
 """Photos brought to a network's size as Keras' layer Resizing does it: stretched, or cropped or
-padded to the form of that size first. Unlike resize_and_crop it does not smooth what it shrinks."""
+padded to the form of that size first. Unlike resize_and_crop it does not smooth what it shrinks.
+And which part of a photo a network sees, whichever of the two brings it to size."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def resize_as_keras(images: np.ndarray, size: tuple[int, int], recipe: Preproces
     """Brings images to size = (h, w) by the recipe's fit and interpolation.
 
     Shapes: images (N, H, W, C), pixels or any other numbers -> a new float32 (N, h, w, C), not
-            rounded. Colour photos for a grey network become grey first, as Keras' loader makes them
+            rounded. Colour photos, uint8, for a grey network become grey first, as Keras' loader
+            makes them; floats stay as they are
     Fit:    "stretch": all of the image, its aspect ratio changed; "crop_to_aspect_ratio": the
             largest centre of the aspect ratio w : h; "pad_to_aspect_ratio": with zeros around it
     Source: Keras' layers/preprocessing/image_preprocessing/resizing.py and what its backends for

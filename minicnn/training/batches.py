@@ -63,7 +63,8 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
     if isinstance(data, (tuple, list)) and len(data) == 2:
         data = ArrayDataset(*data)
     if isinstance(data, ArrayDataset):
-        (model.check if model.preprocessing is None else model.check_images)(data.x)
+        check = model.check if model.preprocessing is None else model.check_images
+        check(data.x)
     elif not isinstance(data, Dataset):
         raise ArgumentError(f"fit: expected a Dataset, an ArrayDataset or (images, targets), "
                             f"received a {type(data).__name__}. Weights belong to the loss.")
@@ -121,12 +122,7 @@ def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: IntAr
                  batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(images, targets) as the data set holds them."""
     if isinstance(data, Dataset):
-        recipe = network.preprocessing
-        for images, labels, _ in batches(data, order, batch_size, image_size(network),
-                                         crop_fraction_of(recipe), recipe=recipe):
-            if recipe is not None and images.dtype != np.uint8:  # pixels that Keras' way gives
-                images = recipe(images)
-            yield images, labels
+        yield from _decoded_batches(network, data, order, batch_size)
         return
     for start in range(0, len(order), batch_size):
         rows = order[start:start + batch_size]
@@ -134,6 +130,18 @@ def _raw_batches(network: Sequential, data: Dataset | ArrayDataset, order: IntAr
         if data.file is not None:
             release_pages(data.file)
         yield x, data.labels[rows]
+
+
+def _decoded_batches(network: Sequential, data: Dataset, order: IntArray, batch_size: int
+                     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(images, labels) of a Dataset, decoded ahead: pixels, uint8; or network input, if the recipe
+    resizes as Keras does, since the pixels are no whole numbers then."""
+    recipe = network.preprocessing
+    for images, labels, _ in batches(data, order, batch_size, image_size(network),
+                                     crop_fraction_of(recipe), recipe=recipe):
+        if recipe is not None and images.dtype != np.uint8:
+            images = recipe(images)
+        yield images, labels
 
 
 def release_pages(file: mmap.mmap) -> None:

@@ -25,15 +25,13 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer | 
     optimizer:       one for all layers, or ParamGroups for learning rates by layer.
     epochs:          number of the last epoch. initial_epoch: epochs that are done already, by an
                      earlier call; the count goes on from there (both as in Keras).
-    callbacks:       see training/callbacks. Added unless given: TerminateOnNaN; ProgressBar, a line
-                     in a terminal or a notebook, which ProgressBar(enabled=False) silences; and
-                     FeatureCache, which computes the frozen layers once for each image.
+    callbacks:       see training/callbacks. Added unless given: TerminateOnNaN, ProgressBar (its
+                     enabled=False silences it), and FeatureCache: frozen layers compute once.
     seed:            of the order of the images; each epoch sees every image once.
 
     Returns {"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch;
-    accuracy if the loss has classes, val_… if there is validation_data. What is measured on photos
-    of the test is called held_out_… : give them to the callback HeldOut. A model without classes
-    takes those of a Dataset.
+    accuracy if the loss has classes, val_… if there is validation_data, held_out_… of the photos of
+    the callback HeldOut. A model without classes takes those of a Dataset.
 
     Raises, before anything is changed, ArgumentError or ShapeError for a frozen model, a loss that
     does not fit the last layer, and images, labels or classes that do not fit the model. Raises

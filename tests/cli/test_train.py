@@ -14,6 +14,7 @@ import minicnn as mc
 from minicnn.cli import main
 from minicnn.report import FILES
 from minicnn.training import Checkpoint
+from tests.training.interruptions import content
 
 FAST = ["--size", "32", "--epochs", "2", "--no-scratch"]
 
@@ -294,19 +295,22 @@ def test_damaged_photos_of_a_folder_that_is_split_already_are_skipped(tmp_path, 
     assert len(table(tmp_path / "run" / "predictions.csv")) == 5
 
 
+def stop_and_go_on(monkeypatch, capsys, folder, *words):
+    """A run that is stopped at its first checkpoint, and resumed."""
+    with monkeypatch.context() as patch:
+        before_saving(patch, Checkpoint.stop)
+        assert train(capsys, *words, "--output", folder)[0] == 130
+    assert train(capsys, "--resume", folder)[0] == 0
+
+
 def test_a_run_that_goes_on_names_the_same_damaged_photos_in_the_same_bytes(
         tmp_path, monkeypatch, capsys):
     root = striped_folder(tmp_path / "photos", {"left": 8, "right": 8})
     damage(root / "right" / "5.png")
     (root / "left" / "notes.txt").write_text("no photo")
     assert train(capsys, root, *FAST, "--output", tmp_path / "whole")[0] == 0
-    with monkeypatch.context() as patch:
-        before_saving(patch, Checkpoint.stop)
-        assert train(capsys, root, *FAST, "--output", tmp_path / "stopped")[0] == 130
-    assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
-    for file in (tmp_path / "whole").iterdir():
-        if file.name != "run.json":  # says when it ran
-            assert file.read_bytes() == (tmp_path / "stopped" / file.name).read_bytes(), file.name
+    stop_and_go_on(monkeypatch, capsys, tmp_path / "stopped", root, *FAST)
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 
 def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypatch, capsys):
@@ -319,13 +323,8 @@ def test_a_kfold_run_that_goes_on_has_the_folds_it_began_with(tmp_path, monkeypa
     assert "training photos, each of them tested once." in text
     assert "predicts left for all" in text
     assert "predicts left for all" in page_of(tmp_path / "whole" / "report.html")["notes"][1]
-    with monkeypatch.context() as patch:
-        before_saving(patch, Checkpoint.stop)
-        assert train(capsys, root, *options, "--output", tmp_path / "stopped")[0] == 130
-    assert train(capsys, "--resume", tmp_path / "stopped")[0] == 0
-    for file in (tmp_path / "whole").iterdir():
-        if file.name != "run.json":  # says when it ran
-            assert file.read_bytes() == (tmp_path / "stopped" / file.name).read_bytes(), file.name
+    stop_and_go_on(monkeypatch, capsys, tmp_path / "stopped", root, *options)
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -390,8 +389,8 @@ def test_a_photo_that_vanishes_while_it_learns_is_to_be_put_back(tmp_path, monke
                              "--output", tmp_path / "run")
     assert code == 2 and "found no such file; check the path, or put it back where it was." in err
     assert "Go on with: minicnn train --resume" in err
-    for path, content in kept.items():
-        path.write_bytes(content)
+    for path, kept_bytes in kept.items():
+        path.write_bytes(kept_bytes)
     assert train(capsys, "--resume", tmp_path / "run")[0] == 0
 
 

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from makers import Function
 
 import minicnn as mc
 from minicnn.gradcheck.check import gradcheck
@@ -90,21 +91,6 @@ def test_the_large_point_is_4_to_10_times_as_large_and_the_single_has_one_sample
 
 def test_probabilities_are_not_made_large(rng):
     assert "large" not in points_of(mc.ReLU(), rng.random((3, 4)))
-
-
-class Function(mc.Layer):
-    """y = f(x), dx = f′(x)·dy."""
-
-    def __init__(self, f, slope):
-        super().__init__()
-        self.f, self.slope = f, slope
-
-    def forward(self, x, training=False, keep=True):
-        self.x = x
-        return self.f(x)
-
-    def backward(self, dy):
-        return self.slope(self.x) * dy
 
 
 def test_a_layer_that_overflows_for_large_x_passes_with_a_remark(rng):

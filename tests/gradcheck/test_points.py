@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from makers import Function
 
 import minicnn as mc
 from minicnn.cli import main
@@ -376,21 +377,6 @@ def test_a_layer_for_one_shape_passes_with_a_remark():
 
 
 # Where forward is not smooth, or not defined -----------------------------------------------------
-
-
-class Function(mc.Layer):
-    """y = f(x), dx = f′(x)·dy."""
-
-    def __init__(self, f, slope):
-        super().__init__()
-        self.f, self.slope = f, slope
-
-    def forward(self, x, training=False, keep=True):
-        self.x = x
-        return self.f(x)
-
-    def backward(self, dy):
-        return self.slope(self.x) * dy
 
 
 @pytest.mark.parametrize("seed", range(4))

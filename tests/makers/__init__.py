@@ -22,6 +22,7 @@ from .images import (
 from .networks import (
     CENTRED_PIXELS,
     UNIT_PIXELS,
+    Function,
     classifier,
     in_float64,
     two_blocks,

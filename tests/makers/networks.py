@@ -63,3 +63,18 @@ def in_float64(model):
     for layer in model.layers:
         layer.params = {key: p.astype(np.float64) for key, p in layer.params.items()}
     return model
+
+
+class Function(mc.Layer):
+    """y = f(x), dx = f′(x)·dy."""
+
+    def __init__(self, f, slope):
+        super().__init__()
+        self.f, self.slope = f, slope
+
+    def forward(self, x, training=False, keep=True):
+        self.x = x
+        return self.f(x)
+
+    def backward(self, dy):
+        return self.slope(self.x) * dy
