@@ -50,6 +50,7 @@ ENGINE = ("ops", "layers", "test_initializers.py", "test_losses.py", "test_optim
           "gradcheck/test_gradcheck.py", "test_model.py", "test_against_torch.py",
           "test_devices.py")  # below tests/: what runs when a file's own tests notice nothing
 FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed tests to begin with
+    "layers/rescaling.py": ("layers/test_reshaping.py",),
     "layers/*": ("layers/test_rows.py", "layers/test_every_layer.py"),
     "ops/*/dense.py": ("layers/test_rows.py",),
     "ops/*/steps.py": ("ops/test_elementwise.py", "test_optimizers.py"),
@@ -231,8 +232,9 @@ class Mutant:
         return zlib.crc32(f"{self.file} {self.shape}".encode())
 
 
-def mutants(file: str, text: str | None = None) -> list[Mutant]:
-    """All of a file of minicnn/, in its order."""
+@functools.cache
+def mutants(file: str, text: str | None = None) -> tuple[Mutant, ...]:
+    """All of a file of minicnn/, or of another text in its place, in its order."""
     tree = ast.parse((ROOT / "minicnn" / file).read_text("utf-8") if text is None else text)
     found, seen = [], collections.Counter()
 
@@ -282,7 +284,7 @@ def mutants(file: str, text: str | None = None) -> list[Mutant]:
                 visit(child, inside, function, where)
 
     visit(tree, tree, None, "")
-    return found
+    return tuple(found)
 
 
 # ---- which files, which tests, which mutants
@@ -314,7 +316,8 @@ def own_tests(file: str) -> list[str]:
             return found
     first = [name for pattern, names in FIRST.items() if fnmatch.fnmatch(file, pattern)
              for name in names]
-    return below_tests(*first, path.parts[0]) or below_tests(*ENGINE)
+    whole_room = f"{path.parts[0]}/test_*.py"  # file by file: of a folder and a file in it pytest
+    return below_tests(*first, whole_room) or below_tests(*ENGINE)  # takes the folder alone
 
 
 def excused() -> dict[str, str]:

@@ -25,6 +25,7 @@ from ..report import (
 )
 from ..report.photos import first_batch
 from ..report.run_page import question
+from ..report.run_pictures import RunPictures
 from ..report.run_sections import photos_called
 from ..training import (
     MIN_EPOCHS,
@@ -131,18 +132,19 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     batch = first_batch(best.model, train, config)
     settings: list[str] = []  # of the comparison
 
-    def write_page(small: TransferResult | None = None) -> None:
+    def write_page(small: TransferResult | None = None, pictures: RunPictures | None = None
+                   ) -> RunPictures:
         rows = {title: best.evaluation}
         if small is not None:
             rows[_("small network from scratch, same photos")] = small.evaluation
-        write_run_page(output, best.evaluation, test, scores, model=best.model, held_out=held_out,
-                       rows=rows, notes=[*notes, *best.notes], settings=settings,
-                       skipped=skipped, history=best.history,
-                       scratch_history=small.history if small else None, rates=best.rates,
-                       parts=parts, validation_name="validation" if "validation" in parts else
-                       held_out, first_batch=batch, options=options_of(output))
+        return write_run_page(
+            output, best.evaluation, test, scores, model=best.model, held_out=held_out, rows=rows,
+            notes=[*notes, *best.notes], settings=settings, skipped=skipped, history=best.history,
+            scratch_history=small.history if small else None, rates=best.rates, parts=parts,
+            validation_name="validation" if "validation" in parts else held_out,
+            first_batch=batch, options=options_of(output), pictures=pictures)
 
-    write_page()
+    pictures = write_page()
     if not args.no_scratch:
         small = compare_with_scratch(args, config, parts, best, output, session)
         if small is None:
@@ -152,7 +154,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
             settings += small.notes
             write_curves(output, best, "validation" if "validation" in parts else held_out,
                          small.history)
-            write_page(small)
+            write_page(small, pictures)
     if not args.quiet:
         for note in [*best.notes, *settings]:
             say(note[:1].upper() + note[1:])

@@ -18,10 +18,8 @@ import numpy as np
 from ..data import Dataset
 from ..evaluation import Evaluation, choose_threshold
 from ..model import Sequential
-from ..models import image_size
 from ..plotting.metric_figures import ClassCurve, named_curves
 from ..training import LearningRates
-from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError
 from ..utils.language import gettext as _
 from . import run_confusion as confusion
@@ -31,20 +29,10 @@ from .class_curves import precision_recall_curves, roc_curves
 from .evaluations import most_frequent
 from .html import join, percent
 from .pages import write_page
-from .photos import (
-    PhotoPanel,
-    draw,
-    explanation,
-    pictures_of,
-    prediction_label,
-    prediction_panel,
-    prediction_panels,
-)
+from .photos import PhotoPanel, prediction_label
+from .run_pictures import MAX_PER_CELL, RunPictures, choose_pictures, draw_pictures
 from .run_settings import settings_section
 
-WORST = 8  # photos of worst.png: those with the lowest probability for their own class
-HELD_OUT = 24  # photos of predictions.png
-MAX_PICTURES, MAX_PER_CELL = 300, 24  # on the page, and for a cell of the confusion matrix
 MAX_CELLS = 200  # of the confusion matrix, whose photos are on the page
 MAX_POINTS = 400  # of a curve
 
@@ -58,7 +46,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                    rates: LearningRates | None = None,
                    parts: Mapping[str, Dataset] | None = None,
                    first_batch: Sequence[PhotoPanel] = (), subject: str = "",
-                   options: Mapping[str, Any], explained: bool = True) -> None:
+                   options: Mapping[str, Any], explained: bool = True,
+                   pictures: RunPictures | None = None) -> RunPictures:
     """Writes predictions.png, worst.png, report.html and, if there is a first_batch, batch.png.
 
     result, data, scores: the evaluation, its photos, and scores_of the evaluation.
@@ -75,22 +64,13 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     subject:         what was measured on what, below the title; "": the first of the rows.
     options:         of the command, and facts about the run: see run_settings.py.
     explained:       whether `model` made the predictions; after a cross-validation it did not.
+    pictures:        what an earlier call with the same photos returned: the page alone is new.
     """
+    shown = pictures
+    if shown is None:
+        shown = choose_pictures(result, data, model, explained)
+        draw_pictures(folder, shown, result, held_out, first_batch)
     own = result.probabilities[np.arange(len(data)), result.labels]
-    worst = np.argsort(own, kind="stable")[:WORST].tolist()
-    wrong, unsure = photos.wrong_and_least_sure(result)
-    right, doubtful = photos.surest_of_each_class(result), photos.doubtful_labels(result)
-    spread = np.unique(np.linspace(0, len(data) - 1, HELD_OUT).round().astype(int)).tolist()
-    on_page = choose_pictures(result, own)
-    size, recipe = image_size(model), model.preprocessing
-    pictures = pictures_of(data, sorted({*worst, *spread, *on_page, *doubtful[:photos.WRONG]}),
-                           size, recipe)
-    originals = {i: photo for i in dict.fromkeys([*right, *worst, *wrong, *unsure])
-             if (photo := photos.whole_photo(data, i, size, recipe))}
-    heats = {i: explanation(model, data, i, int(result.predicted[i]), originals[i].cropped())
-             for i in dict.fromkeys([*worst, *wrong, *unsure]) if explained and i in originals}
-    draw_pictures(folder, result, data, f"{len(data)} {sections.photos_called(held_out)}",
-                  spread, worst, pictures, heats, first_batch)
     page = numbers(result, data, scores, held_out, rows)
     page |= {"notes": list(notes), "skipped": list(skipped), "history": plain_history(history),
              "scratch_history": plain_history(scratch_history), "validation_name": validation_name,
@@ -98,9 +78,10 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                                  "best": float(np.log10(rates.suggestion)), "top": rates.top},
              "worst": [{"name": data.names[i], "true": result.classes[result.labels[i]],
                         "predicted": prediction_label(result, i), "own": float(own[i]),
-                        "correct": i in unsure, "map": heats.get(i, (None, ""))[0] is not None,
-                        "blank": heats.get(i, (None, ""))[1]}
-                       for i in [*wrong, *unsure] if i in originals],
+                        "correct": i in shown.unsure,
+                        "map": shown.heats.get(i, (None, ""))[0] is not None,
+                        "blank": shown.heats.get(i, (None, ""))[1]}
+                       for i in [*shown.wrong, *shown.unsure] if i in shown.originals],
              "first_batch": [panel.lines[0] for panel in first_batch],
              "parts": [{"name": name, "counts": list(part.counts.values())}
                        for name, part in (parts or {}).items()],
@@ -110,35 +91,24 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                  if parts and "train" in parts else "")}
     chosen = [*(note for note in notes if is_setting(note)), *settings]
     body = [
-        sections.hero(page, photos.hero_photos(originals, right, wrong[:1], data, result)),
+        sections.hero(page, photos.hero_photos(
+            shown.originals, shown.right, shown.wrong[:1], data, result)),
         sections.notes_section([note for note in notes if note not in chosen], skipped),
         sections.learning_section(page, page["scratch_history"]),
         confusion.confusion_section(page, result, photos.cell_galleries(
-            result, data, {i: pictures[i] for i in on_page if i in pictures}, cells_of(result),
-            MAX_PER_CELL), confusion.confused_pairs(result)),
+            result, data, shown.cell_pictures(), cells_of(result), MAX_PER_CELL),
+            confusion.confused_pairs(result)),
         confusion.threshold_section(page, result), sections.calibration_section(page),
-        photos.looking_section(originals, heats, wrong, unsure, data, result),
-        photos.labels_section(doubtful, pictures, data, result), sections.classes_section(page),
+        photos.looking_section(
+            shown.originals, shown.heats, shown.wrong, shown.unsure, data, result),
+        photos.labels_section(shown.doubtful, shown.pictures, data, result),
+        sections.classes_section(page),
         settings_section(options, chosen),
         sections.split_section(page, photos.batch_figures(first_batch) if first_batch else None),
         sections.skipped_section(skipped)]
     write_page(folder / "report.html", "run_page.html", page, title=page["title"],
                subject=page["subject"], body=join(body))
-
-
-def draw_pictures(folder: Path, result: Evaluation, data: Dataset, title: str,
-                  spread: Sequence[int], worst: Sequence[int], pictures: Mapping[int, np.ndarray],
-                  heats: Mapping[int, tuple], first_batch: Sequence[PhotoPanel]) -> None:
-    """predictions.png, worst.png, batch.png."""
-    draw(prediction_panels(dict(pictures), spread, result), folder / "predictions.png",
-         _("A selection of the {title}: label → prediction", title=title), 8)
-    panels = [prediction_panel([pictures[i]] if heats.get(i, (None,))[0] is None else
-                               [pictures[i], heats[i][0]], result, i)
-              for i in worst if i in pictures]
-    draw(panels, folder / "worst.png", _("The worst photos: label → prediction") + (
-        "\n" + _("red speaks for the prediction, blue against it (HiResCAM)")) * bool(heats), 4)
-    if first_batch:
-        draw(first_batch, folder / "batch.png", _("The first training batch"), 8)
+    return shown
 
 
 def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], held_out: str,
@@ -188,19 +158,6 @@ def question(classes: Sequence[str]) -> str:
     if len(classes) < 5:
         return _("{names}?", names=_(" or ").join(classes))
     return _("One of {count} classes?", count=len(classes))
-
-
-def choose_pictures(result: Evaluation, own: FloatArray) -> list[int]:
-    """The photos that get a picture on the page: of every cell of the confusion matrix those with
-    the lowest probability `own` for their own class, up to MAX_PICTURES, most important first."""
-    cell = result.labels * len(result.classes) + result.predicted
-    rank = np.empty(len(cell), int)
-    for kind in np.unique(cell):
-        members = np.flatnonzero(cell == kind)
-        rank[members[np.argsort(own[members], kind="stable")]] = np.arange(len(members))
-    correct = result.labels == result.predicted
-    order = np.lexsort((own, np.where(correct, 4 * rank, rank)))  # wrong ones matter more
-    return order[rank[order] < MAX_PER_CELL][:MAX_PICTURES].tolist()
 
 
 def photo_rows(data: Dataset, result: Evaluation) -> list[dict]:

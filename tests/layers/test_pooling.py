@@ -19,7 +19,7 @@ from reference import (
     pool2d,
 )
 
-from minicnn.layers import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+from minicnn.layers import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from minicnn.ops import to_cpu
 
 from .cases import run
@@ -125,6 +125,16 @@ def test_global_average_pool_is_the_mean_of_each_channel(rng):
     one_window = pool2d("average", x, dy[:, None, None], (3, 5), (1, 1), ((0, 0), (0, 0)))
     assert_close(y, one_window[0][:, 0, 0])
     assert_close(dx, one_window[1])
+
+
+def test_global_max_pool_is_the_first_largest_of_each_channel(rng):
+    x, dy = array(rng, 2, 3, 5, 4), array(rng, 2, 4)
+    x[0, 0, 4, 1] = x[0, 2, 0, 1] = 7  # the upper one wins
+    y, dx = run(GlobalMaxPool2D(), x, dy)
+    one_window = pool2d("max", x, dy[:, None, None], (3, 5), (1, 1), ((0, 0), (0, 0)))
+    assert_close(y, one_window[0][:, 0, 0])
+    assert_close(dx, one_window[1])
+    assert_same(GlobalMaxPool2D().forward(x, keep=False), y)
 
 
 @pytest.mark.parametrize("arguments, words", [

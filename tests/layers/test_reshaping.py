@@ -50,6 +50,12 @@ def test_zero_padding_before_a_convolution_is_its_own_padding(padding, rng):
         assert_close(valid.forward(layer.forward(x)), padded.forward(x), rtol=1e-13)
 
 
+def test_the_gradient_of_zero_padding_is_the_part_that_held_x(rng):
+    layer, dy = ZeroPadding2D(((1, 0), (2, 3))), array(rng, 2, 5, 10, 3)
+    layer.forward(array(rng, 2, 4, 5, 3))
+    assert_same(layer.backward(dy), to_cpu(dy)[:, 1:5, 2:7])
+
+
 @pytest.mark.parametrize("size, rows, columns", [
     ((4, 6), slice(0, 4), slice(0, 6)), ((3, 3), slice(0, 3), slice(1, 4)),
     ((2, 1), slice(1, 3), slice(2, 3))])

@@ -34,6 +34,13 @@ def some_rows(N, OH, first, count):
     return slice(first, min(first + count, (first // OH + 1) * OH))
 
 
+def test_the_grid_of_im2col_on_cuda_has_eight_pixels_a_block_until_a_gpu_is_busy():
+    assert grid_of_im2col(10, 14, 27) == (2, 10, 1)  # 14 pixels: 8 + 6
+    assert grid_of_im2col(1024, 224, 27) == (4, 1024, 1)  # 2^12 blocks; each has 56 pixels
+    assert grid_of_im2col(2**20, 224, 27) == (1, 65535, 1)  # as many as CUDA has along y
+    assert grid_of_im2col(0, 14, 27) == (2, 0, 1)  # an empty batch
+
+
 @given(geometries(), st.sampled_from(LAYOUTS))
 def test_im2col_gathers_what_the_formula_says(geometry, layout):
     (N, *_), window = geometry[0], window_of(geometry)
@@ -171,10 +178,3 @@ def test_the_sum_of_products_asks_for_its_output_and_a_few_blocks(strides, monke
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak - z.nbytes < threads.num_threads() * 10 * (1 << 14)
-
-
-def test_the_grid_of_im2col_on_cuda_has_eight_pixels_a_block_until_a_gpu_is_busy():
-    assert grid_of_im2col(10, 14, 27) == (2, 10, 1)  # 14 pixels: 8 + 6
-    assert grid_of_im2col(1024, 224, 27) == (4, 1024, 1)  # 2^12 blocks; each has 56 pixels
-    assert grid_of_im2col(2**20, 224, 27) == (1, 65535, 1)  # as many as CUDA has along y
-    assert grid_of_im2col(0, 14, 27) == (2, 0, 1)  # an empty batch

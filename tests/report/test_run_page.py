@@ -13,9 +13,9 @@ from PIL import Image
 import minicnn as mc
 from minicnn.evaluation import Evaluation, roc_auc
 from minicnn.plotting import drawing
-from minicnn.report import photos, run_page, run_photos, scores_of, write_run_page
+from minicnn.report import photos, run_photos, run_pictures, scores_of, write_run_page
 from minicnn.report.photos import explanation, first_batch, pictures_of
-from minicnn.report.run_page import choose_pictures
+from minicnn.report.run_pictures import photos_of_cells
 from minicnn.training import TransferConfig
 
 EVIL = "</script><script>window.bad = 1</script>"
@@ -211,14 +211,30 @@ def test_a_photo_that_has_vanished_since_is_left_out(tmp_path):
     assert len(first_batch(network(), data, TransferConfig(batch_size=6))) == 5
 
 
+def test_the_page_with_the_comparison_has_the_pictures_of_the_first_one(tmp_path):
+    data, folder = data_of(), tmp_path / "run"
+    result = evaluation(data)
+    options = {"model": network(), "options": {}, "first_batch": []}
+    folder.mkdir()
+    shown = write_run_page(folder, result, data, scores_of(result), rows={"a": result}, **options)
+    first = page_of(folder / "report.html")
+    (folder / "worst.png").unlink()
+    again = write_run_page(folder, result, data, scores_of(result), pictures=shown,
+                           rows={"a": result, "b": result}, **options)
+    second = page_of(folder / "report.html")
+    assert again is shown and not (folder / "worst.png").exists()  # nothing is drawn again
+    assert [row["name"] for row in second.pop("rows")] == ["a", "b"]
+    assert [row["name"] for row in first.pop("rows")] == ["a"] and first == second
+
+
 def test_wrong_photos_have_pictures_before_right_ones(monkeypatch):
     data = data_of(60)
     result = evaluation(data)
     own = result.probabilities[np.arange(60), data.labels]
     wrong = result.predicted != data.labels
-    monkeypatch.setattr(run_page, "MAX_PICTURES", 40)
-    monkeypatch.setattr(run_page, "MAX_PER_CELL", 12)
-    chosen = choose_pictures(result, own)
+    monkeypatch.setattr(run_pictures, "MAX_PICTURES", 40)
+    monkeypatch.setattr(run_pictures, "MAX_PER_CELL", 12)
+    chosen = photos_of_cells(result, own)
     assert len(chosen) == len(set(chosen)) == 40 or len(chosen) < 40
     for i in (0, 1):
         cell = np.flatnonzero(wrong & (data.labels == i))
