@@ -40,15 +40,29 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure atomically."""
-    with _without_glyph_warnings(), atomic_write(path) as partial:
-        figure.savefig(partial)
+    """Writes the figure atomically: .png, or what matplotlib's savefig writes by this suffix."""
+    with atomic_write(path) as partial:
+        if path.suffix.lower() == ".png":
+            partial.write_bytes(png(figure))
+            return
+        with _without_glyph_warnings():
+            figure.savefig(partial)
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG, its inches × 120 pixels."""
+    """The figure as a PNG, its inches × 120 pixels.
+
+    It is drawn once. savefig draws it twice, the first time to find the layout, which drawing does
+    anyway, and it keeps a transparency that a figure with a background has no use for.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
     with _without_glyph_warnings():
-        figure.savefig(buffer := io.BytesIO(), format="png")
+        canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    picture.save(buffer := io.BytesIO(), "png", dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
@@ -14,6 +13,7 @@ import minicnn as mc
 from minicnn.cli import main, parser
 from minicnn.cli.look_jobs import look_job
 from minicnn.cli.methods import ATTRIBUTIONS, METHODS, PhotoInput
+from minicnn.plotting import drawing
 
 ROOT = Path(__file__).parents[2]
 SLOW = {"evolution", "ablation", "transfer-curve", "probes", "correspondence"}  # tests of their own
@@ -72,9 +72,8 @@ def test_every_method_is_a_function_that_takes_what_the_table_gives_it(name, fol
 def test_every_method_leaves_a_picture_and_prints_its_numbers(name, folder, tmp_path, monkeypatch,
                                                               capsys):
     monkeypatch.chdir(tmp_path)
-    drawn, save = [], Figure.savefig
-    monkeypatch.setattr(Figure, "savefig",
-                        lambda self, *rest: drawn.append(self) or save(self, *rest))
+    drawn, png = [], drawing.png
+    monkeypatch.setattr(drawing, "png", lambda figure: drawn.append(figure) or png(figure))
     photos = photos_for(name, folder)
     assert main(["look", name, str(folder / "m.h5"), *photos]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,13 +1,13 @@
 """What the tests of figures share."""
 
 import pytest
-from matplotlib.figure import Figure
+
+from minicnn.plotting import drawing
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Figures that were saved, still open to be asked."""
-    figures, save = [], Figure.savefig
-    monkeypatch.setattr(Figure, "savefig",
-                        lambda self, *rest: figures.append(self) or save(self, *rest))
+    """Figures that were drawn, still open to be asked."""
+    figures, png = [], drawing.png
+    monkeypatch.setattr(drawing, "png", lambda figure: figures.append(figure) or png(figure))
     return figures
