@@ -32,13 +32,11 @@
 #include "common.h"
 
 // Only e^(−|x|) <= 1 is computed, which never overflows: 1 / (1 + e) for x >= 0, e / (1 + e) below.
-__device__ real sigma(real x) {
-    const real e = exp(-fabs(x));
-    return (x >= 0 ? (real)1 : e) / (1 + e);
-}
-
 extern "C" __global__ void sigmoid(const real* x, real* y, int64 size) {
-    EACH(k, size) y[k] = sigma(x[k]);  // coalesced: neighbouring k
+    EACH(k, size) {
+        const real e = exp(-fabs(x[k]));           // coalesced: neighbouring k
+        y[k] = (x[k] >= 0 ? (real)1 : e) / (1 + e);  // coalesced: neighbouring k
+    }
 }
 
 // σ' = σ (1 − σ), so y is all that backward needs.
@@ -90,14 +88,18 @@ extern "C" __global__ void clipped_line_backward(const real* dy, const real* y, 
 }
 
 extern "C" __global__ void silu(const real* x, real* y, int64 size) {
-    EACH(k, size) y[k] = x[k] * sigma(x[k]);  // coalesced: neighbouring k
+    EACH(k, size) {
+        const real e = exp(-fabs(x[k]));                      // coalesced: neighbouring k
+        y[k] = x[k] * (x[k] >= 0 ? (real)1 : e) / (1 + e);  // coalesced: neighbouring k
+    }
 }
 
 // σ + x σ', with σ' = σ (1 − σ)
 extern "C" __global__ void silu_backward(const real* dy, const real* x, real* dx, int64 size) {
     EACH(k, size) {
-        const real s = sigma(x[k]);                         // coalesced: neighbouring k
-        dx[k] = dy[k] * (s + x[k] * s * (1 - s));  // coalesced: neighbouring k
+        const real e = exp(-fabs(x[k]));                      // coalesced: neighbouring k
+        const real s = (x[k] >= 0 ? (real)1 : e) / (1 + e);
+        dx[k] = dy[k] * (s + x[k] * s * (1 - s));             // coalesced: neighbouring k
     }
 }
 
@@ -107,7 +109,10 @@ extern "C" __global__ void softplus(const real* x, real* y, int64 size) {
 }
 
 extern "C" __global__ void softplus_backward(const real* dy, const real* x, real* dx, int64 size) {
-    EACH(k, size) dx[k] = dy[k] * sigma(x[k]);  // coalesced: neighbouring k
+    EACH(k, size) {
+        const real e = exp(-fabs(x[k]));                       // coalesced: neighbouring k
+        dx[k] = dy[k] * (x[k] >= 0 ? (real)1 : e) / (1 + e);  // coalesced: neighbouring k
+    }
 }
 
 extern "C" __global__ void prelu(const real* x, const real* alpha, real* y, int64 rows, int F) {

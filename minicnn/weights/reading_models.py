@@ -87,7 +87,8 @@ def _described(file: h5py.File, architecture: Architecture | None, path: str | P
     if architecture is None:
         raise FileError(f"{path}: holds weights but no architecture; build the network and "
                         f"call load_weights, or name the file of model.to_json(), too: "
-                        f"load('model.json', weights='{Path(path).name}').")
+                        f"load('model.json', weights='{Path(path).name}'), on the command line "
+                        f"model.json --weights {Path(path).name}.")
     config, metadata = architecture.parse(), parse_json(text(file, "minicnn") or "{}")
     layers_from_config(config, path)  # says what is wrong with it, before the arrays do
     return config, metadata

@@ -546,6 +546,9 @@ DESCRIPTIONS = {
                            r"\(classes are a list of printable names\)"),
     "preprocessing": (lambda t: {**t, "preprocessing": [1]} if "classes" in t else t,
                       "expected classes and preprocessing that fit the network"),
+    **{f"preprocessing {empty!r}": (
+        lambda t, empty=empty: {**t, "preprocessing": empty} if "classes" in t else t,
+        "expected classes and preprocessing that fit the network") for empty in ([], "", 0, False)},
 }
 
 
