@@ -13,7 +13,8 @@ aten = torch.ops.aten
 
 
 def activation_cases(twins: Twins, rows: int, K: int) -> Iterator[Case]:
-    """tanh, ELU, leaky ReLU and PReLU with an alpha for each column, of (rows, K)."""
+    """tanh, ELU, leaky ReLU, hard sigmoid, SiLU, softplus, and PReLU with an alpha for each column,
+    of (rows, K)."""
     (x, x_t), (dy, dy_t), (alpha, alpha_t) = (
         twins.normal(rows, K), twins.normal(rows, K), twins.normal(K))
     once, size = moved(x.shape), x.size
@@ -27,6 +28,16 @@ def activation_cases(twins: Twins, rows: int, K: int) -> Iterator[Case]:
                2 * once, size)
     yield Case("leaky_relu_backward", lambda: cuda.leaky_relu_grad(dy, x, 0.1),
                lambda: aten.leaky_relu_backward(dy_t, x_t, 0.1, False), 3 * once, size)
+    yield Case("clipped_line", lambda: cuda.clipped_line(x, 1 / 6, 0.5, 1),
+               lambda: F.hardsigmoid(x_t), 2 * once, 4 * size)
+    yield Case("clipped_line_backward", lambda: cuda.clipped_line_grad(dy, x, 1, 6),
+               lambda: aten.hardtanh_backward(dy_t, x_t, 0, 6), 3 * once, 3 * size)
+    yield Case("silu", lambda: cuda.silu(x), lambda: F.silu(x_t), 2 * once, 5 * size)
+    yield Case("silu_backward", lambda: cuda.silu_grad(dy, x),
+               lambda: aten.silu_backward(dy_t, x_t), 3 * once, 9 * size)
+    yield Case("softplus", lambda: cuda.softplus(x), lambda: F.softplus(x_t), 2 * once, 5 * size)
+    yield Case("softplus_backward", lambda: cuda.softplus_grad(dy, x),
+               lambda: aten.softplus_backward(dy_t, x_t, 1, 20), 3 * once, 5 * size)
     yield Case("prelu", lambda: cuda.prelu(x, alpha), lambda: F.prelu(x_t, alpha_t),
                2 * once, size)
 

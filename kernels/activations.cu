@@ -1,4 +1,5 @@
-// Sigmoid, tanh, ELU and leaky ReLU, forward and backward; PReLU, whose slopes are an array.
+// Sigmoid, tanh, ELU, leaky ReLU, clipped lines (ReLU6, hard sigmoid), SiLU and softplus, forward
+// and backward; PReLU, whose slopes are an array.
 //
 //     x  | x0 | x1 | x2 | ...     thread k of the grid works on element k, and on k + all threads
 //     y  | y0 | y1 | y2 | ...     of the grid, and so on: EACH of common.h
@@ -20,6 +21,12 @@
 // Per warp: elu_backward: dy 4, y 4, dx 4 transactions; no shared memory
 // Per warp: leaky_relu: x 4, y 4 transactions; no shared memory
 // Per warp: leaky_relu_backward: dy 4, y 4, dx 4 transactions; no shared memory
+// Per warp: clipped_line: x 4, y 4 transactions; no shared memory
+// Per warp: clipped_line_backward: dy 4, y 4, dx 4 transactions; no shared memory
+// Per warp: silu: x 4, y 4 transactions; no shared memory
+// Per warp: silu_backward: dy 4, x 4, dx 4 transactions; no shared memory
+// Per warp: softplus: x 4, y 4 transactions; no shared memory
+// Per warp: softplus_backward: dy 4, x 4, dx 4 transactions; no shared memory
 // Per warp: prelu: x 4, alpha 4, y 4 transactions; no shared memory
 // Per warp: prelu_backward: dy 4, x 4, alpha 4, dx 4, products 4 transactions; no shared memory
 #include "common.h"
@@ -64,6 +71,48 @@ extern "C" __global__ void leaky_relu(const real* x, real* y, int64 size, real s
 extern "C" __global__ void leaky_relu_backward(const real* dy, const real* y, real* dx, int64 size,
                                                real slope) {
     EACH(k, size) dx[k] = y[k] > 0 ? dy[k] : slope * dy[k];  // coalesced: neighbouring k
+}
+
+// A NaN is neither below nor above, and stays.
+extern "C" __global__ void clipped_line(const real* x, real* y, int64 size, real slope, real shift,
+                                        real limit) {
+    EACH(k, size) {
+        const real line = slope * x[k] + shift;                    // coalesced: neighbouring k
+        y[k] = line < 0 ? (real)0 : line > limit ? limit : line;  // coalesced: neighbouring k
+    }
+}
+
+extern "C" __global__ void clipped_line_backward(const real* dy, const real* y, real* dx, int64 size,
+                                                 real slope, real limit) {
+    EACH(k, size) dx[k] = y[k] > 0 && y[k] < limit ? slope * dy[k] : (real)0;  // coalesced
+}
+
+extern "C" __global__ void silu(const real* x, real* y, int64 size) {
+    EACH(k, size) {
+        const real e = exp(-fabs(x[k]));                      // coalesced: neighbouring k
+        y[k] = x[k] * (x[k] >= 0 ? (real)1 : e) / (1 + e);  // coalesced: neighbouring k
+    }
+}
+
+// σ + x σ', with σ' = σ (1 − σ)
+extern "C" __global__ void silu_backward(const real* dy, const real* x, real* dx, int64 size) {
+    EACH(k, size) {
+        const real e = exp(-fabs(x[k]));                      // coalesced: neighbouring k
+        const real s = (x[k] >= 0 ? (real)1 : e) / (1 + e);
+        dx[k] = dy[k] * (s + x[k] * s * (1 - s));             // coalesced: neighbouring k
+    }
+}
+
+// log(1 + eˣ); again e^(−|x|) alone is computed. A NaN is not below 0, and stays.
+extern "C" __global__ void softplus(const real* x, real* y, int64 size) {
+    EACH(k, size) y[k] = (x[k] < 0 ? (real)0 : x[k]) + log1p(exp(-fabs(x[k])));  // coalesced
+}
+
+extern "C" __global__ void softplus_backward(const real* dy, const real* x, real* dx, int64 size) {
+    EACH(k, size) {
+        const real e = exp(-fabs(x[k]));                       // coalesced: neighbouring k
+        dx[k] = dy[k] * (x[k] >= 0 ? (real)1 : e) / (1 + e);  // coalesced: neighbouring k
+    }
 }
 
 extern "C" __global__ void prelu(const real* x, const real* alpha, real* y, int64 rows, int F) {

@@ -288,9 +288,10 @@ class Sequential:
         """Sets the parameters from any Keras weight file, all or nothing; returns what was set, and
         whether by name or by order (weights.assign has the rules). skip_mismatch: layers that the
         file does not fit, such as a new head, stay as they are. Raises FileError."""
-        entries, device = weights.read_weights(path), self.device
-        self.weights_note = weights.assign(self.layers, self.input_shape, entries, path,
-                                           skip_mismatch)
+        device = self.device
+        with weights.open_entries(path) as entries:
+            self.weights_note = weights.assign(self.layers, self.input_shape, entries, path,
+                                               skip_mismatch)
         self.to(device)  # from NumPy's arrays
         return self.weights_note
 

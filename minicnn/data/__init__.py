@@ -6,7 +6,8 @@ it is no photo), datasets.py (images with labels), listing.py (the photos of a f
 is none), image_folder.py (one sub-folder per class), batches.py (decoding ahead in threads),
 augment.py (random views), duplicates.py (near-duplicate images), splits.py (train, validation and
 test, and split.csv), part_names.py (their usual names), paths.py (images named on a command line),
-sample.py (the 2,000 images that ship with the package).
+visible_region.py (which part of a photo a network sees), sample.py (the 2,000 images that ship with
+the package).
 """
 
 from .augment import Augment, Augmented

@@ -1,13 +1,11 @@
 """Photos brought to a network's size as Keras' layer Resizing does it: stretched, or cropped or
-padded to the form of that size first. Unlike resize_and_crop it does not smooth what it shrinks.
-And which part of a photo a network sees, whichever of the two brings it to size."""
+padded to the form of that size first. Unlike resize_and_crop it does not smooth what it shrinks."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..preprocessing import Preprocessing, crop_fraction_of
-from .images import crop_region
+from ..preprocessing import Preprocessing
 
 
 def resizes_as_keras(recipe: Preprocessing | None) -> bool:
@@ -36,15 +34,6 @@ def resize_as_keras(images: np.ndarray, size: tuple[int, int], recipe: Preproces
     for axis, length in ((1, size[0]), (2, size[1])):
         x = _resample(x, axis, length, recipe.interpolation)
     return np.ascontiguousarray(x, np.float32)
-
-
-def visible_region(shape: tuple[int, ...], size: tuple[int, int], recipe: Preprocessing | None
-                   ) -> tuple[float, float, float, float]:
-    """(top, left, bottom, right): the pixels of a photo (H, W) that a network of input size (h, w)
-    and this recipe sees."""
-    if recipe is not None and resizes_as_keras(recipe):
-        return visible_box(shape, size, recipe.fit)
-    return crop_region(shape, size, crop_fraction_of(recipe))
 
 
 def visible_box(shape: tuple[int, ...], size: tuple[int, int], fit: str

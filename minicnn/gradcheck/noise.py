@@ -1,16 +1,20 @@
-"""How far off rounding can put a slope: what a difference between backward and slope may be.
+"""How much a backward that is right may differ from the measured slope, because of rounding.
 
-L = Σ_j dy_j·y_j, and each computed y_j is off by some e_j with |e_j| ≲ σ_j. The slope is then off
-by
-    |Σ_j dy_j (e_j⁺ − e_j⁻)| / 2ε  ≤  Σ_j |dy_j| σ_j / ε
-and an output that does not depend on v adds nothing: its errors cancel. So an element of x has
-the noise of the outputs that it moves, not that of all: a channel of size 1 is judged beside one
-of size 10⁷. In float32, where steps are long and many outputs move, Σ would allow too much; the
-e_j are as good as independent, and their sum is like √Σ (dy_j σ_j)².
+The slope of L = Σ_j dy_j·y_j along a direction is measured as (L⁺ − L⁻) / 2ε, from two calls of
+forward. Two things are rounded, and both are allowed for:
 
-What backward computes is itself a sum, of the terms t_j = dy_j·∂y_j/∂v. Its rounding is relative
-to their size, and not to that of the sum, in which they may cancel. Hence the scale of a direction
-is max(|Σ t_j|, √Σ t_j²), and right is |analytic − numeric| ≤ tolerance · scale + noise.
+    |analytic − numeric|  ≤  tolerance · scale + noise
+
+noise: forward's rounding. A computed y_j is off by about σ_j, so y_j⁺ − y_j⁻ is off by up to 2σ_j,
+and the slope of L by up to Σ_j |dy_j| σ_j / ε, taken SAFETY times. The sum is over those outputs
+that the direction moves: others are computed twice from the same numbers, and their error cancels.
+So a channel of size 1 is not judged by the rounding of another of size 10⁷. In float32 steps are
+long, many outputs move, and this sum would allow too much: there the errors are taken as
+independent, and add up to √Σ_j (dy_j σ_j)² / ε.
+
+scale: backward's rounding. It adds the terms t_j = dy_j·∂y_j/∂v, and each is rounded relative to
+its own size. Where they cancel, that is much more than a rounding of their sum. Hence the error is
+relative to max(|Σ_j t_j|, √Σ_j t_j²).
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import numpy as np
 
 from .point import Point
 
-SAFETY = 4  # times σ: it is an estimate
+SAFETY = 4  # times σ, since σ is an estimate
 ULPS, ULPS_IN_FLOAT32 = 4096, 16  # by how many times u each number is moved, times −3 … 3
 
 

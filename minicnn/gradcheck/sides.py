@@ -11,6 +11,11 @@ from .noise import noise_of_slope
 from .point import Point
 from .precision import Precision
 
+# Times σ/ε: a bend that rounding explains. (y⁺ − 2y + y⁻) / ε has four roundings, counting 2y
+# twice, and each is allowed 5σ: σ is at least about one standard deviation of them, as the largest
+# of 14 (noise.py), and one error in a million is larger than five.
+BEND_OF_ROUNDING = 4 * 5
+
 
 @dataclass
 class Sides:
@@ -62,7 +67,7 @@ def sides_of(point: Point, value: np.ndarray, direction: np.ndarray, eps: float,
     value[...] = original
     right, left = (outputs[0] - y) / eps, (y - outputs[1]) / eps
     bend = np.abs(right - left)
-    return Sides(right, left, np.where(bend < 20 * sigma / eps, 0, bend))
+    return Sides(right, left, np.where(bend < BEND_OF_ROUNDING * sigma / eps, 0, bend))
 
 
 def weigh(sides: Sides, dy: np.ndarray, sigma: np.ndarray, precision: Precision,

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from ..ops import array_module, ops_for
+from ..ops import ops_for
 from . import argument_checks, checks
 from .activations import ACTIVATIONS
 from .base import Layer
@@ -50,15 +50,14 @@ class ReLU6(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         checks.check_input(self, x)
-        y = array_module(x).minimum(ops_for(x).relu(x), 6)
+        y = ops_for(x).clipped_line(x, 1, 0, 6)
         self.cache = y if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = dy · [0 < y < 6]."""
         y = self.read_cache()
-        between = y * (y < 6)  # above 0 exactly where 0 < y < 6, which is what relu_grad asks
-        return ops_for(dy, y).relu_grad(dy, between)
+        return ops_for(dy, y).clipped_line_grad(dy, y, 1, 6)
 
 
 class HardSigmoid(Layer):
@@ -79,14 +78,14 @@ class HardSigmoid(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         checks.check_input(self, x)
-        y = array_module(x).minimum(ops_for(x).relu(x * self.slope + 0.5), 1)
+        y = ops_for(x).clipped_line(x, self.slope, 0.5, 1)
         self.cache = y if keep else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = slope · dy · [0 < y < 1]."""
         y = self.read_cache()
-        return ops_for(dy, y).relu_grad(dy * self.slope, y * (y < 1))
+        return ops_for(dy, y).clipped_line_grad(dy, y, self.slope, 1)
 
 
 ACTIVATIONS.update({"leaky_relu": partial(LeakyReLU, 0.2), "relu6": ReLU6,

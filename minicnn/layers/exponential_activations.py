@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from ..ops import array_module, ops_for
+from ..ops import ops_for
 from . import argument_checks, checks
 from .activations import ACTIVATIONS
 from .base import Layer
@@ -84,22 +84,20 @@ class SELU(Layer):
 class SiLU(Layer):
     """y = x σ(x), of any shape, also called swish; σ is the sigmoid.
 
-    Derivation: dy/dx = σ + x σ' = σ + x σ (1 − σ) = σ + y (1 − σ).
+    Derivation: dy/dx = σ + x σ' = σ + x σ (1 − σ).
     Source: Elfwing et al. 2018; Ramachandran et al. 2017 (swish).
     """
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         checks.check_input(self, x)
-        s = ops_for(x).sigmoid(x)
-        y = x * s
-        self.cache = (s, y) if keep else None
-        return y
+        self.cache = x if keep else None
+        return ops_for(x).silu(x)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """dx = dy · (σ + y (1 − σ))."""
-        s, y = self.read_cache()
-        return array_module(dy, s).multiply(dy, s + y * (1 - s))
+        """dx = dy · (σ + x σ (1 − σ))."""
+        x = self.read_cache()
+        return ops_for(dy, x).silu_grad(dy, x)
 
 
 class Softplus(Layer):
@@ -113,14 +111,13 @@ class Softplus(Layer):
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x -> y of the same shape."""
         checks.check_input(self, x)
-        xp = array_module(x)
         self.cache = x if keep else None
-        return ops_for(x).relu(x) + xp.log1p(xp.exp(-xp.abs(x)))
+        return ops_for(x).softplus(x)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = dy · σ(x)."""
         x = self.read_cache()
-        return array_module(dy, x).multiply(dy, ops_for(x).sigmoid(x))
+        return ops_for(dy, x).softplus_grad(dy, x)
 
 
 ACTIVATIONS.update({"tanh": Tanh, "elu": partial(ELU, 1.0), "selu": SELU, "silu": SiLU,

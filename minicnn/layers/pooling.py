@@ -67,7 +67,12 @@ class MaxPool2D(Pool2D):
 
 
 class AveragePool2D(Pool2D):
-    """y = the mean of each window; padding does not count, as in TensorFlow and in Keras on it."""
+    """y = the mean of each window; padding does not count.
+
+    So it is in Keras on TensorFlow and on JAX. On PyTorch Keras does the same where padding "same"
+    is as wide on both sides; where it is not, it repeats the pixels of the border (Keras 3.15), and
+    the means of these windows differ.
+    """
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""

@@ -80,7 +80,8 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
         if not isinstance(classes, (list, type(None))) or not all(
                 isinstance(name, str) and name.isprintable() for name in classes or []):
             raise TypeError("classes are a list of printable names")
-        recipe = preprocessing and _recipe(Preprocessing(**preprocessing), shape)
+        recipe = (None if preprocessing is None else
+                  _recipe(Preprocessing(**preprocessing), shape))
         model = Sequential(layers, shape, None, network_name, recipe, classes)
     except (TypeError, ValueError, OverflowError) as error:  # ArgumentErrors are ValueErrors
         raise FileError(f"{path}: expected classes and preprocessing that fit the network, "

@@ -105,6 +105,25 @@ class Operations(Protocol):
     def leaky_relu_grad(self, dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
         """dy, y -> dx."""
 
+    def clipped_line(self, x: np.ndarray, slope: float, shift: float, limit: float) -> np.ndarray:
+        """x -> y."""
+
+    def clipped_line_grad(self, dy: np.ndarray, y: np.ndarray, slope: float, limit: float
+                          ) -> np.ndarray:
+        """dy, y -> dx."""
+
+    def silu(self, x: np.ndarray) -> np.ndarray:
+        """x -> y."""
+
+    def silu_grad(self, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """dy, x -> dx."""
+
+    def softplus(self, x: np.ndarray) -> np.ndarray:
+        """x -> y."""
+
+    def softplus_grad(self, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """dy, x -> dx."""
+
     def prelu(self, x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """x (N, …), alpha as x without N or 1 along some axes -> y."""
 

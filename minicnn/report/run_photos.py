@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data import Dataset
-from ..data.keras_resizing import visible_region
+from ..data.visible_region import visible_region
 from ..evaluation import Evaluation
 from ..preprocessing import Preprocessing
 from ..utils.errors import FileError

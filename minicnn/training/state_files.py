@@ -12,6 +12,7 @@ from ..ops import to_cpu
 from ..utils.errors import FileError
 from ..weights import new_h5, open_weights
 from ..weights.hdf5 import dataset, member, validate_sizes, values
+from ..weights.opening import refusing_damage
 
 FORMAT = 2  # 1 is that of the versions in which fit took checkpoints=…
 
@@ -60,7 +61,7 @@ def read_state(path: Path) -> dict:
         validate_sizes([data], path)
         return values(data)  # finite or not: a moment may overflow while the training goes on
 
-    with open_weights(path) as (file, _):
+    with refusing_damage(path), open_weights(path) as (file, _):
         document = member(file, "state", path)
         validate_sizes([document], path)
         state = with_arrays(json.loads(document[()].tobytes()))

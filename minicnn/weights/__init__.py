@@ -9,9 +9,9 @@ attributes.py (safe reading of untrusted HDF5 files), file_kinds.py (what is no 
 from .assigning import assign
 from .opening import open_weights
 from .pretrained import vgg16_base, vgg16_full
-from .reading import read_weights
+from .reading import open_entries, read_weights
 from .reading_models import read_model
 from .writing import new_h5, write, write_model, write_weights
 
-__all__ = ["assign", "new_h5", "open_weights", "read_model", "read_weights", "vgg16_base",
-           "vgg16_full", "write", "write_model", "write_weights"]
+__all__ = ["assign", "new_h5", "open_entries", "open_weights", "read_model", "read_weights",
+           "vgg16_base", "vgg16_full", "write", "write_model", "write_weights"]

@@ -22,10 +22,17 @@ from .matching import (
     no_match,
     shorten,
 )
+from .reading import StoredArray
 
 # VGG16's first number, W[0, 0, 0, 0] of block1_conv1; in a kernel rotated by 180° it is at
 # W[2, 2, 0, 0].
 FINGERPRINT = 0.42947057
+
+
+class MismatchError(FileError):
+    """A layer of the file that does not fit that of the network: the number of arrays, or a shape.
+    """
+
 
 Ready = tuple[ParamSlot, int, dict[str, np.ndarray]]  # a layer, its entry's number, its params
 Convert = Callable[[np.ndarray, ParamSlot], np.ndarray]
@@ -42,8 +49,8 @@ def assign(layers: Sequence[Layer], input_shape: tuple[int, ...], entries: Entri
     skip_mismatch: leaves layers as they are for which the file has nothing that fits, such as a new
     head. By name, if the file has the name of the model's first layer, or one that a person chose;
     otherwise by order, up to the first layer that does not fit.
-    Raises FileError and changes nothing if a layer is missing or a shape does not fit; with
-    skip_mismatch, if no layer fits.
+    Raises FileError and changes nothing if a layer is missing, a shape does not fit or an array
+    that fits is damaged; with skip_mismatch, if no layer fits.
 
     >>> assign(layers, (224, 224, 3), read_weights("vgg16.h5"), "vgg16.h5")
     'vgg16.h5: set 32 arrays, 138,357,544 parameters; skipped: none; layers matched by name'
@@ -90,7 +97,7 @@ def _match_all(slots: list[ParamSlot], entries: Entries, path: str | PathLike
         raise no_match(slots, entries, path)
     try:
         return _convert_pairs(pairs, entries, path, [_order_note(pairs, entries)])
-    except FileError:
+    except MismatchError:
         if has_chosen_name(named):  # then order was a poor guess, and names tell what is missing
             raise no_match(slots, entries, path) from None
         raise
@@ -115,7 +122,7 @@ def _match_some(slots: list[ParamSlot], entries: Entries, path: str | PathLike
     for slot, number in pairs:
         try:
             params = _convert_and_check(slot, entries[number][1], convert, path)
-        except FileError:
+        except MismatchError:
             if not named:
                 break  # what comes after a layer that differs may be of another network
         else:
@@ -148,12 +155,10 @@ def _conversion(pairs: Pairs, entries: Entries, path: str | PathLike
     file, backend = Path(path).name, getattr(entries, "backend", "")
     kernels = [(entries[number][1][0], slot.shapes.get("W")) for slot, number in pairs
                if entries[number][1][0].ndim == 4]
-    fits = [W.transpose(2, 3, 1, 0).shape == shape for W, shape in kernels]
+    fits = [tuple(W.shape[axis] for axis in (2, 3, 1, 0)) == shape for W, shape in kernels]
     channels_first = any(fit and W.shape != shape
                          for fit, (W, shape) in zip(fits, kernels, strict=True)) or (
         "th_dim_ordering" in file and all(fits))  # the name decides if both orders of axes fit
-    if channels_first:
-        kernels = [(W.transpose(2, 3, 1, 0), shape) for W, shape in kernels]  # (KH, KW, C, F)
     rotated = _is_rotated([W for W, _ in kernels], backend, file, channels_first)
 
     def convert(W: np.ndarray, slot: ParamSlot) -> np.ndarray:
@@ -174,14 +179,17 @@ def _conversion(pairs: Pairs, entries: Entries, path: str | PathLike
     return convert, notes
 
 
-def _is_rotated(kernels: list[np.ndarray], backend: str, file: str, channels_first: bool) -> bool:
-    """Whether kernels (KH, KW, C, F) are rotated by 180°.
+def _is_rotated(kernels: list[StoredArray | np.ndarray], backend: str, file: str,
+                channels_first: bool) -> bool:
+    """Whether kernels (KH, KW, C, F), with channels_first (F, C, KH, KW), are rotated by 180°.
 
     Decided by VGG16's fingerprint, the file's name or its backend; if none of them tells, by the
     layout, since (F, C, KH, KW) is Theano's own.
     """
-    for W in kernels:
-        if W.shape == (3, 3, 3, 64):
+    for kernel in kernels:
+        if kernel.shape == ((64, 3, 3, 3) if channels_first else (3, 3, 3, 64)):
+            W = np.asarray(kernel)
+            W = W.transpose(2, 3, 1, 0) if channels_first else W
             for corner, answer in ((0, False), (2, True)):
                 if abs(W[corner, corner, 0, 0] - FINGERPRINT) < 1e-3:
                     return answer
@@ -190,20 +198,29 @@ def _is_rotated(kernels: list[np.ndarray], backend: str, file: str, channels_fir
     return backend.lower() == "theano" if backend else channels_first
 
 
-def _convert_and_check(slot: ParamSlot, arrays: list[np.ndarray], convert: Convert,
-                       path: str | PathLike) -> dict[str, np.ndarray]:
-    """The layer's params as float32 copies; FileError if their number or a shape does not fit."""
+def _convert_and_check(slot: ParamSlot, arrays: Sequence[StoredArray | np.ndarray],
+                       convert: Convert, path: str | PathLike) -> dict[str, np.ndarray]:
+    """The layer's params as float32 copies; MismatchError if their number or a shape does not fit,
+    another FileError if they are damaged.
+
+    An array of the file is read only if it has as many numbers as the parameter: a small file may
+    hold a packed array of any size.
+    """
     if len(arrays) != len(slot.shapes):
-        raise FileError(f"{path}: layer {slot.layer.name!r}: expected {len(slot.shapes)} arrays "
-                        f"({', '.join(slot.shapes)}), received {len(arrays)}.")
+        raise MismatchError(f"{path}: layer {slot.layer.name!r}: expected {len(slot.shapes)} "
+                            f"arrays ({', '.join(slot.shapes)}), received {len(arrays)}.")
     params = {}
     for (key, shape), array in zip(slot.shapes.items(), arrays, strict=True):
-        converted = convert(array, slot) if key == "W" else array
-        if converted.shape != shape:
-            raise FileError(f"{path}: layer {slot.layer.name!r}: expected {key} of shape {shape}, "
-                            f"received {array.shape}. Does the file belong to this network, and "
-                            f"to this image size? With skip_mismatch=True load_weights leaves the "
-                            f"layer as it is.")
+        fits = prod(array.shape) == prod(shape)
+        if fits:
+            numbers = np.asarray(array)
+            converted = convert(numbers, slot) if key == "W" else numbers
+            fits = converted.shape == shape
+        if not fits:
+            raise MismatchError(f"{path}: layer {slot.layer.name!r}: expected {key} of shape "
+                                f"{shape}, received {array.shape}. Does the file belong to this "
+                                f"network, and to this image size? With skip_mismatch=True "
+                                f"load_weights leaves the layer as it is.")
         if key.endswith("variance") and (converted < 0).any():
             raise FileError(f"{path}: layer {slot.layer.name!r}: expected a {key} of 0 or more, "
                             f"received {converted.min():g}; the training that wrote it had failed, "

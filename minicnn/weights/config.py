@@ -26,6 +26,7 @@ from .keras_layers import (
     read_layer,
 )
 from .layer_entries import keras_entries
+from .tensor_arithmetic import layer_instead
 
 MODELS = ("Sequential", "Functional", "Model")
 
@@ -155,6 +156,9 @@ def _check_class(entry: dict, where: str) -> None:
         raise FileError(f"{where} has the custom class {module}.{kind}; minicnn never runs code "
                         f"from a file. Rebuild the network from Keras' own layers.")
     if modern_class(kind) not in READERS:
+        if instead := layer_instead(entry):
+            raise FileError(f"{where} is a {kind}, which minicnn lacks. {instead}, copy the "
+                            f"weights with set_weights, and save that network.")
         raise FileError(f"{where} is a {kind}, which minicnn lacks; use this file in Keras, or "
                         f"rebuild the network from what minicnn has: {', '.join(READERS)}.")
 
@@ -191,12 +195,18 @@ def _linear_order(config: dict, path: str | PathLike) -> list[dict]:
             inputs.append(layer)
             continue
         sources = list(_sources(layer["inbound_nodes"]))
+        calls = len(layer["inbound_nodes"])
+        if len(sources) > 1 and calls > 1:
+            raise FileError(f"{path}: expected one line of layers, but layer {name!r} is used more "
+                            f"than once ({calls} times, on the outputs of {', '.join(sources)}). "
+                            f"Build the network with a layer of its own for each use, copy the "
+                            f"weights, and save that; or use this file in Keras.")
         if len(sources) != 1 or sources[0] in follower:
             raise FileError(f"{path}: expected one line of layers, but layer {name!r} is at a "
-                            f"branch (inputs: {', '.join(sources) or 'none'}) or is used more than "
-                            f"once, as in MobileNet, in ResNet and in what Teachable Machine "
-                            f"exports. minicnn computes networks without branches, such as VGG16: "
-                            f"train a head on that, or use this file in Keras.")
+                            f"branch (inputs: {', '.join(sources) or 'none'}), as in MobileNet, in "
+                            f"ResNet and in what Teachable Machine exports. minicnn computes "
+                            f"networks without branches, such as VGG16: train a head on that, or "
+                            f"use this file in Keras.")
         follower[sources[0]] = layer
     if len(inputs) != 1:
         raise FileError(f"{path}: expected one input, received {len(inputs)}.")

@@ -1,8 +1,9 @@
 """Safe reading of HDF5 files that may be hostile.
 
 Such a file may link to other files, or be made to exhaust the memory. So links are checked before
-they are followed, and declared sizes before anything is read: of texts (attributes.py), and of all
-arrays together. The format itself is read by h5py.
+they are followed, and declared sizes before anything is read: of texts (attributes.py), of all
+arrays together, and of each array that a layer is to take (assigning.py). The format itself is read
+by h5py.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def dataset(group: h5py.Group, name: str, path: str | PathLike) -> h5py.Dataset:
 def validate_sizes(datasets: Sequence[h5py.Dataset], path: str | PathLike) -> None:
     """Raises FileError if the datasets together claim more bytes than a file of this size can hold.
 
-    A chunk is unpacked as one piece, and may be larger than the array that it is part of.
+    A chunk is unpacked as one piece, and may be larger than the array that it is part of: up to
+    ALWAYS_ALLOWED_BYTES, since one of an array that grows row by row is made for many rows.
     """
     claim = chunks = 0
     for data in datasets:
@@ -108,7 +110,10 @@ def validate_sizes(datasets: Sequence[h5py.Dataset], path: str | PathLike) -> No
             raise FileError(f"{path}: {data.name}: expected at most {MAX_CHUNKS:,} chunks in all, "
                             f"received {chunks:,}; save it plain.")
         chunk = math.prod(data.chunks or ()) * data.dtype.itemsize
-        claim += max(data.size * max(data.dtype.itemsize, 4), chunk)
+        own = data.size * max(data.dtype.itemsize, 4)
+        if chunk > max(ALWAYS_ALLOWED_BYTES, own):
+            raise size_error(f"{path}: {data.name}", chunk, max(ALWAYS_ALLOWED_BYTES, own))
+        claim += max(own, chunk)
         limit = max(ALWAYS_ALLOWED_BYTES, MAX_INFLATION * data.file.id.get_filesize())
         if claim > limit:
             raise size_error(f"{path}: {data.name}", claim, limit)

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..layers import Layer
 from ..utils.errors import FileError
+from .reading import StoredArray
 
-Entries = Sequence[tuple[str | None, list[np.ndarray]]]  # (layer's name in the file, its arrays)
+# (layer's name in the file, its arrays)
+Entries = Sequence[tuple[str | None, Sequence[StoredArray | np.ndarray]]]
 
 
 @dataclass
@@ -106,6 +108,9 @@ def no_match(slots: Sequence[ParamSlot], entries: Entries, path: str | PathLike)
                          f"{shorten(names)}. Names must match, or else number, kinds and order of "
                          f"the layers; skip_mismatch=True loads the first ones that do.")
     missing = [name for name in wanted if name not in names]
+    if not missing:
+        return FileError(f"{path}: holds {shorten(wanted)}, but no layer's arrays have the shapes "
+                         f"that the model expects. Build the network that the file belongs to.")
     return FileError(f"{path}: expected arrays for {shorten(missing)}, which the file lacks (it "
                      f"holds {shorten(names)}). Load it before you replace the head, load with "
                      f"skip_mismatch=True, or build the network that the file belongs to.")

@@ -67,31 +67,34 @@ class Architecture(NamedTuple):
 def open_weights(path: str | PathLike) -> Iterator[tuple[h5py.File, Architecture | None]]:
     """-> (h5py.File, its architecture or None), for .h5 and .keras files.
 
-    Whatever a damaged file raises, here or in the body of the with, becomes a FileError.
+    Whatever a damaged file raises here becomes a FileError. Reading from the file may meet damage
+    too: callers do it under refusing_damage.
     """
     import h5py
 
-    with refusing_damage(path), ExitStack() as stack:
-        raw = stack.enter_context(open_file(path))
-        architecture = None
-        head, size = raw.read(HEAD_BYTES), os.fstat(raw.fileno()).st_size
-        if head.startswith(ZIP):
-            folder = Path(stack.enter_context(TemporaryDirectory()))
-            architecture = _unpack(raw, path, size, folder)
-            source = folder / "model.weights.h5"
-        elif h5py.is_hdf5(path):
-            source = Path(path)
-            if (expected := hdf5_size(head) or 0) > size:
-                raise cut_short(path, size, f"the {expected:,} bytes that it says it has")
-        else:
-            raise not_a_model(path, size, head)
-        with h5py.File(source, "r") as file:
+    with ExitStack() as stack:
+        with refusing_damage(path):
+            raw = stack.enter_context(open_file(path))
+            architecture = None
+            head, size = raw.read(HEAD_BYTES), os.fstat(raw.fileno()).st_size
+            if head.startswith(ZIP):
+                folder = Path(stack.enter_context(TemporaryDirectory()))
+                architecture = _unpack(raw, path, size, folder)
+                source = folder / "model.weights.h5"
+            elif h5py.is_hdf5(path):
+                source = Path(path)
+                if (expected := hdf5_size(head) or 0) > size:
+                    raise cut_short(path, size, f"the {expected:,} bytes that it says it has")
+            else:
+                raise not_a_model(path, size, head)
+            # No cache of chunks, which every open array would have: each chunk is read once.
+            file = stack.enter_context(h5py.File(source, "r", rdcc_nbytes=0))
             if not len(file) and not len(file.attrs):
                 raise FileError(f"{path}: expected a Keras model or weights, received an empty "
                                 f"HDF5 file, without any array. Save the model again.")
             if architecture is None and (description := text(file, "model_config")):
                 architecture = Architecture(description, text(file, "keras_version"))
-            yield file, architecture
+        yield file, architecture
 
 
 def read_architecture(path: str | PathLike) -> dict | None:

@@ -9,20 +9,24 @@
                                                   _layer_checkpoint_dependencies; on Windows Keras
                                                   2.13 to 2.15 wrote one group "layers\\dense"
 
-Only numbers are read, and only from the file itself (hdf5.py): no pickle, no code.
+Only numbers are read, and only from the file itself (hdf5.py): no pickle, no code. An array is
+read when it is wanted, so that no memory is spent on what does not fit the network.
 Source: Keras' saving/legacy_h5_format.py, saving/saving_lib.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..utils.errors import FileError
 from .attributes import count, strings, text
 from .hdf5 import MAX_ENTRIES, dataset, finite_array, has, keys, member, validate_sizes
-from .opening import open_weights
+from .opening import open_weights, refusing_damage
 
 if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays fast
     import h5py
@@ -64,18 +68,47 @@ class Weights(list[tuple[str | None, list]]):
             raise ValueError(f"expected at most {MAX_ENTRIES:,} arrays, received more")
 
 
+class StoredArray:
+    """An array of an open file, its size checked and its numbers not read yet.
+
+    np.asarray reads them: native float32, or float64 if the file has that. Raises FileError if they
+    are damaged or not finite.
+    """
+
+    def __init__(self, data: h5py.Dataset, path: str | PathLike) -> None:
+        self.data, self.path = data, path
+        self.shape: tuple[int, ...] = data.shape
+        self.ndim = len(self.shape)
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        with refusing_damage(self.path):
+            return np.asarray(finite_array(self.data, self.path), dtype)
+
+
 def read_weights(path: str | PathLike) -> Weights:
-    """The arrays of a Keras file; native float32, or float64 if the file has that.
+    """All arrays of a Keras file; native float32, or float64 if the file has that.
 
     Layout F before Keras 3.6 has no names (None) and no order between classes; within a class the
     order is the file's. Raises FileError.
     """
+    with open_entries(path) as entries:
+        for _, layer in entries:
+            layer[:] = map(np.asarray, layer)
+    return entries
+
+
+@contextmanager
+def open_entries(path: str | PathLike) -> Iterator[Weights]:
+    """The layers of a Keras file, their arrays StoredArray, which can be read until the end of the
+    with. Raises FileError."""
     with open_weights(path) as (file, _):
-        return read_open_file(file, path)
+        with refusing_damage(path):
+            entries = entries_of(file, path)
+        yield entries
 
 
-def read_open_file(file: h5py.File, path: str | PathLike) -> Weights:
-    """The arrays of an open h5py.File in any layout."""
+def entries_of(file: h5py.File, path: str | PathLike) -> Weights:
+    """The layers of an open h5py.File in any layout, their arrays StoredArray."""
     root = member(file, "model_weights", path) if has(file, "model_weights") else file  # D, E
     weights = Weights()
     if "nb_layers" in root.attrs:
@@ -93,8 +126,8 @@ def read_open_file(file: h5py.File, path: str | PathLike) -> Weights:
         raise FileError(f"{path}: expected one of Keras' layouts (layer_names, model_weights or "
                         f"layers), received the groups {', '.join(keys(root)) or 'none'}.")
     validate_sizes([data for _, layer in weights for data in layer], path)
-    for _, layer in weights:  # in place, since an open dataset holds a cache
-        layer[:] = [finite_array(data, path) for data in layer]
+    for _, layer in weights:
+        layer[:] = [StoredArray(data, path) for data in layer]
     weights.backend = text(root, "backend") or ""
     return weights
 

@@ -40,3 +40,22 @@ def test_numbers_of_the_command_line_leave_the_resizing(tmp_path, capsys, settin
     expected = np.asarray(twin.predict(convert(pixels.astype(np.float64))[None].astype(np.float32),
                                        verbose=0))[0]
     np.testing.assert_allclose([float(row[c]) for c in "ab"], expected, rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"interpolation": "bicubic"}, "to 12 × 14 pixels by bicubic interpolation"),
+    ({"antialias": True}, "to 12 × 14 pixels by antialiased bilinear interpolation")])
+@pytest.mark.parametrize("command", [["predict"], ["evaluate"], ["look", "gradient"]], ids=" ".join)
+def test_a_resizing_that_minicnn_lacks_is_told(tmp_path, capsys, monkeypatch, settings, words,
+                                               command):
+    monkeypatch.chdir(tmp_path)
+    keras.Sequential([keras.Input((30, 30, 3)), L.Resizing(12, 14, **settings),
+                      L.Rescaling(1 / 255), L.Conv2D(4, 3), L.GlobalMaxPooling2D(),
+                      L.Dense(2, activation="softmax")]).save("m.keras")
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.fromarray(random_pixels(61, 40, 3)).save(tmp_path / "photos" / name / "1.png")
+    photos = "photos" if command[0] != "look" else "photos/a/1.png"
+    code, _, err = run_command(capsys, *command, "m.keras", photos, "--classes", "a,b")
+    assert code == 0
+    assert f"resizes photos {words}, which minicnn lacks: it crops photos, so those" in err

@@ -60,9 +60,13 @@ MISTAKES = [Mistake(layer, changes, hint) for layer, changes, hint in (
     # axes and strides
     ("group_norm", {"d = (dy * self.params[\"gamma\"]).reshape(N, H, W, GROUPS, C // GROUPS)":
                     "d = (dy * self.params[\"gamma\"]).reshape(N, H, W, C // GROUPS, GROUPS)"
-                    ".swapaxes(3, 4)"}, ""),
-    ("group_norm", {"mean_part = d.mean((1, 2, 4)": "mean_part = d.mean((1, 2, 3)"}, ""),
-    ("blur", {"dz = blur(dy, 2, range(1, -3, -1))": "dz = blur(dy, 2, range(-1, 3))"}, ""),
+                    ".swapaxes(3, 4)"},
+     "Your dx is right for gamma·dy with its C in another order in the place of gamma·dy."),
+    ("group_norm", {"mean_part = d.mean((1, 2, 4)": "mean_part = d.mean((1, 2, 3)"},
+     "Your dx is wrong in the mean's part of the derivative only: is its sum over H, W and C, C in "
+     "2 groups, as forward's is?"),
+    ("blur", {"dz = blur(dy, 2, range(1, -3, -1))": "dz = blur(dy, 2, range(-1, 3))"},
+     "Your dx is that of a window mirrored in W: where forward reads x at an offset of k"),
     ("blur", {"return blur(dz, 1, range(1, -3, -1))":
               "return blur(dz, 1 if dy.shape[1] == dy.shape[2] else 2, range(1, -3, -1))"}, ""),
     ("average_pool", {"slice(i, 2 * dy.shape[1], 2)": "slice(i, i + dy.shape[1])"},

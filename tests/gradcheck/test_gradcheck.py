@@ -200,6 +200,16 @@ def test_every_layer_and_loss_of_minicnn_passes(device):
     assert max(row.error for report in reports for row in report.rows) < 1e-7
 
 
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("seed", [2, 9, 11, 13, 16])
+def test_every_layer_and_loss_stays_well_below_the_bound(seed):
+    """Of the seeds 0 to 19 these were the nearest to 1e-7, or above it, before slopes that rounding
+    blurs were measured by a longer step, too."""
+    reports = check_all(seed)
+    assert all(report.ok for report in reports)
+    assert max(row.error for report in reports for row in report.rows) < 5e-8
+
+
 class MeanTakenAsConstant(BatchNormalization):
     """The mistake that everybody makes first: μ and σ depend on x, too."""
 

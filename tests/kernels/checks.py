@@ -455,6 +455,50 @@ def check_leaky_relu_backward(dtype, rng, large):
               [d if v > 0 else d / 4 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
 
 
+def check_clipped_line(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        agree(cuda.clipped_line(there(x), 0.25, 0.5, 0.75),
+              [v if v != v else sorted((0, v / 4 + 0.5, 0.75))[1] for v in x.tolist()])
+
+
+def check_clipped_line_backward(dtype, rng, large):
+    for size in sizes(large):
+        y, dy = normal(dtype, rng, size), normal(dtype, rng, size)
+        y[:2], y[-2:] = 0, 0.75
+        agree(cuda.clipped_line_grad(there(dy), there(y), 0.25, 0.75),
+              [d / 4 if 0 < v < 0.75 else 0 for d, v in zip(dy.tolist(), y.tolist(), strict=True)])
+
+
+def check_silu(dtype, rng, large):
+    for size in sizes(large):
+        x = normal(dtype, rng, size)
+        x[-1] = math.nan
+        agree(cuda.silu(there(x)), [v * sigma(v) for v in x.tolist()])
+
+
+def check_silu_backward(dtype, rng, large):
+    for size in sizes(large):
+        x, dy = normal(dtype, rng, size), normal(dtype, rng, size)
+        agree(cuda.silu_grad(there(dy), there(x)),
+              [d * (sigma(v) + v * sigma(v) * sigma(-v))
+               for d, v in zip(dy.tolist(), x.tolist(), strict=True)])
+
+
+def check_softplus(dtype, rng, large):
+    for size in sizes(large):
+        x = special(dtype, rng, size)
+        with np.errstate(invalid="ignore"):
+            agree(cuda.softplus(there(x)), np.logaddexp(0, x.astype(float)))
+
+
+def check_softplus_backward(dtype, rng, large):
+    for size in sizes(large):
+        x, dy = special(dtype, rng, size), normal(dtype, rng, size)
+        agree(cuda.softplus_grad(there(dy), there(x)),
+              [d * sigma(v) for d, v in zip(dy.tolist(), x.tolist(), strict=True)])
+
+
 def check_prelu(dtype, rng, large):
     for x, _ in channels(dtype, rng, large):
         alpha = normal(dtype, rng, x.shape[-1])

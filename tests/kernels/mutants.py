@@ -40,9 +40,24 @@ CHECKED_BY = {  # else by its own check; those that add to an array see what is 
 SURE = ("barrier",)  # kinds of which none may survive
 # Mutants that no check can tell from the kernel: "file kind: shape": why.
 SAME = {
+    "activations.cu comparison: a[b] = c[b] * (c[b] >= 0 ? (real) 1 : d) / (1 + d); -> a[b] = c[b]"
+    " * (c[b] > 0 ? (real) 1 : d) / (1 + d);":
+        "e is 1 at 0",
+    "activations.cu comparison: const real a = (b[c] >= 0 ? (real) 1 : d) / (1 + d); -> const real "
+    "a = (b[c] > 0 ? (real) 1 : d) / (1 + d);":
+        "e is 1 at 0",
+    "activations.cu comparison: a[b] = c[b] * (d[b] >= 0 ? (real) 1 : e) / (1 + e); -> a[b] = c[b]"
+    " * (d[b] > 0 ? (real) 1 : e) / (1 + e);":
+        "e is 1 at 0",
+    "activations.cu comparison: a[b] = c < 0 ? (real) 0 : c > d ? d : c; -> a[b] = c <= 0 ? "
+    "(real) 0 : c > d ? d : c;":
+        "0 becomes 0",
     "activations.cu comparison: a[b] = (c[b] >= 0 ? (real) 1 : d) / (1 + d); -> a[b] = (c[b] > 0 "
     "? (real) 1 : d) / (1 + d);":
         "e is 1 at 0",
+    "activations.cu comparison: a (b, c) d[b] = (e[b] < 0 ? (real) 0 : e[b]) + log1p (exp (- fabs "
+    "(e[b]))); -> a (b, c) d[b] = (e[b] <= 0 ? (real) 0 : e[b]) + log1p (exp (- fabs (e[b])));":
+        "0 becomes 0",
     "cross_entropy.cu comparison: a[b] = (c[b] >= 0 ? (real) 1 : d) / (1 + d) - e[b]; -> a[b] = "
     "(c[b] > 0 ? (real) 1 : d) / (1 + d) - e[b];":
         "e is 1 at 0",

@@ -119,6 +119,16 @@ def test_max_pool_keeps_the_shape_and_its_switches_only(rng):
     assert shape == (2, 4, 6, 3) and switches.shape == (2, 2, 2, 3) and switches.dtype == np.uint8
 
 
+def test_padding_on_one_side_does_not_count_in_a_mean():
+    """Windows of three over 1 2 3 6 with steps of two: 1 2 3 and 3 6, of which the padding on the
+    right makes no third; 1 pixel of x is in the first only, 3 in both."""
+    x = on_device([[[[1.0], [2], [3], [6]]]])
+    layer = AveragePool2D((1, 3), (1, 2), "same")
+    assert_close(layer.forward(x), [[[[2], [4.5]]]], 1e-15)
+    dx = layer.backward(on_device([[[[6.0], [10]]]]))
+    assert_close(dx, [[[[2], [2], [7], [5]]]], 1e-15)
+
+
 def test_global_average_pool_is_the_mean_of_each_channel(rng):
     x, dy = array(rng, 2, 3, 5, 4), array(rng, 2, 4)
     y, dx = run(GlobalAveragePool2D(), x, dy)

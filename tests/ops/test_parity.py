@@ -85,6 +85,11 @@ def test_rows(N, D, units, relu):
     for name in ("elu", "leaky_relu"):
         y = compare(name, x, 0.3)
         compare(f"{name}_grad", dy, on_device(y), 0.3)
+    y = compare("clipped_line", x, 0.3, 0.5, 0.75)
+    compare("clipped_line_grad", dy, on_device(y), 0.3, 0.75)
+    for name in ("silu", "softplus"):
+        compare(name, x)
+        compare(f"{name}_grad", dy, x)
     compare("sigmoid_cross_entropy", x, t)
     compare("softmax_cross_entropy", x, t)
 

@@ -2,8 +2,10 @@
 
 import copy
 import json
+import re
 
 import keras
+import numpy as np
 import pytest
 
 from minicnn.layers import (
@@ -150,7 +152,8 @@ def test_keras_2_functional_is_read_in_the_order_of_its_links():
 @pytest.mark.parametrize("links, sentence", [
     ({"a": [["in"]], "b": [["in"]]}, "layer 'b' is at a branch"),
     ({"a": [["in"]], "b": [["a", "in"]]}, r"layer 'b' is at a branch \(inputs: a, in\)"),
-    ({"a": [["in"], ["b"]], "b": [["a"]]}, "layer 'a' is at a branch .* used more than once"),
+    ({"a": [["in"], ["b"]], "b": [["a"]]}, r"layer 'a' is used more than once \(2 times, on the "
+     r"outputs of in, b\)"),
     ({"a": [["in"]], "b": [["c"]], "c": [["b"]]}, "one line of layers from the input to one out"),
     ({"b": [["c"]], "c": [["b"]], "a": [["in"]]}, "one line of layers from the input to one out"),
     ({"a": [["in"]], "b": [[]]}, r"layer 'b' is at a branch \(inputs: none\)")])
@@ -186,8 +189,42 @@ def test_a_network_that_branches_is_refused_in_words_for_who_has_such_a_file():
 def test_a_shared_layer_of_keras_3_is_refused():
     x = keras.Input((4,))
     shared = L.Dense(4, name="shared")
-    with pytest.raises(FileError, match="layer 'shared' .* used more than once"):
+    with pytest.raises(FileError, match=r"layer 'shared' is used more than once \(2 times, on the "
+                                        "outputs of input.*, shared\\)"):
         read(keras.Model(x, shared(shared(x))))
+
+
+def test_a_layer_without_weights_that_is_used_twice_is_not_called_a_branch():
+    x, relu = keras.Input((8, 8, 3)), L.ReLU(name="act")
+    y = relu(L.Conv2D(2, 3, name="b")(relu(L.Conv2D(2, 3, name="a")(x))))
+    with pytest.raises(FileError, match=r"layer 'act' is used more than once \(2 times, on the "
+                                        r"outputs of a, b\)") as refusal:
+        read(keras.Model(x, L.Flatten()(y)))
+    assert "branch" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("arithmetic, layer", [
+    (lambda x: x / 255.0, r"It is x / 255: use keras.layers.Rescaling\(1 / 255\) in its place"),
+    (lambda x: keras.ops.divide(x, 127.5), r"x / 127.5: use keras.layers.Rescaling\(1 / 127.5\)"),
+    (lambda x: x * 2, r"x \* 2: use keras.layers.Rescaling\(2\) in"),
+    (lambda x: 0.5 * x, r"0.5 \* x: use keras.layers.Rescaling\(0.5\) in"),
+    (lambda x: x + 1.5, r"x \+ 1.5: use keras.layers.Rescaling\(1, offset=1.5\) in"),
+    (lambda x: 1 + x, r"1 \+ x: use keras.layers.Rescaling\(1, offset=1\) in"),
+    (lambda x: x - 0.5, r"x - 0.5: use keras.layers.Rescaling\(1, offset=-0.5\) in"),
+    (lambda x: 1 - x, r"1 - x: use keras.layers.Rescaling\(-1, offset=1\) in"),
+    (lambda x: x - np.float32([1, 2, 3]), "with an array, as keras.layers.Normalization"),
+    (lambda x: 1 / x, "which minicnn lacks; use this file in Keras"),
+    (lambda x: x ** 2, "which minicnn lacks; use this file in Keras")])
+def test_arithmetic_in_a_functional_model_is_told_the_layer_to_write_instead(arithmetic, layer):
+    x = keras.Input((8, 8, 3))
+    with pytest.raises(FileError, match=layer):
+        read(keras.Model(x, L.Conv2D(2, 3)(arithmetic(x))))
+    written = re.search(r"keras\.layers\.(Rescaling\(.*?\)) in its place", layer.replace("\\", ""))
+    if written:  # the layer computes the same
+        values = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
+        expected = arithmetic(keras.ops.convert_to_tensor(values)).numpy()
+        assert np.allclose(eval(written[1], {"Rescaling": L.Rescaling})(values).numpy(), expected,
+                           1e-6, 1e-6)
 
 
 # Refused by name

@@ -84,6 +84,78 @@ def test_nothing_of_an_archive_is_written_to_the_disk(tmp_path):
 
 
 # ---- sizes are judged before anything is read
+def packed(shape, chunks):
+    """Puts packed zeros where layer a has its bias, and fills the file up, so that its limit of 32
+    times its size allows them."""
+    def change(file):
+        in_bias_place(shape, "f4", chunks=chunks, compression="gzip", maxshape=(None,))(file)
+        content = zlib.compress(bytes(4 * chunks[0]), 9)
+        for at in range(0, shape[0], chunks[0]):
+            file["a/a_b_1:0"].id.write_direct_chunk((at,), content)
+        file["filling"] = np.zeros(4_000_000, np.float32)
+    return change
+
+
+@pytest.mark.parametrize("skip_mismatch", [False, True])
+def test_an_array_that_no_layer_can_take_is_not_unpacked(tmp_path, skip_mismatch):
+    """400 MB in a file of 16 MB, for a bias of two numbers."""
+    path = written(tmp_path / "x.h5", packed((100_000_000,), (4_000_000,)))
+    net = mc.Sequential([mc.Dense(2, name="a")], (2,))
+    assert_refused(path, "holds a, but no layer's arrays have the shapes" if skip_mismatch else
+                   r"expected b of shape \(2,\), received \(100000000,\)",
+                   lambda path: net.load_weights(path, skip_mismatch))
+
+
+def test_an_array_of_a_layer_that_the_network_lacks_is_not_unpacked(tmp_path):
+    path = written(tmp_path / "x.h5", packed((100_000_000,), (4_000_000,)))
+    with h5py.File(path, "a") as file:
+        file["a"].move("a_b_1:0", "other")
+        file["a/a_b_1:0"] = np.full(2, 3, np.float32)
+        file.create_group("b").attrs["weight_names"] = [b"other"]
+        file["b/other"] = file["a/other"]
+        file.attrs["layer_names"] = [b"a", b"b"]
+    net = mc.Sequential([mc.Dense(2, name="a")], (2,))
+    tracemalloc.start()
+    try:
+        assert "skipped: b" in net.load_weights(path)
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
+    assert net["a"].params["b"].tolist() == [3, 3]
+
+
+def test_a_packed_array_that_a_layer_takes_is_read(tmp_path):
+    """As of a pruned network: 80 MB of zeros in a file of 16 MB."""
+    path = written(tmp_path / "x.h5", packed((20_000_000,), (4_000_000,)))
+    assert path.stat().st_size < 17e6
+    with h5py.File(path, "a") as file:
+        del file["a/a_W_1:0"]
+        file["a/a_W_1:0"] = np.ones((1, 20_000_000), np.float32)
+    net = mc.Sequential([mc.Dense(20_000_000, name="a")], (1,))
+    net.load_weights(path)
+    assert (net["a"].params["W"] == 1).all() and (net["a"].params["b"] == 0).all()
+
+
+def test_a_chunk_far_larger_than_its_array_is_refused(tmp_path):
+    """A bias of two numbers, cut out of a chunk of 400 MB."""
+    path = written(tmp_path / "x.h5", packed((2,), (100_000_000,)))
+    net = mc.Sequential([mc.Dense(2, name="a")], (2,))
+    assert_refused(path, "/a/a_b_1:0: expected at most 64,000,000 bytes, received a claim of 400,0",
+                   net.load_weights)
+
+
+@pytest.mark.parametrize("key", ["W", "b"])
+def test_an_array_that_fits_and_is_not_finite_is_refused_and_not_skipped(tmp_path, key):
+    path = written(tmp_path / "x.h5")
+    with h5py.File(path, "a") as file:
+        file[f"a/a_{key}_1:0"][1] = np.nan
+    net = mc.Sequential([mc.Dense(2, name="a"), mc.Dense(7, name="head")], (2,))
+    before = state(net)
+    assert_refused(path, f"/a/a_{key}_1:0: expected finite numbers, received NaN",
+                   lambda path: net.load_weights(path, skip_mismatch=True))
+    assert state(net) == before
+
+
 ZEROS = zlib.compress(bytes(2**24), 9)
 
 
@@ -474,6 +546,9 @@ DESCRIPTIONS = {
                            r"\(classes are a list of printable names\)"),
     "preprocessing": (lambda t: {**t, "preprocessing": [1]} if "classes" in t else t,
                       "expected classes and preprocessing that fit the network"),
+    **{f"preprocessing {empty!r}": (
+        lambda t, empty=empty: {**t, "preprocessing": empty} if "classes" in t else t,
+        "expected classes and preprocessing that fit the network") for empty in ([], "", 0, False)},
 }
 
 

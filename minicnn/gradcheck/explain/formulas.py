@@ -34,9 +34,9 @@ class _Normalisation:
     """
 
     def __init__(self, direct: np.ndarray, mean: np.ndarray, variance: np.ndarray, z: np.ndarray,
-                 axes: tuple[int, ...]) -> None:
+                 axes: tuple[int, ...], blocks: int) -> None:
         self.direct, self.mean, self.variance, self.z = direct, mean, variance, z
-        self.axes = axes
+        self.axes, self.blocks = axes, blocks  # the last axis may be in blocks, as in GroupNorm
 
     @classmethod
     def of(cls, w: GradientError) -> _Normalisation | None:
@@ -53,12 +53,14 @@ class _Normalisation:
                 if k not in axes:
                     group = group * x.shape[k] + index[k]
             if not (dependent & (group[:, None] != group)).any():
-                return cls._fitted(w, jacobian, group, axes)
+                blocks = _blocks(dependent, group, index[-1]) if x.ndim - 1 in axes else 1
+                group = group * blocks + index[-1] * blocks // x.shape[-1]
+                return cls._fitted(w, jacobian, group, axes, blocks)
         return None
 
     @classmethod
     def _fitted(cls, w: GradientError, jacobian: np.ndarray, group: np.ndarray,
-                axes: tuple[int, ...]) -> _Normalisation | None:
+                axes: tuple[int, ...], blocks: int) -> _Normalisation | None:
         x, dy = w.probe.x.reshape(-1), w.probe.dy.reshape(-1)
         mean, variance, z = np.zeros(x.size), np.zeros(x.size), np.zeros(x.size)
         for g in np.unique(group):
@@ -78,7 +80,18 @@ class _Normalisation:
         if np.abs(variance).max() < 1e-5 * np.abs(w.g).max() or not mean.any():
             return None
         mean, variance, z = (part.reshape(w.g.shape) for part in (mean, variance, z))
-        return cls(w.g - mean - variance, mean, variance, z, axes)
+        return cls(w.g - mean - variance, mean, variance, z, axes, blocks)
+
+
+def _blocks(dependent: np.ndarray, group: np.ndarray, c: np.ndarray) -> int:
+    """Into how many equal blocks the last axis falls, whose index is c, so that each y depends on
+    its own block only."""
+    size = int(c.max()) + 1
+    for count in range(size, 1, -1):
+        block = group * count + c * count // size
+        if size % count == 0 and not (dependent & (block[:, None] != block)).any():
+            return count
+    return 1
 
 
 def statistics_part(w: GradientError) -> str | None:
@@ -87,6 +100,8 @@ def statistics_part(w: GradientError) -> str | None:
     if parts is None:
         return None
     over = join_words(w.axes[k] for k in parts.axes)
+    if parts.blocks > 1:
+        over += f", {w.axes[-1]} in {parts.blocks} groups"
     mean, variance = "the mean's part of the derivative", "the variance's part of the derivative"
     design = np.stack([part.reshape(-1) for part in (parts.direct, parts.mean, parts.variance)], 1)
     counts = np.linalg.lstsq(design, w.a.reshape(-1), rcond=None)[0]
@@ -98,7 +113,7 @@ def statistics_part(w: GradientError) -> str | None:
                     f"depend on x (they are over {over})" + (f"; {wrong}." if wrong else "."))
         phrases = [_count(of_mean, mean), _count(of_variance, variance)]
         phrases += [_count(direct, "dy's direct part")]
-        size = int(np.prod([w.a.shape[k] for k in parts.axes]))
+        size = int(np.prod([w.a.shape[k] for k in parts.axes])) // parts.blocks
         text = " and ".join(phrase for phrase in phrases if phrase)
         if any(abs(count - size) < NEARLY * size for count in counts):
             text += f" ({size} = {'·'.join(w.axes[k] for k in parts.axes)}: a sum, not a mean?)"
@@ -114,6 +129,9 @@ def _wrong_part(w: GradientError, parts: _Normalisation, over: str) -> str | Non
         return (f"is wrong in the variance's part of the derivative: it is the same number along "
                 f"{over}. Is the factor x − mean missing?")
     for rest, name in ((rest_of_mean, "mean"), (rest_of_variance / parts.z, "variance")):
+        if parts.blocks > 1 and _constant_axes(w, rest):
+            return (f"is wrong in the {name}'s part of the derivative only: is its sum over "
+                    f"{over}, as forward's is?")
         if axes := _constant_axes(w, rest):
             return (f"is wrong in the {name}'s part of the derivative only: its sum is not over "
                     f"{over}, as it should be; it differs along "

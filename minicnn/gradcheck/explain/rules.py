@@ -14,6 +14,7 @@ from .factors import factor_along_axes, missing_factor, wrong_factor
 from .formulas import missing_term, statistics_part, sum_of_products, two_terms
 from .probe import GradientError, axes_of
 from .variants import (
+    mirrored,
     miscounted_outputs,
     other_gradient,
     other_upstream,
@@ -242,8 +243,8 @@ def few_elements_wrong(w: GradientError) -> str | None:
 
 RULES: tuple[Callable[[GradientError], str | None], ...] = (
     not_finite_or_zero, wrong_shape, wrong_factor, exchanged_axes, reversed_axes, other_weights,
-    shifted, other_gradient, incomplete_sum, overwritten, reduced, statistics_part, partly_right,
-    missing_term, two_terms, missing_factor, factor_along_axes, path_through_matrix,
+    shifted, mirrored, other_gradient, incomplete_sum, overwritten, reduced, statistics_part,
+    partly_right, missing_term, two_terms, missing_factor, factor_along_axes, path_through_matrix,
     uncounted_outputs, other_upstream, right_along_axis, zeros, sum_of_products,
     miscounted_outputs, one_slice, few_elements_wrong)
 RULES_FOR_SMALL_ELEMENTS = (right_along_axis, zeros, few_elements_wrong)  # beside large right ones

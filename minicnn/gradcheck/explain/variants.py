@@ -77,6 +77,23 @@ def other_upstream(w: GradientError) -> str | None:
     for description, dy in _upstreams(w.probe.dy, w.probe.y, w.probe.x):
         if w.same(w.a, w.gradient_for(dy)):
             return f"is right for {description} in the place of dy."
+    for key, p in w.probe.params.items() if w.probe.y.ndim else ():
+        if p.shape == w.probe.dy.shape[-1:] and p.all():
+            for description, product in _other_features(p * w.probe.dy, w.axes[-1]):
+                if w.same(w.a, w.gradient_for(product / p)):
+                    of = description.replace("dy", f"{key}·dy")
+                    return f"is right for {of} in the place of {key}·dy."
+    return None
+
+
+def mirrored(w: GradientError) -> str | None:
+    """A dx for which each weight of a window comes back from the wrong side."""
+    if w.name != "dx" or w.g.ndim != 4 or w.probe.y.ndim != 4:
+        return None
+    for axes, names in (((1,), "H"), ((2,), "W"), ((1, 2), "H and W")):
+        if w.same(w.a, np.flip(w.gradient_for(np.flip(w.probe.dy, axes)), axes)):
+            return (f"is that of a window mirrored in {names}: where forward reads x at an offset "
+                    f"of k, backward adds to dx at k, too, so it reads dy at −k.")
     return None
 
 

@@ -79,6 +79,36 @@ def leaky_relu_grad(dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
     return _launch_elementwise("leaky_relu_backward", dy, y, numbers=(slope,))
 
 
+def clipped_line(x: np.ndarray, slope: float, shift: float, limit: float) -> np.ndarray:
+    """min(max(slope · x + shift, 0), limit), of x's shape."""
+    return _launch_elementwise("clipped_line", x, numbers=(slope, shift, limit))
+
+
+def clipped_line_grad(dy: np.ndarray, y: np.ndarray, slope: float, limit: float) -> np.ndarray:
+    """slope · dy · [0 < y < limit]."""
+    return _launch_elementwise("clipped_line_backward", dy, y, numbers=(slope, limit))
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    """x σ(x), of x's shape; σ is the sigmoid."""
+    return _launch_elementwise("silu", x)
+
+
+def silu_grad(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dy · (σ + x σ (1 − σ))."""
+    return _launch_elementwise("silu_backward", dy, x)
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """log(1 + eˣ), of x's shape."""
+    return _launch_elementwise("softplus", x)
+
+
+def softplus_grad(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dy · σ(x)."""
+    return _launch_elementwise("softplus_backward", dy, x)
+
+
 def _columns_of(x: np.ndarray, alpha: np.ndarray) -> tuple[int, int, np.ndarray]:
     """(rows, F, alpha (F,)): x as a matrix whose columns have an alpha each."""
     if alpha.shape[:-1] == (1,) * (alpha.ndim - 1) and alpha.shape[-1] == x.shape[-1]:

@@ -2,6 +2,8 @@
 cores. What NumPy computes as fast as it reads is the reference's own."""
 
 from ..reference import (
+    clipped_line,
+    clipped_line_grad,
     elu,
     elu_grad,
     leaky_relu,
@@ -15,9 +17,13 @@ from ..reference import (
     sigmoid,
     sigmoid_cross_entropy,
     sigmoid_grad,
+    silu,
+    silu_grad,
     softmax,
     softmax_cross_entropy,
     softmax_grad,
+    softplus,
+    softplus_grad,
     tanh,
     tanh_grad,
 )
@@ -34,9 +40,11 @@ from .pooling import average_pool2d, average_pool2d_grad, max_pool2d, max_unpool
 from .steps import adam_step
 
 __all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "batch_moments",
-           "batch_norm", "batch_norm_input_grad", "batch_norm_param_grads", "bias_grad", "conv2d",
-           "conv2d_input_grad", "conv2d_max_pool", "conv2d_weight_grad", "dense",
-           "dense_input_grad", "dense_weight_grad", "elu", "elu_grad", "leaky_relu",
-           "leaky_relu_grad", "max_pool2d", "max_unpool2d", "momentum_step", "prelu", "prelu_grad",
-           "relu", "relu_grad", "rmsprop_step", "sgd_step", "sigmoid", "sigmoid_cross_entropy",
-           "sigmoid_grad", "softmax", "softmax_cross_entropy", "softmax_grad", "tanh", "tanh_grad"]
+           "batch_norm", "batch_norm_input_grad", "batch_norm_param_grads", "bias_grad",
+           "clipped_line", "clipped_line_grad", "conv2d", "conv2d_input_grad", "conv2d_max_pool",
+           "conv2d_weight_grad", "dense", "dense_input_grad", "dense_weight_grad", "elu",
+           "elu_grad", "leaky_relu", "leaky_relu_grad", "max_pool2d", "max_unpool2d",
+           "momentum_step", "prelu", "prelu_grad", "relu", "relu_grad", "rmsprop_step", "sgd_step",
+           "sigmoid", "sigmoid_cross_entropy", "sigmoid_grad", "silu", "silu_grad", "softmax",
+           "softmax_cross_entropy", "softmax_grad", "softplus", "softplus_grad", "tanh",
+           "tanh_grad"]

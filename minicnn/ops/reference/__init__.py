@@ -11,6 +11,8 @@ from .conv import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .dense import bias_grad, dense, dense_input_grad, dense_weight_grad
 from .elementwise import (
     all_finite,
+    clipped_line,
+    clipped_line_grad,
     elu,
     elu_grad,
     leaky_relu,
@@ -21,8 +23,12 @@ from .elementwise import (
     relu_grad,
     sigmoid,
     sigmoid_grad,
+    silu,
+    silu_grad,
     softmax,
     softmax_grad,
+    softplus,
+    softplus_grad,
     tanh,
     tanh_grad,
 )
@@ -37,9 +43,11 @@ from .pooling import average_pool2d, average_pool2d_grad, conv2d_max_pool, max_p
 from .steps import adam_step, momentum_step, rmsprop_step, sgd_step
 
 __all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "batch_moments",
-           "batch_norm", "batch_norm_input_grad", "batch_norm_param_grads", "bias_grad", "conv2d",
-           "conv2d_input_grad", "conv2d_max_pool", "conv2d_weight_grad", "dense",
-           "dense_input_grad", "dense_weight_grad", "elu", "elu_grad", "leaky_relu",
-           "leaky_relu_grad", "max_pool2d", "max_unpool2d", "momentum_step", "prelu", "prelu_grad",
-           "relu", "relu_grad", "rmsprop_step", "sgd_step", "sigmoid", "sigmoid_cross_entropy",
-           "sigmoid_grad", "softmax", "softmax_cross_entropy", "softmax_grad", "tanh", "tanh_grad"]
+           "batch_norm", "batch_norm_input_grad", "batch_norm_param_grads", "bias_grad",
+           "clipped_line", "clipped_line_grad", "conv2d", "conv2d_input_grad", "conv2d_max_pool",
+           "conv2d_weight_grad", "dense", "dense_input_grad", "dense_weight_grad", "elu",
+           "elu_grad", "leaky_relu", "leaky_relu_grad", "max_pool2d", "max_unpool2d",
+           "momentum_step", "prelu", "prelu_grad", "relu", "relu_grad", "rmsprop_step", "sgd_step",
+           "sigmoid", "sigmoid_cross_entropy", "sigmoid_grad", "silu", "silu_grad", "softmax",
+           "softmax_cross_entropy", "softmax_grad", "softplus", "softplus_grad", "tanh",
+           "tanh_grad"]

@@ -58,6 +58,37 @@ def leaky_relu_grad(dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
     return np.where(y > 0, dy, slope * dy)
 
 
+def clipped_line(x: np.ndarray, slope: float, shift: float, limit: float) -> np.ndarray:
+    """min(max(slope · x + shift, 0), limit), of x's shape."""
+    return np.minimum(np.maximum(slope * x + shift, 0), limit)
+
+
+def clipped_line_grad(dy: np.ndarray, y: np.ndarray, slope: float, limit: float) -> np.ndarray:
+    """slope · dy · [0 < y < limit]."""
+    return np.where((y > 0) & (y < limit), slope * dy, 0)
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    """x σ(x), of x's shape; σ is the sigmoid."""
+    return x * sigmoid(x)
+
+
+def silu_grad(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dy · (σ + x σ'), with σ' = σ (1 − σ)."""
+    s = sigmoid(x)
+    return dy * (s + x * s * (1 - s))
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """log(1 + eˣ) = max(x, 0) + log(1 + e^(−|x|)), of x's shape: no overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def softplus_grad(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dy · σ(x), since the derivative is eˣ / (1 + eˣ)."""
+    return dy * sigmoid(x)
+
+
 def prelu(x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """x where x > 0, else alpha · x; alpha as x without N, or 1 along some axes."""
     return np.where(x > 0, x, alpha * x)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...data.keras_resizing import visible_region
+from ...data.visible_region import visible_region
 from ...model import Sequential
 from ...plotting import drawing
 from ..photos import crop_photo, image_size

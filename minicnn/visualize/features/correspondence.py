@@ -34,7 +34,7 @@ import numpy as np
 
 from ... import data as builtin
 from ...data import Dataset
-from ...data.keras_resizing import visible_region
+from ...data.visible_region import visible_region
 from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...ops import to_cpu
