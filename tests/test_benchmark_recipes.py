@@ -34,7 +34,7 @@ def test_the_recipes_of_a_task_differ_and_are_options_of_train(task):
     assert all(recipes.count(recipe) == 1 for recipe in recipes)
 
 
-@pytest.mark.parametrize("options", ["--size 32 --epochs 2", "block1_pool + block2_pool"])
+@pytest.mark.parametrize("options", ["--size 32 --epochs 2", "block3_pool + block4_pool"])
 def test_a_line_says_what_k_fold_and_the_test_give(options):
     task = Task("clouds", ["cirrus", "cumulus"], 4, (), "")
     _, name, chosen_by, tested, mean, minutes, _ = line(task, options, 2, 1, 2).split("|")

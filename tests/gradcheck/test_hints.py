@@ -335,7 +335,8 @@ def test_gradients_that_are_assigned_raise_no_alarm(layer, shape, rng):
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("kind, name, shape", [
-    (Conv, "dx", (2, 4, 5, 3)), (Conv, "dW", SQUARE), (Conv, "db", (2, 4, 5, 3)), (MaxPool, "dx", SQUARE),
+    (Conv, "dx", (2, 4, 5, 3)), (Conv, "dW", SQUARE), (Conv, "db", (2, 4, 5, 3)),
+    (MaxPool, "dx", SQUARE),
     (Sigmoid, "dx", ROWS), (Softmax, "dx", (2, 2)), (Sigmoid, "dx", (1, 1)), (ReLU, "dx", ROWS)])
 def test_random_numbers_get_no_hint(kind, name, shape, seed):
     def random(g):
