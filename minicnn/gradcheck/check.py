@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..utils.language import gettext as _
 from .checkable import Checkable
 from .compare import DIRECTIONS, FEWER_DIRECTIONS, Comparison, Row
 from .extremes import extreme_points
@@ -107,24 +108,25 @@ def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: li
         later = comparison.rows(point, FEWER_DIRECTIONS, names)
     except Exception as error:  # the user's backward, which has worked at the first point
         rows.append(Row("dx", points[0].x.shape, point.label, np.inf,
-                        f"wrong: {type(error).__name__}: {error}", point))
+                        _("wrong: {error}", error=f"{type(error).__name__}: {error}"), point))
         return
     wrong = [row for row in later if row.note != "ok"]
     if wrong and point.label in (CALLED_TWICE, FORWARD_TWICE):  # or is it only the other numbers?
         fresh = comparison.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
         for row in fresh:
             if row.note != "ok" and (first := right[row.name]) is not None:
-                first.error, first.note = row.error, f"{row.note}, for other numbers"
+                first.error = row.error
+                first.note = _("{note}, for other numbers", note=row.note)
                 first.point = points[1]
         wrong = [row for row in wrong
                  if any(other.name == row.name and other.note == "ok" for other in fresh)]
     for row in wrong:
         if point.label == CALLED_TWICE:
-            row.note = ("wrong: added to that of the call before; assign it"
+            row.note = (_("wrong: added to that of the call before; assign it")
                         if _is_added(points[1], point, row.name) else
-                        "wrong: it depends on the call before")
+                        _("wrong: it depends on the call before"))
         if point.label == FORWARD_TWICE:
-            row.note = "wrong: it depends on a forward before that had no backward"
+            row.note = _("wrong: it depends on a forward before that had no backward")
         rows.append(Row(row.name, row.shape, point.label, row.error, row.note, point))
     for row in later:
         if row.note == "ok" and (first := right.get(row.name)) is not None:

@@ -32,6 +32,8 @@ from ...layers import Dropout, GlobalAveragePool2D
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...utils.errors import ArgumentError
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
 from ..photos import Progress, batch_size_for, image_size, silent
 from ..propagation import backward, score_gradient
 from ..target import (
@@ -49,8 +51,9 @@ from .gradients import GUIDED_NOTE
 from .result import Attribution, check_sign
 
 TAKES_MEAN = ("Grad-CAM", "Grad-CAM++")
-MEAN_NOTE = ("No global average follows it: the mean over the positions that this method takes may "
-             "show the\nopposite of what decided (Draelos & Carin 2020). HiResCAM takes none.")
+MEAN_NOTE = N_("No global average follows it: the mean over the positions that this method takes "
+               "may show the\nopposite of what decided (Draelos & Carin 2020). HiResCAM takes "
+               "none.")
 
 
 def grad_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -121,12 +124,13 @@ def guided_grad_cam(model: Sequential, image: np.ndarray, target: Target = None,
     def combine(A: np.ndarray, G: np.ndarray) -> np.ndarray:
         return np.maximum(_weighted_by_mean(A, G), 0)  # before enlarging, as in the paper
 
-    cam = _by_gradient("guided Grad-CAM", combine, model, image, target, layer, sign)
-    _, x = photo_input(model, image)
+    cam = _by_gradient(N_("guided Grad-CAM"), combine, model, image, target, layer, sign)
+    x = photo_input(model, image)[1]
     score = score_of(model, x, target)
     guided = as_rgb(model, score_gradient(score, x, "guided")[1])[0]
     values = guided * cam.values[..., None]  # (H, Wd, C)·(H, Wd, 1)
-    return Attribution(cam.method, cam.target, cam.pixels, values, cam.score, sign, GUIDED_NOTE)
+    return Attribution(cam.method, cam.target, cam.pixels, values, cam.score, sign,
+                       _(GUIDED_NOTE))
 
 
 def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -156,7 +160,8 @@ def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
     values = A[..., units] @ (weights / max(weights.sum(), 1e-300))
     value = float(score.values(forward(score.layers, x))[0])
     return Attribution("Score-CAM", score.name, pixels, enlarge(values, size), value, sign,
-                       f"layer {score.layers[stop - 1].name}, {len(units)} maps")
+                       _("layer {layer}, {count} maps", layer=score.layers[stop - 1].name,
+                         count=len(units)))
 
 
 def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -201,9 +206,9 @@ def _by_gradient(method: str, combine: Callable[[np.ndarray, np.ndarray], np.nda
     y = forward(score.layers[stop:], A, keep=True)
     G = backward(score.layers[stop:], score.dy(y))
     values = combine(to_cpu(A)[0], to_cpu(G)[0])
-    note = f"layer {score.layers[stop - 1].name}"
+    note = _("layer {layer}", layer=score.layers[stop - 1].name)
     if method in TAKES_MEAN and not averages_maps(model, stop - 1):
-        note = f"{note}. {MEAN_NOTE}"
+        note = f"{note}. {_(MEAN_NOTE)}"
     return Attribution(method, score.name, pixels, enlarge(values, image_size(model)),
                        float(score.values(y)[0]), sign, note)
 
