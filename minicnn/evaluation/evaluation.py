@@ -64,4 +64,9 @@ class Evaluation(HasFigure):
 
     def figure(self) -> Figure:
         """The confusion matrix."""
-        return confusion_figure(self.confusion, self.classes, str(self).replace(_(": "), "\n"))
+        low, high = self.interval
+        title = _("{correct} of {count} {photos} right", correct=self.num_correct,
+                  count=len(self.labels), photos=_("photos"))
+        title += "\n" + _("{accuracy:.1f} % (95 % interval {low:.1f} … {high:.1f} %)",
+                          accuracy=100 * self.accuracy, low=100 * low, high=100 * high)
+        return confusion_figure(self.confusion, self.classes, title)

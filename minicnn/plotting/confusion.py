@@ -31,7 +31,7 @@ def confusion_figure(counts: IntArray, classes: Sequence[str], title: str) -> Fi
                 color="white" if shares[i, j] > 0.55 else "black", fontsize=18 if K < 5 else 13)
     ax.set_xticks(range(K), names, rotation=40 * rotated, ha="right" if rotated else "center")
     ax.set_yticks(range(K), names)
-    ax.set(xlabel=_("predicted"), ylabel=_("true class"))
+    ax.set(xlabel=_("predicted"), ylabel=_("true"))
     ax.set_title(title, fontsize=13, pad=12)
     ax.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=ax, shrink=0.8, label=_("share of the true class"))

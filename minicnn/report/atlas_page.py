@@ -261,6 +261,6 @@ def layer_box(box: Page) -> Markup:
     words = [element("span", class_=f"block {kind}", style=style),
              element("strong", box["name"]),
              element("span", " × ".join(map(str, shape)), class_="label"),
-             element("span", box["kind"], class_="label")]
+             element("span", _("input") if kind == "photo" else box["kind"], class_="label")]
     return element("li", element("a", *words, href=f"#layer-{box['name']}") if box["has_maps"]
                    else element("div", *words))

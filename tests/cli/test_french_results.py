@@ -5,18 +5,18 @@ photos), numbers, and words that are the same in both languages. And no English 
 catalogue may be left in what is French.
 """
 
+import html
 import re
 import string
 
 import catalogue
 import numpy as np
 import pytest
-from makers import clothes, random_pixels
+from makers import clothes, random_pixels, run_command
 from matplotlib.text import Text
 
 import minicnn as mc
 from minicnn import experiments, visualize
-from minicnn.cli import main
 from minicnn.cli.methods import METHODS
 from minicnn.evaluation import Evaluation
 from minicnn.plotting import drawing
@@ -27,13 +27,15 @@ from minicnn.plotting.metric_figures import (
     precision_recall_figure,
     roc_figure,
 )
+from minicnn.report.atlas import write_atlas
 from minicnn.report.class_curves import precision_recall_curves, roc_curves
 from minicnn.utils.language import use_language
 
-NAMES = {"conv", "maxpool", "mathdefault", "dense", "flatten", "small", "cnn", "relu", "softmax", "left",
-         "right", "photo", "sneaker", "sandal", "toe", "heel", "sole", "png", "block", "vgg"}
+NAMES = {"conv", "maxpool", "mathdefault", "dense", "flatten", "small", "cnn", "relu", "softmax",
+         "left", "right", "photo", "sneaker", "sandal", "toe", "heel", "sole", "png", "vgg",
+         "grad", "cam", "layer", "hirescam", "smoothgrad"}
 SAME = {"photos", "gradient", "gradients", "occlusion", "rotation", "score", "maximum", "centre",
-        "positions", "filtres", "activation", "activations", "octaves", "classes", "pixels",
+        "positions", "projections", "filtres", "activation", "activations", "octaves", "classes", "pixels",
         "ablation", "validation", "insertion", "calibration", "test", "float", "nan", "ece",
         "convolution", "min", "variance", "position"}
 
@@ -180,15 +182,41 @@ def test_numbers_along_the_axes_have_the_decimal_sign():
     assert "0,2" in texts and not any(re.search(r"\d\.\d", text) for text in texts)
 
 
-@pytest.mark.parametrize("values", [np.zeros((4, 4)), np.full((4, 4), 0.5), np.full((4, 4), np.nan)])
-def test_why_a_map_shows_nothing_is_french(values):
-    def figure():
-        made = drawing.new_figure(3, 3)
-        drawing.show_map(made.subplots(), values)
-        return texts_of(made)
-
+@pytest.mark.parametrize("value", [0.0, 0.5, np.nan])
+def test_why_a_map_shows_nothing_is_french(value):
     made = []
     for code in ("en", "fr"):
         with use_language(code):
-            made.append(figure())
+            figure = drawing.new_figure(3, 3)
+            drawing.show_map(figure.subplots(), np.full((4, 4), value))
+            made.append(texts_of(figure))
     assert_french(*made)
+
+
+def test_the_methods_are_listed_in_french(capsys):
+    english, french = (run_command(capsys, "look", "--lang", code)[1].splitlines()
+                       for code in ("en", "fr"))
+    assert_french(*([line.split(maxsplit=1)[1] for line in lines] for lines in (english, french)))
+
+
+def test_export_says_in_french_what_it_wrote(model, tmp_path, capsys):
+    pytest.importorskip("onnx")
+    model.save(tmp_path / "m.h5")
+    english, french = (run_command(capsys, "export", tmp_path / "m.h5", tmp_path / "m.onnx",
+                                   "--force", "--lang", code)[1].splitlines()[1:]
+                       for code in ("en", "fr"))
+    assert_french(english, french)
+
+
+def test_the_atlas_is_french(model, tmp_path):
+    pages = []
+    for code in ("en", "fr"):
+        with use_language(code):
+            write_atlas(tmp_path / f"{code}.html", model, PHOTOS[:2], maps=1,
+                                  maximised=False)
+        body = re.sub("<script.*?</script>", "", (tmp_path / f"{code}.html").read_text("utf-8"),
+                      flags=re.DOTALL).partition("<body>")[2]
+        texts = [*re.findall(">([^<>]+)<", body),
+                 *re.findall(r'(?:aria-label|title|alt|data-label)="([^"]*)"', body)]
+        pages.append([html.unescape(text) for text in texts if text.strip()])
+    assert_french(*pages)

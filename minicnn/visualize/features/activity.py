@@ -70,7 +70,8 @@ class Activity(Result):
         axes[0].ticklabel_format(axis="x", scilimits=(-2, 4))
         axes[1].set_xlim(0, 100)
         axes[2].set_xlim(0, 100)  # an axis that fits tiny shares would make them look large
-        figure.suptitle(_("activity over {count} photos", count=self.photos))
+        figure.suptitle(ngettext("activity over {num} photo", "activity over {num} photos",
+                                 self.photos))
         return figure
 
     def __str__(self) -> str:

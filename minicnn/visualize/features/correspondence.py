@@ -109,16 +109,18 @@ class Correspondence(Result):
         return figure
 
     def __str__(self) -> str:
+        names = [_("random, {kind}", kind=_(part)) if r >= len(self.example) else part
+                 for r, part in enumerate(self.parts)]
+        width = max(21, *map(len, names)) + 1
         lines = [_("{layer}, {count} photos, share of signs that disagree (lower is tighter), ± sd "
                    "over {draws} draws", layer=self.layer, count=len(self.photos),
-                   draws=self.draws), f"{'':22}{_('all features'):16} {_('changed ones')}"]
-        for r, part in enumerate(self.parts):
+                   draws=self.draws), f"{'':{width}}{_('all features'):16} {_('changed ones')}"]
+        for r, name in enumerate(names):
             is_random = r >= len(self.example)
             columns = [local_number(f"{value:.4f}" + (f" ± {sd:.4f}" if is_random else " " * 9))
                        for value, sd in ((self.delta[r], self.delta_sd[r]),
                                          (self.active[r], self.active_sd[r]))]
-            name = _("random, {kind}", kind=_(part)) if is_random else part
-            lines.append(f"{name:22}{'  '.join(columns)}".rstrip())
+            lines.append(f"{name:{width}}{'  '.join(columns)}".rstrip())
         return "\n".join(lines)
 
 

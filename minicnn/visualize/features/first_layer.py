@@ -34,7 +34,7 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
-from ...utils.language import fill_in
+from ...utils.language import fill_in, ngettext
 from ...utils.language import gettext as _
 from ..photos import ImageInput, Progress, batch_size_for, check_finite, photo_batches, silent
 from ..result import Result
@@ -130,8 +130,9 @@ class FirstLayer(Result):
             return "\n".join([*lines, _("dead filters and aliasing: unknown without photos")])
         which = ", ".join(map(str, np.flatnonzero(self.dead)[:10]))
         which += ", …" if self.dead.sum() > 10 else ""
-        lines.append(_("dead over {photos} photos: {count}", photos=self.photos,
-                       count=self.dead.sum())
+        lines.append(ngettext("dead over {num} photo: {count}",
+                              "dead over {num} photos: {count}", self.photos,
+                              count=self.dead.sum())
                      + (f" ({which})" if self.dead.any() else ""))
         lines.append(_("near the Nyquist frequency: {shares}", shares=", ".join(
             _("{layer} maps are flat", layer=name) if np.isnan(share) else

@@ -33,7 +33,7 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
-from ...utils.language import fill_in, local_number
+from ...utils.language import fill_in, local_number, ngettext
 from ...utils.language import gettext as _
 from ...utils.language import gettext_noop as N_
 from ..photos import (
@@ -96,12 +96,14 @@ class Invariance(Result):
         axes[2, 0].set_ylabel(_(self.measure))
         if len(self.photos) <= 6:
             axes[2, 0].legend(fontsize=drawing.MIN_TYPE)
-        figure.suptitle(_("{count} photos (thin), mean (thick)", count=len(self.photos)))
+        figure.suptitle(ngettext("{num} photo (thin), mean (thick)",
+                                 "{num} photos (thin), mean (thick)", len(self.photos)))
         return figure
 
     def __str__(self) -> str:
-        lines = [_("{count} photos: mean relative distance of features, mean {measure}",
-                   count=len(self.photos), measure=_(self.measure))]
+        lines = [ngettext("{num} photo: mean relative distance of features, mean {measure}",
+                          "{num} photos: mean relative distance of features, mean {measure}",
+                          len(self.photos), measure=_(self.measure))]
         for kind, unit in zip(KINDS, UNITS, strict=True):
             rows = [[f"{_(kind)}, {_(unit)}",
                      *(local_number(f"{a:.4g}") for a in self.amounts[kind])],
