@@ -35,8 +35,8 @@ NAMES = {"conv", "maxpool", "mathdefault", "dense", "flatten", "small", "cnn", "
          "left", "right", "photo", "sneaker", "sandal", "toe", "heel", "sole", "png", "vgg",
          "grad", "cam", "layer", "hirescam", "smoothgrad"}
 SAME = {"photos", "gradient", "gradients", "occlusion", "rotation", "score", "maximum", "centre",
-        "positions", "projections", "filtres", "activation", "activations", "octaves", "classes", "pixels",
-        "ablation", "validation", "insertion", "calibration", "test", "float", "nan", "ece",
+        "positions", "projections", "filtres", "activation", "activations", "octaves", "classes",
+        "pixels", "ablation", "validation", "insertion", "calibration", "test", "float", "nan", "ece",
         "convolution", "min", "variance", "position"}
 
 
