@@ -27,8 +27,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def initialize(name: str, shape: tuple[int, ...], rng: np.random.Generator | None) -> np.ndarray:
-    """float32 array of `shape`, drawn by rng; zero instead, if rng is None (weights are loaded
-    next).
+    """float32 array of `shape`, drawn by rng; zeros if rng is None (weights are loaded next).
 
     Uniform on ±√(3·Var) or normal with variance Var, as in the module's docstring.
     """

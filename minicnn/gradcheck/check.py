@@ -28,8 +28,8 @@ from .precision import Precision
 
 
 class Gradcheck:
-    """The result of gradcheck: .rows, .ok, .remarks (what else is to be known), .points (where it
-    was checked) with which .precision, and str() as a table."""
+    """The result of gradcheck: .rows, .ok, .remarks (what else the reader should know), .points
+    (where it was checked), .precision (how precisely), and str() as a table."""
 
     def __init__(self, title: str, rows: list[Row], remarks: list[str], points: list[Point],
                  precision: Precision) -> None:
@@ -60,15 +60,15 @@ def gradcheck(layer: Checkable, x: np.ndarray, *, eps: float | None = None,
     x:     (N, …). Each element is checked up to max_elements, beyond that 20 random directions.
     device: where the layer computes; a layer that is moved needs a method to(device).
     eps, tolerance: the step and the bound of the error; by default 1e-6 both, and more for a layer
-           that computes in float32, which is recognised and remarked.
+           that computes in float32, which is detected and reported in the remarks.
     error: |analytic − numeric| relative to the numeric one's own terms, the largest of all
            elements; wrong above tolerance. Rounding of the slope is allowed for: noise.py.
 
-    Checked are: x as it is; another x with other parameters, in a second call of forward and
+    It checks: x as it is; another x with other parameters, in a second call of forward and
     backward, and after two forwards; inference, forward(x, training=False); numbers 4 to 10 times
-    as large; one sample alone. A point that the layer cannot take is remarked. Numbers of x that
-    lie on a kink of forward (ReLU at 0, equal maxima) are shifted first, which is remarked: there
-    is no derivative.
+    as large; one sample alone. A point that the layer cannot take is reported in the remarks.
+    Numbers of x that lie on a kink of forward (ReLU at 0, equal maxima) are shifted first, as there
+    is no derivative; that is reported, too.
     """
     points = make_points(layer, x, seed, device)
     added, remarks, misshapen = extreme_points(points, seed)

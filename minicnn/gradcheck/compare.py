@@ -19,7 +19,7 @@ from .slopes import measure, relative_error
 
 DIRECTIONS = 20  # along which a large gradient is checked
 FEWER_DIRECTIONS = 6  # at the points after the first
-DECADES = 3  # gradients that differ by more are also checked apart: the sum hides the small ones
+DECADES = 3  # gradients that differ by more are also checked apart, as the sum hides small ones
 ELEMENTS_IN_FLOAT32 = 16  # that a random direction moves: more would always meet a kink
 MAX_SHIFTS = 4  # of a point that lies on kinks
 
@@ -38,10 +38,10 @@ class Row:
 
 
 class Comparison:
-    """What is the same at every point of a layer: its precision, and what was remarkable.
+    """What holds at every point of a layer: its precision, and what is to be remarked.
 
-    first: the point that says how precisely the layer computes. eps and tolerance of the user's, or
-    None. max_elements: of an array of which each element is moved by itself.
+    first: the point that shows how precisely the layer computes. eps and tolerance: the user's,
+    or None. max_elements: of an array of which each element is moved by itself.
     """
 
     def __init__(self, first: Point, eps: float | None, tolerance: float | None, max_elements: int,
@@ -104,8 +104,8 @@ class Comparison:
         return rows or self._shared_memory(point, gradients)
 
     def _shared_memory(self, point: Point, gradients: dict[str, Any]) -> list[Row]:
-        """A row for dx if the layer's parameters, gradients or cache change with it: who works on
-        dx in place would spoil them."""
+        """A row for dx if the layer's parameters, gradients or cache change with it: code that
+        works on dx in place would corrupt them."""
         if point.device != "cpu":
             return []
         replica = point.run()[0]
@@ -127,7 +127,7 @@ class Comparison:
 
     def rows(self, point: Point, directions: int, names: list[str] | None = None) -> list[Row]:
         """A row for each gradient, or for those of `names`. A point that lies on kinks is shifted
-        and examined again; along a direction that has them still, nothing is compared."""
+        and examined again; along a direction that still has kinks, nothing is compared."""
         for attempt in range(MAX_SHIFTS + 1):
             rows, on_kinks = self._compare(point, directions, names, last=attempt == MAX_SHIFTS)
             if not on_kinks:

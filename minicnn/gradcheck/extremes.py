@@ -19,8 +19,8 @@ def extreme_points(points: list[Point], seed: int) -> tuple[list[Point], list[st
     """(the points, remarks on those that are left out, rows for a y of a wrong shape).
 
     LARGE:  numbers of the first x, 4 to 10 times as large, and such a dy: there ReLU6 clips and
-            tanh saturates. Left out without a word if x are probabilities.
-    SINGLE: the first sample alone, where a squeeze takes an axis too much and N − 1 is 0.
+            tanh saturates. Left out silently if x are probabilities.
+    SINGLE: the first sample alone, where a squeeze removes one axis too many and N − 1 is 0.
     """
     rng = np.random.default_rng((seed, 3))
     first, second = points[0], next(point for point in points if point.label == SECOND)
@@ -66,7 +66,7 @@ def _only_for_batches(single: Point) -> str:
     """Why a layer cannot be checked on one sample; "" if it can.
 
     It may keep numbers for each of N samples, a mask for example. Or y does not depend on x, as
-    x minus its mean over N is 0, and then its standard deviation is nothing to divide by.
+    x minus its mean over N is 0, and its standard deviation, 0, cannot be divided by.
     """
     if single.dy.ndim == single.x.ndim and len(single.dy) != 1:
         return _("y has {count} samples, whatever N is", count=len(single.dy))

@@ -101,8 +101,8 @@ def check_user_layer(layer: Any, shape: tuple[int, ...] | None = None, seed: int
 
 
 def _check_other_shape(result: Gradcheck, layer: Any, seed: int, device: str) -> None:
-    """Adds rows for what is wrong on x of another shape, of which no size nor product is the same:
-    a division by H is none by W there."""
+    """Adds rows for what is wrong on x of another shape, with no size or product in common, so that
+    a division by H is not one by W."""
     shape = (7, 6) if is_loss(layer) else (5, 8, 9, 3)
     try:
         other = gradcheck(*_layer_and_input(layer, shape, seed), max_elements=0, seed=seed,

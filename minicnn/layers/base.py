@@ -84,8 +84,7 @@ class Layer:
             self.params[key] = initialize(self.initializer(key, shape), shape, rng)
 
     def initializer(self, key: str, shape: tuple[int, ...]) -> str:
-        """The name of the initializer of params[key]; by default vectors, such as biases, begin at
-        zero."""
+        """The initializer of params[key], by name; by default vectors such as biases begin at 0."""
         return self.kernel_initializer if len(shape) > 1 else "zeros"
 
     def to(self, device: str) -> Layer:

@@ -1,5 +1,4 @@
-"""Checks of inputs and arguments, kept here so that the layers' own files hold mathematics only;
-argument_checks.py has the rest.
+"""Checks of inputs and arguments, apart from the mathematics; argument_checks.py has the rest.
 
 A check returns nothing, or its argument in the form that the layer stores, or raises an error.
 """
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_input(layer: CheckedLayer, x: np.ndarray) -> None:
-    """x is a float array of a shape that fits, on the device of the parameters, which must
-    exist."""
+    """x is a float array of a fitting shape, on the device of the parameters, which must exist."""
     if getattr(x, "dtype", None) not in (np.float32, np.float64):
         raise ArgumentError(
             f"{layer.name}: expected float32 or float64, received "

@@ -12,8 +12,7 @@ from .base import ActivatedLayer
 
 
 class Conv2D(ActivatedLayer):
-    """Convolution (strictly speaking cross-correlation, as in every deep-learning library) of an
-    image.
+    """Convolution (strictly, cross-correlation, as in every deep-learning library) of an image.
 
     Shapes:      x (N, H, Wd, C) -> y (N, OH, OW, F), W (KH, KW, C, F), b (F,)
     Forward:     z[n,i,j,f] = b[f] + Σ_{p,q,c} x[n, i·s+p−P, j·s+q−P, c] · W[p,q,c,f]

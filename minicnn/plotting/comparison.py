@@ -20,7 +20,7 @@ def comparison_figure(names: Sequence[str], histories: Sequence[Sequence[float]]
                       results: Sequence[tuple[float, float, float]], validated: Sequence[bool],
                       differences: Sequence[str] = ()) -> Figure:
     """The accuracy of each run by epoch, and the final accuracy with its interval, both on an axis
-    from 0 or from 50 to 100 %, on which a photo is no cliff.
+    from 0 or from 50 to 100 %, so that a difference of one photo looks small.
 
     histories: the accuracies of each run's epochs; empty for a run without epochs. validated:
     whether these are of validation photos, or else of the held-out ones. results: (accuracy, low,

@@ -38,7 +38,7 @@ class LearningRates(drawing.HasFigure):
 
     @property
     def top(self) -> float:
-        """Where the axis of the losses ends, that their fall is seen."""
+        """Where the axis of the losses ends, so that their fall can be seen."""
         return 1.5 * float(max(self.smooth[:max(2, len(self.smooth) // 2)].max(), self.losses[0]))
 
     def figure(self) -> Figure:

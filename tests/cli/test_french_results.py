@@ -36,8 +36,8 @@ NAMES = {"conv", "maxpool", "mathdefault", "dense", "flatten", "small", "cnn", "
          "grad", "cam", "layer", "hirescam", "smoothgrad"}
 SAME = {"photos", "gradient", "gradients", "occlusion", "rotation", "score", "maximum", "centre",
         "positions", "projections", "filtres", "activation", "activations", "octaves", "classes",
-        "pixels", "ablation", "validation", "insertion", "calibration", "test", "float", "nan", "ece",
-        "convolution", "min", "variance", "position"}
+        "pixels", "ablation", "validation", "insertion", "calibration", "test", "float", "nan",
+        "convolution", "min", "variance", "position", "ece"}
 
 
 def texts_of(figure):

@@ -46,7 +46,7 @@ def _statistics_as_in_training(w: GradientError) -> bool:
 
 
 def cause_in_second_call(w: GradientError) -> str | None:
-    """Added to that of the first call, or computed from what the first forward has left."""
+    """Added to that of the first call, or computed from what the first forward has left behind."""
     before = getattr(w.probe.layer, "grads", {}).get(w.name[1:]) if w.name != "dx" else None
     if before is not None and np.shape(before) == w.g.shape and w.same(w.a, w.g + before):
         return "is added to that of the first: assign it."
@@ -76,8 +76,8 @@ def _left_over(w: GradientError) -> bool:
 
 
 def _stale_attribute(w: GradientError, other: Checkable) -> str | None:
-    """The attribute that forward has not renewed and that makes the gradient right, once it is
-    that of `other`, where it has been."""
+    """The attribute that forward has not updated, and that makes the gradient right if it is
+    replaced by that of `other`, where it has been updated."""
     used, after = vars(w.probe.layer), vars(w.probe.run()[0])
     names = [name for name, value in vars(other).items()
              if name in used and name not in ("params", "grads")

@@ -138,7 +138,7 @@ def _name_factor(w: GradientError, factor: np.ndarray, axes: tuple[int, ...],
 
 
 def missing_factor(w: GradientError) -> str | None:
-    """x, y, dy or a parameter is missing as a factor, or there once too often."""
+    """x, y, dy or a parameter is missing as a factor, or there once too many times."""
     y = w.probe.y
     if w.name != "dx":
         return _parameter_as_factor(w)

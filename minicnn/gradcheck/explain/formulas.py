@@ -40,7 +40,8 @@ class _Normalisation:
 
     @classmethod
     def of(cls, w: GradientError) -> _Normalisation | None:
-        """The parts, if the layer is such one and the variance has a part."""
+        """The parts, if the layer is a normalisation and the variance has a part in its
+        derivative."""
         x, n = w.probe.x, w.probe.x.size
         if w.name != "dx" or w.probe.y.shape != x.shape or w.a.shape != x.shape or x.ndim < 2:
             return None
@@ -82,7 +83,7 @@ class _Normalisation:
 
 
 def statistics_part(w: GradientError) -> str | None:
-    """A normalisation whose mean or standard deviation is taken for a constant, or is wrong."""
+    """A normalisation whose mean or standard deviation is treated as a constant, or is wrong."""
     parts = _Normalisation.of(w)
     if parts is None:
         return None
