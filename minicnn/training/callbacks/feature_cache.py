@@ -44,8 +44,8 @@ class FeatureCache(Callback):
 
     def extract(self, base: Sequential, data: Dataset | ArrayDataset, batch_size: int,
                 callbacks: Sequence[Hooks], stage: str) -> ArrayDataset:
-        """The features of data, within what is left of the memory budget; the callbacks are told
-        how far it is."""
+        """The features of data, within what is left of the memory budget; the callbacks follow the
+        progress."""
         features = extract_features(base, data, batch_size=batch_size,
                                     memory_budget=self.bytes_left,
                                     progress=features_progress(callbacks, stage))

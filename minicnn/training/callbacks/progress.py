@@ -11,7 +11,7 @@ from ...utils.live_line import LiveLine
 from ..state import TrainingState
 from .base import Callback
 
-# What is computed before the training, as on_features_batch_end is told.
+# What is computed before the training: the stages of on_features_batch_end.
 STAGES = (N_("features"), N_("validation features"), N_("held-out features"))
 # The accuracies of state.logs, as the line calls them; it shows the first one that exists.
 ACCURACIES = {"held_out_accuracy": N_("held-out {share:.1f} %"),
