@@ -2,8 +2,7 @@
 definition.
 
 The product of polynomials a(t)·g(t) of 4 and 3 coefficients has degree 5, so its values at six
-points determine it: evaluate both at 0, 1, −1, 2, −2, ∞ (the leading coefficient), multiply six
-values,
+points determine it: evaluate both at 0, 1, −1, 2, −2, ∞ (the leading coefficient), multiply,
 interpolate: s = E₆⁻¹ ((E₄ a) ∘ (E₃ g)), Eₙ evaluating n coefficients. For fixed g its adjoint takes
 six numbers d to the four Σ_j d_{i+j} g_j, a correlation: y = Aᵀ ((Bᵀ d) ∘ (G g)), with Aᵀ = E₄ᵀ and
 Bᵀ = E₆⁻ᵀ, whose rows are scaled to integers and those of G = E₃ by the inverse. In two

@@ -1,4 +1,4 @@
-"""The language of the commands and their pages: English, or French if somebody asks for it.
+"""The language of the commands and their pages: English, or French on request.
 
 Texts for people are written in English, as gettext("…"); a catalogue, locale/fr/LC_MESSAGES/
 minicnn.mo, has their translations, and a text that it lacks stays English. The commands choose the
@@ -24,7 +24,7 @@ from .errors import ArgumentError
 DOMAIN = "minicnn"
 LOCALE = Path(__file__).parent.parent / "locale"
 LANGUAGES = ("en", "fr")
-DECIMAL_SIGNS = {"fr": ","}  # of languages that write no point
+DECIMAL_SIGNS = {"fr": ","}  # of languages that do not write a point
 # How other languages write the signs of a formatted number: 1,234.5 is 1 234,5 in French.
 SIGNS = {"fr": {".": ",", ",": "\u202f", "%": "\u202f%"}}
 # In this order, as gettext has it; LANGUAGE may name several languages.
@@ -76,7 +76,7 @@ def ngettext(singular: str, plural: str, num: int, **values: Any) -> str:
 
 
 def gettext_noop(text: str) -> str:
-    """The text itself: marks a constant for the catalogue, of which gettext is asked later."""
+    """The text itself: marks a constant for the catalogue, which gettext translates later."""
     return text
 
 

@@ -153,7 +153,7 @@ class Score:
 
 
 def score_of(model: Sequential, x: np.ndarray, target: Target = None) -> Score:
-    """The score of the target; what the target leaves open, the photo x (1, …) decides."""
+    """The score of the target; the photo x (1, …) decides what the target leaves open."""
     if target is None and not has_classes(model):
         target = Unit()
     if isinstance(target, Unit):

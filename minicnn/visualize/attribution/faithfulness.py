@@ -11,7 +11,8 @@ value (0 … 1):
                              its shorter side); area as before; high is good
 
 photo · m multiplies the pixels 0 … 255: unimportant pixels become black. Such photos differ much
-from the training photos, so the metrics compare maps of one network; they are no absolute truth.
+from the training photos, so the metrics are good for comparing maps of one network, not as absolute
+values.
 
 Source: Chattopadhay et al. 2018, section 4.1 (the first two); Petsiuk et al. 2018 (the curves).
 """

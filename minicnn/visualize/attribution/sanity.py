@@ -114,9 +114,9 @@ def randomisation_check(model: Sequential, image: np.ndarray, method: Callable[.
 
     image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
     method: gradients.gradient, cam.grad_cam, …: called as method(model, image, target).
-    target: what it leaves open, the trained network decides once for all maps.
-    Weights are drawn as for a new network (each layer's kernel_initializer; biases 0).
-    Raises ArgumentError for targets that do not exist and networks without weights.
+    target: what it leaves open is decided by the trained network, once for all maps. Weights are
+    drawn as for a new network (each layer's kernel_initializer; biases 0). Raises ArgumentError for
+    targets that do not exist and networks without weights.
     """
     pixels, x = photo_input(model, image)
     score = score_of(model, x, target)

@@ -2,8 +2,8 @@
 
     p* = argmin_p  ‖f(p) − f₀‖² / ‖f₀‖² + tv · TV(p) / (H Wd),    p within 0 … 1
 
-f₀ the features of the photo; p starts as noise. What differs between p* and the photo, the layer
-has discarded: position and colour go first, the kind of object stays longest. The gradient of the
+f₀ the features of the photo; p starts as noise. The layer has discarded whatever differs between p*
+and the photo: position and colour go first, the kind of object stays longest. The gradient of the
 first term is dy = 2 (f − f₀) / ‖f₀‖² at the layer, and goes back to the pixels by the chain rule.
 
 Adam's steps hardly shrink with the gradient, so they would circle around the minimum: the learning
