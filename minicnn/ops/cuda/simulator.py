@@ -40,7 +40,7 @@ _stacks = ctypes.c_void_p()  # of a block's threads
 
 class SimArray(np.ndarray):
     """A NumPy array that only combines with its own kind and with numbers, as CuPy's arrays do. It
-    is less strict than CuPy: np.asarray gives a plain array, and its errors are ours, not CuPy's."""
+    is less strict than CuPy: np.asarray gives a plain array, and errors are ours, not CuPy's."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         refuse_plain((*inputs, *kwargs.get("out", ())), ufunc.__name__)
