@@ -14,8 +14,8 @@ from .sides import Sides, sides_of, weigh
 
 def unclear_outputs(far: Sides, near: Sides, precision: Precision, sigma: np.ndarray
                     ) -> np.ndarray:
-    """Which outputs of a layer in float32 have a kink: their slopes for the steps ε and ε/4 differ,
-    and their bend does not shrink to a fourth, by more than rounding explains."""
+    """Which outputs of a layer in float32 have a kink: neither do their slopes agree for a step ε
+    and ε/4, nor is their bend a fourth, beyond what rounding explains."""
     change = np.maximum(np.abs(far.central - near.central),
                         np.abs((near.right - near.left) - (far.right - far.left) / 4))
     return change > 30 * sigma / precision.eps + precision.tolerance * np.abs(far.central)

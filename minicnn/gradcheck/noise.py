@@ -1,17 +1,16 @@
-"""How much rounding changes a slope, and so how far backward and slope may differ.
+"""How far off rounding can put a slope: what a difference between backward and slope may be.
 
-L = Σ_j dy_j·y_j, and each computed y_j has an error e_j, |e_j| ≲ σ_j. The error of the slope is
+L = Σ_j dy_j·y_j, and each computed y_j is off by some e_j with |e_j| ≲ σ_j. The slope is then off
+by
     |Σ_j dy_j (e_j⁺ − e_j⁻)| / 2ε  ≤  Σ_j |dy_j| σ_j / ε
-An output that does not depend on v contributes nothing, since its two errors cancel. So the noise
-of an element of x comes only from the outputs that it moves: a channel of size 1 is not judged by
-the rounding of another of size 10⁷. In float32, where steps are long and many outputs move, this
-bound would allow too much; the e_j are practically independent, and their sum is of the order of
-√Σ (dy_j σ_j)².
+and an output that does not depend on v adds nothing: its errors cancel. So an element of x has
+the noise of the outputs that it moves, not that of all: a channel of size 1 is judged beside one
+of size 10⁷. In float32, where steps are long and many outputs move, Σ would allow too much; the
+e_j are as good as independent, and their sum is like √Σ (dy_j σ_j)².
 
-What backward computes is a sum, too, of the terms t_j = dy_j·∂y_j/∂v. Its rounding is relative to
-the size of the terms, not to that of their sum, in which they may cancel. Hence the scale of a
-direction is max(|Σ t_j|, √Σ t_j²), and a gradient is right if
-|analytic − numeric| ≤ tolerance · scale + noise.
+What backward computes is itself a sum, of the terms t_j = dy_j·∂y_j/∂v. Its rounding is relative
+to their size, and not to that of the sum, in which they may cancel. Hence the scale of a direction
+is max(|Σ t_j|, √Σ t_j²), and right is |analytic − numeric| ≤ tolerance · scale + noise.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 from .point import Point
 
 SAFETY = 4  # times σ: it is an estimate
-ULPS, ULPS_IN_FLOAT32 = 4096, 16  # each number is moved by this many u, times −3 … 3
+ULPS, ULPS_IN_FLOAT32 = 4096, 16  # by how many times u each number is moved, times −3 … 3
 
 
 def rounding_of_outputs(point: Point, y: np.ndarray, unit: float) -> np.ndarray:

@@ -67,8 +67,7 @@ class MaxPool2D(Pool2D):
 
 
 class AveragePool2D(Pool2D):
-    """y = the mean of each window; padding does not count, as in TensorFlow and in Keras with
-    TensorFlow."""
+    """y = the mean of each window; padding does not count, as in TensorFlow and in Keras on it."""
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, C)."""
