@@ -220,3 +220,31 @@ def test_the_atlas_is_french(model, tmp_path):
                  *re.findall(r'(?:aria-label|title|alt|data-label)="([^"]*)"', body)]
         pages.append([html.unescape(text) for text in texts if text.strip()])
     assert_french(*pages)
+
+
+LAYER = '''
+import minicnn as mc
+
+class Wrong(mc.Dense):
+    def __init__(self):
+        super().__init__(4)
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["W"], self.grads["b"] = -self.grads["W"], dy.mean(axis=0)
+        return dx
+'''
+
+
+def test_what_gradcheck_says_of_a_layer_is_french_and_its_json_english(tmp_path, capsys):
+    file = tmp_path / "layer.py"
+    file.write_text(LAYER)
+    words = ["gradcheck", f"{file}:Wrong", "--shape", "5,7"]
+    english, french = (run_command(capsys, *words, "--lang", code)[1].splitlines()
+                       for code in ("en", "fr"))
+    assert_french(english, french)
+    assert french[-4:] == ["Votre dx est juste.", "Votre dW est juste au signe près.",
+                           "Votre db vaut 0,2 fois ce qui est juste (1/N)\u00a0: une moyenne sur "
+                           "le lot, et non sa somme\u202f?", "2 faux"]
+    assert len({run_command(capsys, *words, "--json", "--lang", code)[1]
+                for code in ("en", "fr")}) == 1
