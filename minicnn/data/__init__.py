@@ -2,11 +2,11 @@
 
 Reading order: images.py (from a file to RGB pixels, and to the input size), open_image.py (what a
 file may cost), keras_resizing.py (to the input size as Keras does it), file_kinds.py (what it is if
-it is not a photo), datasets.py (images with labels), listing.py (the photos of a folder, and
-everything else in it), image_folder.py (one sub-folder per class), batches.py (decoding ahead in
-threads), augment.py (random views), duplicates.py (near-duplicate images), splits.py (train,
-validation and test, and split.csv), part_names.py (their usual names), paths.py (images named on a
-command line), sample.py (the 2,000 images that ship with the package).
+it is no photo), datasets.py (images with labels), listing.py (the photos of a folder, and all that
+is none), image_folder.py (one sub-folder per class), batches.py (decoding ahead in threads),
+augment.py (random views), duplicates.py (near-duplicate images), splits.py (train, validation and
+test, and split.csv), part_names.py (their usual names), paths.py (images named on a command line),
+sample.py (the 2,000 images that ship with the package).
 """
 
 from .augment import Augment, Augmented

@@ -1,5 +1,4 @@
-"""What was set for a run: what differs from the defaults, what was chosen automatically, the
-command.
+"""What was set for a run: what differs from the defaults, what was chosen by itself, the command.
 
 run.json has the options and, from some version on, facts: they are looked up tolerantly, at its top
 or one level below, so that a page can be written for a run.json without them.
@@ -90,8 +89,7 @@ def option_name(key: str) -> str:
 
 
 def settings_section(options: Mapping[str, Any], chosen: Sequence[str]) -> Markup:
-    """The section. chosen: sentences on what was chosen automatically, such as the learning
-    rate."""
+    """The section. chosen: sentences on what was chosen by itself, such as the learning rate."""
     different = differences(options)
     facts = [(_(name), fact(name, value)) for name, keys in FACTS.items()
              if (value := look_up(options, keys)) is not None]

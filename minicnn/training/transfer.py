@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class TransferResult(HasFigure):
-    """The result of a run: the model, its history, and how it does on the test photos. Jupyter
-    shows all three.
+    """What a run leaves: the model, its history, and how it does on the test photos. Jupyter shows
+    all three.
 
-    notes: what the reader of a run should know. last: the trainable weights after the last epoch,
+    notes: what a reader of the run should know. last: the trainable weights after the last epoch,
     if the model has those of a better one; else empty. lr: the learning rate that was used, of the
     head.
     """
@@ -150,8 +150,8 @@ class TransferRun:
 
 @dataclass
 class TrainedHead:
-    """What train_head hands on: the history, the learning rate and how it was found, the features
-    of the monitored photos."""
+    """What train_head gives to the rest: the history, the learning rate and how it was found, the
+    features of the monitored photos."""
 
     history: History
     lr: float
