@@ -50,7 +50,7 @@ print("\nA convolution with a kernel that is not square, and stride 2:")
 conv = mc.Conv2D(4, kernel_size=(3, 2), strides=2, padding="same")
 with mc.ops.use("reference"):  # what you can read in minicnn/ops/reference/ is what runs
     print(mc.gradcheck(conv, x))
-print("The fast operations, which run otherwise, are held to the same:")
+print("The fast operations, which run by default, pass the same check:")
 print(mc.gradcheck(conv, x))
 
 # 3. Which ε? ---------------------------------------------------------------------------------

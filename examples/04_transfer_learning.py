@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import minicnn as mc
 
-# 1. Cut VGG16 off behind block4_pool, put FC_1 + sigmoid there ---
+# 1. Cut VGG16 off after block4_pool, put FC_1 + sigmoid there ---
 #
 # The head is one unit: y = p(cumulus), and p(cirrus) = 1 − y. It starts at zero, so that the first
 # loss is log 2 = 0.693, that of a network that knows nothing.
@@ -30,7 +30,7 @@ model.replace_head([mc.Dense(1, kernel_initializer="zeros"), mc.Sigmoid()], afte
                    classes=["cirrus", "cumulus"])
 print(model.summary())
 
-# 2. The photos, cut to 128 × 128 and put through the network's own recipe --------------------
+# 2. The photos, cropped to 128 × 128 and put through the network's own recipe --------------------
 #
 # RGB becomes BGR, and ImageNet's mean colour is subtracted: what VGG16 was trained on.
 

@@ -1,4 +1,5 @@
-"""Forward without caches for backward: in batches that fit, convolution and what follows as one."""
+"""Forward for inference: no caches for backward, batches that fit, convolutions fused with what
+follows."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ MAX_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB, 
 
 
 def infer(model: Network, x: np.ndarray, training: bool = False) -> np.ndarray:
-    """model's y for x (N, *input_shape), in batches whose arrays have at most MAX_ELEMENTS, if a
-    single image's do; all at once if a layer might mix the images."""
+    """model's y for x (N, *input_shape), in batches whose arrays have at most MAX_ELEMENTS (or
+    image by image, if one needs more); all at once if a layer might mix the images."""
     per_image = max(map(math.prod, model.shapes()))
     batch_size = max(1, MAX_ELEMENTS[device_of(x)] // per_image)
     samplewise = all(is_samplewise(layer, training) or type(layer) in NOISE_LAYERS
@@ -37,8 +38,8 @@ class FusedConv:
 
     Outside a training step a batch normalization is y = scale · z + shift, and z = X_col @ W2d + b,
     so y = X_col @ (W2d · scale) + (b · scale + shift): a convolution with other numbers. They are
-    computed anew each time, from F kernels, which are few numbers beside N·OH·OW·F. (For a Dense it
-    is the other way round: so it stays a layer of its own.)
+    computed anew each time: F kernels are few numbers compared with N·OH·OW·F. (For a Dense it is
+    the other way round, so it stays a layer of its own.)
     """
 
     def __init__(self, conv: Conv2D) -> None:
@@ -48,7 +49,7 @@ class FusedConv:
         self.pool: MaxPool2D | None = None
 
     def joins(self, layer: Layer, training: bool) -> bool:
-        """Takes the layer in, if it can be computed together with what is in already."""
+        """Adds the layer, if it can be computed together with those that are already in it."""
         if self.pool is not None or not is_samplewise(layer, training):
             return False
         if type(layer) is BatchNormalization and self.norm is None and not self.relu:
@@ -86,7 +87,7 @@ class FusedConv:
 
 
 def fuse(layers: Sequence[Layer], training: bool = False) -> list[Layer | FusedConv]:
-    """layers, each convolution as one with what can be computed together with it."""
+    """The layers, each convolution fused with those that can be computed together with it."""
     fused: list[Layer | FusedConv] = []
     for layer in layers:
         before = fused[-1] if fused else None

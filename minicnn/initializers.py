@@ -1,7 +1,7 @@
 """Starting values: wide enough for signals to pass, narrow enough not to explode.
 
 For y = x·W, Var(y) = fan_in · Var(W) · E[x²]. Signals keep their size with Var(W) = 1 / fan_in,
-gradients with 1 / fan_out; Glorot & Bengio 2010 take 2 / (fan_in + fan_out) between the two. Behind
+gradients with 1 / fan_out; Glorot & Bengio 2010 take 2 / (fan_in + fan_out) between the two. After
 a ReLU only half is left, E[relu(z)²] = Var(z) / 2, so He et al. 2015 take 2 / fan_in.
 """
 
@@ -27,7 +27,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def initialize(name: str, shape: tuple[int, ...], rng: np.random.Generator | None) -> np.ndarray:
-    """float32 array of `shape`, drawn by rng; not drawn, but zero, if rng is None (weights follow).
+    """float32 array of `shape`, drawn by rng; zeros if rng is None (weights are loaded next).
 
     Uniform on ±√(3·Var) or normal with variance Var, as in the module's docstring.
     """

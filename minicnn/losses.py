@@ -98,7 +98,7 @@ class Loss:
         return self.dy
 
     def correct(self, y: np.ndarray, t: np.ndarray) -> BoolArray | None:
-        """Which of the N samples are classified right (N,), for losses that have classes."""
+        """Which of the N samples are classified correctly (N,), for losses that have classes."""
         return None
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Sequential: layers in a row. forward goes down the list, backward comes up again."""
+"""Sequential: layers in a row. forward goes down the list, backward comes back up."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Sequential:
 
     def _build(self, layers: list[Layer], start: int, seed: int | None,
                classes: Sequence[str] | None) -> list[Layer]:
-        """Names and builds layers[start:] behind the built ones; raises before drawing anything."""
+        """Names and builds layers[start:] after those built; raises before drawing anything."""
         for layer, name in zip(layers, layer_names(layers), strict=True):
             layer.name = name  # changes new layers only
         shapes = self.shapes(layers)
@@ -84,15 +84,15 @@ class Sequential:
         self._preprocessing = recipe
 
     def check(self, x: np.ndarray) -> None:
-        """Raises unless x is (N, *input_shape); if the recipe is a grey one, x may also be colour
-        photos, uint8 (N, H, Wd, 3)."""
+        """Raises unless x is (N, *input_shape); if the recipe is grey, x may also be colour photos,
+        uint8 (N, H, Wd, 3)."""
         if np.shape(x)[1:] != self.input_shape:
             grey = self.preprocessing is not None and self.preprocessing.channels == 1
             if not grey or x.dtype != np.uint8 or x.shape[1:] != (*self.input_shape[:2], 3):
                 raise wrong_shape(np.shape(x), self.input_shape, self.name)
 
     def check_images(self, images: np.ndarray) -> None:
-        """As check, for images that to_input may resize; the first tells the shape of all."""
+        """As check, for images that to_input may resize; the first one stands for all."""
         resized = self.resize(first := images[:1])
         self.check(images if resized is first else resized)
 
@@ -228,8 +228,8 @@ class Sequential:
 
     def split(self) -> tuple[Sequential, Sequential]:
         """(frozen prefix, the rest from the first layer on that trains or draws random numbers),
-        which share their layers with this model. A prefix without parameters, as a Rescaling is,
-        counts to the rest: its outputs are as quickly computed again as kept."""
+        which share their layers with this model. A prefix without parameters, such as a Rescaling,
+        belongs to the rest: computing its outputs again is as fast as keeping them."""
         cut = next((i for i, layer in enumerate(self.layers)
                     if layer.trainable and (layer.params or layer.random)), len(self.layers))
         if not any(layer.params for layer in self.layers[:cut]):
@@ -248,12 +248,12 @@ class Sequential:
 
     def replace_head(self, layers: Sequence[Layer], after: str | None = None, seed: int = 0,
                      classes: Sequence[str] | None = None) -> Sequential:
-        """Puts `layers` in the place of the head; returns self.
+        """Replaces the head by `layers`; returns self.
 
         The head is the last Dense with what follows it, if only activations and Dropout do; with
-        `after`, all that follows that layer; a network without a head just gets one. Where images
-        meet a Dense, a Flatten comes first. classes: names of the new outputs. A head that does not
-        fit raises, and nothing is changed.
+        `after`, everything after that layer; a network without a head just gets one. If a Dense
+        would get images, a Flatten is put before it. classes: names of the new outputs. A head that
+        does not fit raises, and nothing is changed.
         """
         stop = len(self.layers) if after is None else self.index(after) + 1
         if after is None:

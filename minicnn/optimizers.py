@@ -30,8 +30,9 @@ class Optimizer:
     def step(self, model: LayerStack) -> None:
         """model: anything with .layers whose backward has run. Frozen layers stay bit-identical.
 
-        Raises ArgumentError, before anything has moved, if a gradient is missing or the state
-        has another shape. After replace_head make a new optimizer: the state goes by name.
+        Raises ArgumentError, before any parameter has changed, if a gradient is missing or the
+        state has another shape. After replace_head make a new optimizer: the state is found by
+        name.
         """
         for p, g, state in self.checked_steps(model):
             g = g.astype(p.dtype, copy=False)
@@ -157,7 +158,7 @@ class ParamGroups:
 
     def step(self, model: LayerStack) -> None:
         """Every optimizer changes the trainable layers of its group, as Optimizer.step says; if one
-        of them raises, none has moved anything."""
+        of them raises, no parameter has changed."""
         parts = self.split(model)
         for key, part in parts.items():
             self.groups[key].checked_steps(part)
@@ -212,8 +213,8 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """m ← β₁ m + (1 − β₁) g; s ← β₂ s + (1 − β₂) g²; both start at 0, which the division by
-    1 − βᵗ makes good: p ← p − lr · m̂ / (√ŝ + ε), m̂ = m / (1 − β₁ᵗ), ŝ = s / (1 − β₂ᵗ).
+    """m ← β₁ m + (1 − β₁) g; s ← β₂ s + (1 − β₂) g²; both start at 0, which the division by 1 − βᵗ
+    corrects: p ← p − lr · m̂ / (√ŝ + ε), m̂ = m / (1 − β₁ᵗ), ŝ = s / (1 − β₂ᵗ).
 
     Source: Kingma & Ba 2015.
     """

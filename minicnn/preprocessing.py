@@ -149,7 +149,7 @@ def wrong_shape(shape: tuple[int, ...], input_shape: tuple[int, ...], name: str)
 
 def warn_of_pixels(x: np.ndarray, recipe: Preprocessing | None, name: str) -> None:
     """Warns if floats, which are taken as network input, look like pixels instead: scaled to 0…1 or
-    −1…1, or 0…255, where the recipe makes something else of pixels."""
+    −1…1, or 0…255, although the recipe turns pixels into something else."""
     if recipe is None or x.dtype == np.uint8 or not x.size:
         return
     ends = (np.array([[0.0], [255.0]]) - recipe.mean) * recipe.scale

@@ -9,6 +9,9 @@ from .layers import Layer
 from .layers.base import ActivatedLayer
 from .layers.network import Network
 from .ops.precision import current_precision
+from .utils.language import fill_in
+from .utils.language import gettext as _
+from .utils.language import gettext_noop as N_
 
 
 def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]
@@ -34,7 +37,7 @@ def receptive_fields(layers: Sequence[Layer], input_shape: tuple[int, ...]
     return fields
 
 
-HEADER = ("layer", "kind", "output", "parameters", "", "sees")
+HEADER = (N_("layer"), N_("kind"), N_("output"), N_("parameters"), "", N_("sees"))
 
 
 def rows(model: Network) -> list[tuple[str, ...]]:
@@ -47,11 +50,17 @@ def rows(model: Network) -> list[tuple[str, ...]]:
         kind = type(layer).__name__ + (f" + {layer.activation_name}"
                                        if isinstance(layer, ActivatedLayer) and layer.activation
                                        else "")
-        state = "trainable" if layer.trainable else "frozen"
-        table_rows.append((layer.name, kind, str(shape), f"{count:,}" if count else "",
+        state = _("trainable") if layer.trainable else _("frozen")
+        table_rows.append((layer.name, kind, str(shape),
+                           fill_in("{count:,}", {"count": count}) if count else "",
                            state if count else "",
-                           "the whole input" if field is None else f"{field[0]} × {field[1]}"))
+                           _("the whole input") if field is None else f"{field[0]} × {field[1]}"))
     return table_rows
+
+
+def header() -> list[str]:
+    """The names of the columns."""
+    return [_(name) if name else "" for name in HEADER]
 
 
 def footer(model: Network) -> list[str]:
@@ -61,19 +70,24 @@ def footer(model: Network) -> list[str]:
         for key, p in layer.params.items():
             counts[layer.trainable and key not in layer.non_trainable] += p.size
     tf32 = model.device != "cpu" and current_precision() == "tf32"
-    extras = {"precision": "TF32 in matrix products, about 3e-4" if tf32 else None,
-              "preprocessing": model.preprocessing, "classes": ", ".join(model.classes or []),
-              "weights": model.weights_note}
-    return [f"{sum(counts.values()):,} parameters: {counts[True]:,} trainable, "
-            f"{counts[False]:,} frozen",
-            *(f"{key}: {value}" for key, value in extras.items() if value)]
+    extras = {_("precision"): _("TF32 in matrix products, about 3e-4") if tf32 else None,
+              _("preprocessing"): model.preprocessing,
+              _("classes"): ", ".join(model.classes or []), _("weights"): model.weights_note}
+    return [_("{total:,} parameters: {trainable:,} trainable, {frozen:,} frozen",
+              total=sum(counts.values()), trainable=counts[True], frozen=counts[False]),
+            *(f"{key}{_(': ')}{value}" for key, value in extras.items() if value)]
+
+
+def title(model: Network) -> str:
+    """The line above the table."""
+    return _("{model}: input {shape}", model=model.name, shape=model.input_shape)
 
 
 def table(model: Network) -> str:
     """A table: name, kind, shape, parameters, trainable or frozen, receptive field."""
     lines = [f"{name:<22} {kind:<20} {shape:<18} {count:>12}  {state:<9} {sees}"
-             for name, kind, shape, count, state, sees in [HEADER, *rows(model)]]
-    return "\n".join([f"{model.name}: input {model.input_shape}", *lines, *footer(model)])
+             for name, kind, shape, count, state, sees in [header(), *rows(model)]]
+    return "\n".join([title(model), *lines, *footer(model)])
 
 
 def html(model: Network) -> str:
@@ -82,5 +96,6 @@ def html(model: Network) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}" for cell in cells)
 
     body = "".join(row(cells, "td") for cells in rows(model))
-    return (f"<p>{escape(model.name)}: input {model.input_shape}</p>"
-            f"<table>{row(HEADER, 'th')}{body}</table><p>{'<br>'.join(map(escape, footer(model)))}")
+    return (f"<p>{escape(title(model))}</p>"
+            f"<table>{row(header(), 'th')}{body}</table>"
+            f"<p>{'<br>'.join(map(escape, footer(model)))}")

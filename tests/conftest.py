@@ -83,7 +83,7 @@ def devices():
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="damaged files, kills, full disks and "
                      "mutants in the numbers that docs/reliability.md names, which takes an hour "
-                     "or so; without it some of each")
+                     "or so; without it a sample of each")
     parser.addoption("--devices", nargs="+", metavar="DEVICE", help="run the tests of "
                      "devices on these only: cpu, cuda-sim, cuda, 'cuda (stand-in)'")
 

@@ -1,6 +1,6 @@
 """What docs/reliability.md says, measured: one table, in Markdown.
 
-    python -m tests.reliability           some of each, a few minutes
+    python -m tests.reliability           a sample of each, a few minutes
     python -m tests.reliability --full    as many as the page names, and the coverage: hours
 
 Each line comes from a command that can be run alone and then says more. Exits with 1 where

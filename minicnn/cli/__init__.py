@@ -54,7 +54,8 @@ def show_help(args: argparse.Namespace) -> None:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line's words as arguments of a command; exits with 2 for words it lacks."""
+    """The command line's words as arguments of a command; exits with 2 for words that it does not
+    know."""
     main = parser()
     args, more = main.parse_known_args(argv)
     commands = next(action.choices for action in main._actions

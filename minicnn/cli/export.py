@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from ..utils.errors import ArgumentError
+from ..utils.language import gettext as _
 from ..weights.onnx import write_onnx
 from .json_output import add_json, write_json
 from .model_options import add_model_options, open_model
@@ -42,15 +43,16 @@ def export_command(args: argparse.Namespace) -> None:
     model = open_model(args)
     write_onnx(path, model)
     shapes = [", ".join(map(str, ("N", *shape))) for shape in model.shapes()]
-    input_name = "x, network input" if model.preprocessing is None else (
-        f"pixels, {'grey' if model.preprocessing.channels == 1 else 'RGB'} 0…255")
-    print(f"{path}\n  input   {input_name}: float32 ({shapes[0]})\n"
-          f"  output  y: float32 ({shapes[-1]})")
-    write_json(args, {"file": path, "input": {"name": input_name.split(",")[0],
-                                              "shape": [None, *model.shapes()[0]]},
+    recipe = model.preprocessing
+    name, kind = ("x", _("network input")) if recipe is None else (
+        "pixels", _("grey 0…255") if recipe.channels == 1 else _("RGB 0…255"))
+    print(path)
+    print(_("  input   {name}, {kind}: float32 ({shape})", name=name, kind=kind, shape=shapes[0]))
+    print(_("  output  {name}: float32 ({shape})", name="y", shape=shapes[-1]))
+    write_json(args, {"file": path, "input": {"name": name, "shape": [None, *model.shapes()[0]]},
                       "output": {"name": "y", "shape": [None, *model.shapes()[-1]]},
                       "classes": model.classes})
     if model.classes is not None:
         shown = ", ".join(model.classes[:10]) + ", …" * (len(model.classes) > 10)
-        second = "; y is the probability of the second" * (shapes[-1] == "N, 1")
-        print(f"  classes {shown}{second}")
+        second = _("; y is the probability of the second") if shapes[-1] == "N, 1" else ""
+        print(_("  classes {names}", names=shown + second))

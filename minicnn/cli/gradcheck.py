@@ -13,6 +13,8 @@ from ..gradcheck.explain import explain
 from ..gradcheck.suite import check_all, check_user_layer, is_loss
 from ..ops import BACKENDS, use
 from ..utils.errors import ArgumentError, FileError, MiniCNNError, check_int
+from ..utils.language import gettext as _
+from ..utils.language import language, use_language
 from .json_output import add_json, write_json
 
 ABOUT = """\
@@ -46,18 +48,20 @@ def gradcheck_command(args: argparse.Namespace) -> int:
         raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
                             "minicnn's layers are checked on shapes of their own.")
     check_int(args.seed, "--seed", least=0)
-    with use(args.backend if args.device == "cpu" else "fast"):
+    with use(args.backend if args.device == "cpu" else "fast"), \
+            use_language("en" if args.json else language()):
         results, hints = (check_user_class(args) if args.layer
                           else (check_all(args.seed, args.device), []))
-    print(f"{'layer':<34} {'gradient':<16} {'shape':<16} {'checked':<14} {'error':>8}")
+    print(f"{_('layer'):<34} {_('gradient'):<16} {_('shape'):<16} {_('checked'):<14} "
+          f"{_('error'):>8}")
     for result in results:
         print(result)
     for hint in hints:
         print(hint)
     wrong = sum(row.note != "ok" for result in results for row in result.rows)
-    print(f"{wrong} wrong" if wrong else
-          "All gradients agree with central differences (relative error), at several points, in "
-          "training and inference.")
+    print(_("{count} wrong", count=wrong) if wrong else
+          _("All gradients agree with central differences (relative error), at several points, in "
+            "training and inference."))
     write_json(args, {"wrong": wrong, "hints": hints, "layers": [
         {"layer": result.title, "ok": result.ok, "remarks": result.remarks, "gradients": [
             {"gradient": row.name, "shape": row.shape, "checked": row.method, "error": row.error,
@@ -67,7 +71,7 @@ def gradcheck_command(args: argparse.Namespace) -> int:
 
 def check_user_class(args: argparse.Namespace) -> tuple[list[Gradcheck], list[str]]:
     """gradcheck of FILE.py:ClassName, and hints. Runs that file, which is the user's own."""
-    file, _, name = args.layer.rpartition(":")
+    file, _colon, name = args.layer.rpartition(":")
     if not file.endswith(".py") or not Path(file).is_file():
         raise FileError(f"{args.layer}: expected FILE.py:ClassName with a Python file that exists.")
     try:
@@ -81,7 +85,7 @@ def check_user_class(args: argparse.Namespace) -> tuple[list[Gradcheck], list[st
         result = check_user_layer(layer_class(), args.shape, args.seed, args.device)
         hints = [] if result.ok else explain(result)
         if {row.name for row in result.rows} == {"dx"} and not is_loss(layer_class()):
-            hints.append("No parameters were found in .params, so only dx was checked.")
+            hints.append(_("No parameters were found in .params, so only dx was checked."))
         return [result], hints
     except MiniCNNError:
         raise

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from ..data.listing import group_by_kind
+from ..utils.language import gettext as _
 from .look_jobs import atlas_job, look_job
 from .methods import METHODS, OPTIONS, SIZE_HELP, TARGETS, listing
 from .model_options import add_model_options, sides
@@ -79,7 +80,7 @@ def look_command(args: argparse.Namespace) -> int:
     for line in group_by_kind(job.others):
         print(f"minicnn: {line}", file=sys.stderr)
     if job.others:
-        print(f"{len(job.others)} skipped")
+        print(_("{count} skipped", count=len(job.others)))
     for part in job.run():
         print(part)
     return 2 if any(other.is_photo for other in job.others) else 0

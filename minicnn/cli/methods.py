@@ -10,6 +10,8 @@ from enum import Enum
 from functools import partial
 from importlib import import_module
 
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
 from ..visualize.result import Result
 from .model_options import sides
 from .terminal import wrapped
@@ -98,104 +100,106 @@ CAM = partial(Method, takes=PhotoInput.ONE, options="layer sign", target=CLASS_T
 METHODS = {
     "first-layer": Method(
         "visualize.first_layer", PhotoInput.OPTIONAL,
-        "the kernels of the first convolution and their figures", size=64),
+        N_("the kernels of the first convolution and their figures"), size=64),
     "feature-maps": Method(
         "visualize.feature_maps", PhotoInput.ONE,
-        "the strongest maps of a layer", options="layer maps"),
+        N_("the strongest maps of a layer"), options="layer maps"),
     "rank-maps": Method(
         "visualize.rank_maps", PhotoInput.ONE,
-        "which maps of a layer respond most", options="layer maps=top"),
+        N_("which maps of a layer respond most"), options="layer maps=top"),
     "deconvnet": Method(
         "visualize.deconvnet", PhotoInput.ONE,
-        "one activation, projected to the pixels", options="layer unit position"),
+        N_("one activation, projected to the pixels"), options="layer unit position"),
     "top-patches": Method(
         "visualize.top_patches", PhotoInput.MANY,
-        "the nine patches that excite a map most, beside their projections",
+        N_("the nine patches that excite a map most, beside their projections"),
         options="layer unit=units maps"),
     "gradient": GRADIENT(
         "visualize.gradient",
-        text="how the score changes with each pixel"),
+        text=N_("how the score changes with each pixel")),
     "gradient-x-input": GRADIENT(
         "visualize.gradient_x_input",
-        text="the score, shared out among the pixels to first order"),
+        text=N_("the score, shared out among the pixels to first order")),
     "guided-backprop": GRADIENT(
         "visualize.guided_backprop",
-        text="the gradient without what is negative on the way; sharp, but see "
-             "randomisation-check"),
+        text=N_("the gradient without what is negative on the way; sharp, but see "
+                "randomisation-check")),
     "smooth-grad": GRADIENT(
         "visualize.smooth_grad",
-        text="the mean gradient of noisy copies", options="sign seed", size=128),
+        text=N_("the mean gradient of noisy copies"), options="sign seed", size=128),
     "integrated-gradients": GRADIENT(
         "visualize.integrated_gradients",
-        text="gradients on the way from a plain image; their sum is the score's change", size=128),
+        text=N_("gradients on the way from a plain image; their sum is the score's change"),
+        size=128),
     "hirescam": CAM(
         "visualize.hires_cam",
-        text="where the last maps speak for the class and where against it; used by predict "
-             "--explain"),
+        text=N_("where the last maps speak for the class and where against it; used by predict "
+                "--explain")),
     "grad-cam": CAM(
         "visualize.grad_cam",
-        text="the same with one weight per map; exact only after a global average"),
+        text=N_("the same with one weight per map; exact only after a global average")),
     "guided-grad-cam": CAM(
         "visualize.guided_grad_cam",
-        text="guided backprop where Grad-CAM is high"),
+        text=N_("guided backprop where Grad-CAM is high")),
     "grad-cam-pp": CAM(
         "visualize.grad_cam_pp",
-        text="Grad-CAM++: for several things of one kind"),
+        text=N_("Grad-CAM++: for several things of one kind")),
     "score-cam": CAM(
         "visualize.score_cam",
-        text="each map weighted by the score that it leaves when it masks the photo", size=64),
+        text=N_("each map weighted by the score that it leaves when it masks the photo"), size=64),
     "layer-cam": CAM(
         "visualize.layer_cam",
-        text="each position weighted on its own; for early layers"),
+        text=N_("each position weighted on its own; for early layers")),
     "occlusion": Method(
         "visualize.occlusion", PhotoInput.ONE,
-        "how the score changes if a grey square covers the photo",
+        N_("how the score changes if a grey square covers the photo"),
         options="layer", target=CLASS_TARGET, size=96),
     "randomisation-check": Method(
         "visualize.randomisation_check", PhotoInput.ONE,
-        "does the picture change when the weights become random?",
+        N_("does the picture change when the weights become random?"),
         options="method seed", target=CLASS_TARGET, size=128),
     "faithfulness": Method(
         "visualize.faithfulness", PhotoInput.MANY,
-        "does the score fall where the map says so? Drop, increase, deletion, insertion",
+        N_("does the score fall where the map says so? Drop, increase, deletion, insertion"),
         options="method", target="class", size=64, per_class=1),
     "maximise": Method(
         "visualize.maximise", PhotoInput.NONE,
-        "an image that excites a unit, a map or a class; a .gif of it growing",
+        N_("an image that excites a unit, a map or a class; a .gif of it growing"),
         options="seed", target=UNIT_TARGET, size=96, suffixes=(".gif",)),
     "dream": Method(
         "visualize.dream", PhotoInput.ONE,
-        "a photo, changed towards what a layer sees in it", options="layer unit"),
+        N_("a photo, changed towards what a layer sees in it"), options="layer unit"),
     "inversion": Method(
         "visualize.inversion", PhotoInput.ONE,
-        "an image that a layer cannot tell from the photo", options="layer=layers seed", size=64),
+        N_("an image that a layer cannot tell from the photo"), options="layer=layers seed",
+        size=64),
     "invariance": Method(
         "visualize.invariance", PhotoInput.OPTIONAL,
-        "how far shifts, scalings and rotations move the features",
+        N_("how far shifts, scalings and rotations move the features"),
         options="layer=layers", target="class", size=64),
     "correspondence": Method(
         "visualize.correspondence", PhotoInput.OPTIONAL,
-        "do the same parts change a layer in the same way? Compared with random positions",
+        N_("do the same parts change a layer in the same way? Compared with random positions"),
         options="parts layer seed", size=64),
     "activity": Method(
         "visualize.activity", PhotoInput.MANY,
-        "mean activation and dead units of each layer", size=128),
+        N_("mean activation and dead units of each layer"), size=128),
     "pca": Method(
         "visualize.pca", PhotoInput.MANY,
-        "photos as points, by the features of a layer", options="layer", size=128),
+        N_("photos as points, by the features of a layer"), options="layer", size=128),
     "probes": Method(
         "experiments.probes", PhotoInput.CLASSES,
-        "how well a linear classifier reads each layer",
+        N_("how well a linear classifier reads each layer"),
         options="layer=layers seed", size=64, per_class=20),
     "evolution": Method(
         "experiments.evolution", PhotoInput.OPTIONAL_CLASSES,
-        "the maps of a small network during training", options="layer maps seed", model=False),
+        N_("the maps of a small network during training"), options="layer maps seed", model=False),
     "ablation": Method(
         "experiments.ablation", PhotoInput.SPLIT_CLASSES,
-        "the small network without some of its layers", model=False),
+        N_("the small network without some of its layers"), model=False),
     "transfer-curve": Method(
         "experiments.transfer_curve", PhotoInput.OPTIONAL_CLASSES,
-        "how many photos are enough? Transfer learning against training from scratch",
+        N_("how many photos are enough? Transfer learning against training from scratch"),
         options="size layer=cut seed", model=False),
 }
 
@@ -220,5 +224,5 @@ DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "hir
 
 def listing() -> str:
     """Every method with its line of help."""
-    return "\n".join(wrapped(f"{name:<22}{method.text}", sys.stdout, 22)
+    return "\n".join(wrapped(f"{name:<22}{_(method.text)}", sys.stdout, 22)
                      for name, method in METHODS.items())

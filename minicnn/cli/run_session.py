@@ -30,8 +30,8 @@ SKIPPING = N_("Skipping the comparison.")
 
 
 class Session:
-    """A run at work. checkpoint: where its trainings are kept. skipped: whether Ctrl-C ended the
-    body of `with session.skippable()`."""
+    """A run in progress. checkpoint: where its trainings are kept. skipped: whether Ctrl-C ended
+    the body of `with session.skippable()`."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint

@@ -11,7 +11,7 @@ from ..utils.errors import ArgumentError
 
 
 def check_views(views: int) -> None:
-    """Raises ArgumentError for a number of views that there is not."""
+    """Raises ArgumentError unless there are that many views."""
     if not 1 <= views <= MAX_VIEWS:
         raise ArgumentError(f"--tta: expected 1 to {MAX_VIEWS} views, received {views}.")
 

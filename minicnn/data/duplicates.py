@@ -40,8 +40,8 @@ CROPS = (0, 0.04, 0.08)  # fractions of a side that a copy may lack, at one end 
 # that would tell it from another: two clear skies are no copies of each other.
 MIN_CONTRAST = 4
 # In a photo of one even colour, the pixels deviate by less than MIN_CONTRAST in each channel, as
-# the noise of a camera does, and the places of its thumbnail differ by at most this;
-# those of a sky by more.
+# the noise of a camera does, and the regions of its thumbnail differ by at most this; those of a
+# sky by more.
 EVEN_RANGE = 3
 
 
@@ -143,8 +143,8 @@ def _fingerprint(data: Dataset, i: int
 
 
 def _is_even(photo: PillowImage) -> bool:
-    """True for one colour all over. Both are measured on all pixels and in colour: how much they
-    deviate, and how much the places of the photo differ."""
+    """True for one colour all over. Two things are measured, on all pixels and in colour: how much
+    these deviate, and how much the regions of the photo differ."""
     from PIL import Image, ImageStat
 
     thumbnail = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""What a file is that cannot be read as a photo, by its first bytes: a video, a PDF, HEIC, …
+"""Names a file that cannot be read as a photo, by its first bytes: a video, a PDF, HEIC, …
 
 The name of a file promises nothing: phones, messengers and failed downloads call anything .jpg.
 
@@ -30,7 +30,7 @@ class FileKind(NamedTuple):
 
 
 class OtherKindError(FileError):
-    """A file that is no photo that can be read, and what it is instead."""
+    """The error for a file that is not a readable photo, with what it is instead."""
 
     def __init__(self, message: str, kind: FileKind) -> None:
         super().__init__(message)

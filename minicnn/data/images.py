@@ -159,9 +159,9 @@ def image_size(path: str | PathLike) -> tuple[int, int]:
 def is_rotated(path: str | PathLike) -> bool:
     """True if read_image rotates or mirrors the image because its EXIF says so.
 
-    Reads the header only, so it is also the cheap test whether a file is an image at all.
-    Raises FileError as read_image does, but misses damage further down in the file and the EXIF
-    that a PNG may hold after its pixels, which read_image sees.
+    Reads the header only, so it is also a cheap test of whether a file is an image at all. Raises
+    FileError as read_image does, but misses damage further down in the file and the EXIF that a PNG
+    may hold after its pixels, which read_image sees.
     """
     with open_image(path) as image:
         return _orientation(image) in TO_UPRIGHT

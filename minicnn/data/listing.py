@@ -1,8 +1,8 @@
-"""The files of a folder: which are photos, and what the others are. Every command lists by this.
+"""The files of a folder: which are photos, and what the others are. All commands use this listing.
 
-What a file is, its content decides, not its name. No file is passed over in silence but hidden ones
-(.DS_Store and whatever else begins with a dot) and the files of Windows, macOS and network drives,
-such as Thumbs.db and desktop.ini (utils/files.py, SYSTEM_ENTRIES).
+The content of a file decides what it is, not its name. Only two kinds are skipped silently: hidden
+files (.DS_Store and whatever else begins with a dot) and those of Windows, macOS and network
+drives, such as Thumbs.db and desktop.ini (utils/files.py, SYSTEM_ENTRIES).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def list_photos(folder: str | PathLike, root: str | PathLike | None = None) -> F
 
     root: what the names of the others are relative to; None: their names are their paths.
     Links to folders are followed, but not to one above, and to each folder once.
-    Hidden files and those of the system are left out in silence (see above); of a sub-folder that
-    cannot be read, the others have the reason. Raises FileError if `folder` cannot be read.
+    Hidden files and those of the system are left out silently (see above); a sub-folder that cannot
+    be read is among the others, with the reason. Raises FileError if `folder` cannot be read.
     """
     start, real_start = Path(folder), Path(os.path.realpath(folder))
     listing, read = FolderListing(), {str(real_start)}

@@ -78,7 +78,7 @@ def readable_formats() -> tuple[str, ...]:
 
 class BoundedFile(io.BufferedReader):
     """A file that may be hostile. Pillow reads most images once; a TIFF whose 60,000 tags all point
-    to the same megabyte would be read without end."""
+    to the same megabyte would be read endlessly."""
 
     def __init__(self, path: str | PathLike, size: int) -> None:
         super().__init__(io.FileIO(path))

@@ -15,7 +15,7 @@ MIN_FACTOR, MIN_DIFFERENCE = 1.25, 0.05  # a loss far above another exceeds it b
 
 def diagnose(history: Mapping[str, Sequence[float]], evaluation: Evaluation,
              head_epochs: int | None = None, best_restored: bool = False) -> list[str]:
-    """A warning for each problem that a reader of the run must know; [] if there is none.
+    """A warning for each problem that the reader of a run should know about; [] if there is none.
 
     history:       loss, and accuracy, val_loss and held_out_loss if there are any, an entry per
                    epoch.

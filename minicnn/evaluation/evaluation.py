@@ -10,6 +10,7 @@ import numpy as np
 from ..plotting.confusion import confusion_figure
 from ..plotting.drawing import HasFigure
 from ..utils.arrays import FloatArray, IntArray
+from ..utils.language import gettext as _
 from .significance import wilson_interval
 
 if TYPE_CHECKING:
@@ -57,9 +58,15 @@ class Evaluation(HasFigure):
 
     def __str__(self) -> str:
         low, high = self.interval
-        return (f"{self.num_correct} of {len(self.labels)} photos right: "
-                f"{100 * self.accuracy:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)")
+        return _("{correct} of {count} photos right: {accuracy:.1f} % (95 % interval {low:.1f} … "
+                 "{high:.1f} %)", correct=self.num_correct, count=len(self.labels),
+                 accuracy=100 * self.accuracy, low=100 * low, high=100 * high)
 
     def figure(self) -> Figure:
         """The confusion matrix."""
-        return confusion_figure(self.confusion, self.classes, str(self).replace(": ", "\n"))
+        low, high = self.interval
+        title = _("{correct} of {count} {photos} right", correct=self.num_correct,
+                  count=len(self.labels), photos=_("photos"))
+        title += "\n" + _("{accuracy:.1f} % (95 % interval {low:.1f} … {high:.1f} %)",
+                          accuracy=100 * self.accuracy, low=100 * low, high=100 * high)
+        return confusion_figure(self.confusion, self.classes, title)

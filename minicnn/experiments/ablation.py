@@ -26,6 +26,9 @@ from ..preprocessing import Preprocessing
 from ..training import evaluate_photos, fit
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
+from ..utils.language import fill_in
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
 from ..visualize.photos import Progress, silent
 from ..visualize.result import Result
 
@@ -33,16 +36,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VARIANTS = {  # maps of the first and second convolution, units of the dense layer; 0: left out
-    "the whole network": (16, 32, 64),
-    "without the first convolution": (0, 32, 64),
-    "without the second convolution": (16, 0, 64),
-    "without both convolutions": (0, 0, 64),
-    "without the dense layer": (16, 32, 0),
-    "only the last layer": (0, 0, 0),
-    "half the maps": (8, 16, 64),
-    "twice the maps": (32, 64, 64),
-    "a quarter of the dense layer": (16, 32, 16),
-    "twice the dense layer": (16, 32, 128),
+    N_("the whole network"): (16, 32, 64),
+    N_("without the first convolution"): (0, 32, 64),
+    N_("without the second convolution"): (16, 0, 64),
+    N_("without both convolutions"): (0, 0, 64),
+    N_("without the dense layer"): (16, 32, 0),
+    N_("only the last layer"): (0, 0, 0),
+    N_("half the maps"): (8, 16, 64),
+    N_("twice the maps"): (32, 64, 64),
+    N_("a quarter of the dense layer"): (16, 32, 16),
+    N_("twice the dense layer"): (16, 32, 128),
 }
 
 
@@ -62,16 +65,18 @@ class Ablation(Result):
         """Bars of both errors, ± one standard deviation over the seeds."""
         figure = drawing.new_figure(13, 8.5)
         ax, rows = figure.subplots(), np.arange(len(self.variants))
-        for errors, offset, colour, label in ((self.test, -0.2, drawing.ORANGE, "test photos"),
-                                              (self.train, 0.2, drawing.BLUE, "training photos")):
+        bars = ((self.test, -0.2, drawing.ORANGE, _("test photos")),
+                (self.train, 0.2, drawing.BLUE, _("training photos")))
+        for errors, offset, colour, label in bars:
             ax.barh(rows + offset, 100 * errors.mean(axis=1), 0.4, color=colour, label=label,
                     xerr=100 * errors.std(axis=1, ddof=1), capsize=3)
-        ax.set_yticks(rows, [f"{name}\n{count:,} parameters" for name, count
-                             in zip(self.variants, self.parameters, strict=True)],
+        ax.set_yticks(rows, [_(name) + "\n" + _("{count:,} parameters", count=count)
+                             for name, count in zip(self.variants, self.parameters, strict=True)],
                       fontsize=drawing.MIN_TYPE)
         ax.invert_yaxis()
-        ax.set_xlabel(f"misclassified photos, %, ± sd of {self.test.shape[1]} seeds")
-        ax.set_title(f"ablation, {self.epochs} epochs each")
+        ax.set_xlabel(_("misclassified photos, %, ± sd of {seeds} seeds",
+                        seeds=self.test.shape[1]))
+        ax.set_title(_("ablation, {epochs} epochs each", epochs=self.epochs))
         ax.legend(loc="lower right")
         return figure
 
@@ -80,10 +85,12 @@ class Ablation(Result):
             text for errors in (self.train, self.test)
             for text in (100 * errors.mean(axis=1), 100 * errors.std(axis=1, ddof=1))),
             strict=True)
-        return "\n".join([f"error in %, mean ± sd of {self.test.shape[1]} seeds, {self.epochs} "
-                          f"epochs", f"{'':30}  parameters       training           test",
-                          *(f"{name:<30}{count:>12,}   {a:5.1f} ± {b:4.1f}   {c:5.1f} ± {d:4.1f}"
-                            for name, count, a, b, c, d in rows)])
+        line = "{name:<30}{count:>12,}   {a:5.1f} ± {b:4.1f}   {c:5.1f} ± {d:4.1f}"
+        return "\n".join([_("error in %, mean ± sd of {seeds} seeds, {epochs} epochs",
+                            seeds=self.test.shape[1], epochs=self.epochs),
+                          f"{'':30}{_('parameters'):>12}{_('training'):>15}{_('test'):>15}",
+                          *(fill_in(line, {"name": _(name), "count": count, "a": a, "b": b, "c": c,
+                                           "d": d}) for name, count, a, b, c, d in rows)])
 
 
 def ablation(train: Dataset | None = None, test: Dataset | None = None, *, epochs: int = 20,

@@ -31,6 +31,8 @@ from ..plotting import drawing
 from ..training import Callback, TrainingState, fit
 from ..utils.arrays import FloatArray, IntArray, Pixels
 from ..utils.errors import ArgumentError, check_int, is_int
+from ..utils.language import gettext as _
+from ..utils.language import local_number
 from ..visualize.features.top_patches import TopPatches, top_patches
 from ..visualize.photos import Progress, crop_photos, silent
 from ..visualize.result import Result
@@ -68,16 +70,19 @@ class Evolution(Result):
         axes = above.subplots(U, 2 * E, squeeze=False)
         for e, u in np.ndindex(E, U):
             left, right = axes[u, 2 * e:2 * e + 2]
-            drawing.show_image(left, self.patches[e, u], f"ep. {self.epochs[e]}" * (u == 0))
+            title = _("ep. {epoch}", epoch=self.epochs[e]) if u == 0 else ""
+            drawing.show_image(left, self.patches[e, u], title)
             if drawing.why_blank(self.projections[e, u]):
-                right.text(0.5, 0.5, "zero", ha="center", va="center", transform=right.transAxes)
+                right.text(0.5, 0.5, _("zero"), ha="center", va="center",
+                           transform=right.transAxes)
                 right.axis("off")
             else:
                 drawing.show_signed(right, self.projections[e, u])
         for u, unit in enumerate(self.units):
-            axes[u, 0].text(-0.15, 0.5, f"map {unit}", rotation=90, va="center", ha="right",
-                            transform=axes[u, 0].transAxes)
-        above.suptitle(f"{drawing.shortened(self.layer)}: strongest patch of a map, its projection")
+            axes[u, 0].text(-0.15, 0.5, _("map {unit}", unit=unit), rotation=90, va="center",
+                            ha="right", transform=axes[u, 0].transAxes)
+        above.suptitle(_("{layer}: strongest patch of a map, its projection",
+                         layer=drawing.shortened(self.layer)))
         ax = below.subplots()
         for name, line, style in zip(self.layers, self.distances.T,
                                      np.resize(["o-", "s--", "^:", "d-."], len(self.layers)),
@@ -85,19 +90,21 @@ class Evolution(Result):
             ax.plot(self.epochs[1:], line, style, label=drawing.shortened(name), lw=2)
         ax.set_xticks(self.epochs[1:])
         ax.set_ylim(0, None)
-        ax.set_xlabel("epoch")
-        ax.set_ylabel("distance to the features\nof the epoch before")
+        ax.set_xlabel(_("epoch"))
+        ax.set_ylabel(_("distance to the features\nof the epoch before"))
         if len(self.epochs) > 1:
             ax.legend(fontsize=drawing.MIN_TYPE, ncols=2)
         return figure
 
     def __str__(self) -> str:
-        lines = [f"{self.layer}, maps {', '.join(map(str, self.units))}; distance of a layer's "
-                 f"features to those of the epoch before",
-                 f"{'epoch':<22}" + "".join(f"{epoch:>8}" for epoch in self.epochs),
-                 f"{'accuracy in training':<22}" + "".join(f"{a:>8.3f}" for a in self.accuracy)]
+        lines = [_("{layer}, maps {units}; distance of a layer's features to those of the epoch "
+                   "before", layer=self.layer, units=", ".join(map(str, self.units))),
+                 f"{_('epoch'):<22}" + "".join(f"{epoch:>8}" for epoch in self.epochs),
+                 f"{_('accuracy in training'):<22}"
+                 + local_number("".join(f"{a:>8.3f}" for a in self.accuracy))]
         for name, distances in zip(self.layers, self.distances.T, strict=True):
-            lines.append(f"{name:<22}" + " " * 8 + "".join(f"{d:>8.3f}" for d in distances))
+            lines.append(f"{name:<22}" + " " * 8
+                         + local_number("".join(f"{d:>8.3f}" for d in distances)))
         return "\n".join(lines)
 
 

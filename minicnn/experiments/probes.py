@@ -36,6 +36,8 @@ from ..plotting import drawing
 from ..training.features import extract_features
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError
+from ..utils.language import gettext as _
+from ..utils.language import local_number
 from ..visualize.photos import Progress, batch_size_for, silent
 from ..visualize.result import Result
 from ..visualize.target import chosen_layers, layer_index
@@ -68,26 +70,29 @@ class Probes(Result):
         mean, sd = 100 * self.accuracies.mean(axis=1), 100 * self.accuracies.std(axis=1, ddof=1)
         ax.errorbar(rows, mean, sd, fmt="o-", color=drawing.BLUE, lw=2.5, ms=9, capsize=6)
         for row, value in zip(rows, mean, strict=True):
-            ax.annotate(f"{value:.1f}", (row, value), (8, 10), textcoords="offset points")
+            ax.annotate(local_number(f"{value:.1f}"), (row, value), (8, 10),
+                        textcoords="offset points")
         ax.axhline(100 / self.classes, color="black", ls="--", lw=1)
-        ax.annotate(f"chance, 1 of {self.classes}", (rows[-1], 100 / self.classes), (0, 5),
-                    textcoords="offset points", ha="right", fontsize=drawing.MIN_TYPE)
-        ax.set_xticks(rows, [f"{drawing.shortened(name)}\n{count:,} features"
+        ax.annotate(_("chance, 1 of {classes}", classes=self.classes),
+                    (rows[-1], 100 / self.classes), (0, 5), textcoords="offset points",
+                    ha="right", fontsize=drawing.MIN_TYPE)
+        ax.set_xticks(rows, [drawing.shortened(name) + "\n" + _("{count:,} features", count=count)
                              for name, count in zip(self.layers, self.features, strict=True)],
                       fontsize=drawing.MIN_TYPE)
         ax.margins(x=0.1)
         ax.set_ylim(0, 105)
-        ax.set_ylabel(f"accuracy, %, ± sd of {self.accuracies.shape[1]} folds")
-        ax.set_title(f"a linear classifier on each layer, {self.photos} photos")
+        ax.set_ylabel(_("accuracy, %, ± sd of {folds} folds", folds=self.accuracies.shape[1]))
+        ax.set_title(_("a linear classifier on each layer, {count} photos", count=self.photos))
         return figure
 
     def __str__(self) -> str:
         F = self.accuracies.shape[1]
-        lines = [f"{self.photos} photos, {self.classes} classes, accuracy in %, mean ± sd of {F} "
-                 f"folds"]
+        lines = [_("{count} photos, {classes} classes, accuracy in %, mean ± sd of {folds} folds",
+                   count=self.photos, classes=self.classes, folds=F)]
         for name, count, a in zip(self.layers, self.features, self.accuracies, strict=True):
-            lines.append(f"{name:<20}{count:>10,} features   {100 * a.mean():5.1f} ± "
-                         f"{100 * a.std(ddof=1):.1f}")
+            lines.append(_("{layer:<20}{count:>10,} features   {mean:5.1f} ± {deviation:.1f}",
+                           layer=name, count=count, mean=100 * a.mean(),
+                           deviation=100 * a.std(ddof=1)))
         return "\n".join(lines)
 
 

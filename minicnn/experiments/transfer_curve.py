@@ -37,6 +37,8 @@ from ..training.features import extract_features
 from ..training.transfer import initial_learning_rate
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int, is_int
+from ..utils.language import gettext as _
+from ..utils.language import local_number
 from ..visualize.photos import Progress, batch_size_for, crop_photos, silent
 from ..visualize.result import Result
 
@@ -65,30 +67,32 @@ class TransferCurve(Result):
         """Both curves, ± one standard deviation over the folds, photos on a logarithmic axis."""
         figure = drawing.new_figure(11, 6.5)
         ax = figure.subplots()
-        for values, colour, style, label in (
-                (self.transfer, drawing.ORANGE, "o-", f"transfer: VGG16 up to {self.cut}"),
-                (self.scratch, drawing.BLUE, "s--", "from scratch: SmallCNN")):
+        curves = ((self.transfer, drawing.ORANGE, "o-",
+                   _("transfer: VGG16 up to {cut}", cut=self.cut)),
+                  (self.scratch, drawing.BLUE, "s--", _("from scratch: SmallCNN")))
+        for values, colour, style, label in curves:
             mean, sd = 100 * values.mean(axis=1), 100 * values.std(axis=1, ddof=1)
             ax.errorbar(self.per_class, mean, sd, fmt=style, color=colour, lw=2.5, ms=8, capsize=5,
                         label=label)
         ax.axhline(100 / self.classes, color="black", ls=":", lw=1.2,
-                   label=f"chance, 1 of {self.classes}")
+                   label=_("chance, 1 of {classes}", classes=self.classes))
         ax.set_xscale("log")
         ax.set_xticks(self.per_class, [str(n) for n in self.per_class])
         ax.minorticks_off()
         ax.set_ylim(0, 100)
-        ax.set_xlabel("training photos per class")
-        ax.set_ylabel(f"accuracy, %, ± sd of {self.transfer.shape[1]} folds")
-        ax.set_title("how many photos are enough?")
+        ax.set_xlabel(_("training photos per class"))
+        ax.set_ylabel(_("accuracy, %, ± sd of {folds} folds", folds=self.transfer.shape[1]))
+        ax.set_title(_("how many photos are enough?"))
         ax.legend(loc="lower right")
         return figure
 
     def __str__(self) -> str:
-        rows = [f"accuracy in %, mean ± sd of {self.transfer.shape[1]} folds, {self.steps} steps "
-                f"each", "per class     transfer   from scratch"]
+        rows = [_("accuracy in %, mean ± sd of {folds} folds, {steps} steps each",
+                  folds=self.transfer.shape[1], steps=self.steps),
+                f"{_('per class'):>9}{_('transfer'):>13}   {_('from scratch')}"]
         for n, *both in zip(self.per_class, self.transfer, self.scratch, strict=True):
-            rows.append(f"{n:>9}" + "".join(f"{100 * a.mean():9.1f} ± {100 * a.std(ddof=1):<4.1f}"
-                                            for a in both))
+            rows.append(f"{n:>9}" + local_number("".join(
+                f"{100 * a.mean():9.1f} ± {100 * a.std(ddof=1):<4.1f}" for a in both)))
         return "\n".join(rows)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..utils.language import gettext as _
 from .checkable import Checkable
 from .compare import DIRECTIONS, FEWER_DIRECTIONS, Comparison, Row
 from .extremes import extreme_points
@@ -27,8 +28,8 @@ from .precision import Precision
 
 
 class Gradcheck:
-    """The result of gradcheck: .rows, .ok, .remarks (what else is to be known), .points (where it
-    was checked) with which .precision, and str() as a table."""
+    """The result of gradcheck: .rows, .ok, .remarks (what else the reader should know), .points
+    (where it was checked), .precision (how precisely), and str() as a table."""
 
     def __init__(self, title: str, rows: list[Row], remarks: list[str], points: list[Point],
                  precision: Precision) -> None:
@@ -59,15 +60,15 @@ def gradcheck(layer: Checkable, x: np.ndarray, *, eps: float | None = None,
     x:     (N, …). Each element is checked up to max_elements, beyond that 20 random directions.
     device: where the layer computes; a layer that is moved needs a method to(device).
     eps, tolerance: the step and the bound of the error; by default 1e-6 both, and more for a layer
-           that computes in float32, which is recognised and remarked.
+           that computes in float32, which is detected and reported in the remarks.
     error: |analytic − numeric| relative to the numeric one's own terms, the largest of all
            elements; wrong above tolerance. Rounding of the slope is allowed for: noise.py.
 
-    Checked are: x as it is; another x with other parameters, in a second call of forward and
+    It checks: x as it is; another x with other parameters, in a second call of forward and
     backward, and after two forwards; inference, forward(x, training=False); numbers 4 to 10 times
-    as large; one sample alone. A point that the layer cannot take is remarked. Numbers of x that
-    lie on a kink of forward (ReLU at 0, equal maxima) are shifted first, which is remarked: there
-    is no derivative.
+    as large; one sample alone. A point that the layer cannot take is reported in the remarks.
+    Numbers of x that lie on a kink of forward (ReLU at 0, equal maxima) are shifted first, as there
+    is no derivative; that is reported, too.
     """
     points = make_points(layer, x, seed, device)
     added, remarks, misshapen = extreme_points(points, seed)
@@ -107,24 +108,25 @@ def _add_point(rows: list[Row], comparison: Comparison, point: Point, points: li
         later = comparison.rows(point, FEWER_DIRECTIONS, names)
     except Exception as error:  # the user's backward, which has worked at the first point
         rows.append(Row("dx", points[0].x.shape, point.label, np.inf,
-                        f"wrong: {type(error).__name__}: {error}", point))
+                        _("wrong: {error}", error=f"{type(error).__name__}: {error}"), point))
         return
     wrong = [row for row in later if row.note != "ok"]
     if wrong and point.label in (CALLED_TWICE, FORWARD_TWICE):  # or is it only the other numbers?
         fresh = comparison.rows(points[1], FEWER_DIRECTIONS, [row.name for row in wrong])
         for row in fresh:
             if row.note != "ok" and (first := right[row.name]) is not None:
-                first.error, first.note = row.error, f"{row.note}, for other numbers"
+                first.error = row.error
+                first.note = _("{note}, for other numbers", note=row.note)
                 first.point = points[1]
         wrong = [row for row in wrong
                  if any(other.name == row.name and other.note == "ok" for other in fresh)]
     for row in wrong:
         if point.label == CALLED_TWICE:
-            row.note = ("wrong: added to that of the call before; assign it"
+            row.note = (_("wrong: added to that of the call before; assign it")
                         if _is_added(points[1], point, row.name) else
-                        "wrong: it depends on the call before")
+                        _("wrong: it depends on the call before"))
         if point.label == FORWARD_TWICE:
-            row.note = "wrong: it depends on a forward before that had no backward"
+            row.note = _("wrong: it depends on a forward before that had no backward")
         rows.append(Row(row.name, row.shape, point.label, row.error, row.note, point))
     for row in later:
         if row.note == "ok" and (first := right.get(row.name)) is not None:

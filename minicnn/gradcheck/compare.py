@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ops import to_cpu, to_device
+from ..utils.language import gettext as _
 from .checkable import Checkable
 from .kinks import shift, without_kinks
 from .noise import rounding_of_outputs
@@ -18,7 +19,7 @@ from .slopes import measure, relative_error
 
 DIRECTIONS = 20  # along which a large gradient is checked
 FEWER_DIRECTIONS = 6  # at the points after the first
-DECADES = 3  # gradients that differ by more are also checked apart: the sum hides the small ones
+DECADES = 3  # gradients that differ by more are also checked apart, as the sum hides small ones
 ELEMENTS_IN_FLOAT32 = 16  # that a random direction moves: more would always meet a kink
 MAX_SHIFTS = 4  # of a point that lies on kinks
 
@@ -37,10 +38,10 @@ class Row:
 
 
 class Comparison:
-    """What is the same at every point of a layer: its precision, and what was remarkable.
+    """What holds at every point of a layer: its precision, and what is to be remarked.
 
-    first: the point that says how precisely the layer computes. eps and tolerance of the user's, or
-    None. max_elements: of an array of which each element is moved by itself.
+    first: the point that shows how precisely the layer computes. eps and tolerance: the user's,
+    or None. max_elements: of an array of which each element is moved by itself.
     """
 
     def __init__(self, first: Point, eps: float | None, tolerance: float | None, max_elements: int,
@@ -62,17 +63,18 @@ class Comparison:
         """What was special about this layer, a line each."""
         lines = []
         if self.lowered_for:
-            lines.append(f"{self.lowered_for} computes in float32: checked with a step of "
-                         f"{self.precision.eps:.0e} and a bound of {self.precision.tolerance:.0e} "
-                         f"(float64: 1e-06 and 1e-06).")
+            lines.append(_("{method} computes in float32: checked with a step of {eps:.0e} and a "
+                           "bound of {tolerance:.0e} (float64: 1e-06 and 1e-06).",
+                           method=self.lowered_for, eps=self.precision.eps,
+                           tolerance=self.precision.tolerance))
         if self.shifted:
             names = ", ".join(".".join([*layer, name[1:]]) for *layer, name in
                               (shifted.split(".") for shifted in self.shifted))
-            lines.append(f"Numbers of {names} lay on a kink of forward (ReLU at 0, equal maxima), "
-                         f"which has no derivative: they were shifted.")
+            lines.append(_("Numbers of {names} lay on a kink of forward (ReLU at 0, equal maxima), "
+                           "which has no derivative: they were shifted.", names=names))
         if self.states:
-            lines.append(f"Not checked: {', '.join(self.states)}, as backward computes none and y "
-                         f"of training does not depend on it. Statistics?")
+            lines.append(_("Not checked: {names}, as backward computes none and y of training does "
+                           "not depend on it. Statistics?", names=", ".join(self.states)))
         return lines
 
     def changed_in_place(self, point: Point) -> list[Row]:
@@ -84,26 +86,29 @@ class Comparison:
         replica, y = point.run(x)
         y = to_cpu(y)
         if not np.array_equal(y, point.output(), equal_nan=True):
-            return [Row("forward", y.shape, "", np.inf, "wrong: y of the same x differs from call "
-                        "to call: draw from a generator that the layer keeps")]
+            return [Row("forward", y.shape, "", np.inf, _(
+                "wrong: y of the same x differs from call to call: draw from a generator that the "
+                "layer keeps"))]
         if not np.isfinite(y).all():
-            return [Row("forward", y.shape, "", np.inf, f"wrong: y is not finite in "
-                        f"{(~np.isfinite(y)).sum()} elements, so there is no slope")]
+            return [Row("forward", y.shape, "", np.inf, _(
+                "wrong: y is not finite in {count} elements, so there is no slope",
+                count=(~np.isfinite(y)).sum()))]
         dy = to_device(point.dy.copy(), point.device)
         before = {"x": point.x, "dy": point.dy, **_copies_of_parameters(replica)}
         gradients = point.gradients(replica, dy)
         after = {"x": to_cpu(x), "dy": to_cpu(dy), **_copies_of_parameters(replica)}
         for name, array in before.items():
             if not np.array_equal(after[name], array):
-                rows.append(Row(name, array.shape, "", np.inf, "changed in place: work on a copy"))
+                rows.append(Row(name, array.shape, "", np.inf,
+                                _("changed in place: work on a copy")))
         return rows or self._shared_memory(point, gradients)
 
     def _shared_memory(self, point: Point, gradients: dict[str, Any]) -> list[Row]:
-        """A row for dx if the layer's parameters, gradients or cache change with it: who works on
-        dx in place would spoil them."""
+        """A row for dx if the layer's parameters, gradients or cache change with it: code that
+        works on dx in place would corrupt them."""
         if point.device != "cpu":
             return []
-        replica, _ = point.run()
+        replica = point.run()[0]
         dx = replica.backward(point.dy.copy())
         if not isinstance(dx, np.ndarray) or not dx.flags.writeable:
             return []
@@ -116,13 +121,13 @@ class Comparison:
                                                                equal_nan=True)]
         if not spoilt and (_second_backward(point, spoil=True)
                            != _second_backward(point, spoil=False)):
-            spoilt = ["what forward keeps"]
-        return [Row("dx", dx.shape, "", np.inf, f"shares memory with {', '.join(spoilt)}: return a "
-                    f"copy")] if spoilt else []
+            spoilt = [_("what forward keeps")]
+        note = _("shares memory with {names}: return a copy", names=", ".join(spoilt))
+        return [Row("dx", dx.shape, "", np.inf, note)] if spoilt else []
 
     def rows(self, point: Point, directions: int, names: list[str] | None = None) -> list[Row]:
         """A row for each gradient, or for those of `names`. A point that lies on kinks is shifted
-        and examined again; along a direction that has them still, nothing is compared."""
+        and examined again; along a direction that still has kinks, nothing is compared."""
         for attempt in range(MAX_SHIFTS + 1):
             rows, on_kinks = self._compare(point, directions, names, last=attempt == MAX_SHIFTS)
             if not on_kinks:
@@ -153,14 +158,16 @@ class Comparison:
         """(the row, whether the array lay on kinks); no row for a state, which has no gradient."""
         precision, value = self.precision, point.values[name]
         every = value.size <= self.max_elements and point.label == FIRST
-        method = "every element" if every else f"{count} directions"
+        method = _("every element") if every else _("{count} directions", count=count)
         if analytic is None or analytic.shape != value.shape:
             if analytic is None and self._is_state(point, name, y, sigma):
                 self.states.append(name)
                 return None, False
-            received = "nothing" if analytic is None else f"shape {analytic.shape}"
-            return Row(name, value.shape, "", np.inf,
-                       f"expected {value.shape}, received {received}", point), False
+            note = (_("expected {shape}, received nothing", shape=value.shape)
+                    if analytic is None else
+                    _("expected {shape}, received shape {received}", shape=value.shape,
+                      received=analytic.shape))
+            return Row(name, value.shape, "", np.inf, note, point), False
         directions = (list(unit_vectors(value)) if every
                       else self._random_directions(value, analytic, count))
         slopes = measure(point, name, analytic, directions, precision, y, sigma,
@@ -176,11 +183,13 @@ class Comparison:
                 errors[k] = relative_error(*other, precision.tolerance)
         if not smooth.any():
             return Row(name, value.shape, method, np.inf,
-                       "wrong: forward jumps or bends wherever its slope was tried", point), False
+                       _("wrong: forward jumps or bends wherever its slope was tried"),
+                       point), False
         error = float(errors[smooth].max())
         is_ok = error <= precision.tolerance  # not if NaN
         return Row(name, value.shape, method, error,
-                   "ok" if is_ok else f"wrong: above {precision.tolerance:.0e}", point), False
+                   "ok" if is_ok else _("wrong: above {bound:.0e}", bound=precision.tolerance),
+                   point), False
 
     def _random_directions(self, value: np.ndarray, analytic: np.ndarray, count: int
                            ) -> list[np.ndarray]:

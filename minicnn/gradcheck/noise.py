@@ -30,9 +30,10 @@ ULPS, ULPS_IN_FLOAT32 = 4096, 16  # by how many times u each number is moved, ti
 def rounding_of_outputs(point: Point, y: np.ndarray, unit: float) -> np.ndarray:
     """σ of each y, for the unit of rounding u (2⁻⁵² or 2⁻²³).
 
-    At least u·|y|, and u as soon as some y is that large: log(1 + p) is small, what it rounds is
-    not. More if what is computed before y is larger than y: then y trembles about a line when x
-    and the parameters are moved by little, up to some thousand times u.
+    It is at least u·|y|, and at least u·min(1, max |y|): log(1 + p) may be small, but the 1 + p
+    that is rounded in it is not. It is larger if intermediate results are larger than y: then y
+    deviates from a straight line when x and the parameters are moved by small amounts, up to some
+    thousand times u.
     """
     size = np.abs(y).astype(np.float64)
     sigma = unit * np.maximum(size, min(1.0, size.max(initial=0)))
@@ -56,7 +57,8 @@ def rounding_of_outputs(point: Point, y: np.ndarray, unit: float) -> np.ndarray:
 
 def noise_of_slope(moved: np.ndarray, dy: np.ndarray, sigma: np.ndarray, eps: float,
                    independent: bool) -> float:
-    """How far off the slope of L may be if only the outputs where `moved` is True have changed."""
+    """The largest error of the slope of L if only the outputs where `moved` is True have
+    changed."""
     terms = (np.abs(dy) * sigma)[moved].astype(np.float64)
     return float(SAFETY * (np.sqrt((terms**2).sum()) if independent else terms.sum()) / eps)
 

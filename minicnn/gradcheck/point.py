@@ -1,7 +1,7 @@
 """Where a backward is checked: a layer with drawn parameters, in one mode, at one x with one dy.
 
 One point can hide a mistake. With γ = 0, as vectors begin, dx is 0 whatever backward computes; with
-γ = 1 nobody sees that it is missing; a cache of the call before is right in the first call. So
+γ = 1 nobody notices that it is missing; a cache of the call before is right in the first call. So
 there are several points, and every number of them is drawn.
 """
 
@@ -28,8 +28,8 @@ def layers_of(layer: Checkable) -> list[Any]:
 
 @contextmanager
 def kept_random_state() -> Iterator[None]:
-    """NumPy's global generator is afterwards as it was: forward seeds it, and saving its state in
-    each call would cost more than many a forward."""
+    """Restores NumPy's global generator afterwards: forward seeds it, and saving its state in each
+    call would cost more than many a forward."""
     state = np.random.get_state()
     try:
         yield

@@ -30,8 +30,8 @@ FLOAT32_BACKWARD = Precision(1e-6, 1e-4, float(np.finfo(np.float64).eps))
 
 
 def precision_of(point: Point, y: np.ndarray, rng: np.random.Generator) -> Precision:
-    """FLOAT32 if y is float32, or stands still where a float64 layer's y would not: x or a
-    parameter is moved by 1e-11 of its size, which is nothing to float32."""
+    """FLOAT32 if y is float32, or does not move where a float64 layer's y would: x or a parameter
+    is moved by 1e-11 of its size, which float32 does not resolve."""
     if y.dtype == np.float32:
         return FLOAT32
     for value in point.values.values():

@@ -1,4 +1,4 @@
-"""Slopes of L = <y, dy> by differences, compared with what backward says of them."""
+"""Slopes of L = <y, dy> by differences, compared with what backward says about them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _line_in_float64(point: Point, name: str, gradient: np.ndarray, direction: n
     """(expected, measured, scale, noise, whether there is a kink) along one direction.
 
     The two sides of a smooth L differ by ε·L″, a fourth of it for a step ε/4. At a kink (ReLU at 0,
-    two equal maxima) they differ as much for any step; beside it not at all for a small one.
+    two equal maxima) they differ as much for any step; next to one, not at all for a small step.
     """
     value, dy = point.values[name], point.dy
     far = sides_of(point, value, direction, precision.eps, y, sigma)

@@ -10,6 +10,7 @@ import numpy as np
 from .. import layers, losses
 from ..ops import array_module, ops_for
 from ..utils.errors import ArgumentError
+from ..utils.language import gettext as _
 from .check import Gradcheck, gradcheck
 from .checkable import Checkable
 from .explain import hints
@@ -101,15 +102,15 @@ def check_user_layer(layer: Any, shape: tuple[int, ...] | None = None, seed: int
 
 
 def _check_other_shape(result: Gradcheck, layer: Any, seed: int, device: str) -> None:
-    """Adds rows for what is wrong on x of another shape, of which no size nor product is the same:
-    a division by H is none by W there."""
+    """Adds rows for what is wrong on x of another shape, with no size or product in common, so that
+    a division by H is not one by W."""
     shape = (7, 6) if is_loss(layer) else (5, 8, 9, 3)
     try:
         other = gradcheck(*_layer_and_input(layer, shape, seed), max_elements=0, seed=seed,
                           device=device)
     except Exception:  # a layer for one shape only, which the user knows
-        result.remarks.append(f"Only x of shape {result.points[0].x.shape} was checked; of shape "
-                              f"{shape} the layer does not take it.")
+        result.remarks.append(_("Only x of shape {shape} was checked; of shape {other} the layer "
+                                "does not take it.", shape=result.points[0].x.shape, other=shape))
         return
     result.rows += [row for row in other.rows if row.note != "ok"]
     result.remarks += [remark for remark in other.remarks if remark not in result.remarks]

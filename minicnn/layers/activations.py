@@ -53,9 +53,9 @@ class Sigmoid(Layer):
 
 
 class Softmax(Layer):
-    """y_k = e^{x_k} / Σ_j e^{x_j} over the last axis, which needs two entries at least.
+    """y_k = e^{x_k} / Σ_j e^{x_j} over the last axis, which needs at least two entries.
 
-    With a single one y would be 1 whatever x is, and nothing could be trained: use Sigmoid.
+    With a single entry y would be 1 whatever x is, and nothing could be trained: use Sigmoid.
     Derivation: ∂y_j/∂x_k = y_j (δ_jk − y_k); hence dx_k = Σ_j dy_j ∂y_j/∂x_k
                 = y_k (dy_k − Σ_j dy_j y_j).
     """

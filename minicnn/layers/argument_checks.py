@@ -1,4 +1,5 @@
-"""What the layers other than the convolution refuse, as checks.py does for all of them."""
+"""Checks of the arguments of the layers other than the convolution; checks.py has those that all
+layers share."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_pool_padding(name: str, padding: str | tuple[int, int], pool_size: tuple[int, int]
                        ) -> None:
-    """No window can hold padding only."""
+    """No window may consist of padding only."""
     if not isinstance(padding, str) and (padding[0] >= pool_size[0] or padding[1] >= pool_size[1]):
         raise ArgumentError(f"{name}: expected padding smaller than the window {pool_size}, "
                             f"received {padding}: a window of padding only has nothing to pool.")
@@ -28,7 +29,8 @@ def as_rate(name: str, rate: float) -> float:
 
 
 def as_number(value: float, what: str, least: float, below: float = float("inf")) -> float:
-    """value as a float from `least` to less than `below`; raises ArgumentError for all else."""
+    """value as a float from `least` to less than `below`; raises ArgumentError for anything
+    else."""
     if (not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool)
             or not least <= value < below):
         upper = "" if np.isinf(below) else f" and below {below:g}"
@@ -112,14 +114,14 @@ def check_per_channel(layer: CheckedLayer, keys: tuple[str, ...], input_shape: t
 
 
 def check_mean_and_variance(name: str, mean: Any, variance: Any) -> None:
-    """Both or none of them."""
+    """Either both are given or neither."""
     if (mean is None) != (variance is None):
         raise ArgumentError(f"{name}: expected mean and variance, or neither of them, received "
                             f"{mean!r} and {variance!r}.")
 
 
 def check_has_mean(layer: StandardizingLayer) -> None:
-    """mean and variance are known."""
+    """mean and variance must be known."""
     if layer.mean is None:
         raise ArgumentError(f"{layer.name}: expected mean and variance, received none. Give them: "
                             f"Normalization(mean=…, variance=…), in the units of x.")

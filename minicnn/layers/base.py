@@ -14,8 +14,8 @@ from . import checks
 class Layer:
     """A function y = f(x; params) with its derivative.
 
-    A layer of your own needs forward and backward; with parameters also param_shapes, and if y
-    has another shape than x also output_shape. `minicnn gradcheck FILE.py:YourLayer` checks it.
+    A layer of your own needs forward and backward, param_shapes if it has parameters, and
+    output_shape if y has another shape than x. `minicnn gradcheck FILE.py:YourLayer` checks it.
 
     params:    {"W": array, "b": array}, filled by build
     grads:     {"W": dW, "b": db}, assigned (not accumulated) by backward
@@ -70,7 +70,7 @@ class Layer:
 
     def window(self, shape: tuple[int, ...]) -> Window | None:
         """The windows that the outputs look at, on an x of `shape` ((N,) H, Wd, C); None if each
-        output looks at all of x. Here: each at one pixel."""
+        output looks at all of x. By default each looks at one pixel."""
         size = (shape[-3], shape[-2]) if len(shape) >= 3 else (1, 1)
         return Window.on_image(size, (1, 1), (1, 1))
 
@@ -84,7 +84,7 @@ class Layer:
             self.params[key] = initialize(self.initializer(key, shape), shape, rng)
 
     def initializer(self, key: str, shape: tuple[int, ...]) -> str:
-        """The name of what draws params[key]: here, vectors such as biases begin at zero."""
+        """The initializer of params[key], by name; by default vectors such as biases begin at 0."""
         return self.kernel_initializer if len(shape) > 1 else "zeros"
 
     def to(self, device: str) -> Layer:
@@ -97,7 +97,7 @@ class Layer:
         return self
 
     def config(self) -> dict:
-        """The constructor's arguments but the name, for files and repr."""
+        """The constructor's arguments except the name, for files and repr."""
         return {key: getattr(self, key) for key in self.arguments}
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ class Layer:
 
 
 class ActivatedLayer(Layer):
-    """y = activation(z): what Conv2D and Dense share.
+    """y = activation(z): what Conv2D and Dense have in common.
 
     activation: a layer or None. A ReLU is computed together with z, any other activation after it.
     """
@@ -120,7 +120,7 @@ class ActivatedLayer(Layer):
         self.use_bias = bool(use_bias)
 
     def no_bias(self, x: np.ndarray) -> np.ndarray:
-        """Zeros in the place of b, in the dtype of x."""
+        """Zeros in place of b, in the dtype of x."""
         return array_module(x).zeros(self.params["W"].shape[-1], x.dtype)
 
     @property

@@ -91,12 +91,21 @@ class BatchNormalization(Layer):
 
         Derivation: y = γ x̂ + β, hence dβ = Σ dy, dγ = Σ dy·x̂ over the M numbers of a channel.
                     Outside a training step μ and σ are constants: dx = γ/σ · dy.
-                    In one they depend on x, too. With dx̂ = γ dy and x̂_k = (x_k − μ) / σ,
-                      ∂μ/∂x_k = 1/M,   ∂v/∂x_k = 2 (x_k − μ) / M,   ∂σ/∂x_k = x̂_k / M,
-                      dx_k = Σ_j dx̂_j ∂x̂_j/∂x_k = Σ_j dx̂_j (δ_jk − 1/M − x̂_j x̂_k / M) / σ
-                           = γ/σ · (dy_k − dβ/M − x̂_k dγ/M):
-                    dx is dy without its mean and without its part along x̂, since y does not feel
-                    a shift of x, nor a factor.
+                    In one they depend on x, too. With x̂_j = (x_j − μ) / σ and σ = √(v + ε),
+                      ∂μ/∂x_k = 1/M
+                      ∂v/∂x_k = 2/M · Σ_j (x_j − μ) (δ_jk − 1/M) = 2 (x_k − μ) / M,
+                                since Σ_j (x_j − μ) = 0
+                      ∂σ/∂x_k = 1/(2σ) · ∂v/∂x_k = (x_k − μ) / (M σ) = x̂_k / M
+                    By the quotient rule
+                      ∂x̂_j/∂x_k = (δ_jk − ∂μ/∂x_k) / σ − (x_j − μ) / σ² · ∂σ/∂x_k
+                                = (δ_jk − 1/M − x̂_j x̂_k / M) / σ
+                    By the chain rule, with dx̂ = γ dy,
+                      dx_k = Σ_j dx̂_j ∂x̂_j/∂x_k
+                           = (dx̂_k − 1/M · Σ_j dx̂_j − x̂_k/M · Σ_j dx̂_j x̂_j) / σ
+                    and as Σ_j dx̂_j = γ dβ and Σ_j dx̂_j x̂_j = γ dγ,
+                      dx_k = γ/σ · (dy_k − dβ/M − x̂_k dγ/M):
+                    dx is dy without its mean and without its part along x̂, since y does not
+                    change if x is shifted or multiplied by a positive factor.
         """
         x, mean, std, by_batch = self.read_cache()
         ops = ops_for(x, dy)

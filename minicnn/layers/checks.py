@@ -1,6 +1,6 @@
-"""What layers refuse, so that their own files hold mathematics only; argument_checks.py: the rest.
+"""Checks of inputs and arguments, apart from the mathematics; argument_checks.py has the rest.
 
-A check returns quietly, or its argument in the form that the layer keeps, or raises an error.
+A check returns nothing, or its argument in the form that the layer stores, or raises an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_input(layer: CheckedLayer, x: np.ndarray) -> None:
-    """x is a float array of a shape that fits, on the device of the parameters, which exist."""
+    """x is a float array of a fitting shape, on the device of the parameters, which must exist."""
     if getattr(x, "dtype", None) not in (np.float32, np.float64):
         raise ArgumentError(
             f"{layer.name}: expected float32 or float64, received "
@@ -36,13 +36,13 @@ def check_input(layer: CheckedLayer, x: np.ndarray) -> None:
 
 
 def empty_cache(layer: CheckedLayer) -> ArgumentError:
-    """The error of a backward without its forward."""
+    """The error for a backward without a forward before it."""
     return ArgumentError(f"{layer.name}: backward(dy) needs the cache of forward(x): expected "
                          f"one, found none. Call forward(x, keep=True) first.")
 
 
 def missing_method(layer: CheckedLayer, method: str) -> ArgumentError:
-    """The error of a layer that does not define a method it needs."""
+    """The error for a layer that does not define a method it needs."""
     return ArgumentError(f"{layer.name}: expected a {method}, found none. "
                          f"Define it in {type(layer).__name__}.")
 
@@ -73,7 +73,7 @@ def check_activation(name: str, activation: str | None, known: Iterable[str]) ->
 
 def check_ordinary_convolution(name: str, dilation_rate: int | tuple[int, int], groups: int
                                ) -> None:
-    """Keras' arguments that this engine has not, at the values that change nothing."""
+    """Keras' arguments that this engine lacks must have the values that change nothing."""
     if as_pair(dilation_rate, f"{name}, dilation_rate") != (1, 1) or groups != 1:
         raise ArgumentError(f"{name}: expected dilation_rate 1 and groups 1, received "
                             f"{dilation_rate} and {groups}. minicnn has neither dilated nor "

@@ -1,4 +1,5 @@
-"""LeakyReLU, ReLU6, HardSigmoid: parameter-free layers of straight pieces, added to ACTIVATIONS."""
+"""LeakyReLU, ReLU6, HardSigmoid: piecewise linear layers without parameters, added to
+ACTIVATIONS."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from .base import ActivatedLayer
 
 
 class Conv2D(ActivatedLayer):
-    """Convolution (in truth cross-correlation, as in every network library) over an image.
+    """Convolution (strictly, cross-correlation, as in every deep-learning library) of an image.
 
     Shapes:      x (N, H, Wd, C) -> y (N, OH, OW, F), W (KH, KW, C, F), b (F,)
     Forward:     z[n,i,j,f] = b[f] + Σ_{p,q,c} x[n, i·s+p−P, j·s+q−P, c] · W[p,q,c,f]
@@ -21,7 +21,7 @@ class Conv2D(ActivatedLayer):
 
     padding: "valid" (none), "same" (OH = ceil(H / s), as Keras places it), an int or a pair:
              zeros above and below, left and right.
-    use_bias: False leaves b out, as a BatchNormalization after it would subtract it again.
+    use_bias: False leaves b out, since a BatchNormalization after it would subtract it again.
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     Source:  LeCun et al. 1998; Chellapilla et al. 2006 (im2col).
     """

@@ -17,7 +17,7 @@ class Dense(ActivatedLayer):
     Shapes:  x (N, D) -> y (N, units), W (D, units), b (units,)
     Forward: y = activation(Z), Z = X @ W + b
     Cost:    2·N·D·units flops
-    use_bias: False leaves b out, as a BatchNormalization after it would subtract it again.
+    use_bias: False leaves b out, since a BatchNormalization after it would subtract it again.
     Raises:  ArgumentError for arguments that do not fit, ShapeError for an x that does not.
     """
 

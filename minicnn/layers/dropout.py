@@ -15,11 +15,11 @@ from .base import Layer
 
 class Dropout(Layer):
     """In training each entry is 0 with probability `rate`, else divided by 1 − rate, so that the
-    expected value stays; otherwise, and when frozen, y = x.
+    expected value stays the same; otherwise, and when frozen, y = x.
 
     Each layer has its own generator, seeded by seed and name; masks are always drawn with NumPy, so
     runs repeat on every device.
-    Source: Srivastava et al. 2014 ("inverted", as everybody computes it).
+    Source: Srivastava et al. 2014 (in its "inverted" form, which every library uses).
     """
 
     arguments = ("rate", "seed")
@@ -54,7 +54,8 @@ class Dropout(Layer):
 
 class SpatialDropout2D(Dropout):
     """Dropout of whole channels: in training each channel of each image is 0 with probability
-    `rate`, else divided by 1 − rate, since neighbouring pixels of a map tell nearly the same.
+    `rate`, else divided by 1 − rate, since neighbouring pixels of a map carry nearly the same
+    information.
 
     Source: Tompson et al. 2015.
     """
@@ -70,7 +71,7 @@ class SpatialDropout2D(Dropout):
 
 
 class GaussianDropout(Dropout):
-    """In training each entry is multiplied by a normal number of mean 1 and variance
+    """In training each entry is multiplied by a normal random number of mean 1 and variance
     rate / (1 − rate), which is that of Dropout's factors; otherwise, and when frozen, y = x.
 
     Source: Srivastava et al. 2014, section 10.
@@ -83,8 +84,8 @@ class GaussianDropout(Dropout):
 
 
 class GaussianNoise(Layer):
-    """In training y = x + a normal number of mean 0 and standard deviation `stddev`, drawn for each
-    entry; otherwise, and when frozen, y = x."""
+    """In training y = x + a normal random number of mean 0 and standard deviation `stddev`, drawn
+    for each entry; otherwise, and when frozen, y = x."""
 
     arguments = ("stddev", "seed")
     random = True

@@ -1,4 +1,4 @@
-"""Tanh, ELU, SELU, SiLU, Softplus: parameter-free layers of eˣ, added to ACTIVATIONS."""
+"""Tanh, ELU, SELU, SiLU, Softplus: parameter-free layers built from eˣ, added to ACTIVATIONS."""
 
 from __future__ import annotations
 

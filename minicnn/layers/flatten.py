@@ -22,5 +22,5 @@ class Flatten(Layer):
         return x.reshape(len(x), *self.output_shape(x.shape[1:]))  # (N, D)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Derivation: the same numbers in another shape, and so are their gradients."""
+        """Derivation: y has the same numbers in another shape; dy is reshaped back."""
         return dy.reshape(self.read_cache())  # (N, H, Wd, C)

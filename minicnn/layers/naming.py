@@ -1,4 +1,4 @@
-"""Names of layers in a network: a reader's own, and Keras' for the others."""
+"""Names of the layers of a network: those that were given, and Keras' names for the others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ KERAS_NAMES = {"batchnormalization": "batch_normalization", "prelu": "p_re_lu"} 
 
 
 def layer_names(layers: Sequence[Layer]) -> list[str]:
-    """A name for each layer: its own, or for the unnamed conv2d, conv2d_1, …, which are those that
-    Keras gives to the layers with parameters of a session's first model.
+    """A name for each layer: its own, or if it has none conv2d, conv2d_1, …: the names that Keras
+    gives the layers with parameters in the first model of a session.
 
-    Raises ArgumentError for what is no layer, for a layer or a name that comes twice.
+    Raises ArgumentError for something that is not a layer, and for a layer or a name that occurs
+    twice.
     """
     names: list[str] = []
     for i, layer in enumerate(layers):

@@ -1,5 +1,5 @@
-"""A network as the rooms below model.py know it: a Sequential fits, and so does what has its
-members. These are types only; nothing inherits from them."""
+"""A network as the rooms below model.py know it: a Sequential fits, and so does anything else with
+its members. These are types only; nothing inherits from them."""
 
 from __future__ import annotations
 

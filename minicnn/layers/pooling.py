@@ -46,7 +46,7 @@ class Pool2D(Layer):
 class MaxPool2D(Pool2D):
     """y = the largest of each window; padding counts as −∞, the first of equal maxima wins.
 
-    The cache is (shape of x, switches): a switch is the place of the maximum in its window. A
+    The cache is (shape of x, switches): a switch is the position of the maximum in its window. A
     window of nothing but −∞ has no maximum; its switch is 0.
     Source: Zhou & Chellappa 1988; switches: Zeiler & Fergus 2014, section 2.1.
     """
@@ -87,7 +87,8 @@ class AveragePool2D(Pool2D):
 
 
 class GlobalMaxPool2D(Layer):
-    """y = the largest of each channel: x (N, H, Wd, C) -> y (N, C); of ties the first wins."""
+    """y = the largest of each channel: x (N, H, Wd, C) -> y (N, C); the first of equal maxima
+    wins."""
 
     def window(self, shape: tuple[int, ...]) -> None:
         """None: every output looks at all of x."""
@@ -109,7 +110,7 @@ class GlobalMaxPool2D(Layer):
         return y.reshape(len(x), x.shape[3])  # (N, C)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Derivation: that of MaxPool2D, with one window: dx is dy at the switch, 0 elsewhere."""
+        """Derivation: as for MaxPool2D, with one window: dx is dy at the switch, 0 elsewhere."""
         input_shape, window, switches = self.read_cache()
         ops = ops_for(dy, switches)
         return ops.max_unpool2d(dy[:, None, None], switches, input_shape, window)  # (N, 1, 1, C)

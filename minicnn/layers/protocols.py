@@ -1,4 +1,4 @@
-"""What the rooms below a layer or a network need to know of it: its members, as types.
+"""What the rooms below a layer or a network need to know about it: its members, as types.
 
 A class fits a Protocol if it has these members; nothing is inherited. So checks.py, which base.py
 imports, can name a layer, and optimizers, weights and inference, which model.py imports, a network.

@@ -15,7 +15,7 @@ from ..ops import array_module
 from . import argument_checks, checks
 from .base import Layer
 
-MIN_STD = 1e-7  # what Keras divides by at least
+MIN_STD = 1e-7  # the smallest number that Keras divides by
 NO_AXIS: tuple = (None, (), [])  # as Keras writes None
 
 
@@ -58,7 +58,7 @@ class Normalization(Layer):
 
     axis: -1 or the number of the last axis if there is one for each channel; None if one for all.
     mean, variance: if None, they are to be read from a file (adopt); until then the layer cannot
-          compute. variance is 0 or more; Keras divides by 1e-7 at least.
+          compute. variance is 0 or more; Keras divides by at least 1e-7.
     Raises: ArgumentError for numbers that do not fit.
     """
 
@@ -82,7 +82,7 @@ class Normalization(Layer):
         return input_shape
 
     def param_shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """None; of a layer that is to be read, mean and variance."""
+        """None, except mean and variance while they are still to be read from a file."""
         shape = () if self.axis is None else input_shape[-1:]
         return {} if self.mean is not None else {"mean": shape, "variance": shape}
 

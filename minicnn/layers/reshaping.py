@@ -1,4 +1,4 @@
-"""The same numbers at other places: Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing."""
+"""The same numbers in other positions: Reshape, Permute, ZeroPadding2D, CenterCrop, Resizing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reshape(Layer):
         self.target_shape = argument_checks.as_target_shape(self.name, target_shape)
 
     def window(self, shape: tuple[int, ...]) -> None:
-        """None: where a number comes from, no window says."""
+        """None: no window describes where a number comes from."""
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """target_shape, its -1 replaced."""
@@ -36,7 +36,7 @@ class Reshape(Layer):
         return x.reshape(len(x), *self.output_shape(x.shape[1:]))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Derivation: the same numbers in another shape, and so are their gradients."""
+        """Derivation: y has the same numbers in another shape; dy is reshaped back."""
         return dy.reshape(self.read_cache())
 
 
@@ -51,7 +51,7 @@ class Permute(Layer):
         self.dims = argument_checks.as_permutation(self.name, dims)
 
     def window(self, shape: tuple[int, ...]) -> None:
-        """None: where a number comes from, no window says."""
+        """None: no window describes where a number comes from."""
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """input_shape in the order of dims."""
@@ -65,7 +65,8 @@ class Permute(Layer):
         return array_module(x).ascontiguousarray(x.transpose(0, *self.dims))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Derivation: the same numbers at other places; the inverse order puts them back."""
+        """Derivation: y has the same numbers in other positions; the inverse order puts them
+        back."""
         self.read_cache()
         inverse = sorted(range(1, len(self.dims) + 1), key=lambda k: self.dims[k - 1])
         return array_module(dy).ascontiguousarray(dy.transpose(0, *inverse))
@@ -158,10 +159,16 @@ class CenterCrop(Layer):
 
 
 class Resizing(Layer):
-    """y = x, for images of height × width alone: minicnn brings photos to the size of a network's
-    input before the network. Raises ShapeError for others. Its other arguments are Keras', kept for
-    the file: models.load gives a network that begins with this layer a recipe that does the same
-    (Preprocessing.fit)."""
+    """y = x, for images of height × width only; raises ShapeError for others.
+
+    Keras' layer resizes inside the network. minicnn resizes photos before it, by the model's
+    preprocessing, so that reports and explanations show what the network sees; this layer only
+    checks the size. Hence the two ways to it behave differently: models.load gives a network that
+    begins with this layer in a Keras file preprocessing that resizes as that file asks, so it takes
+    photos of any size; a network that you build yourself has the preprocessing that you give
+    it, and Preprocessing(fit="stretch") is what Keras does by default. The other arguments are
+    Keras', kept for the file.
+    """
 
     arguments = ("height", "width", "interpolation", "crop_to_aspect_ratio", "pad_to_aspect_ratio",
                  "antialias")

@@ -1,7 +1,7 @@
 """Which layers compute each sample of a batch independently of the others.
 
-The samples of a batch may then be computed apart, a few at a time or by several threads, and give
-the same numbers.
+The samples of a batch may then be computed separately, a few at a time or by several threads, with
+the same result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ SAMPLEWISE = (Conv2D, MaxPool2D, AveragePool2D, GlobalAveragePool2D, GlobalMaxPo
 
 
 def is_samplewise(layer: Layer, training: bool = False) -> bool:
-    """Whether this layer is known to compute each sample by itself, in a training step or outside.
+    """Whether this layer is known to compute each sample independently, in a training step or
+    outside.
 
     Only the layers of SAMPLEWISE are known to, and BatchNormalization if it takes the moving
     averages: in a training step, unless frozen, it mixes the samples. A subclass, or a layer whose

@@ -10,8 +10,8 @@ from .base import Layer
 
 
 def copy_layer(layer: Layer) -> Layer:
-    """The same layer with the same parameters, but a cache and gradients of its own: an analysis
-    does not disturb a training step, nor a thread another one."""
+    """The same layer with the same parameters, but with a cache and gradients of its own, so that
+    an analysis does not disturb a training step, nor one thread another."""
     copied = copy.copy(layer)
     copied.cache, copied.grads = None, {}
     if layer.activation is not None:

@@ -21,8 +21,8 @@ def pixel_recipe(model: Sequential) -> Preprocessing | None:
     """The recipe that leaves pixels as they are, 0…255, if the network scales them by layers of its
     own: a Rescaling or Normalization before its first parameters.
 
-    None for any other, and if these layers make pixels larger than they were: then they are made
-    for numbers from 0 to 1, say, which only whoever made the network knows."""
+    None for any other, and if these layers make the numbers larger: then they expect pixels in
+    another range, such as 0 to 1, which only the author of the network knows."""
     first = takewhile(lambda layer: not layer.params, model.layers)
     scaling = [layer for layer in first if isinstance(layer, (Rescaling, Normalization))]
     if not scaling or len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
@@ -49,7 +49,7 @@ def base_recipe(model: Sequential) -> Preprocessing:
 
 
 def _is_computed(layer: Resizing) -> bool:
-    """Whether resize_as_keras gives the numbers of this layer of Keras', on each of its backends.
+    """Whether resize_as_keras computes what this layer computes in Keras, on each of its backends.
     """
     return (layer.interpolation in INTERPOLATIONS
             and not (layer.antialias and layer.interpolation == "bilinear")
@@ -63,8 +63,9 @@ def load(path: str | os.PathLike, input_shape: tuple[int, ...] | None = None,
     A network that begins with Rescaling or Normalization scales its pixels itself; unless the file
     says otherwise, its preprocessing then leaves them as they are, so that it predicts the same
     from uint8 images and from the same pixels as floats. One that begins with Resizing gets input
-    of that size, and its preprocessing resizes photos as Keras does; predict takes images of any
-    size then, since they are resized first.
+    of that size, and preprocessing that resizes photos as Keras does, so predict takes images of
+    any size. (A network with a Resizing that you build yourself has the preprocessing that you give
+    it.)
 
     input_shape: for files that leave height or width open, (H, Wd, C).
     weights:     a file whose weights are taken; then path may also be the architecture alone, as
@@ -103,8 +104,8 @@ def stretching_layers(layers: Sequence[Layer]) -> list[Resizing]:
 
 
 def lacks_channels(model: Sequential) -> bool:
-    """Whether it takes grey images as (H, Wd), as many a first network for MNIST, and computes the
-    same from (H, Wd, 1): it begins with a Flatten or a Reshape, or scales its numbers before."""
+    """Whether it takes grey images as (H, Wd), as many a first network for MNIST does, and computes
+    the same from (H, Wd, 1): it begins with a Flatten or a Reshape, possibly after scaling."""
     first = next((layer for layer in model.layers if not isinstance(layer, Rescaling)), None)
     scaling = [layer for layer in model.layers if isinstance(layer, Rescaling)]
     return (len(model.input_shape) == 2 and isinstance(first, (Flatten, Reshape))

@@ -4,16 +4,16 @@ Layers, losses and optimizers ask here for the operations they are made of:
 
     y = ops_for(x).conv2d(x, W, b, window, relu=True)
 
-Three backends compute the same: `reference` (NumPy, a formula a line: the one to read), `fast`
+Three backends compute the same: `reference` (NumPy, one formula per line: the one to read), `fast`
 (the same on a processor, in blocks and on all cores) and `cuda` (kernels/*.cu on a GPU, or in the
-simulator). The array says which: NumPy's get `fast`, CuPy's and simulated ones get `cuda`.
+simulator). The array decides which: NumPy's get `fast`, CuPy's and simulated ones get `cuda`.
 
     with use("reference"): …      or MINICNN_BACKEND=reference in the environment at the start
 
 takes the reference for NumPy's arrays. operations.py lists what a backend has to offer, and
 precision.py how precisely a GPU multiplies.
 
-Where an array lives, its type says, and no flag does: "cpu" (NumPy), "cuda" (CuPy), "cuda-sim" (our
+The type of an array tells where it lives, not a flag: "cpu" (NumPy), "cuda" (CuPy), "cuda-sim" (our
 kernels on the processor). `xp = array_module(x)` is the module that computes with x, NumPy or CuPy,
 and `xp.exp(x)` then reads the same for both. In hints np.ndarray stands for all three.
 """
@@ -66,7 +66,7 @@ def ops_for(*arrays: np.ndarray) -> Operations:
 
 @contextmanager
 def use(backend: str) -> Iterator[None]:
-    """Within this block NumPy's arrays are computed with by "reference" or by "fast"."""
+    """Within this block the backend of NumPy's arrays is "reference" or "fast"."""
     if backend not in BACKENDS:
         raise ArgumentError(f"ops.use: expected {' or '.join(BACKENDS)}, received {backend!r}. "
                             f"Arrays on a GPU choose their backend themselves.")

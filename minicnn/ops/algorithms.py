@@ -2,7 +2,7 @@
 
     with use_algorithm("winograd"): …
 
-All give the same numbers but for rounding; ops/fast/conv.py and ops/cuda/conv.py say which is
+All give the same numbers up to rounding; ops/fast/conv.py and ops/cuda/conv.py say which is
 selected when.
 """
 
@@ -21,7 +21,7 @@ _forced: ContextVar[str | None] = ContextVar("minicnn_convolution_algorithm", de
 
 @contextmanager
 def use_algorithm(name: str) -> Iterator[None]:
-    """Within this block every convolution of the fast backend and of a GPU is computed so."""
+    """Within this block every convolution of the fast backend and of a GPU uses this algorithm."""
     if name not in ALGORITHMS:
         raise ArgumentError(f"use_algorithm: expected one of {', '.join(ALGORITHMS)}, "
                             f"received {name!r}.")

@@ -1,7 +1,7 @@
 """The operations: what every backend offers, reference, fast and cuda alike.
 
-Their signatures are the same in all three, held by a test. Nothing changes its arguments but the
-optimizers' steps, and nothing is kept between calls.
+Their signatures are the same in all three, as a test checks. Only the optimizers' steps change
+their arguments, and nothing is kept between calls.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Operations(Protocol):
         """Logits z, targets t (N, K) -> l (N,), dl/dz (N, K)."""
 
     def all_finite(self, arrays: Sequence[np.ndarray]) -> bool:
-        """Whether no array holds a NaN or an infinity. A GPU is waited for once, not per array."""
+        """Whether no array holds a NaN or an infinity. Waits for a GPU once, not once per array."""
 
     def sgd_step(self, p: np.ndarray, g: np.ndarray, lr: float) -> None:
         """p moves by its gradient g."""

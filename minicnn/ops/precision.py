@@ -2,12 +2,12 @@
 
     with mc.ops.precision.use_precision("tf32"): …     or MINICNN_PRECISION=tf32 in the environment
 
-TF32 rounds what is multiplied to 10 bits behind the leading one (float32 has 23) and adds up in
-float32: several times as fast on GPUs of compute capability 8.0 and higher, and the products are
-about 3e-4 of the largest result off instead of 5e-7. It is off unless asked for. Multiplied as ever
-are float64, NumPy's arrays, and the transformed tiles of Winograd's algorithm, which would magnify
-the error more than tenfold. cuda-sim rounds in the same way, so that the effect on a network can be
-seen without a GPU.
+TF32 rounds the factors to 10 bits after the leading one (float32 has 23) and adds up in
+float32: several times as fast on GPUs of compute capability 8.0 and higher, and the error of a
+product is about 3e-4 of the largest result instead of 5e-7. It is off unless asked for. It does not
+apply to float64, to NumPy's arrays, and to the transformed tiles of Winograd's algorithm, which
+would magnify the error more than tenfold. cuda-sim rounds in the same way, so that the effect on a
+network can be seen without a GPU.
 """
 
 from __future__ import annotations

@@ -30,13 +30,13 @@ class Window(NamedTuple):
 
     @property
     def output_size(self) -> tuple[int, int]:
-        """(OH, OW), how many windows fit below and beside each other; below 1 if none does."""
+        """(OH, OW), how many windows fit along each axis; less than 1 if none does."""
         (KH, KW), (SH, SW), ((top, bottom), (left, right)), (H, Wd) = self
         return (H + top + bottom - KH) // SH + 1, (Wd + left + right - KW) // SW + 1
 
     @property
     def switch_dtype(self) -> type[np.integer]:
-        """The integers that number the places of a window: p·KW + q."""
+        """The integers that number the positions in a window: p·KW + q."""
         return np.uint8 if self.kernel[0] * self.kernel[1] <= 256 else np.int32
 
 
@@ -75,9 +75,9 @@ def crop(x: np.ndarray, pads: Pads) -> np.ndarray:
 
 
 def offset_view(x: np.ndarray, p: int, q: int, window: Window) -> np.ndarray:
-    """What stands at place (p, q) of every window: x[:, i·SH + p, j·SW + q], (N, OH, OW, C).
+    """The values at position (p, q) of every window: x[:, i·SH + p, j·SW + q], (N, OH, OW, C).
 
-    x is padded already. A view: what is written to it is written to x.
+    x is padded already. A view: writing to it writes to x.
     """
     (OH, OW), (SH, SW) = window.output_size, window.strides
     return x[:, p:p + SH * OH:SH, q:q + SW * OW:SW]

@@ -1,19 +1,20 @@
-"""Winograd's convolution F(4×4, 3×3): 36 multiplications a tile where the definition takes 144.
+"""Winograd's convolution F(4×4, 3×3): 36 multiplications per tile instead of the 144 of the
+definition.
 
 The product of polynomials a(t)·g(t) of 4 and 3 coefficients has degree 5, so its values at six
-points fix it: evaluate both at 0, 1, −1, 2, −2, ∞ (the leading coefficient), multiply six values,
+points determine it: evaluate both at 0, 1, −1, 2, −2, ∞ (the leading coefficient), multiply,
 interpolate: s = E₆⁻¹ ((E₄ a) ∘ (E₃ g)), Eₙ evaluating n coefficients. For fixed g its adjoint takes
 six numbers d to the four Σ_j d_{i+j} g_j, a correlation: y = Aᵀ ((Bᵀ d) ∘ (G g)), with Aᵀ = E₄ᵀ and
 Bᵀ = E₆⁻ᵀ, whose rows are scaled to integers and those of G = E₃ by the inverse. In two
 dimensions each matrix acts on rows and on columns, on a 6×6 tile as 36 numbers by its Kronecker
-square; over channels the ∘ becomes a product of matrices for each of 36 places k:
+square; over channels the ∘ becomes a product of matrices for each of 36 positions k:
 
     U = G⊗G W (36, C, F),  V = Bᵀ⊗Bᵀ tiles (36, T, C),  y = Aᵀ⊗Aᵀ (V[k] @ U[k])_k (16, T, F)
 
 Error: about 1e-5 of the largest output in float32 (im2col: 5e-7), as terms cancel.
 Source: Winograd 1980; Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
 
-Here stands what the backends share: the matrices, the tiles, and when the algorithm pays.
+This file has what the backends share: the matrices, the tiles, and when the algorithm pays off.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..utils.language import gettext as _
 from .drawing import COLOURS, STYLES, new_figure, percent, shortened
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def comparison_figure(names: Sequence[str], histories: Sequence[Sequence[float]]
                       results: Sequence[tuple[float, float, float]], validated: Sequence[bool],
                       differences: Sequence[str] = ()) -> Figure:
     """The accuracy of each run by epoch, and the final accuracy with its interval, both on an axis
-    from 0 or from 50 to 100 %, on which a photo is no cliff.
+    from 0 or from 50 to 100 %, so that a difference of one photo looks small.
 
     histories: the accuracies of each run's epochs; empty for a run without epochs. validated:
     whether these are of validation photos, or else of the held-out ones. results: (accuracy, low,
@@ -35,28 +36,30 @@ def comparison_figure(names: Sequence[str], histories: Sequence[Sequence[float]]
     low = 0.5 if min([value for history in histories for value in history]
                      + [interval[1] for interval in results]) >= 0.5 else 0.0
     styles = [(COLOURS[k % len(COLOURS)], STYLES[k % len(STYLES)]) for k in range(R)]
+    colours = [colour for colour, style in styles]
     drawn = []
     for k, (history, (colour, style)) in enumerate(zip(histories, styles, strict=True)):
         if len(history):
             left.plot(range(1, len(history) + 1), history, style, color=colour, lw=2.5,
                       marker="o" if len(history) == 1 else None, clip_on=False)
-            kind = "validation" if validated[k] else "held-out"
+            kind = _("validation") if validated[k] else _("held-out")
             drawn.append((len(history), history[-1], f"{k + 1}  {kind}", colour))
-    left.set(xlabel="epoch", title="accuracy by epoch", ylim=(low, 1))
+    left.set(xlabel=_("epoch"), title=_("accuracy by epoch"), ylim=(low, 1))
     if drawn:
         _label_ends(left, drawn, 1 - low)
     else:
-        left.text(0.5, 0.5, "no epochs in these runs", ha="center", va="center",
+        left.text(0.5, 0.5, _("no epochs in these runs"), ha="center", va="center",
                   transform=left.transAxes)
     left.xaxis.get_major_locator().set_params(integer=True)
-    for k, ((accuracy, lower, upper), (colour, _)) in enumerate(zip(results, styles, strict=True)):
+    for k, ((accuracy, lower, upper), colour) in enumerate(zip(results, colours, strict=True)):
         right.errorbar(accuracy, k, xerr=[[accuracy - lower], [upper - accuracy]], fmt="o", ms=10,
                        color=colour, lw=3, capsize=7, capthick=3, clip_on=False)
         is_far_right = accuracy > 0.5 + low / 2
-        right.annotate(f"{100 * accuracy:.1f} %", (accuracy, k), (-4 if is_far_right else 4, 12),
-                       ha="right" if is_far_right else "left", textcoords="offset points")
+        right.annotate(_("{number:.1f} %", number=100 * accuracy), (accuracy, k),
+                       (-4 if is_far_right else 4, 12), textcoords="offset points",
+                       ha="right" if is_far_right else "left")
     right.set_yticks(range(R), labels)
-    right.set(title="accuracy with 95 % interval", ylim=(R - 0.5, -0.6), xlim=(low, 1))
+    right.set(title=_("accuracy with 95 % interval"), ylim=(R - 0.5, -0.6), xlim=(low, 1))
     right.xaxis.set_major_formatter(percent)
     right.xaxis.get_major_locator().set_params(nbins=5)
     left.yaxis.set_major_formatter(percent)
@@ -69,14 +72,14 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[int, float, str, str]], height: f
     """Names each line at its end, (epoch, value, words, colour); moved apart if they would touch.
     """
     space, above = LABEL_SPACE * height, float("-inf")
-    last = max(epoch for epoch, _, _, _ in ends)
+    last = max(epoch for epoch, *_rest in ends)
     first = ax.get_ylim()[0]
     heights = []
-    for _, value, _, _ in sorted(ends, key=lambda end: end[1]):
+    for value in sorted(value for _epoch, value, _words, _colour in ends):
         above = max(value, above + space, first + space / 2)
         heights.append(above)
     for k in range(len(heights) - 1, -1, -1):
         heights[k] = min(heights[k], first + height - space * (len(heights) - 1 - k))
-    for (_, _, words, colour), at in zip(sorted(ends, key=lambda end: end[1]), heights,
-                                         strict=True):
+    ordered = sorted(ends, key=lambda end: end[1])
+    for (_epoch, _value, words, colour), at in zip(ordered, heights, strict=True):
         ax.text(last + 0.02 * max(last - 1, 1), at, words, color=colour, va="center", ha="left")

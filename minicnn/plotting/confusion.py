@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..utils.arrays import IntArray
-from .drawing import new_figure, shortened
+from ..utils.language import gettext as _
+from .drawing import new_figure, percent, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,9 +31,9 @@ def confusion_figure(counts: IntArray, classes: Sequence[str], title: str) -> Fi
                 color="white" if shares[i, j] > 0.55 else "black", fontsize=18 if K < 5 else 13)
     ax.set_xticks(range(K), names, rotation=40 * rotated, ha="right" if rotated else "center")
     ax.set_yticks(range(K), names)
-    ax.set(xlabel="predicted", ylabel="true")
+    ax.set(xlabel=_("predicted"), ylabel=_("true"))
     ax.set_title(title, fontsize=13, pad=12)
     ax.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
-    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    bar = figure.colorbar(image, ax=ax, shrink=0.8, label=_("share of the true class"))
+    bar.ax.yaxis.set_major_formatter(percent)
     return figure

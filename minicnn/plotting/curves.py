@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..utils.language import gettext as _
+from ..utils.language import gettext_noop as N_
 from .drawing import BLUE, MIN_TYPE, ORANGE, new_figure, percent
 
 if TYPE_CHECKING:
@@ -30,20 +32,21 @@ def curves_figure(history: History, held_out: str = "", *, scratch: History | No
     counted from 1, whose weights were kept; None: no mark.
     """
     prefix, scratch = second_prefix(history), scratch or {}
-    held_out = held_out or {"val_": "validation", "held_out_": "held-out"}[prefix]
+    held_out = _(held_out or {"val_": N_("validation"), "held_out_": N_("held-out")}[prefix])
     kinds = [kind for kind in ("loss", "accuracy") if kind in history]
     figure = new_figure(6.2 * len(kinds), 5.1)
     for ax, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds))), kinds, strict=True):
-        lines = [(history.get(kind), "training", BLUE, "-"),
+        lines = [(history.get(kind), _("training"), BLUE, "-"),
                  (history.get(f"{prefix}{kind}"), held_out, ORANGE, "--"),
-                 (scratch.get(f"{second_prefix(scratch)}{kind}"), f"{held_out}, from scratch",
-                  "0.45", ":")]
+                 (scratch.get(f"{second_prefix(scratch)}{kind}"),
+                  _("{photos}, from scratch", photos=held_out), "0.45", ":")]
         for values, label, colour, style in lines:
             if values is not None:
                 epochs = range(1, len(values) + 1)
                 ax.plot(epochs, values, style, color=colour, lw=2.5, label=label,
                         marker="o" if len(epochs) == 1 else None)
-        ax.set(xlabel="epoch", title="loss (cross-entropy)" if kind == "loss" else "accuracy")
+        ax.set(xlabel=_("epoch"), title=_("loss (cross-entropy)") if kind == "loss" else
+               _("accuracy"))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_xlim(left=0.5)
         ax.grid(alpha=0.3)
@@ -65,5 +68,5 @@ def _mark_best(ax: Axes, best: int, values: Sequence[float]) -> None:
     if 1 <= best <= len(values):
         ax.axvline(best, color="0.6", lw=1, zorder=0)
         ax.plot(best, values[best - 1], "o", ms=12, mfc="none", mec="black", mew=2.2,
-                label=f"best epoch: {best}")
+                label=_("best epoch: {best}", best=best))
         ax.tick_params(labelsize=MIN_TYPE)

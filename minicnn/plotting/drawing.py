@@ -45,6 +45,7 @@ def save(figure: Figure, path: Path) -> None:
         if path.suffix.lower() == ".png":
             partial.write_bytes(png(figure))
             return
+        _write_local_numbers(figure)
         with _without_glyph_warnings():
             figure.savefig(partial)
 
@@ -58,12 +59,34 @@ def png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
+    _write_local_numbers(figure)
     canvas = FigureCanvasAgg(figure)
     with _without_glyph_warnings():
         canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     picture.save(buffer := io.BytesIO(), "png", dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
+
+
+def _write_local_numbers(figure: Figure) -> None:
+    """Numbers along the axes get the decimal sign of the language: 0,5 in French."""
+    from matplotlib.ticker import ScalarFormatter
+
+    class LocalFormatter(ScalarFormatter):
+        """A copy of another formatter, with another decimal sign."""
+
+        def __init__(self, original: ScalarFormatter) -> None:
+            vars(self).update(vars(original))
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return local_number(super().__call__(x, pos))
+
+    if local_number(".") == ".":
+        return
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        formatter = axis.get_major_formatter()
+        if type(formatter) is ScalarFormatter:
+            axis.set_major_formatter(LocalFormatter(formatter))
 
 
 def inline(picture: bytes | np.ndarray) -> str:
@@ -107,7 +130,7 @@ def shortened(name: str, longest: int = 20) -> str:
 
 def percent(value: float, _: object = None) -> str:
     """0.5 -> "50 %", 0.925 -> "92.5 %"."""
-    return f"{100 * value:.3g} %"
+    return gettext("{number} %", number=local_number(f"{100 * value:.3g}"))
 
 
 def probability(t: float) -> str:
@@ -131,7 +154,7 @@ def percent_text(share: float) -> str:
 
 def short_number(value: float) -> str:
     """Three digits, without a power of ten up to 99,999: 1130.2 -> "1130", 43.48 -> "43.5"."""
-    return f"{value:.0f}" if 100 <= abs(value) < 99999.5 else f"{value:.3g}"
+    return f"{value:.0f}" if 100 <= abs(value) < 99999.5 else local_number(f"{value:.3g}")
 
 
 def rectangle(x: float, y: float, width: float, height: float, **style: Any) -> Rectangle:
@@ -164,9 +187,11 @@ def show_image(ax: Axes, image: np.ndarray, title: str = "", smooth: bool = Fals
 def why_blank(values: np.ndarray) -> str:
     """Why a map shows nothing: it is not finite, zero or flat; "" if it shows something."""
     if not np.isfinite(values).all():
-        return f"not finite in {(~np.isfinite(values)).sum()} of {values.size} elements"
+        return gettext("not finite in {count} of {total} elements",
+                       count=(~np.isfinite(values)).sum(), total=values.size)
     if values.min() == values.max():
-        return "zero everywhere" if values.max() == 0 else f"{values.max():.3g} everywhere"
+        return (gettext("zero everywhere") if values.max() == 0 else
+                gettext("{value:.3g} everywhere", value=values.max()))
     return ""
 
 
@@ -181,8 +206,8 @@ def show_map(ax: Axes, values: np.ndarray, title: str = "", over: np.ndarray | N
     ax.axis("off")
     if reason := why_blank(values):
         ax.imshow(np.full((*values.shape, 3), 0.85), aspect="equal")
-        ax.text(0.5, 0.5, "nothing to show:\n" + reason, ha="center", va="center",
-                transform=ax.transAxes, fontsize=MIN_TYPE, color="black")
+        ax.text(0.5, 0.5, gettext("nothing to show:\n{reason}", reason=reason), ha="center",
+                va="center", transform=ax.transAxes, fontsize=MIN_TYPE, color="black")
         return
     H, Wd = values.shape
     extent = (-0.5, Wd - 0.5, H - 0.5, -0.5)

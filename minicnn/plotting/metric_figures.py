@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from ..utils.arrays import FloatArray, IntArray
+from ..utils.language import gettext as _
+from ..utils.language import local_number, ngettext
 from .drawing import (
     BLUE,
     COLOURS,
@@ -49,7 +51,8 @@ def few_photos(photos: int) -> str:
     """A second line of the title if there are too few photos for a curve, else ""."""
     if photos >= FEW:
         return ""
-    return f"\nonly {photos} photo{'s' * (photos != 1)}: read the steps, not the shape"
+    return "\n" + ngettext("only {num} photo: read the steps, not the shape",
+                           "only {num} photos: read the steps, not the shape", photos)
 
 
 def roc_figure(curves: Sequence[ClassCurve], binary: bool, photos: int,
@@ -59,12 +62,12 @@ def roc_figure(curves: Sequence[ClassCurve], binary: bool, photos: int,
     binary."""
     figure = new_figure(8.4, 5.6)
     ax = figure.subplots()
-    ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="0.500  chance")
+    ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label=_("{area:.3f}  chance", area=0.5))
     _draw_curves(ax, curves, {"lw": 2.5}, threshold if binary else None)
-    ax.set(xlabel="false positive rate", ylabel="true positive rate (recall)",
-           title=("ROC curve" if binary else "ROC, each class against the rest")
+    ax.set(xlabel=_("false positive rate"), ylabel=_("true positive rate (recall)"),
+           title=(_("ROC curve") if binary else _("ROC, each class against the rest"))
            + few_photos(photos))
-    return _formatted(ax, "area")
+    return _formatted(ax, _("area"))
 
 
 def precision_recall_figure(curves: Sequence[ClassCurve], photos: int,
@@ -78,37 +81,39 @@ def precision_recall_figure(curves: Sequence[ClassCurve], photos: int,
     binary = positive_share is not None
     if positive_share is not None:
         ax.axhline(positive_share, color="grey", ls=":", lw=2,
-                   label=f"{positive_share:.3f}  chance")
+                   label=_("{area:.3f}  chance", area=positive_share))
     _draw_curves(ax, curves, {"lw": 2.5, "drawstyle": "steps-pre"}, threshold if binary else None)
-    ax.set(xlabel="recall (share of the class that is predicted as such)",
-           ylabel="precision (share of these predictions that are correct)",
-           title=("precision and recall" if binary else "precision and recall, each class")
+    ax.set(xlabel=_("recall (share of the class that is predicted as such)"),
+           ylabel=_("precision (share of these predictions that are correct)"),
+           title=(_("precision and recall") if binary else _("precision and recall, each class"))
            + few_photos(photos))
-    return _formatted(ax, "average precision")
+    return _formatted(ax, _("average precision"))
 
 
 def _draw_curves(ax: Axes, curves: Sequence[ClassCurve], style: dict, threshold: float | None
                  ) -> None:
     """Draws the curves, the lowest areas in colour."""
     if not curves:
-        ax.text(0.5, 0.5, "no curve: it needs photos\nof a class and of others", ha="center",
-                va="center", transform=ax.transAxes)
+        ax.text(0.5, 0.5, _("no curve: it needs photos\nof a class and of others"),
+                ha="center", va="center", transform=ax.transAxes)
     named = len(named_curves(curves))
     line_styles = zip(COLOURS, cycle(STYLES), strict=False)
     for rank, curve in enumerate(curves):
         if rank >= named:
             ax.plot(curve.x, curve.y, color="silver", zorder=1, **{**style, "lw": 1.2},
-                    label=f"{len(curves) - named} others" if rank == named else None)
+                    label=_("{count} others", count=len(curves) - named)
+                    if rank == named else None)
             continue
         colour, dashes = next(line_styles)
         ax.plot(curve.x, curve.y, dashes, color=colour, **style,
-                label=f"{curve.area:.3f}  {shortened(curve.name)}")
+                label=f"{local_number(f'{curve.area:.3f}')}  {shortened(curve.name)}")
         if threshold is None:
             continue
         at = np.searchsorted(-curve.thresholds, -threshold, "right") - 1
         if at >= 0:
             ax.plot(curve.x[at], curve.y[at], "o", ms=13, mfc="none", mec="black", mew=2.5,
-                    clip_on=False, zorder=5, label=f"at threshold {probability(threshold)}")
+                    clip_on=False, zorder=5,
+                    label=_("at threshold {threshold}", threshold=probability(threshold)))
 
 
 def _formatted(ax: Axes, heading: str) -> Figure:
@@ -130,16 +135,16 @@ def calibration_figure(confidence: FloatArray, accuracy: FloatArray, count: IntA
     figure = new_figure(7.2, 6.4)
     ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     centres, used = (np.arange(bins) + 0.5) / bins, count > 0
-    ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label="perfectly calibrated")
+    ax.plot([0, 1], [0, 1], ":", color="grey", lw=2, label=_("perfectly calibrated"))
     ax.bar(centres[used], accuracy[used], 0.9 / bins, color=BLUE, alpha=0.35)
     for x, (low, high) in zip(confidence[used], intervals[used], strict=True):
         ax.plot([x, x], [low, high], color=BLUE, lw=2, alpha=0.7, clip_on=False)
     line = "o" if count.sum() < FEW else "o-"  # through few photos there is no line
     ax.plot(confidence[used], accuracy[used], line, color=BLUE, lw=2.5, ms=8,
-            clip_on=False, label="measured, with 95 % interval")
-    ax.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1),
-           title=f"Calibration of {count.sum()} photos\nexpected calibration error "
-                 f"{100 * error:.1f} %")
+            clip_on=False, label=_("measured, with 95 % interval"))
+    ax.set(ylabel=_("accuracy"), ylim=(0, 1), xlim=(0, 1),
+           title=_("Calibration of {count} photos\nexpected calibration error {error:.1f} %",
+                   count=count.sum(), error=100 * error))
     ax.yaxis.set_major_formatter(percent)
     ax.legend(loc="upper left", fontsize=12, handlelength=1.2)
     ax.grid(alpha=0.3)
@@ -148,7 +153,7 @@ def calibration_figure(confidence: FloatArray, accuracy: FloatArray, count: IntA
         below.annotate(str(int(photos)), (x, photos), (0, 2), ha="center", fontsize=MIN_TYPE,
                        textcoords="offset points")
     below.margins(y=0.3)
-    below.set(xlabel="confidence (probability of the predicted class)", ylabel="photos")
+    below.set(xlabel=_("confidence (probability of the predicted class)"), ylabel=_("photos"))
     below.xaxis.set_major_formatter(percent)
     below.yaxis.get_major_locator().set_params(integer=True, nbins=3)
     return figure

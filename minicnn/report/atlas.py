@@ -23,6 +23,7 @@ from ..data import Dataset
 from ..model import Sequential
 from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, check_int
+from ..utils.language import gettext as _
 from ..visualize.photos import ImageInput, Progress, as_dataset, silent
 from ..visualize.result import writable
 from ..visualize.target import chosen_layers, photo_input
@@ -84,7 +85,7 @@ def collect(model: Sequential, photos: ImageInput, *, image: np.ndarray | None =
             "layers": rows, "photos": shown,
             "whole": {index: as_uri(sharp(model, data.read(index))) for index in used},
             "boxes": boxes(model, chosen), "table": [list(row) for row in summary.rows(model)],
-            "header": list(summary.HEADER), "footer": summary.footer(model)}
+            "header": summary.header(), "footer": summary.footer(model)}
 
 
 def _photo_progress(stage: Progress, total: int, done: int) -> None:
@@ -95,7 +96,7 @@ def chosen_photos(data: Dataset, image: np.ndarray | None, examples: int
                   ) -> list[tuple[str, Callable[[], np.ndarray]]]:
     """(name, function that reads it) of the photos to choose from: `image`, then photos spread
     evenly over the data."""
-    first = [] if image is None else [("the given photo", partial(np.asarray, image))]
+    first = [] if image is None else [(_("the given photo"), partial(np.asarray, image))]
     number = min(examples - len(first), len(data))
     at = np.linspace(0, len(data) - 1, number).round().astype(int) if number > 1 else [0] * number
     return [*first, *((str(data.names[i]), partial(data.read, int(i))) for i in at)]
@@ -104,8 +105,8 @@ def chosen_photos(data: Dataset, image: np.ndarray | None, examples: int
 def boxes(model: Sequential, chosen: list[str]) -> list[dict[str, Any]]:
     """For each layer, after the input: name, kind, shape of its output, number of parameters, and
     whether its maps are shown."""
-    rows = [{"name": "photo", "kind": "input", "shape": list(model.input_shape), "parameters": "",
-             "has_maps": False}]
+    rows = [{"name": _("photo"), "kind": "input", "shape": list(model.input_shape),
+             "parameters": "", "has_maps": False}]
     for layer, shape in zip(model.layers, model.shapes()[1:], strict=True):
         count = sum(p.size for p in layer.params.values())
         rows.append({"name": layer.name, "kind": type(layer).__name__, "shape": list(shape),

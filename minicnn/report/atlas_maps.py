@@ -12,6 +12,7 @@ from ..models import image_size
 from ..plotting import drawing
 from ..utils.errors import ArgumentError
 from ..utils.language import gettext as _
+from ..utils.language import local_number
 from ..visualize.features.top_patches import TopPatches, top_patches
 from ..visualize.photos import Progress
 from ..visualize.synthesis import maximise
@@ -43,10 +44,11 @@ def layer_row(model: Sequential, data: Dataset, layer: str, n: int, maps: int,
     for u, unit in enumerate(result.units):
         shown = np.flatnonzero(result.photos[u] >= 0)
         strongest = float(result.activations[u].max()) if shown.size else 0.0
-        entry = {"unit": int(unit), "strongest": f"{strongest:.4g}", "share": strongest / largest,
+        entry = {"unit": int(unit), "strongest": local_number(f"{strongest:.4g}"),
+                 "share": strongest / largest,
                  "blank": "" if strongest > 0 else _("never active on these photos"),
                  "patches": [patch_of(result, data, u, int(k)) for k in shown],
-                 "maximised": "", "no_image": "not computed"}
+                 "maximised": "", "no_image": _("not computed")}
         if maximised:
             entry["maximised"], entry["no_image"] = maximised_picture(model, layer, int(unit))
             progress(part + (u + 1) * n, total)
@@ -57,13 +59,13 @@ def layer_row(model: Sequential, data: Dataset, layer: str, n: int, maps: int,
 def patch_of(result: TopPatches, data: Dataset, u: int, k: int) -> dict[str, Any]:
     """The k-th patch of the u-th map: its pictures, its numbers and where it lies."""
     projection = None if result.projections is None else result.projections[u, k]
-    blank = "not computed" if projection is None else drawing.why_blank(projection)
+    blank = _("not computed") if projection is None else drawing.why_blank(projection)
     i, j = (int(p) for p in result.positions[u, k])
     top, left, bottom, right = (int(p) for p in result.boxes[u, k])
     index = int(result.photos[u, k])
     return {"patch": as_uri(result.patches[u, k]), "blank": blank,
             "projection": "" if blank or projection is None else as_uri(signed_picture(projection)),
-            "activation": f"{result.activations[u, k]:.4g}", "index": index,
+            "activation": local_number(f"{result.activations[u, k]:.4g}"), "index": index,
             "photo": str(data.names[index]),
             "position": _("row {row}, column {column}", row=i, column=j),
             "box": [left, top, right - left, bottom - top],

@@ -221,12 +221,12 @@ def answer_view(page: Page) -> Markup:
 
 def answer_card(card: Page) -> Markup:
     """A method, its picture and what it says."""
-    is_warning = "Adebayo" in card["note"] or "opposite" in card["note"]
+    is_warning = any(name in card["note"] for name in ("Adebayo", "Draelos"))  # whom notes cite
     note = None if not card["note"] else element(
         "p", ("⚠ " if is_warning else "") + card["note"], class_="note" if is_warning else "label")
-    return element("figure", element("h4", card["method"]),
+    return element("figure", element("h4", _(card["method"])),
                    blank(card["blank"], "wide") if card["blank"] else
-                   picture(card["picture"], card["method"]),
+                   picture(card["picture"], _(card["method"])),
                    element("figcaption", element("p", _(card["text"])), note), class_="card")
 
 
@@ -261,6 +261,6 @@ def layer_box(box: Page) -> Markup:
     words = [element("span", class_=f"block {kind}", style=style),
              element("strong", box["name"]),
              element("span", " × ".join(map(str, shape)), class_="label"),
-             element("span", box["kind"], class_="label")]
+             element("span", _("input") if kind == "photo" else box["kind"], class_="label")]
     return element("li", element("a", *words, href=f"#layer-{box['name']}") if box["has_maps"]
                    else element("div", *words))

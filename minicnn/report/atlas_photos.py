@@ -14,6 +14,8 @@ from ..model import Sequential
 from ..ops import to_cpu
 from ..plotting import drawing
 from ..utils.errors import ArgumentError
+from ..utils.language import fill_in, local_number
+from ..utils.language import gettext as _
 from ..utils.language import gettext_noop as N_
 from ..visualize.attribution import cam, gradients
 from ..visualize.attribution.occlusion import Occlusion, occlusion
@@ -27,7 +29,7 @@ SHOWN_SIDE = 224  # pixels: about the shorter side of the photos
 DECISION = N_("The map that decides: where the last maps speak for the class, and where against "
               "it.")
 METHODS: dict[str, tuple[Callable, dict, str]] = {  # beside the map that decides
-    "occlusion": (occlusion, {}, N_(
+    N_("occlusion"): (occlusion, {}, N_(
         "How much the score falls on average when a grey square covers the pixel; red: it falls, "
         "blue: it rises.")),
     "gradient": (gradients.gradient, {}, N_("How the score moves with each pixel.")),
@@ -54,12 +56,16 @@ CAMS = ("Grad-CAM", "guided Grad-CAM", "Grad-CAM++", "Layer-CAM")
 def photo_entry(model: Sequential, name: str, photo: np.ndarray, layers: list[str],
                 methods: list[str], progress: Callable[[int], None]) -> dict[str, Any]:
     """Everything about one photo. progress counts the methods that are done."""
-    _, x = photo_input(model, photo)
-    x = to_cpu(x)
+    x = to_cpu(photo_input(model, photo)[1])
     results = outputs(model, x)
     return {"name": name, "picture": as_uri(sharp(model, photo)), "outputs": results,
             "journey": journey(model, x, layers),
             "answers": answers(model, photo, x, methods, progress)}
+
+
+def share_text(active: np.ndarray) -> str:
+    """The share of elements that are True: "50%"."""
+    return fill_in("{share:.0%}", {"share": float(active.mean())})
 
 
 def sharp(model: Sequential, photo: np.ndarray) -> np.ndarray:
@@ -79,12 +85,14 @@ def journey(model: Sequential, x: np.ndarray, layers: list[str]) -> list[dict[st
         y = np.asarray(acts[name][0], np.float64)  # (OH, OW, K)
         means = y.mean(axis=(0, 1))
         order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")[:JOURNEY_MAPS]
-        maps = [{"unit": int(k), "blank": drawing.why_blank(y[..., k]), "mean": f"{means[k]:.3g}",
-                 "maximum": f"{y[..., k].max():.3g}", "active": f"{(y[..., k] > 0).mean():.0%}",
+        maps = [{"unit": int(k), "blank": drawing.why_blank(y[..., k]),
+                 "mean": local_number(f"{means[k]:.3g}"),
+                 "maximum": local_number(f"{y[..., k].max():.3g}"),
+                 "active": share_text(y[..., k] > 0),
                  "picture": "" if drawing.why_blank(y[..., k]) else as_uri(heat_picture(y[..., k]))}
                 for k in order]
         steps.append({"name": name, "maps": maps, "shape": " × ".join(map(str, y.shape)),
-                      "active": f"{(y > 0).mean():.0%}",
+                      "active": share_text(y > 0),
                       "silent": int((~(y > 0).any(axis=(0, 1))).sum()), "count": y.shape[-1]})
     return steps
 
@@ -99,8 +107,9 @@ def outputs(model: Sequential, x: np.ndarray) -> list[dict[str, Any]]:
     names = model.classes or [str(k) for k in range(len(y))]
     order = np.argsort(-np.nan_to_num(y, nan=-np.inf), kind="stable")[:5]
     is_share = bool(np.isfinite(y).all() and y.min() >= 0 and y.max() <= 1)
-    return [{"name": str(names[k]) if len(names) == len(y) else "output",
-             "value": drawing.percent_text(float(y[k])) if is_share else f"{y[k]:.3g}",
+    return [{"name": str(names[k]) if len(names) == len(y) else _("output"),
+             "value": (drawing.percent_text(float(y[k])) if is_share else
+                       local_number(f"{y[k]:.3g}")),
              "share": float(y[k]) if is_share else None} for k in order]
 
 
@@ -140,7 +149,7 @@ def answers(model: Sequential, photo: np.ndarray, x: np.ndarray, methods: list[s
         calls += [METHODS[name] for name in methods] if rank == 0 else []
         row: dict[str, Any] = {"target": _name_of(model, target), "score": "", "cards": []}
         for k, (function, options, text) in enumerate(calls):
-            method = "decision map" if function is cam.decision_map else methods[
+            method = N_("decision map") if function is cam.decision_map else methods[
                 k - has_classes(model)]
             card = {"method": method, "text": text, "note": "", "blank": "", "picture": ""}
             try:
@@ -148,7 +157,8 @@ def answers(model: Sequential, photo: np.ndarray, x: np.ndarray, methods: list[s
             except ArgumentError as error:  # the method does not work for this network
                 card["blank"] = str(error)
             else:
-                row["target"], row["score"] = str(result.target), f"{result.score:.4g}"
+                row["target"], row["score"] = str(result.target), local_number(
+                    f"{result.score:.4g}")
                 card["method"] = getattr(result, "method", method)
                 card["note"] = " ".join(getattr(result, "note", "").split())
                 card["blank"], card["picture"] = picture_of(result, sharp(model, photo))

@@ -26,6 +26,7 @@ from ..plotting.drawing import save
 from ..plotting.metric_figures import calibration_figure, precision_recall_figure, roc_figure
 from ..utils.arrays import IntArray
 from ..utils.files import write_text
+from ..utils.language import gettext as _
 from .class_curves import precision_recall_curves, roc_curves
 from .figures import confusion
 from .runs import write_csv
@@ -52,15 +53,16 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
     shown = most_frequent(counts)
     counts, names_shown = counts[np.ix_(shown, shown)], [classes[k] for k in shown]
     low, high = result.interval
-    photos = f"{held_out} photos" if held_out else "photos"
-    title = (f"{result.num_correct} of {len(names)} {photos} right\n"
-             f"{100 * result.accuracy:.1f} % (95 % interval {100 * low:.1f} … "
-             f"{100 * high:.1f} %)")
-    title += f"\nthe {MAX_CLASSES} most frequent classes" * (len(classes) > MAX_CLASSES)
+    title = _("{correct} of {count} {photos} right", correct=result.num_correct, count=len(names),
+              photos=_(f"{held_out} photos" if held_out else "photos"))
+    title += "\n" + _("{accuracy:.1f} % (95 % interval {low:.1f} … {high:.1f} %)",
+                      accuracy=100 * result.accuracy, low=100 * low, high=100 * high)
+    if len(classes) > MAX_CLASSES:
+        title += "\n" + _("the {count} most frequent classes", count=MAX_CLASSES)
     shares = np.rint(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(int)
     confusion(counts, names_shown, folder / "confusion.png", title)
     confusion(shares, names_shown, folder / "confusion_percent.png",
-              f"{title}\n% of the true class")
+              title + "\n" + _("% of the true class"))
     binary = len(classes) == 2
     save(roc_figure(roc_curves(result), binary, len(result.labels), threshold), folder / "roc.png")
     share = float((result.labels == 1).mean()) if binary else None

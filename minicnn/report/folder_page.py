@@ -1,6 +1,6 @@
 """A page about a folder of photos before training: its contents and its problems.
 
-It is written as HTML, and needs no script but for the button that turns it light or dark. Its
+It is written as HTML, and needs a script only for the button that turns it light or dark. Its
 template is folder_page.html; see pages.py. The problems: folder_findings.py.
 """
 

@@ -1,4 +1,5 @@
-"""HTML elements as text. Whatever is not markup already is escaped: names cannot become tags."""
+"""HTML elements as text. Everything that is not markup already is escaped, so that names cannot
+become tags."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Curve(NamedTuple):
 
     @property
     def of_training(self) -> bool:
-        """Whether it is of the photos that the network learned from."""
+        """Whether it is for the photos that the network learned from."""
         return self.kind.endswith("train")
 
 

@@ -1,10 +1,10 @@
 """The page of a run or an evaluation: report.html, and the pictures of photos beside it.
 
 The page tells a story: the number, how it was learned, what is confused, where to draw the line,
-what it looks at, what was set. run_sections.py writes it as HTML, so that its numbers and pictures
-are there without a script; that of its template, run_page.html, adds what moves. Apart from the
-options it is given, nothing in it depends on when or where it was written, so that a run that was
-interrupted and resumed leaves the same bytes as one that was not.
+what the network looks at, what was set. run_sections.py writes it as HTML, so that its numbers and
+pictures are there without a script; the script of its template, run_page.html, adds what moves.
+Apart from the options it is given, nothing in it depends on when or where it was written, so that a
+run that was interrupted and resumed leaves the same bytes as one that was not.
 """
 
 from __future__ import annotations

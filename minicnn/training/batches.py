@@ -70,7 +70,7 @@ def validate_data(model: Sequential, data: Data, loss: Loss | None = None,
                             f"received a {type(data).__name__}. Weights belong to the loss.")
     elif (classes or model.classes or data.classes) != data.classes:
         raise ArgumentError(f"{model.name}: expected photos of {classes or model.classes}, in "
-                            f"this order, received {data.classes}. Labels are places in that list.")
+                            f"this order, received {data.classes}. Labels are indices into it.")
     if isinstance(data, Dataset):
         image_size(model)  # raises if it takes no images
     N = len(data.labels)

@@ -1,11 +1,11 @@
 """Data parallelism: the samples of a training step shared among the threads.
 
-Threads that share the work of one layer wait for each other after every layer, and what is too
-little to share (a pooling, a mask) one thread does alone. Here each thread takes samples of its own
+Threads that share the work of one layer wait for each other after every layer, and work that is too
+small to share (a pooling, a mask) is done by one thread alone. Here each thread takes some samples
 through all layers, forward and back, with a replica of the layers: the same weights, but caches and
 gradients of its own. The threads meet twice: at the loss, and where their gradients are added,
 always in the same order, so that every run with as many threads gives the same bits. It pays when
-the weights, of which each replica has its own gradients, are few beside the numbers that flow.
+the weights, of which each replica has its own gradients, are few compared with the activations.
 
 Source: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
 """
@@ -25,20 +25,20 @@ from ..ops.fast import threads
 from ..utils.errors import ShapeError
 
 MIN_SAMPLES = 4   # for each thread
-MIN_NUMBERS = 4   # that flow through the network for each weight
+MIN_NUMBERS = 4   # activations of the network for each weight
 
 
 class DataParallel:
     """The network as the training loop uses it: layers, forward and backward as a Sequential's.
 
     A training step is shared among the threads when that pays, else the network computes it alone.
-    Either way network.layers hold the gradients afterwards. Their caches are the training's own
-    business: when a step was shared, the replicas have them.
+    Either way network.layers hold the gradients afterwards. The caches are internal: if a step was
+    shared, the replicas have them.
     """
 
     def __init__(self, network: Sequential) -> None:
         self.network, self.layers, self.name = network, network.layers, network.name
-        self.replicas: list[Sequential] = []  # of the last forward, one a thread
+        self.replicas: list[Sequential] = []  # of the last forward, one per thread
         self.output_shape: tuple[int, ...] = ()  # of its y
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:

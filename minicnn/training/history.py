@@ -28,7 +28,7 @@ class History(HasFigure, dict[str, list[float]]):
                         for key, values in self.items()})
 
     def _repr_html_(self) -> str:
-        # Jupyter shows the HTML alone where there is a PNG, too: so the curves stand in it.
+        # Jupyter shows the HTML alone even if there is a PNG, so the curves are part of it.
         rows = "".join(f"<tr><td>{epoch}" + "".join(f"<td>{value:.4f}" for value in values)
                        for epoch, values in enumerate(zip(*self.values(), strict=True), 1))
         return (f"{inline(png(self.figure())) if rows else ''}<details><summary>"

@@ -29,9 +29,9 @@ def fit(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimizer | 
                      enabled=False silences it), and FeatureCache: frozen layers compute once.
     seed:            of the order of the images; each epoch sees every image once.
 
-    Returns {"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, an entry an epoch;
-    accuracy if the loss has classes, val_… if there is validation_data, held_out_… of the photos of
-    the callback HeldOut. A model without classes takes those of a Dataset.
+    Returns {"loss": […], "accuracy": […], "val_loss": […], "val_accuracy": […]}, one entry per
+    epoch; accuracy if the loss has classes, val_… if there is validation_data, held_out_… of the
+    photos of the callback HeldOut. A model without classes takes those of a Dataset.
 
     Raises, before anything is changed, ArgumentError or ShapeError for a frozen model, a loss that
     does not fit the last layer, and images, labels or classes that do not fit the model. Raises

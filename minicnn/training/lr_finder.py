@@ -15,6 +15,7 @@ from ..optimizers import Adam, Optimizer
 from ..plotting import drawing
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
+from ..utils.language import gettext as _
 from .batches import Data, forward_batches
 from .callbacks import FeatureCache, ProgressBar
 from .locate_nan import not_finite_error
@@ -37,26 +38,26 @@ class LearningRates(drawing.HasFigure):
 
     @property
     def top(self) -> float:
-        """Where the axis of the losses ends, that their fall is seen."""
+        """Where the axis of the losses ends, so that their fall can be seen."""
         return 1.5 * float(max(self.smooth[:max(2, len(self.smooth) // 2)].max(), self.losses[0]))
 
     def figure(self) -> Figure:
         """The loss over the learning rate, and where it falls fastest."""
         figure = drawing.new_figure(9, 5)
         ax = figure.subplots()
-        ax.plot(self.lr, self.losses, color="0.7", lw=1, label="a batch")
-        ax.plot(self.lr, self.smooth, color=drawing.BLUE, lw=3, label="moving mean")
+        ax.plot(self.lr, self.losses, color="0.7", lw=1, label=_("a batch"))
+        ax.plot(self.lr, self.smooth, color=drawing.BLUE, lw=3, label=_("moving mean"))
         ax.axvline(self.suggestion, color=drawing.ORANGE, ls="--", lw=2,
-                   label=f"falls fastest: {self.suggestion:.2g}")
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
+                   label=_("falls fastest: {rate:.2g}", rate=self.suggestion))
+        ax.set(xscale="log", xlabel=_("learning rate"), ylabel=_("loss"))
         ax.set_ylim(0, self.top)
         ax.grid(alpha=0.3)
         ax.legend()
         return figure
 
     def __str__(self) -> str:
-        return (f"learning rate: {self.suggestion:.2g} (the loss falls fastest there; tried "
-                f"{self.lr[0]:.1g} … {self.lr[-1]:.1g})")
+        return _("learning rate: {rate:.2g} (the loss falls fastest there; tried {lowest:.1g} … "
+                 "{highest:.1g})", rate=self.suggestion, lowest=self.lr[0], highest=self.lr[-1])
 
 
 def find_lr(model: Sequential, data: Data, loss: Loss,

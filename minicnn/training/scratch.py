@@ -36,7 +36,7 @@ def transfer_work(config: TransferConfig, model: Sequential, train: int, others:
 
     model: what was trained, of base_with_head. Each view of a photo passes the frozen layers once.
     In an epoch of fine-tuning the photos pass the layers of the block forward, and backward at
-    twice the price. The epochs of the head are not counted: they cost next to nothing.
+    twice the cost. The epochs of the head are not counted: they cost next to nothing.
     """
     work = multiplications(model)
     views = config.views if config.augment else 1
@@ -74,8 +74,8 @@ def from_scratch(train: Dataset, test: Dataset, *, size: int = 28, lr: float = 0
                  epochs: int = 60, batch_size: int = 32, seed: int = 0,
                  callbacks: Sequence[Callback] = (), checkpoint: Checkpoint | None = None,
                  device: str = "cpu") -> TransferResult:
-    """The same photos given to a small network that knows nothing yet. The history has the losses
-    and accuracies of the test photos as held_out_loss and held_out_accuracy."""
+    """The same photos given to a small, untrained network. The history has the losses and
+    accuracies of the test photos as held_out_loss and held_out_accuracy."""
     model = SmallCNN(len(train.classes), (size, size, 3), seed).to(device)
     callbacks = [*callbacks, HeldOut(test)]
     if checkpoint:

@@ -1,4 +1,5 @@
-"""TrainingState: all that a training works with and where it stands, given to each callback."""
+"""TrainingState: everything that a training works with and how far it is, given to each
+callback."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def set_weights(network: Sequential | DataParallel, weights: Weights) -> None:
 class AverageMeter:
     """Loss and accuracy averaged over batches of different sizes: sums over the samples so far.
 
-    correct stays where the network computes until it is read: a GPU need not be waited for.
+    correct stays on the network's device until it is read, so that nothing waits for a GPU.
     """
 
     count: int = 0
@@ -76,12 +77,12 @@ class Hooks(Protocol):
         """What a checkpoint has to store."""
 
     def load_state_dict(self, state: dict) -> None:
-        """Goes on from there."""
+        """Continues from there."""
 
 
 @dataclass
 class TrainingState:
-    """What fit works with, and where it stands.
+    """What fit works with, and how far it is.
 
     model:      the whole model. base: its first, frozen layers, which each batch still has to pass;
                 none once FeatureCache has computed their outputs.
@@ -173,8 +174,8 @@ class TrainingState:
     # The steps of an epoch
 
     def remaining_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(x, t) of this epoch's batches, those left out that are finished: every image once, in
-        random order."""
+        """(x, t) of this epoch's batches that are not finished yet: every image once, in random
+        order."""
         order = epoch_order(self.rng, self.train_data)[self.batch * self.batch_size:]
         for x, t in forward_batches(self.base, self.train_data, order, self.batch_size):
             self.x, self.t = x, t
@@ -207,7 +208,7 @@ class TrainingState:
         return meter.averages()
 
     def end_epoch(self, validation_logs: dict[str, float]) -> None:
-        """Notes the averages of this epoch, and counts it."""
+        """Records the averages of this epoch, and counts it."""
         self.logs = self.meter.averages() | validation_logs
         for key, value in self.logs.items():
             self.history.setdefault(key, []).append(value)
@@ -217,12 +218,12 @@ class TrainingState:
     # Checkpoints
 
     def state_dict(self) -> dict:
-        """Where the training stands."""
+        """How far the training is."""
         return {"epoch": self.epoch, "batch": self.batch, "stop_training": self.stop_training,
                 "rng_state": self.rng_state, "meter": self.meter.sums(), "history": self.history}
 
     def load_state_dict(self, state: dict) -> None:
-        """Goes on from there."""
+        """Continues from there."""
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.stop_training, self.rng_state = state["stop_training"], state["rng_state"]
         self.rng.bit_generator.state = self.rng_state

@@ -91,7 +91,7 @@ def initial_learning_rate(x: np.ndarray) -> float:
 
 
 def class_weights(data: Dataset) -> FloatArray:
-    """(K,): N / (K · photos of the class), so that every class weighs as much as another."""
+    """(K,): N / (K · photos of the class), so that all classes weigh the same."""
     counts = np.maximum(list(data.counts.values()), 1)
     return len(data) / (len(counts) * counts)
 
@@ -111,7 +111,7 @@ def base_with_head(config: TransferConfig, classes: Sequence[str],
 
 @dataclass
 class TransferRun:
-    """What the two phases of a transfer training share.
+    """What the two phases of a transfer training have in common.
 
     monitored: the photos of the curves' second line: those of the validation, by which
     early_stopping chooses the best epoch, or else those of the test, which decide nothing.
@@ -264,7 +264,8 @@ def learning_rate_note(config: TransferConfig, lr: float) -> str:
 
 @contextmanager
 def model_in_errors(model: Sequential) -> Iterator[None]:
-    """A NotFiniteError gets the whole model. Ctrl-C is raised anew, without frames of threads."""
+    """A NotFiniteError gets the whole model. Ctrl-C is raised again, without the frames of the
+    threads."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -276,7 +277,7 @@ def model_in_errors(model: Sequential) -> Iterator[None]:
 
 @contextmanager
 def closing_bars(callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Takes their lines away in the end: features are computed before fit, which does it, too."""
+    """Removes their lines at the end: features are computed before fit, which does the same."""
     try:
         yield
     finally:

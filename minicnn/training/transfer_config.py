@@ -13,20 +13,19 @@ BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """How transfer trains; every field is an option of `minicnn train` and stands in run.json.
+    """How transfer trains; every field is an option of `minicnn train` and is stored in run.json.
 
-    size: side of the square that photos are cut to. cut: the last layer of VGG16 that is kept;
+    size: side of the square that photos are cropped to. cut: the last layer of VGG16 that is kept;
     None: block4_pool, or the pooling after the block that `finetune` names.
     lr: Adam's learning rate for the head; None: initial_learning_rate chooses it, or with find_lr
     the loss while the learning rate grows.
-    augment: as Augment.parse takes it; views: so many random views of each photo.
+    augment: as Augment.parse takes it; views: how many random views of each photo.
     schedule: of SCHEDULES. patience: early stopping, needs validation photos.
     dropout: rate before the head. weight_decay: λ of the penalty λ/2 · |W|² on the head.
     class_weights: each class counts as if it had as many photos as the mean class.
     finetune: a block ("block5") that is trained, too, after the head, for finetune_epochs with the
     learning rate finetune_lr, the head with its own.
-    memory_budget: megabytes (10⁶) that features may take in memory; what is more lies in a
-    temporary file.
+    memory_budget: megabytes (10⁶) of memory for features; beyond that they go to a temporary file.
     """
 
     size: int = 128

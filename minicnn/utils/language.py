@@ -1,4 +1,4 @@
-"""The language of the commands and their pages: English, or French if somebody asks for it.
+"""The language of the commands and their pages: English, or French on request.
 
 Texts for people are written in English, as gettext("…"); a catalogue, locale/fr/LC_MESSAGES/
 minicnn.mo, has their translations, and a text that it lacks stays English. The commands choose the
@@ -24,7 +24,9 @@ from .errors import ArgumentError
 DOMAIN = "minicnn"
 LOCALE = Path(__file__).parent.parent / "locale"
 LANGUAGES = ("en", "fr")
-DECIMAL_SIGNS = {"fr": ","}  # of languages that write no point
+DECIMAL_SIGNS = {"fr": ","}  # of languages that do not write a point
+# How other languages write the signs of a formatted number: 1,234.5 is 1 234,5 in French.
+SIGNS = {"fr": {".": ",", ",": "\u202f", "%": "\u202f%"}}
 # In this order, as gettext has it; LANGUAGE may name several languages.
 VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
@@ -74,12 +76,12 @@ def ngettext(singular: str, plural: str, num: int, **values: Any) -> str:
 
 
 def gettext_noop(text: str) -> str:
-    """The text itself: marks a constant for the catalogue, of which gettext is asked later."""
+    """The text itself: marks a constant for the catalogue, which gettext translates later."""
     return text
 
 
 def fill_in(text: str, values: Mapping[str, Any]) -> str:
-    """The text with its {fields}, as str.format has them, floats as the language writes them."""
+    """The text with its {fields}, as str.format has them, numbers as the language writes them."""
     return _Formatter().vformat(text, (), values) if values else text
 
 
@@ -95,9 +97,15 @@ def catalogue_entries(texts: Sequence[str]) -> dict[str, str]:
 
 
 class _Formatter(string.Formatter):
-    """str.format with decimal signs of the language."""
+    """str.format with the signs of the language."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """A float with the decimal sign of the language; others as usual."""
+        """A number with the signs of the language, in the width that was asked for; others as
+        usual."""
         text = str(super().format_field(value, format_spec))
-        return local_number(text) if isinstance(value, (float, np.floating)) else text
+        signs = SIGNS.get(language())
+        if not signs or not isinstance(value, (int, float, np.number)):
+            return text
+        written = "".join(signs.get(sign, sign) for sign in text)
+        spare = min(len(written) - len(text), len(written) - len(written.lstrip()))
+        return written[spare:]

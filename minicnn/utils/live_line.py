@@ -99,13 +99,13 @@ class LiveLine:
         self.length = len(line)
 
     def erase(self) -> None:
-        """Takes the line away, so that something else can be printed; draw shows it again."""
+        """Removes the line, so that something else can be printed; draw shows it again."""
         if self.length and not notebook_shell():
             self.write(f"\r{' ' * min(self.length, self.columns() - 1)}\r")
         self.length, self.last_time = 0, 0.0
 
     def close(self, summary: str = "") -> None:
-        """Takes the line away for good. A notebook shows the summary instead of it."""
+        """Removes the line for good. A notebook shows the summary instead of it."""
         if LiveLine.shown is not self:
             return
         self.erase()

@@ -21,6 +21,7 @@ from ..layers.sharing import copy_layers, last_activation, without_last_activati
 from ..model import Sequential
 from ..ops import to_cpu, to_device
 from ..utils.errors import ArgumentError, is_int
+from ..utils.language import gettext as _
 from ..utils.suggest import closest_names
 from .photos import crop_photo
 
@@ -152,7 +153,7 @@ class Score:
 
 
 def score_of(model: Sequential, x: np.ndarray, target: Target = None) -> Score:
-    """The score of the target; what the target leaves open, the photo x (1, …) decides."""
+    """The score of the target; the photo x (1, …) decides what the target leaves open."""
     if target is None and not has_classes(model):
         target = Unit()
     if isinstance(target, Unit):
@@ -190,13 +191,15 @@ def _unit_score(model: Sequential, x: np.ndarray, target: Unit) -> Score:
         y = to_cpu(forward(layers, x))[0]
         unit = int(y.reshape(-1, shape[-1]).sum(axis=0).argmax())
     check_unit(model, name, unit)
-    text = f"{name}, {'map' if len(shape) > 1 else 'unit'} {unit}"
+    text = (_("{layer}, map {unit}", layer=name, unit=unit) if len(shape) > 1 else
+            _("{layer}, unit {unit}", layer=name, unit=unit))
     if target.position is None:
         weight = np.zeros(shape[-1], np.float32)  # (C,): fits a map of any size
         weight[unit] = 1
     else:
         i, j = check_position(name, shape, target.position)
-        weight, text = np.zeros(shape, np.float32), f"{text} at ({i}, {j})"
+        weight, text = np.zeros(shape, np.float32), _("{map} at ({row}, {column})", map=text,
+                                                      row=i, column=j)
         weight[i, j, unit] = 1
     return Score(text, layers, to_device(weight, model.device), unit, name)
 

@@ -43,7 +43,8 @@ def assign(layers: Sequence[Layer], input_shape: tuple[int, ...], entries: Entri
     """Sets the layers' params to the file's arrays (float32, copied); returns what was set, and
     whether the layers were matched by name or by order.
 
-    By name, if the file has a layer of the name of each of the model's. Otherwise by order, if
+    By name, if the file has a layer with the name of each layer of the model. Otherwise by order,
+    if
     number, kinds and shapes agree, and names that a person chose: Keras counts layers through a
     whole session, so the first Conv2D of a file may be conv2d_7. Theano's kernels are converted.
     skip_mismatch: leaves layers as they are for which the file has nothing that fits, such as a new

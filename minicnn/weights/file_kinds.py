@@ -1,4 +1,4 @@
-"""What a file is that is no model of Keras', by its first bytes, and what to do with it.
+"""Names a file that is not a Keras model, by its first bytes, and says what to do with it.
 
 Nothing is unpacked or run. Sources: the formats' own magic numbers; HDF5 File Format Specification,
 II.A (superblock); PKZIP APPNOTE 4.3 (zip).

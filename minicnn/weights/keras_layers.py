@@ -53,7 +53,7 @@ FIXED_SETTINGS_OF: dict[str, dict[str, tuple]] = {  # the same, of one class
     "BatchNormalization": {"mode": (0,), "renorm": (False,), "virtual_batch_size": (None,)}}
 
 
-# What draws random numbers in training, and in predicting returns its input.
+# Layers that draw random numbers in training, and return their input in prediction.
 ONLY_IN_TRAINING = frozenset(f"Random{what}" for what in (
     "Flip Rotation Zoom Translation Contrast Brightness Shear Hue Saturation ColorJitter "
     "ColorDegeneration Grayscale GaussianBlur Sharpness Posterization Invert Erasing Perspective "
@@ -61,7 +61,7 @@ ONLY_IN_TRAINING = frozenset(f"Random{what}" for what in (
     "AlphaDropout", "RandAugment", "AugMix", "ActivityRegularization", "MixUp", "CutMix"}
 
 
-# What Keras 1 calls classes, settings and values otherwise.
+# Classes, settings and values that have other names in Keras 1.
 KERAS_1_CLASSES = {"Convolution2D": "Conv2D"}
 KERAS_1_SETTINGS = {"nb_filter": "filters", "subsample": "strides", "border_mode": "padding",
                     "output_dim": "units", "p": "rate", "bias": "use_bias",

@@ -1,7 +1,7 @@
 """Opening Keras' files: HDF5, the archive .keras, and the architecture in JSON.
 
-What is no model is refused with a word on what it is (file_kinds.py). Only what reading needs is
-unpacked, and no code is run.
+A file that is not a model is refused, with what it is instead (file_kinds.py). Only what reading
+needs is unpacked, and no code is run.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ import copy
 
 import numpy as np
 
+from ...utils.language import gettext
+from ...utils.language import gettext_noop as N_
 from ..check import Gradcheck, gradcheck
 from ..checkable import Checkable
 from ..compare import Row
@@ -34,9 +36,10 @@ from .rules import RULES, RULES_FOR_SMALL_ELEMENTS, missing_gradient
 from .words import join_words
 
 MAX_ELEMENTS = 10_000_000  # of the table "each element of x against each y"
-WHERE = {FIRST: "Your", SECOND: "For other numbers your", INFERENCE: "In inference your",
-         CALLED_TWICE: "In a second call your", LARGE: "For large numbers your",
-         SINGLE: "For one sample (N = 1) your", FORWARD_TWICE: "After two forwards your"}
+WHERE = {FIRST: N_("Your"), SECOND: N_("For other numbers your"),
+         INFERENCE: N_("In inference your"), CALLED_TWICE: N_("In a second call your"),
+         LARGE: N_("For large numbers your"), SINGLE: N_("For one sample (N = 1) your"),
+         FORWARD_TWICE: N_("After two forwards your")}
 
 
 def hints(layer: Checkable, x: np.ndarray, seed: int = 0) -> list[str]:
@@ -60,14 +63,16 @@ def explain(result: Gradcheck) -> list[str]:
     for row in rows:
         if row.point and row.point.dy.size * max(row.point.values[name].size for name in values
                                                  ) > MAX_ELEMENTS:
-            return [f"For hints x {row.point.x.shape} is too large; take a smaller one."]
+            return [gettext("For hints x {shape} is too large; take a smaller one.",
+                            shape=row.point.x.shape)]
     wrong = {row.name: row for row in reversed(rows) if row.note != "ok"}
     right = [row.name for row in rows if row.name not in wrong]
     with np.errstate(all="ignore"):  # of wrong numbers, whatever they are
         sentences = [_sentence(result, row) for row in rows if wrong.get(row.name) is row]
     if right:
-        verb = "is" if len(right) == 1 else "are"
-        sentences.insert(0, f"Your {join_words(right)} {verb} right.")
+        names = join_words(right)
+        sentences.insert(0, gettext("Your {names} is right.", names=names) if len(right) == 1 else
+                         gettext("Your {names} are right.", names=names))
     return [sentence for sentence in sentences if sentence]
 
 
@@ -77,16 +82,19 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
         return None
     point = copy.copy(row.point)
     point.device = "cpu"
-    your = WHERE[point.label]
+    your = gettext(WHERE[point.label])
     if point.x.shape[1:] != result.points[0].x.shape[1:]:
-        your = f"On x of shape {point.x.shape}, {your[0].lower()}{your[1:]}"
+        your = gettext("On x of shape {shape}, {your}", shape=point.x.shape,
+                       your=your[0].lower() + your[1:])
     probe = Probe(point, result.precision)
     try:
         gradient = point.gradients(probe.run()[0])[row.name]
     except Exception as stop:  # the user's own, in inference
-        question = ("does it squeeze or reshape away an axis of size 1?" if point.label == SINGLE
-                    else "does forward keep what it needs only if training?")
-        return f"{your} backward stops with {type(stop).__name__} ({stop}): {question}"
+        question = (gettext("does it squeeze or reshape away an axis of size 1?")
+                    if point.label == SINGLE else
+                    gettext("does forward keep what it needs only if training?"))
+        return gettext("{your} backward stops with {kind} ({error}): {question}", your=your,
+                       kind=type(stop).__name__, error=stop, question=question)
     if gradient is None:
         return f"{your} {row.name} {missing_gradient(row.name)}"
     error = GradientError(probe, row.name, point.values[row.name], gradient)
@@ -98,8 +106,9 @@ def _sentence(result: Gradcheck, row: Row) -> str | None:
     rules = RULES_FOR_SMALL_ELEMENTS if error.is_small else RULES
     cause = cause or next(filter(None, (rule(error) for rule in rules)), None)
     if cause is None and special:
-        cause = ("is wrong, though right in training." if point.label == INFERENCE else
-                 "is wrong, though right in the first: something of the first call is left over.")
+        cause = (gettext("is wrong, though right in training.") if point.label == INFERENCE else
+                 gettext("is wrong, though right in the first: something of the first call is "
+                         "left over."))
     return f"{your} {row.name} {cause}" if cause else None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...utils.language import gettext
 from ..checkable import Checkable
 from ..point import forward
 from .probe import GradientError
@@ -18,17 +19,18 @@ def cause_in_inference(w: GradientError) -> str | None:
     other = GradientError(type(w.probe)(w.probe.point.with_training(), w.probe.precision), w.name,
                           w.value, w.a)
     if w.a.shape == other.g.shape and w.same(w.a, other.g):
-        return "is what is right in training: backward has to know which mode forward had."
+        return gettext("is what is right in training: backward has to know which mode forward "
+                       "had.")
     if _left_over(w):
-        return ("is that of the forward before, which was one of training: forward has to keep "
-                "what backward needs in inference, too.")
+        return gettext("is that of the forward before, which was one of training: forward has to "
+                       "keep what backward needs in inference, too.")
     trained = w.probe.point.with_training().run()[0]
     if name := _stale_attribute(w, trained):
-        return (f"is wrong, though right in training: self.{name} is still what the forward before "
-                f"has left; forward has to keep it in inference, too.")
+        return gettext("is wrong, though right in training: self.{name} is still what the forward "
+                       "before has left; forward has to keep it in inference, too.", name=name)
     if w.name == "dx" and w.a.shape == w.probe.x.shape and _statistics_as_in_training(w):
-        return ("is off by what mean and variance add in training: in inference they are "
-                "constants.")
+        return gettext("is off by what mean and variance add in training: in inference they are "
+                       "constants.")
     return None
 
 
@@ -46,15 +48,16 @@ def _statistics_as_in_training(w: GradientError) -> bool:
 
 
 def cause_in_second_call(w: GradientError) -> str | None:
-    """Added to that of the first call, or computed from what the first forward has left."""
+    """Added to that of the first call, or computed from what the first forward has left behind."""
     before = getattr(w.probe.layer, "grads", {}).get(w.name[1:]) if w.name != "dx" else None
     if before is not None and np.shape(before) == w.g.shape and w.same(w.a, w.g + before):
-        return "is added to that of the first: assign it."
+        return gettext("is added to that of the first: assign it.")
     if _left_over(w):
-        return "is that of the first forward: forward has to replace the cache in every call."
+        return gettext("is that of the first forward: forward has to replace the cache in every "
+                       "call.")
     if name := _stale_attribute(w, _fresh(w)):
-        return (f"is wrong, though right in the first: self.{name} is still what the first forward "
-                f"has left.")
+        return gettext("is wrong, though right in the first: self.{name} is still what the first "
+                       "forward has left.", name=name)
     return None
 
 
@@ -76,8 +79,8 @@ def _left_over(w: GradientError) -> bool:
 
 
 def _stale_attribute(w: GradientError, other: Checkable) -> str | None:
-    """The attribute that forward has not renewed and that makes the gradient right, once it is
-    that of `other`, where it has been."""
+    """The attribute that forward has not updated, and that makes the gradient right if it is
+    replaced by that of `other`, where it has been updated."""
     used, after = vars(w.probe.layer), vars(w.probe.run()[0])
     names = [name for name, value in vars(other).items()
              if name in used and name not in ("params", "grads")

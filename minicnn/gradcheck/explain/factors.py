@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...utils.language import gettext
+from ...utils.language import gettext_noop as N_
 from ..point import Point
 from ..sides import sides_of
 from .probe import GradientError, axes_of
@@ -20,16 +22,17 @@ def wrong_factor(w: GradientError) -> str | None:
     if not w.same(w.a, f * w.g):
         return None
     if abs(f + 1) < w.tolerance:
-        return "is right but for the sign."
+        return gettext("is right but for the sign.")
     names = _names_of(w, f)
     if not names and abs(f) not in (0.5, 2) and np.count_nonzero(w.g) < 4:
         return None
     cause = "."
     if names == ["N"]:
-        cause = ": is a division by N missing?"
+        cause = gettext(": is a division by N missing?")
     if names == ["1/N"]:
-        cause = ": a mean over the batch, not its sum?"
-    return f"is {f:.6g} times what is right" + (f" ({' or '.join(names)})" if names else "") + cause
+        cause = gettext(": a mean over the batch, not its sum?")
+    shown = f" ({gettext(' or ').join(names)})" if names else ""
+    return gettext("is {factor:.6g} times what is right", factor=f) + shown + cause
 
 
 def _names_of(w: GradientError, f: float) -> list[str]:
@@ -111,46 +114,58 @@ def _name_factor(w: GradientError, factor: np.ndarray, axes: tuple[int, ...],
     numbers = factor.reshape(-1)
     if np.allclose(np.abs(numbers), 1, atol=1e-5) and len(axes) == 1:
         where = join_words(np.flatnonzero(numbers < 0))
-        return f"has the opposite sign at {along} = {where}, and is right elsewhere."
+        return gettext("has the opposite sign at {axis} = {where}, and is right elsewhere.",
+                       axis=along, where=where)
     if (np.abs(numbers - 1) < 1e-5).any():
         return None  # partly_right says where
     for key, p in w.probe.params.items():
         if p.size == numbers.size and np.allclose(numbers, p.reshape(-1), 1e-5):
-            return f"has the factor {key} once too often."
+            return once_too_often(key)
         if p.size == numbers.size and np.allclose(numbers * p.reshape(-1), 1, 1e-5):
-            return f"lacks the factor {key}."
+            return lacks(key)
     for key, value in vars(w.probe.run()[0]).items():  # what forward has kept
         if isinstance(value, np.ndarray) and value.size == numbers.size:
             for form, number in ((f"self.{key}", value), (f"1/self.{key}", 1 / value)):
                 if np.allclose(numbers, number.reshape(-1), 1e-5):
-                    return f"is {form} times what is right."
+                    return gettext("is {form} times what is right.", form=form)
     if w.name == "dx" and numbers.all():
         variance = w.probe.x.var(axis=others).reshape(-1)
-        causes = {1: "a division by it is missing", -1: "it is divided once too often",
-                  2: "it is a factor where it has to divide"}
+        causes = {1: N_("a division by it is missing"), -1: N_("it is divided once too often"),
+                  2: N_("it is a factor where it has to divide")}
         for power, cause in causes.items():
             rest = np.abs(numbers) ** (2 / power) - variance  # the ε of √(variance + ε)
             if np.ptp(rest) < 1e-5 * variance.max() and abs(rest[0]) < 0.1 * variance.min():
-                return (f"is right but for the standard deviation of x, one for each {along}: "
-                        f"{cause}.")
+                return gettext("is right but for the standard deviation of x, one for each "
+                               "{axis}: {cause}.", axis=along, cause=gettext(cause))
     shown = ", ".join(f"{number:.4g}" for number in numbers[:4]) + (", …" * (numbers.size > 4))
-    return f"is right but for a factor for each {along}: {shown}."
+    return gettext("is right but for a factor for each {axis}: {numbers}.", axis=along,
+                   numbers=shown)
+
+
+def lacks(name: str) -> str:
+    """What to say of a missing factor."""
+    return gettext("lacks the factor {name}.", name=name)
+
+
+def once_too_often(name: str) -> str:
+    """What to say of a factor that is there twice."""
+    return gettext("has the factor {name} once too often.", name=name)
 
 
 def missing_factor(w: GradientError) -> str | None:
-    """x, y, dy or a parameter is missing as a factor, or there once too often."""
+    """x, y, dy or a parameter is missing as a factor, or there once too many times."""
     y = w.probe.y
     if w.name != "dx":
         return _parameter_as_factor(w)
     if w.a.shape != y.shape:
         return None
     if w.same(w.a, w.probe.dy):
-        return "is dy itself: the slope of the layer is missing."
+        return gettext("is dy itself: the slope of the layer is missing.")
     for name, v in (("dy", w.probe.dy), ("x", w.probe.x), ("y", y), ("(1 − y)", 1 - y)):
         if w.same(w.a * v, w.g):
-            return f"lacks the factor {name}."
+            return lacks(name)
         if w.same(w.a, w.g * v):
-            return f"has the factor {name} once too often."
+            return once_too_often(name)
     return None
 
 
@@ -159,7 +174,7 @@ def _parameter_as_factor(w: GradientError) -> str | None:
     for key, p in w.probe.params.items() if w.a.size > 2 else ():
         if p.shape == w.a.shape:
             if w.same(w.a, w.g * p):
-                return f"has the factor {key} once too often."
+                return once_too_often(key)
             if w.same(w.a * p, w.g):
-                return f"lacks the factor {key}."
+                return lacks(key)
     return None

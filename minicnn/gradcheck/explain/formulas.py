@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...utils.language import gettext
+from ...utils.language import gettext_noop as N_
 from .probe import GradientError, axes_of
 from .words import join_words, subsets
 
@@ -18,10 +20,10 @@ def _count(number: float, what: str) -> str | None:
     if abs(number - 1) < NEARLY:
         return None
     if abs(number) < NEARLY:
-        return f"{what} is missing"
+        return gettext("{part} is missing", part=what)
     if abs(number + 1) < NEARLY:
-        return f"{what} has the opposite sign"
-    return f"{what} is there {number:.6g} times"
+        return gettext("{part} has the opposite sign", part=what)
+    return gettext("{part} is there {number:.6g} times", part=what, number=number)
 
 
 class _Normalisation:
@@ -40,7 +42,8 @@ class _Normalisation:
 
     @classmethod
     def of(cls, w: GradientError) -> _Normalisation | None:
-        """The parts, if the layer is such one and the variance has a part."""
+        """The parts, if the layer is a normalisation and the variance has a part in its
+        derivative."""
         x, n = w.probe.x, w.probe.x.size
         if w.name != "dx" or w.probe.y.shape != x.shape or w.a.shape != x.shape or x.ndim < 2:
             return None
@@ -95,29 +98,33 @@ def _blocks(dependent: np.ndarray, group: np.ndarray, c: np.ndarray) -> int:
 
 
 def statistics_part(w: GradientError) -> str | None:
-    """A normalisation whose mean or standard deviation is taken for a constant, or is wrong."""
+    """A normalisation whose mean or standard deviation is treated as a constant, or is wrong."""
     parts = _Normalisation.of(w)
     if parts is None:
         return None
     over = join_words(w.axes[k] for k in parts.axes)
     if parts.blocks > 1:
-        over += f", {w.axes[-1]} in {parts.blocks} groups"
-    mean, variance = "the mean's part of the derivative", "the variance's part of the derivative"
+        over += gettext(", {axis} in {count} groups", axis=w.axes[-1], count=parts.blocks)
+    mean, variance = (gettext("the mean's part of the derivative"),
+                      gettext("the variance's part of the derivative"))
     design = np.stack([part.reshape(-1) for part in (parts.direct, parts.mean, parts.variance)], 1)
     counts = np.linalg.lstsq(design, w.a.reshape(-1), rcond=None)[0]
     if w.same(w.a, (design @ counts).reshape(w.a.shape)):
         direct, of_mean, of_variance = counts
         if abs(of_mean) < NEARLY and abs(of_variance) < NEARLY:
-            wrong = _count(direct, "the rest")
-            return (f"lacks the mean's and the variance's part of the derivative, since both "
-                    f"depend on x (they are over {over})" + (f"; {wrong}." if wrong else "."))
+            wrong = _count(direct, gettext("the rest"))
+            lacks = gettext("lacks the mean's and the variance's part of the derivative, since "
+                            "both depend on x (they are over {axes})", axes=over)
+            return lacks + (f"{gettext('; ')}{wrong}." if wrong else ".")
         phrases = [_count(of_mean, mean), _count(of_variance, variance)]
-        phrases += [_count(direct, "dy's direct part")]
+        phrases += [_count(direct, gettext("dy's direct part"))]
         size = int(np.prod([w.a.shape[k] for k in parts.axes])) // parts.blocks
-        text = " and ".join(phrase for phrase in phrases if phrase)
+        text = gettext(" and ").join(phrase for phrase in phrases if phrase)
         if any(abs(count - size) < NEARLY * size for count in counts):
-            text += f" ({size} = {'·'.join(w.axes[k] for k in parts.axes)}: a sum, not a mean?)"
-        return f"is wrong: {text} (mean and variance are over {over})."
+            text += gettext(" ({size} = {axes}: a sum, not a mean?)", size=size,
+                            axes="·".join(w.axes[k] for k in parts.axes))
+        return gettext("is wrong: {problems} (mean and variance are over {axes}).", problems=text,
+                       axes=over)
     return _wrong_part(w, parts, over)
 
 
@@ -126,18 +133,19 @@ def _wrong_part(w: GradientError, parts: _Normalisation, over: str) -> str | Non
     rest_of_mean = w.a - parts.direct - parts.variance
     rest_of_variance = w.a - parts.direct - parts.mean
     if _is_constant(w, rest_of_variance, parts.axes):
-        return (f"is wrong in the variance's part of the derivative: it is the same number along "
-                f"{over}. Is the factor x − mean missing?")
-    for rest, name in ((rest_of_mean, "mean"), (rest_of_variance / parts.z, "variance")):
+        return gettext("is wrong in the variance's part of the derivative: it is the same number "
+                       "along {axes}. Is the factor x − mean missing?", axes=over)
+    for rest, part in ((rest_of_mean, N_("the mean's part of the derivative")),
+                       (rest_of_variance / parts.z, N_("the variance's part of the derivative"))):
         if parts.blocks > 1 and _constant_axes(w, rest):
-            return (f"is wrong in the {name}'s part of the derivative only: is its sum over "
-                    f"{over}, as forward's is?")
+            return gettext("is wrong in {part} only: is its sum over {axes}, as forward's is?",
+                           part=gettext(part), axes=over)
         if axes := _constant_axes(w, rest):
-            return (f"is wrong in the {name}'s part of the derivative only: its sum is not over "
-                    f"{over}, as it should be; it differs along "
-                    f"{join_words(w.axes[k] for k in range(w.a.ndim) if k not in axes)}."
-                    if axes != parts.axes else
-                    f"is wrong in the {name}'s part of the derivative only.")
+            if axes == parts.axes:
+                return gettext("is wrong in {part} only.", part=gettext(part))
+            return gettext("is wrong in {part} only: its sum is not over {axes}, as it should be; "
+                           "it differs along {others}.", part=gettext(part), axes=over,
+                           others=join_words(w.axes[k] for k in range(w.a.ndim) if k not in axes))
     return None
 
 
@@ -155,12 +163,13 @@ def missing_term(w: GradientError) -> str | None:
     d = w.a - w.g
     if axes := _constant_axes(w, d) if max(d.shape, default=0) > 1 else ():
         names = join_words(w.axes[k] for k in axes if d.shape[k] > 1)
-        return f"is off by a number that is the same along {names}: is a sum over {names} missing?"
+        return gettext("is off by a number that is the same along {axes}: is a sum over {axes} "
+                       "missing?", axes=names)
     y, squares = w.probe.y, (w.probe.y**2).sum(axis=-1, keepdims=True) if w.probe.y.ndim else 0
     if (w.name == "dx" and y.shape == d.shape and d.shape[-1] > 1 and np.all(squares)
             and w.same(d, y * ((d * y).sum(axis=-1, keepdims=True) / squares))):
-        return (f"is off by y times a number that is the same along {w.axes[-1]}: is a term "
-                f"like y·Σ y·dy missing?")
+        return gettext("is off by y times a number that is the same along {axis}: is a term like "
+                       "y·Σ y·dy missing?", axis=w.axes[-1])
     return None
 
 
@@ -173,16 +182,22 @@ def two_terms(w: GradientError) -> str | None:
         return None
     (direct_name, direct), (sum_name, total), expected = right
     if (counts := _solved(w, w.a, direct, total, or_zero=True)) is not None:
-        phrases = [_count(counts[0] / expected[0], f"the term {direct_name}"),
-                   _count(counts[1] / expected[1], f"the term {sum_name}")]
-        return f"is wrong: {' and '.join(p for p in phrases if p)}."
+        phrases = [_count(number, gettext("the term {term}", term=term)) for number, term in
+                   zip(counts / expected, (direct_name, sum_name), strict=True)]
+        return gettext("is wrong: {problems}.",
+                       problems=gettext(" and ").join(p for p in phrases if p))
     for name, other in _sum_terms(w):
         if w.same(w.a, expected[0] * direct + expected[1] * other):
-            return f"has the term {name} where {sum_name} is right."
+            return has_instead(name, sum_name)
     for name, other in _direct_terms(w):
         if w.same(w.a, expected[0] * other + expected[1] * total):
-            return f"has the term {name} where {direct_name} is right."
+            return has_instead(name, direct_name)
     return None
+
+
+def has_instead(name: str, right: str) -> str:
+    """What to say of a term in the place of another."""
+    return gettext("has the term {name} where {right} is right.", name=name, right=right)
 
 
 def _right_formulas(w: GradientError) -> Iterator[tuple[Term, Term, np.ndarray]]:
@@ -211,7 +226,8 @@ def _sum_terms(w: GradientError) -> Iterator[Term]:
         for inner, t in functions.items():
             total = (t * w.probe.dy).sum(axes, keepdims=True)
             for outer, v in functions.items():
-                yield f"{outer}Σ {inner}dy over {over}", v * total
+                yield (gettext("{product} over {axes}", product=f"{outer}Σ {inner}dy",
+                               axes=over), v * total)
     for name, v in functions.items():
         yield name.rstrip("·") or "1", v
 
@@ -239,10 +255,12 @@ def sum_of_products(w: GradientError) -> str | None:
     factors = {"dy": np.ones_like(y), "y·dy": y}
     if x.shape == y.shape:
         factors |= {"x·dy": x, "|x|·dy": np.abs(x), "x²·dy": x * x,
-                    "x·dy where x > 0": np.maximum(x, 0), "x·dy where x < 0": np.minimum(x, 0),
-                    "dy where x > 0": x > 0, "dy where x < 0": x < 0}
+                    gettext("x·dy where x > 0"): np.maximum(x, 0),
+                    gettext("x·dy where x < 0"): np.minimum(x, 0),
+                    gettext("dy where x > 0"): x > 0, gettext("dy where x < 0"): x < 0}
     over = join_words(axes_of("dx", x.ndim)[k] for k in axes)
     for name, v in factors.items():
         if w.same(w.a, (v * dy).sum(axes)):
-            return f"is the sum of {name} over {over}: it needs another factor than that."
+            return gettext("is the sum of {product} over {axes}: it needs another factor than "
+                           "that.", product=name, axes=over)
     return None

@@ -10,6 +10,8 @@ from itertools import combinations, permutations, product
 
 import numpy as np
 
+from ...utils.language import gettext
+from ...utils.language import gettext_noop as N_
 from .factors import factor_along_axes, missing_factor, wrong_factor
 from .formulas import missing_term, statistics_part, sum_of_products, two_terms
 from .probe import GradientError, axes_of
@@ -27,16 +29,18 @@ from .words import join_words, subsets
 
 def missing_gradient(name: str) -> str:
     """What to say if backward has not computed the gradient `name` at all."""
-    advice = "return it from" if name == "dx" else f'assign self.grads["{name[1:]}"] in'
-    return f"is missing: {advice} backward."
+    if name == "dx":
+        return gettext("is missing: return it from backward.")
+    return gettext('is missing: assign self.grads["{name}"] in backward.', name=name[1:])
 
 
 def not_finite_or_zero(w: GradientError) -> str | None:
     """NaN, infinities, or zeros everywhere."""
     if not np.isfinite(w.a).all():
-        return f"is not finite in {(~np.isfinite(w.a)).sum()} of {w.a.size} elements."
+        return gettext("is not finite in {count} of {total} elements.",
+                       count=(~np.isfinite(w.a)).sum(), total=w.a.size)
     if not w.a.any() and w.a.shape == w.g.shape:
-        return "is zero everywhere."
+        return gettext("is zero everywhere.")
     return None
 
 
@@ -45,30 +49,36 @@ def wrong_shape(w: GradientError) -> str | None:
     a, g = w.a, w.g
     if a.shape == g.shape:
         return None
-    problem = f"has shape {a.shape} where {g.shape} is expected"
+    problem = gettext("has shape {shape} where {expected} is expected", shape=a.shape,
+                      expected=g.shape)
     if exchanged := exchanged_axes(w):
-        return f"{problem}, and {exchanged}"
+        return gettext("{problem}, and {exchanged}", problem=problem, exchanged=exchanged)
     if a.size == g.size and w.same(a.reshape(g.shape), g):
-        return f"{problem}: its numbers are right, .reshape({g.shape}) is missing."
+        return gettext("{problem}: its numbers are right, .reshape({shape}) is missing.",
+                       problem=problem, shape=g.shape)
     for axes in subsets(a.ndim):
         if w.same(a.sum(axis=axes), g):
             axis = axes if axes[1:] else axes[0]
-            return f"{problem}: it is right once summed, .sum(axis={axis}) is missing."
+            return gettext("{problem}: it is right once summed, .sum(axis={axis}) is missing.",
+                           problem=problem, axis=axis)
     dy = w.probe.dy
     for axes in subsets(dy.ndim) if w.name != "dx" else ():
         if w.same(a, dy.sum(axis=axes)):
             names = join_words(axes_of("y", dy.ndim)[k] for k in axes)
-            return f"{problem}: it is the sum of dy over {names}; sum over the other axes."
+            return gettext("{problem}: it is the sum of dy over {axes}; sum over the other axes.",
+                           problem=problem, axes=names)
     for axes in subsets(g.ndim):
         total = g.sum(axis=axes, keepdims=True)
         if a.size == total.size and w.same(a.reshape(total.shape), total):
             names = join_words(w.axes[k] for k in axes)
-            return f"{problem}: it is summed over {names}; do not sum."
+            return gettext("{problem}: it is summed over {axes}; do not sum.", problem=problem,
+                           axes=names)
     if a.ndim == g.ndim == 4 and all(u >= v for u, v in zip(a.shape, g.shape, strict=True)):
         for i, j in np.ndindex(a.shape[1] - g.shape[1] + 1, a.shape[2] - g.shape[2] + 1):
             if w.same(a[:, i:i + g.shape[1], j:j + g.shape[2]], g):
-                return (f"{problem}: it still has its padding, [:, {i}:{i + g.shape[1]}, "
-                        f"{j}:{j + g.shape[2]}] of it is right.")
+                return gettext("{problem}: it still has its padding, {part} of it is right.",
+                               problem=problem,
+                               part=f"[:, {i}:{i + g.shape[1]}, {j}:{j + g.shape[2]}]")
     return f"{problem}."
 
 
@@ -78,9 +88,9 @@ def exchanged_axes(w: GradientError) -> str | None:
         if p != tuple(sorted(p)) and w.same(w.a.transpose(p), w.g):
             names = [w.axes[p.index(k)] for k in range(len(p))]
             moved = [axis for k, axis in enumerate(w.axes) if k != p[k]]
-            problem = (f"has {join_words(moved)} exchanged" if len(moved) == 2 else
-                       f"has its axes in the order {', '.join(names)}")
-            return f"{problem}: .transpose{p} makes it right."
+            problem = (gettext("has {axes} exchanged", axes=join_words(moved)) if len(moved) == 2
+                       else gettext("has its axes in the order {axes}", axes=", ".join(names)))
+            return gettext("{problem}: .transpose{order} makes it right.", problem=problem, order=p)
     return None
 
 
@@ -88,9 +98,10 @@ def reversed_axes(w: GradientError) -> str | None:
     """The right numbers, in reverse order along some axes."""
     for axes in subsets(w.g.ndim):
         if w.same(np.flip(w.a, axes), w.g):
-            names = join_words(w.axes[k] for k in axes)
-            order = "rotated by 180°" if names in ("KH and KW", "H and W") else "in reverse order"
-            return f"is right but {order}, in {names}."
+            names = [w.axes[k] for k in axes]
+            return (gettext("is right but rotated by 180°, in {axes}.", axes=join_words(names))
+                    if names in (["KH", "KW"], ["H", "W"]) else
+                    gettext("is right but in reverse order, in {axes}.", axes=join_words(names)))
     return None
 
 
@@ -103,8 +114,8 @@ def shifted(w: GradientError) -> str | None:
         a = w.a[:, max(i, 0):H + min(i, 0), max(j, 0):Wd + min(j, 0)]
         g = w.g[:, max(-i, 0):H + min(-i, 0), max(-j, 0):Wd + min(-j, 0)]
         if (i, j) != (0, 0) and min(a.shape[1:3]) > 1 and w.same(a, g):
-            return (f"is right but shifted by {(i, j)} pixels (down, right): where does the "
-                    f"padding begin?")
+            return gettext("is right but shifted by {pixels} pixels (down, right): where does the "
+                           "padding begin?", pixels=(i, j))
     return None
 
 
@@ -118,10 +129,10 @@ def incomplete_sum(w: GradientError) -> str | None:
         terms = w.terms[index]
         if w.same(w.a, terms.sum(axis=tuple(range(terms.ndim - w.g.ndim)))):
             shown = ", ".join(":" if k == every else str(k) for k in index)
-            sample = {"-1": ", the last sample", "0": ", the first sample"}.get(
+            sample = {"-1": gettext(", the last sample"), "0": gettext(", the first sample")}.get(
                 shown.removesuffix(", :" * (len(index) - 1)), "")
-            return (f"is what dy[{shown}] gives alone{sample}: add up over all of dy (+=, or a "
-                    f"sum), do not assign.")
+            return gettext("is what dy[{index}] gives alone{sample}: add up over all of dy (+=, or "
+                           "a sum), do not assign.", index=shown, sample=sample)
     return None
 
 
@@ -132,23 +143,29 @@ def overwritten(w: GradientError) -> str | None:
     terms = w.terms.sum(axis=3).reshape(-1, *w.g.shape)  # (windows, N, H, W, C)
     in_window = w.probe.reach().any(axis=3).reshape(terms.shape)
     for written in (np.abs(terms) > 0, in_window):
-        for k, name in ((len(written) - 1 - written[::-1].argmax(axis=0), "last"),
-                        (written.argmax(axis=0), "first")):
+        for k, cause in (
+                (len(written) - 1 - written[::-1].argmax(axis=0),
+                 N_("keeps only the last of the windows that hold a pixel: windows overlap, so add "
+                    "(+=), do not assign.")),
+                (written.argmax(axis=0),
+                 N_("keeps only the first of the windows that hold a pixel: windows overlap, so "
+                    "add (+=), do not assign."))):
             if w.same(w.a, np.take_along_axis(terms, k[None], axis=0)[0]):
-                return (f"keeps only the {name} of the windows that hold a pixel: windows overlap, "
-                        f"so add (+=), do not assign.")
+                return gettext(cause)
     return None
 
 
 def reduced(w: GradientError) -> str | None:
     """A sum or mean over some axes, repeated in every element."""
     for axes in subsets(w.g.ndim):
-        for name, combine in (("sum", np.sum), ("mean", np.mean)):
+        for cause, combine in (
+                (N_("holds the sum over {axes} of what is right, in every element: do not reduce "
+                    "over {axes}."), np.sum),
+                (N_("holds the mean over {axes} of what is right, in every element: do not reduce "
+                    "over {axes}."), np.mean)):
             v = combine(w.g, axes, keepdims=True)
             if w.same(w.a, np.broadcast_to(v, w.g.shape)):
-                names = join_words(w.axes[k] for k in axes)
-                return (f"holds the {name} over {names} of what is right, in every element: do "
-                        f"not reduce over {names}.")
+                return gettext(cause, axes=join_words(w.axes[k] for k in axes))
     return None
 
 
@@ -156,7 +173,8 @@ def partly_right(w: GradientError) -> str | None:
     """Right in a part of the elements that x or the layer describes, and wrong in the others."""
     for name, mask in _masks(w).items():
         if _separates(w, mask):
-            return f"is right where {name} and wrong elsewhere."
+            return gettext("is right where {condition} and wrong elsewhere.",
+                           condition=gettext(name))
     return None
 
 
@@ -167,8 +185,9 @@ def right_along_axis(w: GradientError) -> str | None:
         others = tuple(k for k in range(w.g.ndim) if k != axis)
         good = right.all(axis=others)
         if good.any() and _separates(w, np.broadcast_to(np.expand_dims(good, others), w.g.shape)):
-            return (f"is right at {name} = {join_words(np.flatnonzero(good))} and wrong at {name} "
-                    f"= {join_words(np.flatnonzero(~good))}.")
+            return gettext("is right at {axis} = {right} and wrong at {axis} = {wrong}.", axis=name,
+                           right=join_words(np.flatnonzero(good)),
+                           wrong=join_words(np.flatnonzero(~good)))
     return None
 
 
@@ -187,12 +206,12 @@ def _masks(w: GradientError) -> dict[str, np.ndarray]:
     masks = {"x > 0": x > 0, "x < 0": x < 0}
     if t is not None and np.shape(t) == x.shape[:1] and x.ndim == 2:
         is_class = np.arange(x.shape[1]) == np.asarray(t)[:, None]
-        masks["the class is t, the right one,"] = is_class
-        masks["the class is another than t"] = ~is_class
+        masks[N_("the class is t, the right one,")] = is_class
+        masks[N_("the class is another than t")] = ~is_class
     if w.g.ndim == 4:
         inside = np.zeros(w.g.shape, bool)
         inside[:, 1:-1, 1:-1] = True
-        masks["a pixel is not at the border of x"] = inside
+        masks[N_("a pixel is not at the border of x")] = inside
     return masks
 
 
@@ -203,10 +222,11 @@ def zeros(w: GradientError) -> str | None:
     if should_be.all() or not should_be.any():
         return None
     if right[~should_be].all() and not is_zero[should_be].all():
-        return (f"is right where it is not 0, and not 0 in {(~is_zero & should_be).sum()} elements "
-                f"where it has to be: is a mask missing?")
+        return gettext("is right where it is not 0, and not 0 in {count} elements where it has to "
+                       "be: is a mask missing?", count=(~is_zero & should_be).sum())
     if is_zero[~should_be].all() and not is_zero[should_be].any():
-        return "is 0 exactly where it must not be, and not 0 where it has to be: a mask inverted?"
+        return gettext("is 0 exactly where it must not be, and not 0 where it has to be: a mask "
+                       "inverted?")
     return None
 
 
@@ -218,16 +238,18 @@ def one_slice(w: GradientError) -> str | None:
             continue
         for index in range(size):
             if w.same(w.a, np.broadcast_to(w.g.take([index], k), w.g.shape)):
-                return f"holds at each {name} what is right at {name} = {index}."
+                return gettext("holds at each {axis} what is right at {axis} = {index}.",
+                               axis=name, index=index)
         zero = ~w.a.any(axis=others) & w.g.any(axis=others)
         if zero.any():
-            return f"is zero at {name} = {join_words(np.flatnonzero(zero))}."
+            return gettext("is zero at {axis} = {indices}.", axis=name,
+                           indices=join_words(np.flatnonzero(zero)))
     for i, j in combinations(range(w.g.ndim), 2):
         for m, n in np.ndindex(w.g.shape[i], w.g.shape[j]):
             piece = w.g.take([m], i).take([n], j)
             if w.same(w.a, np.broadcast_to(piece, w.g.shape)):
-                return (f"holds everywhere what is right at {w.axes[i]} = {m}, "
-                        f"{w.axes[j]} = {n}.")
+                return gettext("holds everywhere what is right at {axis} = {index}, {other} = "
+                               "{number}.", axis=w.axes[i], index=m, other=w.axes[j], number=n)
     return None
 
 
@@ -237,8 +259,10 @@ def few_elements_wrong(w: GradientError) -> str | None:
     if right[not_zero].mean() < 0.5 or w.tolerance > 1e-3:  # float32: small ones seem right
         return None
     first = tuple(int(k) for k in np.argwhere(~right)[0])
-    return (f"is right in {right.sum()} of {right.size} elements; the first wrong one is "
-            f"{w.name}{list(first)}: expected {w.g[first]:.6g}, received {w.a[first]:.6g}.")
+    return gettext("is right in {count} of {total} elements; the first wrong one is {element}: "
+                   "expected {expected:.6g}, received {received:.6g}.", count=right.sum(),
+                   total=right.size, element=f"{w.name}{list(first)}", expected=w.g[first],
+                   received=w.a[first])
 
 
 RULES: tuple[Callable[[GradientError], str | None], ...] = (

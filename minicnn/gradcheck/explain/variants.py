@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ...utils.language import gettext
 from .probe import GradientError, axes_of
 from .words import join_words, subsets
 
@@ -33,34 +34,42 @@ def other_weights(w: GradientError) -> str | None:
 def _changes(w: GradientError, key: str, p: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """(the sentence, the parameter as a mistaken backward may use it)."""
     names = axes_of(f"d{key}", p.ndim)
-    use = f"use {key} as forward does."
+    use = gettext("use {name} as forward does.", name=key)
     for i, j in combinations(range(p.ndim), 2):
         if p.shape[i] == p.shape[j]:
-            yield (f"is that of {key} with {names[i]} and {names[j]} exchanged: {use}",
-                   p.swapaxes(i, j))
+            yield (gettext("is that of {name} with {axis} and {other} exchanged: {advice}",
+                           name=key, axis=names[i], other=names[j], advice=use), p.swapaxes(i, j))
     if p.ndim > 2:
-        yield f"is that of {key} rotated by 180° ({key}[::-1, ::-1]): {use}", p[::-1, ::-1]
+        yield (gettext("is that of {name} rotated by 180° ({name}[::-1, ::-1]): {advice}",
+                       name=key, advice=use), p[::-1, ::-1])
     for k in range(p.ndim):
         if p.shape[k] > 1:
             name = names[k]
-            yield f"is that of {key} in reverse order along {name}: {use}", np.flip(p, k)
+            yield (gettext("is that of {name} in reverse order along {axis}: {advice}", name=key,
+                           axis=name, advice=use), np.flip(p, k))
             for index in (0, p.shape[k] - 1):
-                yield (f"is that of {key} at {name} = {index} everywhere: {use}",
+                yield (gettext("is that of {name} at {axis} = {index} everywhere: {advice}",
+                               name=key, axis=name, index=index, advice=use),
                        np.broadcast_to(p.take([index], k), p.shape))
-            yield (f"is that of {key} summed over {name}: {use}",
+            yield (gettext("is that of {name} summed over {axis}: {advice}", name=key, axis=name,
+                           advice=use),
                    np.broadcast_to(p.sum(k, keepdims=True), p.shape))
-            yield (f"is that of the mean of {key} over {name}: {use}",
+            yield (gettext("is that of the mean of {name} over {axis}: {advice}", name=key,
+                           axis=name, advice=use),
                    np.broadcast_to(p.mean(k, keepdims=True), p.shape))
     if p.size > 1:
-        yield (f"is what is right for {key} = 1: is the factor {key} missing?", np.ones_like(p))
-        yield f"is what is right for {key} = 0: is the part with {key} missing?", np.zeros_like(p)
-        yield f"is that of −{key}: {use}", -p
-        yield f"is that of {key}²: is the factor {key} there twice?", p * p
-        yield f"is that of |{key}|: {use}", np.abs(p)
-        yield f"is that of 1/{key}: is it divided by {key} instead of multiplied?", 1 / p
+        yield (gettext("is what is right for {name} = 1: is the factor {name} missing?", name=key),
+               np.ones_like(p))
+        yield (gettext("is what is right for {name} = 0: is the part with {name} missing?",
+                       name=key), np.zeros_like(p))
+        yield gettext("is that of −{name}: {advice}", name=key, advice=use), -p
+        yield gettext("is that of {name}²: is the factor {name} there twice?", name=key), p * p
+        yield gettext("is that of |{name}|: {advice}", name=key, advice=use), np.abs(p)
+        yield (gettext("is that of 1/{name}: is it divided by {name} instead of multiplied?",
+                       name=key), 1 / p)
     for other, q in w.probe.params.items():
         if other != key and q.shape == p.shape:
-            yield f"is that of {other} in the place of {key}.", q
+            yield gettext("is that of {other} in the place of {name}.", other=other, name=key), q
 
 
 def other_gradient(w: GradientError) -> str | None:
@@ -68,7 +77,7 @@ def other_gradient(w: GradientError) -> str | None:
     for key, p in w.probe.params.items():
         if w.name != "dx" and f"d{key}" != w.name and p.shape == w.a.shape and (
                 w.same(w.a, w.probe.right(f"d{key}"))):
-            return f"is what is right for d{key}."
+            return gettext("is what is right for {gradient}.", gradient=f"d{key}")
     return None
 
 
@@ -76,13 +85,14 @@ def other_upstream(w: GradientError) -> str | None:
     """Right for a dy in another order, or for something else than dy."""
     for description, dy in _upstreams(w.probe.dy, w.probe.y, w.probe.x):
         if w.same(w.a, w.gradient_for(dy)):
-            return f"is right for {description} in the place of dy."
+            return gettext("is right for {other} in the place of dy.", other=description)
     for key, p in w.probe.params.items() if w.probe.y.ndim else ():
         if p.shape == w.probe.dy.shape[-1:] and p.all():
             for description, product in _other_features(p * w.probe.dy, w.axes[-1]):
                 if w.same(w.a, w.gradient_for(product / p)):
                     of = description.replace("dy", f"{key}·dy")
-                    return f"is right for {of} in the place of {key}·dy."
+                    return gettext("is right for {other} in the place of {product}.", other=of,
+                                   product=f"{key}·dy")
     return None
 
 
@@ -90,10 +100,11 @@ def mirrored(w: GradientError) -> str | None:
     """A dx for which each weight of a window comes back from the wrong side."""
     if w.name != "dx" or w.g.ndim != 4 or w.probe.y.ndim != 4:
         return None
-    for axes, names in (((1,), "H"), ((2,), "W"), ((1, 2), "H and W")):
+    for axes, names in (((1,), "H"), ((2,), "W"), ((1, 2), gettext("H and W"))):
         if w.same(w.a, np.flip(w.gradient_for(np.flip(w.probe.dy, axes)), axes)):
-            return (f"is that of a window mirrored in {names}: where forward reads x at an offset "
-                    f"of k, backward adds to dx at k, too, so it reads dy at −k.")
+            return gettext("is that of a window mirrored in {axes}: where forward reads x at an "
+                           "offset of k, backward adds to dx at k, too, so it reads dy at −k.",
+                           axes=names)
     return None
 
 
@@ -101,7 +112,7 @@ def _upstreams(dy: np.ndarray, y: np.ndarray, x: np.ndarray
                ) -> Iterator[tuple[str, np.ndarray]]:
     """(description, what a mistaken backward may take for dy)."""
     names = axes_of("y", dy.ndim)
-    yield "ones", np.ones_like(dy)
+    yield gettext("ones"), np.ones_like(dy)
     yield "|dy|", np.abs(dy)
     yield "dy²", dy * dy
     yield "y", y
@@ -112,17 +123,19 @@ def _upstreams(dy: np.ndarray, y: np.ndarray, x: np.ndarray
     for axes in subsets(dy.ndim):
         along = join_words(names[k] for k in axes)
         if all(dy.shape[k] > 1 for k in axes):
-            yield f"dy in reverse order along {along}", np.flip(dy, axes)
-            yield (f"the sum of dy over {along}",
+            yield gettext("dy in reverse order along {axes}", axes=along), np.flip(dy, axes)
+            yield (gettext("the sum of dy over {axes}", axes=along),
                    np.broadcast_to(dy.sum(axes, keepdims=True), dy.shape))
-            yield (f"the mean of dy over {along}",
+            yield (gettext("the mean of dy over {axes}", axes=along),
                    np.broadcast_to(dy.mean(axes, keepdims=True), dy.shape))
     for k, name in enumerate(names):
         for step in (1, -1):
-            yield f"dy shifted by {step} along {name}", np.roll(dy, step, k)
+            yield (gettext("dy shifted by {step} along {axis}", step=step, axis=name),
+                   np.roll(dy, step, k))
     for i, j in combinations(range(dy.ndim), 2):
         if dy.shape[i] == dy.shape[j]:
-            yield f"dy with {names[i]} and {names[j]} exchanged", dy.swapaxes(i, j)
+            yield (gettext("dy with {axis} and {other} exchanged", axis=names[i], other=names[j]),
+                   dy.swapaxes(i, j))
     if dy.ndim:
         yield from _other_features(dy, names[-1])
 
@@ -133,12 +146,16 @@ def _other_features(dy: np.ndarray, name: str) -> Iterator[tuple[str, np.ndarray
     for count in range(2, size):
         if size % count == 0:
             blocks = dy.reshape(*dy.shape[:-1], count, size // count)
-            yield f"dy with its {name} in another order", blocks.swapaxes(-1, -2).reshape(dy.shape)
-            yield (f"dy with the {count} parts of its {name} in reverse order",
+            yield (gettext("dy with its {axis} in another order", axis=name),
+                   blocks.swapaxes(-1, -2).reshape(dy.shape))
+            yield (gettext("dy with the {count} parts of its {axis} in reverse order", count=count,
+                           axis=name),
                    blocks[..., ::-1, :].reshape(dy.shape))
-            yield (f"dy with each of the {count} parts of its {name} in reverse order",
+            yield (gettext("dy with each of the {count} parts of its {axis} in reverse order",
+                           count=count, axis=name),
                    blocks[..., ::-1].reshape(dy.shape))
-            yield (f"the first of the {count} parts of dy's {name}, in all of them,",
+            yield (gettext("the first of the {count} parts of dy's {axis}, in all of them,",
+                           count=count, axis=name),
                    np.broadcast_to(blocks[..., :1, :], blocks.shape).reshape(dy.shape))
 
 
@@ -148,13 +165,14 @@ def uncounted_outputs(w: GradientError) -> str | None:
         right = np.abs(count - 1) < 1e-5
         left_out, negative = count == 0, np.abs(count + 1) < 1e-5
         if (right | left_out).all():
-            return (f"leaves out what comes back from {name} = "
-                    f"{join_words(np.flatnonzero(left_out))} of dy."
+            return (gettext("leaves out what comes back from {axis} = {indices} of dy.", axis=name,
+                            indices=join_words(np.flatnonzero(left_out)))
                     if right.sum() >= len(right) / 2 else
-                    f"takes from dy only {name} = {join_words(np.flatnonzero(right))}.")
+                    gettext("takes from dy only {axis} = {indices}.", axis=name,
+                            indices=join_words(np.flatnonzero(right))))
         if (right | negative).all():
-            return (f"has the opposite sign for what comes back from {name} = "
-                    f"{join_words(np.flatnonzero(negative))} of dy.")
+            return gettext("has the opposite sign for what comes back from {axis} = {indices} of "
+                           "dy.", axis=name, indices=join_words(np.flatnonzero(negative)))
     return None
 
 
@@ -163,8 +181,9 @@ def miscounted_outputs(w: GradientError) -> str | None:
     for name, count in _counts(w):
         wrong = np.flatnonzero(np.abs(count - 1) > 1e-5)
         if 0 < len(wrong) < len(count):
-            numbers = join_words(f"{count[j]:.4g} times {name} = {j}" for j in wrong)
-            return f"counts in dy {numbers}, where each counts once."
+            numbers = join_words(gettext("{count:.4g} times {axis} = {index}", count=count[j],
+                                         axis=name, index=j) for j in wrong)
+            return gettext("counts in dy {numbers}, where each counts once.", numbers=numbers)
     return None
 
 
@@ -205,11 +224,12 @@ def path_through_matrix(w: GradientError) -> str | None:
         product = x.reshape(-1, x.shape[-1]).T @ dq
         count = 1 + float((product * right).sum() / (right * right).sum())
         if not w.same(product, (count - 1) * right):
-            return (f"is off by something times {key}ᵀ: what comes back through x·{key} is wrong, "
-                    f"the rest is right.")
+            return gettext("is off by something times {name}ᵀ: what comes back through x·{name} is "
+                           "wrong, the rest is right.", name=key)
         if abs(count) < 1e-5:
-            return f"lacks what comes back through x·{key} (…·{key}ᵀ)."
+            return gettext("lacks what comes back through x·{name} (…·{name}ᵀ).", name=key)
         if abs(count + 1) < 1e-5:
-            return f"has the opposite sign in what comes back through x·{key}."
-        return f"has {count:.4g} times what comes back through x·{key}."
+            return gettext("has the opposite sign in what comes back through x·{name}.", name=key)
+        return gettext("has {count:.4g} times what comes back through x·{name}.", count=count,
+                       name=key)
     return None

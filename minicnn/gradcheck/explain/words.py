@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
+from ...utils.language import gettext
+
 
 def subsets(n: int) -> Iterator[tuple[int, ...]]:
     """Of the axes 0 … n − 1, the smallest first, none empty."""
@@ -14,4 +16,6 @@ def subsets(n: int) -> Iterator[tuple[int, ...]]:
 def join_words(words: Iterable[object]) -> str:
     """a, b and c."""
     *others, last = map(str, words)
-    return f"{', '.join(others)} and {last}" if others else last
+    if not others:
+        return last
+    return gettext("{words} and {last}", words=", ".join(others), last=last)

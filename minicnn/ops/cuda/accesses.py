@@ -7,11 +7,11 @@
 A warp's 32 threads read or write at the same time. Global memory is fetched in pieces of 32 bytes:
 32 neighbouring floats are 4 transactions, which is called coalesced; 32 floats that lie apart are
 32. Shared memory has 32 banks of 4 bytes, each of which serves one word at a time (any number of
-threads may want the same word): if the threads want k words of one bank, they wait k − 1 times.
+threads may read the same word): if the threads need k words of one bank, they wait k − 1 times.
 Accesses of 8 and 16 bytes are served in two and four parts of the warp, and counted so.
 
-The compiler tells where a thread reads or writes (kernels/simulator_record.h). What the threads of
-a warp do at the same instruction for the n-th time is taken as simultaneous. That holds as long
+The compiler instruments every read and write (kernels/simulator_record.h). What the threads of a
+warp do at the same instruction for the n-th time counts as simultaneous. That holds as long
 as no thread skips a turn of a loop: measure shapes that fill their tiles, without padding.
 
 Source: NVIDIA, CUDA C++ Programming Guide and Best Practices Guide, on coalesced access and on
@@ -104,7 +104,7 @@ def _numbered(*columns: np.ndarray) -> np.ndarray:
 
 
 def _transactions(warps: np.ndarray, accesses: np.ndarray) -> float:
-    """Different pieces of 32 bytes that a warp touches at a time."""
+    """The number of different pieces of 32 bytes that a warp touches at a time."""
     first = accesses["offset"] // PIECE
     last = (accesses["offset"] + accesses["bytes"] - 1) // PIECE
     pieces = np.concatenate([first, last])
@@ -113,8 +113,8 @@ def _transactions(warps: np.ndarray, accesses: np.ndarray) -> float:
 
 
 def _conflicts(warps: np.ndarray, accesses: np.ndarray) -> float:
-    """How often a warp waits for a bank: words wanted of the busiest bank, less one, for each part
-    of the warp that is served at once."""
+    """How often a warp waits for a bank: the words needed from the busiest bank, minus one, for
+    each part of the warp that is served at once."""
     words = np.maximum(accesses["bytes"].astype(np.int64) // WORD, 1)
     lanes = WARP // words  # served at once
     part = _numbered(warps, accesses["thread"] % WARP // lanes)

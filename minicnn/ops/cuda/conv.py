@@ -41,7 +41,7 @@ def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
 
 def conv2d_im2col(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
                   relu: bool = False) -> np.ndarray:
-    """Z = X_col @ W2d + b, a block of columns after the other."""
+    """Z = X_col @ W2d + b, one block of columns after another."""
     (OH, OW), F = window.output_size, W.shape[3]
     z = array_module(x, W).empty((len(x) * OH, OW * F), x.dtype)
     W2d = W.reshape(-1, F)  # (KH·KW·C, F)
@@ -71,8 +71,8 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
                     pool_window: Window, relu: bool = False) -> np.ndarray:
     """max_pool2d(conv2d(…)), the same to the last bit, if nothing is kept for backward.
 
-    winograd_outputs takes the largest of each 2×2 outputs before it writes them: what the
-    convolution gives, in VGG16's first block the largest array of all, is never in memory.
+    winograd_outputs takes the largest of each 2×2 outputs before it writes them: the output of the
+    convolution, in VGG16's first block the largest array of all, is never in memory.
     """
     C, F = W.shape[2:]
     selected = select_algorithm(len(x), C, F, window)
@@ -83,7 +83,7 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
 
 
 def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
-    """dW2d = X_colᵀ @ dZ, a block of columns after the other."""
+    """dW2d = X_colᵀ @ dZ, one block of columns after another."""
     xp, (KH, KW), C, (N, OH, OW, F) = array_module(x, dz), window.kernel, x.shape[3], dz.shape
     dZ = dz.reshape(N * OH, OW * F)
     dW2d = xp.zeros((KH * KW * C, F), x.dtype)

@@ -1,4 +1,4 @@
-"""The fully connected layer on a GPU: its matrix products are the GPU's library's."""
+"""The fully connected layer on a GPU: its matrix products come from the GPU's library."""
 
 from __future__ import annotations
 

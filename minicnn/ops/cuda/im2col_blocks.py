@@ -1,4 +1,4 @@
-"""im2col a block at a time on a GPU: kernels/im2col.cu."""
+"""im2col on a GPU, one block at a time: kernels/im2col.cu."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def im2col_block(x: np.ndarray, window: Window, first: int, count: int, out: np.
 
 
 def im2col_grid(rows: int, OW: int, size: int) -> tuple[int, int, int]:
-    """The grid for `rows` output rows of OW pixels with `size` columns, eight pixels a block at a
-    time: what a thread finds once a row should serve several pixels, if there are blocks enough."""
+    """The grid for `rows` output rows of OW pixels with `size` columns, eight pixels of a block at
+    a time: what a thread computes once per row should serve several pixels, if there are enough
+    blocks."""
     _, blocks_of_rows, _ = by_rows(rows, OW * size)
     return min(-(-OW // 8), max(1, MAX_BLOCKS // max(1, rows))), blocks_of_rows, 1
 
@@ -41,7 +42,7 @@ def im2col_grid(rows: int, OW: int, size: int) -> tuple[int, int, int]:
 def col2im_block(cols: np.ndarray, dx: np.ndarray, window: Window, first: int, count: int) -> None:
     """Adds the columns of those output rows to their windows in dx (N, H, Wd, C).
 
-    A thread for each element of dx gathers what its windows bring: nothing is scattered.
+    A thread for each element of dx gathers the contributions of its windows: nothing is scattered.
     """
     OH = window.output_size[0]
     images = dx[first // OH:-(-(first + count) // OH)]  # those of these rows

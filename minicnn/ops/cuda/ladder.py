@@ -23,8 +23,8 @@ from .signatures import Kernel, check_sizes
 
 @dataclass(frozen=True)
 class Step:
-    """A kernel of the ladder, the tile of Z (pixels × filters) that a block of it makes, and what
-    it asks for: numbers in fours (float32, C and F multiples of 4), a compute capability."""
+    """A kernel of the ladder, the tile of Z (pixels × filters) that one of its blocks computes, and
+    what it requires: numbers in fours (float32, C and F multiples of 4), a compute capability."""
 
     name: str
     idea: str

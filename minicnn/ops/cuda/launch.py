@@ -1,6 +1,6 @@
 """From Python to the kernels of kernels/*.cu: arguments checked, grid chosen, launched.
 
-CuPy compiles and launches them on a GPU; simulator.py does on the processor. The kernel's own
+CuPy compiles and launches them on a GPU, simulator.py on the processor. The kernel's own
 signature, read from its source, says what to expect: a wrong argument raises ArgumentError.
 
 Small networks are bound by the Python time of a launch (python -m benchmarks.launches), so whatever
@@ -41,7 +41,8 @@ def kernels(folder: Path) -> dict[str, Kernel]:
 
 
 def flat(size: int) -> tuple[int, int, int]:
-    """A grid with a thread for each of `size` elements; where it ends, threads take several."""
+    """A grid with a thread for each of `size` elements; if it is too small, threads take
+    several."""
     return min(-(-size // THREADS), 1 << 20), 1, 1
 
 

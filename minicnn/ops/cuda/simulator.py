@@ -1,9 +1,9 @@
 """The device "cuda-sim": the CUDA kernels of kernels/, compiled for the processor.
 
 kernels/simulator.h supplies what CUDA has built in. Arrays are NumPy's, of a class of their own
-that mixes with plain ones as little as CuPy's would; new ones hold NaN, so what a kernel forgets to
-write is seen. Slow but true: a kernel that reads or writes outside its arrays, or whose result
-depends on the order of its threads, is reported with its name, block and thread.
+that mixes with plain ones as little as CuPy's would; new ones hold NaN, so that whatever a kernel
+forgets to write shows. Slow but strict: a kernel that reads or writes outside its arrays, or whose
+result depends on the order of its threads, is reported with its name, block and thread.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _stacks = ctypes.c_void_p()  # of a block's threads
 # Arrays
 
 class SimArray(np.ndarray):
-    """A NumPy array that only combines with its like and with numbers, as CuPy's arrays do. It is
-    less strict than CuPy: np.asarray returns a plain array, and its errors are ours, not CuPy's."""
+    """A NumPy array that only combines with its own kind and with numbers, as CuPy's arrays do. It
+    is less strict than CuPy: np.asarray gives a plain array, and errors are ours, not CuPy's."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         refuse_plain((*inputs, *kwargs.get("out", ())), ufunc.__name__)
@@ -175,7 +175,7 @@ def source_text(file: Path) -> str:
 
 
 def first_error(text: str) -> str:
-    """The compiler's first error (file:line:column: error: …), else all it said."""
+    """The compiler's first error (file:line:column: error: …), or else its whole output."""
     errors = [line for line in text.splitlines() if re.search(r"error\b.*:", line)]
     return (errors or [text.strip()])[0].rstrip(".?")
 
@@ -236,7 +236,7 @@ ACCESS = np.dtype([("instruction", np.uint64), ("offset", np.int64), ("block", n
 
 
 def _accesses(code: ctypes.CDLL) -> np.ndarray:
-    """What the library has noted of its last launch, in the order of time."""
+    """What the library has recorded of its last launch, in chronological order."""
     code.simulator_accesses.restype = ctypes.c_int64
     first = ctypes.c_void_p()
     count = code.simulator_accesses(ctypes.byref(first))

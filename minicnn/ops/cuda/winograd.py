@@ -17,8 +17,8 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
     each 2×2 of them, (N, OH // 2, OW // 2, F). b None adds nothing.
 
     Computed in blocks of tile rows, whose V and M together have about as many elements as a block
-    of im2col's columns. Its products are in float32 whatever use_precision says: the way back would
-    magnify the rounding of TF32, 3e-4, to more than 5e-3.
+    of im2col's columns. Its products are in float32 whatever use_precision says: the inverse
+    transform would magnify the rounding of TF32, 3e-4, to more than 5e-3.
     """
     xp, (N, H, Wd, C), F = array_module(x, W), x.shape, W.shape[3]
     tiles = tile_window(window)

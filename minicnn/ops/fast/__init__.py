@@ -1,5 +1,5 @@
 """The fast backend: the same operations on a processor, in blocks that stay in the cache, on all
-cores. What NumPy computes as fast as it reads is the reference's own."""
+cores. Operations that gain nothing from this are those of the reference."""
 
 from ..reference import (
     clipped_line,

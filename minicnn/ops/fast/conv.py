@@ -46,7 +46,7 @@ def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
 
 def conv2d_im2col(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
                   relu: bool = False) -> np.ndarray:
-    """Z = X_col @ W2d + b, a block of columns after the other."""
+    """Z = X_col @ W2d + b, one block of columns after another."""
     (OH, OW), F = window.output_size, W.shape[3]
     z = np.empty((len(x) * OH, OW * F), x.dtype)
     W2d = W.reshape(-1, F)  # (KH·KW·C, F)
@@ -66,7 +66,7 @@ def conv2d_implicit_gemm(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, win
     """z = Σ_{p,q} x[:, p::SH, q::SW] @ W[p, q] + b: the product without its columns.
 
     (On a GPU the same idea is a kernel that looks up each column when it needs it.)
-    Each place (p, q) of the window is a product of its own, of pixels as they lie in x.
+    Each position (p, q) of the window is a product of its own, of pixels as they lie in x.
     Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3.
     """
     (KH, KW), (OH, OW), (C, F) = window.kernel, window.output_size, W.shape[2:]
@@ -100,7 +100,7 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
     """max_pool2d(conv2d(…)), the same to the last bit.
 
     Winograd's convolution takes the largest of each 2×2 outputs while a block of them is in the
-    cache: what the convolution gives, in VGG16's first block the largest array of all, is never
+    cache: the output of the convolution, in VGG16's first block the largest array of all, is never
     written. Rounding and max(·, 0) keep the order of numbers, so b and ReLU come after the maximum,
     on a quarter of the numbers. Source: Alwani et al., "Fused-layer CNN accelerators", 2016.
     """
@@ -113,7 +113,7 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
 
 
 def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
-    """dW2d = X_colᵀ @ dZ, a block of columns after the other, each thread its own sum."""
+    """dW2d = X_colᵀ @ dZ, one block of columns after another; each thread has its own sum."""
     (KH, KW), C, (N, OH, OW, F) = window.kernel, x.shape[3], dz.shape
     dZ = dz.reshape(N * OH, OW * F)
 

@@ -28,8 +28,8 @@ def bias_grad(dz: np.ndarray) -> np.ndarray:
 def all_finite(arrays: Sequence[np.ndarray]) -> bool:
     """Whether no array holds a NaN or an infinity.
 
-    Its sum is finite then, which is quicker to see. The sum of finite numbers may overflow, so if
-    it is not finite, the elements decide.
+    If not, its sum is finite, which is faster to check. The sum of finite numbers may overflow, so
+    if it is not finite, the elements decide.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return all(bool(np.isfinite(x.sum())) or bool(np.isfinite(x).all()) for x in arrays)

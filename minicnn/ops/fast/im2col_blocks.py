@@ -1,4 +1,4 @@
-"""im2col a block at a time: the column matrix of ops/reference/conv.py, never whole in memory.
+"""im2col one block at a time: the column matrix of ops/reference/conv.py is never whole in memory.
 
 It is KH·KW times as large as x, so each thread makes a block of it that stays in its cache,
 multiplies it, and overwrites it with the next one. A block is some of the N·OH output rows, either
@@ -81,7 +81,7 @@ def col2im_block(dX_col: np.ndarray, dx: np.ndarray, window: Window, rows: slice
 
 def map_column_blocks(work: Callable[[Iterator[tuple[slice, np.ndarray]]], Answer], x: np.ndarray,
                       window: Window) -> list[Answer]:
-    """[work(blocks), …], a call per thread: together they see all columns of x (N, H, Wd, C).
+    """[work(blocks), …], one call per thread: together they get all columns of x (N, H, Wd, C).
 
     blocks yields (rows, cols): which of the N·OH output rows, and their columns (M, KH·KW·C),
     overwritten by the next block.

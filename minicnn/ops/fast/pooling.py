@@ -14,7 +14,7 @@ __all__ = ["average_pool2d", "average_pool2d_grad", "max_pool2d", "max_unpool2d"
 
 
 def offset_views(x: np.ndarray, window: Window) -> Iterator[tuple[int, np.ndarray]]:
-    """(k, what stands at place k = p·KW + q of every window) for all places; x is padded."""
+    """(k, the values at position k = p·KW + q of every window) for all positions; x is padded."""
     KH, KW = window.kernel
     for k in range(KH * KW):
         yield k, offset_view(x, *divmod(k, KW), window)
@@ -30,7 +30,7 @@ def max_pool2d(x: np.ndarray, window: Window, with_switches: bool = True
         if k == 0:
             continue  # y began with it
         if switches is not None:
-            # candidate > y is 0 or 1, and k grows: the maximum is k where a larger one was found.
+            # candidate > y is 0 or 1, and k grows: the maximum is k where a larger value was found.
             np.maximum(switches, (candidate > y) * dtype(k), out=switches)
         np.maximum(y, candidate, out=y)
     return y, switches

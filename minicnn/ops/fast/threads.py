@@ -2,8 +2,8 @@
 
 BLAS could spread a product over the cores by itself, but its idle threads busy-wait for about
 25 ms after each product and take the cores from whatever comes between two products. So here the
-work is cut into parts, each part's copies, products and sums follow each other on one thread while
-they are in its cache, and BLAS computes on the thread that calls it.
+work is cut into parts. One thread does the copies, products and sums of a part while they are in
+its cache, and BLAS computes on the thread that calls it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 
 
 class _ThreadLocal(threading.local):
-    """Per thread: is it a worker of our pool, at work? And its workspace."""
+    """Per thread: whether it is a worker of our pool, and its workspace."""
 
     working = False
     memory = np.empty(0, np.uint8)

@@ -19,7 +19,7 @@ from .threads import (
 )
 
 KERNEL_ELEMENTS = 5 << 19  # of U, if it is computed once, for all threads
-BLOCK_ELEMENTS = 1 << 14   # of a block's V at each of the 36 places: it stays in the cache
+BLOCK_ELEMENTS = 1 << 14   # of a block's V at each of the 36 positions: it stays in the cache
 
 
 def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
@@ -108,7 +108,7 @@ def transform_tiles(x: np.ndarray, tiles: Window, BT2: np.ndarray, v: np.ndarray
 
 def place_tiles(z: np.ndarray, y: np.ndarray) -> None:
     """z (s, s, n, tile rows, tile columns, K) -> y (n, OH, OW, K), s outputs of a tile side by
-    side; what stands over the edge of y is left out."""
+    side; what lies beyond the edge of y is left out."""
     side = len(z)
     for i in range(side):
         for j in range(side):

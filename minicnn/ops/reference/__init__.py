@@ -1,10 +1,10 @@
-"""The reference backend: NumPy, a formula a line. What is to be read, and really runs.
+"""The reference backend: NumPy, one formula per line. This is the code to read, and it really runs.
 
     with mc.ops.use("reference"):
         y = model.forward(x)
 
-The other backends compute the same, faster (ops/fast) or on a GPU (ops/cuda); tests hold them to
-this one.
+The other backends compute the same, faster (ops/fast) or on a GPU (ops/cuda); tests compare them
+with this one.
 """
 
 from .conv import conv2d, conv2d_input_grad, conv2d_weight_grad

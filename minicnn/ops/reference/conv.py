@@ -1,4 +1,4 @@
-"""Convolution as a matrix product (im2col), a formula a line.
+"""Convolution as a matrix product (im2col), one formula per line.
 
 Row (n, i, j) of the column matrix holds the window that output pixel (i, j) of image n looks at:
 
@@ -37,7 +37,7 @@ def col2im(dX_col: np.ndarray, input_shape: tuple[int, ...], window: Window) -> 
     """dX_col (N·OH·OW, KH·KW·C) -> dx (N, H, Wd, C): each row is added to its window's pixels.
 
     The adjoint of im2col: <im2col(x), c> = <x, col2im(c)>. A pixel that several windows see
-    receives the sum of their gradients; what falls on the padding is cut off.
+    receives the sum of their gradients; what falls on the padding is dropped.
     """
     (N, _, _, C), (KH, KW), (OH, OW) = input_shape, window.kernel, window.output_size
     cols = dX_col.reshape(N, OH, OW, KH, KW, C)

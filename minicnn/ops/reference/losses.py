@@ -1,4 +1,4 @@
-"""The cross-entropies of logits: the loss of each sample and its gradient, never overflowing."""
+"""The cross-entropies of logits: the loss of each sample and its gradient, without overflow."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ def max_pool2d(x: np.ndarray, window: Window, with_switches: bool = True
                ) -> tuple[np.ndarray, np.ndarray | None]:
     """x (N, H, Wd, C) -> y, switches, both (N, OH, OW, C); switches None if not asked for.
 
-    A switch is the place k = p·KW + q of the maximum in its window, the first one if several are
+    A switch is the position k = p·KW + q of the maximum in its window, the first one if several are
     equal. Padding counts as −∞.
     """
     (KH, KW), padded = window.kernel, pad(x, window.pads, -np.inf)

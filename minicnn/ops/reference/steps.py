@@ -34,8 +34,8 @@ def adam_step(p: np.ndarray, g: np.ndarray, m: np.ndarray, s: np.ndarray, t: int
               beta1: float, beta2: float, eps: float) -> None:
     """m ← β₁ m + (1 − β₁) g; s ← β₂ s + (1 − β₂) g²; p ← p − lr · m̂ / (√ŝ + ε).
 
-    Bias correction: m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ) make up for m and s having started at
-    0; t ≥ 1 is the number of the step. (s is often called v, which here is momentum's velocity.)
+    Bias correction: m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ) make up for m and s starting at 0; t ≥
+    1 is the number of the step. (s is often called v, which here is momentum's velocity.)
     """
     m *= beta1
     m += (1 - beta1) * g

@@ -17,8 +17,8 @@ class Callback:
 
     Every hook is given the TrainingState: model, network, optimizer, epoch, batch, batch_loss,
     logs, history and all else that fit works with. The names of the hooks are Keras', and one more,
-    on_backward_end. What a callback has to remember when an interrupted training goes on, it says
-    in state_dict.
+    on_backward_end. A callback that has to remember something when an interrupted training
+    continues returns it from state_dict.
     """
 
     def on_train_begin(self, state: TrainingState) -> None:
@@ -28,7 +28,7 @@ class Callback:
         """state.epoch epochs are finished."""
 
     def on_batch_begin(self, state: TrainingState) -> None:
-        """state.x, state.t: the batch that comes."""
+        """state.x, state.t: the batch that follows."""
 
     def on_backward_end(self, state: TrainingState) -> None:
         """state.batch_loss and the gradients in state.network.layers are known, the optimizer has
@@ -54,7 +54,7 @@ class Callback:
         return {}
 
     def load_state_dict(self, state: dict) -> None:
-        """Goes on from what state_dict has returned."""
+        """Continues from what state_dict has returned."""
 
 
 def features_progress(callbacks: Sequence[Hooks], stage: str) -> Callable[[int, int], None]:

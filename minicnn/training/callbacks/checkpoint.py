@@ -1,4 +1,4 @@
-"""Checkpoint: where a training stands, kept in files so that it can go on exactly there."""
+"""Checkpoint: the state of a training, kept in files so that it can continue exactly from there."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ KEPT_FILES = 2
 
 
 class Checkpoint(Callback):
-    """Stores the state of a training in a folder, so that an interrupted one can go on.
+    """Stores the state of a training in a folder, so that an interrupted one can continue.
 
-    fit(…, callbacks=[Checkpoint(folder)]) begins with the last file that can be read, and comes to
-    the same weights and history, bit for bit, as without the interruption. A file holds weights,
-    the optimizer's state, random generators, history, what the callbacks remember, epoch and batch;
-    the last two files of each part are kept.
+    fit(…, callbacks=[Checkpoint(folder)]) continues from the last file that can be read, and
+    reaches the same weights and history, bit for bit, as without the interruption. A file holds
+    weights, the optimizer's state, random generators, history, what the callbacks remember, epoch
+    and batch; the last two files of each part are kept.
 
-    folder: made if it is not there. part: of the files' names, one for each call of fit.
+    folder: created if it does not exist. part: of the files' names, one for each call of fit.
     known:  what else the training depends on (options, split). A file that was written with
             something else is refused.
 
@@ -99,7 +99,7 @@ class Checkpoint(Callback):
             raise KeyboardInterrupt
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Goes on from the last file, if there is one."""
+        """Continues from the last file, if there is one."""
         self.in_epoch[0] = True
         trained = [layer for layer in state.network.layers if layer.trainable]
         self.check_free_space(trained)
@@ -115,7 +115,7 @@ class Checkpoint(Callback):
         restore(state, saved)
 
     def on_batch_end(self, state: TrainingState) -> None:
-        """After the last batch of an epoch the validation comes first."""
+        """After the last batch of an epoch, on_epoch_end writes, once the validation is done."""
         if state.batch < state.batches_per_epoch:
             self.save_if_due(state)
 
@@ -126,7 +126,7 @@ class Checkpoint(Callback):
     # What they do
 
     def settings_of(self, state: TrainingState, trained: Sequence[Layer]) -> dict:
-        """What a training must have in common with the one that goes on."""
+        """What a training must have in common with the one that it continues."""
         optimizers = getattr(state.optimizer, "groups", {"": state.optimizer})
         return {**self.known, "epochs": state.epochs, "initial_epoch": state.initial_epoch,
                 "batch_size": state.batch_size,
@@ -144,14 +144,14 @@ class Checkpoint(Callback):
         for file in reversed(self.files()):
             try:
                 return file, read_state(file)
-            except FileError as error:  # a disk may lose what it had; the file before will do
+            except FileError as error:  # a disk may lose what it had; the file before it will do
                 problem = problem or error
         if problem:
             raise problem
         return None, {}
 
     def save_if_due(self, state: TrainingState, last: bool = False) -> None:
-        """Writes the state if it is time for it, the last one, or stop() was called."""
+        """Writes the state if it is due, if it is the last one, or if stop() was called."""
         stop = self.stop_requested[0] and (self.stop_requested[0] != "epoch" or state.batch == 0)
         if not (last or stop or time.monotonic() >= self.next_time):
             return
@@ -176,7 +176,7 @@ def collect(state: TrainingState, last: bool = False) -> dict:
 
 
 def restore(state: TrainingState, saved: dict) -> None:
-    """Puts what collect has found into a training."""
+    """Puts what collect has gathered back into a training."""
     state.load_state_dict(saved["training"])
     set_weights(state.network, saved["weights"])
     state.optimizer.state = saved["optimizer"]
@@ -202,6 +202,6 @@ def named(callbacks: Sequence[Hooks]) -> dict[str, Hooks]:
 
 
 def states_of(callbacks: Sequence[Hooks]) -> dict[str, dict]:
-    """What the callbacks have to remember, those left out that have nothing."""
+    """What the callbacks have to remember; those that have nothing are left out."""
     states = {name: callback.state_dict() for name, callback in named(callbacks).items()}
     return {name: state for name, state in states.items() if state}

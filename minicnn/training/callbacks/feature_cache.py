@@ -27,10 +27,10 @@ class FeatureCache(Callback):
         self.bytes_left = memory_budget
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Puts the features in the place of the images."""
+        """Replaces the images by their features."""
         if not (self.enabled and state.base.layers):
             return
-        self.bytes_left = self.memory_budget  # features of an earlier fit are free
+        self.bytes_left = self.memory_budget  # the features of an earlier fit are freed by now
         state.train_data = self.extract(state.base, state.train_data, state.batch_size,
                                         state.callbacks, "features")
         if state.validation_data is not None:
@@ -44,8 +44,8 @@ class FeatureCache(Callback):
 
     def extract(self, base: Sequential, data: Dataset | ArrayDataset, batch_size: int,
                 callbacks: Sequence[Hooks], stage: str) -> ArrayDataset:
-        """The features of data, within what is left of the memory budget; the callbacks hear how
-        far it is."""
+        """The features of data, within what is left of the memory budget; the callbacks follow the
+        progress."""
         features = extract_features(base, data, batch_size=batch_size,
                                     memory_budget=self.bytes_left,
                                     progress=features_progress(callbacks, stage))

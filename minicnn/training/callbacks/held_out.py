@@ -8,10 +8,10 @@ from .base import Callback
 
 
 class HeldOut(Callback):
-    """Measures the model after each epoch on held-out data, such as the photos of the test: the
-    history gets held_out_loss and held_out_accuracy.
+    """Measures the model after each epoch on held-out data, such as the test photos: the history
+    gets held_out_loss and held_out_accuracy.
 
-    They are there to be looked at. EarlyStopping chooses the best epoch by val_loss, that of fit's
+    They are for information only. EarlyStopping chooses the best epoch by val_loss, that of fit's
     validation_data, since photos that choose an epoch cannot show how good the choice was.
 
     data: as fit's train_data. Raises what fit raises for data that do not fit the model.

@@ -13,7 +13,7 @@ Schedule = Callable[[float], float]  # fraction of the training that is done, 0 
 
 
 def constant(done: float) -> float:
-    """1 all the time."""
+    """Always 1."""
     return 1.0
 
 
@@ -29,7 +29,7 @@ def cosine(done: float) -> float:
 
 def one_cycle(done: float, warm_up: float = 0.3) -> float:
     """From 1/25 up to 1 in the first `warm_up` of the training, then down to 0, both along half a
-    cosine: small steps while Adam's means are young. Source: Smith & Topin 2018."""
+    cosine: small steps while Adam's means rest on few gradients. Source: Smith & Topin 2018."""
     if done < warm_up:
         return 1 - 0.96 * cosine(done / warm_up)
     return cosine((done - warm_up) / (1 - warm_up))

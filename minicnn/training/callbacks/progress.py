@@ -1,4 +1,4 @@
-"""ProgressBar: how far the training is, in a terminal or a notebook."""
+"""ProgressBar: how far the training has got, in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ...utils.live_line import LiveLine
 from ..state import TrainingState
 from .base import Callback
 
-# What is computed before the training, as on_features_batch_end hears of it.
+# What is computed before the training: the stages of on_features_batch_end.
 STAGES = (N_("features"), N_("validation features"), N_("held-out features"))
-# The accuracies of state.logs, as the line calls them; of two the one that tells more.
+# The accuracies of state.logs, as the line calls them; it shows the first one that exists.
 ACCURACIES = {"held_out_accuracy": N_("held-out {share:.1f} %"),
               "val_accuracy": N_("validation {share:.1f} %"),
               "accuracy": N_("accuracy {share:.1f} %")}
@@ -54,7 +54,7 @@ class ProgressBar(Callback):
         self.show(state, state.epoch + 1, now=self.line.length == 0)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Epochs done. Makes room if callbacks that are not minicnn's may print now."""
+        """Epochs done. Clears the line if callbacks other than minicnn's may print now."""
         self.show(state, state.epoch, now=state.epoch == state.epochs)
         if any(not type(callback).__module__.startswith("minicnn.")
                for callback in state.callbacks):
@@ -64,7 +64,7 @@ class ProgressBar(Callback):
         """The line of the training; epoch: the number of the one that is shown."""
         epochs = self.epochs or state.epochs
         done = (state.epoch + state.batch / state.batches_per_epoch) / epochs
-        if state.logs or state.initial_epoch == 0:  # else those of the fit before this one stay
+        if state.logs or state.initial_epoch == 0:  # else the figures of the previous fit stay
             self.figures = figures_of(state.logs)
         self.summary = ", ".join([ngettext("{num} epochs", "{num} epochs", state.epoch),
                                   *self.figures])
@@ -72,11 +72,11 @@ class ProgressBar(Callback):
                   done, self.figures, now)
 
     def on_train_end(self, state: TrainingState) -> None:
-        """Takes the line away."""
+        """Removes the line."""
         self.close()
 
     def close(self) -> None:
-        """Takes the line away."""
+        """Removes the line."""
         self.line.close(self.summary)
 
     def __enter__(self) -> ProgressBar:

@@ -11,14 +11,14 @@ from .base import Callback
 
 
 class TerminateOnNaN(Callback):
-    """Looks at the loss before the step, at the gradients and the weights after it. If one is NaN
-    or infinite, the weights before this step are put back and NotFiniteError is raised, which names
+    """Checks the loss before the step, and the gradients and the weights after it. If one is NaN or
+    infinite, the weights before this step are put back and NotFiniteError is raised, which names
     the first array that went wrong. If the step was made, the optimizer's state is emptied: its
-    moments have met the bad gradient, too.
+    moments contain the bad gradient, too.
 
-    The gradients could be looked at before the step. But each look waits for a GPU, which has
-    nothing to do until the processor launches the next kernels; so the arrays are looked at once.
-    fit adds this callback itself.
+    The gradients could be checked before the step. But each check waits for the GPU, which then
+    idles until the processor launches the next kernels; so both are checked at once, after it. fit
+    adds this callback itself.
     """
 
     weights_before_step: Weights = {}

@@ -15,11 +15,11 @@ A map of (OH, OW) is enlarged to the photo's (H, Wd) bilinearly, with half-pixel
 repeated edges (torch's interpolate, mode="bilinear", align_corners=False). `layer` None: the last
 convolution, after its ReLU if it has one.
 
-Where a global average follows the layer at once, G is the same at all positions: Grad-CAM and
-HiResCAM are equal. On other heads Grad-CAM's mean of G may show the opposite of what decided;
-decision_map chooses between the two, and the methods that take the mean carry a warning there.
-For a unit of the layer itself G is 1 on its map and 0 elsewhere: the "explanation" would be that
-map, enlarged, whatever the method. That is refused.
+If a global average follows the layer directly, G is the same at all positions, and Grad-CAM and
+HiResCAM are equal. With other heads Grad-CAM, which averages G over the positions, may show the
+opposite of what decided; decision_map chooses between the two, and the methods that average come
+with a warning then. If the target is a unit of the layer itself, G is 1 on its map and 0 elsewhere:
+whatever the method, the "explanation" would be that map, enlarged. That is refused with an error.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from ...layers import Dropout, GlobalAveragePool2D
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...utils.errors import ArgumentError
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
 from ..photos import Progress, batch_size_for, image_size, silent
 from ..propagation import backward, score_gradient
 from ..target import (
@@ -49,8 +51,9 @@ from .gradients import GUIDED_NOTE
 from .result import Attribution, check_sign
 
 TAKES_MEAN = ("Grad-CAM", "Grad-CAM++")
-MEAN_NOTE = ("No global average follows it: the mean over the positions that this method takes may "
-             "show the\nopposite of what decided (Draelos & Carin 2020). HiResCAM takes none.")
+MEAN_NOTE = N_("No global average follows this layer: the method averages the gradient over all "
+               "positions and may show\nthe opposite of what decided (Draelos & Carin 2020). "
+               "HiResCAM does not average.")
 
 
 def grad_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -77,8 +80,8 @@ def decision_map(model: Sequential, image: np.ndarray, target: Target = None) ->
 
 
 def averages_maps(model: Sequential, index: int) -> bool:
-    """Whether a global average follows the layer at `index` at once; dropout between them does not
-    count, as it does nothing in prediction."""
+    """Whether a global average directly follows the layer at `index`; dropout between them does not
+    count, since it does nothing in prediction."""
     after = [layer for layer in model.layers[index + 1:] if not isinstance(layer, Dropout)]
     return bool(after) and isinstance(after[0], GlobalAveragePool2D)
 
@@ -108,8 +111,8 @@ def hires_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
               layer: str | None = None, sign: str = "both") -> Attribution:
     """HiResCAM: Grad-CAM without the mean. If only ReLU, pooling and one Dense follow the layer,
     the map at the layer's own size, before it is enlarged to the image, adds up to the score (the
-    logit) without the bias: it shows what decided. Grad-CAM may show the opposite then, as a Dense
-    has a weight of its own for each position. Otherwise as grad_cam.
+    logit) without the bias: it shows what decided. Grad-CAM may show the opposite then, since a
+    Dense has a weight of its own for each position. Otherwise as grad_cam.
     """
     return _by_gradient("HiResCAM", lambda A, G: (G * A).sum(axis=-1), model, image, target, layer,
                         sign)
@@ -121,12 +124,13 @@ def guided_grad_cam(model: Sequential, image: np.ndarray, target: Target = None,
     def combine(A: np.ndarray, G: np.ndarray) -> np.ndarray:
         return np.maximum(_weighted_by_mean(A, G), 0)  # before enlarging, as in the paper
 
-    cam = _by_gradient("guided Grad-CAM", combine, model, image, target, layer, sign)
-    _, x = photo_input(model, image)
+    cam = _by_gradient(N_("guided Grad-CAM"), combine, model, image, target, layer, sign)
+    x = photo_input(model, image)[1]
     score = score_of(model, x, target)
     guided = as_rgb(model, score_gradient(score, x, "guided")[1])[0]
     values = guided * cam.values[..., None]  # (H, Wd, C)·(H, Wd, 1)
-    return Attribution(cam.method, cam.target, cam.pixels, values, cam.score, sign, GUIDED_NOTE)
+    return Attribution(cam.method, cam.target, cam.pixels, values, cam.score, sign,
+                       _(GUIDED_NOTE))
 
 
 def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -156,7 +160,8 @@ def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
     values = A[..., units] @ (weights / max(weights.sum(), 1e-300))
     value = float(score.values(forward(score.layers, x))[0])
     return Attribution("Score-CAM", score.name, pixels, enlarge(values, size), value, sign,
-                       f"layer {score.layers[stop - 1].name}, {len(units)} maps")
+                       _("layer {layer}, {count} maps", layer=score.layers[stop - 1].name,
+                         count=len(units)))
 
 
 def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -174,7 +179,7 @@ def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _score_and_stop(model: Sequential, x: np.ndarray, target: Target, layer: str | None
                     ) -> tuple[Score, int]:
-    """The score, and how many of its layers there are up to the layer of maps, inclusive."""
+    """The score, and how many of its layers there are up to and including the layer of maps."""
     index, score = layer_index(model, layer), score_of(model, x, target)
     maps_shape(model, index)
     if index >= len(score.layers):
@@ -201,15 +206,15 @@ def _by_gradient(method: str, combine: Callable[[np.ndarray, np.ndarray], np.nda
     y = forward(score.layers[stop:], A, keep=True)
     G = backward(score.layers[stop:], score.dy(y))
     values = combine(to_cpu(A)[0], to_cpu(G)[0])
-    note = f"layer {score.layers[stop - 1].name}"
+    note = _("layer {layer}", layer=score.layers[stop - 1].name)
     if method in TAKES_MEAN and not averages_maps(model, stop - 1):
-        note = f"{note}. {MEAN_NOTE}"
+        note = f"{note}. {_(MEAN_NOTE)}"
     return Attribution(method, score.name, pixels, enlarge(values, image_size(model)),
                        float(score.values(y)[0]), sign, note)
 
 
 def _own_map(method: str, model: Sequential, score: Score) -> str:
-    """The error for a unit as the target, explained by the maps of its own layer."""
+    """The error for a target unit that would be explained by the maps of its own layer."""
     advice = ("Name a layer below it" if has_classes(model) else
               "Use a network with classes (your own model.h5 of minicnn train, or vgg16-top), or "
               "name a layer below it")

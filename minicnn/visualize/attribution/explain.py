@@ -10,6 +10,7 @@ import numpy as np
 from ...data.visible_region import visible_region
 from ...model import Sequential
 from ...plotting import drawing
+from ...utils.language import gettext as _
 from ..photos import crop_photo, image_size
 from ..target import class_names
 from .cam import decision_map, enlarge
@@ -42,12 +43,13 @@ def explanation(model: Sequential, photo: np.ndarray, p: np.ndarray, name: str =
         drawing.show_map(middle, heat, reason)
     else:
         drawing.show_image(middle, drawing.heat_over(heat, sharp))
-        middle.set_title("red speaks for it, blue against it", fontsize=drawing.MIN_TYPE)
-    middle.text(0, -0.03, f"{attribution.method}, {H} × {Wd} pixels", va="top",
-                transform=middle.transAxes, fontsize=drawing.MIN_TYPE)
+        middle.set_title(_("red speaks for it, blue against it"), fontsize=drawing.MIN_TYPE)
+    method = _("{method}, {height} × {width} pixels", method=_(attribution.method), height=H,
+               width=Wd)
+    middle.text(0, -0.03, method, va="top", transform=middle.transAxes, fontsize=drawing.MIN_TYPE)
     _draw_bars(right, p, class_names(model))
     label = drawing.shortened(drawing.printable_line(attribution.target), 40)
-    figure.suptitle(f"{label}: {drawing.percent_text(float(p[target]))}", fontsize=20)
+    figure.suptitle(label + _(": ") + drawing.percent_text(float(p[target])), fontsize=20)
     return figure
 
 
@@ -66,7 +68,7 @@ def _show_framed(ax: Axes, model: Sequential, photo: np.ndarray, title: str) -> 
         ax.add_patch(drawing.rectangle(x, y, width, height, facecolor="white", alpha=0.55))
     ax.add_patch(drawing.rectangle(left, top, right - left, bottom - top, fill=False, lw=3,
                                    edgecolor=drawing.ORANGE))
-    ax.text(0, -0.03, "framed: what the network sees", va="top", transform=ax.transAxes,
+    ax.text(0, -0.03, _("framed: what the network sees"), va="top", transform=ax.transAxes,
             fontsize=drawing.MIN_TYPE)
 
 

@@ -11,7 +11,8 @@ value (0 … 1):
                              its shorter side); area as before; high is good
 
 photo · m multiplies the pixels 0 … 255: unimportant pixels become black. Such photos differ much
-from the training photos, so the metrics compare maps of one network; they are no absolute truth.
+from the training photos, so the metrics are good for comparing maps of one network, not as absolute
+values.
 
 Source: Chattopadhay et al. 2018, section 4.1 (the first two); Petsiuk et al. 2018 (the curves).
 """
@@ -30,6 +31,9 @@ from ...model import Sequential
 from ...ops import ops_for, to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
+from ...utils.language import ngettext
 from ..photos import ImageInput, Progress, as_dataset, batch_size_for, silent
 from ..result import Result
 from ..target import Score, Target, Unit, forward, has_classes, photo_input, score_of
@@ -63,32 +67,42 @@ class Faithfulness(Result):
     def figure(self) -> Figure:
         """Both curves: each photo as a thin line, the mean as a thick one, its area filled."""
         figure = drawing.new_figure(12, 5)
-        parts = (("deletion", "changed to the mean colour", drawing.ORANGE, "low"),
-                 ("insertion", "brought back into the blurred photo", drawing.BLUE, "high"))
-        for ax, (name, text, color, good) in zip(figure.subplots(1, 2, sharey=True), parts,
+        parts = (("deletion", drawing.ORANGE, _("pixels changed to the mean colour, in %"),
+                  N_("deletion: area {area:.3f} (low is good)")),
+                 ("insertion", drawing.BLUE, _("pixels brought back into the blurred photo, in %"),
+                  N_("insertion: area {area:.3f} (high is good)")))
+        for ax, (name, color, label, title) in zip(figure.subplots(1, 2, sharey=True), parts,
                                                  strict=True):
             curves, area = getattr(self, name), getattr(self, f"{name}_area").mean()
             if len(curves) > 1:
                 ax.plot(100 * self.fractions, curves.T, color="0.6", lw=0.8, alpha=0.7)
             ax.plot(100 * self.fractions, curves.mean(axis=0), color=color, lw=3)
             ax.fill_between(100 * self.fractions, curves.mean(axis=0), color=color, alpha=0.2, lw=0)
-            ax.set(xlabel=f"pixels {text}, in %", ylim=(0, 1.02), xlim=(0, 100))
-            ax.set_title(f"{name}: area {area:.3f} ({good} is good)", fontsize=13)
+            ax.set(xlabel=label, ylim=(0, 1.02), xlim=(0, 100))
+            ax.set_title(_(title, area=area), fontsize=13)
             if name == "deletion":
-                ax.set_ylabel("probability of the target")
+                ax.set_ylabel(_("probability of the target"))
         N = len(self.names)
-        photos = "1 photo" if N == 1 else f"mean of {N} photos"
-        figure.suptitle(f"{self.method}, {photos}: average drop {self.average_drop:.1f} %, "
-                        f"increase in confidence {self.increase:.1f} %")
+        photos = ngettext("{num} photo", "{num} photos", N)
+        if N > 1:
+            photos = _("mean of {count} photos", count=N)
+        figure.suptitle(_("{method}, {photos}: average drop {drop:.1f} %, increase in confidence "
+                          "{increase:.1f} %", method=_(self.method),
+                          photos=photos, drop=self.average_drop, increase=self.increase))
         return figure
 
     def __str__(self) -> str:
-        lines = [f"{self.method}, photos: {len(self.names)}",
-                 f"  average drop           {self.average_drop:6.1f} %  (low is good)",
-                 f"  increase in confidence {self.increase:6.1f} %  (high is good)",
-                 f"  deletion, area         {self.deletion_area.mean():6.3f}    (low is good)",
-                 f"  insertion, area        {self.insertion_area.mean():6.3f}    (high is good)"]
-        return "\n".join([*lines, *(f"  left out: {text}" for text in self.left_out)])
+        lines = [_("{method}, photos: {count}", method=_(self.method), count=len(self.names)),
+                 _("  average drop           {drop:6.1f} %  (low is good)",
+                   drop=self.average_drop),
+                 _("  increase in confidence {increase:6.1f} %  (high is good)",
+                   increase=self.increase),
+                 _("  deletion, area         {area:6.3f}    (low is good)",
+                   area=self.deletion_area.mean()),
+                 _("  insertion, area        {area:6.3f}    (high is good)",
+                   area=self.insertion_area.mean())]
+        return "\n".join([*lines, *("  " + _("left out: {photo}", photo=photo)
+                                    for photo in self.left_out)])
 
 
 def faithfulness(model: Sequential, photos: ImageInput, method: Callable[..., Attribution],
@@ -117,7 +131,8 @@ def faithfulness(model: Sequential, photos: ImageInput, method: Callable[..., At
         result = method(model, photo, score.unit)
         heat, method_name = result.heat(), result.method
         if reason := drawing.why_blank(heat):
-            left_out.append(f"{data.names[i]}: the map is {reason}")
+            left_out.append(_("{photo}: the map is {reason}", photo=data.names[i],
+                              reason=reason))
         else:
             changed = np.stack([pixels, mask_photo(pixels, heat),
                                 *replace_pixels(pixels, heat, fractions),

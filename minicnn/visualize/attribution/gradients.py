@@ -30,13 +30,16 @@ import numpy as np
 from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
 from ..photos import Progress, batch_size_for, silent
 from ..propagation import score_gradient
 from ..target import Score, Target, as_rgb, forward, photo_input, score_of
 from .result import Attribution, check_sign
 
-GUIDED_NOTE = ("Guided backprop hardly depends on the weights: even with a random network it draws "
-               "edges of the photo\n(Adebayo et al. 2018). It shows the photo more than the score.")
+GUIDED_NOTE = N_("Guided backprop hardly depends on the weights: even with a random network it "
+                 "draws edges of the photo\n(Adebayo et al. 2018). It shows the photo more than "
+                 "the score.")
 RULES = ("adaptive", "midpoint")
 
 
@@ -54,11 +57,14 @@ class Integrated(Attribution):
     baseline: np.ndarray | None = None
 
     def __str__(self) -> str:
-        share = f" ({self.gap / abs(self.change):.1e} of it)" if self.change else ""
-        pixels = "" if self.spread is None else f", pixels uncertain by about {self.spread:.1%}"
-        return (f"{super().__str__()}\nsum {self.values.sum():.6g}, change of the score from the "
-                f"baseline {self.change:.6g}, gap {self.gap:.2g}{share}, {len(self.alphas)} "
-                f"gradients{pixels}")
+        share = (_(" ({share:.1e} of it)", share=self.gap / abs(self.change)) if self.change
+                 else "")
+        pixels = "" if self.spread is None else _(", pixels uncertain by about {share:.1%}",
+                                                  share=self.spread)
+        return super().__str__() + "\n" + _(
+            "sum {sum:.6g}, change of the score from the baseline {change:.6g}, gap {gap:.2g}"
+            "{share}, {count} gradients{pixels}", sum=self.values.sum(), change=self.change,
+            gap=self.gap, share=share, count=len(self.alphas), pixels=pixels)
 
 
 def gradient(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -68,19 +74,20 @@ def gradient(model: Sequential, image: np.ndarray, target: Target = None, *,
     image: uint8 (H', Wd', 3), or network input, floats (H, Wd, C). values (H, Wd, C).
     Raises ArgumentError for a target or sign that does not exist.
     """
-    return _by_rule(model, image, target, sign, "gradient", "gradient")
+    return _by_rule(model, image, target, sign, N_("gradient"), "gradient")
 
 
 def gradient_x_input(model: Sequential, image: np.ndarray, target: Target = None, *,
                      sign: str = "absolute") -> Attribution:
     """x · dS/dx, as gradient; in a network of ReLUs without biases the sum is S(x)."""
-    return _by_rule(model, image, target, sign, "gradient × input", "gradient", times_input=True)
+    return _by_rule(model, image, target, sign, N_("gradient × input"), "gradient",
+                    times_input=True)
 
 
 def guided_backprop(model: Sequential, image: np.ndarray, target: Target = None, *,
                     sign: str = "absolute") -> Attribution:
     """dS/dx with ReLUs that pass only positive signals, through active units; as gradient."""
-    return _by_rule(model, image, target, sign, "guided backprop", "guided", GUIDED_NOTE)
+    return _by_rule(model, image, target, sign, N_("guided backprop"), "guided", _(GUIDED_NOTE))
 
 
 def _by_rule(model: Sequential, image: np.ndarray, target: Target, sign: str, method: str,
@@ -113,14 +120,15 @@ def smooth_grad(model: Sequential, image: np.ndarray, target: Target = None, *,
     sigma = noise * float(np.ptp(clean))
     for n in _batch_sizes(model, score, samples, batch_size):
         noisy = clean + sigma * rng.standard_normal((n, *clean.shape[1:])).astype(clean.dtype)
-        _, dx = score_gradient(score, to_device(noisy.astype(clean.dtype), model.device))
+        dx = score_gradient(score, to_device(noisy.astype(clean.dtype), model.device))[1]
         total += to_cpu(dx).sum(axis=0, dtype=np.float64)
         done += n
         progress(done, samples)
     values = as_rgb(model, total / samples)
     value = float(score.values(forward(score.layers, x))[0])
     return Attribution("SmoothGrad", score.name, pixels, values, value, sign,
-                       f"{samples} samples, noise {noise:g} of the range")
+                       _("{count} samples, noise {noise:g} of the range", count=samples,
+                         noise=float(noise)))
 
 
 def integrated_gradients(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -172,8 +180,8 @@ def integrated_gradients(model: Sequential, image: np.ndarray, target: Target = 
         halves = np.diff(alphas) / 2
         trapezoid = np.tensordot(np.append(halves, 0) + np.append(0, halves), a, axes=1)
         spread = float(np.abs(values - trapezoid).sum() / max(np.abs(values).sum(), 1e-30))
-    return Integrated("integrated gradients", score.name, pixels, as_rgb(model, values), last, sign,
-                      change=last - first, gap=abs(float(values.sum()) - (last - first)),
+    return Integrated(N_("integrated gradients"), score.name, pixels, as_rgb(model, values), last,
+                      sign, change=last - first, gap=abs(float(values.sum()) - (last - first)),
                       spread=spread, alphas=alphas, baseline=to_cpu(start)[0])
 
 

@@ -19,6 +19,7 @@ from ...model import Sequential
 from ...ops import to_cpu, to_device
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import gettext as _
 from ..photos import Progress, batch_size_for, image_size, silent
 from ..result import Result
 from ..target import (
@@ -71,7 +72,8 @@ class Occlusion(Result):
     def figure(self) -> Figure:
         """The photo with one square; how much p(class), or S, and the activity fall with the square
         at each position, red where they fall; the labels by colour, if they differ."""
-        shows_activity = self.target != f"{self.layer}, map {self.unit}"  # else it is the score
+        name = _("{layer}, map {unit}", layer=self.layer, unit=self.unit)
+        shows_activity = self.target != name  # else it is the score
         shows_labels = self.labels is not None and len(np.unique(self.labels)) > 1
         panels = 2 + shows_activity + shows_labels
         figure = drawing.new_figure(4.6 * panels, 5.7)
@@ -79,22 +81,23 @@ class Occlusion(Result):
         middle = self.tops[len(self.tops) // 2], self.lefts[len(self.lefts) // 2]
         shown = self.pixels.copy()
         shown[middle[0]:middle[0] + self.size, middle[1]:middle[1] + self.size] = self.fill
-        drawing.show_image(axes.pop(0), shown, f"a square of {self.size} pixels", smooth=True)
+        drawing.show_image(axes.pop(0), shown,
+                           _("a square of {size} pixels", size=self.size), smooth=True)
         if self.probabilities is None or self.probability is None:
-            self._draw_drop(axes.pop(0), self.score - self.scores, self.score, "score")
+            self._draw_drop(axes.pop(0), self.score - self.scores, self.score, _("score"))
         else:
             self._draw_drop(axes.pop(0), self.probability - self.probabilities, 1.0,
                             f"p = {drawing.percent_text(self.probability)}")
         if shows_activity:
-            self._draw_drop(axes.pop(0), self.clear - self.activity, self.clear,
-                            f"{self.layer}, map {self.unit}")
+            self._draw_drop(axes.pop(0), self.clear - self.activity, self.clear, name)
         if shows_labels and self.labels is not None:
             self._draw_labels(axes[0], self.labels)
         same = ("" if self.labels is None or shows_labels else
-                f"; most probable at every position: {self._name(self.labels.flat[0])}")
-        figure.suptitle(f"occlusion: {drawing.shortened(self.target, 40)}{same}")
-        figure.supxlabel("red: it falls with the square's centre there (this part speaks for it); "
-                         "blue: it rises", fontsize=drawing.MIN_TYPE)
+                _("; most probable at every position: {name}",
+                  name=self._name(self.labels.flat[0])))
+        figure.suptitle(_("occlusion: {target}", target=drawing.shortened(self.target, 40)) + same)
+        figure.supxlabel(_("red: it falls with the square's centre there (this part speaks for "
+                           "it); blue: it rises"), fontsize=drawing.MIN_TYPE)
         return figure
 
     def _name(self, label: int) -> str:
@@ -121,11 +124,12 @@ class Occlusion(Result):
         ax.set(xlim=(-0.5, Wd - 0.5), ylim=(H - 0.5, -0.5))
         i, j = np.unravel_index(drop.argmax(), drop.shape)
         ax.plot(self.lefts[j] + half, self.tops[i] + half, "k+", ms=16, mew=2.5)
-        ax.set_title(f"{title}\nlargest drop {drop.max():.3g} %", fontsize=drawing.MIN_TYPE)
+        ax.set_title(title + "\n" + _("largest drop {drop:.3g} %", drop=drop.max()),
+                     fontsize=drawing.MIN_TYPE)
         ax.axis("off")
         bar = ax.figure.colorbar(image, ax=ax, shrink=0.75, alpha=1,
                                  ticks=(-scale, -scale / 2, 0, scale / 2, scale))
-        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+        bar.ax.yaxis.set_major_formatter(lambda value, pos: drawing.percent(value / 100))
 
     def _draw_labels(self, ax: Axes, labels: np.ndarray) -> None:
         """Each position in the colour of its most probable label, the most frequent labels first.
@@ -136,29 +140,33 @@ class Occlusion(Result):
             picture[labels == label] = [int(colour[k:k + 2], 16) / 255 for k in (1, 3, 5)]
             ax.plot([], [], "s", color=colour, ms=11,
                     label=self._name(int(label)))
-        drawing.show_image(ax, picture, "most probable label" + (
-            ", others grey" if len(different) > len(COLOURS) else ""))
+        drawing.show_image(ax, picture, _("most probable label") + (
+            _(", others grey") if len(different) > len(COLOURS) else ""))
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=drawing.MIN_TYPE,
                   frameon=False, ncols=2 if len(different) > 1 else 1)
 
     def __str__(self) -> str:
         if self.probabilities is None or self.probability is None:
-            name, table, clear = "score", self.scores, self.score
+            name, table, clear = _("score"), self.scores, self.score
         else:
             name, table, clear = f"p({self.target})", self.probabilities, self.probability
         if not np.isfinite([table.sum(), clear, self.activity.sum()]).all():
-            return f"occlusion of {self.target}: the network's outputs are not finite"
+            return _("occlusion of {target}: the network's outputs are not finite",
+                     target=self.target)
         i, j = np.unravel_index(table.argmin(), table.shape)
         m, n = np.unravel_index(self.activity.argmin(), self.activity.shape)
-        lines = [f"occlusion of {self.target}: {table.size} positions of {self.size} pixels",
-                 f"{name} {clear:.4g}, lowest {table.min():.4g} with the square at row "
-                 f"{self.tops[i]}, column {self.lefts[j]}",
-                 f"{self.layer}, map {self.unit}: activity {self.clear:.4g}, lowest "
-                 f"{self.activity.min():.4g} at row {self.tops[m]}, column {self.lefts[n]}"]
+        lines = [_("occlusion of {target}: {count} positions of {size} pixels", target=self.target,
+                   count=table.size, size=self.size),
+                 _("{name} {clear:.4g}, lowest {lowest:.4g} with the square at row {row}, column "
+                   "{column}", name=name, clear=clear, lowest=table.min(), row=self.tops[i],
+                   column=self.lefts[j]),
+                 _("{layer}, map {unit}: activity {clear:.4g}, lowest {lowest:.4g} at row {row}, "
+                   "column {column}", layer=self.layer, unit=self.unit, clear=self.clear,
+                   lowest=self.activity.min(), row=self.tops[m], column=self.lefts[n])]
         if self.labels is not None and self.label is not None:
             unchanged = (self.labels == self.label).mean()
-            lines.append(f"label {self.classes[self.label]} unchanged at {unchanged:.0%} of the "
-                         f"positions")
+            lines.append(_("label {label} unchanged at {share:.0%} of the positions",
+                           label=self.classes[self.label], share=float(unchanged)))
         return "\n".join(lines)
 
 

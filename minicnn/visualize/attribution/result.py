@@ -9,16 +9,20 @@ import numpy as np
 
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
 from ..result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIGNS = ("positive", "negative", "absolute", "both")
-SHOWN = {"positive": "what speaks for it (positive part)",
-         "negative": "what speaks against it (negative part)",
-         "absolute": "how much each pixel matters (no sign)",
-         "both": "red speaks for it, blue against it"}
+SHOWN = {"positive": N_("what speaks for it (positive part)"),
+         "negative": N_("what speaks against it (negative part)"),
+         "absolute": N_("how much each pixel matters (no sign)"),
+         "both": N_("red speaks for it, blue against it")}
+PARTS = {"positive": N_("positive part"), "negative": N_("negative part"),
+         "absolute": N_("absolute part"), "both": N_("both part")}
 
 
 @dataclass
@@ -54,28 +58,30 @@ class Attribution(Result):
         figure = drawing.new_figure(13, 4.9 + 0.3 * bool(self.note))
         axes, heat = figure.subplots(1, 3), self.heat()
         is_map = self.values.ndim == 2  # smooth, as it was enlarged; pixels stay pixels
-        drawing.show_image(axes[0], self.pixels, "what the network sees", smooth=True)
-        drawing.show_map(axes[1], heat, SHOWN[self.sign], smooth=is_map)
+        drawing.show_image(axes[0], self.pixels, _("what the network sees"), smooth=True)
+        drawing.show_map(axes[1], heat, _(SHOWN[self.sign]), smooth=is_map)
         if is_map and not drawing.why_blank(heat):
             signed = -heat if self.sign == "negative" else heat  # blue speaks against
-            drawing.show_image(axes[2], drawing.heat_over(signed, self.pixels), "over the photo",
-                               smooth=True)
+            drawing.show_image(axes[2], drawing.heat_over(signed, self.pixels),
+                               _("over the photo"), smooth=True)
         else:
-            drawing.show_map(axes[2], heat, "over the photo", over=self.pixels, bar=False)
-        figure.suptitle(f"{self.method}: {drawing.shortened(self.target, 40)}, "
-                        f"score {self.score:.4g}")
+            drawing.show_map(axes[2], heat, _("over the photo"), over=self.pixels, bar=False)
+        figure.suptitle(_("{method}: {target}, score {score:.4g}", method=_(self.method),
+                          target=drawing.shortened(self.target, 40), score=self.score))
         if self.note:
             figure.supxlabel(self.note, fontsize=drawing.MIN_TYPE)
         return figure
 
     def __str__(self) -> str:
         heat = self.heat()
-        text = f"{self.method} of {self.target}: score {self.score:.4g}, {self.sign} part "
+        text = _("{method} of {target}: score {score:.4g}, {part} ", method=_(self.method),
+                 target=self.target, score=self.score, part=_(PARTS[self.sign]))
         if reason := drawing.why_blank(heat):
             text += reason
         else:
             i, j = np.unravel_index(np.abs(heat).argmax(), heat.shape)
-            text += f"from {heat.min():.4g} to {heat.max():.4g}, strongest at row {i}, column {j}"
+            text += _("from {low:.4g} to {high:.4g}, strongest at row {row}, column {column}",
+                      low=heat.min(), high=heat.max(), row=i, column=j)
         return text + (f"\n{self.note}" if self.note else "")
 
 

@@ -24,6 +24,8 @@ from ...layers.sharing import copy_layers
 from ...model import Sequential
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
+from ...utils.language import fill_in
+from ...utils.language import gettext as _
 from ..photos import Progress, silent
 from ..result import Result
 from ..target import Target, Unit, has_classes, photo_input, score_of
@@ -56,18 +58,20 @@ class Randomisation(Result):
         finite = self.correlation[~np.isnan(self.correlation)]
         if not finite.size:
             reason = drawing.why_blank(self.original)
-            return ("undecided: the map is " + reason if reason else
-                    "undecided: with random weights the map is "
-                    + drawing.why_blank(self.maps[-1]))
+            return (_("undecided: the map is {reason}", reason=reason) if reason else
+                    _("undecided: with random weights the map is {reason}",
+                      reason=drawing.why_blank(self.maps[-1])))
         mean = finite.mean()
         if abs(mean) < LIMIT:
-            return f"passed: the map depends on the weights (mean correlation {mean:.2f})"
+            return _("passed: the map depends on the weights (mean correlation {mean:.2f})",
+                     mean=mean)
         flat = len(self.correlation) - len(finite)
         if flat:
-            return (f"neither passed nor clearly failed: the map stays in {len(finite)} networks "
-                    f"(mean correlation {mean:.2f}) and is flat in {flat}")
-        return (f"failed: the map stays without the weights (mean correlation {mean:.2f}); it "
-                f"shows the photo more than the network")
+            return _("neither passed nor clearly failed: the map stays in {count} networks (mean "
+                     "correlation {mean:.2f}) and is flat in {flat}", count=len(finite), mean=mean,
+                     flat=flat)
+        return _("failed: the map stays without the weights (mean correlation {mean:.2f}); it "
+                 "shows the photo more than the network", mean=mean)
 
     def figure(self) -> Figure:
         """The maps after some of the layers; below, the correlation after every layer."""
@@ -76,29 +80,29 @@ class Randomisation(Result):
         L = len(self.layers)
         shown = np.unique(np.linspace(0, L - 1, min(L, THUMBNAILS)).round().astype(int))
         axes = above.subplots(1, len(shown) + 2)
-        drawing.show_image(axes[0], self.pixels, "photo")
-        drawing.show_map(axes[1], self.original, "trained", bar=False)
+        drawing.show_image(axes[0], self.pixels, _("photo"))
+        drawing.show_map(axes[1], self.original, _("trained"), bar=False)
         for ax, k in zip(axes[2:], shown, strict=True):
-            drawing.show_map(ax, self.maps[k], f"to\n{drawing.shortened(self.layers[k], 14)}",
-                             bar=False)
+            drawing.show_map(ax, self.maps[k], _(
+                "to\n{layer}", layer=drawing.shortened(self.layers[k], 14)), bar=False)
         ax = below.subplots()
         ax.axhspan(-LIMIT, LIMIT, color=drawing.BLUE, alpha=0.1, lw=0)
         ax.axhline(0, color="black", lw=0.8)
         ax.plot([1, *self.correlation], "o-", color=drawing.ORANGE, lw=2.5)
-        ax.set_xticks(range(L + 1), ["trained", *map(drawing.shortened, self.layers)],
+        ax.set_xticks(range(L + 1), [_("trained"), *map(drawing.shortened, self.layers)],
                       rotation=45 if L > 6 else 0, ha="right" if L > 6 else "center")
         ax.set(ylim=(min(-0.1, np.nanmin([0, *self.correlation])), 1.05),
-               ylabel="rank correlation\nwith the trained map",
-               xlabel="random weights from the output down to …")
+               ylabel=_("rank correlation\nwith the trained map"),
+               xlabel=_("random weights from the output down to …"))
         ax.set_title(self.verdict, fontsize=13)
-        figure.suptitle(f"{self.method}, {drawing.shortened(self.target, 40)}: does the map depend "
-                        f"on the weights?")
+        figure.suptitle(_("{method}, {target}: does the map depend on the weights?",
+                          method=_(self.method), target=drawing.shortened(self.target, 40)))
         return figure
 
     def __str__(self) -> str:
-        lines = [f"{self.method}, {self.target}: rank correlation with the trained network's map, "
-                 f"random weights from the output down to"]
-        lines += [f"  {name:20} {rho:6.3f}"
+        lines = [_("{method}, {target}: rank correlation with the trained network's map, random "
+                   "weights from the output down to", method=_(self.method), target=self.target)]
+        lines += [fill_in("  {name:20} {rho:6.3f}", {"name": name, "rho": rho})
                   for name, rho in zip(self.layers, self.correlation, strict=True)]
         return "\n".join([*lines, self.verdict])
 
@@ -110,9 +114,9 @@ def randomisation_check(model: Sequential, image: np.ndarray, method: Callable[.
 
     image: a photo, uint8 (H', Wd', 3), or network input, floats (H, Wd, C).
     method: gradients.gradient, cam.grad_cam, …: called as method(model, image, target).
-    target: what it leaves open, the trained network decides once for all maps.
-    Weights are drawn as for a new network (each layer's kernel_initializer; biases 0).
-    Raises ArgumentError for targets that do not exist and networks without weights.
+    target: what it leaves open is decided by the trained network, once for all maps. Weights are
+    drawn as for a new network (each layer's kernel_initializer; biases 0). Raises ArgumentError for
+    targets that do not exist and networks without weights.
     """
     pixels, x = photo_input(model, image)
     score = score_of(model, x, target)

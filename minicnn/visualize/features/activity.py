@@ -25,6 +25,8 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
+from ...utils.language import fill_in, ngettext
+from ...utils.language import gettext as _
 from ..photos import ImageInput, Progress, batch_size_for, check_finite, photo_batches, silent
 from ..result import Result
 
@@ -54,28 +56,32 @@ class Activity(Result):
         axes = figure.subplots(1, 3, sharey=True)
         shares = 100 * self.dead / self.units
         for ax, values, text in zip(axes, (self.means, 100 * self.active, shares),
-                                    ("mean activation", "outputs > 0, %", "dead units, %"),
+                                    (_("mean activation"), _("outputs > 0, %"), _("dead units, %")),
                                     strict=True):
             ax.barh(rows, values, color=drawing.BLUE)
             ax.set_xlabel(text)
         for row, share, dead, units in zip(rows, shares, self.dead, self.units, strict=True):
             if np.isfinite(share):
-                axes[2].text(min(share, 55), row, f"  {dead:g} of {units}", va="center",
+                count = _("{dead:g} of {units}", dead=dead, units=units)
+                axes[2].text(min(share, 55), row, f"  {count}", va="center",
                              fontsize=drawing.MIN_TYPE)
         axes[0].set_yticks(rows, [drawing.shortened(name) for name in self.layers])
         axes[0].invert_yaxis()
         axes[0].ticklabel_format(axis="x", scilimits=(-2, 4))
         axes[1].set_xlim(0, 100)
         axes[2].set_xlim(0, 100)  # an axis that fits tiny shares would make them look large
-        figure.suptitle(f"activity over {self.photos} photos")
+        figure.suptitle(ngettext("activity over {num} photo", "activity over {num} photos",
+                                 self.photos))
         return figure
 
     def __str__(self) -> str:
         rows = zip(self.layers, self.means, self.active, self.dead, self.units, strict=True)
-        return "\n".join([f"{self.photos} photos",
-                          f"{'layer':<22} {'mean':>10} {'active':>8}  dead units",
-                          *(f"{name:<22} {mean:>10.4g} {share:>8.1%}  "
-                            + (f"{dead:g} of {units}" if np.isfinite(dead) else "(no ReLU)")
+        return "\n".join([ngettext("{num} photo", "{num} photos", self.photos),
+                          f"{_('layer'):<22} {_('mean'):>10} {_('active'):>8}  {_('dead units')}",
+                          *(fill_in("{name:<22} {mean:>10.4g} {share:>8.1%}  ", {
+                              "name": name, "mean": mean, "share": share})
+                            + (_("{dead:g} of {units}", dead=dead, units=units)
+                               if np.isfinite(dead) else _("(no ReLU)"))
                             for name, mean, share, dead, units in rows)])
 
 
@@ -97,7 +103,7 @@ def activity(model: Sequential, photos: ImageInput, *, batch_size: int | None = 
     maxima: dict[str, np.ndarray] = {}
     num_photos = 0
     batch_size = batch_size_for(model, 1, batch_size)
-    for indices, _, x in photo_batches(model, photos, batch_size, progress):
+    for indices, _pixels, x in photo_batches(model, photos, batch_size, progress):
         num_photos += len(indices)
         for layer in layers:
             x = layer.forward(x, keep=False)

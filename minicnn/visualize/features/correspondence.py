@@ -40,6 +40,9 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, FileError, check_int, is_int
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
+from ...utils.language import local_number
 from ..photos import (
     ImageInput,
     Progress,
@@ -57,7 +60,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SNEAKERS = Path(builtin.__file__).parent / "sneaker_parts.json"
-RANDOM = ("on the object", "anywhere", "one for all")
+RANDOM = (N_("on the object"), N_("anywhere"), N_("one for all"))
 Parts = dict[str, dict[str, tuple[int, int]]]  # photo name -> part -> (row, column)
 
 
@@ -87,34 +90,37 @@ class Correspondence(Result):
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 3))[0]
         axes = left.subplots(len(self.example), 1, squeeze=False)[:, 0]
         for part, image, ax in zip(self.parts, self.example, axes, strict=False):
-            drawing.show_image(ax, image, f"{part} hidden")
+            drawing.show_image(ax, image, _("{part} hidden", part=part))
         rows, num_parts = np.arange(len(self.parts)), len(self.example)
         colours = [drawing.BLUE] * num_parts + [drawing.ORANGE] * (len(rows) - num_parts)
-        names = [drawing.shortened(part) if r < num_parts else f"random, {part}"
+        names = [drawing.shortened(part) if r < num_parts else _("random, {kind}", kind=_(part))
                  for r, part in enumerate(self.parts)]
         for ax, values, sd, title in zip(
                 right.subplots(1, 2, sharey=True), (self.delta, self.active),
-                (self.delta_sd, self.active_sd), ("all features", "changed features"),
+                (self.delta_sd, self.active_sd), (_("all features"), _("changed features")),
                 strict=True):
             ax.barh(rows, values, xerr=np.where(sd > 0, sd, np.nan), color=colours, capsize=4)
             ax.set_yticks(rows, names)
             ax.set_title(title)
-            ax.set_xlabel("share of signs that disagree")
+            ax.set_xlabel(_("share of signs that disagree"))
         ax.invert_yaxis()
-        figure.suptitle(f"{drawing.shortened(self.layer)}: correspondence of parts in "
-                        f"{len(self.photos)} photos (lower is tighter)")
+        figure.suptitle(_("{layer}: correspondence of parts in {count} photos (lower is tighter)",
+                          layer=drawing.shortened(self.layer), count=len(self.photos)))
         return figure
 
     def __str__(self) -> str:
-        lines = [f"{self.layer}, {len(self.photos)} photos, share of signs that disagree (lower is "
-                 f"tighter), ± sd over {self.draws} draws", f"{'':22}all features     changed ones"]
-        for r, part in enumerate(self.parts):
+        names = [_("random, {kind}", kind=_(part)) if r >= len(self.example) else part
+                 for r, part in enumerate(self.parts)]
+        width = max(21, *map(len, names)) + 1
+        lines = [_("{layer}, {count} photos, share of signs that disagree (lower is tighter), ± sd "
+                   "over {draws} draws", layer=self.layer, count=len(self.photos),
+                   draws=self.draws), f"{'':{width}}{_('all features'):16} {_('changed ones')}"]
+        for r, name in enumerate(names):
             is_random = r >= len(self.example)
-            columns = [f"{value:.4f}" + (f" ± {sd:.4f}" if is_random else " " * 9)
+            columns = [local_number(f"{value:.4f}" + (f" ± {sd:.4f}" if is_random else " " * 9))
                        for value, sd in ((self.delta[r], self.delta_sd[r]),
                                          (self.active[r], self.active_sd[r]))]
-            name = f"random, {part}" if is_random else part
-            lines.append(f"{name:22}{'  '.join(columns)}".rstrip())
+            lines.append(f"{name:{width}}{'  '.join(columns)}".rstrip())
         return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
+from ...utils.language import gettext as _
 from ..propagation import backward
 from ..result import Result
 from ..target import Unit, as_rgb, check_position, forward, maps_shape, photo_input, score_of
@@ -42,23 +43,28 @@ class Projection(Result):
         axes = figure.subplots(1, 3)
         for ax in axes:
             ax.set_anchor("S")  # patches at the border are narrower or lower than the photo
-        drawing.show_image(axes[0], self.pixels, "framed: what the map sees from there",
+        drawing.show_image(axes[0], self.pixels, _("framed: what the map sees from there"),
                            smooth=True)
         axes[0].plot([left - .5, right - .5, right - .5, left - .5, left - .5],
                      [top - .5, top - .5, bottom - .5, bottom - .5, top - .5],
                      color=drawing.ORANGE, lw=2.5)
         drawing.show_image(axes[1], self.pixels[top:bottom, left:right],
-                           f"this patch, {bottom - top} × {right - left} pixels")
+                           _("this patch, {height} × {width} pixels", height=bottom - top,
+                             width=right - left))
         drawing.show_signed(axes[2], self.projection[top:bottom, left:right],
-                            f"what in it made map {self.unit} fire")
-        figure.suptitle(f"{self.layer}, map {self.unit} at row {self.position[0]}, column "
-                        f"{self.position[1]}: activation {self.activation:.4g}")
+                            _("what in it made map {unit} fire", unit=self.unit))
+        figure.suptitle(_("{layer}, map {unit} at row {row}, column {column}: activation "
+                          "{activation:.4g}", layer=self.layer, unit=self.unit,
+                          row=self.position[0], column=self.position[1],
+                          activation=self.activation))
         return figure
 
     def __str__(self) -> str:
-        return (f"{self.layer}, map {self.unit} at {self.position}: activation "
-                f"{self.activation:.4g}, patch rows {self.box[0]}–{self.box[2] - 1}, columns "
-                f"{self.box[1]}–{self.box[3] - 1}")
+        top, left, bottom, right = self.box
+        return _("{layer}, map {unit} at {position}: activation {activation:.4g}, patch rows "
+                 "{top}–{bottom}, columns {left}–{right}", layer=self.layer, unit=self.unit,
+                 position=self.position, activation=self.activation, top=top, bottom=bottom - 1,
+                 left=left, right=right - 1)
 
 
 def deconvnet(model: Sequential, image: np.ndarray, layer: str | None = None,

@@ -21,6 +21,8 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import fill_in
+from ...utils.language import gettext as _
 from ..result import Result
 from ..target import forward, layer_index, maps_shape, photo_input
 
@@ -48,20 +50,21 @@ class FeatureMaps(Result):
         axes = figure.subplots(rows, columns, squeeze=False).flat
         for ax in axes:
             ax.axis("off")
-        drawing.show_image(axes[0], self.pixels, "photo", smooth=True)
+        drawing.show_image(axes[0], self.pixels, _("photo"), smooth=True)
         for ax, unit, values in zip(axes[1:], self.units, self.maps, strict=False):
-            drawing.show_map(ax, values, f"map {unit}: max {drawing.short_number(values.max())}",
-                             bar=False)
-        figure.suptitle(f"{self.layer}: the {len(self.units)} maps with the largest sum, each on "
-                        "its own scale, dark to bright")
+            drawing.show_map(ax, values, _("map {unit}: max {maximum}", unit=unit,
+                                           maximum=drawing.short_number(values.max())), bar=False)
+        figure.suptitle(_("{layer}: the {count} maps with the largest sum, each on its own scale, "
+                          "dark to bright", layer=self.layer, count=len(self.units)))
         return figure
 
     def __str__(self) -> str:
-        lines = [f"{self.layer}, maps of {self.maps.shape[1]} × {self.maps.shape[2]}"]
+        lines = [_("{layer}, maps of {height} × {width}", layer=self.layer,
+                   height=self.maps.shape[1], width=self.maps.shape[2])]
         for unit, values, total in zip(self.units, self.maps, self.sums, strict=True):
             reason = drawing.why_blank(values)
-            lines.append(f"map {unit}: sum {total:.4g}, maximum {values.max():.4g}"
-                         + (f" ({reason})" if reason else ""))
+            lines.append(_("map {unit}: sum {total:.4g}, maximum {maximum:.4g}", unit=unit,
+                           total=total, maximum=values.max()) + (f" ({reason})" if reason else ""))
         return "\n".join(lines)
 
 
@@ -84,27 +87,31 @@ class Ranking(Result):
         """The photo, and bars of the three measures."""
         figure = drawing.new_figure(15, max(4.0, 0.34 * len(self.units) + 1.6))
         axes = figure.subplots(1, 4, width_ratios=(1.3, 1, 1, 1))
-        drawing.show_image(axes[0], self.pixels, "photo", smooth=True)
+        drawing.show_image(axes[0], self.pixels, _("photo"), smooth=True)
         rows = np.arange(len(self.units))
-        for ax, values, text in zip(axes[1:], (self.sums, self.maxima, 100 * self.shares),
-                                    ("sum", "maximum", "active positions, %"), strict=True):
+        labels = _("sum"), _("maximum"), _("active positions, %")
+        for ax, values, text in zip(axes[1:], (self.sums, self.maxima, 100 * self.shares), labels,
+                                    strict=True):
             ax.barh(rows, values, color=drawing.BLUE)
             ax.set_yticks(rows, [str(unit) for unit in self.units], fontsize=drawing.MIN_TYPE)
             ax.invert_yaxis()
             ax.set_xlabel(text)
             ax.ticklabel_format(axis="x", scilimits=(-2, 4))
             ax.xaxis.get_major_locator().set_params(nbins=4)
-        axes[1].set_ylabel("map")
+        axes[1].set_ylabel(_("map"))
         axes[3].set_xlim(0, 100)
-        figure.suptitle(f"{self.layer}: {len(self.units)} of {self.count} maps; {self.silent} are "
-                        f"silent for this photo")
+        figure.suptitle(_("{layer}: {shown} of {count} maps; {silent} are silent for this photo",
+                          layer=self.layer, shown=len(self.units), count=self.count,
+                          silent=self.silent))
         return figure
 
     def __str__(self) -> str:
         rows = zip(self.units, self.sums, self.maxima, self.shares, strict=True)
-        return "\n".join([f"{self.layer}: {self.count} maps, {self.silent} silent for this photo",
-                          f"{'map':>6} {'sum':>11} {'maximum':>11} {'active':>8}",
-                          *(f"{unit:>6} {total:>11.4g} {maximum:>11.4g} {share:>8.1%}"
+        return "\n".join([_("{layer}: {count} maps, {silent} silent for this photo",
+                            layer=self.layer, count=self.count, silent=self.silent),
+                          f"{_('map'):>6} {_('sum'):>11} {_('maximum'):>11} {_('active'):>8}",
+                          *(fill_in("{unit:>6} {total:>11.4g} {maximum:>11.4g} {share:>8.1%}", {
+                              "unit": unit, "total": total, "maximum": maximum, "share": share})
                             for unit, total, maximum, share in rows)])
 
 

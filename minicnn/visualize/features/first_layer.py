@@ -34,6 +34,8 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
+from ...utils.language import fill_in, ngettext
+from ...utils.language import gettext as _
 from ..photos import ImageInput, Progress, batch_size_for, check_finite, photo_batches, silent
 from ..result import Result
 from ..target import as_rgb, maps_layer
@@ -74,60 +76,68 @@ class FirstLayer(Result):
         columns = int(np.ceil(np.sqrt(len(self.kernels))))
         shown = np.stack([drawing.normalize_signed(as_three_channels(kernel))
                           for kernel in self.kernels])
-        drawing.show_image(axes[0], mosaic(shown, columns), f"{len(shown)} kernels, 0 is grey,\n"
-                           "each with its own contrast")
+        drawing.show_image(axes[0], mosaic(shown, columns), _(
+            "{count} kernels, 0 is grey,\neach with its own contrast", count=len(shown)))
         order = np.argsort(-self.rms, kind="stable")
         dead = np.zeros(len(order), bool) if self.dead is None else self.dead
         for selected, colour, text in ((~dead, drawing.BLUE, None),
-                                       (dead, drawing.ORANGE, "dead")):
+                                       (dead, drawing.ORANGE, _("dead"))):
             bars = np.flatnonzero(selected[order])
             if bars.size:
                 axes[1].bar(bars, self.rms[order][bars], color=colour, label=text, width=1)
-        axes[1].axhline(MAX_RMS, color="black", ls="--", label="limit of the paper")
-        axes[1].set(xlabel="filter, by RMS", ylabel="RMS of its weights",
-                    title="does one dominate?")
+        axes[1].axhline(MAX_RMS, color="black", ls="--", label=_("limit of the paper"))
+        axes[1].set(xlabel=_("filter, by RMS"), ylabel=_("RMS of its weights"),
+                    title=_("does one dominate?"))
         axes[1].legend(fontsize=drawing.MIN_TYPE)
         rows = np.arange(3)
         axes[2].bar(rows - 0.2, 100 * self.bands.mean(axis=0), 0.4, color=drawing.BLUE,
-                    label="kernels")
-        axes[2].bar(rows + 0.2, 100 * self.flat, 0.4, color="0.7", label="flat spectrum")
-        axes[2].set_xticks(rows, ["low", "middle", "high"])
-        axes[2].set(ylabel="share of the energy, %", title="spatial frequencies")
+                    label=_("kernels"))
+        axes[2].bar(rows + 0.2, 100 * self.flat, 0.4, color="0.7", label=_("flat spectrum"))
+        axes[2].set_xticks(rows, [_("low"), _("middle"), _("high")])
+        axes[2].set(ylabel=_("share of the energy, %"), title=_("spatial frequencies"))
         axes[2].legend(fontsize=drawing.MIN_TYPE)
         if self.aliasing is not None:
             names = [drawing.shortened(name) for name in self.layers]
             axes[3].bar(names, 100 * np.nan_to_num(self.aliasing), 0.5, color=drawing.BLUE)
-            axes[3].set(ylabel="share of the energy, %", title="aliasing")
+            axes[3].set(ylabel=_("share of the energy, %"), title=_("aliasing"))
             axes[3].set_xlim(-0.6, len(names) - 0.4)
-        explained = ["RMS: a filter far above the others dominates the layer; in training, the "
-                     "paper scales one above 0.1 back to it.",
-                     "Frequencies: a good first layer has edges and blobs of all sizes; the "
-                     "grey bars are a kernel of one pixel, or noise."]
+        explained = [_("RMS: a filter far above the others dominates the layer; in training, the "
+                       "paper scales one above 0.1 back to it."),
+                     _("Frequencies: a good first layer has edges and blobs of all sizes; the "
+                       "grey bars are a kernel of one pixel, or noise.")]
         if self.aliasing is not None:
-            explained.append("Aliasing: energy of the maps above what half as many positions can "
-                             "hold; it should not grow from layer to layer.")
+            explained.append(_("Aliasing: energy of the maps above what half as many positions can "
+                               "hold; it should not grow from layer to layer."))
         figure.supxlabel("\n".join(explained), fontsize=drawing.MIN_TYPE)
-        figure.suptitle(f"{self.layers[0]}: first-layer diagnosis")
+        figure.suptitle(_("{layer}: first-layer diagnosis", layer=self.layers[0]))
         return figure
 
     def __str__(self) -> str:
         low, middle, high = self.bands.mean(axis=0)
         ratio = self.rms.max() / max(np.median(self.rms), 1e-30)
-        lines = [f"{self.layers[0]}: {len(self.rms)} filters of {self.kernels.shape[1]} × "
-                 f"{self.kernels.shape[2]}",
-                 f"RMS {self.rms.min():.3g} … {self.rms.max():.3g}, the largest {ratio:.3g} × the "
-                 f"median (filter {self.rms.argmax()}); {self.clipped.sum()} above {MAX_RMS}",
-                 f"energy: low {low:.1%}, middle {middle:.1%}, high {high:.1%} (flat spectrum: "
-                 f"{self.flat[0]:.1%}, {self.flat[1]:.1%}, {self.flat[2]:.1%})"]
+        flat_low, flat_middle, flat_high = self.flat
+        lines = [_("{layer}: {count} filters of {height} × {width}", layer=self.layers[0],
+                   count=len(self.rms), height=self.kernels.shape[1],
+                   width=self.kernels.shape[2]),
+                 _("RMS {low:.3g} … {high:.3g}, the largest {ratio:.3g} × the median (filter "
+                   "{filter}); {count} above {limit}", low=self.rms.min(), high=self.rms.max(),
+                   ratio=ratio, filter=self.rms.argmax(), count=self.clipped.sum(),
+                   limit=MAX_RMS),
+                 _("energy: low {low:.1%}, middle {middle:.1%}, high {high:.1%} (flat spectrum: "
+                   "{flat_low:.1%}, {flat_middle:.1%}, {flat_high:.1%})", low=low, middle=middle,
+                   high=high, flat_low=flat_low, flat_middle=flat_middle, flat_high=flat_high)]
         if self.dead is None or self.aliasing is None:
-            return "\n".join([*lines, "dead filters and aliasing: unknown without photos"])
+            return "\n".join([*lines, _("dead filters and aliasing: unknown without photos")])
         which = ", ".join(map(str, np.flatnonzero(self.dead)[:10]))
         which += ", …" if self.dead.sum() > 10 else ""
-        lines.append(f"dead over {self.photos} photos: {self.dead.sum()}"
+        lines.append(ngettext("dead over {num} photo: {count}",
+                              "dead over {num} photos: {count}", self.photos,
+                              count=self.dead.sum())
                      + (f" ({which})" if self.dead.any() else ""))
-        lines.append("near the Nyquist frequency: " + ", ".join(
-            f"{name} " + ("maps are flat" if np.isnan(share) else f"{share:.1%}")
-            for name, share in zip(self.layers, self.aliasing, strict=True)))
+        lines.append(_("near the Nyquist frequency: {shares}", shares=", ".join(
+            _("{layer} maps are flat", layer=name) if np.isnan(share) else
+            fill_in("{layer} {share:.1%}", {"layer": name, "share": share})
+            for name, share in zip(self.layers, self.aliasing, strict=True))))
         return "\n".join(lines)
 
 
@@ -168,7 +178,7 @@ def _measure_on_photos(model: Sequential, photos: ImageInput, convolutions: list
     batch_size = batch_size_for(model, convolutions[-1], batch_size)
     energies: dict[int, np.ndarray] = {}
     maxima = np.full(len(result.rms), -np.inf)
-    for indices, _, x in photo_batches(model, photos, batch_size, progress):
+    for indices, _pixels, x in photo_batches(model, photos, batch_size, progress):
         for index, layer in enumerate(layers):
             x = layer.forward(x, keep=False)
             if index not in convolutions:

@@ -33,6 +33,9 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
+from ...utils.language import fill_in, local_number, ngettext
+from ...utils.language import gettext as _
+from ...utils.language import gettext_noop as N_
 from ..photos import (
     ImageInput,
     Progress,
@@ -48,8 +51,8 @@ from ..target import Score, Target, Unit, has_classes, layer_index, maps_layer, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS = ("shift", "scale", "rotation")
-UNITS = ("pixels downward", "times", "degrees, counter-clockwise")
+KINDS = (N_("shift"), N_("scale"), N_("rotation"))
+UNITS = (N_("pixels downward"), N_("times"), N_("degrees, counter-clockwise"))
 SHARES = np.array([1, 2, 4, 8, 12, 16]) / 64  # shifts, of the network's height
 COLOURS = (drawing.BLUE, drawing.ORANGE, "#009e73", "#cc79a7", "#56b4e9")  # Okabe & Ito 2008
 
@@ -77,7 +80,9 @@ class Invariance(Result):
         for column, (kind, unit) in enumerate(zip(KINDS, UNITS, strict=True)):
             top, middle, bottom = axes[:, column]
             a = self.amounts[kind]
-            drawing.show_image(top, self.examples[kind], f"{kind}: {a[-1]:g} {unit}")
+            drawing.show_image(top, self.examples[kind], fill_in(
+                "{kind}{colon}{amount:g} {unit}", {"kind": _(kind), "colon": _(": "),
+                                                   "amount": a[-1], "unit": _(unit)}))
             for layer, d, colour in zip(self.layers, self.distances[kind],
                                         np.resize(COLOURS, len(self.layers)), strict=True):
                 middle.plot(a, d.mean(axis=0), "o-", ms=4, lw=2.5, color=colour,
@@ -85,23 +90,27 @@ class Invariance(Result):
                 middle.plot(a, d.T, lw=0.8, alpha=0.4, color=colour)
             for name, value in zip(self.photos, self.values[kind], strict=True):
                 bottom.plot(a, value, lw=1.8, label=drawing.shortened(name))
-            bottom.set_xlabel(f"{kind}, {unit}")
-        axes[1, 0].set_ylabel("relative distance of features")
+            bottom.set_xlabel(f"{_(kind)}, {_(unit)}")
+        axes[1, 0].set_ylabel(_("relative distance of features"))
         axes[1, 0].legend(fontsize=drawing.MIN_TYPE)
-        axes[2, 0].set_ylabel(self.measure)
+        axes[2, 0].set_ylabel(_(self.measure))
         if len(self.photos) <= 6:
             axes[2, 0].legend(fontsize=drawing.MIN_TYPE)
-        figure.suptitle(f"{len(self.photos)} photos (thin), mean (thick)")
+        figure.suptitle(ngettext("{num} photo (thin), mean (thick)",
+                                 "{num} photos (thin), mean (thick)", len(self.photos)))
         return figure
 
     def __str__(self) -> str:
-        lines = [f"{len(self.photos)} photos: mean relative distance of features, mean "
-                 f"{self.measure}"]
+        lines = [ngettext("{num} photo: mean relative distance of features, mean {measure}",
+                          "{num} photos: mean relative distance of features, mean {measure}",
+                          len(self.photos), measure=_(self.measure))]
         for kind, unit in zip(KINDS, UNITS, strict=True):
-            rows = [[f"{kind}, {unit}", *(f"{a:.4g}" for a in self.amounts[kind])],
-                    *([name, *(f"{v:.3f}" for v in d.mean(axis=0))]
+            rows = [[f"{_(kind)}, {_(unit)}",
+                     *(local_number(f"{a:.4g}") for a in self.amounts[kind])],
+                    *([name, *(local_number(f"{v:.3f}") for v in d.mean(axis=0))]
                       for name, d in zip(self.layers, self.distances[kind], strict=True)),
-                    [self.measure, *(f"{v:.3g}" for v in self.values[kind].mean(axis=0))]]
+                    [_(self.measure), *(local_number(f"{v:.3g}")
+                                        for v in self.values[kind].mean(axis=0))]]
             shown = np.unique(np.linspace(0, len(rows[0]) - 2, 9).astype(int)) + 1
             lines += [f"{row[0]:<38}" + "".join(f"{row[k]:>9}" for k in shown) for row in rows]
         return "\n".join(lines)
@@ -201,7 +210,7 @@ def _target(model: Sequential, data: Dataset, n: int, target: Target) -> Target:
 def _measure(model: Sequential, target: Target) -> str:
     """What is measured beside the distances: p(class), or the score if there is no probability."""
     has_probability = last_activation(model.layers) is not None and has_classes(model)
-    return "p(class)" if has_probability and not isinstance(target, Unit) else "score"
+    return N_("p(class)") if has_probability and not isinstance(target, Unit) else N_("score")
 
 
 def transform(image: np.ndarray, kind: str, amount: float) -> np.ndarray:

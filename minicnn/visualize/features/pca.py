@@ -25,6 +25,8 @@ from ...model import Sequential
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError
+from ...utils.language import fill_in
+from ...utils.language import gettext as _
 from ..photos import ImageInput, Progress, as_dataset, batch_size_for, photo_batches, silent
 from ..result import Result
 from ..target import forward, layer_index
@@ -72,23 +74,27 @@ class PCA(Result):
                 bboxprops={"edgecolor": COLOURS[colour], "linewidth": 2.5,
                            "linestyle": ("-", ":")[repeat % 2]}))
         ax.margins(0.07)
-        for name, share, axis in zip(("1st", "2nd"), self.explained, (ax.xaxis, ax.yaxis),
+        for name, share, axis in zip((_("1st"), _("2nd")), self.explained, (ax.xaxis, ax.yaxis),
                                      strict=False):
-            axis.set_label_text(f"{name} component: {share:.1%} of the variance")
+            axis.set_label_text(_("{name} component: {share:.1%} of the variance", name=name,
+                                  share=share))
         if len(np.unique(self.labels)) > 1:
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=drawing.MIN_TYPE)
-        figure.suptitle(f"{self.layer}: {len(self.points)} photos, {len(shown)} of them shown")
+        figure.suptitle(_("{layer}: {count} photos, {shown} of them shown", layer=self.layer,
+                          count=len(self.points), shown=len(shown)))
         return figure
 
     def __str__(self) -> str:
-        lines = [f"{self.layer}: {len(self.points)} photos, {self.features.shape[1]} features"]
+        lines = [_("{layer}: {count} photos, {features} features", layer=self.layer,
+                   count=len(self.points), features=self.features.shape[1])]
         if not self.explained.any():
-            return lines[0] + ": they are all the same, there is nothing to see"
-        lines.append("explained variance: " + ", ".join(f"{share:.1%}"
-                                                        for share in self.explained[:5]))
+            return lines[0] + _(": they are all the same, there is nothing to see")
+        lines.append(_("explained variance: {shares}", shares=", ".join(
+            fill_in("{share:.1%}", {"share": share}) for share in self.explained[:5])))
         for label in np.unique(self.labels):
             x, y = self.points[self.labels == label].mean(axis=0)
-            lines.append(f"{self.classes[label]}: centre ({x:.4g}, {y:.4g})")
+            lines.append(_("{name}: centre ({x:.4g}, {y:.4g})", name=self.classes[label], x=x,
+                           y=y))
         return "\n".join(lines)
 
 
@@ -108,7 +114,7 @@ def pca(model: Sequential, photos: ImageInput, layer: str | None = None, *,
                             f"Name a layer before it.")
     batches, thumbnails = [], []
     batch_size = batch_size_for(model, index + 1, batch_size)
-    for _, pixels, x in photo_batches(model, data, batch_size, progress):
+    for _indices, pixels, x in photo_batches(model, data, batch_size, progress):
         y = to_cpu(forward(layers, x))
         batches.append(y.reshape(len(y), -1, y.shape[-1]).mean(axis=1, dtype=np.float64))
         thumbnails += [resize_and_crop(photo, (THUMBNAIL, THUMBNAIL)) for photo in pixels]

@@ -31,6 +31,8 @@ from ...models import crop_images
 from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import fill_in
+from ...utils.language import gettext as _
 from ..photos import (
     ImageInput,
     Progress,
@@ -81,16 +83,16 @@ class TopPatches(Result):
         columns, blocks = int(np.ceil(np.sqrt(U))), 1 if self.projections is None else 2
         rows = -(-U // columns)
         block_columns = int(np.ceil(np.sqrt(n)))
-        _, _, h, w, _ = self.patches.shape
+        h, w = self.patches.shape[2:4]
         height = 3.2 * -(-n // block_columns) / block_columns * h / w + 0.5
         figure = drawing.new_figure(max(3.2 * columns * blocks, 7), height * rows + 0.7)
         for part, u in zip(figure.subfigures(rows, columns, squeeze=False).flat, range(U),
                            strict=False):
             a = self.activations[u][self.photos[u] >= 0]
-            part.suptitle(f"map {self.units[u]}: " + (f"activations {drawing.short_number(a[0])} … "
-                                                      f"{drawing.short_number(a[-1])}"
-                                                      if len(a) else
-                                                      "zero, no photo activates it"),
+            part.suptitle(_("map {unit}: activations {first} … {last}", unit=self.units[u],
+                            first=drawing.short_number(a[0]), last=drawing.short_number(a[-1]))
+                          if len(a) else
+                          _("map {unit}: zero, no photo activates it", unit=self.units[u]),
                           fontsize=14)
             axes = part.subplots(1, blocks, squeeze=False)[0]
             drawing.show_image(axes[0], mosaic(self.patches[u], block_columns))
@@ -98,8 +100,9 @@ class TopPatches(Result):
                 shown = np.stack([drawing.normalize_signed(as_three_channels(projection))
                                   for projection in self.projections[u]])
                 drawing.show_image(axes[1], mosaic(shown, block_columns))
-        figure.suptitle(f"{self.layer}: {self._sees()}" + " and what in them excites the map"
-                        * (blocks == 2))
+        figure.suptitle(self.layer + _(": ") + (
+            self._sees() if blocks == 1 else
+            _("{patches} and what in them excites the map", patches=self._sees())))
         return figure
 
     def _sees_whole_photos(self) -> bool:
@@ -108,21 +111,24 @@ class TopPatches(Result):
 
     def _sees(self) -> str:
         if self.field is None or self._sees_whole_photos():
-            return "whole photos"
-        return f"patches {self.field[0]} × {self.field[1]}"
+            return _("whole photos")
+        return _("patches {height} × {width}", height=self.field[0], width=self.field[1])
 
     def __str__(self) -> str:
         lines = [f"{self.layer}, {self._sees()}"]
         if self._sees_whole_photos():
-            lines[0] += f": a unit sees the whole photo, {self.size[0]} × {self.size[1]} pixels"
+            lines[0] += _(": a unit sees the whole photo, {height} × {width} pixels",
+                          height=self.size[0], width=self.size[1])
             if self.field is not None:
-                lines[0] += (f" (its receptive field, {self.field[0]} × {self.field[1]}, is at "
-                             f"least as large; near the border it extends beyond the photo)")
+                lines[0] += _(" (its receptive field, {height} × {width}, is at least as large; "
+                              "near the border it extends beyond the photo)",
+                              height=self.field[0], width=self.field[1])
         for unit, activations, photos in zip(self.units, self.activations, self.photos,
                                              strict=True):
-            shown = [f"{self.names[m]} ({a:.4g})"
+            shown = [fill_in("{photo} ({a:.4g})", {"photo": self.names[m], "a": a})
                      for a, m in zip(activations, photos, strict=True) if m >= 0]
-            lines.append(f"map {unit}: " + (", ".join(shown) or "zero: no photo activates it"))
+            lines.append(_("map {unit}", unit=unit) + _(": ") + (
+                ", ".join(shown) or _("zero: no photo activates it")))
         return "\n".join(lines)
 
 
@@ -189,7 +195,7 @@ def _strongest(layers: list[Layer],
     """The n largest a_m of every unit: values (K, n), −inf if there are fewer; photos (K, n);
     positions (K, n, 2)."""
     largest: list[np.ndarray] = []  # values, photos, flat positions: (n, K) each
-    for indices, _, x in batches:
+    for indices, _pixels, x in batches:
         y = to_cpu(forward(layers, x))
         y = y[:, None, None] if y.ndim == 2 else y  # (N, OH, OW, K)
         check_finite(y, layers[-1].name, indices)

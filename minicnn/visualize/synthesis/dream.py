@@ -23,6 +23,8 @@ from ...ops import to_cpu
 from ...optimizers import SGD
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import gettext
+from ...utils.language import gettext as _
 from ..photos import Progress, image_size, offset_progress, silent
 from ..propagation import backward
 from ..target import check_unit, chosen_layers, forward, layer_index, photo_input
@@ -53,16 +55,19 @@ class Dream(SyntheticImage):
     def figure(self) -> Figure:
         """The photo beside its dream."""
         figure = drawing.new_figure(13, 7)
-        for ax, pixels, text in zip(figure.subplots(1, 2), (self.photo, self.pixels), (
-                f"photo: activity {self.before:.4g}", f"dream: {self.after:.4g}"), strict=True):
-            drawing.show_image(ax, pixels, text)
-        figure.suptitle(f"a dream of {self.target}")
+        titles = (_("photo: activity {activity:.4g}", activity=self.before),
+                  _("dream: {activity:.4g}", activity=self.after))
+        for ax, pixels, title in zip(figure.subplots(1, 2), (self.photo, self.pixels), titles,
+                                     strict=True):
+            drawing.show_image(ax, pixels, title)
+        figure.suptitle(_("a dream of {target}", target=self.target))
         return figure
 
     def __str__(self) -> str:
-        return (f"{self.target}: activity ½ mean y² {self.before:.4g} in the photo, "
-                f"{self.after:.4g} in its dream, after {len(self.scores)} steps, octaves: "
-                f"{len(self.sizes)}")
+        return _("{target}: activity ½ mean y² {before:.4g} in the photo, {after:.4g} in its "
+                 "dream, after {steps} steps, octaves: {octaves}", target=self.target,
+                 before=self.before, after=self.after, steps=len(self.scores),
+                 octaves=len(self.sizes))
 
 
 def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: int | None = None,
@@ -81,7 +86,7 @@ def dream(model: Sequential, image: np.ndarray, layer: str | None = None, unit: 
     layer = chosen_layers(model, None if layer is None else [layer])[-2:][0]
     layers = copy_layers(model.layers[:layer_index(model, layer) + 1])
     part = slice(None) if unit is None else check_unit(model, layer, unit)
-    name = layer if unit is None else f"{layer}, map {unit}"
+    name = layer if unit is None else gettext("{layer}, map {unit}", layer=layer, unit=unit)
     photo, _ = photo_input(model, image)
     channels = model.input_shape[-1]
     if channels not in (1, 3):

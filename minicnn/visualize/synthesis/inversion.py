@@ -2,8 +2,8 @@
 
     p* = argmin_p  ‖f(p) − f₀‖² / ‖f₀‖² + tv · TV(p) / (H Wd),    p within 0 … 1
 
-f₀ the features of the photo; p starts as noise. What differs between p* and the photo, the layer
-has discarded: position and colour go first, the kind of object stays longest. The gradient of the
+f₀ the features of the photo; p starts as noise. The layer has discarded whatever differs between p*
+and the photo: position and colour go first, the kind of object stays longest. The gradient of the
 first term is dy = 2 (f − f₀) / ‖f₀‖² at the layer, and goes back to the pixels by the chain rule.
 
 Adam's steps hardly shrink with the gradient, so they would circle around the minimum: the learning
@@ -28,6 +28,7 @@ from ...ops import to_cpu
 from ...optimizers import Adam
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import gettext as _
 from ..photos import Progress, image_size, offset_progress, silent
 from ..propagation import backward
 from ..result import Result
@@ -70,17 +71,19 @@ class Inversion(Result):
         axes = figure.subplots(rows, columns, squeeze=False).flat
         for ax in axes:
             ax.axis("off")
-        drawing.show_image(axes[0], self.photo, "photo")
+        drawing.show_image(axes[0], self.photo, _("photo"))
         for ax, name, pixels, distance in zip(axes[1:], self.layers, self.pixels, self.distances,
                                               strict=False):
-            drawing.show_image(ax, pixels, f"{name}: remaining distance {distance:.2f}")
-        figure.suptitle("images from noise with the same features")
+            drawing.show_image(ax, pixels, _("{layer}: remaining distance {distance:.2f}",
+                                           layer=name, distance=distance))
+        figure.suptitle(_("images from noise with the same features"))
         return figure
 
     def __str__(self) -> str:
         rows = zip(self.layers, self.distances, self.errors, strict=True)
-        return "\n".join(f"{name}: remaining relative distance of features {distance:.3f}; pixels "
-                         f"differ by {error:.1f} of 255 (root mean square)"
+        return "\n".join(_("{layer}: remaining relative distance of features {distance:.3f}; "
+                           "pixels differ by {error:.1f} of 255 (root mean square)", layer=name,
+                           distance=distance, error=error)
                          for name, distance, error in rows)
 
 

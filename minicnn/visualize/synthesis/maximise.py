@@ -21,6 +21,8 @@ from ...model import Sequential
 from ...optimizers import Adam
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
+from ...utils.language import fill_in
+from ...utils.language import gettext as _
 from ..photos import Progress, image_size, offset_progress, silent
 from ..propagation import backward
 from ..target import Target, forward, score_of
@@ -57,7 +59,8 @@ class Maximised(SyntheticImage):
         above, below = right.subfigures(2, 1, squeeze=False, height_ratios=(2, 3))[:, 0]
         shown = np.linspace(0, len(self.frames) - 1, min(5, len(self.frames))).astype(int)
         for ax, k in zip(above.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            drawing.show_image(ax, self.frames[k], f"{(k + 1) / len(self.frames):.0%}")
+            drawing.show_image(ax, self.frames[k], fill_in(
+                "{share:.0%}", {"share": (k + 1) / len(self.frames)}))
         ax = below.subplots()
         ax.plot(np.arange(1, len(self.scores) + 1), self.scores, color=drawing.ORANGE, lw=2)
         steps = len(self.scores) // len(self.sizes)  # per octave
@@ -65,14 +68,16 @@ class Maximised(SyntheticImage):
             ax.axvline(k * steps + 0.5, color="black", lw=0.8, ls=":")
             ax.text(k * steps + 1.5, 0.02, f"{h} × {w}", transform=ax.get_xaxis_transform(),
                     fontsize=drawing.MIN_TYPE)
-        ax.set(xlabel="step (dotted: a larger image starts)", ylabel="score")
-        figure.suptitle(f"an image that activates {self.target} most")
+        ax.set(xlabel=_("step (dotted: a larger image starts)"), ylabel=_("score"))
+        figure.suptitle(_("an image that activates {target} most", target=self.target))
         return figure
 
     def __str__(self) -> str:
         H, Wd = self.pixels.shape[:2]
-        return (f"{self.target}: score {self.scores[0]:.4g} at first, {self.scores[-1]:.4g} after "
-                f"{len(self.scores)} steps; {H} × {Wd} pixels, octaves: {len(self.sizes)}")
+        return _("{target}: score {first:.4g} at first, {last:.4g} after {steps} steps; {height} × "
+                 "{width} pixels, octaves: {octaves}", target=self.target, first=self.scores[0],
+                 last=self.scores[-1], steps=len(self.scores), height=H, width=Wd,
+                 octaves=len(self.sizes))
 
 
 def maximise(model: Sequential, target: Target = None, *, steps: int = 64, octaves: int = 3,
