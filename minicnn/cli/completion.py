@@ -32,7 +32,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
         import shtab
     except ImportError as error:
         raise ArgumentError("--print-completion: expected the package shtab, found none. Install "
-                            "it: pip install shtab.") from error
+                            "the extra completion: pip install -e \".[completion]\".") from error
     commands = next(action for action in parser._actions
                     if isinstance(action, argparse._SubParsersAction))
     for name, command in commands.choices.items():

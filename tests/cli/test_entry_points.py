@@ -189,7 +189,7 @@ def test_zsh_gets_a_script_too():
 def test_completion_without_its_package_is_a_sentence(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["--print-completion", "bash"]) == 2
-    assert "pip install shtab" in capsys.readouterr().err
+    assert 'pip install -e ".[completion]"' in capsys.readouterr().err
     assert ended(["--print-completion", "fsh"], capsys)[0] == 2
 
 
