@@ -15,6 +15,6 @@ from .runs import (
     write_run,
 )
 
-__all__ = ["CHECKPOINTS", "EVALUATION_FILES", "FILES", "check_interrupted", "confusion", "curves", "resumed_folder", "run_folder",
-           "scores_of", "write_csv", "write_curves", "write_evaluation", "write_run",
-           "write_run_page"]
+__all__ = ["CHECKPOINTS", "EVALUATION_FILES", "FILES", "check_interrupted", "confusion", "curves",
+           "resumed_folder", "run_folder", "scores_of", "write_csv", "write_curves",
+           "write_evaluation", "write_run", "write_run_page"]
