@@ -20,11 +20,12 @@ from ..evaluation import Evaluation, choose_threshold
 from ..model import Sequential
 from ..models import image_size
 from ..plotting.metric_figures import ClassCurve, named_curves
-from ..training import LearningRates
+from ..training import LearningRates, Setting
 from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError
 from ..utils.language import gettext as _
 from . import run_confusion as confusion
+from . import run_labels
 from . import run_photos as photos
 from . import run_sections as sections
 from .class_curves import precision_recall_curves, roc_curves
@@ -57,6 +58,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                    scratch_history: Mapping[str, Sequence[float]] | None = None,
                    rates: LearningRates | None = None,
                    parts: Mapping[str, Dataset] | None = None,
+                   training: tuple[Dataset, Evaluation] | None = None,
                    first_batch: Sequence[PhotoPanel] = (), subject: str = "",
                    options: Mapping[str, Any], explained: bool = True) -> None:
     """Writes predictions.png, worst.png, report.html and, if there is a first_batch, batch.png.
@@ -71,6 +73,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     scratch_history: of the network from scratch.
     rates:           of find_lr.
     parts:           the photos of each part of the split.
+    training:        the training photos, and predictions by heads that have not seen them.
     first_batch:     see photos.first_batch.
     subject:         what was measured on what, below the title; "": the first of the rows.
     options:         of the command, and facts about the run: see run_settings.py.
@@ -79,12 +82,11 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     own = result.probabilities[np.arange(len(data)), result.labels]
     worst = np.argsort(own, kind="stable")[:WORST].tolist()
     wrong, unsure = photos.wrong_and_least_sure(result)
-    right, doubtful = photos.surest_of_each_class(result), photos.doubtful_labels(result)
+    right = photos.surest_of_each_class(result)
     spread = np.unique(np.linspace(0, len(data) - 1, HELD_OUT).round().astype(int)).tolist()
     on_page = choose_pictures(result, own)
     size, recipe = image_size(model), model.preprocessing
-    pictures = pictures_of(data, sorted({*worst, *spread, *on_page, *doubtful[:photos.WRONG]}),
-                           size, recipe)
+    pictures = pictures_of(data, sorted({*worst, *spread, *on_page}), size, recipe)
     originals = {i: photo for i in dict.fromkeys([*right, *worst, *wrong, *unsure])
              if (photo := photos.whole_photo(data, i, size, recipe))}
     heats = {i: explanation(model, data, i, int(result.predicted[i]), originals[i].cropped())
@@ -108,7 +110,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
              "subject": subject or next(iter(rows)) + (
                  _(", trained on {count} photos", count=len(parts["train"]))
                  if parts and "train" in parts else "")}
-    chosen = [*(note for note in notes if is_setting(note)), *settings]
+    chosen = [*(note for note in notes if isinstance(note, Setting)), *settings]
     body = [
         sections.hero(page, photos.hero_photos(originals, right, wrong[:1], data, result)),
         sections.notes_section([note for note in notes if note not in chosen], skipped),
@@ -118,7 +120,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
             MAX_PER_CELL), confusion.confused_pairs(result)),
         confusion.threshold_section(page, result), sections.calibration_section(page),
         photos.looking_section(originals, heats, wrong, unsure, data, result),
-        photos.labels_section(doubtful, pictures, data, result), sections.classes_section(page),
+        run_labels.labels_section((data, result), training, size, recipe),
+        sections.classes_section(page),
         settings_section(options, chosen),
         sections.split_section(page, photos.batch_figures(first_batch) if first_batch else None),
         sections.skipped_section(skipped)]
@@ -167,13 +170,6 @@ def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], held_o
 def plain_history(history: Mapping[str, Sequence[float]] | None) -> dict[str, list[float]]:
     """The history as Python's floats."""
     return {key: [float(value) for value in values] for key, values in (history or {}).items()}
-
-
-def is_setting(note: str) -> bool:
-    """Whether a note says what was chosen, such as "learning rate of the head 1e-06", and warns of
-    nothing: warnings are sentences, and begin with a capital letter."""
-    return note.startswith((_("learning rate"), _("weights of epoch"))) or (
-        note[:1].islower() and _("learning rate") in note and not note.endswith("."))
 
 
 def cells_of(result: Evaluation) -> list[tuple[int, int]]:

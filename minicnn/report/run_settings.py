@@ -100,8 +100,6 @@ def settings_section(options: Mapping[str, Any], chosen: Sequence[str]) -> Marku
     if facts:
         columns.append(element("div", element("h3", _("What was used")),
                                table((_("setting"), _("value")), facts, "plain")))
-    if _("learning rate") in dict(facts):
-        chosen = [line for line in chosen if not line.startswith(_("learning rate"))]
     if chosen:
         columns.append(element("div", element("h3", _("Chosen for you")), bullets(chosen)))
     every = [(key, in_words(value)) for key, value in options.items()]
