@@ -66,8 +66,9 @@ def add(command: Callable) -> None:
     p, option = command("train", train_command, TEXT)
     add_options(p, option)
     screen = option.group("screen").target.add_mutually_exclusive_group()
-    screen.add_argument("-v", "--verbose", action="store_true", help="print a line for each epoch, and what "
-                        "was chosen: the learning rate, the size of the comparison")
+    screen.add_argument("-v", "--verbose", action="store_true",
+                        help="print a line for each epoch, and what was chosen: the learning rate, "
+                             "the size of the comparison")
     screen.add_argument("-q", "--quiet", action="store_true",
                         help="print the result only, and errors")
     track_explicit_options(p)

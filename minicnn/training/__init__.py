@@ -36,4 +36,5 @@ __all__ = ["MIN_EPOCHS", "SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", 
            "ProgressBar", "Setting", "TerminateOnNaN", "TrainingState", "TransferConfig",
            "TransferResult", "Weights", "base_with_head", "class_weights", "comparable_training",
            "cross_validate", "evaluate_photos", "extract_features", "find_lr", "fit",
-           "from_scratch", "fuse", "get_weights", "initial_learning_rate", "set_weights", "transfer"]
+           "from_scratch", "fuse", "get_weights", "initial_learning_rate", "set_weights",
+           "transfer"]

@@ -87,10 +87,12 @@ class Invariance(Result):
                 bottom.plot(a, value, lw=1.8, label=drawing.shortened(name))
             bottom.set_xlabel(f"{kind}, {unit}")
         axes[1, 0].set_ylabel("relative distance of features")
-        axes[1, 0].legend(fontsize=drawing.MIN_TYPE)
+        beside = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5),
+                  "fontsize": drawing.MIN_TYPE}  # a legend in the axes would cover a curve
+        axes[1, 2].legend(**beside)
         axes[2, 0].set_ylabel(self.measure)
         if len(self.photos) <= 6:
-            axes[2, 0].legend(fontsize=drawing.MIN_TYPE)
+            axes[2, 2].legend(**beside)
         figure.suptitle(f"{len(self.photos)} photos (thin), mean (thick)")
         return figure
 
