@@ -44,7 +44,7 @@ from ..utils.language import ngettext
 from ..utils.live_line import no_live_lines
 from .first_session import suggested_command
 from .progress import EpochLines
-from .run_record import add_used, now, options_of, surroundings, used_by, write_options
+from .run_record import add_used, now, options_of, surroundings, used_by, versions, write_options
 from .run_session import Session, locked_run
 from .terminal import say
 from .train_options import (
@@ -135,6 +135,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
              epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
              photos={name: len(part) for name, part in parts.items()})
     batch = first_batch(best.model, train, config)
+    facts = {"learning_rate": best.lr, "cut": config.last_kept, "versions": versions()}
     settings: list[str] = []  # of the comparison
 
     def write_page(small: TransferResult | None = None) -> None:
@@ -147,6 +148,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
                        scratch_history=small.history if small else None, rates=best.rates,
                        parts=parts, validation_name="validation" if "validation" in parts else
                        held_out, first_batch=batch, options=options_of(output),
+                       used=facts,
                        training=None if best.training is None else (train, best.training))
 
     write_page()

@@ -60,7 +60,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                    parts: Mapping[str, Dataset] | None = None,
                    training: tuple[Dataset, Evaluation] | None = None,
                    first_batch: Sequence[PhotoPanel] = (), subject: str = "",
-                   options: Mapping[str, Any], explained: bool = True) -> None:
+                   options: Mapping[str, Any], used: Mapping[str, Any] | None = None,
+                   explained: bool = True) -> None:
     """Writes predictions.png, worst.png, report.html and, if there is a first_batch, batch.png.
 
     result, data, scores: the evaluation, its photos, and scores_of the evaluation.
@@ -77,6 +78,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     first_batch:     see photos.first_batch.
     subject:         what was measured on what, below the title; "": the first of the rows.
     options:         of the command, and facts about the run: see run_settings.py.
+    used:            more facts of the run, such as the learning rate: see run_settings.py.
     explained:       whether `model` made the predictions; after a cross-validation it did not.
     """
     own = result.probabilities[np.arange(len(data)), result.labels]
@@ -122,7 +124,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
         photos.looking_section(originals, heats, wrong, unsure, data, result),
         run_labels.labels_section((data, result), training, size, recipe),
         sections.classes_section(page),
-        settings_section(options, chosen),
+        settings_section(options, chosen, used or {}),
         sections.split_section(page, photos.batch_figures(first_batch) if first_batch else None),
         sections.skipped_section(skipped)]
     write_page(folder / "report.html", "run_page.html", page, title=page["title"],
