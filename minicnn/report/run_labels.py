@@ -12,7 +12,7 @@ from ..evaluation import Evaluation
 from ..preprocessing import Preprocessing
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
-from .html import Markup, element, folded, section
+from .html import Markup, element, section
 from .pages import thumbnail
 from .photos import pictures_of, prediction_label
 from .run_photos import base_name, image
@@ -76,6 +76,6 @@ def _doubtful_photos(doubtful: Sequence[int], pictures: Mapping[int, np.ndarray]
     parts = [element("div", *figures, class_="row")]
     rest = [data.names[i] for i in doubtful[SHOWN:]]
     if rest:
-        parts.append(folded(ngettext("{num} more", "{num} more", len(rest)),
-                            element("p", ", ".join(rest))))
+        parts.append(element("p", _("… and {count} more: {names}", count=len(rest),
+                                    names=", ".join(rest))))
     return parts
