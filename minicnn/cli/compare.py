@@ -201,6 +201,10 @@ def different_options(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
     with_options = [run.options for run in runs if run.options]
     keys = [key for key in dict.fromkeys(key for options in with_options for key in options)
             if len({json.dumps(options.get(key), sort_keys=True) for options in with_options}) > 1]
+    repeated = {f"used {key}" for key in keys if all(  # --size 96 beside used size 96
+        options.get(f"used {key}", options.get(key)) == options.get(key)
+        for options in with_options)}
+    keys = [key for key in keys if key not in repeated]
     return [key.replace("_", "-") for key in keys], [
         ["–" if run.options.get(key) in (None, "") else in_words(run.options[key])
          for key in keys] for run in runs]
