@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,7 +16,7 @@ from .command_parser import CommandParser, add_command, unknown_word
 from .completion import SHELLS, PrintCompletion
 from .first_session import introduction
 from .json_output import text_to_stderr
-from .terminal import make_output_readable, wrapped
+from .terminal import discard_output, make_output_readable, wrapped
 
 ABOUT = "Convolutional networks from scratch: transfer learning, and what layers see."
 
@@ -82,12 +81,15 @@ def run(words: Sequence[str]) -> int:
         args.argv = list(words)
         with use_language(getattr(args, "lang", language())), text_to_stderr(args):
             status = args.run(args) or 0
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # … | head: the work is done, and no reader is left
+            discard_output()
         return status
     except OSError as error:
         if error.filename is not None:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again at its end
+        discard_output()
         if not isinstance(error, BrokenPipeError):  # … | head
             print(f"minicnn: standard output: expected one that can be written, received: "
                   f"{error.strerror}. Free some space, or choose another.", file=sys.stderr)

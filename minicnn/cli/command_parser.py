@@ -93,10 +93,12 @@ def unknown_option(flag: str, parser: CommandParser, others: Mapping[str, Comman
     dashed = {known.lstrip("-"): known for known in parser.flags() if known.startswith("--")}
     nearest = closest_names(flag.lstrip("-"), dashed, 1)
     text = f"expected options of this command, received {flag}."
+    if homes:
+        *first, last = homes
+        listed = f"{', '.join(first)} and {last}" if first else last
+        return f"{text} {flag} is an option of {listed}."
     if nearest:
         text += f" Did you mean {dashed[nearest[0]]}?"
-    if homes:
-        text += f" {flag} is an option of {' and '.join(homes)}."
     return text
 
 

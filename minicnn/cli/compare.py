@@ -18,6 +18,7 @@ from ..plotting.drawing import save
 from ..report.run_settings import in_words
 from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
+from ..utils.suggest import suggest_path
 from .json_output import add_json, write_json
 from .model_words import MODEL_FILE
 from .output_names import new_file
@@ -152,9 +153,9 @@ def correct(run: Run, names: Sequence[str]) -> np.ndarray:
 def read_run(path: Path) -> Run:
     """Reads the run in a folder: predictions.csv, and history.csv if it was trained there."""
     if not (path / "predictions.csv").is_file():
-        raise FileError(f"{path}: expected a run folder with predictions.csv, found "
-                        f"{'none in it' if path.exists() else 'nothing'}. Name a folder that train "
-                        f"or evaluate --output has written.")
+        found, nearest = ("none in it", "") if path.exists() else ("nothing", suggest_path(path))
+        raise FileError(f"{path}: expected a run folder with predictions.csv, found {found}. Name "
+                        f"a folder that train or evaluate --output has written.{nearest}")
     rows = table(path / "predictions.csv", ("photo", "true", "predicted"))[1:]
     photos = {photo: (true, predicted) for photo, true, predicted, *_ in rows}
     if not rows or len(photos) < len(rows):
@@ -200,6 +201,10 @@ def different_options(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
     with_options = [run.options for run in runs if run.options]
     keys = [key for key in dict.fromkeys(key for options in with_options for key in options)
             if len({json.dumps(options.get(key), sort_keys=True) for options in with_options}) > 1]
+    repeated = {f"used {key}" for key in keys if all(  # --size 96 beside used size 96
+        options.get(f"used {key}", options.get(key)) == options.get(key)
+        for options in with_options)}
+    keys = [key for key in keys if key not in repeated]
     return [key.replace("_", "-") for key in keys], [
         ["–" if run.options.get(key) in (None, "") else in_words(run.options[key])
          for key in keys] for run in runs]

@@ -32,7 +32,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
         import shtab
     except ImportError as error:
         raise ArgumentError("--print-completion: expected the package shtab, found none. Install "
-                            "it: pip install shtab.") from error
+                            "the extra completion: pip install -e \".[completion]\".") from error
     commands = next(action for action in parser._actions
                     if isinstance(action, argparse._SubParsersAction))
     for name, command in commands.choices.items():
@@ -45,9 +45,11 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def look_words() -> dict[str, Any]:
-    """What completes the words of `minicnn look`: a method or a file, as shtab takes it."""
+    """What completes the words of `minicnn look`: a method or a file, as shtab takes it. Zsh's
+    _arguments runs an action as it stands only if it begins with a space; else it adds arguments
+    behind its first word, which _alternative does not know."""
     names = " ".join(METHODS)
     return {"bash": f"{PREFIX}_look_words",
-            "zsh": f"_alternative 'methods:method:({names})' 'files:file:_files'",
+            "zsh": f" _alternative 'methods:method:({names})' 'files:file:_files'",
             "preamble": {"bash": f"{PREFIX}_look_words() {{\n"
                                  f"  compgen -W '{names}' -- $1\n  compgen -f -- $1\n}}\n"}}

@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,19 @@ from ..evaluation.metrics import MAX_VIEWS
 from ..model import Sequential
 from ..models import image_batches
 from ..plotting.drawing import probability
-from ..report import CHECKPOINTS, run_folder, scores_of, write_evaluation, write_run_page
+from ..report import (
+    CHECKPOINTS,
+    EVALUATION_FILES,
+    run_folder,
+    scores_of,
+    write_evaluation,
+    write_run_page,
+)
 from ..report.evaluations import MAX_CLASSES
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.language import gettext as _
-from ..utils.language import local_number
+from ..utils.language import local_number, ngettext
 from ..utils.suggest import closest_names
 from .json_output import add_json, write_json
 from .model_options import add_model_options, given_options, open_classifier
@@ -31,6 +39,7 @@ from .output_names import model_name, photo_name
 from .progress import Bar
 from .terminal import percent
 from .train_photos import describe_folder, print_unreadable
+from .unused_options import unused_option
 from .views import check_views, mean_of_views
 
 ABOUT = """\
@@ -42,6 +51,7 @@ EXAMPLES = (("a table", "minicnn evaluate runs/photos-1 more_photos/"),
             ("the threshold that reaches a precision of 95 %",
              "minicnn evaluate runs/photos-1 more_photos/ --threshold precision=0.95"))
 IN_RUNS = "runs/"  # --output without a value: a new folder there
+ADVICE = "choose another --output, or overwrite an earlier evaluation with --force"
 REPORTED_OPTIONS = ("model", "folder", "threshold", "tta", "device")  # on the page
 
 
@@ -56,6 +66,7 @@ def add(command: Callable) -> None:
     output.optional_value("--output", IN_RUNS, "FOLDER",
                           "write report.html, predictions.csv, scores.json and figures into this "
                           "new folder (without FOLDER: runs/MODEL-on-PHOTOS-1, then -2, …)")
+    output.flag("--force", "overwrite the files of an earlier evaluation in FOLDER")
     add_json(output)
     option = option.group("prediction")
     option("--threshold", str, None, "T",
@@ -85,7 +96,11 @@ def evaluate_command(args: argparse.Namespace) -> None:
     labels = labels_by_name(folder, classes, args.folder)
     stem = f"{model_name(args.model)}-on-{photo_name([args.folder])}"
     numbered = args.output == IN_RUNS
-    with (run_folder(None if numbered else args.output, stem) if args.output
+    if args.force and not args.output:
+        raise unused_option("--force", "--output", "it without")
+    if args.force and not numbered:
+        remove_evaluation(Path(args.output))
+    with (run_folder(None if numbered else args.output, stem, ADVICE) if args.output
           else nullcontext()) as output:
         describe_folder(folder)
         skipped = group_by_kind(folder.others, limit=None)
@@ -107,12 +122,22 @@ def evaluate_command(args: argparse.Namespace) -> None:
                            | given_options(args))
             (output / "history.csv").unlink()  # made by run_folder; nothing was trained here
             (output / CHECKPOINTS).rmdir()
-            print(f"\n{output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
-            print(_("Open: {page}", page=output / "report.html"))
+            others = sum(path.is_file() for path in output.iterdir()) - 1
+            print("\n" + ngettext("Open: {page} and {num} files", "Open: {page} and {num} files",
+                                  others, page=output / "report.html"))
         else:
             print("\n" + _("A page with figures and the worst photos: add --output"))
         write_json(args, {"model": args.model, "folder": args.folder, "classes": classes, **scores,
                           "unreadable": unread, "skipped": skipped, "output": output})
+
+
+def remove_evaluation(folder: Path) -> None:
+    """Removes the files of an earlier evaluation. Whatever else is in the folder stays, and makes
+    run_folder refuse it: what train has written, for one."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names <= set(EVALUATION_FILES):
+        for name in names:
+            (folder / name).unlink()
 
 
 def threshold_rule(text: str | None) -> float | str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..report.evaluations import plain
 from .command_parser import Options
+from .terminal import discard_output
 
 
 def add_json(option: Options) -> None:
@@ -36,7 +37,10 @@ def write_json(args: argparse.Namespace, answer: Mapping[str, Any]) -> None:
     null, paths as text."""
     if args.json:
         text = json.dumps(plain(dict(answer)), indent=1, allow_nan=False, default=as_text)
-        print(text, file=args.json_stream)
+        try:
+            print(text, file=args.json_stream, flush=True)
+        except BrokenPipeError:  # … --json | head: what the command does is done all the same
+            discard_output()
 
 
 def as_text(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ from .predict_formats import FORMATS, Prediction, as_entry, encode, open_output
 from .unused_options import unused_option
 from .views import check_views, mean_of_views
 
-EXPLAINED = "-explained.png"  # the suffix of the pictures of --explain
+EXPLAINED = "-explained"  # the end of the names of --explain's pictures, but for number and .png
+DRAWN = re.compile(rf"{EXPLAINED}(-\d+)?\.png$")
 EXPLAINED_FOLDER = "explained"  # of --explain without a value
 EXAMPLES = (("what is on a photo, and where the network saw it",
              "minicnn predict runs/photos-1 new.jpg --explain"),
@@ -48,8 +50,9 @@ def add(command: Callable) -> None:
     output("-o --output", str, None, "FILE", "file to write (default: the screen)")
     output.optional_value("--explain", EXPLAINED_FOLDER, "FOLDER",
                           "write for each photo what in it speaks for its most probable class and "
-                          f"what against it, as PHOTO{EXPLAINED}, into FOLDER (without FOLDER: "
-                          f"into {EXPLAINED_FOLDER}/, as PHOTO-MODEL{EXPLAINED}, then -2, …)")
+                          f"what against it, as PHOTO{EXPLAINED}.png, into FOLDER "
+                          f"(without FOLDER: into {EXPLAINED_FOLDER}/, as PHOTO-MODEL{EXPLAINED}"
+                          f".png, then …{EXPLAINED}-2.png, …)")
     output.flag("--force", "overwrite what --output and --explain write")
     add_json(output)
     option = option.group("prediction")
@@ -120,7 +123,7 @@ def photos_to_predict(words: Sequence[str]) -> tuple[list[Path], list[OtherFile]
     which an earlier call has left in a folder, are others, unless there is nothing else."""
     paths, others = find_photos(words)
     named = set(map(Path, words))
-    drawn = [path for path in paths if path.name.endswith(EXPLAINED) and path not in named]
+    drawn = [path for path in paths if DRAWN.search(path.name) and path not in named]
     if len(drawn) == len(paths):
         return paths, others
     for path in drawn:
@@ -146,18 +149,17 @@ def picture_paths(paths: Sequence[Path], folder: str | None, model: str, force: 
     used: set[str] = set()
     by_default = folder == EXPLAINED_FOLDER
     if by_default and not force and os.path.isdir(folder):
-        used = {entry.name.removesuffix(EXPLAINED).casefold()
-                for entry in list_folder(Path(folder))}
+        used = {entry.name.casefold() for entry in list_folder(Path(folder))}
     pictures = []
     for path in paths:
         stem = plain_name(path.stem) or "photo"
-        stem = name = hyphenate(stem, model_name(model)) if by_default else stem
-        number = 1
+        stem = hyphenate(stem, model_name(model)) if by_default else stem
+        name, number = f"{stem}{EXPLAINED}.png", 1
         while name.casefold() in used:
             number += 1
-            name = f"{stem}-{number}"
+            name = f"{stem}{EXPLAINED}-{number}.png"
         used.add(name.casefold())
-        pictures.append(Path(folder) / f"{name}{EXPLAINED}")
+        pictures.append(Path(folder) / name)
     return pictures
 
 

@@ -29,6 +29,11 @@ def surroundings(argv: Sequence[str]) -> dict[str, Any]:
             "cores": cores()}
 
 
+def versions() -> dict[str, str]:
+    """Those that a result may depend on."""
+    return {"minicnn": __version__, "Python": platform.python_version(), "NumPy": np.__version__}
+
+
 def now() -> str:
     """The local time, such as 2026-11-28T14:05:00+01:00."""
     return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import shutil
 import sys
 import textwrap
@@ -70,3 +71,9 @@ def say(text: str) -> None:
     lines = text.replace(" %", f"{NO_BREAK}%").split("\n")
     print("\n".join(wrapped(line, sys.stdout, 2) for line in lines).replace(NO_BREAK, " "),
           flush=True)
+
+
+def discard_output() -> None:
+    """Nobody reads the standard output any more: what is still to be written to it is lost, or
+    Python would try, and complain, at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -24,11 +24,13 @@ from ..report import (
     write_run_page,
 )
 from ..report.photos import first_batch
+from ..report.run_labels import doubtful_labels
 from ..report.run_page import question
 from ..report.run_pictures import RunPictures
 from ..report.run_sections import photos_called
 from ..training import (
     MIN_EPOCHS,
+    Setting,
     TransferConfig,
     TransferResult,
     base_with_head,
@@ -43,7 +45,7 @@ from ..utils.language import ngettext
 from ..utils.live_line import no_live_lines
 from .first_session import suggested_command
 from .progress import EpochLines
-from .run_record import add_used, now, options_of, surroundings, used_by, write_options
+from .run_record import add_used, now, options_of, surroundings, used_by, versions, write_options
 from .run_session import Session, locked_run
 from .terminal import say
 from .train_options import (
@@ -65,7 +67,9 @@ def add(command: Callable) -> None:
     p, option = command("train", train_command, TEXT)
     add_options(p, option)
     screen = option.group("screen").target.add_mutually_exclusive_group()
-    screen.add_argument("-v", "--verbose", action="store_true", help="print a line for each epoch")
+    screen.add_argument("-v", "--verbose", action="store_true",
+                        help="print a line for each epoch, and what was chosen: the learning rate, "
+                             "the size of the comparison")
     screen.add_argument("-q", "--quiet", action="store_true",
                         help="print the result only, and errors")
     track_explicit_options(p)
@@ -100,7 +104,8 @@ def train_command(args: argparse.Namespace) -> None:
             if args.kfold:
                 cross_validation(args, config, parts, groups.get("train"), skipped, output, session)
             else:
-                train_and_report(args, config, parts, notes, skipped, held_out, output, session)
+                train_and_report(args, config, parts, groups.get("train"), notes, skipped, held_out,
+                                 output, session)
             add_used(output, seconds=round(time.monotonic() - began, 1))
     if args.quiet:
         return
@@ -112,14 +117,15 @@ def train_command(args: argparse.Namespace) -> None:
 
 
 def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: dict[str, Dataset],
-                     notes: list[str], skipped: list[str], held_out: str, output: Path,
-                     session: Session) -> None:
+                     groups: IntArray | None, notes: list[str], skipped: list[str], held_out: str,
+                     output: Path, session: Session) -> None:
     """Trains, prints the answer, writes the run folder; then the same with the comparison."""
     train, test = parts["train"], parts["test"]
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
     with silently(args.quiet), EpochLines("VGG16", epochs, verbose=args.verbose) as bars:
         best = transfer(train, test, config, validation=parts.get("validation"), callbacks=[bars],
-                        checkpoint=session.checkpoint, device=args.device)
+                        checkpoint=session.checkpoint, device=args.device, check_labels=True,
+                        groups=None if groups is None else groups.tolist())
     say(result_line(_("VGG16, new head, {block} fine-tuned", block=config.finetune)
                     if config.finetune else _("VGG16, new head"), best.evaluation))
     write_run(output, best, parts, held_out)
@@ -130,6 +136,7 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
              epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
              photos={name: len(part) for name, part in parts.items()})
     batch = first_batch(best.model, train, config)
+    facts = {"learning_rate": best.lr, "cut": config.last_kept, "versions": versions()}
     settings: list[str] = []  # of the comparison
 
     def write_page(small: TransferResult | None = None, pictures: RunPictures | None = None
@@ -142,7 +149,8 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
             notes=[*notes, *best.notes], settings=settings, skipped=skipped, history=best.history,
             scratch_history=small.history if small else None, rates=best.rates, parts=parts,
             validation_name="validation" if "validation" in parts else held_out,
-            first_batch=batch, options=options_of(output), pictures=pictures)
+            first_batch=batch, options=options_of(output), used=facts,
+            training=None if best.training is None else (train, best.training), pictures=pictures)
 
     pictures = write_page()
     if not args.no_scratch:
@@ -157,7 +165,13 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
             write_page(small, pictures)
     if not args.quiet:
         for note in [*best.notes, *settings]:
-            say(note[:1].upper() + note[1:])
+            if args.verbose or not isinstance(note, Setting):  # the page and run.json have them
+                say(note[:1].upper() + note[1:])
+        doubtful = doubtful_labels(best.training) if best.training else []
+        if doubtful:
+            say(ngettext("{num} training photo may have a wrong label: see report.html",
+                         "{num} training photos may have a wrong label: see report.html",
+                         len(doubtful)))
 
 
 def compare_with_scratch(args: argparse.Namespace, config: TransferConfig,
@@ -174,11 +188,11 @@ def compare_with_scratch(args: argparse.Namespace, config: TransferConfig,
                              batch_size=config.batch_size, callbacks=[bars],
                              checkpoint=session.checkpoint.of("scratch"), device=args.device)
         bounded = MIN_EPOCHS < epochs < config.epochs
-        small.notes = [
+        small.notes = [Setting(
             _("network from scratch: {epochs} epochs at {size} × {size} pixels, about as much "
               "computing as VGG16's", epochs=epochs, size=size) if bounded else
             _("network from scratch: {epochs} epochs at {size} × {size} pixels", epochs=epochs,
-              size=size)]
+              size=size))]
         add_used(output, scratch={"size": size, "epochs": epochs})
     return None if session.skipped else small
 

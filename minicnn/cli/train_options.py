@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..data.sample import SAMPLES
+from ..report import check_interrupted
 from ..training import SCHEDULES, TransferConfig
 from ..utils.errors import ArgumentError, FileError
-from ..utils.suggest import closest_names
+from ..utils.suggest import closest_names, suggest_path
 from .command_parser import Options, describe, layout
 from .model_options import check_vgg16_size
 from .unused_options import unused_option
@@ -151,7 +152,8 @@ def read_options(path: str, actions: dict[str, argparse.Action]) -> dict[str, An
         values.pop("used", None)  # what the options of that run came to
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: expected the run.json of a run, received {error}. "
-                        f"Check the path.") from error
+                        f"Check the path.{'' if Path(path).exists() else suggest_path(path)}"
+                        ) from error
     options = {}
     known = [key for key in actions if key not in NOT_SAVED]
     for key, value in values.items():
@@ -186,6 +188,7 @@ def resumed_options(explicit: dict[str, Any], actions: dict[str, argparse.Action
         raise ArgumentError(f"--resume: expected no other options, since the run has its own, "
                             f"received {', '.join(others)}. Leave them out.")
     run = Path(explicit["resume"])
+    check_interrupted(run)
     options = read_options(str(run / "run.json"), actions)
     return options | ({} if options.get("folder") is None else {"split": str(run / "split.csv")})
 

@@ -45,7 +45,7 @@ ZEROS = FileKind("a file of zeros", "files of zeros", f"the copy failed: {AGAIN}
 LFS_POINTER = FileKind("a Git LFS pointer", "Git LFS pointers", "fetch the photos: git lfs pull",
                        True)
 HEIC = FileKind("a HEIC photo", "HEIC photos", "install the extra heic (pip install "
-                "'minicnn[heic]'), or export as JPEG; a phone saves JPEG if its camera format is "
+                "-e '.[heic]'), or export as JPEG; a phone saves JPEG if its camera format is "
                 "set to Most Compatible", True)
 DAMAGED_HEIC = FileKind("a damaged HEIC photo", "damaged HEIC photos", AGAIN, True)
 AVIF = FileKind("an AVIF photo", "AVIF photos", "install Pillow 11.3 or newer, or export as JPEG",

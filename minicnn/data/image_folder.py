@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..utils.errors import FileError
 from ..utils.files import list_folder
+from ..utils.suggest import suggest_path
 from .datasets import Dataset
 from .file_kinds import NO_CLASS
 from .listing import FolderListing, OtherFile, group_by_kind, link_to_folder, list_photos
@@ -32,8 +33,10 @@ class ImageFolder(Dataset):
     def __init__(self, path: str | PathLike) -> None:
         root = Path(path)
         if not os.path.isdir(root):  # unlike Path.is_dir, it never raises
+            found, nearest = (("a file", "") if os.path.exists(root) else
+                              ("nothing", suggest_path(root)))
             raise FileError(f"{root}: expected a folder with one sub-folder per class, found "
-                            f"{'a file' if os.path.exists(root) else 'nothing'}; check the path.")
+                            f"{found}; check the path.{nearest}")
         real = Path(os.path.realpath(root))  # a link to a folder above it is no class
         folders = [entry for entry in sub_folders(root)
                    if not real.is_relative_to(os.path.realpath(entry))]

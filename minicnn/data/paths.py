@@ -12,6 +12,7 @@ import numpy as np
 
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
+from ..utils.suggest import suggest_path
 from .datasets import Dataset, Integers
 from .file_kinds import OtherKindError
 from .image_folder import ImageFolder
@@ -58,7 +59,7 @@ def find_photos(arguments: Sequence[str | PathLike]) -> tuple[list[Path], list[O
     for path in map(Path, arguments):
         if not os.path.exists(path):  # unlike Path.exists, it never raises
             raise FileError(f"{printable(path)}: expected a photo or a folder of photos, found "
-                            f"nothing.")
+                            f"nothing; check the path.{suggest_path(path)}")
         if not os.path.isdir(path):
             photos.append(path)
             continue

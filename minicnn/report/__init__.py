@@ -5,7 +5,9 @@ from .figures import confusion, curves
 from .run_page import write_run_page
 from .runs import (
     CHECKPOINTS,
+    EVALUATION_FILES,
     FILES,
+    check_interrupted,
     resumed_folder,
     run_folder,
     write_csv,
@@ -13,6 +15,6 @@ from .runs import (
     write_run,
 )
 
-__all__ = ["CHECKPOINTS", "FILES", "confusion", "curves", "resumed_folder", "run_folder",
-           "scores_of", "write_csv", "write_curves", "write_evaluation", "write_run",
-           "write_run_page"]
+__all__ = ["CHECKPOINTS", "EVALUATION_FILES", "FILES", "check_interrupted", "confusion", "curves",
+           "resumed_folder", "run_folder", "scores_of", "write_csv", "write_curves",
+           "write_evaluation", "write_run", "write_run_page"]

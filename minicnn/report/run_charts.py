@@ -112,7 +112,7 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
         labels = [_end_label(curve, shares, phone) for curve in curves]
         longest = max(map(len, labels))  # at about 10 pixels for a character, 8 on a phone
         plot = Plot(title, width, 340 if phone else 420, (min(1, epochs - 1), max(epochs, 2)),
-                    (low, high), (16, max(136, 8 * longest) if phone else max(240, 10 * longest),
+                    (low, high), (36, max(136, 8 * longest) if phone else max(240, 10 * longest),
                                   62, 62))
         ticks = (percent_ticks(low, 0.25 if low == 0 else 0.1) if shares
                  else number_ticks(low, high))
@@ -125,10 +125,11 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
             held_out = next(curve for curve in curves if not curve.of_training)
             x, y = plot.px(epoch), plot.py(held_out.values[epoch - 1])
             plot.draw("circle", class_="best", cx=x, cy=y, r=9)
-            above = y - 20 if y > plot.top + 60 else y + 34
-            near_end = x > (plot.left + plot.right) / 2
-            plot.text(x + (8 if near_end else -8), above, words, "end" if near_end else "start",
-                      halo=True)
+            plot.draw("line", class_="chance", x1=x, x2=x, y1=plot.top - 6, y2=y - 9)
+            third = (plot.right - plot.left) / 3  # above the curves, where it covers none
+            anchor = ("start" if x < plot.left + third else
+                      "end" if x > plot.right - third else "middle")
+            plot.text(x, plot.top - 12, words, anchor)
         plot.labels([(curve.values[-1], label, curve.kind)
                      for curve, label in zip(curves, labels, strict=True)])
         plot.draw("line", class_="cursor", x1=0, x2=0, y1=plot.top, y2=plot.bottom,

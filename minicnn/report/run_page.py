@@ -18,11 +18,13 @@ import numpy as np
 from ..data import Dataset
 from ..evaluation import Evaluation, choose_threshold
 from ..model import Sequential
+from ..models import image_size
 from ..plotting.metric_figures import ClassCurve, named_curves
-from ..training import LearningRates
+from ..training import LearningRates, Setting
 from ..utils.errors import ArgumentError
 from ..utils.language import gettext as _
 from . import run_confusion as confusion
+from . import run_labels
 from . import run_photos as photos
 from . import run_sections as sections
 from .class_curves import precision_recall_curves, roc_curves
@@ -45,9 +47,10 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
                    scratch_history: Mapping[str, Sequence[float]] | None = None,
                    rates: LearningRates | None = None,
                    parts: Mapping[str, Dataset] | None = None,
+                   training: tuple[Dataset, Evaluation] | None = None,
                    first_batch: Sequence[PhotoPanel] = (), subject: str = "",
-                   options: Mapping[str, Any], explained: bool = True,
-                   pictures: RunPictures | None = None) -> RunPictures:
+                   options: Mapping[str, Any], used: Mapping[str, Any] | None = None,
+                   explained: bool = True, pictures: RunPictures | None = None) -> RunPictures:
     """Writes predictions.png, worst.png, report.html and, if there is a first_batch, batch.png.
 
     result, data, scores: the evaluation, its photos, and scores_of the evaluation.
@@ -60,9 +63,11 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     scratch_history: of the network from scratch.
     rates:           of find_lr.
     parts:           the photos of each part of the split.
+    training:        the training photos, and predictions by heads that have not seen them.
     first_batch:     see photos.first_batch.
     subject:         what was measured on what, below the title; "": the first of the rows.
     options:         of the command, and facts about the run: see run_settings.py.
+    used:            more facts of the run, such as the learning rate: see run_settings.py.
     explained:       whether `model` made the predictions; after a cross-validation it did not.
     pictures:        what an earlier call with the same photos returned: the page alone is new.
     """
@@ -89,7 +94,7 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
              "subject": subject or next(iter(rows)) + (
                  _(", trained on {count} photos", count=len(parts["train"]))
                  if parts and "train" in parts else "")}
-    chosen = [*(note for note in notes if is_setting(note)), *settings]
+    chosen = [*(note for note in notes if isinstance(note, Setting)), *settings]
     body = [
         sections.hero(page, photos.hero_photos(
             shown.originals, shown.right, shown.wrong[:1], data, result)),
@@ -101,9 +106,10 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
         confusion.threshold_section(page, result), sections.calibration_section(page),
         photos.looking_section(
             shown.originals, shown.heats, shown.wrong, shown.unsure, data, result),
-        photos.labels_section(shown.doubtful, shown.pictures, data, result),
+        run_labels.labels_section((data, result), training, image_size(model),
+                                  model.preprocessing),
         sections.classes_section(page),
-        settings_section(options, chosen),
+        settings_section(options, chosen, used or {}),
         sections.split_section(page, photos.batch_figures(first_batch) if first_batch else None),
         sections.skipped_section(skipped)]
     write_page(folder / "report.html", "run_page.html", page, title=page["title"],
@@ -137,13 +143,6 @@ def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], held_o
 def plain_history(history: Mapping[str, Sequence[float]] | None) -> dict[str, list[float]]:
     """The history as Python's floats."""
     return {key: [float(value) for value in values] for key, values in (history or {}).items()}
-
-
-def is_setting(note: str) -> bool:
-    """Whether a note says what was chosen, such as "learning rate of the head 1e-06", and warns of
-    nothing: warnings are sentences, and begin with a capital letter."""
-    return note.startswith((_("learning rate"), _("weights of epoch"))) or (
-        note[:1].islower() and _("learning rate") in note and not note.endswith("."))
 
 
 def cells_of(result: Evaluation) -> list[tuple[int, int]]:

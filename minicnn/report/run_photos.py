@@ -21,7 +21,6 @@ from .photos import prediction_label
 
 SIDE = 400  # pixels of the longer side of a whole photo
 WRONG, LEAST_SURE, HERO_RIGHT = 8, 3, 3  # photos
-SURE = 0.9  # probability of another class from which on the label itself is doubted
 
 
 class WholePhoto(NamedTuple):
@@ -98,13 +97,6 @@ def wrong_and_least_sure(result: Evaluation) -> tuple[list[int], list[int]]:
     return order[~correct][:WRONG].tolist(), order[correct][:LEAST_SURE].tolist()
 
 
-def doubtful_labels(result: Evaluation) -> list[int]:
-    """The photos for which the network is sure of another class than their label, surest first."""
-    sure = result.probabilities[np.arange(len(result.labels)), result.predicted]
-    doubtful = np.flatnonzero((result.predicted != result.labels) & (sure >= SURE))
-    return doubtful[np.argsort(-sure[doubtful], kind="stable")].tolist()
-
-
 # Their HTML
 
 
@@ -176,29 +168,6 @@ def _look(photo: WholePhoto, explanation: tuple[np.ndarray | None, str], i: int,
         element("span", base_name(data.names[i])),
         element("span", _("No map: {reason}", reason=reason)) if reason else None),
         class_=("right" if correct else "wrong") + (" double" if heat is not None else ""))
-
-
-def labels_section(doubtful: Sequence[int], pictures: Mapping[int, np.ndarray], data: Dataset,
-                   result: Evaluation) -> Markup | None:
-    """Photos whose label may be wrong."""
-    shown = [i for i in doubtful if i in pictures]
-    if not shown:
-        return None
-    label_of = [result.classes[k] for k in result.labels]
-    figures = [element("figure", image(thumbnail(pictures[i]), data.names[i]), element(
-        "figcaption", element("strong", _("label: {label}", label=label_of[i])),
-        element("span", _("says {answer}", answer=prediction_label(result, i))),
-        element("span", base_name(data.names[i]))),
-        class_="wrong") for i in shown[:WRONG]]
-    return section("labels", _("Is the label right?"), element(
-        "p", ngettext(
-            "For {num} photo the network is at least {sure:.0f} % sure of another class than the "
-            "label says. Either the network or the label is wrong: look. To correct a label, move "
-            "the photo to the right class folder.",
-            "For {num} photos the network is at least {sure:.0f} % sure of another class than the "
-            "label says. Either the network or the label is wrong: look. To correct a label, move "
-            "the photo to the right class folder.", len(doubtful), sure=100 * SURE)),
-        element("div", *figures, class_="row"))
 
 
 def cell_galleries(result: Evaluation, data: Dataset, pictures: Mapping[int, np.ndarray],

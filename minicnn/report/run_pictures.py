@@ -35,8 +35,8 @@ MAX_PICTURES, MAX_PER_CELL = 300, 24  # on the page, and for a cell of the confu
 class RunPictures:
     """Indices of photos, and pictures by index.
 
-    worst, wrong, unsure, right, doubtful: the lowest probability for their own class; the worst
-    errors; correct but least sure; the surest of each class; those whose label may be wrong.
+    worst, wrong, unsure, right: the lowest probability for their own class; the worst errors;
+    correct but least sure; the surest of each class.
     spread, on_page: of predictions.png; of the confusion matrix.
     pictures, originals, heats: as the network sees them; whole; (where it looks, or why not).
     """
@@ -45,7 +45,6 @@ class RunPictures:
     wrong: list[int]
     unsure: list[int]
     right: list[int]
-    doubtful: list[int]
     spread: list[int]
     on_page: list[int]
     pictures: dict[int, Pixels]
@@ -66,17 +65,16 @@ def choose_pictures(result: Evaluation, data: Dataset, model: Sequential, explai
     own = result.probabilities[np.arange(len(data)), result.labels]
     worst = np.argsort(own, kind="stable")[:WORST].tolist()
     wrong, unsure = photos.wrong_and_least_sure(result)
-    right, doubtful = photos.surest_of_each_class(result), photos.doubtful_labels(result)
+    right = photos.surest_of_each_class(result)
     spread = np.unique(np.linspace(0, len(data) - 1, HELD_OUT).round().astype(int)).tolist()
     on_page = photos_of_cells(result, own)
     size, recipe = image_size(model), model.preprocessing
-    pictures = pictures_of(data, sorted({*worst, *spread, *on_page, *doubtful[:photos.WRONG]}),
-                           size, recipe)
+    pictures = pictures_of(data, sorted({*worst, *spread, *on_page}), size, recipe)
     originals = {i: photo for i in dict.fromkeys([*right, *worst, *wrong, *unsure])
                  if (photo := photos.whole_photo(data, i, size, recipe))}
     heats = {i: explanation(model, data, i, int(result.predicted[i]), originals[i].cropped())
              for i in dict.fromkeys([*worst, *wrong, *unsure]) if explained and i in originals}
-    return RunPictures(worst, wrong, unsure, right, doubtful, spread, on_page, pictures, originals,
+    return RunPictures(worst, wrong, unsure, right, spread, on_page, pictures, originals,
                        heats)
 
 

@@ -88,11 +88,13 @@ def option_name(key: str) -> str:
     return key if key in ("folder", "model") else f"--{key.replace('_', '-')}"
 
 
-def settings_section(options: Mapping[str, Any], chosen: Sequence[str]) -> Markup:
-    """The section. chosen: sentences on what was chosen by itself, such as the learning rate."""
+def settings_section(options: Mapping[str, Any], chosen: Sequence[str],
+                     used: Mapping[str, Any]) -> Markup:
+    """The section. chosen: sentences on what was chosen by itself, such as the learning rate.
+    used: more facts, which are no options."""
     different = differences(options)
     facts = [(_(name), fact(name, value)) for name, keys in FACTS.items()
-             if (value := look_up(options, keys)) is not None]
+             if (value := look_up({**options, **used}, keys)) is not None]
     command = look_up(options, COMMAND)
     columns = [element("div", element("h3", _("What differs from the defaults")), table(
         (_("option"), _("value")), different, "plain") if different else element(
@@ -100,8 +102,6 @@ def settings_section(options: Mapping[str, Any], chosen: Sequence[str]) -> Marku
     if facts:
         columns.append(element("div", element("h3", _("What was used")),
                                table((_("setting"), _("value")), facts, "plain")))
-    if _("learning rate") in dict(facts):
-        chosen = [line for line in chosen if not line.startswith(_("learning rate"))]
     if chosen:
         columns.append(element("div", element("h3", _("Chosen for you")), bullets(chosen)))
     every = [(key, in_words(value)) for key, value in options.items()]

@@ -16,21 +16,26 @@ from ..plotting.drawing import save
 from ..training import History, TransferResult, get_weights, set_weights
 from ..utils.errors import FileError
 from ..utils.files import atomic_write
+from ..utils.suggest import suggest_path
 from .figures import curves
 
 FILES = ("model.h5", "run.json", "split.csv", "history.csv", "curves.png", "predictions.csv",
          "scores.json", "confusion.png", "confusion_percent.png", "roc.png", "precision_recall.png",
          "calibration.png", "batch.png", "predictions.png", "worst.png", "report.html")
+EVALUATION_FILES = ("predictions.csv", "scores.json", "confusion.png", "confusion_percent.png",
+                    "roc.png", "precision_recall.png", "calibration.png", "predictions.png",
+                    "worst.png", "report.html")
 CHECKPOINTS = "checkpoints"  # a folder that exists until the run is finished
 WRITTEN_FIRST = ("history.csv", "split.csv", "run.json")  # before the training begins
 
 
 @contextmanager
-def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> Iterator[Path]:
+def run_folder(path: str | os.PathLike | None = None, stem: str = "train",
+               advice: str = "choose another --output") -> Iterator[Path]:
     """-> a new folder: `path`, or the first of runs/<stem>-1, -2, … that does not exist yet.
 
     If the body of the with raises before a first checkpoint, the folder is removed again.
-    Raises FileError if `path` is not empty, or cannot be made.
+    Raises FileError if `path` is not empty, with this advice, or cannot be made.
     """
     made: list[Path] = []
     try:
@@ -41,7 +46,7 @@ def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> It
                         f"{error.strerror}. Choose another --output.") from error
     if used:
         raise FileError(f"{folder}: expected a new or empty folder for this run, found one in use. "
-                        f"Nothing is overwritten: choose another --output.")
+                        f"Nothing is overwritten: {advice}.")
     try:
         yield folder
     except BaseException:
@@ -58,13 +63,26 @@ def run_folder(path: str | os.PathLike | None = None, stem: str = "train") -> It
 
 @contextmanager
 def resumed_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """-> the folder of an interrupted run. Raises FileError if it is none, or finished."""
+    """-> the folder of an interrupted run. Raises as check_interrupted."""
+    check_interrupted(path)
+    yield Path(path)
+
+
+def check_interrupted(path: str | os.PathLike) -> None:
+    """Raises FileError unless it is the folder of a run that was interrupted."""
     folder = Path(path)
-    if not (folder / CHECKPOINTS).is_dir() or not (folder / "run.json").exists():
-        received = "one that is finished" if (folder / "model.h5").exists() else "none"
-        raise FileError(f"{folder}: expected the folder of a run that was interrupted, received "
-                        f"{received}. Look into runs/.")
-    yield folder
+    if (folder / CHECKPOINTS).is_dir() and (folder / "run.json").exists():
+        return
+    expected = f"{folder}: expected the folder of a run that was interrupted, received "
+    if (folder / "predictions.csv").exists():
+        raise FileError(f"{expected}one that is finished: its results are in "
+                        f"{folder / 'report.html'}. For a new run, with more --epochs for one, "
+                        f"leave --resume out; --config {folder / 'run.json'} takes the options of "
+                        f"this one.")
+    if folder.exists():
+        raise FileError(f"{expected}none. Name the folder that the message of the interruption "
+                        f"named, such as runs/photos-1.")
+    raise FileError(f"{expected}nothing; check the path.{suggest_path(folder)}")
 
 
 def _claimed(folder: Path) -> bool:

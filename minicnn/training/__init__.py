@@ -29,11 +29,12 @@ from .transfer import (
     initial_learning_rate,
     transfer,
 )
-from .transfer_config import TransferConfig
+from .transfer_config import Setting, TransferConfig
 
 __all__ = ["MIN_EPOCHS", "SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", "EarlyStopping",
            "FeatureCache", "HeldOut", "History", "LearningRateSchedule", "LearningRates",
-           "ProgressBar", "TerminateOnNaN", "TrainingState", "TransferConfig", "TransferResult",
-           "Weights", "base_with_head", "class_weights", "comparable_training", "cross_validate",
-           "evaluate_photos", "extract_features", "find_lr", "fit", "from_scratch", "fuse",
-           "get_weights", "initial_learning_rate", "set_weights", "transfer"]
+           "ProgressBar", "Setting", "TerminateOnNaN", "TrainingState", "TransferConfig",
+           "TransferResult", "Weights", "base_with_head", "class_weights", "comparable_training",
+           "cross_validate", "evaluate_photos", "extract_features", "find_lr", "fit",
+           "from_scratch", "fuse", "get_weights", "initial_learning_rate", "set_weights",
+           "transfer"]

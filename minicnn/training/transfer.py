@@ -6,7 +6,7 @@ Source: Yosinski et al. 2014; Zeiler & Fergus 2014, section 5.2.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -38,10 +38,11 @@ from .callbacks import (
 from .evaluate import evaluate_photos
 from .features import extract_features, mapped_file
 from .history import History
+from .label_check import out_of_fold
 from .loop import fit
 from .lr_finder import LearningRates, find_lr
 from .state import Weights
-from .transfer_config import TransferConfig
+from .transfer_config import Setting, TransferConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,9 +53,9 @@ class TransferResult(HasFigure):
     """What a run leaves: the model, its history, and how it does on the test photos. Jupyter shows
     all three.
 
-    notes: what a reader of the run should know. last: the trainable weights after the last epoch,
-    if the model has those of a better one; else empty. lr: the learning rate that was used, of the
-    head.
+    notes: what a reader of the run should know, Settings and warnings. last: the trainable weights
+    after the last epoch, if the model has those of a better one; else empty. lr: the learning rate
+    of the head. training: of the training photos (label_check.out_of_fold), if asked for.
     """
 
     model: Sequential
@@ -64,6 +65,7 @@ class TransferResult(HasFigure):
     last: Weights = field(default_factory=dict)
     rates: LearningRates | None = None  # of find_lr
     lr: float | None = None
+    training: Evaluation | None = None
 
     def figure(self) -> Figure:
         """The confusion matrix of the test photos."""
@@ -115,6 +117,7 @@ class TransferRun:
 
     monitored: the photos of the curves' second line: those of the validation, by which
     early_stopping chooses the best epoch, or else those of the test, which decide nothing.
+    checked: the training photos without augmentation, if their labels are to be checked.
     """
 
     model: Sequential
@@ -125,6 +128,8 @@ class TransferRun:
     callbacks: Sequence[Callback]
     checkpoint: Checkpoint | None
     early_stopping: EarlyStopping | None
+    checked: Dataset | None
+    groups: Sequence[int] | None
 
     @property
     def monitored_name(self) -> str:
@@ -151,12 +156,13 @@ class TransferRun:
 @dataclass
 class TrainedHead:
     """What train_head gives to the rest: the history, the learning rate and how it was found, the
-    features of the monitored photos."""
+    features of the monitored photos, and if asked for out-of-fold predictions."""
 
     history: History
     lr: float
     rates: LearningRates | None
     monitored: ArrayDataset
+    training: Evaluation | None
 
 
 def train_head(run: TransferRun) -> TrainedHead:
@@ -178,7 +184,12 @@ def train_head(run: TransferRun) -> TrainedHead:
     history = fit(top, train, run.loss, Adam(lr, weight_decay=config.weight_decay),
                   epochs=config.epochs, batch_size=config.batch_size, validation_data=validation,
                   callbacks=[*more, *callbacks], seed=config.seed)
-    return TrainedHead(history, lr, rates, monitored)
+    training = None
+    if run.checked is not None:
+        with suppress(NotFiniteError):
+            training = out_of_fold(train, run.checked, run.loss, lr, config, run.groups,
+                                   run.model.device)
+    return TrainedHead(history, lr, rates, monitored, training)
 
 
 def fine_tune(run: TransferRun, history: History, lr: float) -> History:
@@ -200,6 +211,7 @@ def fine_tune(run: TransferRun, history: History, lr: float) -> History:
 def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None, *,
              validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
              checkpoint: Checkpoint | None = None, device: str = "cpu",
+             check_labels: bool = False, groups: Sequence[int] | None = None,
              **options: Any) -> TransferResult:
     """A new head on VGG16's frozen layers; then, with config.finetune, one of its blocks, too.
 
@@ -207,7 +219,8 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     whose weights the model then has; without them it has the last ones. The history has val_loss
     and val_accuracy of the validation photos, or else held_out_loss and held_out_accuracy of the
     test photos, which decide nothing. checkpoint: where both phases are kept; what is there already
-    is not trained again. Raises NotFiniteError, with the model, as fit does.
+    is not trained again. check_labels: the training photos are predicted, too, as by
+    out_of_fold, with its groups. Raises NotFiniteError, with the model, as fit does.
     """
     config = replace(config or TransferConfig(), **options)
     if config.patience is not None and validation is None:
@@ -228,14 +241,15 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
         epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
         callbacks = [*callbacks, ProgressBar(epochs=epochs)]
     run = TransferRun(model, config, config.augmented(train), monitored, loss, callbacks,
-                      checkpoint, None if validation is None else EarlyStopping(config.patience))
+                      checkpoint, None if validation is None else EarlyStopping(config.patience),
+                      train if check_labels else None, groups)
     with model_in_errors(model), closing_bars(callbacks):
         trained = train_head(run)
-        history, notes = trained.history, [learning_rate_note(config, trained.lr)]
+        history, notes = trained.history, list[str]([learning_rate_note(config, trained.lr)])
         if config.finetune:
-            notes.append(_("{block} trained, too, from epoch {epoch} on, learning rate {rate:.2g}",
-                           block=config.finetune, epoch=len(history["loss"]) + 1,
-                           rate=config.finetune_lr))
+            notes.append(Setting(_(
+                "{block} trained, too, from epoch {epoch} on, learning rate {rate:.2g}",
+                block=config.finetune, epoch=len(history["loss"]) + 1, rate=config.finetune_lr)))
             history = fine_tune(run, history, trained.lr)
     if config.finetune or validation is not None:
         evaluation = evaluate_photos(model, test, config.batch_size)
@@ -246,20 +260,21 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     best, last = run.early_stopping, {}
     if best:
         last = best.last_weights
-        notes.append(_("weights of epoch {best}, the best of {epochs} by the validation loss "
-                       "({loss:.3g})", best=best.best_epoch, epochs=len(history["loss"]),
-                       loss=best.best))
+        notes.append(Setting(_(
+            "weights of epoch {best}, the best of {epochs} by the validation loss ({loss:.3g})",
+            best=best.best_epoch, epochs=len(history["loss"]), loss=best.best)))
     notes += diagnose(history, evaluation, len(trained.history["loss"]), best is not None)
-    return TransferResult(model, history, evaluation, notes, last, trained.rates, trained.lr)
+    return TransferResult(model, history, evaluation, notes, last, trained.rates, trained.lr,
+                          trained.training)
 
 
-def learning_rate_note(config: TransferConfig, lr: float) -> str:
+def learning_rate_note(config: TransferConfig, lr: float) -> Setting:
     """The learning rate of the head, and where it comes from."""
     if config.find_lr:
-        return _("learning rate, where the loss fell fastest: {rate:.2g}", rate=lr)
+        return Setting(_("learning rate, where the loss fell fastest: {rate:.2g}", rate=lr))
     if config.lr is None:
-        return _("learning rate, measured: {rate:.2g}", rate=lr)
-    return _("learning rate, as given: {rate:.2g}", rate=lr)
+        return Setting(_("learning rate, measured: {rate:.2g}", rate=lr))
+    return Setting(_("learning rate, as given: {rate:.2g}", rate=lr))
 
 
 @contextmanager

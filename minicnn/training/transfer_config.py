@@ -74,3 +74,10 @@ class TransferConfig:
         if not self.augment:
             return train
         return Augmented(train, Augment.parse(self.augment), self.views, self.seed)
+
+
+class Setting(str):
+    """A note of a run that says what was chosen, such as the learning rate, and warns of nothing.
+    """
+
+    __slots__ = ()

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
 MIN_SIMILARITY = 0.4  # of 0 … 1, difflib's ratio: below it, a suggestion only confuses
+MIN_PATH_SIMILARITY = 0.6  # of files: there are many, and none needs to be meant
 
 
-def closest_names(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+def closest_names(name: str, names: Iterable[str], count: int = 3,
+                  similarity: float = MIN_SIMILARITY) -> list[str]:
     """Up to `count` of the names that are most similar to `name`, the closest first.
 
     Case is ignored. [] if none is similar.
     """
     by_folded = {known.casefold(): known for known in names}
-    matches = difflib.get_close_matches(name.casefold(), by_folded, count, MIN_SIMILARITY)
+    matches = difflib.get_close_matches(name.casefold(), by_folded, count, similarity)
     return [by_folded[match] for match in matches]
+
+
+def suggest_path(path: str | os.PathLike) -> str:
+    """" Did you mean runs/photos-1?" for a path that does not exist: what lies in the same folder,
+    or in runs/ if no folder is named, and has the most similar name. "" if nothing is similar."""
+    wanted = Path(path)
+    siblings: dict[str, Path] = {}
+    for folder in [wanted.parent, *[Path("runs")] * (wanted.parent == Path())]:
+        with suppress(OSError):
+            for entry in folder.iterdir():
+                if entry.name.isprintable() and not entry.name.startswith("."):
+                    siblings.setdefault(entry.name, entry)
+    nearest = closest_names(wanted.name, siblings, 1, MIN_PATH_SIMILARITY)
+    return f" Did you mean {siblings[nearest[0]]}?" if nearest else ""

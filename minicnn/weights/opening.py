@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from ..utils.errors import FileError
+from ..utils.suggest import suggest_path
 from .attributes import text
 from .file_kinds import (
     HEAD_BYTES,
@@ -144,7 +145,8 @@ def refusing_damage(path: str | PathLike) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise FileError(f"{path}: expected a file, found none; check the name.") from error
+        raise FileError(f"{path}: expected a file, found none; check the name."
+                        f"{suggest_path(path)}") from error
     except PermissionError as error:
         raise FileError(f"{path}: expected a file that may be read, received: {error.strerror}; "
                         f"check the name and the permissions.") from error

@@ -184,12 +184,14 @@ def test_bash_completes_commands_options_methods_and_files(line, expected):
 def test_zsh_gets_a_script_too():
     status, out, err = process("--print-completion", "zsh")
     assert (status, err) == (0, b"") and out.startswith(b"#compdef minicnn")
+    assert subprocess.run(["bash", "-n"], input=out).returncode == 0  # quotes and brackets
+    assert b": _alternative 'methods:method:(first-layer feature-maps " in out.replace(b"\\'", b"'")
 
 
 def test_completion_without_its_package_is_a_sentence(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["--print-completion", "bash"]) == 2
-    assert "pip install shtab" in capsys.readouterr().err
+    assert 'pip install -e ".[completion]"' in capsys.readouterr().err
     assert ended(["--print-completion", "fsh"], capsys)[0] == 2
 
 

@@ -2,7 +2,10 @@
 that docs/json.md lists."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +155,16 @@ def test_two_forms_of_json_at_once_are_refused(folder, capsys):
     assert main(["predict", str(folder / "m.h5"), str(folder / "photos"), "--json", "--format",
                  "csv"]) == 2
     assert "--format: expected without --json" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error(folder):
+    reading, writing = os.pipe()
+    os.close(reading)  # as `minicnn evaluate … --json | head` does, before the object is written
+    done = subprocess.run([sys.executable, "-m", "minicnn", "evaluate", "m.h5", "photos",
+                           "--json"], stdout=writing, stderr=subprocess.PIPE, text=True,
+                          cwd=folder, env={
+                              **os.environ, "PYTHONPATH": str(Path(mc.__file__).parent.parent)})
+    os.close(writing)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
+    assert "photos right" in done.stderr  # the text

@@ -108,3 +108,13 @@ def test_compare_reads_the_histories_of_today_and_of_0_2(key, tmp_path):
     (tmp_path / "split.csv").write_text("photo,class,part\nx.png,a,test\n")
     run = read_run(tmp_path)
     assert run.history == [0.25, 0.75] and not run.validated
+
+
+def test_the_page_says_what_was_used_beside_the_options(run):
+    text = (run / "report.html").read_text("utf-8")
+    used = json.loads((run / "run.json").read_text("utf-8"))["used"]
+    section = text[text.index("What was used"):]
+    section = section[:section.index("</table>")]
+    for words in (f"{used['learning_rate']:.3g}", used["cut"], f"minicnn {mc.__version__}",
+                  f"NumPy {np.__version__}", f"Python {used['python']}"):
+        assert words in section, words

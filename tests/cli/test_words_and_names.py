@@ -130,7 +130,7 @@ def test_commands_may_be_repeated_and_number_what_they_write(minicnn):
         assert minicnn("look", "gradient", "m.h5", "photos/a/0.png")[1].splitlines()[-1] == (
             f"look-gradient-m-0{number}.png")
         assert minicnn("predict", "runs/r-1", "photos/a/0.png", "--explain")[1].endswith(
-            f" (explained/0-r-1{number}-explained.png)\n")
+            f" (explained/0-r-1-explained{number}.png)\n")
         assert minicnn("data", "photos")[0] == 0
         assert Path(f"photos-report{number}/report.html").is_file()
     for number in ("", "-2"):
@@ -246,3 +246,41 @@ def test_tta_is_the_mean_of_the_views(minicnn):
     cells = out.splitlines()[1].split(",")[3:]
     assert [float(cell) for cell in cells] == pytest.approx(p, rel=1e-5)
     assert_refused(minicnn("predict", "m.h5", "photos", "--tta", "11"), "--tta", "1 to 10")
+
+
+def test_a_named_evaluation_is_kept_without_force(minicnn):
+    line = ["evaluate", "m.h5", "photos", "--output", "scores"]
+    assert minicnn(*line)[0] == 0
+    Path("scores/report.html").write_text("precious")
+    assert_refused(minicnn(*line), "scores: expected a new or empty folder", "--force")
+    assert Path("scores/report.html").read_text() == "precious"
+    names = sorted(path.name for path in Path("scores").iterdir())
+    assert minicnn(*line, "--force")[0] == 0
+    assert sorted(path.name for path in Path("scores").iterdir()) == names
+    assert Path("scores/report.html").read_text() != "precious"
+
+
+def test_force_overwrites_evaluations_only(minicnn, here):
+    Path("runs/r-1/notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in Path("runs/r-1").iterdir()}
+    for name in ("runs/r-1", "photos"):
+        assert_refused(minicnn("evaluate", "m.h5", "photos", "--output", name, "--force"),
+                       f"{name}: expected a new or empty folder")
+    assert {path: path.read_bytes() for path in Path("runs/r-1").iterdir()} == before
+    assert_refused(minicnn("evaluate", "m.h5", "photos", "--force"), "--force", "--output")
+
+
+# ---- names that do not exist
+@pytest.mark.parametrize("line, meant", [
+    ("predict runs/r1 photos/a/0.png", "runs/r-1"), ("predict r-1 photos/a/0.png", "runs/r-1"),
+    ("export runs/r_1 x.onnx", "runs/r-1"), ("evaluate m.h5 photo", "photos"),
+    ("predict m.h5 photos/a/00.png", "photos/a/0.png"), ("data phtos", "photos"),
+    ("train phtos", "photos"), ("compare runs/r-2 runs/r-1", "runs/r-1"),
+    ("train --resume runs/r-2", "runs/r-1"), ("look gradient runs/r-2", "runs/r-1")])
+def test_a_mistyped_path_is_answered_with_the_nearest(line, meant, minicnn):
+    assert_refused(minicnn(*line.split()), f"Did you mean {meant}?")
+
+
+def test_a_path_like_no_other_is_answered_without_a_guess(minicnn):
+    code, out, err = minicnn("predict", "m.h5", "xyzzy-7")
+    assert code == 2 and "found nothing; check the path." in err and "Did you mean" not in err

@@ -13,10 +13,10 @@ from PIL import Image
 import minicnn as mc
 from minicnn.evaluation import Evaluation, roc_auc
 from minicnn.plotting import drawing
-from minicnn.report import photos, run_photos, run_pictures, scores_of, write_run_page
+from minicnn.report import photos, run_labels, run_photos, run_pictures, scores_of, write_run_page
 from minicnn.report.photos import explanation, first_batch, pictures_of
 from minicnn.report.run_pictures import photos_of_cells
-from minicnn.training import TransferConfig
+from minicnn.training import Setting, TransferConfig
 
 EVIL = "</script><script>window.bad = 1</script>"
 network = functools.partial(classifier, 2, one_sigmoid=True, names=["a", "b"])
@@ -117,7 +117,7 @@ def test_what_was_set_is_what_differs_from_the_defaults_and_what_run_json_says(t
                "used": {"learning_rate": 2.5e-06}, "duration": 3671.2,
                "command": "minicnn train --size 96", "versions": {"minicnn": "1.2", "numpy": "2"}}
     written(tmp_path / "run", data, evaluation(data), options=options,
-            notes=["learning rate of the head 2.5e-06", "Careful: few photos."])
+            notes=[Setting("learning rate of the head 2.5e-06"), "Careful: few photos."])
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
     settings = text[text.index('id="settings"'):]
     differs, rest = settings[:settings.index("What was used")], settings[
@@ -134,7 +134,7 @@ def test_photos_that_it_is_sure_are_of_another_class_put_their_label_in_doubt():
     labels = np.array([0, 0, 1, 1])
     result = Evaluation(np.array([[0.05, 0.95], [0.3, 0.7], [0.01, 0.99], [0.98, 0.02]]), labels,
                         ["a", "b"])
-    assert run_photos.doubtful_labels(result) == [3, 0]
+    assert run_labels.doubtful_labels(result) == [3, 0]
     assert run_photos.surest_of_each_class(result) == [2]
     assert run_photos.wrong_and_least_sure(result) == ([3, 0, 1], [2])
 
@@ -297,3 +297,39 @@ def test_scores_are_json_without_nan():
     scores = scores_of(evaluation(one), 0.25)
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
     assert scores["per_class"]["b"]["roc_auc"] is None and scores["threshold"] == 0.25
+
+
+def labels_of(page):
+    """The section on labels, as HTML."""
+    text = page.read_text("utf-8")
+    return text[text.index('id="labels"'):].partition("</section>")[0]
+
+
+def sure_of_a(data, *doubted):
+    """Predictions that agree with the labels, but for these photos."""
+    said = data.labels.copy()
+    said[list(doubted)] = 1 - said[list(doubted)]
+    p = np.where(said[:, None] == [0, 1], 0.95, 0.05)
+    return Evaluation(p, data.labels, data.classes)
+
+
+def test_doubted_labels_of_training_photos_stand_apart_from_held_out_ones(tmp_path):
+    test, train = data_of(), data_of(30)
+    train.names = [f"train-{k}.jpg" for k in range(30)]
+    written(tmp_path / "run", test, sure_of_a(test, 3), held_out="held-out",
+            training=(train, sure_of_a(train, *range(10))))
+    section = labels_of(tmp_path / "run" / "report.html")
+    held_out, training = section.split("<h3>Training photos</h3>")
+    assert "For 11 photos" in held_out and held_out.count("<img") == 1
+    assert "<h3>Held-out photos</h3>" in held_out and "train-" not in held_out
+    assert training.count("<img") == 8 and "2 more" in training
+    assert {f"train-{k}.jpg" for k in range(10)} == set(re.findall(r"train-\d+\.jpg", training))
+    assert "trained without it" in training
+
+
+def test_without_doubts_on_training_photos_the_section_speaks_of_held_out_ones_only(tmp_path):
+    test, train = data_of(), data_of(30)
+    written(tmp_path / "a", test, sure_of_a(test, 3), training=(train, sure_of_a(train)))
+    assert "Training photos" not in labels_of(tmp_path / "a" / "report.html")
+    written(tmp_path / "b", test, sure_of_a(test), training=(train, sure_of_a(train)))
+    assert 'id="labels"' not in (tmp_path / "b" / "report.html").read_text("utf-8")

@@ -92,10 +92,12 @@ class Invariance(Result):
                 bottom.plot(a, value, lw=1.8, label=drawing.shortened(name))
             bottom.set_xlabel(f"{_(kind)}, {_(unit)}")
         axes[1, 0].set_ylabel(_("relative distance of features"))
-        axes[1, 0].legend(fontsize=drawing.MIN_TYPE)
+        beside = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5),
+                  "fontsize": drawing.MIN_TYPE}  # a legend in the axes would cover a curve
+        axes[1, 2].legend(**beside)
         axes[2, 0].set_ylabel(_(self.measure))
         if len(self.photos) <= 6:
-            axes[2, 0].legend(fontsize=drawing.MIN_TYPE)
+            axes[2, 2].legend(**beside)
         figure.suptitle(ngettext("{num} photo (thin), mean (thick)",
                                  "{num} photos (thin), mean (thick)", len(self.photos)))
         return figure

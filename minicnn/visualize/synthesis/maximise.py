@@ -82,7 +82,7 @@ class Maximised(SyntheticImage):
 
 def maximise(model: Sequential, target: Target = None, *, steps: int = 64, octaves: int = 3,
              ratio: float = 1.5, lr: float = 0.03, shift: float = 4, zoom: float = 0.05,
-             decay: float = 0.7, tv: float = 0.3, blur: float = 0, seed: int = 0,
+             decay: float = 0.7, tv: float = 0.8, blur: float = 0, seed: int = 0,
              progress: Progress = silent) -> Maximised:
     """An image of the network's size with a large score of the target.
 
