@@ -153,8 +153,8 @@ def correct(run: Run, names: Sequence[str]) -> np.ndarray:
 def read_run(path: Path) -> Run:
     """Reads the run in a folder: predictions.csv, and history.csv if it was trained there."""
     if not (path / "predictions.csv").is_file():
-        found, nearest = ("none in it", "") if path.exists() else ("nothing", suggest_path(path))
-        raise FileError(f"{path}: expected a run folder with predictions.csv, found {found}. Name "
+        actual, nearest = ("none in it", "") if path.exists() else ("nothing", suggest_path(path))
+        raise FileError(f"{path}: expected a run folder with predictions.csv, found {actual}. Name "
                         f"a folder that train or evaluate --output has written.{nearest}")
     rows = table(path / "predictions.csv", ("photo", "true", "predicted"))[1:]
     photos = {photo: (true, predicted) for photo, true, predicted, *_ in rows}

@@ -33,10 +33,10 @@ class ImageFolder(Dataset):
     def __init__(self, path: str | PathLike) -> None:
         root = Path(path)
         if not os.path.isdir(root):  # unlike Path.is_dir, it never raises
-            found, nearest = (("a file", "") if os.path.exists(root) else
+            actual, nearest = (("a file", "") if os.path.exists(root) else
                               ("nothing", suggest_path(root)))
             raise FileError(f"{root}: expected a folder with one sub-folder per class, found "
-                            f"{found}; check the path.{nearest}")
+                            f"{actual}; check the path.{nearest}")
         real = Path(os.path.realpath(root))  # a link to a folder above it is no class
         folders = [entry for entry in sub_folders(root)
                    if not real.is_relative_to(os.path.realpath(entry))]
