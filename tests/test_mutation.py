@@ -139,7 +139,9 @@ def house(tmp_path, monkeypatch):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("y = a + b\n")
         monkeypatch.setattr(mutation, "ROOT", tmp_path)
-    return house
+        mutation.mutants.cache_clear()
+    yield house
+    mutation.mutants.cache_clear()
 
 
 def test_files_with_formulas_are_found(house):
@@ -154,7 +156,8 @@ def test_files_with_formulas_are_found(house):
     ("ops/reference/conv.py", ["ops/reference/test_conv.py", "ops/test_conv.py",
                                "ops/test_conv_shapes.py"]),
     ("ops/fast/conv_blocks.py", ["ops/test_conv.py", "ops/test_conv_shapes.py"]),
-    ("losses.py", ["test_losses.py"]), ("layers/convolutions.py", ["layers"]),
+    ("losses.py", ["test_losses.py"]),
+    ("layers/convolutions.py", ["layers/test_conv2d.py", "layers/test_convexity.py"]),
     ("unheard_of.py", ["ops", "layers", "test_losses.py"])])
 def test_tests_stand_where_their_file_stands(file, expected, house):
     house(*(f"tests/{name}" for name in (

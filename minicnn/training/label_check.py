@@ -22,6 +22,7 @@ from ..model import Sequential
 from ..models import head
 from ..optimizers import Adam
 from ..utils.arrays import IntArray
+from ..utils.errors import NotFiniteError
 from .batches import ArrayDataset, release_pages
 from .callbacks import SCHEDULES, LearningRateSchedule, ProgressBar
 from .features import extract_features, mapped_file, resident_bytes, storage
@@ -41,7 +42,7 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     a prediction is the mean of the views. loss, lr, config: as the head of the run was trained.
     groups: near copies (near_duplicates), which are in one fold, since a copy would give the label
     away. k is FOLDS, or as many as the smallest class has photos that differ; None if that is less
-    than two.
+    than two, or if a training diverges.
     """
     numbers = np.arange(len(train)) if groups is None else np.asarray(groups)
     count = min(FOLDS, *(len(np.unique(numbers[train.labels == k]))
@@ -55,11 +56,14 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
         inside = np.flatnonzero(fold == k)
         network = Sequential([Flatten(), *head(len(train.classes), "zeros", config.dropout)],
                              features.x.shape[1:], seed=config.seed).to(device)
-        fit(network, rows_of(features, np.flatnonzero(fold != k), budget), loss,
-            Adam(lr, weight_decay=config.weight_decay), epochs=config.epochs,
-            batch_size=config.batch_size, seed=config.seed,
-            callbacks=[LearningRateSchedule(SCHEDULES[config.schedule]),
-                       ProgressBar(enabled=False)])
+        try:
+            fit(network, rows_of(features, np.flatnonzero(fold != k), budget), loss,
+                Adam(lr, weight_decay=config.weight_decay), epochs=config.epochs,
+                batch_size=config.batch_size, seed=config.seed,
+                callbacks=[LearningRateSchedule(SCHEDULES[config.schedule]),
+                           ProgressBar(enabled=False)])
+        except NotFiniteError:
+            return None
         y = extract_features(network, rows_of(features, inside, budget),
                              batch_size=config.batch_size).x
         p = class_probabilities(y)

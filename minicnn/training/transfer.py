@@ -6,7 +6,7 @@ Source: Yosinski et al. 2014; Zeiler & Fergus 2014, section 5.2.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -184,11 +184,9 @@ def train_head(run: TransferRun) -> TrainedHead:
     history = fit(top, train, run.loss, Adam(lr, weight_decay=config.weight_decay),
                   epochs=config.epochs, batch_size=config.batch_size, validation_data=validation,
                   callbacks=[*more, *callbacks], seed=config.seed)
-    training = None
-    if run.checked is not None:
-        with suppress(NotFiniteError):
-            training = out_of_fold(train, run.checked, run.loss, lr, config, run.groups,
-                                   run.model.device)
+    as_trained = replace(config, epochs=len(history["loss"]))  # patience may have ended it
+    training = None if run.checked is None else out_of_fold(
+        train, run.checked, run.loss, lr, as_trained, run.groups, run.model.device)
     return TrainedHead(history, lr, rates, monitored, training)
 
 

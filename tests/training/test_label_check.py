@@ -7,7 +7,7 @@ from makers import clothes
 import minicnn as mc
 from minicnn.models import loss_for
 from minicnn.report.run_labels import doubtful_labels
-from minicnn.training import ArrayDataset, TransferConfig, transfer
+from minicnn.training import ArrayDataset, TransferConfig, label_check, transfer
 from minicnn.training.label_check import out_of_fold
 
 CONFIG = TransferConfig(epochs=40, batch_size=8)
@@ -85,3 +85,11 @@ def test_transfer_checks_if_asked_and_trains_the_same_model():
     plain = transfer(clothes(), clothes("test"), check_labels=True, **quick)
     assert plain.history == without.history
     assert (plain.evaluation.probabilities == without.evaluation.probabilities).all()
+
+
+def test_the_other_heads_train_as_many_epochs_as_the_first_one_did(monkeypatch):
+    epochs = []
+    monkeypatch.setattr(label_check, "fit", lambda *a, **options: epochs.append(options["epochs"]))
+    run = transfer(clothes(), clothes("test"), validation=clothes("test"), check_labels=True,
+                   size=32, cut="block1_pool", epochs=200, patience=1, lr=0.1)
+    assert len(epochs) > 1 and {*epochs} == {len(run.history["loss"])} and epochs[0] < 200
