@@ -40,10 +40,11 @@ class Conv(mc.Layer):
         xp = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))     # (N, H+2, Wd+2, C)
         N, OH, OW = len(x), xp.shape[1] - KH + 1, xp.shape[2] - KW + 1
         y = np.empty((N, OH, OW, F))
+        matrix = W.reshape(-1, F)                               # (KH·KW·C, F)
         for i in range(OH):
             for j in range(OW):
-                window = xp[:, i:i + KH, j:j + KW]           # (N, KH, KW, C)
-                y[:, i, j] = np.tensordot(window, W, 3) + b  # over KH, KW and C: (N, F)
+                window = xp[:, i:i + KH, j:j + KW]              # (N, KH, KW, C)
+                y[:, i, j] = window.reshape(N, -1) @ matrix + b  # over KH, KW and C: (N, F)
         self.cache = xp
         return y
 
