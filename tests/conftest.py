@@ -4,6 +4,7 @@ devices: every test of an op, a layer, a loss or an optimizer runs on each of th
 import contextlib
 import fnmatch
 import functools
+import gc
 import os
 import signal
 from pathlib import Path
@@ -124,6 +125,17 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("device", given or marker.args, indirect=True)
     elif part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
         metafunc.parametrize("device", given or devices(), indirect=True)
+
+
+def pytest_collection(session):
+    """What is imported and collected stays to the end: no garbage is looked for among it …"""
+    gc.disable()
+
+
+def pytest_collection_finish(session):
+    """… nor in all that is left of it, millions of objects, again and again during the tests."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
