@@ -62,7 +62,7 @@ def without_outputs(point: Point, name: str, direction: np.ndarray, excluded: np
 def shift(value: np.ndarray, directions: list[np.ndarray], kinks: np.ndarray, eps: float,
           rng: np.random.Generator) -> None:
     """Moves the elements along whose directions there are kinks, in place: by a few hundredths of
-    their channel's size, or in float32 by more than ten steps."""
+    their channel's size, or in float32 by at least five steps."""
     mask = np.any([directions[k] != 0 for k in np.flatnonzero(kinks)], axis=0)
     largest = np.abs(value).max(tuple(range(value.ndim - 1)), keepdims=True)  # of each channel
     size = np.maximum(0.05 * np.where(largest > 0, largest, np.abs(value).max() or 1.0), 10 * eps)

@@ -22,8 +22,8 @@ WIDE = 100
 # examined.
 KINK = 1e-3
 # How much of the bend for a step ε is left for ε/4: 1/4 if L is smooth; of a kink all if the point
-# is on it, nothing if it is beside it. So up to 1/5 of a bend may be of a kink at the point
-# (1/4 · 4/5 + 1/5 = 0.4), and up to 2/5 of one beside it (1/4 · 3/5 = 0.15).
+# is on it, nothing if it is more than ε/4 away. So up to 1/5 of a bend may be of a kink at the
+# point (1/4 · 4/5 + 1/5 = 0.4), and up to 2/5 of one beside it (1/4 · 3/5 = 0.15).
 SMOOTH = 0.15, 0.4
 # Times u and the largest gradient: what is left of a sum that is 0 but for rounding. Errors of n
 # terms add up like √n, and the checks have sums of up to 5 · 8 · 9 · 7 = 2,520 terms.
@@ -100,7 +100,10 @@ def _line_in_float64(point: Point, name: str, gradient: np.ndarray, direction: n
     is_bent = gap > KINK * scale or (is_off and error <= gap)
     if is_bent and not SMOOTH[0] < (near.bend * np.abs(dy)).sum() / gap < SMOOTH[1]:
         return expected, measured, scale, noise, True
-    return expected, *_richardson(far, near, expected, dy, sigma, precision), False
+    measured, scale, noise_of_both = _richardson(far, near, expected, dy, sigma, precision)
+    if not is_off:  # right within the noise of all outputs that depend on v
+        noise_of_both = max(noise_of_both, noise)
+    return expected, measured, scale, noise_of_both, False
 
 
 def _line_in_float32(point: Point, name: str, gradient: np.ndarray, direction: np.ndarray,

@@ -104,8 +104,8 @@ class BatchNormalization(Layer):
                            = (dx̂_k − 1/M · Σ_j dx̂_j − x̂_k/M · Σ_j dx̂_j x̂_j) / σ
                     and as Σ_j dx̂_j = γ dβ and Σ_j dx̂_j x̂_j = γ dγ,
                       dx_k = γ/σ · (dy_k − dβ/M − x̂_k dγ/M):
-                    dx is dy without its mean and without its part along x̂, since y does not
-                    change if x is shifted or multiplied by a positive factor.
+                    dx is γ/σ times dy without its mean and without its part along x̂, since y
+                    does not change if x is shifted or, but for ε, multiplied by a positive factor.
         """
         x, mean, std, by_batch = self.read_cache()
         ops = ops_for(x, dy)

@@ -9,22 +9,26 @@ import numpy as np
 
 from ..data import Dataset
 from ..evaluation import Evaluation
+from ..plotting.drawing import percent_text
 from ..preprocessing import Preprocessing
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
 from .html import Markup, element, section
 from .pages import thumbnail
-from .photos import pictures_of, prediction_label
+from .photos import pictures_of
 from .run_photos import base_name, image
 
 SHOWN = 8  # photos with pictures, of each kind; the names of the others follow
-SURE = 0.9  # probability of another class from which on the label itself is doubted
+# Probability of another class from which on the label is doubted: high, as a list of false alarms
+# is not read.
+SURE = 0.9
 
 
 def doubtful_labels(result: Evaluation) -> list[int]:
-    """The photos for which the network is sure of another class than their label, surest first."""
-    sure = result.probabilities[np.arange(len(result.labels)), result.predicted]
-    doubtful = np.flatnonzero((result.predicted != result.labels) & (sure >= SURE))
+    """The photos for which the network is sure of another class than their label, surest first;
+    the most probable class counts, whatever threshold decides."""
+    sure, most_probable = result.probabilities.max(axis=1), result.probabilities.argmax(axis=1)
+    doubtful = np.flatnonzero((most_probable != result.labels) & (sure >= SURE))
     return doubtful[np.argsort(-sure[doubtful], kind="stable")].tolist()
 
 
@@ -66,11 +70,15 @@ def _heading(of_training: bool) -> list[Markup | None]:
 
 def _doubtful_photos(doubtful: Sequence[int], pictures: Mapping[int, np.ndarray], data: Dataset,
                      result: Evaluation) -> list[Markup]:
-    """The surest ones with pictures; the others by name, folded."""
+    """The surest ones with pictures; the names of the others in a line."""
+    def answer(i: int) -> str:
+        p = result.probabilities[i]
+        return f"{percent_text(float(p.max()))} {result.classes[p.argmax()]}"
+
     figures = [element("figure", image(thumbnail(pictures[i]), data.names[i]), element(
         "figcaption", element("strong", _("label: {label}",
                                           label=result.classes[result.labels[i]])),
-        element("span", _("says {answer}", answer=prediction_label(result, i))),
+        element("span", _("says {answer}", answer=answer(i))),
         element("span", base_name(data.names[i]))),
         class_="wrong") for i in doubtful[:SHOWN] if i in pictures]
     parts = [element("div", *figures, class_="row")]

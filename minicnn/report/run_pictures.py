@@ -1,5 +1,6 @@
-"""Which photos of an evaluation are shown, their pictures, and the figures made of them: once for
-a run, though its page is written twice, before and after the comparison."""
+"""Which photos of an evaluation are shown, their pictures, and the figures made of them. They are
+chosen and drawn once for a run, though its page is written twice, before and after the comparison.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +36,15 @@ MAX_PICTURES, MAX_PER_CELL = 300, 24  # on the page, and for a cell of the confu
 class RunPictures:
     """Indices of photos, and pictures by index.
 
-    worst, wrong, unsure, right: the lowest probability for their own class; the worst errors;
-    correct but least sure; the surest of each class.
-    spread, on_page: of predictions.png; of the confusion matrix.
-    pictures, originals, heats: as the network sees them; whole; (where it looks, or why not).
+    worst:     the lowest probability for their own class, right or wrong: worst.png.
+    wrong:     the worst errors.
+    unsure:    right, but least sure.
+    right:     the surest of each class.
+    spread:    spread over all photos: predictions.png.
+    on_page:   in the cells of the confusion matrix.
+    pictures:  the photos as the network sees them.
+    originals: the whole photos.
+    heats:     (where the network looks, ""), or (None, why there is no map).
     """
 
     worst: list[int]

@@ -11,6 +11,7 @@ labels (out-of-fold probabilities); Stone 1974.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from ..model import Sequential
 from ..models import head
 from ..optimizers import Adam
 from ..utils.arrays import IntArray
-from ..utils.errors import NotFiniteError
+from ..utils.errors import ArgumentError, NotFiniteError
 from .batches import ArrayDataset, release_pages
 from .callbacks import SCHEDULES, LearningRateSchedule, ProgressBar
 from .features import extract_features, mapped_file, resident_bytes, storage
@@ -39,17 +40,16 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     """Predictions of the training photos, each by one of k heads that was trained without it.
 
     features: of the photos of `train` in their order, view by view, as extract_features gives them;
-    a prediction is the mean of the views. loss, lr, config: as the head of the run was trained.
+    a prediction is the mean of the views. loss, lr, config: of the head of the run; the others
+    train as many epochs and keep the last weights.
     groups: near copies (near_duplicates), which are in one fold, since a copy would give the label
     away. k is FOLDS, or as many as the smallest class has photos that differ; None if that is less
     than two, or if a training diverges.
     """
-    numbers = np.arange(len(train)) if groups is None else np.asarray(groups)
-    count = min(FOLDS, *(len(np.unique(numbers[train.labels == k]))
-                         for k in range(len(train.classes))))
-    if count < 2:
+    fold = _folds(train, config.seed, groups)
+    if fold is None:
         return None
-    fold = train.folds(count, config.seed, groups)
+    count = int(fold.max()) + 1
     probabilities = np.zeros((len(train), len(train.classes)))
     budget = config.memory_budget * 10**6 - resident_bytes(features.x)
     for k in range(count):
@@ -69,6 +69,18 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
         p = class_probabilities(y)
         probabilities[inside] = p.reshape(features.views, len(inside), -1).mean(axis=0)
     return Evaluation(probabilities, train.labels, train.classes)
+
+
+def _folds(train: Dataset, seed: int, groups: Sequence[int] | None) -> IntArray | None:
+    """(N,): the fold of each photo. As many folds as can be dealt, at most FOLDS: copies that stand
+    in two classes may leave a class without a photo in some. None if there are no two."""
+    numbers = np.arange(len(train)) if groups is None else np.asarray(groups)
+    most = min(FOLDS, *(len(np.unique(numbers[train.labels == k]))
+                        for k in range(len(train.classes))))
+    for count in range(most, 1, -1):
+        with suppress(ArgumentError):
+            return train.folds(count, seed, groups)
+    return None
 
 
 def rows_of(features: ArrayDataset, indices: IntArray, memory_budget: int) -> ArrayDataset:

@@ -44,9 +44,9 @@ def assign(layers: Sequence[Layer], input_shape: tuple[int, ...], entries: Entri
     whether the layers were matched by name or by order.
 
     By name, if the file has a layer with the name of each layer of the model. Otherwise by order,
-    if
-    number, kinds and shapes agree, and names that a person chose: Keras counts layers through a
-    whole session, so the first Conv2D of a file may be conv2d_7. Theano's kernels are converted.
+    if number, kinds and shapes agree, and so do names unlike Keras' automatic ones: Keras counts
+    layers through a whole session, so the first Conv2D of a file may be conv2d_7. Theano's kernels
+    are converted.
     skip_mismatch: leaves layers as they are for which the file has nothing that fits, such as a new
     head. By name, if the file has the name of the model's first layer, or one that a person chose;
     otherwise by order, up to the first layer that does not fit.

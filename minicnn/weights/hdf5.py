@@ -2,8 +2,9 @@
 
 Such a file may link to other files, or be made to exhaust the memory. So links are checked before
 they are followed, and declared sizes before anything is read: of texts (attributes.py), of all
-arrays together, and of each array that a layer is to take (assigning.py). The format itself is read
-by h5py.
+arrays together (validate_sizes), and of each array, which a layer takes only if it has as many
+numbers as its parameter (assigning.py): what is read is at most as large as the network. The format
+itself is read by h5py.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # functions import h5py when called: `import minicnn` stays f
 MAX_ENTRIES = 2_000  # layers, names in a list, entries of a group
 MAX_TEXT_BYTES = 4_000_000  # of a network's description, or of a list of names
 # All arrays of a file together: as many bytes as the larger of ALWAYS_ALLOWED_BYTES and
-# MAX_INFLATION · its size, since weights cannot be compressed more than that.
+# MAX_INFLATION · its size: trained weights hardly compress, and zeros 1000 times are no weights.
 ALWAYS_ALLOWED_BYTES, MAX_INFLATION = 64_000_000, 32
 MAX_CHUNKS = 100_000  # of all arrays together
 MAX_NAME_CHARACTERS, MAX_NAME_PARTS = 1_000, 16  # the parts of a path "a/b/c"
@@ -96,7 +97,7 @@ def validate_sizes(datasets: Sequence[h5py.Dataset], path: str | PathLike) -> No
     """Raises FileError if the datasets together claim more bytes than a file of this size can hold.
 
     A chunk is unpacked as one piece, and may be larger than the array that it is part of: up to
-    ALWAYS_ALLOWED_BYTES, since one of an array that grows row by row is made for many rows.
+    ALWAYS_ALLOWED_BYTES, since those of an array that can grow are made for rows still to come.
     """
     claim = chunks = 0
     for data in datasets:

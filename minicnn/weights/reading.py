@@ -166,7 +166,8 @@ def _add_by_class(weights: Weights, group: h5py.Group, layers_of: LayersOf,
     models: {class: the model it was first seen in}.
     """
     layers = layers_of(group) or {}
-    weights.add_to_count(depth and len(layers))
+    if depth:  # in a model inside the model
+        weights.add_to_count(len(layers))
     for key in sorted(layers, key=_class_and_number):  # conv2d_2 before conv2d_10
         layer = layers[key]
         arrays = member(layer, "vars", path) if has(layer, "vars") else {}

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+
+def written(c: float) -> str:
+    """All digits that count: 255 for 255.0, 0.00392156862745098 for 1 / 255."""
+    return repr(c).removesuffix(".0")
+
+
 # Of a number c beside the tensor x: the formula, and the layer that computes it.
 X_FIRST: dict[str, Callable[[float], tuple[str, str]]] = {
-    "TrueDivide": lambda c: (f"x / {c:g}", f"Rescaling(1 / {c:g})"),
-    "Multiply": lambda c: (f"x * {c:g}", f"Rescaling({c:g})"),
-    "Add": lambda c: (f"x + {c:g}", f"Rescaling(1, offset={c:g})"),
-    "Subtract": lambda c: (f"x - {c:g}", f"Rescaling(1, offset={-c:g})")}
+    "TrueDivide": lambda c: (f"x / {written(c)}", f"Rescaling(1 / {written(c)})"),
+    "Multiply": lambda c: (f"x * {written(c)}", f"Rescaling({written(c)})"),
+    "Add": lambda c: (f"x + {written(c)}", f"Rescaling(1, offset={written(c)})"),
+    "Subtract": lambda c: (f"x - {written(c)}", f"Rescaling(1, offset={written(-c)})")}
 X_SECOND: dict[str, Callable[[float], tuple[str, str]]] = {
-    "Multiply": lambda c: (f"{c:g} * x", f"Rescaling({c:g})"),
-    "Add": lambda c: (f"{c:g} + x", f"Rescaling(1, offset={c:g})"),
-    "Subtract": lambda c: (f"{c:g} - x", f"Rescaling(-1, offset={c:g})")}
+    "Multiply": lambda c: (f"{written(c)} * x", f"Rescaling({written(c)})"),
+    "Add": lambda c: (f"{written(c)} + x", f"Rescaling(1, offset={written(c)})"),
+    "Subtract": lambda c: (f"{written(c)} - x", f"Rescaling(-1, offset={written(c)})")}
 SAME = {"Divide": "TrueDivide"}  # keras.ops.divide
 
 
@@ -37,6 +44,8 @@ def layer_instead(entry: dict) -> str:
         return ("It is arithmetic with an array, as keras.layers.Normalization(mean=…, "
                 "variance=…) or Rescaling computes it: use that in its place")
     if kind not in formulas or isinstance(number, bool) or not isinstance(number, (int, float)):
+        return ""
+    if abs(number) > 1e30 or not math.isfinite(number) or (kind == "TrueDivide" and number == 0):
         return ""
     formula, layer = formulas[kind](number)
     return f"It is {formula}: use keras.layers.{layer} in its place, which computes the same"

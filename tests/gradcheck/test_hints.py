@@ -222,6 +222,13 @@ class Square:
         return 2 * self.x * dy
 
 
+class SquareOfMirrored(Square):
+    """The square, whose backward looks at the mirror image: no window is in it."""
+
+    def backward(self, dy):
+        return 2 * self.x[:, :, ::-1] * dy
+
+
 class MinusMean(ReLU):
     def forward(self, x, training=False, keep=True):
         return x - x.mean(axis=0)
@@ -344,6 +351,10 @@ def test_random_numbers_get_no_hint(kind, name, shape, seed):
 
     found = said(wrong(kind, name, random)(), shape, seed)
     assert found == ([RIGHT[name]] if kind is Conv else [])
+
+
+def test_without_a_window_nothing_is_called_a_mirrored_window():
+    assert not any("window" in sentence for sentence in said(SquareOfMirrored(), (2, 4, 5, 3)))
 
 
 @pytest.mark.parametrize("layer", [

@@ -135,6 +135,9 @@ def test_photos_that_it_is_sure_are_of_another_class_put_their_label_in_doubt():
     result = Evaluation(np.array([[0.05, 0.95], [0.3, 0.7], [0.01, 0.99], [0.98, 0.02]]), labels,
                         ["a", "b"])
     assert run_labels.doubtful_labels(result) == [3, 0]
+    by_threshold = Evaluation(result.probabilities, labels, ["a", "b"])
+    by_threshold.predicted = np.array([0, 0, 1, 0])  # "b" only from 0.96 on
+    assert run_labels.doubtful_labels(by_threshold) == [3, 0]
     assert run_photos.surest_of_each_class(result) == [2]
     assert run_photos.wrong_and_least_sure(result) == ([3, 0, 1], [2])
 

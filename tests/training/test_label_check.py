@@ -9,6 +9,7 @@ from minicnn.models import loss_for
 from minicnn.report.run_labels import doubtful_labels
 from minicnn.training import ArrayDataset, TransferConfig, label_check, transfer
 from minicnn.training.label_check import out_of_fold
+from minicnn.utils.errors import ArgumentError
 
 CONFIG = TransferConfig(epochs=40, batch_size=8)
 
@@ -74,6 +75,14 @@ def test_few_photos_are_dealt_into_fewer_folds_and_one_of_a_class_into_none():
     alone = photos.subset([0, 2, 3])
     assert checked(x[[0, 2, 3]], alone) is None
     assert checked(x, photos, groups=[0, 0, 1, 2]) is None
+
+
+def test_copies_across_classes_that_cannot_be_dealt_are_no_error():
+    x, photos = two_clouds_of_points(3)
+    photos = with_labels(photos, np.array([0, 0, 0, 0, 1, 1]))
+    with pytest.raises(ArgumentError):
+        photos.folds(2, CONFIG.seed, [4, 1, 1, 3, 4, 3])
+    assert checked(x, photos, groups=[4, 1, 1, 3, 4, 3]) is None
 
 
 def test_transfer_checks_if_asked_and_trains_the_same_model():

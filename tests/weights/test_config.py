@@ -207,6 +207,8 @@ def test_a_layer_without_weights_that_is_used_twice_is_not_called_a_branch():
     (lambda x: x / 255.0, r"It is x / 255: use keras.layers.Rescaling\(1 / 255\) in its place"),
     (lambda x: keras.ops.divide(x, 127.5), r"x / 127.5: use keras.layers.Rescaling\(1 / 127.5\)"),
     (lambda x: x * 2, r"x \* 2: use keras.layers.Rescaling\(2\) in"),
+    (lambda x: x * (1 / 255), r"use keras.layers.Rescaling\(0.00392156862745098\) in"),
+    (lambda x: x - 123.4567891, r"use keras.layers.Rescaling\(1, offset=-123.4567891\) in"),
     (lambda x: 0.5 * x, r"0.5 \* x: use keras.layers.Rescaling\(0.5\) in"),
     (lambda x: x + 1.5, r"x \+ 1.5: use keras.layers.Rescaling\(1, offset=1.5\) in"),
     (lambda x: 1 + x, r"1 \+ x: use keras.layers.Rescaling\(1, offset=1\) in"),

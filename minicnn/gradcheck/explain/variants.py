@@ -100,6 +100,9 @@ def mirrored(w: GradientError) -> str | None:
     """A dx for which each weight of a window comes back from the wrong side."""
     if w.name != "dx" or w.g.ndim != 4 or w.probe.y.ndim != 4:
         return None
+    pixels = w.probe.reach().any(axis=(0, 3, 4, 7))  # (OH, OW, H, Wd): what a y depends on
+    if not (pixels.sum(axis=(2, 3)) > 1).any():
+        return None  # no window
     for axes, names in (((1,), "H"), ((2,), "W"), ((1, 2), gettext("H and W"))):
         if w.same(w.a, np.flip(w.gradient_for(np.flip(w.probe.dy, axes)), axes)):
             return gettext("is that of a window mirrored in {axes}: where forward reads x at an "
