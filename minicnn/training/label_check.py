@@ -75,9 +75,9 @@ def _folds(train: Dataset, seed: int, groups: Sequence[int] | None) -> IntArray 
     """(N,): the fold of each photo. As many folds as can be dealt, at most FOLDS: copies that stand
     in two classes may leave a class without a photo in some. None if there are no two."""
     numbers = np.arange(len(train)) if groups is None else np.asarray(groups)
-    most = min(FOLDS, *(len(np.unique(numbers[train.labels == k]))
-                        for k in range(len(train.classes))))
-    for count in range(most, 1, -1):
+    limit = min(FOLDS, *(len(np.unique(numbers[train.labels == k]))
+                         for k in range(len(train.classes))))
+    for count in range(limit, 1, -1):
         with suppress(ArgumentError):
             return train.folds(count, seed, groups)
     return None
