@@ -106,7 +106,7 @@ class Operations(Protocol):
         """dy, y -> dx."""
 
     def clipped_line(self, x: np.ndarray, slope: float, shift: float, limit: float) -> np.ndarray:
-        """x -> y."""
+        """x -> y = min(max(slope · x + shift, 0), limit)."""
 
     def clipped_line_grad(self, dy: np.ndarray, y: np.ndarray, slope: float, limit: float
                           ) -> np.ndarray:
