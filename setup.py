@@ -19,7 +19,7 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels"],
     package_dir={"minicnn.kernels": "kernels"},  # the CUDA sources, beside minicnn/ in the sources
-    package_data={"minicnn.kernels": ["*.cu", "*.h", "ladder/*.cu", "ladder/*.h"],
+    package_data={"minicnn.kernels": ["*.cu", "*.h", "*.cpp", "ladder/*.cu", "ladder/*.h"],
                   "minicnn": ["data/*.h5", "data/*.txt", "data/photos/*.jpg", "data/*.json",
                               "data/clouds/*/*/*.jpg", "locale/*/LC_MESSAGES/*",
                               "models/*.csv", "models/*.txt", "py.typed",

@@ -3,15 +3,10 @@
 //     c++ -fsanitize=thread -c …        the compiler calls __tsan_read4(address) before each access
 //                                       of 4 bytes, and so on; here these functions are ours
 //
-// Nothing of ThreadSanitizer is linked. Without that option of the compiler nothing is recorded.
+// Part of simulator.cpp, which is compiled without that option: it does not record itself. Nothing of
+// ThreadSanitizer is linked. Without that option of a kernel's compiler nothing is recorded.
 #pragma once
-#if defined(__SANITIZE_THREAD__)
-#define RECORDED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RECORDED 1
-#endif
-#endif
+#include <vector>
 
 namespace simulator {
 
@@ -25,14 +20,9 @@ struct Access {
     uint16_t writes;
 };
 
-#ifdef RECORDED
-}
-#include <vector>
-namespace simulator {
-#define UNRECORDED __attribute__((unused, noinline, no_sanitize("thread")))
 static std::vector<Access> accesses;
 
-UNRECORDED static void record(const void* address, unsigned bytes, bool writes, void* instruction) {
+void record(const void* address, unsigned bytes, bool writes, void* instruction) {
     if (!recording || !running) return;
     const char* a = (const char*)address;
     const uint32_t block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
@@ -58,16 +48,11 @@ extern "C" int64_t simulator_accesses(const Access** first) {
     return (int64_t)accesses.size();
 }
 extern "C" void simulator_forget() { accesses.clear(); }
-#else
-#define UNRECORDED __attribute__((unused))
-static inline void record(const void*, unsigned, bool, void*) {}
-#endif
 
 }  // namespace simulator
 
-#ifdef RECORDED
 #define HOOK(name, bytes, writes)                                                          \
-    extern "C" UNRECORDED void __tsan_##name(void* address) {                              \
+    extern "C" void __tsan_##name(void* address) {                              \
         simulator::record(address, bytes, writes, __builtin_return_address(0));            \
     }
 #define HOOKS(bytes)                          \
@@ -76,20 +61,20 @@ static inline void record(const void*, unsigned, bool, void*) {}
     HOOK(unaligned_read##bytes, bytes, false) \
     HOOK(unaligned_write##bytes, bytes, true)
 HOOKS(1) HOOKS(2) HOOKS(4) HOOKS(8) HOOKS(16)
-extern "C" UNRECORDED void __tsan_read_range(void* address, size_t bytes) {
+extern "C" void __tsan_read_range(void* address, size_t bytes) {
     simulator::record(address, (unsigned)bytes, false, __builtin_return_address(0));
 }
-extern "C" UNRECORDED void __tsan_write_range(void* address, size_t bytes) {
+extern "C" void __tsan_write_range(void* address, size_t bytes) {
     simulator::record(address, (unsigned)bytes, true, __builtin_return_address(0));
 }
 #ifdef __clang__  // which also asks for these
-extern "C" UNRECORDED void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
+extern "C" void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
     return memcpy(to, from, bytes);
 }
-extern "C" UNRECORDED void* __tsan_memmove(void* to, const void* from, size_t bytes) {
+extern "C" void* __tsan_memmove(void* to, const void* from, size_t bytes) {
     return memmove(to, from, bytes);
 }
-extern "C" UNRECORDED void* __tsan_memset(void* to, int value, size_t bytes) {
+extern "C" void* __tsan_memset(void* to, int value, size_t bytes) {
     return memset(to, value, bytes);
 }
 #endif
@@ -98,4 +83,3 @@ extern "C" void __tsan_func_entry(void*) {}
 extern "C" void __tsan_func_exit() {}
 extern "C" void __tsan_vptr_update(void*, void*) {}
 extern "C" void __tsan_vptr_read(void*) {}
-#endif

@@ -8,15 +8,31 @@
 // Stricter than a GPU: all 32 threads have to come (a GPU lets those wait no longer that have ended
 // or are not in the mask), and nothing is assumed of the order in which they go on.
 #pragma once
-#include "simulator_record.h"
+#include "simulator.h"
 
+#if defined(__SANITIZE_THREAD__)  // every access is recorded, one of 16 bytes as such
+#define RECORDED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RECORDED 1
+#endif
+#endif
+#ifdef RECORDED
+#define UNRECORDED __attribute__((unused, noinline, no_sanitize("thread")))
+#define RECORD_16(address, writes) record(address, 16, writes, __builtin_return_address(0))
+#else
+#define UNRECORDED __attribute__((unused))
+#define RECORD_16(address, writes) (void)0
+#endif
+
+#pragma GCC visibility push(hidden)
 namespace simulator {
 
 struct Slot {
     unsigned char bytes[2][32];  // of two exchanges by turns: a lane may be one ahead of another
     int turn;
 };
-static Slot slots[MAX_THREADS];
+extern Slot slots[MAX_THREADS];
 
 // Leaves this lane's value, waits for the warp, and returns where the others' values lie.
 template <typename T>
@@ -27,8 +43,8 @@ struct Exchange {
         static_assert(sizeof(T) <= 32, "a value of 32 bytes at most");
         if (mask != 0xffffffffu)
             fail("exchanges with a part of its warp: expected 0xffffffff as the mask");
-        lane = running->thread % 32, first = running->thread - lane;
-        Slot& mine = slots[running->thread];
+        lane = thread_number() % 32, first = thread_number() - lane;
+        Slot& mine = slots[thread_number()];
         turn = mine.turn ^= 1;
         memcpy(mine.bytes[turn], &value, sizeof value);
         wait_at(-line);
@@ -48,12 +64,8 @@ struct Copy {
     int group;
 };
 const int MAX_COPIES = 256;
-static Copy under_way[MAX_THREADS][MAX_COPIES];  // of each thread
-static int copies[MAX_THREADS], groups[MAX_THREADS];
-
-static void begin_warps() {
-    for (unsigned t = 0; t < threads; t++) copies[t] = groups[t] = slots[t].turn = 0;
-}
+extern Copy under_way[MAX_THREADS][MAX_COPIES];  // of each thread
+extern int copies[MAX_THREADS], groups[MAX_THREADS];
 
 // Addresses of 16 bytes have to be multiples of 16: counted from the beginning of an argument,
 // which on a GPU lies at a multiple of 256, or in shared memory.
@@ -71,34 +83,34 @@ typedef float Quad __attribute__((vector_size(16), aligned(4), may_alias));
 
 UNRECORDED static Quad read_16_bytes(const void* from) {
     check_16_bytes(from);
-    record(from, 16, false, __builtin_return_address(0));
+    RECORD_16(from, false);
     return *(const Quad*)from;
 }
 
 UNRECORDED static void write_16_bytes(void* to, Quad value) {
     check_16_bytes(to);
-    record(to, 16, true, __builtin_return_address(0));
+    RECORD_16(to, true);
     *(Quad*)to = value;
 }
 
 // The source is read at once, so that a wrong one is reported here; the target waits.
 UNRECORDED static void copy_async(void* to, const void* from, bool there) {
-    const unsigned me = running->thread;
+    const unsigned me = thread_number();
     Copy copy = {(char*)to, {}, groups[me]};
     check_16_bytes(to), check_16_bytes(from);
     if (there) {
-        record(from, 16, false, __builtin_return_address(0));
+        RECORD_16(from, false);
         memcpy(copy.bytes, from, 16);
         __asm__ volatile("" ::"m"(copy));  // it is read even if nobody waits for it
     }
-    record(to, 16, true, __builtin_return_address(0));
+    RECORD_16(to, true);
     memset(to, 0xff, 16);
     if (copies[me] == MAX_COPIES) fail("has more than 256 copies under way");
     under_way[me][copies[me]++] = copy;
 }
 
 UNRECORDED static void wait_until_left(int youngest) {
-    const unsigned me = running->thread;
+    const unsigned me = thread_number();
     int left = 0;
     for (int k = 0; k < copies[me]; k++) {
         const Copy copy = under_way[me][k];
@@ -118,6 +130,7 @@ static inline float as_tf32(unsigned bits) {  // what a tensor core sees of a nu
 }
 
 }  // namespace simulator
+#pragma GCC visibility pop
 
 struct __attribute__((aligned(16))) float4 {
     float x, y, z, w;
@@ -197,7 +210,7 @@ static inline void mma(float (&d)[4], const unsigned (&a)[4], const unsigned (&b
         for (unsigned k = 0; k < 8; k++) d[e] += rows[e / 2][k] * columns[e % 2][k];
 }
 
-static inline void commit_copies() { groups[running->thread]++; }
+static inline void commit_copies() { groups[thread_number()]++; }
 template <int youngest>
 static inline void wait_copies() {
     wait_until_left(youngest);

@@ -322,8 +322,8 @@ class RawModule:
     def compile(self):
         self.kernels = launch.read_kernels(self.file)
         try:
-            self.code = simulator.library(self.file, tuple(self.kernels), (
-                *self.options, "-include", str(launch.KERNELS / "simulator.h")), self.version)
+            self.code = simulator.library(self.file, tuple(self.kernels), self.options,
+                                          launch.KERNELS, self.version)
         except KernelError as error:
             raise CompileException(str(error)) from error
 

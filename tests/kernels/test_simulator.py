@@ -2,8 +2,10 @@
 works as on a GPU."""
 
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,10 +216,16 @@ def test_a_kernel_prints(write, capfd):
 
 @pytest.fixture
 def compilations(tmp_path, monkeypatch):
-    """The commands the compiler has been called with; nothing is cached when it begins."""
+    """The commands that compile a kernel; no kernel is cached when it begins."""
     calls, run = [], subprocess.run
+
+    def noted(command, **options):
+        if not any(word.endswith("simulator.cpp") for word in command):
+            calls.append(command)
+        return run(command, **options)
+
     monkeypatch.setenv("MINICNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a[0]) or run(*a, **k))
+    monkeypatch.setattr(subprocess, "run", noted)
     as_in_a_new_process()
     yield calls
     as_in_a_new_process()
@@ -230,7 +238,9 @@ def as_in_a_new_process():
 
 
 def cached(tmp_path):
-    return list((tmp_path / "cache").rglob("*.*"))
+    """The files of the cache, but for that which all kernels share."""
+    return [file for file in (tmp_path / "cache").rglob("*.*")
+            if not file.match("simulator-*.o")]
 
 
 def test_a_file_is_compiled_once_also_for_another_process(write, compilations, tmp_path):
@@ -249,14 +259,23 @@ def test_a_changed_file_or_header_is_compiled_again(write, compilations, tmp_pat
     assert len(cached(tmp_path)) == 2
     folder = tmp_path / "kernels"
     folder.mkdir()
-    for header in KERNELS.glob("*.h"):
-        (folder / header.name).write_bytes(header.read_bytes())
+    for source in (*KERNELS.glob("*.h"), KERNELS / "simulator.cpp"):
+        (folder / source.name).write_bytes(source.read_bytes())
     with (folder / "common.h").open("a") as header:
         header.write("#define size 3\n")
     monkeypatch.setattr(launch, "KERNELS", folder)
     with pytest.raises(KernelError):  # int 3
         result(write("EACH(k, size) y[k] = 2;"))
     assert len(compilations) == 3
+
+
+def test_a_file_of_the_same_text_elsewhere_is_not_compiled_again(write, compilations, tmp_path):
+    one = write("EACH(k, size) y[k] = 1;")
+    assert_same(result(one), np.ones(SIZE))
+    (tmp_path / "copy").mkdir()
+    file = shutil.copy(one.file, tmp_path / "copy")
+    assert_same(result(read_kernels(Path(file))["mine"]), np.ones(SIZE))
+    assert len(compilations) == 1
 
 
 def test_float_and_double_are_compiled_apart(write, compilations, tmp_path):

@@ -104,8 +104,8 @@ def compiled(kernel: Kernel, device: str, real: np.dtype, switch: np.dtype, vers
                           f"it was read, found another one. Call read_kernels again.")
     if device == "cuda":
         return _module(kernel.file, options(real, switch), version).get_function(kernel.name)
-    source = kernel.file, tuple(read_kernels(kernel.file)), (
-        *options(real, switch), "-include", str(KERNELS / "simulator.h")), version
+    source = (kernel.file, tuple(read_kernels(kernel.file)), options(real, switch), KERNELS,
+              version)
     simulator.library(*source, False)  # so that a kernel that does not compile is refused here
     written = [(name, not kind.startswith("const")) for kind, name in kernel.parameters]
 

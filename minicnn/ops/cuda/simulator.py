@@ -1,9 +1,10 @@
 """The device "cuda-sim": the CUDA kernels of kernels/, compiled for the processor.
 
-kernels/simulator.h supplies what CUDA has built in. Arrays are NumPy's, of a class of their own
-that mixes with plain ones as little as CuPy's would; new ones hold NaN, so that whatever a kernel
-forgets to write shows. Slow but strict: a kernel that reads or writes outside its arrays, or whose
-result depends on the order of its threads, is reported with its name, block and thread.
+kernels/simulator.h supplies what CUDA has built in, kernels/simulator.cpp runs the grid. Arrays
+are NumPy's, of a class of their own that mixes with plain ones as little as CuPy's would; new ones
+hold NaN, so that whatever a kernel forgets to write shows. Slow but strict: a kernel that reads or
+writes outside its arrays, or whose result depends on the order of its threads, is reported with its
+name, block and thread.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ import numpy as np
 from ...utils.cache import cache_folder
 from ...utils.errors import ArgumentError, KernelError
 
-FLAGS = ("-x", "c++", "-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-Wall", "-Wextra",
+# C++ 14: reading the <cmath> of C++ 17 takes as long as compiling a kernel.
+FLAGS = ("-std=c++14", "-O1", "-g", "-fPIC", "-Wall", "-Wextra",
          "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"
          "integer-divide-by-zero", "-fsanitize-undefined-trap-on-error")
 SHARED_MEMORY = 227 * 1024  # bytes of it that a block may ask for: as on an H100
@@ -125,44 +128,77 @@ def compiler() -> str:
 
 
 @functools.cache
-def library(file: Path, names: tuple[str, ...], options: tuple[str, ...],
+def library(file: Path, names: tuple[str, ...], options: tuple[str, ...], folder: Path,
             digest: str, recorded: bool = False) -> ctypes.CDLL:
     """The compiled kernels `names` of a .cu file, from the cache if they are there.
 
-    digest: a hash of the sources. recorded: with every access noted (accesses.py). Raises
-    KernelError with the compiler's message.
+    folder: where simulator.h and simulator.cpp are. digest: a hash of the kernels' sources.
+    recorded: with every access noted (accesses.py). Raises KernelError with the compiler's message.
     """
-    import hashlib
-    import subprocess
-    import tempfile
-
-    flags = (*FLAGS, *os.environ.get("MINICNN_SIM_FLAGS", "").split(), *options)
-    command = [compiler(), *flags]
-    if recorded:
-        command += ["-fsanitize=thread", "-c"]
-    link = [compiler(), "-shared"]  # without ThreadSanitizer itself
-    if os.uname().sysname == "Linux":  # a kernel's name means this file's
-        (link if recorded else command).append("-Wl,-Bsymbolic")
-    key = hashlib.sha256("\0".join([*command, str(file), *names, digest]).encode()).hexdigest()
-    path = cache_folder() / "kernels" / f"{file.stem}-{key[:24]}.so"
+    flags = (*FLAGS, *os.environ.get("MINICNN_SIM_FLAGS", "").split())
+    scheduler = scheduler_object(folder, flags)
+    link = ["-shared", "-x", "none", str(scheduler)]
+    if os.uname().sysname == "Linux":
+        link.append("-Wl,-Bsymbolic")  # a kernel's name means this file's
+    compiling = (*flags, *options, "-include", str(folder / "simulator.h"), "-x", "c++")
+    # Of what is compiled, not of where it lies: a second copy of the project finds it here.
+    key = _key(*flags, *(option for option in options if option.startswith("-D")), *names, digest,
+               scheduler.name, str(recorded))
+    path = cache_folder() / "kernels" / f"{file.stem}-{key}.so"
     if not path.exists():
         text = source_text(file) + "".join(f"SIMULATE({name})\n" for name in names)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            source, made = Path(folder, file.name), Path(folder, path.name)
+        with _made_aside(path) as made:
+            source, part = made.with_name(file.name), made.with_suffix(".o")
             source.write_text(text)
-            part = made.with_suffix(".o") if recorded else made
-            steps = [[*command, str(source), "-o", str(part)]]
-            if recorded:
-                steps.append([*link, str(part), "-o", str(made)])
-            for step in steps:
-                done = subprocess.run(step, capture_output=True, text=True,
-                                      env={**os.environ, "LC_ALL": "C"})
-                if done.returncode:
-                    raise KernelError(f"{file}: expected a kernel that compiles, received from "
-                                      f"the compiler: {first_error(done.stderr)}. Fix that line.")
-            made.replace(path)
+            if recorded:  # linked in a step of its own, without ThreadSanitizer itself
+                _compile(file, *compiling, "-fsanitize=thread", "-c", str(source), "-o", str(part))
+                _compile(file, *link, str(part), "-o", str(made))
+            else:
+                _compile(file, *compiling, str(source), *link, "-o", str(made))
     return ctypes.CDLL(str(path))
+
+
+def scheduler_object(folder: Path, flags: tuple[str, ...]) -> Path:
+    """simulator.cpp of this folder, compiled, from the cache if it is there: the part of every
+    kernel's library that runs the grid."""
+    source = folder / "simulator.cpp"
+    texts = (file.read_text("utf-8") for file in (source, *sorted(folder.glob("simulator*.h"))))
+    path = cache_folder() / "kernels" / f"simulator-{_key(compiler(), *flags, *texts)}.o"
+    if not path.exists():
+        with _made_aside(path) as made:
+            _compile(source, *flags, "-x", "c++", "-c", str(source), "-o", str(made))
+    return path
+
+
+def _key(*parts: str) -> str:
+    """A name for what is made of these."""
+    import hashlib
+
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+@contextmanager
+def _made_aside(path: Path) -> Iterator[Path]:
+    """A file of this name in a folder of its own, which comes to its place once it is whole."""
+    import tempfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        yield Path(folder, path.name)
+        Path(folder, path.name).replace(path)
+
+
+def _compile(file: Path, *arguments: str) -> None:
+    """Runs the compiler. Raises KernelError with its first message, about `file`."""
+    import subprocess
+
+    environment = {**os.environ, "LC_ALL": "C"}
+    environment.pop("LD_PRELOAD", None)  # a sanitizer for this process, not for the compiler
+    done = subprocess.run([compiler(), *arguments], capture_output=True, text=True,
+                          env=environment)
+    if done.returncode:
+        raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
+                          f"{first_error(done.stderr)}. Fix that line.")
 
 
 def source_text(file: Path) -> str:
