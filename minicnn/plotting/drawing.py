@@ -64,7 +64,8 @@ def png(figure: Figure) -> bytes:
     with _without_glyph_warnings():
         canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    picture.save(buffer := io.BytesIO(), "png", dpi=(figure.dpi, figure.dpi))
+    # 3: as small as by the usual 6, in half the time (figures have large even areas)
+    picture.save(buffer := io.BytesIO(), "png", compress_level=3, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
 
 
