@@ -369,7 +369,7 @@ static void launch(uint64_t seed, bool left, int64_t only) {
 // to run that one alone; −1: all. shared: the threads' stacks, made by the first call, for the
 // kernels of all files.
 // 0, or 1 with what went wrong in `result`; then no array is changed, but those in place.
-extern "C" __attribute__((visibility("default"))) int simulate(void (*function)(void**), void** values, Array* pointers, int count,
+extern "C" int simulate(void (*function)(void**), void** values, Array* pointers, int count,
                         const unsigned* size, int runs, int64_t only, char** shared,
                         Report* result) {
     static char* results[16];

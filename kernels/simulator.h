@@ -1,6 +1,6 @@
 // CUDA's built-ins for a processor: what a .cu file of this folder needs to run without a GPU.
 //
-//     c++ -x c++ -include simulator.h -DREAL=float im2col.cu         (minicnn/ops/cuda/simulator.py does it)
+//     c++ -x c++ -include simulator.h -DREAL=float im2col.cu    (minicnn/ops/cuda/simulator.py does)
 //
 // Here stands what a kernel sees: the words of CUDA, the number of its thread, and what it calls to
 // wait for others. simulator.cpp runs the grid; it is compiled once, and linked to every kernel.
@@ -41,14 +41,11 @@ static inline T min(T a, T b) { return b < a ? b : a; }
 template <typename T>
 static inline T max(T a, T b) { return a < b ? b : a; }
 
-#pragma GCC visibility push(hidden)  // each kernel's library has a simulator of its own
 struct dim3 {
     unsigned x, y, z;
 };
-extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace simulator {
-
 struct Array {  // an argument of pointer type, as minicnn/ops/cuda/simulator.py passes it
     char* data;
     int64_t bytes;
@@ -57,17 +54,25 @@ struct Array {  // an argument of pointer type, as minicnn/ops/cuda/simulator.py
     char *start;  // the pages around the copy
     int64_t length;
 };
-
 const unsigned MAX_THREADS = 1024;  // of a block
-extern unsigned threads;            // of this block
-extern Array* arrays;               // of this launch
+}  // namespace simulator
+
+#pragma GCC visibility push(hidden)  // each kernel's library has a simulator of its own
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace simulator {
+extern unsigned threads;  // of this block
+extern Array* arrays;     // of this launch
 extern int array_count;
 extern char* dynamic_shared;  // what a kernel calls extern __shared__
 
 [[noreturn]] void fail(const char* what);
 void wait_at(int line);  // for all threads of the block; of a negative line: for the warp
 void record(const void* address, unsigned bytes, bool writes, void* instruction);
+}  // namespace simulator
+#pragma GCC visibility pop
 
+namespace simulator {
 static inline unsigned thread_number() {
     return (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
 }
@@ -82,7 +87,6 @@ static void call(void (*f)(A...), void** values) {
     call(f, values, std::index_sequence_for<A...>());
 }
 }  // namespace simulator
-#pragma GCC visibility pop
 
 #include "simulator_warp.h"
 
