@@ -54,6 +54,7 @@ FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed 
     "layers/*": ("layers/test_rows.py", "layers/test_every_layer.py"),
     "ops/*/dense.py": ("layers/test_rows.py",),
     "ops/*/steps.py": ("ops/test_elementwise.py", "test_optimizers.py"),
+    "ops/cuda/accesses.py": ("kernels/test_accesses.py",),
     "ops/cuda/ladder.py": ("kernels/test_ladder.py",),
     "ops/cuda/products.py": ("ops/test_precision.py",),
 }
@@ -378,7 +379,7 @@ def stages(file: str) -> list[list[str]]:
     own, engine = own_tests(file), below_tests(*ENGINE)
     if "/cuda/" in file:
         others = below_tests("kernels/test_ladder.py", "ops/test_precision.py")
-        runs = [(own, "cuda or ladder or precision"), (engine, "cuda"),
+        runs = [(own, "cuda or accesses or ladder or precision"), (engine, "cuda"),
                 (others, "ladder or precision")]
     else:
         runs = [(own, "not cuda"), (own, "cuda-sim"), (engine, "not cuda")]

@@ -171,8 +171,9 @@ def test_in_tmux_of_80_columns_no_line_is_broken_within_a_word(tmp_path):
 def long_comparison(tmp_path):
     """A process whose answer is printed, and which compares now."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import minicnn.training.scratch as s; s.MIN_EPOCHS = 5000; "
-         + COMMAND[2], "train", *QUICK, "--epochs", "5000", "--patience", "2", "--output", "run"],
+        [sys.executable, "-c", "import minicnn.cli.train as t; "
+         "t.comparable_training = lambda *_, **__: (32, 5000); "
+         + COMMAND[2], "train", *QUICK, "--output", "run"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     for line in process.stdout:
