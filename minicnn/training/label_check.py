@@ -25,7 +25,13 @@ from ..optimizers import Adam
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, NotFiniteError
 from .batches import ArrayDataset, release_pages
-from .callbacks import SCHEDULES, LearningRateSchedule, ProgressBar
+from .callbacks import (
+    SCHEDULES,
+    Checkpoint,
+    LearningRateSchedule,
+    ProgressBar,
+    StopWhenAsked,
+)
 from .features import extract_features, mapped_file, resident_bytes, storage
 from .loop import fit
 from .transfer_config import TransferConfig
@@ -36,7 +42,7 @@ ROWS = 64  # are copied at once
 
 def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
                 config: TransferConfig, groups: Sequence[int] | None = None,
-                device: str = "cpu") -> Evaluation | None:
+                device: str = "cpu", checkpoint: Checkpoint | None = None) -> Evaluation | None:
     """Predictions of the training photos, each by one of k heads that was trained without it.
 
     features: of the photos of `train` in their order, view by view, as extract_features gives them;
@@ -45,6 +51,8 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     groups: near copies (near_duplicates), which are in one fold, since a copy would give the label
     away. k is FOLDS, or as many as the smallest class has photos that differ; None if that is less
     than two, or if a training diverges.
+    checkpoint: of the run; once its stop() is called, KeyboardInterrupt is raised. Nothing is kept
+    of the heads that were trained until then.
     """
     fold = _folds(train, config.seed, groups)
     if fold is None:
@@ -52,6 +60,8 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     count = int(fold.max()) + 1
     probabilities = np.zeros((len(train), len(train.classes)))
     budget = config.memory_budget * 10**6 - resident_bytes(features.x)
+    callbacks = [LearningRateSchedule(SCHEDULES[config.schedule]), ProgressBar(enabled=False),
+                 *([StopWhenAsked(checkpoint)] if checkpoint else [])]
     for k in range(count):
         inside = np.flatnonzero(fold == k)
         network = Sequential([Flatten(), *head(len(train.classes), "zeros", config.dropout)],
@@ -59,9 +69,7 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
         try:
             fit(network, rows_of(features, np.flatnonzero(fold != k), budget), loss,
                 Adam(lr, weight_decay=config.weight_decay), epochs=config.epochs,
-                batch_size=config.batch_size, seed=config.seed,
-                callbacks=[LearningRateSchedule(SCHEDULES[config.schedule]),
-                           ProgressBar(enabled=False)])
+                batch_size=config.batch_size, seed=config.seed, callbacks=callbacks)
         except NotFiniteError:
             return None
         y = extract_features(network, rows_of(features, inside, budget),

@@ -186,7 +186,7 @@ def train_head(run: TransferRun) -> TrainedHead:
                   callbacks=[*more, *callbacks], seed=config.seed)
     as_trained = replace(config, epochs=len(history["loss"]))  # patience may have ended it
     training = None if run.checked is None else out_of_fold(
-        train, run.checked, run.loss, lr, as_trained, run.groups, run.model.device)
+        train, run.checked, run.loss, lr, as_trained, run.groups, run.model.device, run.checkpoint)
     return TrainedHead(history, lr, rates, monitored, training)
 
 

@@ -12,7 +12,7 @@ from interruptions import content, start, undisturbed
 from makers import before_saving, clothes, write_dataset
 
 from minicnn import cli
-from minicnn.training import Checkpoint
+from minicnn.training import Checkpoint, label_check
 from minicnn.utils.files import lock_folder
 
 pytestmark = pytest.mark.usefixtures("checkpoint_every_step")
@@ -283,6 +283,25 @@ def test_sigterm_during_the_comparison_ends_the_run_which_goes_on_to_the_same_fi
     assert minicnn("--output", tmp_path / "run", *QUICK) == 130
     assert "Go on with: minicnn train --resume" in capfd.readouterr().err
     assert (tmp_path / "run" / "report.html").exists()  # with the answer
+    assert minicnn("--resume", tmp_path / "run") == 0
+    assert content(tmp_path / "run") == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_labels_are_checked_ends_it_and_the_run_goes_on_to_the_same_files(
+        number, whole, tmp_path, monkeypatch, capfd):
+    ours, heads = label_check.fit, []
+
+    def fit(*arguments, **options):
+        heads.append(options)
+        if len(heads) == 2:
+            os.kill(os.getpid(), number)
+        return ours(*arguments, **options)
+
+    monkeypatch.setattr(label_check, "fit", fit)
+    assert minicnn("--output", tmp_path / "run", *QUICK) == 130
+    assert len(heads) == 2  # the second one is not finished, and no third one begins
+    assert "Go on with: minicnn train --resume" in capfd.readouterr().err
     assert minicnn("--resume", tmp_path / "run") == 0
     assert content(tmp_path / "run") == whole
 

@@ -6,6 +6,7 @@ from makers import clothes
 
 import minicnn as mc
 from minicnn.models import loss_for
+from minicnn.optimizers import Adam
 from minicnn.report.run_labels import doubtful_labels
 from minicnn.training import ArrayDataset, TransferConfig, label_check, transfer
 from minicnn.training.label_check import out_of_fold
@@ -55,6 +56,25 @@ def test_no_photo_is_predicted_by_a_head_that_has_seen_it():
     photos = mc.data.Dataset.from_arrays(np.zeros((N, 8, 8, 3), np.uint8), labels, ["a", "b"])
     own = checked(x, photos).probabilities[np.arange(N), labels]
     assert (np.abs(own - 0.5) < 0.1).all()
+
+
+@pytest.mark.parametrize("after, steps", [("step", 3), ("epoch", 4)])
+def test_a_stop_that_is_asked_for_in_a_step_ends_it_after_this_step_or_epoch(after, steps,
+                                                                             tmp_path, monkeypatch):
+    checkpoint, done, ours = mc.training.Checkpoint(tmp_path), [], Adam.step
+
+    def step(*arguments):
+        done.append(1)
+        if len(done) == 3:
+            checkpoint.stop(after)
+        ours(*arguments)
+
+    monkeypatch.setattr(Adam, "step", step)
+    x, photos = two_clouds_of_points()  # 32 photos to learn from: 4 steps of 8
+    with pytest.raises(KeyboardInterrupt):
+        out_of_fold(ArrayDataset(x, photos.labels), photos, loss_for(2), 0.1, CONFIG,
+                    checkpoint=checkpoint)
+    assert len(done) == steps
 
 
 def test_copies_are_left_out_together():

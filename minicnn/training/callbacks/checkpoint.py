@@ -166,6 +166,21 @@ class Checkpoint(Callback):
             raise KeyboardInterrupt
 
 
+class StopWhenAsked(Callback):
+    """Ends a training that keeps no state of its own when stop() of this Checkpoint is called."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.requested = checkpoint.stop_requested
+
+    def on_batch_end(self, state: TrainingState) -> None:
+        if self.requested[0] is True:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        if self.requested[0]:
+            raise KeyboardInterrupt
+
+
 def collect(state: TrainingState, last: bool = False) -> dict:
     """What a file holds of a training; after the last step the optimizer's state is not needed."""
     generators = {layer.name: layer.generator.bit_generator.state for layer in state.network.layers
