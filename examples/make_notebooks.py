@@ -1,15 +1,21 @@
 """Makes notebooks/*.ipynb from the lessons, which stay the one source.
 
-    python examples/make_notebooks.py
+    python examples/make_notebooks.py               their text and code
+    python examples/make_notebooks.py --run 01 05   and runs these lessons; without numbers, all
+                                                    (needs pip install -e ".[notebooks]")
 
 The docstring becomes text, a line `# 1. Title ----` a heading, the code below it a cell, the
 pictures that a lesson names in its last prints are shown, and what it prints of things to notice
-and exercises is text again. Outputs are not kept: a notebook is run by who reads it, and the
-difference between two versions is what somebody has written.
+and exercises is text again. Outputs stay with a notebook as long as none of its code changes: who
+reads it in a browser sees what the lesson shows. The seconds among them are those of the machine
+that ran it last.
 Format: nbformat 4.5 (https://nbformat.readthedocs.io), written as plain JSON.
 """
 
+import argparse
 import ast
+import base64
+import io
 import json
 import re
 import textwrap
@@ -76,15 +82,78 @@ def notebook(name: str, source: str) -> dict:
         "nbformat": 4, "nbformat_minor": 5}
 
 
-def notebooks() -> dict[str, str]:
-    """{"01_gradient_check.ipynb": its JSON, …}, of all lessons."""
-    return {f"{file.stem}.ipynb": json.dumps(notebook(file.name, file.read_text("utf-8")), indent=1,
-                                             ensure_ascii=False) + "\n"
+def notebooks() -> dict[str, dict]:
+    """{"01_gradient_check.ipynb": the notebook, …}, of all lessons, without outputs."""
+    return {f"{file.stem}.ipynb": notebook(file.name, file.read_text("utf-8"))
             for file in sorted(HERE.glob("0*.py"))}
 
 
-if __name__ == "__main__":
+def text_of(made: dict) -> str:
+    """The notebook's file."""
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
+def code_of(made: dict) -> list[dict]:
+    """Its cells of code."""
+    return [cell for cell in made["cells"] if cell["cell_type"] == "code"]
+
+
+def keep_outputs(made: dict, before: dict) -> None:
+    """Gives the notebook the outputs of an earlier one, if all its code is the same."""
+    new, old = code_of(made), code_of(before)
+    if [cell["source"] for cell in new] == [cell["source"] for cell in old]:
+        for cell, same in zip(new, old, strict=True):
+            cell["execution_count"], cell["outputs"] = same["execution_count"], same["outputs"]
+
+
+def run(made: dict) -> None:
+    """Runs the notebook in its folder and keeps what it shows."""
+    import nbclient
+    import nbformat
+
+    node = nbformat.reads(json.dumps(made), as_version=4)
+    nbclient.NotebookClient(node, timeout=1800, coalesce_streams=True, resources={
+        "metadata": {"path": str(HERE / "notebooks")}}).execute()
+    for cell, done in zip(code_of(made), code_of(node), strict=True):
+        cell["execution_count"] = done["execution_count"]
+        cell["outputs"] = [tidied(output) for output in done["outputs"]
+                           if output.get("name") != "stderr"]  # warnings of what is installed
+
+
+def tidied(output: dict) -> dict:
+    """An output without the folder of this machine, its lines apart, a picture as JPEG if that is
+    smaller."""
+    text = json.dumps(output).replace(str(HERE.parent) + "/", "")
+    output = json.loads(re.sub(r" at 0x[0-9A-Fa-f]+", "", text))
+    if output["output_type"] == "stream":
+        output["text"] = output["text"].splitlines(keepends=True)
+    data = output.get("data", {})
+    if "image/png" in data:
+        from PIL import Image
+
+        data.pop("image/jpeg", None)  # the same picture again
+        png = base64.b64decode(data["image/png"])
+        Image.open(io.BytesIO(png)).convert("RGB").save(jpeg := io.BytesIO(), "jpeg", quality=88)
+        if len(jpeg.getvalue()) < len(png):
+            del data["image/png"]
+            data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
+    return output
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", nargs="*", metavar="LESSON", help="01, 02, …; without one, all")
+    asked = parser.parse_args().run
     (HERE / "notebooks").mkdir(exist_ok=True)
-    for name, text in notebooks().items():
-        (HERE / "notebooks" / name).write_text(text, "utf-8")
-        print(HERE / "notebooks" / name)
+    for name, made in notebooks().items():
+        file = HERE / "notebooks" / name
+        if asked is not None and (not asked or name[:2] in asked):
+            run(made)
+        elif file.exists():
+            keep_outputs(made, json.loads(file.read_text("utf-8")))
+        file.write_text(text_of(made), "utf-8")
+        print(file)
+
+
+if __name__ == "__main__":
+    main()
