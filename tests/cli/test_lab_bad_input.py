@@ -11,7 +11,7 @@ from PIL import Image
 
 import minicnn as mc
 
-FAST = ["--size", "32", "--epochs", "1", "--no-scratch"]
+FAST = ["--size", "32", "--cut", "block2_pool", "--epochs", "1", "--no-scratch"]
 
 
 @pytest.fixture

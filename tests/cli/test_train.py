@@ -16,7 +16,7 @@ from minicnn.report import FILES
 from minicnn.training import Checkpoint
 from tests.training.interruptions import content
 
-FAST = ["--size", "32", "--epochs", "2", "--no-scratch"]
+FAST = ["--size", "32", "--cut", "block2_pool", "--epochs", "2", "--no-scratch"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
         photos, tmp_path, capsys):
     out = tmp_path / "run"
     code, text, _ = train(capsys, photos, *FAST, "--output", out, "--patience", "3", "--finetune",
-                          "block5", "--finetune-epochs", "1", "--augment", "flip", "--views", "2",
+                          "block2", "--finetune-epochs", "1", "--augment", "flip", "--views", "2",
                           "--schedule", "cosine", "--find-lr", "--class-weights", "-v")
     assert code == 0
     assert [line.split()[1] for line in text.splitlines() if line.startswith("epoch ")] == [
@@ -50,9 +50,9 @@ def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
         "train", "validation", "test"]
     assert any("weights of epoch" in note for note in page["notes"])
     options = json.loads((out / "run.json").read_text())
-    assert options.pop("used")["cut"] == "block5_pool"
+    assert options.pop("used")["cut"] == "block2_pool"
     assert page["options"] == [list(pair) for pair in options.items()]
-    assert options["finetune"] == "block5" and options["views"] == 2 and options["find_lr"] is True
+    assert options["finetune"] == "block2" and options["views"] == 2 and options["find_lr"] is True
     losses = [float(row["val_loss"]) for row in table(out / "history.csv")]
     model = mc.load(out / "model.h5")
     chosen = {row["photo"] for row in table(out / "split.csv") if row["part"] == "validation"}
@@ -385,7 +385,7 @@ def test_a_photo_that_vanishes_while_it_learns_is_to_be_put_back(tmp_path, monke
 
     with monkeypatch.context() as patch:
         before_saving(patch, take_away)
-        code, _, err = train(capsys, root, *FAST, "--finetune", "block5", "--finetune-epochs", "1",
+        code, _, err = train(capsys, root, *FAST, "--finetune", "block2", "--finetune-epochs", "1",
                              "--output", tmp_path / "run")
     assert code == 2 and "found no such file; check the path, or put it back where it was." in err
     assert "Go on with: minicnn train --resume" in err
