@@ -7,6 +7,7 @@ import functools
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 # One thread in each process of pytest -n, and in its children: more would wait for each other on
@@ -14,6 +15,9 @@ from pathlib import Path
 # ops/test_threads.py, ops/test_winograd.py, training/test_data_parallel.py ask for several.)
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+# Hundreds of processes that tests start import minicnn: it is compiled once, whoever forbids that.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["LANGUAGE"] = "en"  # of the commands, wherever the tests run
 os.environ.setdefault("KERAS_BACKEND", "torch")  # whichever file imports Keras first
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell, and what a
