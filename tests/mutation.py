@@ -64,6 +64,21 @@ OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRew
 SAME = {
     "layers/base.py: for a in (b.c, b.d): -> for a in (b.d, b.c):":
         "in any order",
+    "layers/reshaping.py: a = ('height', 'width', 'interpolation', 'crop_to_aspect_ratio', "
+    "'pad_to_aspect_ratio', 'antialias') -> a = ('width', 'height', 'interpolation', "
+    "'crop_to_aspect_ratio', 'pad_to_aspect_ratio', 'antialias')":
+        "in any order",
+    "losses.py: return a(b, c).d(b, c) -> return a(c, b).d(b, c) (2)":
+        "both are on one device",
+    "ops/cuda/accesses.py: a = b.c(b.d(e[f], g=-1)) -> a = b.c(b.d(e[f], g=1))":
+        "of two axes, the last one",
+    "ops/cuda/conv.py: a, b = c.d[2:] -> b, a = c.d[2:] (2)":
+        "the algorithm depends on the smaller of the two",
+    "ops/cuda/elementwise.py: for a in (min(-(-len(b) // 64), 1024), 1): -> "
+    "for a in (min(-(-len(b) // 64), 1023), 1):":
+        "how many blocks share the rows",
+    "ops/reference/elementwise.py: return a.b(c > 0, c, d * c) -> return a.b(c >= 0, c, d * c) (2)":
+        "0, either way",
 }
 
 

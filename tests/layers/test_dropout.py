@@ -27,6 +27,11 @@ def test_dropout_lets_the_gradient_through_where_it_let_the_input_through(rng):
     assert_close(layer.backward(dy), dy * factor)
 
 
+def test_without_a_seed_it_is_0():
+    np.testing.assert_array_equal(mask(Dropout(0.5)), mask(Dropout(0.5, seed=0)))
+    assert (mask(Dropout(0.5)) != mask(Dropout(0.5, seed=1))).any()
+
+
 def test_same_seed_same_masks_and_every_step_another():
     a, b, other = Dropout(0.5, seed=3), Dropout(0.5, seed=3), Dropout(0.5, seed=4)
     first, second = mask(a), mask(a)

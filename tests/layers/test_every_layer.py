@@ -212,6 +212,16 @@ def test_a_built_layer_is_not_built_again_for_another_shape(make, shape, rng):
 
 
 @pytest.mark.cpu_only
+@pytest.mark.parametrize("kind, arguments, shape", [(Dense, (3,), ROWS), (Conv2D, (3, 2), IMAGES)])
+def test_weights_are_drawn_as_the_initializer_says(kind, arguments, shape, rng):
+    drawn, zeros = kind(*arguments), kind(*arguments, kernel_initializer="zeros")
+    for layer in drawn, zeros:
+        layer.build(shape[1:], rng)
+    assert (drawn.params["W"] != 0).all() and (drawn.params["b"] == 0).all()
+    assert (zeros.params["W"] == 0).all() and zeros.kernel_initializer == "zeros"
+
+
+@pytest.mark.cpu_only
 @every_layer
 def test_repr_is_the_call_that_makes_the_layer(make, shape, rng):
     layer = make()

@@ -64,6 +64,16 @@ def test_center_crop_takes_the_centre(size, rows, columns, rng):
     assert_same(CenterCrop(*size).forward(x), to_cpu(x)[:, rows, columns])
 
 
+@pytest.mark.cpu_only
+def test_the_window_of_a_center_crop_is_its_corner():
+    """Of 7 × 10 pixels the 4 × 5 from (1, 2) on: 2 rows and 3 columns are cut off behind it."""
+    crop = CenterCrop(4, 5)
+    for shape in (7, 10, 3), (2, 7, 10, 3):
+        assert crop.corner(shape) == (1, 2)
+        assert crop.window(shape) == ((1, 1), (1, 1), ((-1, -2), (-2, -3)), (7, 10))
+        assert crop.window(shape).output_size == (4, 5)
+
+
 def test_normalization_divides_by_the_root_of_the_variance_but_never_by_nothing():
     x = on_device([[1.0, 5.0]])
     assert_close(Normalization(-1, (0, 1), (4, 0.25)).forward(x), [[0.5, 8]])
@@ -83,7 +93,8 @@ def test_normalization_divides_by_the_root_of_the_variance_but_never_by_nothing(
     (lambda: CenterCrop(0, 3, "a"), "height"), (lambda: CenterCrop(3, "3", "a"), "width"),
     (lambda: CenterCrop(3, 7, "a").output_shape((3, 6, 1)), "at least 3 × 7"),
     (lambda: Resizing(3, 7, name="a").output_shape((3, 6, 1)), "input_shape=(3, 7, 1)"),
-    (lambda: Rescaling(np.inf, name="a"), "scale"), (lambda: Rescaling("1", "x", "a"), "offset"),
+    (lambda: Rescaling(np.inf, name="a"), "a: expected scale"),
+    (lambda: Rescaling(1, "x", "a"), "a: expected offset"),
     (lambda: Rescaling((1, 2), name="a").output_shape((4, 4, 3)), "2 channels"),
     (lambda: Normalization(-1, 1, -1, "a"), "variance"),
     (lambda: Normalization(-1, 1, name="a"), "mean and variance"),

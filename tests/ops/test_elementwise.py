@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from reference import array, assert_close, assert_same, on_device, running_ops
 
 from minicnn.ops import to_cpu
+from minicnn.ops.fast.elementwise import where_mask
 
 DTYPES = pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-13), (np.float32, 1e-6)])
 
@@ -53,6 +54,15 @@ def test_relu_backward_is_zero_where_y_is_whatever_comes_from_above():
     dy = on_device([np.inf, np.nan, -np.inf, 5.0, np.inf])
     dx = running_ops().relu_grad(dy, on_device([0.0, 0.0, 0.0, 2.0, 1.0]))
     assert_same(dx, [0, 0, 0, 5, np.inf])
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("x", [np.float32(3), np.arange(-2, 3), np.float16([1, -1, np.nan]),
+                               np.float32([[1, np.nan]]), np.float64([np.inf, -0.0])], ids=repr)
+def test_where_mask_is_where_for_every_kind_of_number(x):
+    for mask in np.ones_like(x, bool), np.zeros_like(x, bool), np.asarray(x > 0):
+        expected = np.where(mask, x, 0)
+        np.testing.assert_array_equal(where_mask(mask, np.asarray(x)), expected)
 
 
 @pytest.mark.parametrize("F", [1, 31, 32, 33, 64, 70])
