@@ -7,8 +7,8 @@
 //     thread 1        └─────┐   │      └─────┐   │
 //     thread 2              └───┤ barrier    └───┤ barrier
 //
-// Threads that wait for their warp only (__syncwarp(), shuffles, the tensor cores) go on when its 32
-// are there: simulator_warp.h. What is recorded of each access, where somebody asks for it:
+// Threads that wait for their warp only (__syncwarp(), shuffles, the tensor cores) go on when its
+// 32 are there: simulator_warp.h. What is recorded of each access, where somebody asks for it:
 // simulator_record.h.
 //
 // Every array is copied between two fences, pages that nobody may touch, and a const one lies on
@@ -75,10 +75,10 @@ static Report* report;
 static void (*kernel)(void**);
 static void** arguments;
 unsigned threads;
-static unsigned order[32], starting, started;  // order: of the lanes that begin
+static unsigned order[32], starting, started;  // lanes: which begin, how many, how many have begun
 static Fiber* waiting[MAX_THREADS];  // the stack on which a thread waits; nullptr: it has ended
 static unsigned waiting_count, stacks_used;
-static uint64_t order_seed;  // 0: everything in order; 1: backwards; else: as they fall
+static uint64_t order_seed;  // 0: everything in order; 1: backwards; else: shuffled
 
 // What a kernel calls extern __shared__: of the size that the launch names, between two fences.
 char* dynamic_shared;
@@ -136,7 +136,10 @@ static void on_signal(int signal, siginfo_t* info, void* context) {
         if (a.start && address >= a.start - FENCE && address < a.start + a.length + FENCE)
             report->array = k, report->offset = address - a.copy;
     }
-    fail(act);
+    if (report->array >= 0) fail(act);
+    char text[60];
+    snprintf(text, sizeof text, "%s an address outside all of its arrays", act);
+    fail(text);
 }
 
 // Threads of a block
@@ -282,7 +285,7 @@ static void run_grid(int64_t only) {
 
 // A copy of a between two fences, its end at the second one (or its beginning at the first). What
 // is left of its pages holds 0xff, NaN for whoever reads it. Arrays of 1 GiB and more stay where
-// they are, unfenced, and are run once.
+// they are, unfenced; a kernel that writes one runs only once.
 static void place(Array& a, bool left) {
     a.start = nullptr;
     for (Array* b = arrays; b < &a; b++)
@@ -392,7 +395,7 @@ extern "C" int simulate(void (*function)(void**), void** values, Array* pointers
     static stack_t apart, usual;
     apart.ss_sp = handlers_stack, apart.ss_size = sizeof handlers_stack;
     if (!SANITIZED) sigaltstack(&apart, &usual);
-    static bool in_place;  // an array that is cannot be put back for a second run
+    static bool in_place;  // such an array cannot be restored for a second run
     in_place = false;
     for (int k = 0; k < count; k++) in_place |= arrays[k].writable && arrays[k].bytes >= IN_PLACE;
     struct sigaction action = {};

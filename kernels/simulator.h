@@ -1,6 +1,6 @@
 // CUDA's built-ins for a processor: what a .cu file of this folder needs to run without a GPU.
 //
-//     c++ -x c++ -include simulator.h -DREAL=float im2col.cu    (minicnn/ops/cuda/simulator.py does)
+//     c++ -x c++ -include simulator.h -DREAL=float im2col.cu   (minicnn/ops/cuda/simulator.py does)
 //
 // Here stands what a kernel sees: the words of CUDA, the number of its thread, and what it calls to
 // wait for others. simulator.cpp runs the grid; it is compiled once, and linked to every kernel.
@@ -32,10 +32,12 @@
 #define __syncthreads() simulator::wait_at(__LINE__)
 
 using std::exp;
+using std::expm1;
 using std::fabs;
 using std::log;
 using std::log1p;
 using std::sqrt;
+using std::tanh;
 template <typename T>
 static inline T min(T a, T b) { return b < a ? b : a; }
 template <typename T>
@@ -67,7 +69,7 @@ extern int array_count;
 extern char* dynamic_shared;  // what a kernel calls extern __shared__
 
 [[noreturn]] void fail(const char* what);
-void wait_at(int line);  // for all threads of the block; of a negative line: for the warp
+void wait_at(int line);  // for all threads of the block; a negative line: for the warp
 void record(const void* address, unsigned bytes, bool writes, void* instruction);
 }  // namespace simulator
 #pragma GCC visibility pop

@@ -3,8 +3,9 @@
 //     c++ -fsanitize=thread -c …        the compiler calls __tsan_read4(address) before each access
 //                                       of 4 bytes, and so on; here these functions are ours
 //
-// Part of simulator.cpp, which is compiled without that option: it does not record itself. Nothing of
-// ThreadSanitizer is linked. Without that option of a kernel's compiler nothing is recorded.
+// Part of simulator.cpp, which is compiled without that option and so does not record itself.
+// Nothing of ThreadSanitizer is linked. Without that option of a kernel's compiler nothing is
+// recorded; on macOS static shared memory is not.
 #pragma once
 #include <vector>
 
@@ -51,9 +52,9 @@ extern "C" void simulator_forget() { accesses.clear(); }
 
 }  // namespace simulator
 
-#define HOOK(name, bytes, writes)                                                          \
+#define HOOK(name, bytes, writes)                                               \
     extern "C" void __tsan_##name(void* address) {                              \
-        simulator::record(address, bytes, writes, __builtin_return_address(0));            \
+        simulator::record(address, bytes, writes, __builtin_return_address(0)); \
     }
 #define HOOKS(bytes)                          \
     HOOK(read##bytes, bytes, false)           \

@@ -5,7 +5,7 @@
 //                  lane 1  leaves its value ──┤ for all ├──
 //                  …                          │         │
 //
-// Stricter than a GPU: all 32 threads have to come (a GPU lets those wait no longer that have ended
+// Stricter than a GPU: all 32 threads have to come (a GPU does not wait for those that have ended
 // or are not in the mask), and nothing is assumed of the order in which they go on.
 #pragma once
 #include "simulator.h"
@@ -109,6 +109,7 @@ UNRECORDED static void copy_async(void* to, const void* from, bool there) {
     under_way[me][copies[me]++] = copy;
 }
 
+// The copies of this thread arrive, but for those of its `youngest` newest groups.
 UNRECORDED static void wait_until_left(int youngest) {
     const unsigned me = thread_number();
     int left = 0;
@@ -122,7 +123,7 @@ UNRECORDED static void wait_until_left(int youngest) {
     copies[me] = left;
 }
 
-static inline float as_tf32(unsigned bits) {  // what a tensor core sees of a number: it cuts off
+static inline float as_tf32(unsigned bits) {  // what a tensor core sees of a number: 13 bits less
     float value;
     bits &= ~0x1fffu;
     memcpy(&value, &bits, 4);

@@ -71,14 +71,14 @@ SAME = {
     "losses.py: return a(b, c).d(b, c) -> return a(c, b).d(b, c) (2)":
         "both are on one device",
     "ops/cuda/accesses.py: a = b.c(b.d(e[f], g=-1)) -> a = b.c(b.d(e[f], g=1))":
-        "of two axes, the last one",
+        "numbers begin with 0, which differs from −1 and from 1",
     "ops/cuda/conv.py: a, b = c.d[2:] -> b, a = c.d[2:] (2)":
         "the algorithm depends on the smaller of the two",
     "ops/cuda/elementwise.py: for a in (min(-(-len(b) // 64), 1024), 1): -> "
     "for a in (min(-(-len(b) // 64), 1023), 1):":
-        "how many blocks share the rows",
+        "how many blocks share the rows; sums differ by their rounding",
     "ops/reference/elementwise.py: return a.b(c > 0, c, d * c) -> return a.b(c >= 0, c, d * c) (2)":
-        "0, either way",
+        "0 for x = 0, either way, as alpha is finite",
 }
 
 

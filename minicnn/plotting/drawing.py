@@ -64,7 +64,7 @@ def png(figure: Figure) -> bytes:
     with _without_glyph_warnings():
         canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    # 3: as small as by the usual 6, in half the time (figures have large even areas)
+    # Level 3 instead of 6: half to four fifths of the time, for files larger by 2 to 12 %.
     picture.save(buffer := io.BytesIO(), "png", compress_level=3, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
 

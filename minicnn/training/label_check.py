@@ -46,13 +46,13 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     """Predictions of the training photos, each by one of k heads that was trained without it.
 
     features: of the photos of `train` in their order, view by view, as extract_features gives them;
-    a prediction is the mean of the views. loss, lr, config: of the head of the run; the others
-    train as many epochs and keep the last weights.
+    a prediction is the mean of the views. loss, lr, config: of the head of the run; the k
+    heads train as many epochs and keep their last weights.
     groups: near copies (near_duplicates), which are in one fold, since a copy would give the label
     away. k is FOLDS, or as many as the smallest class has photos that differ; None if that is less
     than two, or if a training diverges.
-    checkpoint: of the run; once its stop() is called, KeyboardInterrupt is raised. Nothing is kept
-    of the heads that were trained until then.
+    checkpoint: of the run; after its stop() KeyboardInterrupt is raised at the end of a head's
+    step, epoch or predictions. Nothing is kept of the heads that were trained until then.
     """
     fold = _folds(train, config.seed, groups)
     if fold is None:
@@ -71,17 +71,25 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
                 Adam(lr, weight_decay=config.weight_decay), epochs=config.epochs,
                 batch_size=config.batch_size, seed=config.seed, callbacks=callbacks)
         except NotFiniteError:
+            _raise_if_stopped(checkpoint)
             return None
         y = extract_features(network, rows_of(features, inside, budget),
                              batch_size=config.batch_size).x
         p = class_probabilities(y)
         probabilities[inside] = p.reshape(features.views, len(inside), -1).mean(axis=0)
+        _raise_if_stopped(checkpoint)
     return Evaluation(probabilities, train.labels, train.classes)
+
+
+def _raise_if_stopped(checkpoint: Checkpoint | None) -> None:
+    """KeyboardInterrupt if the run has been asked to stop."""
+    if checkpoint and checkpoint.stop_requested[0]:
+        raise KeyboardInterrupt
 
 
 def _folds(train: Dataset, seed: int, groups: Sequence[int] | None) -> IntArray | None:
     """(N,): the fold of each photo. As many folds as can be dealt, at most FOLDS: copies that stand
-    in two classes may leave a class without a photo in some. None if there are no two."""
+    in two classes may leave a class without a photo in some. None if not even two."""
     numbers = np.arange(len(train)) if groups is None else np.asarray(groups)
     limit = min(FOLDS, *(len(np.unique(numbers[train.labels == k]))
                          for k in range(len(train.classes))))

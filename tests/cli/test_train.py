@@ -31,8 +31,9 @@ def train(capsys, *words):
 def test_a_run_says_an_epoch_a_line_and_keeps_best_last_options_and_split(
         photos, tmp_path, capsys):
     out = tmp_path / "run"
-    code, text, _ = train(capsys, photos, *FAST, "--output", out, "--patience", "3", "--finetune",
-                          "block2", "--finetune-epochs", "1", "--augment", "flip", "--views", "2",
+    code, text, _ = train(capsys, photos, "--size", "32", "--epochs", "2", "--no-scratch",
+                          "--output", out, "--patience", "3", "--finetune", "block2",
+                          "--finetune-epochs", "1", "--augment", "flip", "--views", "2",
                           "--schedule", "cosine", "--find-lr", "--class-weights", "-v")
     assert code == 0
     assert [line.split()[1] for line in text.splitlines() if line.startswith("epoch ")] == [

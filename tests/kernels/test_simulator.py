@@ -206,6 +206,11 @@ def test_arithmetic_without_a_result_is_reported(value, write):
                  "block (0, 0, 0)", "overflows an integer or divides one by 0")
 
 
+def test_an_address_far_from_all_arrays_is_called_that(write):
+    assert_fails(write("if (threadIdx.x == 3) *(real*)(1LL << 44) = x[0];"),
+                 "thread (3, 0, 0) writes an address outside all of its arrays")
+
+
 def test_a_kernel_prints(write, capfd):
     result(write('if (threadIdx.x == 5) printf("block %d, x %g\\n", blockIdx.x, x[5]);'))
     assert capfd.readouterr().out == "block 0, x 5\nblock 1, x 5\nblock 2, x 5\n"
@@ -269,13 +274,88 @@ def test_a_changed_file_or_header_is_compiled_again(write, compilations, tmp_pat
     assert len(compilations) == 3
 
 
-def test_a_file_of_the_same_text_elsewhere_is_not_compiled_again(write, compilations, tmp_path):
-    one = write("EACH(k, size) y[k] = 1;")
-    assert_same(result(one), np.ones(SIZE))
-    (tmp_path / "copy").mkdir()
-    file = shutil.copy(one.file, tmp_path / "copy")
-    assert_same(result(read_kernels(Path(file))["mine"]), np.ones(SIZE))
+def copied_kernels(folder):
+    """A copy of kernels/ there."""
+    return Path(shutil.copytree(KERNELS, folder / "kernels"))
+
+
+def relu_of_3(folder, monkeypatch):
+    """What the relu of that kernels/ makes of (−1, 0, 3)."""
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "KERNELS", folder)
+        y = simulated(np.zeros(3), np.float32)
+        launch.launch("relu", flat(3), simulated(np.array([-1, 0, 3]), np.float32), y, 3)
+        return y
+
+
+def test_our_kernels_are_not_compiled_again_for_a_copy_of_the_project(compilations, tmp_path,
+                                                                     monkeypatch):
+    for folder in KERNELS, copied_kernels(tmp_path):
+        assert_same(relu_of_3(folder, monkeypatch), [0, 0, 3])
+        as_in_a_new_process()
     assert len(compilations) == 1
+
+
+@pytest.mark.parametrize("included", ["v.h", "v.cuh", "sub/v.h", "../v.h"])
+def test_a_reader_s_kernel_meets_the_headers_of_its_own_folder(included, compilations, tmp_path):
+    for value in 1, 2:
+        folder = tmp_path / str(value) / "mine"
+        (folder / included).parent.mkdir(parents=True, exist_ok=True)
+        (folder / included).resolve().parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        (folder / included).write_text(f"#define VALUE {value}\n")
+        file = folder / "mine.cu"
+        file.write_text(f'#include "common.h"\n#include "{included}"\nextern "C" __global__ void '
+                        f"mine({SIGNATURE}) {{ EACH(k, size) y[k] = VALUE; }}\n")
+        assert_same(result(read_kernels(file)["mine"]), np.full(SIZE, value))
+
+
+@pytest.mark.parametrize("changed, times", [
+    ("", 1), ("simulator.cpp", 2), ("simulator.h", 2), ("simulator_warp.h", 2)])
+def test_what_runs_the_grid_is_compiled_once_and_again_when_it_changes(changed, times, tmp_path,
+                                                                       compilations, monkeypatch):
+    folder = copied_kernels(tmp_path)
+    assert_same(relu_of_3(folder, monkeypatch), [0, 0, 3])
+    launch.launch("tanh_forward", flat(3), *(simulated(np.zeros(3), np.float32),) * 2, 3)
+    if changed:
+        with (folder / changed).open("a") as source:
+            source.write("// changed\n")
+    as_in_a_new_process()
+    assert_same(relu_of_3(folder, monkeypatch), [0, 0, 3])
+    assert len(list((tmp_path / "cache").rglob("simulator-*.o"))) == times
+
+
+def test_another_compiler_compiles_all_again(write, compilations, tmp_path, monkeypatch):
+    kernel = write("EACH(k, size) y[k] = 1;")
+    result(kernel)
+    mine = tmp_path / "another-compiler"
+    mine.write_text(f'#!/bin/sh\nexec {simulator.compiler()} "$@"\n')
+    mine.chmod(0o755)
+    monkeypatch.setenv("CXX", str(mine))
+    as_in_a_new_process()
+    assert_same(result(kernel), np.ones(SIZE))
+    assert len(compilations) == 2
+    assert len(list((tmp_path / "cache").rglob("simulator-*.o"))) == 2
+
+
+def test_a_reader_s_kernel_may_be_written_in_c_plus_plus_17(write, compilations):
+    kernel = write("EACH(k, size) y[k] = Table::K[k % 3] + std::is_same_v<real, float>;",
+                   before="struct Table { static constexpr int K[3] = {10, 20, 30}; };")
+    assert_same(result(kernel)[:4], [11, 21, 31, 11])
+
+
+def test_a_kernel_that_names_what_nobody_defines_is_refused(write, compilations):
+    with assert_refused("mine.cu", "expected a kernel that can be loaded", "elsewhere"):
+        result(write("EACH(k, size) y[k] = elsewhere(k);", before="int elsewhere(int k);"))
+
+
+def test_what_is_preloaded_is_not_the_compiler_s(write, compilations, monkeypatch):
+    ours, environments = subprocess.run, []
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: environments.append(k["env"]) or ours(
+        *a, **k))
+    monkeypatch.setenv("LD_PRELOAD", "libasan.so")
+    result(write("EACH(k, size) y[k] = 5;"))
+    assert environments and all("LD_PRELOAD" not in e for e in environments)
 
 
 def test_float_and_double_are_compiled_apart(write, compilations, tmp_path):

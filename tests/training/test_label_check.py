@@ -77,6 +77,22 @@ def test_a_stop_that_is_asked_for_in_a_step_ends_it_after_this_step_or_epoch(aft
     assert len(done) == steps
 
 
+def test_a_stop_while_the_last_photos_are_predicted_is_heard(tmp_path, monkeypatch):
+    checkpoint, done, ours = mc.training.Checkpoint(tmp_path), [], label_check.extract_features
+
+    def extract_features(*arguments, **options):
+        done.append(1)
+        if len(done) == label_check.FOLDS:
+            checkpoint.stop()
+        return ours(*arguments, **options)
+
+    monkeypatch.setattr(label_check, "extract_features", extract_features)
+    x, photos = two_clouds_of_points()
+    with pytest.raises(KeyboardInterrupt):
+        out_of_fold(ArrayDataset(x, photos.labels), photos, loss_for(2), 0.1, CONFIG,
+                    checkpoint=checkpoint)
+
+
 def test_copies_are_left_out_together():
     """Of each photo a copy with the same wrong or right label: it would give the label away."""
     N = 20

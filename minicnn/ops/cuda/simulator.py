@@ -25,17 +25,19 @@ import numpy as np
 from ...utils.cache import cache_folder
 from ...utils.errors import ArgumentError, KernelError
 
-# C++ 14: reading the <cmath> of C++ 17 takes as long as compiling a kernel.
-FLAGS = ("-std=c++14", "-O1", "-g", "-fPIC", "-Wall", "-Wextra",
+FLAGS = ("-O1", "-g", "-fPIC", "-Wall", "-Wextra",
          "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"
          "integer-divide-by-zero", "-fsanitize-undefined-trap-on-error")
+# Our own kernels need no more than C++ 14, whose <cmath> is read in half the time; a reader's file
+# may be written in C++ 17, as CUDA 12 takes it.
+OURS, READERS = "-std=c++14", "-std=c++17"
 SHARED_MEMORY = 227 * 1024  # bytes of it that a block may ask for: as on an H100
 # The one declaration that no macro can make C++ of: extern __shared__ real tiles[];
 EXTERN_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s+)?(\w[\w ]*?)\s+(\w+)\s*"
                            r"\[\s*\]\s*;")
 runs = 1  # of a launch; the 2nd with blocks and threads backwards, others shuffled: all must agree
 log: list[Any] | None = None  # where each launch leaves its accesses, for accesses.py
-_one_at_a_time = threading.Lock()  # the simulator has one threadIdx
+_one_at_a_time = threading.Lock()  # all libraries share the stacks and the signals' handlers
 _stacks = ctypes.c_void_p()  # of a block's threads
 
 
@@ -136,14 +138,17 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...], folder
     recorded: with every access noted (accesses.py). Raises KernelError with the compiler's message.
     """
     flags = (*FLAGS, *os.environ.get("MINICNN_SIM_FLAGS", "").split())
-    scheduler = scheduler_object(folder, flags)
+    scheduler = scheduler_object(folder, (OURS, *flags))
     link = ["-shared", "-x", "none", str(scheduler)]
     if os.uname().sysname == "Linux":
         link.append("-Wl,-Bsymbolic")  # a kernel's name means this file's
+    ours = folder in file.parents
+    flags = (OURS if ours else READERS, *flags)
     compiling = (*flags, *options, "-include", str(folder / "simulator.h"), "-x", "c++")
-    # Of what is compiled, not of where it lies: a second copy of the project finds it here.
-    key = _key(*flags, *(option for option in options if option.startswith("-D")), *names, digest,
-               scheduler.name, str(recorded))
+    # Of our files only what they say counts, not where they lie: a second copy of the project finds
+    # what the first one has compiled. A reader's file may include others that nobody knows of.
+    key = _key(*flags, *(option for option in options if not option.startswith("-I")), *names,
+               digest, scheduler.name, str(recorded), "" if ours else str(file.parent.resolve()))
     path = cache_folder() / "kernels" / f"{file.stem}-{key}.so"
     if not path.exists():
         text = source_text(file) + "".join(f"SIMULATE({name})\n" for name in names)
@@ -155,7 +160,11 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...], folder
                 _compile(file, *link, str(part), "-o", str(made))
             else:
                 _compile(file, *compiling, str(source), *link, "-o", str(made))
-    return ctypes.CDLL(str(path))
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelError(f"{file}: expected a kernel that can be loaded, received: {error}. "
+                          f"Define what it names.") from error
 
 
 def scheduler_object(folder: Path, flags: tuple[str, ...]) -> Path:
@@ -193,7 +202,7 @@ def _compile(file: Path, *arguments: str) -> None:
     import subprocess
 
     environment = {**os.environ, "LC_ALL": "C"}
-    environment.pop("LD_PRELOAD", None)  # a sanitizer for this process, not for the compiler
+    environment.pop("LD_PRELOAD", None)  # a sanitizer, say, for this process: not for the compiler
     done = subprocess.run([compiler(), *arguments], capture_output=True, text=True,
                           env=environment)
     if done.returncode:
@@ -230,8 +239,8 @@ def run(code: ctypes.CDLL, name: str, grid: Sequence[int], block: Sequence[int],
     """One launch. values: (name, contiguous SimArray or NumPy number, may it be written).
 
     only: the number of a block, to run that one alone. shared_memory: the bytes of the kernel's
-    extern __shared__ array. Raises KernelError, with every array as it was, if the kernel does
-    what it must not.
+    extern __shared__ array. Raises KernelError if the kernel does what it must not, with every
+    array as it was, but for those of 1 GiB and more.
     """
     arrays = [(n, a, w) for n, a, w in values if isinstance(a, np.ndarray)]
     table = (_Array * max(1, len(arrays)))(

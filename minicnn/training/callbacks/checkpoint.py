@@ -45,7 +45,7 @@ class Checkpoint(Callback):
                  known: dict | None = None) -> None:
         self.folder, self.part, self.known = Path(folder), part, known or {}
         self.settings: dict = {}
-        # False, True, or "epoch": after the epoch. A list, shared with the other parts.
+        # False, True, or "epoch": after the epoch. A list, so that copies made by of() see it, too.
         self.stop_requested: list[bool | str] = [False]
         self.in_epoch = [False]  # False: features are computed, nothing can be kept. Shared, too
         self.next_time = time.monotonic() + MIN_SECONDS
@@ -167,16 +167,19 @@ class Checkpoint(Callback):
 
 
 class StopWhenAsked(Callback):
-    """Ends a training that keeps no state of its own when stop() of this Checkpoint is called."""
+    """Ends a training that writes no checkpoint itself, by KeyboardInterrupt, once stop() of this
+    Checkpoint has been called."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.requested = checkpoint.stop_requested
 
     def on_batch_end(self, state: TrainingState) -> None:
+        """After this step, unless the epoch is to end."""
         if self.requested[0] is True:
             raise KeyboardInterrupt
 
     def on_epoch_end(self, state: TrainingState) -> None:
+        """After this epoch, or its validation, in which stop() may be called, too."""
         if self.requested[0]:
             raise KeyboardInterrupt
 
