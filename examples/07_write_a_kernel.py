@@ -60,6 +60,9 @@ except mc.MiniCNNError as error:  # no C++ compiler, or no GPU
 print("2 blocks of 4 threads, 11 elements:", flush=True)
 x = ops.to_device(np.zeros(11, np.float32), DEVICE)
 launch(read_kernels(kernels / "who.cu")["who"], (2, 1, 1), x, x.size, block=(4, 1, 1))
+
+# The numbers that the threads have left in x -------------------------------------------------
+
 print("x, 10 · block + thread:", ops.to_cpu(x).astype(int))
 print(f"In earnest blocks have 256 threads: flat(1_000_000) is a grid of {flat(1_000_000)} blocks,"
       f"\nby_rows(300, 451), for 300 rows of 451 pixels, one of {by_rows(300, 451)}.")

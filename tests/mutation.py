@@ -77,6 +77,17 @@ SAME = {
     "ops/cuda/elementwise.py: for a in (min(-(-len(b) // 64), 1024), 1): -> "
     "for a in (min(-(-len(b) // 64), 1023), 1):":
         "how many blocks share the rows; sums differ by their rounding",
+    "ops/cuda/normalization.py: a(b, c(d, e), *f, g, d, e, h=(32, 8, 1)) -> "
+    "a(b, c(d, e), *f, g, d, e, h=(32, 8, 2))":
+        "the threads of the second layer compute the same once more",
+    "ops/cuda/pooling.py: a, b, c, d = e[-1].f -> b, a, c, d = e[-1].f":
+        "only the product of the two is used",
+    "ops/fast/im2col_blocks.py: a = max((b.c - b.d for b in e), f=0) -> "
+    "a = max((b.c - b.d for b in e), f=1)":
+        "without a block nothing is written to the buffer",
+    "ops/fast/winograd.py: a = b * max((c.d - c.e for c in f), g=0) -> "
+    "a = b * max((c.d + c.e for c in f), g=0)":
+        "a larger buffer, and fewer filters at once",
     "ops/reference/elementwise.py: return a.b(c > 0, c, d * c) -> return a.b(c >= 0, c, d * c) (2)":
         "0 for x = 0, either way, as alpha is finite",
 }

@@ -43,7 +43,8 @@ def test_there_is_a_notebook_for_every_lesson_and_no_other():
 def test_the_notebook_in_the_tree_is_what_the_script_makes_of_the_lesson(name):
     found = (EXAMPLES / "notebooks" / name).read_text("utf-8")
     MAKER["keep_outputs"](MADE[name], json.loads(found))
-    assert found == MAKER["text_of"](MADE[name]), "run python examples/make_notebooks.py"
+    assert found == MAKER["text_of"](MADE[name]), (
+        f"run python examples/make_notebooks.py --run {name[:2]}")
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -78,6 +79,33 @@ def test_it_has_been_run_and_shows_what_it_prints_and_its_pictures(lesson):
             with Image.open(io.BytesIO(base64.b64decode(data[kind]))) as picture:
                 assert picture.width > 500
     assert len(MAKER["text_of"](in_the_tree(lesson))) < 1_000_000  # a browser shows it at once
+
+
+def test_what_the_texts_say_of_lesson_6_is_what_it_has_shown():
+    shown = "".join("".join(output.get("text", ""))
+                    for cell in in_the_tree("06_how_many_images")["cells"]
+                    for output in cell.get("outputs", []))
+    rows = re.findall(r"^ +(\d+) +([\d.]+) ± ([\d.]+) +([\d.]+) ± ([\d.]+)", shown, re.M)
+    assert len(rows) == 7
+    solutions = (EXAMPLES / "solutions" / "lessons.md").read_text("utf-8")
+    for name, column in ("behind block4_pool", 1), ("from scratch", 3):
+        cells_of_it = " | ".join(row[column] for row in rows)
+        assert f"| {name}, % | {cells_of_it} |" in solutions
+    look = " ".join((EXAMPLES.parent / "docs" / "look.md").read_text("utf-8").split())
+    for row in rows[2], rows[-1]:
+        assert f"{row[1]} ± {row[2]} against {row[3]} ± {row[4]} %" in look
+    probes = re.findall(r"features +([\d.]+) ±", shown)
+    assert len(probes) == 5 and f"{', '.join(probes)} %" in look
+
+
+def test_the_lines_of_the_kernel_that_prints_stand_together():
+    """C's output reaches a notebook by another way than Python's: it has a cell of its own."""
+    (shown,) = ("".join(output["text"]) for cell in in_the_tree("07_write_a_kernel")["cells"]
+                for output in cell.get("outputs", []) if "block 0, thread 0 takes" in
+                "".join(output.get("text", "")))
+    first, *lines = shown.splitlines()
+    assert first == "2 blocks of 4 threads, 11 elements:" and len(lines) == 11
+    assert all(re.fullmatch(r"  block [01], thread [0-3] takes x\[ ?\d+\]", line) for line in lines)
 
 
 def test_the_outputs_stay_while_all_code_is_the_same_and_go_when_some_changes():

@@ -85,6 +85,15 @@ def test_frozen_between_forward_and_backward_dx_is_still_that_of_the_forward(rng
     assert layer.grads == {}
 
 
+@pytest.mark.cpu_only
+def test_more_channels_than_a_block_of_rows_has_numbers(rng):
+    C = 2**14 + 5
+    x = rng.normal(size=(3, C))
+    layer = built(BatchNormalization(center=False, scale=False), x.shape, rng)
+    y = layer.forward(x, training=True)
+    assert_close(y, (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + layer.epsilon), rtol=1e-12)
+
+
 def test_the_moments_are_the_same_to_the_last_bit_every_time(rng):
     x = array(rng, 3000, 5, dtype=np.float32)
     for a, b in zip(running_ops().batch_moments(x), running_ops().batch_moments(x), strict=True):

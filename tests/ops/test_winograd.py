@@ -13,6 +13,7 @@ from minicnn.ops import Window, to_device
 from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.fast import conv, im2col_blocks, threads, winograd
 from minicnn.ops.fast.winograd import conv2d_winograd
+from minicnn.ops.winograd import pays_off
 
 pytestmark = pytest.mark.cpu_only  # test_winograd_on_gpus.py has the others
 SHAPES = st.tuples(st.integers(1, 3), st.integers(3, 14), st.integers(3, 14), st.integers(1, 6))
@@ -165,3 +166,18 @@ def test_with_pool_it_gives_the_largest_of_each_2_by_2_to_the_last_bit(shape, F,
     N, OH, OW, _ = z.shape
     z = z[:, :OH // 2 * 2, :OW // 2 * 2].reshape(N, OH // 2, 2, OW // 2, 2, F)
     assert_same(pooled, z.max(axis=(2, 4)))
+
+
+@pytest.mark.parametrize("N, C, F, size, pays", [
+    (1, 32, 32, (20, 20), False),   # 25 tiles: 36 · 57 = 2,052 against 9 · 400 / 2 = 1,800
+    (1, 32, 32, (24, 24), True),    # 36 tiles: 36 · 68 = 2,448 against 2,592
+    (2, 32, 32, (16, 16), True),    # 32 tiles: 36 · 64 = 2,304 against 2,304
+    (1, 32, 32, (17, 30), False),   # 40 tiles: 36 · 72 = 2,592 against 2,295
+    (1, 32, 32, (30, 17), False),   # the same
+    (1, 31, 32, (24, 24), False), (1, 32, 31, (24, 24), False)])
+def test_it_pays_off_where_it_saves_half_of_the_multiplications(N, C, F, size, pays):
+    window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), size)
+    assert window.output_size == size
+    assert pays_off(N, C, F, window) == pays
+    assert not pays_off(N, C, F, window._replace(kernel=(3, 5), pads=((1, 1), (2, 2))))
+    assert not pays_off(4 * N, C, F, window._replace(strides=(2, 2)))
