@@ -20,7 +20,7 @@ def as_rows(x: np.ndarray) -> np.ndarray:
 def map_blocks(work: Callable[[slice], np.ndarray | None], M: int, C: int) -> list:
     """[work(rows), …] for all blocks of M rows, always in the same order."""
     workers = num_threads()
-    blocks = chunk_slices(M, max(1, BLOCK_ELEMENTS // C), workers)
+    blocks = chunk_slices(M, BLOCK_ELEMENTS // C, workers)
     parts = parallel_map(lambda items: [work(rows) for rows in items], blocks, workers)
     return [result for part in parts for result in part]
 

@@ -91,7 +91,7 @@ def num_threads() -> int:
 
 
 def chunk_slices(total: int, max_size: int, workers: int = 1) -> list[slice]:
-    """range(total) in slices of equal size, at most max_size, equally many for each worker."""
+    """range(total) in slices of equal size, at most max_size or 1, equally many for each worker."""
     number = -(-total // max(max_size, 1))
     number = min(total, -(-number // workers) * workers)
     return [slice(total * k // number, total * (k + 1) // number) for k in range(number)]
