@@ -1,6 +1,7 @@
 """The ladder's seven kernels compute the same convolution, for every card that has what they ask
 for; planted faults are noticed; benchmarks.ladder prints what the compiler makes of them."""
 
+import math
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,14 @@ from minicnn.ops.cuda.launch import options
 from minicnn.utils.errors import KernelError, MiniCNNError
 
 ODD = ((2, 5, 7, 3), Window((3, 2), (2, 3), ((1, 2), (0, 1)), (5, 7)), 5)
+
+
+@pytest.mark.parametrize("name, each", [
+    ("naive", 1), ("coalesced", 1), ("tiles", 1), ("registers", 4 * 4), ("vectorized", 8 * 8),
+    ("double_buffered", 8 * 8), ("tensor_cores", 16 * 8 * 16 // 32)])  # 16 tiles of 16 × 8 a warp
+def test_the_threads_of_a_block_share_its_tile(name, each):
+    step = STEPS[name]
+    assert step.pixels * step.filters == each * math.prod(step.block)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case[0]))
