@@ -6,9 +6,9 @@
 
 The docstring becomes text, a line `# 1. Title ----` a heading, the code below it a cell, the
 pictures that a lesson names in its last prints are shown, and what it prints of things to notice
-and exercises is text again. Outputs stay with a notebook as long as none of its code changes: who
-reads it in a browser sees what the lesson shows. The seconds among them are those of the machine
-that ran it last.
+and exercises is text again. Outputs stay with a notebook as long as none of its code changes:
+whoever reads it in a browser sees what the lesson shows. The seconds among them are those of the
+machine that ran it last.
 Format: nbformat 4.5 (https://nbformat.readthedocs.io), written as plain JSON.
 """
 
@@ -121,7 +121,7 @@ def run(made: dict) -> None:
 
 
 def tidied(output: dict) -> dict:
-    """An output without the folder of this machine, its lines apart, a picture as JPEG if that is
+    """An output without the folder of this machine, split into lines, a picture as JPEG if that is
     smaller."""
     text = json.dumps(output).replace(str(HERE.parent) + "/", "")
     output = json.loads(re.sub(r" at 0x[0-9A-Fa-f]+", "", text))

@@ -4,12 +4,12 @@
 
 changes an operator, a comparison, a constant, the order of two arguments or axes, …, or leaves out
 a statement, and runs the tests of that file until one fails: first those on the processor, then
-those on cuda-sim, then the other tests of the engine. Prints a line for each mutant that survives
-and a table; exits with 1 where more than 5 % survive.
+those on cuda-sim, then the other tests of the engine (of ops/cuda/ all on cuda-sim). Prints a line
+for each mutant that survives and a table; exits with 1 where more than 5 % survive.
 
 Nothing is written: each mutant is a process of its own, forked from this one, in which the changed
-code is imported in the place of the file's. Sentences of errors, hints of types and docstrings stay
-as they are. Which mutants are taken of a file goes by a checksum of their shape, the statement
+code is imported in the place of the file's. Error messages, type hints and docstrings stay as they
+are. Which mutants of a file are taken depends on a checksum of their shape, the statement
 without its names, so the choice is the same again, stays when something is renamed, and a change in
 one file leaves that in the others.
 """
@@ -40,7 +40,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes; with more than that it is dead
+SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes: one that needs more counts as killed
 FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optimizers.py",
          "**/winograd.py")  # of minicnn/: where the formulas are …
 NO_FORMULAS = ("__init__", "checks", "argument_checks", "find_cupy", "launch", "network",
@@ -60,7 +60,8 @@ FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed 
 }
 OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 # Mutants that no test can tell from the engine, by file and shape: the statement before and after
-# the change, in which a, b, c … stand for the names in their order. (--verbose prints the shapes.)
+# the change, in which a, b, c … stand for the names in their order; (2): the second of this shape
+# in the file. (--verbose prints the shapes.)
 SAME = {
     "layers/base.py: for a in (b.c, b.d): -> for a in (b.d, b.c):":
         "in any order",

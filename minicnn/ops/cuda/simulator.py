@@ -211,7 +211,7 @@ def _compile(file: Path, *arguments: str) -> None:
 
 
 def source_text(file: Path) -> str:
-    """The line that includes the file; its own lines where it has dynamic shared memory."""
+    """A line that includes the file; or its text, rewritten, if it has dynamic shared memory."""
     text = file.read_text(encoding="utf-8")
     if not EXTERN_SHARED.search(text):
         return f'#include "{file.resolve()}"\n'
