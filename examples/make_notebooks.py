@@ -17,6 +17,7 @@ import ast
 import base64
 import io
 import json
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -123,7 +124,8 @@ def run(made: dict) -> None:
 def tidied(output: dict) -> dict:
     """An output without the folder of this machine, split into lines, a picture as JPEG if that is
     smaller."""
-    text = json.dumps(output).replace(str(HERE.parent) + "/", "")
+    folder = json.dumps(f"{HERE.parent}{os.sep}", ensure_ascii=False).strip('"')
+    text = json.dumps(output, ensure_ascii=False).replace(folder, "")
     output = json.loads(re.sub(r" at 0x[0-9A-Fa-f]+", "", text))
     if output["output_type"] == "stream":
         output["text"] = output["text"].splitlines(keepends=True)
@@ -143,9 +145,11 @@ def tidied(output: dict) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", nargs="*", metavar="LESSON", help="01, 02, …; without one, all")
-    asked = parser.parse_args().run
+    asked, made_now = parser.parse_args().run, notebooks()
+    if unknown := set(asked or ()) - {name[:2] for name in made_now}:
+        parser.error(f"--run: expected numbers of lessons, as 01, received {' '.join(unknown)}")
     (HERE / "notebooks").mkdir(exist_ok=True)
-    for name, made in notebooks().items():
+    for name, made in made_now.items():
         file = HERE / "notebooks" / name
         if asked is not None and (not asked or name[:2] in asked):
             run(made)

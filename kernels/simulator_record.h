@@ -24,7 +24,7 @@ struct Access {
 static std::vector<Access> accesses;
 
 void record(const void* address, unsigned bytes, bool writes, void* instruction) {
-    if (!recording || !running) return;
+    if (!recording) return;
     const char* a = (const char*)address;
     const uint32_t block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
     Access access = {(uint64_t)instruction, 0, block, (uint16_t)running->thread, 0,

@@ -15,7 +15,8 @@ from pathlib import Path
 # ops/test_threads.py, ops/test_winograd.py, training/test_data_parallel.py ask for several.)
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-# Hundreds of processes that tests start import minicnn: it is compiled once, whoever forbids that.
+# Tests start hundreds of processes that import minicnn: Python keeps what it has compiled, even
+# where PYTHONDONTWRITEBYTECODE is set.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 os.environ["LANGUAGE"] = "en"  # of the commands, wherever the tests run

@@ -64,7 +64,7 @@ def png(figure: Figure) -> bytes:
     with _without_glyph_warnings():
         canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    # Level 3 instead of 6: half to four fifths of the time, for files larger by 2 to 12 %.
+    # Level 3 instead of the usual 6: faster, for a slightly larger file.
     picture.save(buffer := io.BytesIO(), "png", compress_level=3, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
 

@@ -71,20 +71,16 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
                 Adam(lr, weight_decay=config.weight_decay), epochs=config.epochs,
                 batch_size=config.batch_size, seed=config.seed, callbacks=callbacks)
         except NotFiniteError:
-            _raise_if_stopped(checkpoint)
+            if checkpoint:
+                checkpoint.raise_if_stopped()
             return None
         y = extract_features(network, rows_of(features, inside, budget),
                              batch_size=config.batch_size).x
         p = class_probabilities(y)
         probabilities[inside] = p.reshape(features.views, len(inside), -1).mean(axis=0)
-        _raise_if_stopped(checkpoint)
+        if checkpoint:
+            checkpoint.raise_if_stopped()
     return Evaluation(probabilities, train.labels, train.classes)
-
-
-def _raise_if_stopped(checkpoint: Checkpoint | None) -> None:
-    """KeyboardInterrupt if the run has been asked to stop."""
-    if checkpoint and checkpoint.stop_requested[0]:
-        raise KeyboardInterrupt
 
 
 def _folds(train: Dataset, seed: int, groups: Sequence[int] | None) -> IntArray | None:

@@ -28,8 +28,8 @@ from ...utils.errors import ArgumentError, KernelError
 FLAGS = ("-O1", "-g", "-fPIC", "-Wall", "-Wextra",
          "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"
          "integer-divide-by-zero", "-fsanitize-undefined-trap-on-error")
-# Our own kernels need no more than C++ 14, whose <cmath> is read in half the time; a reader's file
-# may be written in C++ 17, as CUDA 12 takes it.
+# Our own kernels need no more than C++ 14, whose <cmath> is shorter to read; a reader's file may be
+# written in C++ 17, as CUDA 12 takes it.
 OURS, READERS = "-std=c++14", "-std=c++17"
 SHARED_MEMORY = 227 * 1024  # bytes of it that a block may ask for: as on an H100
 # The one declaration that no macro can make C++ of: extern __shared__ real tiles[];
@@ -188,7 +188,7 @@ def _key(*parts: str) -> str:
 
 @contextmanager
 def _made_aside(path: Path) -> Iterator[Path]:
-    """A file of this name in a folder of its own, which comes to its place once it is whole."""
+    """A file of this name in a temporary folder; it is moved to `path` when it is complete."""
     import tempfile
 
     path.parent.mkdir(parents=True, exist_ok=True)

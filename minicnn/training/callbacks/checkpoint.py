@@ -66,6 +66,11 @@ class Checkpoint(Callback):
         thread."""
         self.stop_requested[0] = "epoch" if after == "epoch" else True
 
+    def raise_if_stopped(self) -> None:
+        """Raises KeyboardInterrupt if stop() has been called: where there is no state to write."""
+        if self.stop_requested[0]:
+            raise KeyboardInterrupt
+
     # The folder
 
     def any(self) -> bool:
@@ -95,8 +100,7 @@ class Checkpoint(Callback):
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """While features are computed there is nothing to write yet."""
         self.in_epoch[0] = False
-        if self.stop_requested[0]:
-            raise KeyboardInterrupt
+        self.raise_if_stopped()
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Continues from the last file, if there is one."""
@@ -171,17 +175,16 @@ class StopWhenAsked(Callback):
     Checkpoint has been called."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.requested = checkpoint.stop_requested
+        self.checkpoint = checkpoint
 
     def on_batch_end(self, state: TrainingState) -> None:
         """After this step, unless the epoch is to end."""
-        if self.requested[0] is True:
+        if self.checkpoint.stop_requested[0] is True:
             raise KeyboardInterrupt
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """After this epoch, or its validation, in which stop() may be called, too."""
-        if self.requested[0]:
-            raise KeyboardInterrupt
+        """After this epoch."""
+        self.checkpoint.raise_if_stopped()
 
 
 def collect(state: TrainingState, last: bool = False) -> dict:
