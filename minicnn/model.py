@@ -17,7 +17,7 @@ from .layers.naming import layer_names
 from .ops import device_of, module_of, to_cpu, to_device
 from .preprocessing import Preprocessing, warn_of_pixels, wrong_shape
 from .utils.errors import ArgumentError, ShapeError, check_int
-from .utils.suggest import closest_names
+from .utils.suggest import layer_index
 
 
 class Sequential:
@@ -205,12 +205,7 @@ class Sequential:
 
     def index(self, name: str) -> int:
         """Place of the layer of that name."""
-        names = [layer.name for layer in self.layers]
-        if name not in names:
-            nearest = closest_names(str(name), names) or names
-            raise ArgumentError(f"{self.name}: expected the name of a layer, received {name!r}. "
-                                f"Nearest: {', '.join(nearest)}.")
-        return names.index(name)
+        return layer_index(name, [layer.name for layer in self.layers], self.name)
 
     def __getitem__(self, name: str) -> Layer:
         return self.layers[self.index(name)]

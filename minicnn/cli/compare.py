@@ -34,7 +34,7 @@ EXAMPLES = (("two runs", "minicnn compare runs/photos-1 runs/photos-2"),
 
 # Of run.json: what differs between any two runs and says nothing about how they learned.
 NOT_OPTIONS = ("date", "started", "duration", "duration_s", "seconds", "command", "command_line",
-               "output", "machine", "no_scratch", "memory_budget")
+               "output", "machine", "no_scratch", "no_label_check", "memory_budget")
 
 
 class Run(NamedTuple):

@@ -14,6 +14,7 @@ from ..layers.sharing import last_activation
 from ..model import Sequential
 from ..models import VGG16, load
 from ..models.load import base_recipe, lacks_channels, stretching_layers
+from ..models.vgg16 import smallest_side
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
 from ..weights.reading_models import input_shape_in_file
@@ -24,7 +25,6 @@ from .unused_options import unused_option
 MODEL_OPTIONS = ("weights", "classes", "channels", "mean", "scale", "size")
 ORDERS = {"rgb": "RGB", "bgr": "BGR", "grey": "GREY", "gray": "GREY"}
 FITTING = {1: ("grey",), 3: ("rgb", "bgr")}  # --channels by the channels of the network's input
-MIN_VGG16_SIZE = 32  # pixels: 2 to the power of the number of poolings
 MAX_CLASSES_BYTES = 1_000_000
 RECIPE_HINT = ("Say what it needs: --scale 1/255 for pixels of 0 … 1, --mean 127.5 --scale 1/127.5 "
                "for −1 … 1, --scale 1 for 0 … 255")
@@ -60,11 +60,12 @@ def sides(text: str) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
-def check_vgg16_size(size: tuple[int, int]) -> None:
-    """Raises ArgumentError if five poolings leave nothing of such a photo."""
-    if min(size) < MIN_VGG16_SIZE:
-        raise ArgumentError(f"--size: expected at least {MIN_VGG16_SIZE} pixels, since each of "
-                            f"VGG16's five poolings, to block5_pool, halves the photo, received "
+def check_vgg16_size(size: tuple[int, int], cut: str = "block5_pool") -> None:
+    """Raises ArgumentError if VGG16's poolings up to `cut` leave nothing of such a photo."""
+    least = smallest_side(cut)
+    if min(size) < least:
+        raise ArgumentError(f"--size: expected at least {least} pixels, since each of VGG16's "
+                            f"poolings up to {cut} halves the photo, received "
                             f"{','.join(map(str, dict.fromkeys(size)))}. Choose a larger one.")
 
 

@@ -44,6 +44,7 @@ from ..utils.language import gettext as _
 from ..utils.language import ngettext
 from ..utils.live_line import no_live_lines
 from .first_session import suggested_command
+from .model_options import check_vgg16_size
 from .progress import EpochLines
 from .run_record import add_used, now, options_of, surroundings, used_by, versions, write_options
 from .run_session import Session, locked_run
@@ -82,6 +83,7 @@ def train_command(args: argparse.Namespace) -> None:
     if not args.resume:
         reject_unused_options(args)
     config = TransferConfig(**{name: getattr(args, name) for name in CONFIG})
+    check_vgg16_size((config.size, config.size), config.last_kept)
     with quietly(args.quiet):
         parts, groups, skipped, held_out, stem = photos_of(args)
         train = parts["train"]
@@ -124,7 +126,8 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
     with silently(args.quiet), EpochLines("VGG16", epochs, verbose=args.verbose) as bars:
         best = transfer(train, test, config, validation=parts.get("validation"), callbacks=[bars],
-                        checkpoint=session.checkpoint, device=args.device, check_labels=True,
+                        checkpoint=session.checkpoint, device=args.device,
+                        check_labels=not args.no_label_check,
                         groups=None if groups is None else groups.tolist())
     say(result_line(_("VGG16, new head, {block} fine-tuned", block=config.finetune)
                     if config.finetune else _("VGG16, new head"), best.evaluation))

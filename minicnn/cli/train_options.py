@@ -13,7 +13,6 @@ from ..training import SCHEDULES, TransferConfig
 from ..utils.errors import ArgumentError, FileError
 from ..utils.suggest import closest_names, suggest_path
 from .command_parser import Options, describe, layout
-from .model_options import check_vgg16_size
 from .unused_options import unused_option
 
 STANDARD = TransferConfig()  # the defaults
@@ -77,6 +76,7 @@ def add_network_options(option: Options) -> None:
     option("--dropout", float, STANDARD.dropout, "RATE", "dropout before the head, against "
                                                          "overfitting")
     option.flag("--no-scratch", "leave out the comparison with a small network from scratch")
+    option.flag("--no-label-check", "leave out the search for training photos with a wrong label")
 
 
 def add_learning_options(option: Options) -> None:
@@ -217,7 +217,5 @@ def reject_unused_options(args: argparse.Namespace) -> None:
                           ("--validation-fraction", args.validation_fraction)):
         if value is not None and not 0 < value < 1:
             raise ArgumentError(f"{option}: expected a share between 0 and 1, received {value}.")
-    if args.size > 0:
-        check_vgg16_size((args.size, args.size))
 
 

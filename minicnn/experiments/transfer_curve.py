@@ -119,10 +119,9 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     fold = data.folds(folds, seed, groups)
     available = min(int(np.bincount(data.labels[fold != k]).min()) for k in range(folds))
     counts = _check_counts(per_class, available)
-    base = VGG16(include_top=False, input_shape=(size, size, 3))
-    frozen = base.view(base.layers[:base.index(cut) + 1], base.input_shape, base.preprocessing)
+    frozen = VGG16(include_top=False, input_shape=(size, size, 3), cut=cut)
     total = len(data) + folds * len(counts)
-    features = extract_features(frozen, data, batch_size=batch_size_for(base, len(frozen.layers)),
+    features = extract_features(frozen, data, batch_size=batch_size_for(frozen, len(frozen.layers)),
                                 memory_budget=BUDGET, progress=lambda done, _: progress(done, total)
                                 ).x
     X = features.reshape(len(features), -1)

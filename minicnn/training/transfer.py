@@ -105,10 +105,10 @@ def base_with_head(config: TransferConfig, classes: Sequence[str],
     The head starts at zero: nothing is preferred yet, so the first loss is log(classes) exactly,
     whatever the features' scale.
     """
-    model = VGG16(include_top=False, input_shape=(config.size, config.size, 3)).to(device)
+    model = VGG16(include_top=False, input_shape=(config.size, config.size, 3),
+                  cut=config.last_kept).to(device)
     model.freeze()
-    return model.replace_head(head(len(classes), "zeros", config.dropout), after=config.last_kept,
-                              classes=classes)
+    return model.replace_head(head(len(classes), "zeros", config.dropout), classes=classes)
 
 
 @dataclass

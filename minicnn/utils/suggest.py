@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from .errors import ArgumentError
 
 MIN_SIMILARITY = 0.4  # of 0 … 1, difflib's ratio: below it, a suggestion only confuses
 MIN_PATH_SIMILARITY = 0.6  # of files: there are many, and none needs to be meant
@@ -21,6 +23,16 @@ def closest_names(name: str, names: Iterable[str], count: int = 3,
     by_folded = {known.casefold(): known for known in names}
     matches = difflib.get_close_matches(name.casefold(), by_folded, count, similarity)
     return [by_folded[match] for match in matches]
+
+
+def layer_index(name: str, names: Sequence[str], model: str) -> int:
+    """Place of the layer `name` among the layers' names. Raises ArgumentError, which names `model`
+    and the layers with the most similar names, if there is none."""
+    if name not in names:
+        nearest = closest_names(str(name), names) or names
+        raise ArgumentError(f"{model}: expected the name of a layer, received {name!r}. "
+                            f"Nearest: {', '.join(nearest)}.")
+    return names.index(name)
 
 
 def suggest_path(path: str | os.PathLike) -> str:

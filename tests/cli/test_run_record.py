@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,15 @@ def test_it_says_what_was_used(run):
     assert datetime.fromisoformat(used["started"]).tzinfo is not None
     assert used["seconds"] > 0 and used["cores"] >= 1 and used["processor"]
     assert "verbose" not in document and "quiet" not in document
+
+
+def test_labels_are_checked_unless_it_is_told_not_to(tmp_path, monkeypatch):
+    checked = []
+    monkeypatch.setattr(import_module("minicnn.training.transfer"), "out_of_fold",
+                        lambda *words: checked.append(words))
+    for name, words in (("a", []), ("b", ["--no-label-check"])):
+        assert mc_train(*FAST, *words, "--output", tmp_path / name) == 0
+        assert len(checked) == 1
 
 
 def test_it_does_not_say_whose_machine_it_was(run):

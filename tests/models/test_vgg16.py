@@ -127,6 +127,17 @@ def test_architecture_counts_and_receptive_fields():
     assert fields["fc1"] is None
 
 
+def test_a_base_that_is_cut_is_the_first_layers_of_the_whole_one():
+    shape = (32, 32, 3)
+    whole = mc.VGG16(include_top=False, input_shape=shape)
+    cut = mc.VGG16(include_top=False, input_shape=shape, cut="block2_pool")
+    assert [layer.name for layer in cut.layers] == [
+        "block1_conv1", "block1_conv2", "block1_pool", "block2_conv1", "block2_conv2",
+        "block2_pool"]
+    x = np.random.default_rng(0).uniform(-100, 150, (2, *shape)).astype(np.float32)
+    assert np.array_equal(cut.forward(x), whole.activations(x, ["block2_pool"])["block2_pool"])
+
+
 def test_imagenet_class_names_are_complete_and_in_order():
     names = imagenet_classes()
     assert len(names) == 1000
@@ -139,6 +150,10 @@ def test_imagenet_class_names_are_complete_and_in_order():
     (dict(include_top=False, weights=None, input_shape=(24, 24, 3)), ShapeError, ["block5_pool"]),
     (dict(include_top=False, weights="nowhere.h5", input_shape=(32, 32, 3)), FileError,
      ["nowhere.h5"]),
+    (dict(cut="block4_pool"), ArgumentError, ["include_top", "block4_pool"]),
+    (dict(include_top=False, cut="block4_pol"), ArgumentError, ["block4_pol", "block4_pool"]),
+    (dict(include_top=False, cut="block4_pool", input_shape=(15, 16, 3)), ShapeError,
+     ["block4_pool"]),
 ])
 def test_vgg16_refuses_what_cannot_be(options, error, words):
     with pytest.raises(error) as caught:
