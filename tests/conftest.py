@@ -72,6 +72,11 @@ QUICK = {
 }
 
 
+# With pytest -n a file is run by one process: those that take longest come first, so that none is
+# still at work when the others have finished.
+LONGEST = ["training/test_interruptions.py", "cli/test_train.py", "training/test_memory.py",
+           "test_mutation.py", "weights/test_fuzz_weights.py"]
+
 REFERENCE = "cpu (reference)"
 
 
@@ -117,6 +122,7 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not any(item.path.match(file) for file in LONGEST))
     for item in items:
         on = getattr(item, "callspec", None) and item.callspec.params.get("device")
         if is_quick(item.path) and not str(on).startswith("cuda"):

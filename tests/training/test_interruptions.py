@@ -22,7 +22,8 @@ def minicnn(*words):
     return cli.main(["train", *map(str, words)])
 
 
-QUICK = ("--size", 32, "--epochs", 3, "--per-class", 4, "--batch-size", 4)
+QUICK = ("--size", 32, "--epochs", 3, "--per-class", 4, "--batch-size", 4, "--cut",
+         "block2_pool")
 
 
 @pytest.fixture(scope="module")
