@@ -1,13 +1,17 @@
-"""Lesson 1. How do we know that a gradient is right?
+r"""Lesson 1. How do we know that a gradient is right?
 
 Question
     A layer is a function and its derivative. A wrong derivative often still learns, only worse, so
     nobody notices. How can we be sure?
 
 Formula
-    For a small ε the slope of L is nearly  (L(x + ε) − L(x − ε)) / 2ε.  The error has two parts:
-    cutting off the Taylor series costs about ε²·|L'''|/6, rounding costs about u·|L|/ε, where u is
-    1e-16 in float64 and 6e-8 in float32. So ε must be neither large nor tiny.
+    For a small ε the slope of L is nearly
+
+    $$L'(x) ≈ \frac{L(x + ε) − L(x − ε)}{2ε}.$$
+
+    The error has two parts: cutting off the Taylor series costs about $ε^2 |L'''| / 6$, rounding
+    costs about $u |L| / ε$, where $u$ is 1e-16 in float64 and 6e-8 in float32. So ε must be neither
+    large nor tiny.
 
 Run it:  python examples/01_gradient_check.py
 """

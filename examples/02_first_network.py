@@ -1,11 +1,17 @@
-"""Lesson 2. A first network, from scratch: ten kinds of clothes, softmax.
+r"""Lesson 2. A first network, from scratch: ten kinds of clothes, softmax.
 
 Question
     Can a network of two convolutions learn to tell ten kinds of clothes apart from 100 photos each?
 
 Formula
-    Outputs z (N, 10), probabilities p = softmax(z), loss L = −mean log p_right, and the gradient
-    that starts the way back is as simple as it gets:  dL/dz = (p − one_hot) / N.
+    Outputs $z$ of shape (N, 10), probabilities $p = \mathrm{softmax}(z)$, and the loss
+
+    $$L = −\frac{1}{N} \sum_{n} \log p_{n,t_n},$$
+
+    where $t_n$ is the right class of photo $n$. The gradient that starts the way back is as simple
+    as it gets: where $\mathrm{onehot}(t)$ has a 1 at the right class and 0 elsewhere,
+
+    $$\frac{∂L}{∂z} = \frac{p − \mathrm{onehot}(t)}{N}.$$
 
 Run it:  python examples/02_first_network.py
 """

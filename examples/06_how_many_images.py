@@ -1,15 +1,21 @@
-"""Lesson 6. How many images are enough?
+r"""Lesson 6. How many images are enough?
 
 Question
     You photograph things to teach a network. Ten of each kind? A hundred? And how much of the work
     has VGG16 done already, at which depth?
 
 Formula
-    accuracy(n) on photos never learned from, n training photos per class, mean ± standard
-    deviation over folds: each fold is the test once, and learning draws from the others. A single
-    split would show luck: the standard deviation is often larger than the next step of the curve.
+    Each of $K$ folds is the test once, and $n$ photos per class are drawn from the others for
+    learning. If $a_k(n)$ is the accuracy on fold $k$, the curve is the mean over the folds, and its
+    ± the standard deviation:
 
-Run it:  python examples/06_how_many_images.py
+    $$\bar{a}(n) = \frac{1}{K} \sum_{k} a_k(n)$$
+
+    $$s(n) = \sqrt{\frac{1}{K − 1} \sum_{k} (a_k(n) − \bar{a}(n))^2}$$
+
+    A single split would show luck: $s(n)$ is often larger than the next step of the curve.
+
+Run it:  python examples/06_how_many_images.py        (about 2 minutes on two cores)
 """
 
 from pathlib import Path
@@ -56,7 +62,7 @@ model = mc.VGG16(include_top=False, weights="imagenet", input_shape=(128, 128, 3
 depth = experiments.probes(model, data.take(60))
 print(f"\n{depth}")
 
-# The picture ---
+# The picture ---------------------------------------------------------------------------------
 
 figure = Figure(figsize=(12, 5.4), dpi=100, layout="constrained")
 left, right = figure.subplots(1, 2)
@@ -102,5 +108,5 @@ Exercises (solutions in examples/solutions/lessons.md)
   1. Run the curve with cut="block5_pool". Which n profits, which does not?
   2. Put 50 photos of each class of your own in folders: minicnn look transfer-curve FOLDER.
   3. How many folds do you need until the standard deviation of the mean, sd / √folds, is below one
-     per cent at n = 5? What would not get better with more folds?
+     percentage point at n = 5? What would not get better with more folds?
 """)

@@ -1,13 +1,16 @@
-"""Lesson 7. Write a CUDA kernel, and fix one, without a GPU.
+r"""Lesson 7. Write a CUDA kernel, and fix one, without a GPU.
 
 Question
     A kernel is one function that thousands of threads run at once. Which of them does what? And
     how does one find a fault that no single thread can see?
 
 Formula
-    Thread number  k = blockIdx.x · blockDim.x + threadIdx.x  takes element k, then every
-    gridDim.x · blockDim.x further: each element has exactly one thread, whatever the grid's size.
-    The edges of a photo:  y = √(gx² + gy²),  gx and gy its slopes to the right and downward.
+    Thread number $k = \text{blockIdx.x} · \text{blockDim.x} + \text{threadIdx.x}$ takes
+    element $k$, then every $\text{gridDim.x} · \text{blockDim.x}$ further: each element has
+    exactly one thread, whatever the grid's size. The edges of a photo, from its slopes $g_x$ to the
+    right and $g_y$ downward:
+
+    $$y = \sqrt{g_x^2 + g_y^2}$$
 
 Run it:  python examples/07_write_a_kernel.py        then fix examples/kernels/edges.cu, run again
          python examples/07_write_a_kernel.py --solution
@@ -142,7 +145,7 @@ picture = here.with_suffix(".png")
 figure.savefig(picture)
 print(f"\npicture: {picture}")
 
-# 5. Right, and fast? One convolution in seven kernels ---------------------------------------
+# 5. Right, and fast? One convolution in seven kernels ----------------------------------------
 
 if DEVICE == "cuda-sim":  # which counts what a GPU keeps to itself
     x = ops.to_device(np.ones((1, 16, 16, 32), np.float32), DEVICE)

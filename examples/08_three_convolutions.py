@@ -1,17 +1,21 @@
-"""Lesson 8. One convolution, three algorithms.
+r"""Lesson 8. One convolution, three algorithms.
 
 Question
     A convolution of 3 × 3 on 512 channels takes 9 · 512 multiplications for every output number.
     Must it? And why does the order of the same multiplications change the time so much?
 
 Formula
-    the definition  z[i,j,f] = Σ_{p,q,c} x[i+p, j+q, c] W[p,q,c,f]       9 C F a pixel
-    im2col          one product of matrices, (pixels, 9 C)·(9 C, F)      9 C F a pixel
-    implicit GEMM   nine products, (pixels, C)·(C, F), added up          9 C F a pixel
-    Winograd        36 products a tile of 4 × 4 pixels, (tiles, C)·(C, F)  36 / 16 = 2.25 C F
+    The definition, for C channels and F filters, takes $9 C F$ multiplications a pixel:
 
-    Winograd's 36 come from polynomials: see minicnn/ops/fast/winograd.py. What it saves it
-    pays in part with transforms, 36 · 36 C + 16 · 36 F a tile, and 36 · 9 C F for the kernels.
+    $$z_{i,j,f} = \sum_{p,q,c} x_{i+p,\,j+q,\,c} \; W_{p,q,c,f}$$
+
+    - im2col: one product of matrices, (pixels, 9 C) · (9 C, F), so $9 C F$ a pixel, too;
+    - implicit GEMM: nine products, (pixels, C) · (C, F), added up: $9 C F$ again;
+    - Winograd: 36 products for each tile of 4 × 4 pixels, (tiles, C) · (C, F): only
+      $36 C F / 16 = 2.25 C F$ a pixel.
+
+    Winograd's 36 come from polynomials: see minicnn/ops/fast/winograd.py. What it saves it pays
+    in part with transforms, $36 · 36 C + 16 · 36 F$ a tile, and $36 · 9 C F$ for the kernels.
 
 Run it:  python examples/08_three_convolutions.py
 """
@@ -32,7 +36,7 @@ ALGORITHMS = {"im2col": conv2d_im2col, "implicit_gemm": conv2d_implicit_gemm,
 rng = np.random.default_rng(0)
 
 
-# 1. In one dimension, by hand -----------------------------------------------------------------
+# 1. In one dimension, by hand ----------------------------------------------------------------
 
 # Two outputs of a correlation with three taps: 6 multiplications by the definition, 4 here.
 d, g = rng.normal(size=4), rng.normal(size=3)
@@ -42,7 +46,7 @@ four = np.array([m[0] + m[1] + m[2], m[1] - m[2] - m[3]])
 print("F(2, 3) with 4 multiplications:", four, "by the definition:", np.correlate(d, g))
 
 
-# 2. On the layers of VGG16 --------------------------------------------------------------------
+# 2. On the layers of VGG16 -------------------------------------------------------------------
 
 def multiplications(algorithm, H, C, F):
     """Of one photo of H × H pixels, "same" padding; tiles and kernels transformed once. Where the
@@ -80,7 +84,7 @@ for name, (H, C, F) in LAYERS.items():
         table[name, algorithm] = count, 1000 * took
         print(f"{name:<14}{algorithm:<14}{count / 1e6:>14,.0f} M{1000 * took:>8.1f}{error:>12.0e}")
 
-# 3. What minicnn selects ----------------------------------------------------------------------
+# 3. What minicnn selects ---------------------------------------------------------------------
 
 model = mc.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
 x, whole = rng.normal(size=(1, 224, 224, 3)).astype(np.float32), {}
@@ -90,7 +94,7 @@ for algorithm in ALGORITHMS:
 whole["selected"] = seconds(model.forward, x, keep=False)[0]
 print("\nthe whole base, ms:", ", ".join(f"{name} {1000 * t:.0f}" for name, t in whole.items()))
 
-# The picture ---
+# The picture ---------------------------------------------------------------------------------
 
 figure = Figure(figsize=(12, 5.4), dpi=100, layout="constrained")
 axes = figure.subplots(1, 2)

@@ -4,11 +4,12 @@
     python examples/make_notebooks.py --run 01 05   and runs these lessons; without numbers, all
                                                     (needs pip install -e ".[notebooks]")
 
-The docstring becomes text, a line `# 1. Title ----` a heading, the code below it a cell, the
-pictures that a lesson names in its last prints are shown, and what it prints of things to notice
-and exercises is text again. Outputs stay with a notebook as long as none of its code changes:
-whoever reads it in a browser sees what the lesson shows. The seconds among them are those of the
-machine that ran it last.
+The docstring becomes text: its formulas are LaTeX between dollar signs, which Jupyter and GitHub
+draw. A line `# 1. Title ----` becomes a heading, comments that follow after a line `#` its text,
+the code below them a cell. The pictures that a lesson names in its last prints are shown, and what
+it prints of things to notice and exercises is text again. Outputs stay with a notebook as long as
+none of its code changes: whoever reads it in a browser sees what the lesson shows. The seconds
+among them are those of the machine that ran it last.
 Format: nbformat 4.5 (https://nbformat.readthedocs.io), written as plain JSON.
 """
 
@@ -24,24 +25,27 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 HEADING = re.compile(r"^# ((?:\d+\. |The )\S.*?) -{3,}\n", re.M)
-FILE = '''import pathlib
-
-# A notebook has no __file__; with this one the pictures land beside the lesson.
-__file__ = str(pathlib.Path("..", "{name}").resolve())'''
+COMMENTS = re.compile(r"#\n((?:#.*\n)+)")  # below a heading
 
 
 def introduction(docstring: str) -> str:
-    """Title, question and formula: the formula as it stands, since its columns are aligned."""
+    """Title, question and formula."""
     title, *parts = re.split(r"\n\n(?=\S)", docstring)
     text = [f"# {title}"]
     for part in parts:
         name, _, body = part.partition("\n")
-        body = textwrap.dedent(body).strip()
-        if name == "Formula":
-            text.append(f"## Formula\n\n```text\n{body}\n```")
-        elif not name.startswith("Run it"):
-            text.append(f"## {name}\n\n{body}")
+        if not name.startswith("Run it"):
+            text.append(f"## {name}\n\n{textwrap.dedent(body).strip()}")
     return "\n\n".join(text)
+
+
+def section(title: str, body: str) -> tuple[str, str]:
+    """(heading and text, code) of a section: the comments directly below its heading are text."""
+    comments = COMMENTS.match(body)
+    if not comments:
+        return f"## {title}", body
+    text = re.sub(r"^# ?", "", comments[1], flags=re.M)
+    return f"## {title}\n\n{text}", body[comments.end():]
 
 
 def closing(printed: str) -> str:
@@ -64,11 +68,13 @@ def notebook(name: str, source: str) -> dict:
     docstring, last = tree.body[0], tree.body[-1]
     lines = source.splitlines(keepends=True)
     body = "".join(lines[docstring.end_lineno:last.lineno - 1])
+    # A notebook has no __file__: seen from its folder, the lesson is in the one above.
+    body = body.replace("Path(__file__)", f'Path("../{name}")')
     first, *sections = HEADING.split(body)
-    cells = [("markdown", introduction(ast.get_docstring(tree))),
-             ("code", FILE.format(name=name)), ("code", first)]
-    for title, code in zip(sections[::2], sections[1::2], strict=True):
-        cells += [("markdown", f"## {title}"), ("code", code)]
+    cells = [("markdown", introduction(ast.get_docstring(tree))), ("code", first)]
+    for title, rest in zip(sections[::2], sections[1::2], strict=True):
+        text, code = section(title, rest)
+        cells += [("markdown", text), ("code", code)]
     for picture in pictures(body):
         cells += [("code", f"from PIL import Image\n\nImage.open({picture}).copy()")]
     cells += [("markdown", closing(ast.literal_eval(last.value.args[0])))]

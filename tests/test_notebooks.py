@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
 from PIL import Image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -81,10 +82,53 @@ def test_it_has_been_run_and_shows_what_it_prints_and_its_pictures(lesson):
     assert len(MAKER["text_of"](in_the_tree(lesson))) < 1_000_000  # a browser shows it at once
 
 
+@pytest.mark.parametrize("name", MADE)
+def test_its_formulas_are_latex(name):
+    text = "\n".join("".join(cell["source"]) for cell in MADE[name]["cells"]
+                     if cell["cell_type"] == "markdown")
+    displayed = re.findall(r"^\$\$(.+)\$\$$", text, re.M)
+    inline = re.findall(r"(?<!\$)\$([^$\n]+)\$(?!\$)", text)
+    assert displayed and "```text" not in text
+    assert text.count("$") == 4 * len(displayed) + 2 * len(inline)  # each has its end
+    for formula in [*displayed, *inline]:
+        MathTextParser("agg").parse(f"${formula}$")  # which raises ValueError
+
+
+@pytest.mark.parametrize("lesson", ["03_vgg16_on_a_photo", "04_transfer_learning"])
+def test_sentences_stand_before_each_cell_of_these_lessons(lesson):
+    made = MADE[f"{lesson}.ipynb"]["cells"]
+    for before, cell in zip(made[:-2], made[1:-2], strict=False):  # then: picture, exercises
+        if cell["cell_type"] == "code" and "Image.open(" not in "".join(cell["source"]):
+            assert before["cell_type"] == "markdown"
+            _, _, text = "".join(before["source"]).rpartition("## ")
+            assert len(re.findall(r"[.:?](?:\s|$)", text)) >= 2, text
+
+
+def shown_by(lesson):
+    """What the lesson's notebook has printed."""
+    return "".join("".join(output.get("text", "")) for cell in in_the_tree(lesson)["cells"]
+                   for output in cell.get("outputs", []))
+
+
+def test_lesson_5_finds_the_receptive_field_by_hand():
+    shown = shown_by("05_what_layers_see")
+    patch = re.search(r"patch (rows \S+, columns \S+)\n", shown)[1]
+    assert f"not zero only in {patch}: the receptive field? True" in shown
+
+
+def test_what_the_texts_say_of_lesson_3_is_what_it_has_shown():
+    counts = re.findall(r"^(?:mean colour|block\d_conv\d) +(\d+)$",
+                        shown_by("03_vgg16_on_a_photo"), re.M)
+    assert len(counts) == 6
+    colour, *blocks = map(int, counts)
+    text = " ".join(cells("03_vgg16_on_a_photo", "markdown")[-1].split())
+    assert f"{min(colour, *blocks[:2])} to {max(colour, *blocks[:2])} of 40" in text
+    assert f"Block 4 has {blocks[3]} right" in text and f"block 5 it is {blocks[4]}:" in text
+    assert f"{blocks[3]} and {blocks[2]} for example" in text
+
+
 def test_what_the_texts_say_of_lesson_6_is_what_it_has_shown():
-    shown = "".join("".join(output.get("text", ""))
-                    for cell in in_the_tree("06_how_many_images")["cells"]
-                    for output in cell.get("outputs", []))
+    shown = shown_by("06_how_many_images")
     rows = re.findall(r"^ +(\d+) +([\d.]+) ± ([\d.]+) +([\d.]+) ± ([\d.]+)", shown, re.M)
     assert len(rows) == 7
     solutions = (EXAMPLES / "solutions" / "lessons.md").read_text("utf-8")
@@ -133,8 +177,9 @@ def test_an_output_is_kept_without_the_folder_and_the_addresses_of_the_machine()
 def test_every_statement_of_the_lesson_is_in_its_cells_in_order(lesson):
     found = [ast.dump(node) for code in cells(lesson, "code") for node in ast.parse(code).body]
     added = {ast.dump(node) for code in cells(lesson, "code")
-             if code.startswith(("import pathlib", "from PIL")) for node in ast.parse(code).body}
-    tree = ast.parse((EXAMPLES / f"{lesson}.py").read_text("utf-8")).body
+             if code.startswith("from PIL") for node in ast.parse(code).body}
+    source = (EXAMPLES / f"{lesson}.py").read_text("utf-8")
+    tree = ast.parse(source.replace("Path(__file__)", f'Path("../{lesson}.py")')).body
     assert [node for node in found if node not in added] == [
         ast.dump(node) for node in tree[1:-1]]
 
@@ -176,4 +221,4 @@ def test_its_cells_run_in_one_namespace_and_say_what_the_lesson_says(lesson, tmp
     picture = eval(show.split("\n")[-1], names, {"Image": Image})
     assert picture.width > 500 and np.ptp(np.asarray(picture)) > 100
     assert (tmp_path / f"{lesson}.png").exists()  # beside the lesson, were it there
-    assert f"picture: {tmp_path}" in said
+    assert f"picture: {Path('..', lesson)}.png" in said

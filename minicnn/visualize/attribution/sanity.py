@@ -67,11 +67,11 @@ class Randomisation(Result):
                      mean=mean)
         flat = len(self.correlation) - len(finite)
         if flat:
-            return _("neither passed nor clearly failed: the map stays in {count} networks (mean "
-                     "correlation {mean:.2f}) and is flat in {flat}", count=len(finite), mean=mean,
-                     flat=flat)
-        return _("failed: the map stays without the weights (mean correlation {mean:.2f}); it "
-                 "shows the photo more than the network", mean=mean)
+            return _("neither passed nor clearly failed: the map hardly changes in {count} "
+                     "networks (mean correlation {mean:.2f}) and is flat in {flat}",
+                     count=len(finite), mean=mean, flat=flat)
+        return _("failed: the map hardly changes when the weights are random (mean correlation "
+                 "{mean:.2f}); it shows the photo more than the network", mean=mean)
 
     def figure(self) -> Figure:
         """The maps after some of the layers; below, the correlation after every layer."""
