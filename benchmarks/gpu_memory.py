@@ -177,7 +177,7 @@ def training(build: Callable[[], mc.Sequential], batch: int) -> tuple[Memory, in
 
 
 def base_with_head(cut: str, frozen: str | None) -> mc.Sequential:
-    """VGG16's base up to `cut` with FC_1 + sigmoid, frozen up to the layer `frozen`."""
+    """VGG16's base up to `cut` with Dense(1) + sigmoid, frozen up to the layer `frozen`."""
     model = mc.VGG16(include_top=False, weights=None)
     model.replace_head([mc.Dense(1), mc.Sigmoid()], after=cut)
     if frozen:

@@ -92,8 +92,9 @@ def coverage() -> Row:
         said("-m", "coverage", "json", "-o", f"{folder}/all.json")
         found = json.loads(Path(folder, "all.json").read_text())["totals"]
     lines, branches = (found[f"percent_{what}_covered"] for what in ("statements", "branches"))
-    return ("code that the tests run", f"{lines:.1f} % of the lines, {branches:.1f} % of the "
-            f"branches", lines >= 97 and branches >= 92, command)
+    return ("code that the tests run", f"{lines:.1f} % of {found['num_statements']:,} lines, "
+            f"{branches:.1f} % of {found['num_branches']:,} branches",
+            lines >= 97 and branches >= 92, command)
 
 
 def rows(full: bool) -> Iterator[Row]:

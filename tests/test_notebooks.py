@@ -132,7 +132,7 @@ def test_what_the_texts_say_of_lesson_6_is_what_it_has_shown():
     rows = re.findall(r"^ +(\d+) +([\d.]+) ± ([\d.]+) +([\d.]+) ± ([\d.]+)", shown, re.M)
     assert len(rows) == 7
     solutions = (EXAMPLES / "solutions" / "lessons.md").read_text("utf-8")
-    for name, column in ("behind block4_pool", 1), ("from scratch", 3):
+    for name, column in ("cut after block4_pool", 1), ("from scratch", 3):
         cells_of_it = " | ".join(row[column] for row in rows)
         assert f"| {name}, % | {cells_of_it} |" in solutions
     look = " ".join((EXAMPLES.parent / "docs" / "look.md").read_text("utf-8").split())

@@ -1,5 +1,8 @@
 """The table of reliability: it reads what the commands print, and says where something is wrong."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests import mutation, reliability
@@ -47,3 +50,19 @@ def test_what_is_wrong_is_said(command, old, new, what, printed, capsys):
     assert reliability.main() == 1
     (wrong,) = [line for line in capsys.readouterr().out.splitlines() if "WRONG" in line]
     assert what in wrong
+
+
+def test_the_line_of_the_coverage_names_lines_and_branches(printed, monkeypatch):
+    totals = {"percent_statements_covered": 99.18, "num_statements": 16_435,
+              "percent_branches_covered": 97.68, "num_branches": 4180}
+
+    def said(*words):
+        if words[:3] == ("-m", "coverage", "json"):
+            Path(words[-1]).write_text(json.dumps({"totals": totals}))
+        return ""
+
+    monkeypatch.setattr(reliability, "said", said)
+    _, result, right, _ = reliability.coverage()
+    assert result == "99.2 % of 16,435 lines, 97.7 % of 4,180 branches" and right
+    totals["percent_branches_covered"] = 91.9
+    assert not reliability.coverage()[2]

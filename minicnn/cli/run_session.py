@@ -52,13 +52,14 @@ class Session:
                 signal.signal(number, handler)
 
     def on_signal(self, number: int, frame: object) -> None:
-        """The next signal stops at once."""
+        """Ctrl-C asks the training to stop after this epoch, SIGTERM and Ctrl-C in the comparison
+        after this step. Then signals do what they did before: the next one stops at once."""
         self.terminated = number == signal.SIGTERM
         at_once = self.terminated or self.in_comparison
         self.checkpoint.stop("step" if at_once else "epoch")
         if self.in_comparison and not self.terminated:
             message = _(SKIPPING)
-        elif not self.checkpoint.in_epoch[0]:
+        elif not self.checkpoint.shared.in_epoch:
             message = _(STOPPING_FEATURES)
         else:
             message = _(TERMINATING if self.terminated else STOPPING)

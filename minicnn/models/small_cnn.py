@@ -11,7 +11,7 @@ from ..utils.errors import ArgumentError
 
 def head(classes: int, kernel_initializer: str = "glorot_uniform", dropout: float = 0.0
          ) -> list[Layer]:
-    """Two classes: FC_1 + sigmoid, p(second class). More: FC_n + softmax.
+    """Two classes: Dense(1) + sigmoid, p(second class). n classes: Dense(n) + softmax.
 
     dropout: the rate of a Dropout before it; 0 for none.
     """

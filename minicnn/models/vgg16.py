@@ -47,7 +47,7 @@ def VGG16(include_top: bool = True, weights: str | os.PathLike | None = "imagene
                             f"the base can be cut: use include_top=False.")
     if include_top and tuple(input_shape) != (224, 224, 3):
         raise ArgumentError(f"VGG16: expected input_shape (224, 224, 3) with include_top, received "
-                            f"{tuple(input_shape)}: fc1 counts on 7 × 7 × 512 inputs. For other "
+                            f"{tuple(input_shape)}: fc1 expects 7 × 7 × 512 inputs. For other "
                             f"sizes use include_top=False.")
     layers = base_layers(cut)
     if include_top:
@@ -55,6 +55,7 @@ def VGG16(include_top: bool = True, weights: str | os.PathLike | None = "imagene
                    Dense(4096, activation="relu", name="fc1"),
                    Dense(4096, activation="relu", name="fc2"),
                    Dense(1000, activation="softmax", name="predictions")]
+    # Without a seed nothing is drawn: 15 million random numbers that the weights would replace.
     model = Sequential(layers, input_shape, seed if weights is None else None, "vgg16",
                        PREPROCESSING_TOP if include_top else PREPROCESSING,
                        imagenet_classes() if include_top else None)
@@ -79,6 +80,6 @@ def base_layers(cut: str | None = None) -> list[Layer]:
 
 
 def smallest_side(cut: str | None = None) -> int:
-    """Pixels, below which the poolings up to `cut`, each of which halves the image, leave nothing.
+    """The smallest side, in pixels, that survives the poolings up to `cut`: each halves the image.
     """
     return 2 ** sum(isinstance(layer, MaxPool2D) for layer in base_layers(cut))

@@ -20,8 +20,9 @@ from .transfer_config import TransferConfig
 SIZES = (64, 48, 32)  # pixels; the largest is taken that can be trained for
 ENOUGH_EPOCHS = 30
 MIN_EPOCHS = 10
-# The time of a multiplication in the small network, in those of VGG16: 8 to 15 times, measured on
-# two cores. Its layers have few channels, so that memory and Python take a larger share.
+# An estimate: one multiplication in the small network takes about 12 times as long as one in VGG16
+# (7 to 15 times, on two cores that were more or less busy). Its layers have few channels, so that
+# memory and Python take a larger share.
 RELATIVE_COST = 12
 
 
@@ -31,8 +32,10 @@ def multiplications(model: Sequential) -> list[int]:
             for layer, shape in zip(model.layers, model.shapes()[1:], strict=True)]
 
 
-def transfer_work(config: TransferConfig, model: Sequential, train: int, others: int) -> float:
-    """The multiplications of a transfer training on `train` photos, with `others` to measure it.
+def transfer_work(config: TransferConfig, model: Sequential, num_train: int,
+                  num_measured: int) -> float:
+    """The multiplications of a transfer training on num_train photos, measured on num_measured
+    others.
 
     model: what was trained, of base_with_head. Each view of a photo passes the frozen layers once.
     In an epoch of fine-tuning the photos pass the layers of the block forward, and backward at
@@ -40,31 +43,31 @@ def transfer_work(config: TransferConfig, model: Sequential, train: int, others:
     """
     work = multiplications(model)
     views = config.views if config.augment else 1
-    total = (train * views + others) * sum(work)
+    total = (num_train * views + num_measured) * sum(work)
     if config.finetune:
         block = sum(cost for layer, cost in zip(model.layers, work, strict=True)
-                    if layer.name >= config.finetune)
-        total += config.finetune_epochs * (3 * train + others) * block
+                    if config.finetunes(layer.name))
+        total += config.finetune_epochs * (3 * num_train + num_measured) * block
     return total
 
 
-def comparable_training(config: TransferConfig, model: Sequential, train: int, others: int,
-                        max_size: int = SIZES[0]) -> tuple[int, int]:
+def comparable_training(config: TransferConfig, model: Sequential, num_train: int,
+                        num_measured: int, max_size: int = SIZES[0]) -> tuple[int, int]:
     """(size in pixels, epochs) of a training from scratch that takes about as long as the transfer
     training of `model` did. Counted in multiplications, not in seconds: it is the same on every
     machine.
 
-    An epoch is 3 · train + others photos forward: training costs three times as much. The size is
-    the largest of SIZES at which there is time for ENOUGH_EPOCHS, and no larger than config.size
-    and max_size; the epochs are at least MIN_EPOCHS and at most config.epochs.
+    An epoch is 3 · num_train + num_measured photos forward: training costs three times as much. The
+    size is the largest of SIZES at which there is time for ENOUGH_EPOCHS, and no larger than
+    config.size and max_size; the epochs are at least MIN_EPOCHS and at most config.epochs.
     """
-    allowed = transfer_work(config, model, train, others)
+    allowed = transfer_work(config, model, num_train, num_measured)
     classes = len(model.classes or ())
     largest = min(config.size, max_size)
     sizes = [size for size in SIZES if size <= largest] or [largest]
     for size in sizes:
         work = sum(multiplications(SmallCNN(classes, (size, size, 3))))
-        epochs = int(allowed / (RELATIVE_COST * work * (3 * train + others)))
+        epochs = int(allowed / (RELATIVE_COST * work * (3 * num_train + num_measured)))
         if epochs >= min(ENOUGH_EPOCHS, config.epochs):
             break
     return size, min(max(epochs, MIN_EPOCHS), config.epochs)

@@ -100,7 +100,7 @@ def class_weights(data: Dataset) -> FloatArray:
 
 def base_with_head(config: TransferConfig, classes: Sequence[str],
                    device: str = "cpu") -> Sequential:
-    """VGG16 frozen up to the cut, and on it a head FC_1 + sigmoid (two classes) or FC_n + softmax.
+    """VGG16 frozen up to the cut, and on it head(): Dense(1) + sigmoid, or Dense(n) + softmax.
 
     The head starts at zero: nothing is preferred yet, so the first loss is log(classes) exactly,
     whatever the features' scale.
@@ -230,8 +230,8 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     validate_data(model, test)
     validate_data(model, monitored)
     if checkpoint:
-        checkpoint.check_free_space([layer for layer in model.layers if layer.trainable or (
-            config.finetune and layer.name >= config.finetune)], model.layers)
+        checkpoint.check_free_space([layer for layer in model.layers if layer.trainable
+                                     or config.finetunes(layer.name)], model.layers)
     loss = loss_for(len(train.classes), config.label_smoothing)
     if config.class_weights:
         loss.class_weight = class_weights(train)

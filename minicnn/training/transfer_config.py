@@ -58,8 +58,8 @@ class TransferConfig:
         if self.find_lr and self.lr is not None:
             raise ArgumentError(f"find_lr: expected no lr beside it, received {self.lr!r}. Leave "
                                 f"one out.")
-        if self.finetune and self.last_kept[:6] < self.finetune:
-            raise ArgumentError(f"finetune: expected a cut behind {self.finetune}, received "
+        if self.finetune and block_number(self.last_kept) < block_number(self.finetune):
+            raise ArgumentError(f"finetune: expected a cut after {self.finetune}, received "
                                 f"{self.cut!r}, which cuts it away. Leave the cut out.")
         check_int(self.memory_budget, "memory_budget", least=0)
         Augment.parse(self.augment)
@@ -69,11 +69,22 @@ class TransferConfig:
         """The layer of the cut."""
         return self.cut or f"{self.finetune or 'block4'}_pool"
 
+    def finetunes(self, layer: str) -> bool:
+        """Whether the second phase trains the layer of this name: of the block, or after it."""
+        return bool(self.finetune) and block_number(layer) >= block_number(self.finetune)
+
     def augmented(self, train: Dataset) -> Dataset:
         """What the network is given of these photos: random views of them, or themselves."""
         if not self.augment:
             return train
         return Augmented(train, Augment.parse(self.augment), self.views, self.seed)
+
+
+def block_number(name: str) -> int:
+    """The block of VGG16 that the layer is of, 1 to 5; 6 for a layer of the head, after them all.
+    """
+    block, _, _ = name.partition("_")
+    return BLOCKS.index(block) + 1 if block in BLOCKS else len(BLOCKS) + 1
 
 
 class Setting(str):

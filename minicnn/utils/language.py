@@ -1,9 +1,10 @@
 """The language of the commands and their pages: English, or French on request.
 
-Texts for people are written in English, as gettext("…"); a catalogue, locale/fr/LC_MESSAGES/
-minicnn.mo, has their translations, and a text that it lacks stays English. The commands choose the
-language, by --lang or by the environment; in Python it is English except in the body of
-`with use_language("fr")`. What machines read (JSON, CSV, keys, names of files) is always English.
+Texts for people are written in English, as gettext("…"). Their translations are in a catalogue,
+locale/fr/LC_MESSAGES/minicnn.po; `python -m tests.catalogue` writes from it the minicnn.mo that is
+read here. A text that it lacks stays English. The commands choose the language, by --lang or by the
+environment; in Python it is English except in the body of `with use_language("fr")`. What machines
+read (JSON, CSV, keys, names of files) is always English.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def classifier(classes=3, shape=(8, 8, 3), seed=0, *, filters=4, dropout=0.0, on
     """One strided convolution, ReLU, and a head: the smallest network that trains on images.
 
     dropout: rate of a Dropout before the head; 0: there is none. one_sigmoid: the head of two
-    classes is FC_1 + sigmoid. names: of the classes.
+    classes is Dense(1) + sigmoid. names: of the classes.
     """
     units, end = (1, mc.Sigmoid()) if one_sigmoid else (classes, mc.Softmax())
     return mc.Sequential(

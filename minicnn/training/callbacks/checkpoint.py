@@ -8,7 +8,9 @@ import reprlib
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +24,18 @@ from .base import Callback
 MIN_SECONDS = 15.0  # between two checkpoints,
 MIN_TIMES = 20      # and at least so many times what writing one takes
 KEPT_FILES = 2
+
+
+@dataclass
+class SharedState:
+    """What a Checkpoint and those of its parts, made by of(), have in common.
+
+    stop_after: when the training is to end; None: it is to go on. in_epoch: False while features
+    are computed, of which nothing can be kept.
+    """
+
+    stop_after: Literal["step", "epoch"] | None = None
+    in_epoch: bool = False
 
 
 class Checkpoint(Callback):
@@ -45,9 +59,7 @@ class Checkpoint(Callback):
                  known: dict | None = None) -> None:
         self.folder, self.part, self.known = Path(folder), part, known or {}
         self.settings: dict = {}
-        # False, True, or "epoch": after the epoch. A list, so that copies made by of() see it, too.
-        self.stop_requested: list[bool | str] = [False]
-        self.in_epoch = [False]  # False: features are computed, nothing can be kept. Shared, too
+        self.shared = SharedState()
         self.next_time = time.monotonic() + MIN_SECONDS
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,14 +73,14 @@ class Checkpoint(Callback):
         other.part = f"{self.part}-{part}"
         return other
 
-    def stop(self, after: str = "step") -> None:
+    def stop(self, after: Literal["step", "epoch"] = "step") -> None:
         """Ends the training after this "step" or "epoch"; may be called by a signal or another
         thread."""
-        self.stop_requested[0] = "epoch" if after == "epoch" else True
+        self.shared.stop_after = after
 
     def raise_if_stopped(self) -> None:
         """Raises KeyboardInterrupt if stop() has been called: where there is no state to write."""
-        if self.stop_requested[0]:
+        if self.shared.stop_after:
             raise KeyboardInterrupt
 
     # The folder
@@ -99,12 +111,12 @@ class Checkpoint(Callback):
 
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """While features are computed there is nothing to write yet."""
-        self.in_epoch[0] = False
+        self.shared.in_epoch = False
         self.raise_if_stopped()
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Continues from the last file, if there is one."""
-        self.in_epoch[0] = True
+        self.shared.in_epoch = True
         trained = [layer for layer in state.network.layers if layer.trainable]
         self.check_free_space(trained)
         self.settings = self.settings_of(state, trained)
@@ -156,7 +168,8 @@ class Checkpoint(Callback):
 
     def save_if_due(self, state: TrainingState, last: bool = False) -> None:
         """Writes the state if it is due, if it is the last one, or if stop() was called."""
-        stop = self.stop_requested[0] and (self.stop_requested[0] != "epoch" or state.batch == 0)
+        after = self.shared.stop_after
+        stop = after == "step" or (after == "epoch" and state.batch == 0)
         if not (last or stop or time.monotonic() >= self.next_time):
             return
         began = time.monotonic()
@@ -179,7 +192,7 @@ class StopWhenAsked(Callback):
 
     def on_batch_end(self, state: TrainingState) -> None:
         """After this step, unless the epoch is to end."""
-        if self.checkpoint.stop_requested[0] is True:
+        if self.checkpoint.shared.stop_after == "step":
             raise KeyboardInterrupt
 
     def on_epoch_end(self, state: TrainingState) -> None:
