@@ -54,7 +54,7 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     checkpoint: of the run; after its stop() KeyboardInterrupt is raised at the end of a head's
     step, epoch or predictions. Nothing is kept of the heads that were trained until then.
     """
-    fold = _folds(train, config.seed, groups)
+    fold = _fold_of_each_photo(train, config.seed, groups)
     if fold is None:
         return None
     count = int(fold.max()) + 1
@@ -73,7 +73,7 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
         except NotFiniteError:
             if checkpoint:
                 checkpoint.raise_if_stopped()
-            return None
+            return None  # the run itself has not diverged: its result stands, without a check
         y = extract_features(network, rows_of(features, inside, budget),
                              batch_size=config.batch_size).x
         p = class_probabilities(y)
@@ -83,9 +83,13 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     return Evaluation(probabilities, train.labels, train.classes)
 
 
-def _folds(train: Dataset, seed: int, groups: Sequence[int] | None) -> IntArray | None:
-    """(N,): the fold of each photo. As many folds as can be dealt, at most FOLDS: copies that stand
-    in two classes may leave a class without a photo in some. None if not even two."""
+def _fold_of_each_photo(train: Dataset, seed: int, groups: Sequence[int] | None
+                        ) -> IntArray | None:
+    """(N,): the number of the fold that each photo is in; None if not even two folds are possible.
+
+    There are FOLDS folds, or fewer: each needs a photo of every class, and a group of copies is in
+    one fold only. If groups span classes, that may fail; then one fold fewer is tried.
+    """
     numbers = np.arange(len(train)) if groups is None else np.asarray(groups)
     limit = min(FOLDS, *(len(np.unique(numbers[train.labels == k]))
                          for k in range(len(train.classes))))
