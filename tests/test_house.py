@@ -280,9 +280,13 @@ def test_readme_python_runs_learns_and_its_model_predicts(monkeypatch, tmp_path,
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
     assert len(blocks) == 1
     names = {}
-    exec(blocks[0].replace("epochs=20", "epochs=3"), names)
+    exec(blocks[0], names)
     assert names["history"]["loss"][0] > names["history"]["loss"][-1]
-    assert names["history"]["held_out_accuracy"][-1] > 0.8
+    # Another machine rounds differently: a photo or two may be on the other side.
+    said, photos, share = re.search(r"# (\d+) of (\d+) photos right: (\S+ %)", blocks[0]).groups()
+    printed = re.match(r"(\d+) of (\d+) photos right", capsys.readouterr().out)
+    assert abs(int(printed[1]) - int(said)) <= 2 and printed[2] == photos
+    assert share == f"{100 * int(said) / int(photos):.1f} %"
     names["model"].save("m.h5")  # and `minicnn predict m.h5 PHOTO` needs nothing else
     Image.fromarray(names["test"].read(0)).save("photo.png")
     assert cli.main(["predict", "m.h5", "photo.png"]) == 0
