@@ -14,7 +14,7 @@ Formula
 
     How far a layer moves when the photo $x$ is shifted to $x'$:
 
-    $$d = \frac{‖f(x') − f(x)‖}{‖f(x)‖}.$$
+    $$d = \frac{\|f(x') − f(x)\|}{\|f(x)\|}.$$
 
 Run it:  python examples/05_what_layers_see.py
 """

@@ -35,7 +35,8 @@ def doubtful_labels(result: Evaluation) -> list[int]:
 def labels_section(held_out: tuple[Dataset, Evaluation],
                    training: tuple[Dataset, Evaluation] | None,
                    size: tuple[int, int], recipe: Preprocessing | None) -> Markup | None:
-    """The section; None if no label is doubted. size, recipe: of the network, for the pictures."""
+    """The section; None if no label is doubted. size, recipe: the network's input size and its
+    preprocessing, for the pictures."""
     parts: list[Markup | None] = []
     count = 0
     for data, result in (held_out, *(() if training is None else (training,))):

@@ -60,8 +60,11 @@ class WholePhoto(NamedTuple):
 
 def whole_photo(data: Dataset, i: int, size: tuple[int, int],
                 recipe: Preprocessing | None) -> WholePhoto | None:
-    """Photo i with the part that a network of input size (H, Wd) sees; None if it can no longer be
-    read. Small photos are enlarged, so that their map is not a handful of squares."""
+    """Photo i with the part that a network sees; None if it can no longer be read. Small photos are
+    enlarged, so that their map is not a handful of squares.
+
+    size, recipe: the network's input size (H, Wd) and its preprocessing.
+    """
     from PIL import Image
 
     with suppress(FileError):
