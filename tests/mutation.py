@@ -43,7 +43,7 @@ ROOT = Path(__file__).parents[1]
 SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes: one that needs more counts as killed
 FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optimizers.py",
          "**/winograd.py")  # of minicnn/: where the formulas are …
-NO_FORMULAS = ("__init__", "checks", "argument_checks", "find_cupy", "launch", "network",
+NO_FORMULAS = ("__init__", "checks", "argument_checks", "array_modules", "launch", "network",
                "operations", "protocols", "signatures", "simulator", "threads")
 # … and are not: they refuse, launch or divide the work, which tests of their own look at
 ENGINE = ("ops", "layers", "test_initializers.py", "test_losses.py", "test_optimizers.py",

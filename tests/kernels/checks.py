@@ -257,8 +257,9 @@ def check_winograd_kernels(dtype, rng, large):
     W = normal(dtype, rng, 3, 3, C, F)
     G = np.array(POWERS)[:, :3] / np.array(SCALE)[:, None]
     G[5] = 0, 0, 1
-    U = there(np.full((36, C, F), np.nan, dtype))
-    winograd.launch("winograd_kernels", launch.flat(C * F), there(W), U, C * F)
+    U, cut = there(np.full((36, C, F), np.nan, dtype)), int(rng.integers(0, C * F + 1))
+    for first, count in (0, cut), (cut, C * F - cut):
+        winograd.launch("winograd_kernels", launch.flat(count), there(W), U, first, count, C * F)
     agree(U, np.einsum("ip,jq,pqcf->ijcf", G, G, W.astype(float)).reshape(36, C, F))
 
 

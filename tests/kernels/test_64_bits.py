@@ -244,9 +244,9 @@ MANY = 2**31 // (8 * 64 * 64) + 1
 def launch_winograd(name, inputs, output, images):
     """One of the kernels in its launcher's grid; of a large array only the last block runs."""
     if name == "winograd_kernels":
-        numbers = (inputs[0].size // 9,)
-        grid = flat(*numbers)
-        last = (numbers[0] - 1) // 256 % grid[0], 0
+        count = inputs[0].size // 9
+        numbers, grid = (0, count, count), flat(count)
+        last = (count - 1) // 256 % grid[0], 0
     else:
         sizes = (8, 64, 64, 2, 16, 1, 1) if name == "winograd_tiles" else (2, 16, 8, 64, 64, 1, 0)
         numbers = (0, 2 * images, *sizes)
@@ -288,8 +288,10 @@ def test_winograds_kernels_are_right_beyond_2_to_the_31_elements(name):
 @pytest.mark.parametrize("name", ["winograd_tiles", "winograd_outputs"])  # the third has EACH's k
 def test_an_index_of_32_bits_in_winograds_kernels_is_noticed(name, full, tmp_path, monkeypatch):
     """Of their numbers `first` and `rows` are small here: the index alone goes beyond."""
-    some = [m for m in mutants.mutants({"index": mutants.narrow_index}) if m.place == name]
-    assert some
+    called = {"winograd_tiles": "transform_tile", "winograd_outputs": "transform_outputs"}[name]
+    some = [m for m in mutants.mutants({"index": mutants.narrow_index})
+            if m.place in (name, called)]
+    assert {m.place for m in some} == {name, called}
     for k, mutant in enumerate(some if full else some[:1]):
         assert noticed(mutant, name, tmp_path / str(k), monkeypatch,
                        check_last_of_winograd), str(mutant)

@@ -29,7 +29,7 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
     b = xp.zeros(F, x.dtype) if b is None else b
 
     U = xp.empty((36, C, F), x.dtype)
-    launch("winograd_kernels", flat(C * F), W, U, C * F)
+    launch("winograd_kernels", flat(C * F), W, U, 0, C * F, C * F)
 
     blocks = list(row_blocks(N, tiles, C + F))
     max_tiles = TW * max((count for _, count in blocks), default=0)
