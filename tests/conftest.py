@@ -33,6 +33,7 @@ import torch
 
 from minicnn.ops import module_of, use
 from minicnn.ops.cuda import simulator
+from minicnn.ops.native import flat as native_flat
 from minicnn.ops.native import winograd as native_winograd
 from minicnn.training.callbacks import checkpoint
 from minicnn.utils.errors import ArgumentError
@@ -162,10 +163,11 @@ def device(request, monkeypatch):
     On cuda-sim each launch runs twice, the second time with blocks and threads in reverse order: a
     result that depends on the order is an error. On the stand-in a launch runs once and hypothesis
     draws fewer shapes, because there the Python code around CuPy is under test, not the kernels.
-    Small images, too, are convolved by the native backend's kernels.
+    The native backend's kernels compute with small images and small arrays, too.
     """
     name = getattr(request, "param", "cpu")
     monkeypatch.setattr(native_winograd, "FEW_TILES", 1)
+    monkeypatch.setattr(native_flat, "MIN_SIZE", 1)
     if name == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
     if name == standin.NAME:

@@ -37,9 +37,10 @@ from minicnn.utils.errors import KernelError
 SECONDS = 5  # of a processor: what takes longer never ends; right kernels take a third of one
 CHECKED_BY = {  # else by its own check; those that add to an array see what is done twice
     "common.h": ("relu", "im2col", "sgd", "col2im"), "reduce.h": ("softmax",),
-    "on_both_sides": ("winograd_kernels", "winograd_tiles", "winograd_outputs"),
+    "winograd.h": ("winograd_kernels", "winograd_tiles", "winograd_outputs",
+                   "winograd_gradient_tiles", "winograd_weight_grads"),
     "transform_tile": ("winograd_tiles",), "transform_outputs": ("winograd_outputs",),
-    "larger": ("winograd_outputs",)}
+    "transform_gradients": ("winograd_gradient_tiles",), "larger": ("winograd_outputs",)}
 SURE = ("barrier",)  # kinds of which none may survive
 # Mutants that no check can tell from the kernel: "file kind: shape": why.
 SAME = {
@@ -194,6 +195,15 @@ SAME = {
         "pixels are copied several times",
     "winograd.cu comparison: a < 4; -> a <= 4;": "what is not of the tile's 4 × 4 is left out",
     "winograd.cu comparison: a < 4; -> a <= 4; (2)": "the same",
+    "winograd.cu guard: if (a[b][c] != 0) d[b][e] += (real) a[b][c] * f[c][e]; -> if (true) "
+    "d[b][e] += (real) a[b][c] * f[c][e];":
+        "0 times a number is added",
+    "winograd.cu guard: if (a[b][c] != 0) d[e][b] += f[e][c] * (real) a[b][c]; -> if (true) "
+    "d[e][b] += f[e][c] * (real) a[b][c];":
+        "the same",
+    "winograd.cu comparison: return (a > b) | (a != a) ? a : b; -> return (a >= b) | (a != a) ? a "
+    ": b;":
+        "equal numbers",
 }
 
 # ---- the tokens of a kernel
@@ -287,7 +297,8 @@ def comparison(code: list[Token]) -> Iterator[Edit]:
     text = [token.text for token in code]
     stops = ("&&", "||", "?", ":", ";", ",", "=", "return")
     for k, sign in enumerate(text):
-        if sign not in others:
+        if sign not in others or (sign == "<" and text[k + 2:k + 3] == [">"]) or (
+                sign == ">" and text[k - 2] == "<"):  # Tile<real> compares nothing
             continue
         first, end = until(code, k - 1, stops, -1) + 1, until(code, k + 1, stops)
         left, right = text[first:k], text[k + 1:end]
@@ -522,7 +533,7 @@ def places(folder: Path) -> dict[str, Path]:
     """The kernels and the headers that they include, with their files."""
     headers = {file.name: file for file in sorted(folder.glob("*.h")) if file.name in CHECKED_BY}
     called = {name: file for file in sorted(folder.glob("*.cu")) for name in CHECKED_BY
-              if f" {name}(" in file.read_text("utf-8") and not name.endswith(".h")}
+              if re.search(rf"__device__\s+\w+\s+{name}\s*\(", file.read_text("utf-8"))}
     return {name: kernel.file
             for name, kernel in launch.kernels(folder).items()} | called | headers
 

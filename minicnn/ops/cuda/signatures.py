@@ -98,12 +98,12 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
         expected = dict.fromkeys(arrays, n["size"]) | {"any": 1}
     elif "K" in n:
         expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
-    elif "kernels" in n:  # winograd_kernels
-        expected = {"W": 9 * n["kernels"], "U": 36 * n["kernels"]}
-    elif "TH" in n:  # winograd_tiles, winograd_outputs
+    elif "kernels" in n:  # winograd_kernels, winograd_weight_grads
+        expected = {name: n["kernels"] * (36 if "U" in name else 9) for name in arrays}
+    elif "TH" in n:  # winograd_tiles, winograd_outputs, winograd_gradient_tiles
         tiles = n["rows"] * n["TW"]
-        expected = {"V": 36 * tiles * n.get("C", 0), "M": 36 * tiles * n.get("F", 0),
-                    "b": n.get("F")}
+        expected = {"V": 36 * tiles * n.get("C", 0), "b": n.get("F"),
+                    **dict.fromkeys(("M", "dM"), 36 * tiles * n.get("F", 0))}
     elif "OH" not in n:  # those that keep to a column: column_sums, batch_norm, …
         expected = {name: n["F"] * (n["rows"] if name in MATRICES else 1)
                     for name in arrays if name != "sums"}

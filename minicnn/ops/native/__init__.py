@@ -1,7 +1,6 @@
 """The native backend: fast, with kernels/*.cu compiled for this processor where that pays."""
 
 from ..fast import (
-    adam_step,
     all_finite,
     average_pool2d,
     average_pool2d_grad,
@@ -12,7 +11,6 @@ from ..fast import (
     bias_grad,
     clipped_line,
     clipped_line_grad,
-    conv2d_weight_grad,
     dense,
     dense_input_grad,
     dense_weight_grad,
@@ -22,11 +20,9 @@ from ..fast import (
     leaky_relu_grad,
     max_pool2d,
     max_unpool2d,
-    momentum_step,
     prelu,
     prelu_grad,
     relu,
-    relu_grad,
     rmsprop_step,
     sgd_step,
     sigmoid,
@@ -42,7 +38,9 @@ from ..fast import (
     tanh,
     tanh_grad,
 )
-from .conv import conv2d, conv2d_input_grad, conv2d_max_pool
+from .conv import conv2d, conv2d_input_grad, conv2d_max_pool, conv2d_weight_grad
+from .elementwise import relu_grad
+from .steps import adam_step, momentum_step
 
 __all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "batch_moments",
            "batch_norm", "batch_norm_input_grad", "batch_norm_param_grads", "bias_grad",
