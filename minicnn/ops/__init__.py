@@ -75,7 +75,7 @@ def use(backend: str) -> Iterator[None]:
         raise ArgumentError(f"ops.use: expected one of {', '.join(BACKENDS)}, received "
                             f"{backend!r}. Arrays on a GPU choose their backend themselves.")
     if backend == "native":
-        import_module(".native.library", __name__).library("float32")
+        import_module(".native.library", __name__).check()
     token = _chosen.set(backend)
     try:
         yield

@@ -25,6 +25,12 @@ from tests.ops.test_winograd import PADS, SHAPES, by_torch, drawn
 pytestmark = pytest.mark.cpu_only
 
 
+@pytest.fixture(autouse=True)
+def few_tiles_too(monkeypatch):
+    """Images of few tiles, which fast would compute, are computed by the kernels."""
+    monkeypatch.setattr(winograd, "FEW_TILES", 1)
+
+
 def computed(x, W, pads, b=None, **options):
     return winograd.conv2d_winograd(x, W, b, Window((3, 3), (1, 1), pads, x.shape[1:3]), **options)
 

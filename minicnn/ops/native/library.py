@@ -12,6 +12,7 @@ import functools
 import os
 import platform
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ import numpy as np
 
 from ...utils.cache import cache_folder
 from ...utils.errors import KernelError
+from ...utils.language import gettext as _
+from ...utils.live_line import LiveLine
 from ..compiler import cache_key, compiler, made_aside, run_compiler
 from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
 
 PURPOSE = "native backend"
 FILES = ("winograd.cu", "winograd_backward.cu", "relu.cu", "optimizers.cu")
+QUICK_KERNEL = "relu_backward"  # a kernel of the file that is compiled fastest
 # No flag that changes a result beyond rounding: NaN and infinities stay what they are.
 FLAGS = ("-O3", "-std=c++14", "-fPIC", "-shared", "-fno-math-errno", "-DNATIVE",
          "-DSWITCH=unsigned char", "-Wall", "-Wextra")
@@ -36,33 +40,46 @@ class Library:
     """The kernels for one dtype, float32 or float64; each is called with its arguments in order.
 
     Arrays must be contiguous and of that dtype: nothing is checked here, as a call costs a
-    microsecond or two. While a kernel computes, other Python threads go on.
+    microsecond or two. While a kernel computes, other Python threads go on. A file is compiled when
+    one of its kernels is first called.
     """
 
     def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+        self._kernels = {name: kernel for file in FILES
+                         for name, kernel in read_kernels(KERNELS / file).items()}
         self._functions: dict[str, Callable[..., None]] = {}
-        for name in FILES:
-            file = KERNELS / name
-            code = load(file, dtype)
-            for kernel in read_kernels(file).values():
-                self._functions[kernel.name] = function(code, kernel, REALS[dtype])
+        self._one_at_a_time = threading.Lock()
 
     def __call__(self, kernel: str, *values: Any) -> None:
-        self._functions[kernel](*values)
+        (self._functions.get(kernel) or self.load(kernel))(*values)
+
+    def load(self, name: str) -> Callable[..., None]:
+        """The kernel as a function. Raises KernelError or OSError if it cannot be compiled."""
+        with self._one_at_a_time:
+            if name not in self._functions:
+                kernel = self._kernels[name]
+                self._functions[name] = function(load(kernel.file, self.dtype), kernel,
+                                                 REALS[self.dtype])
+        return self._functions[name]
 
 
 @functools.cache
 def library(dtype: str) -> Library:
-    """The kernels for float32 or float64. Raises KernelError if there is no compiler, or if it
-    does not compile them."""
+    """The kernels for float32 or float64."""
     return Library(dtype)
+
+
+def check() -> None:
+    """Raises KernelError or OSError if there is no compiler, or none that compiles the kernels."""
+    library("float32").load(QUICK_KERNEL)
 
 
 @functools.cache
 def is_available() -> bool:
     """Whether the kernels are compiled for this processor, or can be; found out once."""
     try:
-        library("float32")
+        check()
     except (KernelError, OSError):
         return False
     return True
@@ -102,9 +119,15 @@ def load(file: Path, dtype: str) -> ctypes.CDLL:
 
 
 def compile_to(path: Path, file: Path, flags: tuple[str, ...]) -> None:
-    """Compiles the file; `path` appears when it is complete."""
-    with made_aside(path) as made:
-        run_compiler(file, *flags, f"-I{KERNELS}", "-x", "c++", str(file), "-o", str(made))
+    """Compiles the file; `path` appears when it is complete. A terminal shows that it takes time.
+    """
+    line = LiveLine()
+    line.draw(_("compiling {file} for this processor, once", file=file.name), 0, now=True)
+    try:
+        with made_aside(path) as made:
+            run_compiler(file, *flags, f"-I{KERNELS}", "-x", "c++", str(file), "-o", str(made))
+    finally:
+        line.close()
 
 
 def for_this_processor() -> str:
