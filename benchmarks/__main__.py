@@ -13,8 +13,9 @@ is not installed is named and left out.
 A ratio is minicnn / peer, smaller is better: the median over pairs of neighbouring measurements,
 ours and the peer's in turn in one process, or in the rows of whole processes one process after the
 other; beside it the lowest and the highest of the pairs. Peaks of memory are those of whole
-processes. The figures hold for this processor only, and only if nothing else runs. Linux only (it
-reads /proc).
+processes. The figures hold for this processor only, and only if nothing else runs: a row during
+which other processes took more than a twentieth of the processor is marked NOT VALID. Linux only
+(it reads /proc).
 """
 
 import argparse
@@ -22,11 +23,13 @@ import json
 import os
 import platform
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import engines, rows_inference, rows_jobs, rows_training
+from benchmarks.load import read_clocks, share_of_others
 from minicnn.ops.fast import threads
 
 # Each: function(args, folder for files) -> Rows. Their names are in docs/benchmarks.md, too.
@@ -86,7 +89,9 @@ def main(arguments=None):
           flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name in args.rows:
+            before = read_clocks()
             for row in ROWS[name](args, Path(folder)):
+                row = replace(row, others=share_of_others(before, read_clocks(), threads.cores()))
                 print(row, flush=True)
                 table["rows"].append(row.to_dict())
     if args.json:

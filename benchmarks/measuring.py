@@ -8,6 +8,8 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.load import LIMIT
+
 # Idle threads of OpenMP, ONNX Runtime and others busy-wait for some milliseconds after their work.
 # A pause before each measurement keeps them from slowing down what is measured next.
 PAUSE = 0.05  # seconds
@@ -48,23 +50,28 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. note: what was measured, in its units."""
+    """A row of the table. note: what was measured, in its units. others: the share of the processor
+    that other processes took meanwhile (load.py)."""
 
     case: str
     peer: str
     comparison: Comparison
     note: str = ""
+    others: float = 0.0
 
     def __str__(self):
         low, high = self.comparison.spread
+        warning = (f"NOT VALID: other processes took {self.others:.0%} of the processor; "
+                   if self.others > LIMIT else "")
         return (f"| {self.case} | {self.peer} | {self.comparison.ratio:.2f} "
-                f"| {low:.2f} … {high:.2f} | {self.note} |")
+                f"| {low:.2f} … {high:.2f} | {warning}{self.note} |")
 
     def to_dict(self):
         """For the JSON file: with all pairs, so that other statistics can be computed."""
         low, high = self.comparison.spread
         return {"case": self.case, "peer": self.peer, "ratio": self.comparison.ratio,
-                "lowest": low, "highest": high, "pairs": self.comparison.pairs, "note": self.note}
+                "lowest": low, "highest": high, "pairs": self.comparison.pairs, "note": self.note,
+                "others": self.others, "valid": self.others <= LIMIT}
 
 
 def seconds(function):

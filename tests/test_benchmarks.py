@@ -14,6 +14,7 @@ import minicnn as mc
 from benchmarks import __main__ as benchmarks
 from benchmarks import engines, flops, measuring, rows_inference
 from benchmarks.flops import Flops
+from benchmarks.load import Clocks, busy_ticks, share_of_others
 from benchmarks.measuring import Comparison, Row, best_peer, fastest, in_turn
 
 VARIANTS = [pytest.param(peer, variant, id=variant, marks=pytest.mark.skipif(
@@ -55,7 +56,31 @@ def test_a_row_shows_the_ratio_and_its_spread():
     row = Row("case", "peer", Comparison(((2.0, 4.0), (3.0, 2.0), (9.0, 6.0))), "9 s")
     assert str(row) == "| case | peer | 1.50 | 0.50 … 1.50 | 9 s |"
     assert row.to_dict() == {"case": "case", "peer": "peer", "ratio": 1.5, "lowest": 0.5,
-                             "highest": 1.5, "pairs": ((2, 4), (3, 2), (9, 6)), "note": "9 s"}
+                             "highest": 1.5, "pairs": ((2, 4), (3, 2), (9, 6)), "note": "9 s",
+                             "others": 0.0, "valid": True}
+
+
+def test_a_row_that_other_processes_disturbed_is_marked():
+    row = Row("case", "peer", Comparison(((2.0, 4.0),)), "2 s", others=0.43)
+    assert str(row) == ("| case | peer | 0.50 | 0.50 … 0.50 | NOT VALID: other processes took 43% "
+                        "of the processor; 2 s |")
+    assert row.to_dict()["valid"] is False
+    assert "NOT VALID" not in str(Row("case", "peer", row.comparison, others=0.05))
+
+
+def test_busy_ticks_by_hand():
+    text = ("cpu  900 900 900 900 900 900 900 900 0 0\ncpu0 10 2 3 500 7 1 1 4 0 0\n"
+            "cpu1 20 0 5 600 9 0 0 0 0 0\ncpu12 99 99 99 99 99 99 99 99 0 0\nintr 5 5\n")
+    assert busy_ticks(text, {0}) == 21  # 10 + 2 + 3 + 1 + 1 + 4: without idle 500 and iowait 7
+    assert busy_ticks(text, {0, 1}) == 46
+
+
+def test_the_share_of_others_by_hand():
+    # In 10 s two cores were busy for 15 of 20 s, 11 of them for us.
+    before, after = Clocks(100, 50, 3), Clocks(110, 65, 14)
+    assert share_of_others(before, after, cores=2) == pytest.approx(4 / 20)
+    # A tick too many in one of the two clocks is no negative share.
+    assert share_of_others(Clocks(0, 0, 0), Clocks(1, 0.99, 1), cores=1) == 0
 
 
 def test_each_measurement_of_a_peer_has_one_of_ours_directly_before_it():
@@ -203,11 +228,15 @@ def test_main_prints_the_machine_the_missing_peers_and_the_rows_asked_for(
     monkeypatch.setattr(benchmarks, "ROWS", {
         "a": lambda args, folder: [Row("case a", "peer", Comparison(((1.0, 2.0),) * args.pairs))],
         "b": lambda args, folder: [Row("case b", "peer", Comparison(((1.0, 4.0),) * args.pairs))]})
+    clocks = iter([Clocks(0, 0, 0), Clocks(10, 10, 4)])
+    monkeypatch.setattr(benchmarks, "read_clocks", lambda: next(clocks))
+    monkeypatch.setattr(benchmarks.threads, "cores", lambda: 2)
     benchmarks.main(["--rows", "b", "--pairs", "3", "--json", str(tmp_path / "table.json")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["processor: Z80", "threads: 1"]
     assert any(line.startswith("OpenVINO is left out: openvino") for line in lines)
-    assert lines[-1] == "| case b | peer | 0.25 | 0.25 … 0.25 |  |"
+    assert lines[-1] == ("| case b | peer | 0.25 | 0.25 … 0.25 | NOT VALID: other processes took "
+                         "30% of the processor;  |")
     table = json.loads((tmp_path / "table.json").read_text())
     assert [row["pairs"] for row in table["rows"]] == [[[1.0, 4.0]] * 3]
 
