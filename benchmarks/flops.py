@@ -1,11 +1,11 @@
 """How many floating-point operations a forward pass takes: by the definition, and those that
 minicnn's algorithms really do.
 
-Counted are the products of matrices in the convolutions of a network, (M, K)·(K, N) as 2·M·K·N
-operations: BLAS computes them, so they are what is compared with the peak of BLAS. Copies, biases,
-ReLU and pooling are not counted, though they take time.
+Counted are the convolutions of a network: their products of matrices, (M, K)·(K, N) as 2·M·K·N
+operations, and Winograd's transforms. Copies, biases, ReLU and pooling are not counted, though they
+take time.
 
-minicnn's algorithms on a processor (ops/fast/):
+minicnn's algorithms on a processor, by the backend fast (ops/fast/):
 
     im2col      as many as by the definition: X_col (N·OH·OW, KH·KW·C) · W2d (KH·KW·C, F)
     winograd    of T tiles of 4×4 outputs (ops/winograd.py), all four of them dense products:
@@ -13,6 +13,10 @@ minicnn's algorithms on a processor (ops/fast/):
         kernels     G⊗G (36, 9) · W (9, C·F)
         products    V (36, T, C) · U (36, C, F)
         way out     Aᵀ⊗Aᵀ (16, 36) · M (36, T·F)
+
+The backend native (ops/native/) transforms by additions, as kernels/winograd.cu says: 264
+multiply-adds for each tile and channel, 81 for each kernel, 220 for each tile and filter. Few tiles
+it leaves to fast.
 
 If U does not fit in the memory that is set aside for it, each thread computes some of the filters:
 then each transforms all tiles itself, and U once more for each block of tiles.
@@ -28,6 +32,8 @@ from minicnn.inference import MAX_ELEMENTS
 from minicnn.ops.fast import threads
 from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
+from minicnn.ops.native.winograd import FEW_TILES
+from minicnn.summary import backend_name
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,9 @@ def product(M, K, N):
     return 2 * M * K * N
 
 
-def convolution(N, shape, layer, workers):
-    """The Flops of a Conv2D for N photos (N, *shape) on so many threads."""
+def convolution(N, shape, layer, workers, backend=None):
+    """The Flops of a Conv2D for N photos (N, *shape) on so many threads, by the backend that
+    computes unless another one is named."""
     KH, KW, C, F = layer.params["W"].shape
     OH, OW, _ = layer.output_shape(shape)
     definition = product(N * OH * OW, KH * KW * C, F)
@@ -63,6 +70,8 @@ def convolution(N, shape, layer, workers):
         return Flops(definition, definition)
     tile_rows, tile_columns = -(-OH // 4), -(-OW // 4)
     T = N * tile_rows * tile_columns
+    if (backend or backend_name()) == "native" and T >= FEW_TILES:
+        return Flops(definition, 36 * product(T, C, F), 2 * (264 * T * C + 81 * C * F + 220 * T * F))
     times_tiles = times_kernels = 1  # how often each is transformed
     if 36 * C * F > KERNEL_ELEMENTS:
         times_tiles = min(workers, F)

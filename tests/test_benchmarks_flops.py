@@ -7,6 +7,7 @@ import minicnn as mc
 from benchmarks import flops
 from benchmarks.flops import Flops
 from minicnn import inference
+from minicnn.ops import use
 from minicnn.ops.fast import conv, im2col_blocks, winograd
 
 
@@ -39,11 +40,15 @@ def convolution(filters, kernel, shape, padding="same"):
 def test_winograd_by_hand():
     # 8 photos of 16 × 16: 16 tiles each, so T = 128; C = 32, F = 64.
     layer = convolution(64, (3, 3), (16, 16, 32))
-    assert flops.convolution(8, (16, 16, 32), layer, workers=1) == Flops(
+    assert flops.convolution(8, (16, 16, 32), layer, 1, "fast") == Flops(
         definition=75_497_472,  # 2 · 8·16·16 · 9·32 · 64
         products=18_874_368,    # 2 · 36 · 128·32·64: a quarter
         # 2·36·36·128·32 in, 2·36·9·32·64 of the kernels, 2·16·36·128·64 out
         transforms=10_616_832 + 1_327_104 + 9_437_184)
+    assert flops.convolution(8, (16, 16, 32), layer, 1, "native") == Flops(
+        definition=75_497_472, products=18_874_368,
+        # 2·264·128·32 in, 2·81·32·64 of the kernels, 2·220·128·64 out
+        transforms=2_162_688 + 331_776 + 3_604_480)
 
 
 def test_im2col_by_hand():
@@ -69,8 +74,13 @@ def test_the_definition_of_vgg16s_convolutions_is_the_published_number():
 def test_a_layer_multiplies_as_much_as_is_counted(N, C, F, size, algorithm, workers, multiplied):
     layer, shape = convolution(F, (3, 3), (size, size, C)), (size, size, C)
     assert conv.select_algorithm(N, C, F, layer.window(shape)) == algorithm
-    layer.forward(np.ones((N, *shape), np.float32), keep=False)
-    assert sum(multiplied) == flops.convolution(N, shape, layer, workers).done > 0
+    with use("fast"):
+        layer.forward(np.ones((N, *shape), np.float32), keep=False)
+        assert sum(multiplied) == flops.convolution(N, shape, layer, workers).done > 0
+    multiplied.clear()
+    with use("native"):
+        layer.forward(np.ones((N, *shape), np.float32), keep=False)
+        assert sum(multiplied) == flops.convolution(N, shape, layer, workers).products > 0
 
 
 def test_a_network_multiplies_as_much_as_is_counted(multiplied, monkeypatch):
@@ -78,5 +88,6 @@ def test_a_network_multiplies_as_much_as_is_counted(multiplied, monkeypatch):
                            mc.Conv2D(64, (3, 3), padding="same"), mc.MaxPool2D((2, 2)),
                            mc.Conv2D(32, (3, 3), padding="same")], (32, 32, 3))
     monkeypatch.setitem(inference.MAX_ELEMENTS, "cpu", 3 * 32 * 32 * 64)  # in batches of 3 and 2
-    model.forward(np.ones((5, 32, 32, 3), np.float32), keep=False)
-    assert sum(multiplied) == flops.forward(model, 5, workers=1).done > 0
+    with use("fast"):
+        model.forward(np.ones((5, 32, 32, 3), np.float32), keep=False)
+        assert sum(multiplied) == flops.forward(model, 5, workers=1).done > 0
