@@ -49,7 +49,13 @@ setup(
         ],
         "completion": ["shtab>=1.6"],  # Tab in a shell: minicnn --print-completion
         "heic": ["pillow-heif>=0.22"],  # opens the HEIC photos of phones, which Pillow does not
-        "bench": ["torch==2.13.0", "keras>=3.15; python_version >= '3.11'"],  # the peers
+        "bench": [  # the peers of python -m benchmarks; one that is missing is left out there
+            "torch==2.13.0",      # PyTorch: inference and training steps
+            "keras>=3.15; python_version >= '3.11'",  # whole transfer jobs, as scripts have them
+            "onnx>=1.18",         # writes VGG16's base for the next two
+            "onnxruntime>=1.20",  # ONNX Runtime: what is used for inference on any processor
+            "openvino>=2025.0",   # OpenVINO: Intel's engine for inference on x86 and ARM
+        ],
         "notebooks": [
             "nbclient>=0.8",  # runs the lessons' notebooks: jupyter execute
             "ipykernel>=6",   # with this Python

@@ -17,12 +17,19 @@ import torch
 from torch.nn import functional as F
 
 import minicnn as mc
-from benchmarks.roofline import Shape, backward_steps, convolution, moved, network_steps
+from benchmarks.roofline import (
+    Shape,
+    backward_steps,
+    convolution,
+    moved,
+    network_steps,
+    winograd_weight_grad,
+)
 from benchmarks.roofline import training_steps as steps_of_training
 from minicnn.ops import Window, array_module, cuda, to_cpu, to_device
 from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.cuda import conv, elementwise, im2col_blocks
-from minicnn.ops.cuda.winograd import conv2d_winograd
+from minicnn.ops.cuda.winograd import conv2d_winograd, weight_grad_winograd
 from minicnn.training import fuse
 
 aten = torch.ops.aten
@@ -198,6 +205,10 @@ def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Ca
     yield Case("convolution, dW", lambda: cuda.conv2d_weight_grad(x, dz, window),
                lambda: backward(False, True, False)[1].permute(2, 3, 1, 0),
                steps["im2col"].bytes + cols + moved(dz.shape, W.shape), product)
+    tiles = winograd_weight_grad(x_shape, W.shape, dz.shape)
+    yield Case("convolution, dW, winograd", lambda: weight_grad_winograd(x, dz, window),
+               lambda: backward(False, True, False)[1].permute(2, 3, 1, 0),
+               sum(s.bytes for s in tiles), sum(s.flops for s in tiles))
     yield Case("convolution, dx", lambda: cuda.conv2d_input_grad(dz, W, x_shape, window),
                lambda: hwc(backward(True, False, False)[0]),
                sum(s.bytes for s in of_dx), sum(s.flops for s in of_dx))

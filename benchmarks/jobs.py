@@ -2,11 +2,13 @@
 
     python -m benchmarks.jobs JOB ENGINE FOLDER [N]
 
-JOB: inference, transfer, block5, cold, growth; ENGINE: minicnn, keras, keras-features, torch,
-torch-channels-last. FOLDER holds photos/CLASS/*.jpg and base.weights.h5 (benchmarks.__main__ makes
-both); what a job saves is written there. The last line that a job prints is the peak of its memory
-in bytes; of inference, what that is above the memory when the weights are loaded. Engines are
-imported where they are used, as importing is part of the job.
+JOB: inference, transfer, block5, cold, growth; ENGINE: minicnn, keras, keras-features, of inference
+minicnn and the variants of benchmarks/engines.py (torch, onnxruntime, openvino-latency, …). FOLDER
+holds photos/CLASS/*.jpg and base.weights.h5 (benchmarks/rows_jobs.py makes both); what a job saves
+is written there. The last line that a job prints is the peak of its memory in bytes; of inference,
+what that is above the memory when the weights are loaded and packed as the engine wants them, so
+that further copies of them, which ONNX Runtime and OpenVINO make then, do not count against it.
+Engines are imported where they are used, as importing is part of the job.
 """
 
 import ctypes
@@ -37,7 +39,7 @@ def photos(folder, size, n):
 
 
 def inference(engine, folder, n):
-    """n photos of 224 pixels through the base, three times -> bytes above the weights."""
+    """n photos of 224 pixels through the base, twice -> bytes above the weights."""
     import numpy as np
 
     x = np.random.default_rng(0).normal(size=(n, 224, 224, 3)).astype(np.float32)
@@ -48,21 +50,16 @@ def inference(engine, folder, n):
         def run():
             return model.forward(x, keep=False)
     else:
-        import torch
+        from benchmarks.engines import BUILDERS
+        from minicnn.ops.fast.threads import num_threads
 
-        from benchmarks.peers import torch_network
-
-        network, images = torch_network(model, x, engine == "torch-channels-last")
+        run = BUILDERS[engine](model, x, num_threads())
         del model, x
-
-        def run():
-            with torch.inference_mode():
-                return network(images)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back, so that it is no hidden reserve
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = memory("VmRSS")
-    for _ in range(3):
+    for _ in range(2):
         run()
     return memory("VmHWM") - before
 

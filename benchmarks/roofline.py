@@ -105,6 +105,17 @@ def winograd(x: Shape, W: Shape, z: Shape, y: Shape, itemsize: int = 4) -> list[
             Step("winograd_outputs", moved(M, y, (F,), itemsize=itemsize), 2 * 220 * T * F)]
 
 
+def winograd_weight_grad(x: Shape, W: Shape, dz: Shape, itemsize: int = 4) -> list[Step]:
+    """dW by the adjoint of Winograd's convolution."""
+    C, F = W[2:]
+    T = dz[0] * -(-dz[1] // 4) * -(-dz[2] // 4)  # tiles of 4 × 4 outputs
+    V, dU, dM = (36, T, C), (36, C, F), (36, T, F)
+    return [Step("winograd_tiles", moved(x, V, itemsize=itemsize), 2 * 264 * T * C),
+            Step("winograd_gradient_tiles", moved(dz, dM, itemsize=itemsize), 2 * 220 * T * F),
+            Step("matmul", moved(V, dM, dU, itemsize=itemsize), 2 * 36 * T * C * F),
+            Step("winograd_weight_grads", moved(dU, W, itemsize=itemsize), 2 * 162 * C * F)]
+
+
 def selected(layer: mc.Conv2D, x: Shape) -> str:
     """The algorithm that a GPU computes this layer by."""
     return select_algorithm(x[0], *layer.params["W"].shape[2:], layer.window(x))

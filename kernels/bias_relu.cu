@@ -1,4 +1,5 @@
-// Bias and ReLU, forward and backward: what follows the matrix product of a convolution.
+// Bias and ReLU, and the sums of columns that are the bias's gradient: what follows the matrix product
+// of a convolution. (relu.cu has ReLU alone.)
 //
 //     z, seen as a matrix (N·OH·OW, F): one pixel a row, one filter a column
 //
@@ -20,10 +21,6 @@
 //            224 pixels: 3.2 million elements, 25.7 MB. Adding b and taking the maximum in one pass
 //            instead of two halves these bytes.
 //
-// relu, relu_backward
-//     Who:   one thread per element k.
-//     Bytes: 4 read, 4 written (relu_backward: 8 and 4) per element; one comparison.
-//
 // column_sums, blocks of 32 × 8 threads
 //     Who:   thread (tx, ty) of block (bx, by) sums column 32·bx + tx over the rows 8·by + ty,
 //            8·gridDim.y further, and so on. The block then adds its eight sums of each column
@@ -38,8 +35,6 @@
 //            order of all additions is fixed: two runs agree to the last bit.
 //     Bytes: 4 read per element; 1 flop. block1_conv2: 12.8 MB.
 // Per warp: bias_relu: z 4, b 4 transactions; no shared memory
-// Per warp: relu: x 4, y 4 transactions; no shared memory
-// Per warp: relu_backward: dy 4, y 4, dx 4 transactions; no shared memory
 // Per warp: column_sums: x 4, sums 4 transactions; 0 read, 0 write conflicts
 #include "common.h"
 
@@ -51,15 +46,6 @@ extern "C" __global__ void bias_relu(real* z, const real* b, int64 rows, int F) 
             z[row * F + f] = value < 0 ? 0 : value;    // NaN stays: no NaN < 0
         }
     }
-}
-
-extern "C" __global__ void relu(const real* x, real* y, int64 size) {
-    EACH(k, size) y[k] = x[k] < 0 ? 0 : x[k];  // coalesced: neighbouring k
-}
-
-// y > 0 where x > 0, so y is all that backward needs.
-extern "C" __global__ void relu_backward(const real* dy, const real* y, real* dx, int64 size) {
-    EACH(k, size) dx[k] = y[k] > 0 ? dy[k] : 0;  // coalesced: neighbouring k
 }
 
 extern "C" __global__ void column_sums(const real* x, real* sums, int64 rows, int F) {

@@ -27,53 +27,16 @@
 // Per warp: winograd_kernels: W 4, U 4 transactions; no shared memory
 // Per warp: winograd_tiles: x 4, V 4 transactions; no shared memory
 // Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
-#include "common.h"
+#include "winograd.h"
 
-#define UNROLL _Pragma("unroll")
-
-// The matrices of minicnn/ops/winograd.py; G_24 is 24 times its G, to be whole numbers. They are
-// declared inside the kernels, so that the compiler knows their numbers.
-#define DECLARE_B_T                                                                        \
-    const int B_T[6][6] = {{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, \
-                           {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}
-#define DECLARE_G_24                                                                       \
-    const int G_24[6][3] = {{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4},   \
-                            {0, 0, 24}}
-#define DECLARE_A_T                                                                        \
-    const int A_T[4][6] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0},   \
-                           {0, 1, -1, 8, -8, 1}}
-typedef real Kernel[3][3];
-typedef real Tile[6][6];
-typedef real Outputs[4][4];
-
-// result = matrix · d · matrixᵀ
-template <int M, int K>
-__device__ void on_both_sides(const int (&matrix)[M][K], const real (&d)[K][K],
-                              real (&result)[M][M]) {
-    real half[M][K];  // matrix · d
-    UNROLL for (int i = 0; i < M; ++i)
-        UNROLL for (int j = 0; j < K; ++j) {
-            half[i][j] = 0;
-            UNROLL for (int k = 0; k < K; ++k)
-                if (matrix[i][k] != 0) half[i][j] += matrix[i][k] * d[k][j];
-        }
-    UNROLL for (int i = 0; i < M; ++i)
-        UNROLL for (int j = 0; j < M; ++j) {
-            result[i][j] = 0;
-            UNROLL for (int k = 0; k < K; ++k)
-                if (matrix[j][k] != 0) result[i][j] += half[i][k] * matrix[j][k];
-        }
-}
-
-// The larger one; NaN is larger than all.
-__device__ real larger(real a, real b) { return b > a || b != b ? b : a; }
-
-// kernels = C·F; W (9, kernels), U (36, kernels)
-extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 kernels) {
+// `count` kernels from number `first` on, of C·F; W (9, C·F), U (36, C·F)
+extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 first, int64 count,
+                                            int64 kernels) {
     DECLARE_G_24;
-    EACH(k, kernels) {
+    EACH(i, count) {
+        const int64 k = first + i;
         Kernel g;
-        Tile u;
+        Tile<real> u;
         UNROLL for (int p = 0; p < 3; ++p)
             UNROLL for (int q = 0; q < 3; ++q)
                 g[p][q] = W[(p * 3 + q) * kernels + k];  // coalesced: neighbouring k
@@ -85,30 +48,73 @@ extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 kernel
     }
 }
 
+// A tile of an image, whose left column is w0. image: channel 0 of its corner (0, 0); V: that of the
+// row of tiles in the first of the 36 matrices, `matrix` numbers before the next one.
+template <typename Lanes>
+__device__ void transform_tile(int tile, int c, const real* image, real* V, int64 matrix, int h0,
+                               int left, int H, int Wd, int C) {
+    DECLARE_B_T;
+    const int w0 = tile * 4 - left;
+    const real* corner = image + ((int64)h0 * Wd + w0) * C + c;
+    Tile<Lanes> d, v;
+    UNROLL for (int p = 0; p < 6; ++p)
+        UNROLL for (int q = 0; q < 6; ++q) {
+            const int h = h0 + p, w = w0 + q;
+            if (h >= 0 && h < H && w >= 0 && w < Wd)
+                d[p][q] = read<Lanes>(corner + (p * Wd + q) * C);  // coalesced: runs of C neighbours
+            else
+                d[p][q] = Lanes{};
+        }
+    on_both_sides(B_T, d, v);
+    UNROLL for (int p = 0; p < 6; ++p)
+        UNROLL for (int q = 0; q < 6; ++q)
+            write(V + (p * 6 + q) * matrix + tile * C + c, v[p][q]);
+    // coalesced: the line above, which writes V[…], for neighbouring (tile, c)
+}
+
 extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 first, int64 rows,
                                           int H, int Wd, int C, int TH, int TW, int top,
                                           int left) {
-    DECLARE_B_T;
     EACH_ROW(row, rows) {
         const int64 n = (first + row) / TH;
         const int h0 = (int)(first + row - n * TH) * 4 - top;
-        EACH_IN_ROW(k, TW * C) {  // k counts (tile, c), c fastest
-            const int c = k % C, w0 = k / C * 4 - left;
-            const real* corner = x + ((n * H + h0) * Wd + w0) * C + c;
-            Tile d, v;
-            UNROLL for (int p = 0; p < 6; ++p)
-                UNROLL for (int q = 0; q < 6; ++q) {
-                    const int h = h0 + p, w = w0 + q;
-                    d[p][q] = h >= 0 && h < H && w >= 0 && w < Wd
-                        ? corner[(p * Wd + q) * C] : (real)0;  // coalesced: runs of C neighbours
-                }
-            on_both_sides(B_T, d, v);
-            UNROLL for (int p = 0; p < 6; ++p)
-                UNROLL for (int q = 0; q < 6; ++q)
-                    V[((p * 6 + q) * rows + row) * (TW * C) + k] = v[p][q];
-            // coalesced: the line above, which writes V[…], for neighbouring k
-        }
+        EACH_CHANNEL(TW, C, transform_tile, x + n * H * Wd * C, V + row * TW * C, rows * TW * C, h0,
+                     left, H, Wd, C);
     }
+}
+
+// The larger one; NaN is larger than all.
+template <typename Lanes>
+__device__ Lanes larger(Lanes a, Lanes b) { return (b > a) | (b != b) ? b : a; }
+
+// A tile's outputs. M: filter 0 of the row of tiles in the first of the 36 matrices, `matrix`
+// numbers before the next one. y: of the image; the outputs begin in its row i0.
+template <typename Lanes>
+__device__ void transform_outputs(int tile, int f, const real* M, int64 matrix, const real* b,
+                                  real* y, int i0, int OH, int OW, int F, int relu, int pool) {
+    DECLARE_A_T;
+    const int side = pool ? 2 : 4, j0 = tile * side;
+    Tile<Lanes> m;
+    Outputs<Lanes> z;
+    UNROLL for (int p = 0; p < 6; ++p)
+        UNROLL for (int q = 0; q < 6; ++q)
+            m[p][q] = read<Lanes>(M + (p * 6 + q) * matrix + tile * F + f);
+    // coalesced: the line above, which reads M[…], for neighbouring (tile, f)
+    on_both_sides(A_T, m, z);
+    if (pool)
+        UNROLL for (int i = 0; i < 2; ++i)
+            UNROLL for (int j = 0; j < 2; ++j)
+                z[i][j] = larger(larger(z[2 * i][2 * j], z[2 * i][2 * j + 1]),
+                                 larger(z[2 * i + 1][2 * j], z[2 * i + 1][2 * j + 1]));
+    const Lanes bias = read<Lanes>(b + f), zero = {};
+    UNROLL for (int i = 0; i < 4; ++i)
+        UNROLL for (int j = 0; j < 4; ++j) {
+            if (i >= side || j >= side || i0 + i >= OH || j0 + j >= OW) continue;
+            Lanes value = z[i][j] + bias;
+            if (relu) value = value < zero ? zero : value;  // NaN stays: no NaN < 0
+            write(y + ((int64)(i0 + i) * OW + j0 + j) * F + f, value);
+            // coalesced: the line above, which writes y[…], in runs of F neighbours
+        }
 }
 
 // y (N, OH, OW, F), of which each tile makes 4 × 4; with pool the largest of each 2 × 2, OH and OW
@@ -117,33 +123,10 @@ extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 first, i
 extern "C" __global__ void winograd_outputs(const real* M, const real* b, real* y, int64 first,
                                             int64 rows, int TH, int TW, int OH, int OW, int F,
                                             int relu, int pool) {
-    DECLARE_A_T;
-    const int side = pool ? 2 : 4;
     EACH_ROW(row, rows) {
         const int64 n = (first + row) / TH;
-        const int i0 = (int)(first + row - n * TH) * side;
-        EACH_IN_ROW(k, TW * F) {  // k counts (tile, f), f fastest
-            const int f = k % F, j0 = k / F * side;
-            Tile m;
-            Outputs z;
-            UNROLL for (int p = 0; p < 6; ++p)
-                UNROLL for (int q = 0; q < 6; ++q)
-                    m[p][q] = M[((p * 6 + q) * rows + row) * (TW * F) + k];
-            // coalesced: the line above, which reads M[…], for neighbouring k
-            on_both_sides(A_T, m, z);
-            if (pool)
-                UNROLL for (int i = 0; i < 2; ++i)
-                    UNROLL for (int j = 0; j < 2; ++j)
-                        z[i][j] = larger(larger(z[2 * i][2 * j], z[2 * i][2 * j + 1]),
-                                         larger(z[2 * i + 1][2 * j], z[2 * i + 1][2 * j + 1]));
-            const real bias = b[f];
-            UNROLL for (int i = 0; i < 4; ++i)
-                UNROLL for (int j = 0; j < 4; ++j) {
-                    if (i >= side || j >= side || i0 + i >= OH || j0 + j >= OW) continue;
-                    const real value = z[i][j] + bias;
-                    y[((n * OH + i0 + i) * OW + j0 + j) * F + f] = relu && value < 0 ? 0 : value;
-                    // coalesced: the line above, which writes y[…], in runs of F neighbours
-                }
-        }
+        const int i0 = (int)(first + row - n * TH) * (pool ? 2 : 4);
+        EACH_CHANNEL(TW, F, transform_outputs, M + row * TW * F, rows * TW * F, b,
+                     y + n * OH * OW * F, i0, OH, OW, F, relu, pool);
     }
 }

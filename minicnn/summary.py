@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from types import ModuleType
+from typing import cast
+
+import numpy as np
 
 from .layers import Layer
 from .layers.base import ActivatedLayer
 from .layers.network import Network
+from .ops import ops_for
 from .ops.precision import current_precision
 from .utils.language import fill_in
 from .utils.language import gettext as _
@@ -63,14 +68,21 @@ def header() -> list[str]:
     return [_(name) if name else "" for name in HEADER]
 
 
+def backend_name() -> str:
+    """Which backend computes with NumPy's arrays: "native", "fast" or "reference"."""
+    return cast(ModuleType, ops_for(np.zeros(1))).__name__.rpartition(".")[2]
+
+
 def footer(model: Network) -> list[str]:
-    """The lines below the table: the number of parameters, preprocessing, classes, weights."""
+    """The lines below the table: the number of parameters, backend, preprocessing, classes,
+    weights."""
     counts = {True: 0, False: 0}
     for layer in model.layers:
         for key, p in layer.params.items():
             counts[layer.trainable and key not in layer.non_trainable] += p.size
     tf32 = model.device != "cpu" and current_precision() == "tf32"
     extras = {_("precision"): _("TF32 in matrix products, about 3e-4") if tf32 else None,
+              _("backend"): backend_name() if model.device == "cpu" else None,
               _("preprocessing"): model.preprocessing,
               _("classes"): ", ".join(model.classes or []), _("weights"): model.weights_note}
     return [_("{total:,} parameters: {trainable:,} trainable, {frozen:,} frozen",

@@ -33,6 +33,8 @@ import torch
 
 from minicnn.ops import module_of, use
 from minicnn.ops.cuda import simulator
+from minicnn.ops.native import flat as native_flat
+from minicnn.ops.native import winograd as native_winograd
 from minicnn.training.callbacks import checkpoint
 from minicnn.utils.errors import ArgumentError
 
@@ -78,12 +80,17 @@ LONGEST = ["training/test_interruptions.py", "cli/test_train.py", "training/test
            "test_mutation.py", "weights/test_fuzz_weights.py"]
 
 REFERENCE = "cpu (reference)"
+FAST = "cpu (fast)"
+# "cpu" is native where there is a compiler. What native computes otherwise than fast, these test.
+BY_FAST_TOO = ["ops/test_parity.py", "ops/test_conv.py", "test_against_torch.py"]
 
 
-def devices():
-    """Where the tests of operations run: "cpu" by both backends, "cuda-sim", the stand-in for CuPy,
+def devices(path):
+    """Where the tests of operations run: "cpu" by its backends, "cuda-sim", the stand-in for CuPy,
     and "cuda" if CuPy finds a GPU."""
     found = ["cpu", REFERENCE, "cuda-sim", standin.NAME]
+    if any(path.match(file) for file in BY_FAST_TOO):
+        found.insert(1, FAST)
     try:
         module_of("cuda")
     except ArgumentError:
@@ -135,7 +142,7 @@ def pytest_generate_tests(metafunc):
     if marker := metafunc.definition.get_closest_marker("on_devices"):
         metafunc.parametrize("device", given or marker.args, indirect=True)
     elif part in ON_EVERY_DEVICE and not metafunc.definition.get_closest_marker("cpu_only"):
-        metafunc.parametrize("device", given or devices(), indirect=True)
+        metafunc.parametrize("device", given or devices(metafunc.definition.path), indirect=True)
 
 
 def pytest_collection(session):
@@ -156,14 +163,18 @@ def device(request, monkeypatch):
     On cuda-sim each launch runs twice, the second time with blocks and threads in reverse order: a
     result that depends on the order is an error. On the stand-in a launch runs once and hypothesis
     draws fewer shapes, because there the Python code around CuPy is under test, not the kernels.
+    The native backend's kernels compute with small images and small arrays, too.
     """
     name = getattr(request, "param", "cpu")
+    if hasattr(request, "param"):  # other tests compare what several processes compute
+        monkeypatch.setattr(native_winograd, "FEW_TILES", 1)
+        monkeypatch.setattr(native_flat, "MIN_SIZE", 1)
     if name == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
     if name == standin.NAME:
         hypothesis.settings.load_profile("few")
-    backend = use("reference") if name == REFERENCE else contextlib.nullcontext()
-    with backend, standin.use_device("cpu" if name == REFERENCE else name) as device_name:
+    backend = {REFERENCE: use("reference"), FAST: use("fast")}.get(name, contextlib.nullcontext())
+    with backend, standin.use_device("cpu" if name in (REFERENCE, FAST) else name) as device_name:
         monkeypatch.setattr(reference, "DEVICE", device_name)
         yield device_name
     hypothesis.settings.load_profile("minicnn")

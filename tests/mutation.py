@@ -43,8 +43,9 @@ ROOT = Path(__file__).parents[1]
 SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes: one that needs more counts as killed
 FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optimizers.py",
          "**/winograd.py")  # of minicnn/: where the formulas are …
-NO_FORMULAS = ("__init__", "checks", "argument_checks", "find_cupy", "launch", "network",
-               "operations", "protocols", "signatures", "simulator", "threads")
+NO_FORMULAS = ("__init__", "checks", "argument_checks", "array_modules", "compiler", "kernel_files",
+               "launch", "library", "network", "operations", "protocols", "signatures", "simulator",
+               "threads")
 # … and are not: they refuse, launch or divide the work, which tests of their own look at
 ENGINE = ("ops", "layers", "test_initializers.py", "test_losses.py", "test_optimizers.py",
           "gradcheck/test_gradcheck.py", "test_model.py", "test_against_torch.py",
@@ -54,6 +55,7 @@ FIRST = {  # file of minicnn/ without a test of its name: the quick and pointed 
     "layers/*": ("layers/test_rows.py", "layers/test_every_layer.py"),
     "ops/*/dense.py": ("layers/test_rows.py",),
     "ops/*/steps.py": ("ops/test_elementwise.py", "test_optimizers.py"),
+    "ops/native/*": ("ops/test_native.py", "test_optimizers.py"),
     "ops/cuda/accesses.py": ("kernels/test_accesses.py",),
     "ops/cuda/ladder.py": ("kernels/test_ladder.py",),
     "ops/cuda/products.py": ("ops/test_precision.py",),

@@ -7,7 +7,7 @@ import pytest
 import standin
 
 from minicnn.ops import device_of, module_of, to_cpu, to_device
-from minicnn.ops.cuda.find_cupy import describe_error
+from minicnn.ops.cuda.array_modules import describe_error
 
 X = np.arange(6.0).reshape(2, 3)
 

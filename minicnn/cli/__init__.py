@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from .. import __version__
-from ..ops.cuda.find_cupy import describe_error
+from ..ops.cuda.array_modules import describe_error
 from ..utils.errors import MiniCNNError
 from ..utils.language import environment_language, language, use_language
 from . import compare, data, evaluate, export, gradcheck, look, predict, train

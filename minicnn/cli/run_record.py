@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import __version__
 from ..ops.fast.threads import cores
+from ..summary import backend_name
 from ..utils.files import write_text
 
 USED = "used"  # the key beside the options
@@ -26,7 +27,7 @@ def surroundings(argv: Sequence[str]) -> dict[str, Any]:
     return {"command": join(["minicnn", *argv]), "started": now(), "minicnn": __version__,
             "python": platform.python_version(), "numpy": np.__version__,
             "system": f"{platform.system()} {platform.machine()}", "processor": processor(),
-            "cores": cores()}
+            "cores": cores(), "backend": backend_name()}
 
 
 def versions() -> dict[str, str]:

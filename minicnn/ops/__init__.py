@@ -4,14 +4,12 @@ Layers, losses and optimizers ask here for the operations they are made of:
 
     y = ops_for(x).conv2d(x, W, b, window, relu=True)
 
-Three backends compute the same: `reference` (NumPy, one formula per line: the one to read), `fast`
-(the same on a processor, in blocks and on all cores) and `cuda` (kernels/*.cu on a GPU, or in the
-simulator). The array decides which: NumPy's get `fast`, CuPy's and simulated ones get `cuda`.
-
-    with use("reference"): …      or MINICNN_BACKEND=reference in the environment at the start
-
-takes the reference for NumPy's arrays. operations.py lists what a backend has to offer, and
-precision.py how precisely a GPU multiplies.
+Four backends compute the same: `reference` (NumPy, one formula per line: the one to read), `fast`
+(the same in blocks and on all cores), `native` (fast, with kernels/*.cu compiled for the processor)
+and `cuda` (kernels/*.cu on a GPU, or in the simulator). The array decides which: CuPy's and
+simulated ones get `cuda`, NumPy's `native` where there is a C++ compiler, otherwise `fast`; unless
+MINICNN_BACKEND=reference at the start, or `with use("reference"): …`, says otherwise. operations.py
+lists what a backend has to offer, and precision.py how precisely a GPU multiplies.
 
 The type of an array tells where it lives, not a flag: "cpu" (NumPy), "cuda" (CuPy), "cuda-sim" (our
 kernels on the processor). `xp = array_module(x)` is the module that computes with x, NumPy or CuPy,
@@ -39,10 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "DEVICES", "Window", "array_module", "device_of", "module_of", "ops_for",
            "to_cpu", "to_device", "use"]
 
-BACKENDS = ("reference", "fast")  # for NumPy's arrays
+BACKENDS = ("reference", "fast", "native")  # for NumPy's arrays
+AUTOMATIC = "automatic"  # native or fast
 DEVICES = ("cpu", "cuda", "cuda-sim")
 DEVICE_OF_MODULE = {"cupy": "cuda", f"{__name__}.cuda.simulator": "cuda-sim"}  # of an array's type
-_chosen = ContextVar("minicnn_backend", default=os.environ.get("MINICNN_BACKEND") or "fast")
+_chosen = ContextVar("minicnn_backend", default=os.environ.get("MINICNN_BACKEND") or AUTOMATIC)
 
 
 def ops_for(*arrays: np.ndarray) -> Operations:
@@ -53,23 +52,30 @@ def ops_for(*arrays: np.ndarray) -> Operations:
     """
     device = device_of(*arrays)
     backend = _chosen.get()
-    if backend not in BACKENDS:
-        raise ArgumentError(f"MINICNN_BACKEND: expected {' or '.join(BACKENDS)}, received "
+    if backend not in (*BACKENDS, AUTOMATIC):
+        raise ArgumentError(f"MINICNN_BACKEND: expected one of {', '.join(BACKENDS)}, received "
                             f"{backend!r}. Unset it, or set one of these.")
     if device != "cpu" and backend == "reference":
-        raise ArgumentError(f"ops: expected NumPy arrays for the reference backend, received "
-                            f"one on {device}. Move it with to_cpu, or leave out "
-                            f"use(\"reference\") and MINICNN_BACKEND.")
+        raise ArgumentError(f"ops: expected NumPy arrays for the reference backend, received one "
+                            f"on {device}. Move it with to_cpu, or leave out MINICNN_BACKEND.")
+    if device == "cpu" and backend == AUTOMATIC:
+        native = import_module(".native.library", __name__)
+        backend = "native" if native.is_available() else "fast"
     name = f"{__name__}.{backend if device == 'cpu' else 'cuda'}"
     return cast("Operations", sys.modules.get(name) or import_module(name))
 
 
 @contextmanager
 def use(backend: str) -> Iterator[None]:
-    """Within this block the backend of NumPy's arrays is "reference" or "fast"."""
+    """Within this block the backend of NumPy's arrays is "reference", "fast" or "native".
+
+    Raises KernelError for "native" if there is no C++ compiler.
+    """
     if backend not in BACKENDS:
-        raise ArgumentError(f"ops.use: expected {' or '.join(BACKENDS)}, received {backend!r}. "
-                            f"Arrays on a GPU choose their backend themselves.")
+        raise ArgumentError(f"ops.use: expected one of {', '.join(BACKENDS)}, received "
+                            f"{backend!r}. Arrays on a GPU choose their backend themselves.")
+    if backend == "native":
+        import_module(".native.library", __name__).check()
     token = _chosen.set(backend)
     try:
         yield
@@ -91,23 +97,16 @@ def device_of(*arrays: Any) -> str:
 
 def array_module(*arrays: Any) -> Any:
     """NumPy, CuPy or the simulator's NumPy: the module of the device that all arrays are on."""
-    device = device_of(*arrays)
-    if device == "cuda-sim":  # the array is here, so a compiler was found already
-        return import_module(".cuda.simulator", __name__).xp
-    return module_of(device)
+    return module_of(device_of(*arrays))
 
 
 def module_of(device: str) -> Any:
     """The array module of `device`. Raises ArgumentError if it is not available here."""
-    if device == "cpu":
-        return np
-    if device == "cuda":
-        return import_module(".cuda.find_cupy", __name__).find_cupy()
     if device not in DEVICES:
         raise ArgumentError(f"device: expected one of {', '.join(DEVICES)}, received {device!r}.")
-    simulator = import_module(".cuda.simulator", __name__)
-    simulator.compiler()  # raises if there is none
-    return simulator.xp
+    if device == "cpu":
+        return np
+    return import_module(".cuda.array_modules", __name__).gpu_module(device)
 
 
 def to_device(x: Any, device: str) -> Any:
@@ -126,7 +125,7 @@ def to_cpu(x: Any) -> np.ndarray:
 
 
 def __getattr__(name: str) -> Any:
-    """ops.reference, ops.fast, ops.cuda and ops.precision, imported when first used."""
+    """ops.reference, ops.fast, ops.native, ops.cuda and ops.precision, imported when first used."""
     if name in (*BACKENDS, "cuda", "precision"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

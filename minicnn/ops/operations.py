@@ -1,6 +1,6 @@
-"""The operations: what every backend offers, reference, fast and cuda alike.
+"""The operations: what every backend offers, reference, fast, native and cuda alike.
 
-Their signatures are the same in all three, as a test checks. Only the optimizers' steps change
+Their signatures are the same in all four, as a test checks. Only the optimizers' steps change
 their arguments, and nothing is kept between calls.
 """
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..layers.samplewise import is_samplewise
 from ..layers.sharing import copy_layers
 from ..model import Sequential
-from ..ops import fast, ops_for
+from ..ops import device_of, ops_for, reference
 from ..ops.fast import threads
 from ..utils.errors import ShapeError
 
@@ -80,7 +80,8 @@ class DataParallel:
         """A replica of the network for each thread; [] when one thread alone should compute x: on a
         GPU or the reference backend, for few samples or many weights, or with layers that might mix
         the samples of a batch or draw random numbers."""
-        workers = threads.num_threads() if ops_for(x) is fast else 1
+        by_threads = device_of(x) == "cpu" and ops_for(x) is not reference
+        workers = threads.num_threads() if by_threads else 1
         if workers < 2 or len(x) < MIN_SAMPLES * workers:
             return []
         weights = sum(p.size for layer in self.layers for p in layer.params.values())

@@ -51,6 +51,7 @@ def winograd_convolution():
     """Tiles of 4 × 4 outputs, padded by nothing, whose 6 × 6 pixels lie within the image."""
     image = Window((3, 3), (1, 1), ((0, 0), (0, 0)), (10, 10))
     winograd.conv2d_winograd(numbers(1, 10, 10, 32), numbers(3, 3, 32, 32), numbers(32), image)
+    winograd.weight_grad_winograd(numbers(1, 10, 10, 32), numbers(1, 8, 8, 32), image)
 
 
 def climb(one):
@@ -74,8 +75,8 @@ LAUNCHES = {
     "batch_norm": lambda: cuda.batch_norm(numbers(32, 32), *(numbers(32) for _ in range(4))),
     "batch_norm_backward": lambda: cuda.batch_norm_input_grad(
         numbers(32, 32), numbers(32, 32), *(numbers(32) for _ in range(5))),
-    **dict.fromkeys(("winograd_kernels", "winograd_tiles", "winograd_outputs"),
-                    winograd_convolution),
+    **dict.fromkeys(("winograd_kernels", "winograd_tiles", "winograd_outputs",
+                     "winograd_gradient_tiles", "winograd_weight_grads"), winograd_convolution),
     "not_finite": lambda: cuda.all_finite([numbers(1024)]),
     "relu": lambda: cuda.relu(numbers(1024)),
     "relu_backward": two_arrays(cuda.relu_grad),

@@ -257,8 +257,9 @@ def check_winograd_kernels(dtype, rng, large):
     W = normal(dtype, rng, 3, 3, C, F)
     G = np.array(POWERS)[:, :3] / np.array(SCALE)[:, None]
     G[5] = 0, 0, 1
-    U = there(np.full((36, C, F), np.nan, dtype))
-    winograd.launch("winograd_kernels", launch.flat(C * F), there(W), U, C * F)
+    U, cut = there(np.full((36, C, F), np.nan, dtype)), int(rng.integers(0, C * F + 1))
+    for first, count in (0, cut), (cut, C * F - cut):
+        winograd.launch("winograd_kernels", launch.flat(count), there(W), U, first, count, C * F)
     agree(U, np.einsum("ip,jq,pqcf->ijcf", G, G, W.astype(float)).reshape(36, C, F))
 
 
@@ -288,6 +289,39 @@ def check_winograd_outputs(dtype, rng, large):
                                     first, end - first, TH, TW, *z.shape[1:3], F, int(relu),
                                     int(pool))
             agree(y, expected)
+
+
+def check_winograd_gradient_tiles(dtype, rng, large):
+    """dM = A dz Aᵀ of every tile: four coefficients evaluated at the six points."""
+    A = np.array(POWERS)[:, :4].astype(float)
+    A[5] = 0, 0, 0, 1
+    for OH, OW in ((11, 530),) if large else ((1, 1), (4, 8), (6, 7), (9, 3)):
+        N, F, TH, TW = 2, 3, -(-OH // 4), -(-OW // 4)
+        dz = normal(dtype, rng, N, OH, OW, F)
+        padded = np.zeros((N, 4 * TH, 4 * TW, F))
+        padded[:, :OH, :OW] = dz
+        tiles = padded.reshape(N, TH, 4, TW, 4, F)
+        expected = np.einsum("pi,qj,naitjf->pqnatf", A, A, tiles).reshape(36, N * TH, TW, F)
+        cut = int(rng.integers(1, N * TH + 1))
+        for first, end in (0, cut), (cut, N * TH):
+            if end > first:
+                dM = there(np.full((36, end - first, TW, F), np.nan, dtype))
+                winograd.launch("winograd_gradient_tiles", launch.by_rows(end - first, TW * F),
+                                there(dz), dM, first, end - first, OH, OW, F, TH, TW)
+                agree(dM, expected[:, first:end])
+
+
+def check_winograd_weight_grads(dtype, rng, large):
+    """dW = Gᵀ dU G, the adjoint of U = G g Gᵀ."""
+    C, F = (17, 41) if large else (3, 5)
+    dU = normal(dtype, rng, 36, C, F)
+    G = np.array(POWERS)[:, :3] / np.array(SCALE)[:, None]
+    G[5] = 0, 0, 1
+    dW, cut = there(np.full((3, 3, C, F), np.nan, dtype)), int(rng.integers(0, C * F + 1))
+    for first, count in (0, cut), (cut, C * F - cut):
+        winograd.launch("winograd_weight_grads", launch.flat(count), there(dU), dW, first, count,
+                        C * F)
+    agree(dW, np.einsum("ip,jq,ijcf->pqcf", G, G, dU.astype(float).reshape(6, 6, C, F)))
 
 
 # The points of Winograd's algorithm, 0, ±1, ±2 and ∞ (the leading coefficient), raised to powers,

@@ -36,7 +36,11 @@ from minicnn.utils.errors import KernelError
 
 SECONDS = 5  # of a processor: what takes longer never ends; right kernels take a third of one
 CHECKED_BY = {  # else by its own check; those that add to an array see what is done twice
-    "common.h": ("relu", "im2col", "sgd", "col2im"), "reduce.h": ("softmax",)}
+    "common.h": ("relu", "im2col", "sgd", "col2im"), "reduce.h": ("softmax",),
+    "winograd.h": ("winograd_kernels", "winograd_tiles", "winograd_outputs",
+                   "winograd_gradient_tiles", "winograd_weight_grads"),
+    "transform_tile": ("winograd_tiles",), "transform_outputs": ("winograd_outputs",),
+    "transform_gradients": ("winograd_gradient_tiles",), "larger": ("winograd_outputs",)}
 SURE = ("barrier",)  # kinds of which none may survive
 # Mutants that no check can tell from the kernel: "file kind: shape": why.
 SAME = {
@@ -191,6 +195,15 @@ SAME = {
         "pixels are copied several times",
     "winograd.cu comparison: a < 4; -> a <= 4;": "what is not of the tile's 4 × 4 is left out",
     "winograd.cu comparison: a < 4; -> a <= 4; (2)": "the same",
+    "winograd.cu guard: if (a[b][c] != 0) d[b][e] += (real) a[b][c] * f[c][e]; -> if (true) "
+    "d[b][e] += (real) a[b][c] * f[c][e];":
+        "0 times a number is added",
+    "winograd.cu guard: if (a[b][c] != 0) d[e][b] += f[e][c] * (real) a[b][c]; -> if (true) "
+    "d[e][b] += f[e][c] * (real) a[b][c];":
+        "the same",
+    "winograd.cu comparison: return (a > b) | (a != a) ? a : b; -> return (a >= b) | (a != a) ? a "
+    ": b;":
+        "equal numbers",
 }
 
 # ---- the tokens of a kernel
@@ -247,10 +260,11 @@ def until(code: list[Token], k: int, stops: tuple[str, ...], step: int = 1) -> i
 
 
 def body(text: str, place: str) -> list[Token]:
-    """The tokens of a kernel from its { to its }, or of a whole header."""
+    """The tokens of a kernel, or of a function that kernels call, from its { to its }; or of a
+    whole header."""
     if place.endswith(".h"):
         return tokens(text)
-    found = re.search(rf"__global__\s+void\s+{place}\s*\(", text)
+    found = re.search(rf"(?:__global__\s+void|__device__\s+\w+)\s+{place}\s*\(", text)
     if not found:
         raise SystemExit(f"{place}: expected a kernel of this name, found none.")
     code = tokens(text, found.start())
@@ -283,13 +297,14 @@ def comparison(code: list[Token]) -> Iterator[Edit]:
     text = [token.text for token in code]
     stops = ("&&", "||", "?", ":", ";", ",", "=", "return")
     for k, sign in enumerate(text):
-        if sign not in others:
+        if sign not in others or (sign == "<" and text[k + 2:k + 3] == [">"]) or (
+                sign == ">" and text[k - 2] == "<"):  # Tile<real> compares nothing
             continue
         first, end = until(code, k - 1, stops, -1) + 1, until(code, k + 1, stops)
         left, right = text[first:k], text[k + 1:end]
         clamps = [[*left, "=", *right, ";"]]
         begin = end + 1
-        if text[end] == "?":
+        if text[end:end + 1] == ["?"]:
             clamps = [[*a, ":", *b] for a, b in ((left, right), (right, left))]
         if sign in ("==", "!=") or not any(text[begin:begin + len(c)] == c for c in clamps):
             yield k, k + 1, others[sign]
@@ -412,11 +427,19 @@ def narrow_number(code: list[Token]) -> Iterator[Edit]:
 
 
 def narrow_index(code: list[Token]) -> Iterator[Edit]:
-    """An index made of a number of 64 bits, cut to 32. Only such arrays can tell."""
+    """An index made of a number of 64 bits, cut to 32. Only such arrays can tell. In calls: what is
+    added to a pointer, for image n or for one of Winograd's matrices."""
     text = [token.text for token in code]
     wide = {text[k + 1] for k in range(len(text)) if text[k] == "int64"}
     wide |= {text[k + 2] for k in range(len(text)) if text[k] == "EACH_ROW"}
     for k, token in enumerate(code):
+        if token.text in ("EACH_CHANNEL", "read", "write"):
+            end = partner(code, until(code, k, ("(",)))
+            for n in range(k, end):
+                behind = min(until(code, n + 1, (",",)), end)
+                if text[n] == "+" and text[n - 1].isidentifier() and text[n - 2] in ("(", ",") and \
+                        {"n", "matrix"} & set(text[n + 1:behind]):
+                    yield n + 1, behind, f"(int)({' '.join(text[n + 1:behind])})"
         if token.text == "[":
             inside = text[k + 1:partner(code, k)]
             if len(inside) > 1 and wide & set(inside):
@@ -509,7 +532,10 @@ def mutants_of(place: str, file: str, text: str, kinds: dict[str, Callable],
 def places(folder: Path) -> dict[str, Path]:
     """The kernels and the headers that they include, with their files."""
     headers = {file.name: file for file in sorted(folder.glob("*.h")) if file.name in CHECKED_BY}
-    return {name: kernel.file for name, kernel in launch.kernels(folder).items()} | headers
+    called = {name: file for file in sorted(folder.glob("*.cu")) for name in CHECKED_BY
+              if re.search(rf"__device__\s+\w+\s+{name}\s*\(", file.read_text("utf-8"))}
+    return {name: kernel.file
+            for name, kernel in launch.kernels(folder).items()} | called | headers
 
 
 def mutants(kinds: dict[str, Callable] = KINDS, folder: Path = launch.KERNELS) -> list[Mutant]:

@@ -30,7 +30,11 @@ NUMBERS = {"F": 8, "K": 1024, "nesterov": 1, "first": 0, **dict(zip(
     "H Wd C OH OW KH KW SH SW top left".split(), geometry(WINDOW, 64), strict=True))}
 BY_WINDOWS = ["im2col", "col2im", "max_pool", "unpool", "average_pool", "average_pool_backward"]
 BY_BLOCKS = ["softmax", "softmax_backward", "softmax_cross_entropy"]
-WINOGRAD = ["winograd_kernels", "winograd_tiles", "winograd_outputs"]
+# Of Winograd's kernels, those that go over rows of tiles: the numbers after `first` and `rows`.
+OF_TILES = {"winograd_tiles": (8, 64, 64, 2, 16, 1, 1),
+            "winograd_outputs": (2, 16, 8, 64, 64, 1, 0),
+            "winograd_gradient_tiles": (8, 64, 64, 2, 16)}
+WINOGRAD = ["winograd_kernels", "winograd_weight_grads", *OF_TILES]
 BY_COLUMNS = ["batch_norm", "batch_norm_backward", "prelu", "prelu_backward"]
 OTHERS = ["implicit_gemm", "column_sums", "column_covariance", "bias_relu", "not_finite",
           *BY_COLUMNS, *WINOGRAD]
@@ -243,27 +247,28 @@ MANY = 2**31 // (8 * 64 * 64) + 1
 
 def launch_winograd(name, inputs, output, images):
     """One of the kernels in its launcher's grid; of a large array only the last block runs."""
-    if name == "winograd_kernels":
-        numbers = (inputs[0].size // 9,)
-        grid = flat(*numbers)
-        last = (numbers[0] - 1) // 256 % grid[0], 0
+    if name not in OF_TILES:
+        count = inputs[0].shape[1]
+        numbers, grid = (0, count, count), flat(count)
+        last = (count - 1) // 256 % grid[0], 0
     else:
-        sizes = (8, 64, 64, 2, 16, 1, 1) if name == "winograd_tiles" else (2, 16, 8, 64, 64, 1, 0)
-        numbers = (0, 2 * images, *sizes)
+        numbers = (0, 2 * images, *OF_TILES[name])
         grid = by_rows(2 * images, 16 * 64)
         last = grid[0] - 1, (2 * images - 1) % grid[1]
-    with only(*last, grid) if output.size > 2**31 else mock.MagicMock():
+    large = max(output.size, inputs[0].size) > 2**31
+    with only(*last, grid) if large else mock.MagicMock():
         launch.launch(name, grid, *inputs, output, *numbers)
 
 
 def check_last_of_winograd(name):
     """In small arrays all blocks run; in large ones the last one, with the same numbers."""
     b = normal(64)
-    if name == "winograd_kernels":
-        small, big = normal(9, 256), promised(9, 2**26)
+    if name not in OF_TILES:
+        read, written = (9, 36) if name == "winograd_kernels" else (36, 9)
+        small, big = normal(read, 256), promised(read, 2**26)
         big[:, -256:] = small
-        small_out, out, count = promised(36, 256), promised(36, 2**26), 256
-    elif name == "winograd_tiles":
+        small_out, out, count = promised(written, 256), promised(written, 2**26), 256
+    elif name != "winograd_outputs":
         small, big = normal(1, 8, 64, 64), promised(MANY, 8, 64, 64)
         big[-1:] = small
         small_out, out, count = promised(36, 2048), promised(36, MANY * 2048), 256
@@ -285,11 +290,14 @@ def test_winograds_kernels_are_right_beyond_2_to_the_31_elements(name):
     assert check_last_of_winograd(name) is None  # an assertion inside would have failed
 
 
-@pytest.mark.parametrize("name", ["winograd_tiles", "winograd_outputs"])  # the third has EACH's k
+@pytest.mark.parametrize("name", OF_TILES)  # the others have EACH's k
 def test_an_index_of_32_bits_in_winograds_kernels_is_noticed(name, full, tmp_path, monkeypatch):
     """Of their numbers `first` and `rows` are small here: the index alone goes beyond."""
-    some = [m for m in mutants.mutants({"index": mutants.narrow_index}) if m.place == name]
-    assert some
+    called = {"winograd_tiles": "transform_tile", "winograd_outputs": "transform_outputs",
+              "winograd_gradient_tiles": "transform_gradients"}[name]
+    some = [m for m in mutants.mutants({"index": mutants.narrow_index})
+            if m.place in (name, called)]
+    assert {m.place for m in some} == {name, called}
     for k, mutant in enumerate(some if full else some[:1]):
         assert noticed(mutant, name, tmp_path / str(k), monkeypatch,
                        check_last_of_winograd), str(mutant)

@@ -1,7 +1,6 @@
 """Arrays and their devices: what is where, what may meet, and what a missing device says."""
 
 import copy
-import shutil
 import sys
 
 import numpy as np
@@ -161,8 +160,9 @@ def test_with_cupy_but_without_a_gpu_the_sentence_says_so(monkeypatch):
     assert refused_moves("NVIDIA GPU", "driver", "cuda-sim")
 
 
-def test_without_a_compiler_the_sentence_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+def test_without_a_compiler_the_sentence_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
     model = Sequential([Dense(2)], (3,))
     for call in (lambda: to_device(X, "cuda-sim"), lambda: model.to("cuda-sim")):
         with assert_refused("cuda-sim: expected a C++ compiler", "apt install g++", "xcode-select"):
@@ -170,11 +170,13 @@ def test_without_a_compiler_the_sentence_says_what_to_install(monkeypatch):
     assert model.device == "cpu" and type(model.layers[0].params["W"]) is np.ndarray
 
 
-def test_CXX_names_the_compiler(monkeypatch):
-    there = simulator.compiler()
-    monkeypatch.setattr(shutil, "which", lambda name: {"mine": "/bin/mine"}.get(name))
+def test_CXX_names_the_compiler(monkeypatch, tmp_path):
+    mine, there = tmp_path / "mine", simulator.compiler()
+    mine.write_text("")
+    mine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "mine")
-    assert simulator.compiler() == "/bin/mine" != there
+    assert simulator.compiler() == str(mine) != there
 
 
 def test_the_arrays_of_the_simulated_device_are_numpys_in_a_class_of_their_own():

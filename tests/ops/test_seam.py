@@ -1,4 +1,4 @@
-"""The seam: three backends with one set of signatures, and which of them computes."""
+"""The seam: four backends with one set of signatures, and which of them computes."""
 
 import inspect
 import os
@@ -22,7 +22,7 @@ OPERATIONS = [name for name in vars(Operations) if not name.startswith("_")]
 x = np.zeros((1, 3))
 
 
-@pytest.mark.parametrize("backend", ["reference", "fast", "cuda"])
+@pytest.mark.parametrize("backend", ["reference", "fast", "native", "cuda"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_backend_has_every_operation_with_the_signature_of_the_list(name, backend):
     listed = inspect.signature(getattr(Operations, name))
@@ -32,25 +32,25 @@ def test_every_backend_has_every_operation_with_the_signature_of_the_list(name, 
     assert found.return_annotation == listed.return_annotation
 
 
-@pytest.mark.parametrize("backend", ["reference", "fast", "cuda"])
+@pytest.mark.parametrize("backend", ["reference", "fast", "native", "cuda"])
 def test_a_backend_offers_nothing_else(backend):
     assert sorted(getattr(ops, backend).__all__) == sorted(OPERATIONS)
 
 
-def test_numpys_arrays_are_computed_with_by_fast_unless_use_says_otherwise():
-    assert ops_for(x) is ops.fast
+def test_numpys_arrays_are_computed_with_by_native_unless_use_says_otherwise():
+    assert ops_for(x) is ops.native
     with use("reference"):
         assert ops_for(x) is ops.reference
         with use("fast"):
             assert ops_for(x) is ops.fast
         assert ops_for(x) is ops.reference
-    assert ops_for(x) is ops.fast
+    assert ops_for(x) is ops.native
 
 
 def test_an_error_inside_the_block_ends_it():
     with pytest.raises(ZeroDivisionError), use("reference"):
         1 / 0  # noqa: B018
-    assert ops_for(x) is ops.fast
+    assert ops_for(x) is ops.native
 
 
 def test_another_thread_is_not_affected():
@@ -59,7 +59,7 @@ def test_another_thread_is_not_affected():
         thread = threading.Thread(target=lambda: found.append(ops_for(x)))
         thread.start()
         thread.join()
-    assert found == [ops.fast]
+    assert found == [ops.native]
 
 
 def in_a_process(backend, code):
@@ -71,7 +71,8 @@ def in_a_process(backend, code):
 
 def test_the_environment_chooses_where_use_does_not():
     code = "with use('fast'):\n  print(ops_for(x).__name__)\nprint(ops_for(x).__name__)"
-    for backend, name in (("reference", "reference"), ("", "fast"), ("fast", "fast")):
+    for backend, name in (("reference", "reference"), ("", "native"), ("fast", "fast"),
+                          ("native", "native")):
         out = in_a_process(backend, code).stdout.split()
         assert out == ["minicnn.ops.fast", f"minicnn.ops.{name}"]
 
@@ -84,13 +85,14 @@ def test_simulated_arrays_are_the_cuda_backends():
 
 @pytest.mark.parametrize("name", ["numpy", "cuda", "", None])
 def test_a_backend_that_does_not_exist_is_refused(name):
-    with assert_refused("ops.use", "reference", "fast", repr(name)), use(name):
+    with assert_refused("ops.use", "one of reference, fast, native", repr(name)), use(name):
         pass
 
 
 def test_a_backend_of_the_environment_that_does_not_exist_is_refused():
     error = in_a_process("slow", "mc.ReLU().forward(x)").stderr.splitlines()[-1]
-    assert "ArgumentError: MINICNN_BACKEND: expected reference or fast, received 'slow'" in error
+    assert "ArgumentError: MINICNN_BACKEND: expected one of reference, fast, native, " in error
+    assert "'slow'" in error
 
 
 def test_the_reference_refuses_arrays_on_a_gpu():
@@ -124,8 +126,10 @@ def test_vgg16s_base_is_the_same_at_every_layer_in_float32():
     model = mc.VGG16(include_top=False, input_shape=(64, 64, 3))
     images = model.to_input(mc.data.sample("fashion", "test").images([0, 500], (64, 64)))
     fast, slow = (layer_outputs(model, images, backend) for backend in ("fast", "reference"))
-    for layer, a, b in zip(model.layers, fast, slow, strict=True):
-        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max(), layer.name
+    native = layer_outputs(model, images, "native")
+    for layer, a, b, c in zip(model.layers, fast, slow, native, strict=True):
+        for computed in (a, c):
+            assert np.abs(computed - b).max() <= 1e-5 * np.abs(b).max(), layer.name
 
 
 def fifty_steps(backend):

@@ -14,7 +14,7 @@ from minicnn import ops
 from minicnn.ops import Window
 from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.cuda import conv, im2col_blocks, launch
-from minicnn.ops.cuda.winograd import conv2d_winograd
+from minicnn.ops.cuda.winograd import conv2d_winograd, weight_grad_winograd
 
 pytestmark = pytest.mark.on_devices("cuda-sim", standin.NAME)
 SHAPES = st.tuples(st.integers(1, 3), st.integers(3, 14), st.integers(3, 14), st.integers(1, 6))
@@ -51,6 +51,14 @@ def test_the_gradient_for_x_is_pytorchs_and_the_adjoint(shape, F, pads):
     y = conv2d_winograd(x, W, None, window)
     scale = float(abs(y * dz).sum())  # <conv(x), dz> = <x, dx>, sums that may nearly cancel
     assert abs(float((y * dz).sum()) - float((x * got).sum())) <= 1e-12 * scale
+
+
+@given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 3000, 1 << 21]))
+def test_the_gradient_for_the_weights_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block):
+    x, W, b, dz, window = drawn(shape, F, pads)
+    dW = by_torch(x, W, b, dz, (1, 1), pads)[2]
+    with mock.patch.object(im2col_blocks, "BLOCK_ELEMENTS", block):
+        assert_close(weight_grad_winograd(x, dz, window), dW, rtol=1e-12)
 
 
 @given(SHAPES, st.integers(1, 6), PADS, st.booleans(), st.sampled_from([1, 3000]))
@@ -122,9 +130,10 @@ def test_it_is_selected_where_it_saves_half_the_multiplications(N, size, C, F, k
 
 
 @pytest.mark.parametrize("name, matrix", [
-    ("B_T", ops.winograd.B_T), ("G_24", 24 * ops.winograd.G), ("A_T", ops.winograd.A_T)])
+    ("B_T", ops.winograd.B_T), ("G_24", 24 * ops.winograd.G), ("A_T", ops.winograd.A_T),
+    ("A", ops.winograd.A_T.T), ("G_T_24", 24 * ops.winograd.G.T)])
 def test_the_kernels_matrices_are_those_of_the_derivation(name, matrix):
-    text = (launch.KERNELS / "winograd.cu").read_text("utf-8").replace("\\\n", "")
-    rows = re.search(rf"const int {name}\S+ = \{{(.*)\}}", text)[1]
+    text = (launch.KERNELS / "winograd.h").read_text("utf-8").replace("\\\n", "")
+    rows = re.search(rf"const int {name}\[\d\]\[\d\] = \{{(.*)\}}", text)[1]
     numbers = [[float(n) for n in row.split(",")] for row in re.findall(r"\{(.*?)\}", rows)]
     np.testing.assert_allclose(numbers, matrix, rtol=1e-14)

@@ -1,4 +1,4 @@
-"""Bias, activations and the cross-entropies that end in them: kernels/bias_relu.cu,
+"""Bias, activations and the cross-entropies that end in them: kernels/bias_relu.cu, relu.cu,
 activations.cu, softmax.cu and cross_entropy.cu."""
 
 from __future__ import annotations

@@ -15,10 +15,11 @@ import numpy as np
 
 from ...utils.errors import ArgumentError, ShapeError
 from .. import array_module, device_of
+from ..kernel_files import Kernel
 from ..window import Window
 from . import launch as launcher
 from .im2col_blocks import geometry
-from .signatures import Kernel, check_sizes
+from .signatures import check_sizes
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,12 @@ from typing import Any
 import numpy as np
 
 from ...utils.errors import ArgumentError, KernelError, is_int
+from ..compiler import first_error
+from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
 from . import simulator
-from .signatures import MAX_GRID, Kernel, check_grid, check_sizes, read_kernels, validate_arguments
+from .signatures import MAX_GRID, check_grid, check_sizes, validate_arguments
 
-PACKAGE = Path(__file__).resolve().parents[2]  # minicnn/
-KERNELS = next(p for p in (PACKAGE / "kernels", PACKAGE.parent / "kernels") if p.is_dir())
 THREADS = 256  # of a block
-C_NAMES = {"float32": "float", "float64": "double", "uint8": "unsigned char", "int32": "int"}
 
 
 @functools.cache
@@ -194,8 +193,8 @@ def _module(file: Path, given: tuple[str, ...], version: str) -> Any:
                                                "NO_BINARY_FOR_GPU")):
             raise KernelError(
                 f"{file}: expected a GPU and a driver that fit the installed CUDA compiler, "
-                f"received: {simulator.first_error(str(error))}. Update NVIDIA's driver, or "
+                f"received: {first_error(str(error))}. Update NVIDIA's driver, or "
                 f"install minicnn with the other of the extras cuda12 and cuda13.") from error
         raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
-                          f"{simulator.first_error(str(error))}. Fix that line.") from error
+                          f"{first_error(str(error))}. Fix that line.") from error
     return module

@@ -1,18 +1,15 @@
-"""A kernel's signature, read from its .cu file, and the validation of a launch against it."""
+"""The validation of a launch against the kernel's signature."""
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...utils.errors import ArgumentError, KernelError, ShapeError, is_int
+from ...utils.errors import ArgumentError, ShapeError, is_int
 from .. import array_module, device_of
+from ..kernel_files import Kernel
 
 # Blocks along x, y, z: CUDA C++ Programming Guide, table of limits.
 MAX_GRID = 2**31 - 1, 65535, 65535
@@ -21,51 +18,6 @@ ALLOWED: dict[str, tuple[np.dtype, ...]] = {  # the dtypes of real* and switch_t
     "switch_t": (np.dtype(np.uint8), np.dtype(np.int32))}
 MATRICES = ("x", "z", "y", "a", "dy", "dx", "products")  # (rows, F); the other arrays are (F,)
 INTEGERS = {"int": (np.int32, -2**31, 2**31 - 1), "int64": (np.int64, -2**63, 2**63 - 1)}
-
-# A __global__ function: its name and its parameters. __launch_bounds__, which tells the compiler
-# the largest block, may stand before or after void.
-BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
-SIGNATURE = re.compile(rf"__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(([^)]*)\)")
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A __global__ function: its name, file, and parameters ((type, name), …)."""
-
-    name: str
-    file: Path
-    parameters: tuple[tuple[str, str], ...]
-
-    @functools.cached_property
-    def arrays(self) -> list[tuple[int, str, str, bool]]:
-        """(position, name, "real" or "switch_t", is it const?) of each array."""
-        return [(k, name, "real" if "real" in kind else "switch_t", kind.startswith("const"))
-                for k, (kind, name) in enumerate(self.parameters) if "*" in kind]
-
-    @functools.cached_property
-    def numbers(self) -> list[tuple[int, str, str]]:
-        """(position, name, type) of each parameter that is a number."""
-        return [(k, name, kind) for k, (kind, name) in enumerate(self.parameters)
-                if "*" not in kind]
-
-
-def read_kernels(file: Path) -> dict[str, Kernel]:
-    """The kernels of a .cu file by their names."""
-    signatures = SIGNATURE.findall(file.read_text(encoding="utf-8"))
-    return {name: Kernel(name, file, tuple(_parameter(file, name, " ".join(parameter.split()))
-                                           for parameter in parameters.split(",")))
-            for name, parameters in signatures}
-
-
-def _parameter(file: Path, kernel: str, text: str) -> tuple[str, str]:
-    """"const real *x" -> ("const real*", "x")."""
-    match = re.fullmatch(r"((?:const )?(?:real|switch_t) ?\*|int64|int|real) ?\b(\w+)", text)
-    if not match:
-        raise KernelError(f"{file}: expected the parameters of {kernel} as (const) real* or "
-                          f"switch_t*, int, int64 or real, received {text!r}. Change its "
-                          f"signature.")
-    return match[1].replace(" *", "*"), match[2]
-
 
 def validate_arguments(kernel: Kernel, values: tuple) -> tuple[list, np.dtype, np.dtype, str]:
     """(values as the kernel takes them, the dtype of its floats (real), that of its pooling
@@ -146,12 +98,12 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
         expected = dict.fromkeys(arrays, n["size"]) | {"any": 1}
     elif "K" in n:
         expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
-    elif "kernels" in n:  # winograd_kernels
-        expected = {"W": 9 * n["kernels"], "U": 36 * n["kernels"]}
-    elif "TH" in n:  # winograd_tiles, winograd_outputs
+    elif "kernels" in n:  # winograd_kernels, winograd_weight_grads
+        expected = {name: n["kernels"] * (36 if "U" in name else 9) for name in arrays}
+    elif "TH" in n:  # winograd_tiles, winograd_outputs, winograd_gradient_tiles
         tiles = n["rows"] * n["TW"]
-        expected = {"V": 36 * tiles * n.get("C", 0), "M": 36 * tiles * n.get("F", 0),
-                    "b": n.get("F")}
+        expected = {"V": 36 * tiles * n.get("C", 0), "b": n.get("F"),
+                    **dict.fromkeys(("M", "dM"), 36 * tiles * n.get("F", 0))}
     elif "OH" not in n:  # those that keep to a column: column_sums, batch_norm, …
         expected = {name: n["F"] * (n["rows"] if name in MATRICES else 1)
                     for name in arrays if name != "sums"}

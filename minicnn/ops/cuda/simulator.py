@@ -13,10 +13,8 @@ import ctypes
 import functools
 import os
 import re
-import shutil
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ import numpy as np
 
 from ...utils.cache import cache_folder
 from ...utils.errors import ArgumentError, KernelError
+from ..compiler import cache_key, compiler, made_aside, run_compiler
 
 FLAGS = ("-O1", "-g", "-fPIC", "-Wall", "-Wextra",
          "-Wno-unknown-pragmas", "-fsanitize=bounds,signed-integer-overflow,shift,"
@@ -118,17 +117,6 @@ xp = _Module()
 
 # Compiling and launching
 
-def compiler() -> str:
-    """The C++ compiler: what CXX names, c++, g++ or clang++."""
-    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
-        path = shutil.which(name) if name else None
-        if path and os.name == "posix":
-            return path
-    raise KernelError("cuda-sim: expected a C++ compiler on Linux or macOS (CXX, c++, g++ or "
-                      "clang++), found none. Install one: apt install g++, or xcode-select "
-                      "--install.")
-
-
 @functools.cache
 def library(file: Path, names: tuple[str, ...], options: tuple[str, ...], folder: Path,
             digest: str, recorded: bool = False) -> ctypes.CDLL:
@@ -147,19 +135,21 @@ def library(file: Path, names: tuple[str, ...], options: tuple[str, ...], folder
     compiling = (*flags, *options, "-include", str(folder / "simulator.h"), "-x", "c++")
     # Of our files only what they say counts, not where they lie: a second copy of the project finds
     # what the first one has compiled. A reader's file may include others that nobody knows of.
-    key = _key(*flags, *(option for option in options if not option.startswith("-I")), *names,
-               digest, scheduler.name, str(recorded), "" if ours else str(file.parent.resolve()))
+    key = cache_key(*flags, *(option for option in options if not option.startswith("-I")), *names,
+                    digest, scheduler.name, str(recorded),
+                    "" if ours else str(file.parent.resolve()))
     path = cache_folder() / "kernels" / f"{file.stem}-{key}.so"
     if not path.exists():
         text = source_text(file) + "".join(f"SIMULATE({name})\n" for name in names)
-        with _made_aside(path) as made:
+        with made_aside(path) as made:
             source, part = made.with_name(file.name), made.with_suffix(".o")
             source.write_text(text)
             if recorded:  # linked in a step of its own, without ThreadSanitizer itself
-                _compile(file, *compiling, "-fsanitize=thread", "-c", str(source), "-o", str(part))
-                _compile(file, *link, str(part), "-o", str(made))
+                run_compiler(file, *compiling, "-fsanitize=thread", "-c", str(source), "-o",
+                             str(part))
+                run_compiler(file, *link, str(part), "-o", str(made))
             else:
-                _compile(file, *compiling, str(source), *link, "-o", str(made))
+                run_compiler(file, *compiling, str(source), *link, "-o", str(made))
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
@@ -172,42 +162,11 @@ def scheduler_object(folder: Path, flags: tuple[str, ...]) -> Path:
     kernel's library that runs the grid."""
     source = folder / "simulator.cpp"
     texts = (file.read_text("utf-8") for file in (source, *sorted(folder.glob("simulator*.h"))))
-    path = cache_folder() / "kernels" / f"simulator-{_key(compiler(), *flags, *texts)}.o"
+    path = cache_folder() / "kernels" / f"simulator-{cache_key(compiler(), *flags, *texts)}.o"
     if not path.exists():
-        with _made_aside(path) as made:
-            _compile(source, *flags, "-x", "c++", "-c", str(source), "-o", str(made))
+        with made_aside(path) as made:
+            run_compiler(source, *flags, "-x", "c++", "-c", str(source), "-o", str(made))
     return path
-
-
-def _key(*parts: str) -> str:
-    """A name for what is made of these."""
-    import hashlib
-
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-@contextmanager
-def _made_aside(path: Path) -> Iterator[Path]:
-    """A file of this name in a temporary folder; it is moved to `path` when it is complete."""
-    import tempfile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        yield Path(folder, path.name)
-        Path(folder, path.name).replace(path)
-
-
-def _compile(file: Path, *arguments: str) -> None:
-    """Runs the compiler. Raises KernelError with its first message, about `file`."""
-    import subprocess
-
-    environment = {**os.environ, "LC_ALL": "C"}
-    environment.pop("LD_PRELOAD", None)  # a sanitizer, say, for this process: not for the compiler
-    done = subprocess.run([compiler(), *arguments], capture_output=True, text=True,
-                          env=environment)
-    if done.returncode:
-        raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
-                          f"{first_error(done.stderr)}. Fix that line.")
 
 
 def source_text(file: Path) -> str:
@@ -217,12 +176,6 @@ def source_text(file: Path) -> str:
         return f'#include "{file.resolve()}"\n'
     text = EXTERN_SHARED.sub(r"\1* const \2 = (\1*)simulator::dynamic_shared;", text)
     return f'#line 1 "{file.resolve()}"\n{text}\n'
-
-
-def first_error(text: str) -> str:
-    """The compiler's first error (file:line:column: error: …), or else its whole output."""
-    errors = [line for line in text.splitlines() if re.search(r"error\b.*:", line)]
-    return (errors or [text.strip()])[0].rstrip(".?")
 
 
 class _Array(ctypes.Structure):

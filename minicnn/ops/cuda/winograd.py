@@ -29,7 +29,7 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
     b = xp.zeros(F, x.dtype) if b is None else b
 
     U = xp.empty((36, C, F), x.dtype)
-    launch("winograd_kernels", flat(C * F), W, U, C * F)
+    launch("winograd_kernels", flat(C * F), W, U, 0, C * F, C * F)
 
     blocks = list(row_blocks(N, tiles, C + F))
     max_tiles = TW * max((count for _, count in blocks), default=0)
@@ -44,3 +44,23 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
         launch("winograd_outputs", by_rows(count, TW * F), M, b, y, first, count, TH, TW, OH, OW,
                F, int(relu), int(pool))
     return y
+
+
+def weight_grad_winograd(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
+    """x (N, H, Wd, C), dz (N, OH, OW, F), kernels 3×3, strides 1 -> dW (3, 3, C, F), by the adjoint
+    of conv2d_winograd (kernels/winograd_backward.cu). conv2d_weight_grad does not select it: how
+    fast it is on a GPU has not been measured yet (benchmarks/gpu_cases.py does)."""
+    xp, (N, H, Wd, C), (OH, OW, F) = array_module(x, dz), x.shape, dz.shape[1:]
+    tiles = tile_window(window)
+    TH, TW = tiles.output_size
+    top, left = window.pads[0][0], window.pads[1][0]
+    dU, dW = xp.zeros((36, C, F), x.dtype), xp.empty((3, 3, C, F), x.dtype)
+    for first, count in row_blocks(N, tiles, C + F):
+        V, dM = (xp.empty((36, count * TW, channels), x.dtype) for channels in (C, F))
+        launch("winograd_tiles", by_rows(count, TW * C), x, V, first, count, H, Wd, C, TH, TW,
+               top, left)
+        launch("winograd_gradient_tiles", by_rows(count, TW * F), dz, dM, first, count, OH, OW, F,
+               TH, TW)
+        dU += xp.matmul(V.swapaxes(1, 2), dM)  # (36, C, T)·(36, T, F)
+    launch("winograd_weight_grads", flat(C * F), dU, dW, 0, C * F, C * F)
+    return dW

@@ -1,10 +1,24 @@
-"""Finding CuPy and a GPU, and describing CuPy's errors."""
+"""The modules that arrays of a GPU, or of its simulator, come from; what CuPy's errors mean."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ...utils.errors import ArgumentError
+from ..compiler import compiler
+
+
+def gpu_module(device: str) -> Any:
+    """CuPy for "cuda", the simulator's NumPy for "cuda-sim".
+
+    Raises ArgumentError or KernelError if there is no GPU, or no compiler for the simulator.
+    """
+    if device == "cuda":
+        return find_cupy()
+    from . import simulator
+
+    compiler()
+    return simulator.xp
 
 
 def find_cupy() -> Any:

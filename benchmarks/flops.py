@@ -1,0 +1,97 @@
+"""How many floating-point operations a forward pass takes: by the definition, and those that
+minicnn's algorithms really do.
+
+Counted are the convolutions of a network: their products of matrices, (M, K)·(K, N) as 2·M·K·N
+operations, and Winograd's transforms. Copies, biases, ReLU and pooling are not counted, though they
+take time.
+
+minicnn's algorithms on a processor, by the backend fast (ops/fast/):
+
+    im2col      as many as by the definition: X_col (N·OH·OW, KH·KW·C) · W2d (KH·KW·C, F)
+    winograd    of T tiles of 4×4 outputs (ops/winograd.py), all four of them dense products:
+        way in      Bᵀ⊗Bᵀ (36, 36) · tiles (36, T·C)
+        kernels     G⊗G (36, 9) · W (9, C·F)
+        products    V (36, T, C) · U (36, C, F)
+        way out     Aᵀ⊗Aᵀ (16, 36) · M (36, T·F)
+
+The backend native (ops/native/) transforms by additions, as kernels/winograd.cu says: 264
+multiply-adds for each tile and channel, 81 for each kernel, 220 for each tile and filter. Few tiles
+it leaves to fast.
+
+If U does not fit in the memory that is set aside for it, each thread computes some of the filters:
+then each transforms all tiles itself, and U once more for each block of tiles.
+tests/test_benchmarks_flops.py watches NumPy's products and compares: whoever changes an algorithm
+sees it there.
+"""
+
+import math
+from dataclasses import dataclass
+
+import minicnn as mc
+from minicnn.inference import MAX_ELEMENTS
+from minicnn.ops.fast import threads
+from minicnn.ops.fast.conv import select_algorithm
+from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
+from minicnn.ops.native.winograd import FEW_TILES
+from minicnn.summary import backend_name
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Operations. definition: what the formula of the convolution asks for; products: those of the
+    algorithm over channels; transforms: those on the way there and back."""
+
+    definition: int = 0
+    products: int = 0
+    transforms: int = 0
+
+    @property
+    def done(self):
+        """All that the algorithm multiplies and adds."""
+        return self.products + self.transforms
+
+    def __add__(self, other):
+        return Flops(self.definition + other.definition, self.products + other.products,
+                     self.transforms + other.transforms)
+
+
+def product(M, K, N):
+    """(M, K)·(K, N): K multiplications and K additions for each of M·N numbers."""
+    return 2 * M * K * N
+
+
+def convolution(N, shape, layer, workers, backend=None):
+    """The Flops of a Conv2D for N photos (N, *shape) on so many threads, by the backend that
+    computes unless another one is named."""
+    KH, KW, C, F = layer.params["W"].shape
+    OH, OW, _ = layer.output_shape(shape)
+    definition = product(N * OH * OW, KH * KW * C, F)
+    if select_algorithm(N, C, F, layer.window(shape)) != "winograd":
+        return Flops(definition, definition)
+    tile_rows, tile_columns = -(-OH // 4), -(-OW // 4)
+    T = N * tile_rows * tile_columns
+    if (backend or backend_name()) == "native" and T >= FEW_TILES:
+        transforms = 2 * (264 * T * C + 81 * C * F + 220 * T * F)
+        return Flops(definition, 36 * product(T, C, F), transforms)
+    times_tiles = times_kernels = 1  # how often each is transformed
+    if 36 * C * F > KERNEL_ELEMENTS:
+        times_tiles = min(workers, F)
+        times_kernels = len(threads.row_blocks(N, tile_rows, tile_columns * C, 2 * BLOCK_ELEMENTS))
+    return Flops(definition, 36 * product(T, C, F),
+                 times_tiles * product(36, 36, T * C) + times_kernels * product(36, 9, C * F)
+                 + product(16, 36, T * F))
+
+
+def forward(model, N, workers=None):
+    """The Flops of inference of N photos: of the network's convolutions, on num_threads() threads
+    unless told otherwise. Inference goes batch by batch (inference.py), and each batch chooses its
+    algorithms."""
+    workers = workers or threads.num_threads()
+    batch_size = max(1, MAX_ELEMENTS["cpu"] // max(map(math.prod, model.shapes())))
+    total = Flops()
+    for start in range(0, N, batch_size):
+        batch = min(batch_size, N - start)
+        for layer, shape in zip(model.layers, model.shapes(), strict=False):
+            if isinstance(layer, mc.Conv2D):
+                total += convolution(batch, shape, layer, workers)
+    return total

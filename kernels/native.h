@@ -1,0 +1,47 @@
+// CUDA's words for a processor that is to be fast: a .cu file compiled into functions that compute
+// with vectors. (simulator.h has them for a processor that is to be strict.)
+//
+//     c++ -O3 -march=native -DNATIVE -DREAL=float -x c++ winograd.cu  (minicnn/ops/native/ does)
+//
+// A launch is one call: there is one block of one thread, which takes every row and, in a row, as
+// many channels at once as a vector register holds. The rows are shared among the threads of the
+// processor by whoever calls. Kernels whose threads wait for each other are not compiled so.
+#pragma once
+#include <math.h>
+#include <string.h>
+
+#define __global__
+#define __device__ static inline __attribute__((always_inline))
+#define ROLLED
+#define UNROLL _Pragma("GCC unroll 8")
+
+// What the widest register of this processor holds.
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16  // SSE, NEON
+#endif
+const int LANES = VECTOR_BYTES / sizeof(real);
+typedef real Vector __attribute__((vector_size(VECTOR_BYTES)));
+
+// One number or as many as a Vector holds, wherever they lie; memcpy becomes one instruction.
+template <typename Lanes>
+__device__ Lanes read(const real* from) {
+    Lanes numbers;
+    memcpy(&numbers, from, sizeof(numbers));
+    return numbers;
+}
+template <typename Lanes>
+__device__ void write(real* to, Lanes numbers) { memcpy(to, &numbers, sizeof(numbers)); }
+
+#define EACH(k, size) _Pragma("GCC ivdep") for (int64 k = 0; k < (size); ++k)
+#define EACH_ROW(row, rows) for (int64 row = 0; row < (rows); ++row)
+#define EACH_IN_ROW(k, size) _Pragma("GCC ivdep") for (int k = 0; k < (size); ++k)
+#define EACH_CHANNEL(places, channels, body, ...)                                   \
+    for (int place = 0; place < (places); ++place) {                                \
+        int c = 0;                                                                  \
+        for (; c + LANES <= (channels); c += LANES) body<Vector>(place, c, __VA_ARGS__); \
+        for (; c < (channels); ++c) body<real>(place, c, __VA_ARGS__);              \
+    }

@@ -1,0 +1,57 @@
+"""Convolution: Winograd's by the compiled kernels, all others as fast computes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..algorithms import input_gradient_window
+from ..fast import conv as fast
+from ..fast.conv import select_algorithm
+from ..window import Window
+from ..winograd import can_pool
+from .library import REALS
+from .winograd import conv2d_winograd, input_grad_winograd
+from .winograd_backward import weight_grad_winograd
+
+
+def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False
+           ) -> np.ndarray:
+    """x (N, H, Wd, C), W (KH, KW, C, F), b (F,) -> y (N, OH, OW, F)."""
+    if by_kernels(x, W, W.shape[2:], window):
+        return conv2d_winograd(x, W, b, window, relu)
+    return fast.conv2d(x, W, b, window, relu)
+
+
+def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
+                    pool_window: Window, relu: bool = False) -> np.ndarray:
+    """max_pool2d(conv2d(…)), the same to the last bit."""
+    if by_kernels(x, W, W.shape[2:], window) and can_pool(pool_window):
+        return conv2d_winograd(x, W, b, window, relu, pool=True)
+    if by_kernels(x, W, W.shape[2:], window):
+        y, _ = fast.max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
+        return y
+    return fast.conv2d_max_pool(x, W, b, window, pool_window, relu)
+
+
+def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
+    """dW (KH, KW, C, F), by the adjoint of the algorithm that computes the convolution."""
+    if by_kernels(x, dz, (x.shape[3], dz.shape[3]), window):
+        return weight_grad_winograd(x, dz, window)
+    return fast.conv2d_weight_grad(x, dz, window)
+
+
+def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...], window: Window
+                      ) -> np.ndarray:
+    """dX_col = dZ @ W2dᵀ and col2im; with strides 1 a convolution of dz, as in fast/conv.py."""
+    gradient_window, (C, F) = input_gradient_window(window), W.shape[2:]
+    if gradient_window is not None and by_kernels(dz, W, (F, C), gradient_window):
+        return input_grad_winograd(dz, W, gradient_window)
+    return fast.conv2d_input_grad(dz, W, input_shape, window)
+
+
+def by_kernels(x: np.ndarray, other: np.ndarray, channels: tuple[int, int], window: Window
+               ) -> bool:
+    """Whether Winograd's algorithm is selected for x, with these (C, F), and both arrays are of a
+    dtype that the kernels are compiled for."""
+    return (x.dtype == other.dtype and x.dtype.name in REALS
+            and select_algorithm(len(x), *channels, window) == "winograd")

@@ -1,0 +1,155 @@
+"""The kernels of kernels/*.cu as functions for this processor: compiled once, loaded, called.
+
+kernels/native.h supplies what CUDA has built in, for one thread that computes with vectors. What is
+compiled is kept in the cache folder under a name that holds the sources, the compiler and the
+processor: another processor, or a newer minicnn, compiles anew.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...utils.cache import cache_folder
+from ...utils.errors import KernelError
+from ...utils.language import gettext as _
+from ...utils.live_line import LiveLine
+from ..compiler import cache_key, compiler, made_aside, run_compiler
+from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
+
+PURPOSE = "native backend"
+FILES = ("winograd.cu", "winograd_backward.cu", "relu.cu", "optimizers.cu")
+QUICK_KERNEL = "relu_backward"  # a kernel of the file that is compiled fastest
+# No flag that changes a result beyond rounding: NaN and infinities stay what they are.
+FLAGS = ("-O3", "-std=c++14", "-fPIC", "-shared", "-fno-math-errno", "-DNATIVE",
+         "-DSWITCH=unsigned char", "-Wall", "-Wextra")
+C_TYPES: dict[str, Any] = {"int": ctypes.c_int, "int64": ctypes.c_longlong}
+REALS: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double}
+
+
+class Library:
+    """The kernels for one dtype, float32 or float64; each is called with its arguments in order.
+
+    Arrays must be contiguous and of that dtype: nothing is checked here, as a call costs a
+    microsecond or two. While a kernel computes, other Python threads go on. A file is compiled when
+    one of its kernels is first called.
+    """
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+        self._kernels = {name: kernel for file in FILES
+                         for name, kernel in read_kernels(KERNELS / file).items()}
+        self._functions: dict[str, Callable[..., None]] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, kernel: str, *values: Any) -> None:
+        (self._functions.get(kernel) or self.load(kernel))(*values)
+
+    def load(self, name: str) -> Callable[..., None]:
+        """The kernel as a function. Raises KernelError or OSError if it cannot be compiled."""
+        with self._one_at_a_time:
+            if name not in self._functions:
+                kernel = self._kernels[name]
+                self._functions[name] = function(load(kernel.file, self.dtype), kernel,
+                                                 REALS[self.dtype])
+        return self._functions[name]
+
+
+@functools.cache
+def library(dtype: str) -> Library:
+    """The kernels for float32 or float64."""
+    return Library(dtype)
+
+
+def check() -> None:
+    """Raises KernelError or OSError if there is no compiler, or none that compiles the kernels."""
+    library("float32").load(QUICK_KERNEL)
+
+
+@functools.cache
+def is_available() -> bool:
+    """Whether the kernels are compiled for this processor, or can be; found out once."""
+    try:
+        check()
+    except (KernelError, OSError):
+        return False
+    return True
+
+
+def function(code: ctypes.CDLL, kernel: Kernel, real: Any) -> Callable[..., None]:
+    """A kernel as a function of arrays and numbers."""
+    compiled = getattr(code, kernel.name)
+    compiled.restype = None
+    compiled.argtypes = [ctypes.c_void_p if "*" in kind else real if kind == "real"
+                         else C_TYPES[kind] for kind, _ in kernel.parameters]
+
+    def call(*values: Any) -> None:
+        compiled(*(value.ctypes.data if isinstance(value, np.ndarray) else value
+                   for value in values))
+    return call
+
+
+def load(file: Path, dtype: str) -> ctypes.CDLL:
+    """A .cu file, compiled for this processor, from the cache if it is there."""
+    flags = (*FLAGS, for_this_processor(), f"-DREAL={C_NAMES[dtype]}")
+    texts = [source.read_text("utf-8") for source in (file, *sorted(KERNELS.glob("*.h")))]
+    key = cache_key(*compiler_identity(), processor_identity(), *flags, *texts)
+    path = cache_folder() / "kernels" / f"native-{file.stem}-{key}.so"
+    if not path.exists():
+        try:
+            compile_to(path, file, flags)
+        except OSError:  # a cache that cannot be written: for this process alone
+            with tempfile.TemporaryDirectory() as folder:
+                compile_to(Path(folder, path.name), file, flags)
+                return ctypes.CDLL(str(Path(folder, path.name)))
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelError(f"{path}: expected a library that can be loaded, received: {error}. "
+                          f"Delete it, to have it compiled again.") from error
+
+
+def compile_to(path: Path, file: Path, flags: tuple[str, ...]) -> None:
+    """Compiles the file; `path` appears when it is complete. A terminal shows that it takes time.
+    """
+    line = LiveLine()
+    line.draw(_("compiling {file} for this processor, once", file=file.name), 0, now=True)
+    try:
+        with made_aside(path) as made:
+            run_compiler(file, *flags, f"-I{KERNELS}", "-x", "c++", str(file), "-o", str(made))
+    finally:
+        line.close()
+
+
+def for_this_processor() -> str:
+    """The compiler's flag for all instructions that this processor has."""
+    return "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
+
+
+@functools.cache
+def compiler_identity() -> tuple[str, ...]:
+    """Which compiler it is: its path, size and date."""
+    path = Path(compiler(PURPOSE)).resolve()
+    status = path.stat()
+    return str(path), str(status.st_size), str(status.st_mtime_ns)
+
+
+@functools.cache
+def processor_identity() -> str:
+    """What this processor can do: a library for another one might hold an instruction that this one
+    lacks."""
+    try:  # Linux
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()} {os.uname().version}"
+    wanted = ("model name", "flags", "Features", "CPU part")  # the last two on ARM
+    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
