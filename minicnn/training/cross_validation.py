@@ -14,8 +14,11 @@ import numpy as np
 from ..data import Dataset
 from ..evaluation import Evaluation
 from ..utils.arrays import FloatArray
-from .callbacks import Callback, Checkpoint
-from .transfer import transfer
+from .batches import ArrayDataset
+from .callbacks import Callback, Checkpoint, FeatureCache
+from .features import resident_bytes
+from .label_check import rows_of
+from .transfer import base_with_head, closing_bars, transfer
 from .transfer_config import TransferConfig
 
 
@@ -26,18 +29,38 @@ def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: i
     """k-fold: every photo is predicted by a network that was not trained on its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
-    the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
+    the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds). Each
+    photo, and each of its views, passes the frozen layers once for all folds.
     Source: Stone 1974; Kohavi 1995.
     """
     config = replace(config or TransferConfig(), **options)
     fold = data.folds(folds, config.seed, groups)
+    views, photos = frozen_features(data, config, callbacks, device)
+    budget = config.memory_budget * 10**6 - resident_bytes(photos.x)
+    if views is not photos:
+        budget -= resident_bytes(views.x)
     probabilities = np.zeros((len(data), len(data.classes)))
     accuracies = []
     for k in range(folds):
-        inside = np.flatnonzero(fold == k)
-        result = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(inside), config,
-                          callbacks=callbacks, device=device,
+        inside, others = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
+        features = rows_of(views, others, budget), rows_of(photos, inside, budget)
+        result = transfer(data.subset(others), data.subset(inside), config,
+                          callbacks=callbacks, device=device, features=features,
                           checkpoint=checkpoint and checkpoint.of(f"fold-{k + 1}")).evaluation
         probabilities[inside] = result.probabilities
         accuracies.append(result.accuracy)
     return Evaluation(probabilities, data.labels, data.classes), np.array(accuracies)
+
+
+def frozen_features(data: Dataset, config: TransferConfig, callbacks: Sequence[Callback],
+                    device: str) -> tuple[ArrayDataset, ArrayDataset]:
+    """What the frozen layers give for the views that are trained with, and for the photos
+    themselves; the same twice without augmentation."""
+    base, _ = base_with_head(config, data.classes, device).split()
+    cache = FeatureCache(config.memory_budget * 10**6)
+    with closing_bars(callbacks):
+        photos = cache.extract(base, data, config.batch_size, callbacks, "features")
+        if not config.augment:
+            return photos, photos
+        return cache.extract(base, config.augmented(data), config.batch_size, callbacks,
+                             "features"), photos

@@ -118,6 +118,7 @@ class TransferRun:
     monitored: the photos of the curves' second line: those of the validation, by which
     early_stopping chooses the best epoch, or else those of the test, which decide nothing.
     checked: the training photos without augmentation, if their labels are to be checked.
+    features: of train and of monitored by the frozen layers, if they are known.
     """
 
     model: Sequential
@@ -130,6 +131,7 @@ class TransferRun:
     early_stopping: EarlyStopping | None
     checked: Dataset | None
     groups: Sequence[int] | None
+    features: tuple[ArrayDataset, ArrayDataset] | None
 
     @property
     def monitored_name(self) -> str:
@@ -170,10 +172,13 @@ def train_head(run: TransferRun) -> TrainedHead:
     and the new head is trained on them."""
     config, (base, top) = run.config, run.model.split()
     callbacks = run.callbacks_of("head")
-    cache = FeatureCache(config.memory_budget * 10**6)
-    train = cache.extract(base, run.train, config.batch_size, callbacks, "features")
-    monitored = cache.extract(base, run.monitored, config.batch_size, callbacks,
-                              f"{run.monitored_name} features")
+    if run.features:
+        train, monitored = run.features
+    else:
+        cache = FeatureCache(config.memory_budget * 10**6)
+        train = cache.extract(base, run.train, config.batch_size, callbacks, "features")
+        monitored = cache.extract(base, run.monitored, config.batch_size, callbacks,
+                                  f"{run.monitored_name} features")
     lr, rates = config.lr, None
     if config.find_lr:
         rates = find_lr(top, train, run.loss, batch_size=config.batch_size, seed=config.seed)
@@ -210,6 +215,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
              validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
              checkpoint: Checkpoint | None = None, device: str = "cpu",
              check_labels: bool = False, groups: Sequence[int] | None = None,
+             features: tuple[ArrayDataset, ArrayDataset] | None = None,
              **options: Any) -> TransferResult:
     """A new head on VGG16's frozen layers; then, with config.finetune, one of its blocks, too.
 
@@ -218,7 +224,9 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     and val_accuracy of the validation photos, or else held_out_loss and held_out_accuracy of the
     test photos, which decide nothing. checkpoint: where both phases are kept; what is there already
     is not trained again. check_labels: the training photos are predicted, too, as by
-    out_of_fold, with its groups. Raises NotFiniteError, with the model, as fit does.
+    out_of_fold, with its groups. features: what the frozen layers give for config.augmented(train)
+    and for the monitored photos, if it is known already. Raises NotFiniteError, with the model, as
+    fit does.
     """
     config = replace(config or TransferConfig(), **options)
     if config.patience is not None and validation is None:
@@ -240,7 +248,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
         callbacks = [*callbacks, ProgressBar(epochs=epochs)]
     run = TransferRun(model, config, config.augmented(train), monitored, loss, callbacks,
                       checkpoint, None if validation is None else EarlyStopping(config.patience),
-                      train if check_labels else None, groups)
+                      train if check_labels else None, groups, features)
     with model_in_errors(model), closing_bars(callbacks):
         trained = train_head(run)
         history, notes = trained.history, list[str]([learning_rate_note(config, trained.lr)])

@@ -1,5 +1,7 @@
 """The main job in all its phases: what is frozen, what learns, which weights stay."""
 
+import sys
+
 import numpy as np
 import pytest
 from makers import clothes
@@ -12,6 +14,7 @@ from minicnn.training import (
     class_weights,
     cross_validate,
     evaluate_photos,
+    features,
     transfer,
 )
 
@@ -150,9 +153,44 @@ def test_every_photo_is_predicted_once_by_a_network_that_has_not_seen_it():
     for k in range(2):
         alone = transfer(data.subset(np.flatnonzero(fold != k)), data.subset(np.flatnonzero(
             fold == k)), **QUICK).evaluation
-        assert_same(result.probabilities[fold == k], alone.probabilities)
+        # alike but for rounding: alone, the features of these photos are computed in other batches
+        assert_close(result.probabilities[fold == k], alone.probabilities, rtol=1e-5)
         assert accuracies[k] == alone.accuracy
     assert result.labels.tolist() == data.labels.tolist()
+
+
+@pytest.mark.parametrize("options, passes", [({}, 1), ({"augment": "flip", "views": 2}, 3)])
+def test_in_cross_validation_each_photo_and_view_passes_the_frozen_layers_once(
+        options, passes, monkeypatch):
+    seen, ours = [], features.forward_batches
+
+    def forward_batches(network, data, indices, batch_size):
+        if len(network.layers) > 2:  # the frozen ones, not a head
+            seen.append(len(indices))
+        return ours(network, data, indices, batch_size)
+
+    monkeypatch.setattr(features, "forward_batches", forward_batches)
+    data = clothes(per_class=4)
+    result, accuracies = cross_validate(data, folds=3, **{**QUICK, **options})
+    assert sum(seen) == passes * len(data)
+    assert len(accuracies) == 3 and len(result.labels) == len(data)
+
+
+def test_views_of_a_fold_are_not_learnt_from(monkeypatch):
+    """Each network learns from the views of the other folds' photos, and from no others."""
+    module, learnt = sys.modules["minicnn.training.cross_validation"], []
+    ours = module.transfer
+    monkeypatch.setattr(module, "transfer", lambda train, test, *rest, **named: (
+        learnt.append((test, *named["features"])), ours(train, test, *rest, **named))[1])
+    data = clothes(per_class=4)
+    config = TransferConfig(**QUICK, augment="flip", views=2)
+    cross_validate(data, config, folds=2)
+    views, photos = module.frozen_features(data, config, (), "cpu")
+    fold = data.folds(2, config.seed)
+    for k, (_, trained, tested) in enumerate(learnt):
+        inside, others = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
+        assert_same(tested.x, photos.x[inside])
+        assert_same(trained.x, np.concatenate([views.x[others], views.x[others + len(data)]]))
 
 
 @pytest.mark.parametrize(("options", "words"), [
