@@ -5,8 +5,8 @@ layer, forward and backward), losses.py, optimizers.py, layers/conv2d.py and ops
 (convolution as a matrix product), layers/pooling.py, gradcheck/check.py (is it right?), model.py
 (layers in a row), training/loop.py and training/callbacks/ (training), models/vgg16.py (the true
 network), training/transfer.py (a new head on it). Then the machinery behind ops/__init__.py:
-ops/fast/ (the same on a processor, fast), ops/cuda/ and kernels/*.cu (the same on a GPU, and in the
-simulator without one).
+ops/fast/ (the same on a processor, fast), ops/native/ (with compiled kernels), ops/cuda/ and
+kernels/*.cu (the same on a GPU, and in the simulator without one).
 """
 
 from . import data, losses, ops, optimizers
