@@ -46,7 +46,8 @@ def save(figure: Figure, path: Path) -> None:
             partial.write_bytes(png(figure))
             return
         _write_local_numbers(figure)
-        with _without_glyph_warnings():
+        with without_glyph_warnings():
+            wrap_titles(figure)
             figure.savefig(partial)
 
 
@@ -61,12 +62,34 @@ def png(figure: Figure) -> bytes:
 
     _write_local_numbers(figure)
     canvas = FigureCanvasAgg(figure)
-    with _without_glyph_warnings():
+    with without_glyph_warnings():
+        wrap_titles(figure)
         canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     # Level 3 instead of the usual 6: faster, for a slightly larger file.
     picture.save(buffer := io.BytesIO(), "png", compress_level=3, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
+
+
+def wrap_titles(figure: Figure) -> None:
+    """Breaks the titles of the figure and of its parts at spaces, so that none is wider than what
+    it stands above and would be cut."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for part in (figure, *figure.subfigs):
+        limit = 0.97 * part.bbox.width  # pixels
+        for title in part.texts:
+            line, lines = "", []
+            for word in title.get_text().replace("\n", " \n ").split(" "):
+                title.set_text(f"{line} {word}".strip(" "))
+                is_wide = title.get_window_extent(renderer).width > limit
+                if line and (word == "\n" or is_wide):
+                    lines.append(line)
+                    line = word.strip("\n")
+                else:
+                    line = title.get_text()
+            title.set_text("\n".join([*lines, line]))
 
 
 def _write_local_numbers(figure: Figure) -> None:
@@ -117,7 +140,7 @@ class HasFigure:
 
 
 @contextmanager
-def _without_glyph_warnings() -> Iterator[None]:
+def without_glyph_warnings() -> Iterator[None]:
     """Class names in a script that the font lacks become boxes, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
