@@ -19,8 +19,10 @@ from ..utils.language import gettext, local_number
 
 if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` stays fast
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
+    from matplotlib.text import Text
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # safe for the colour-blind (Okabe & Ito 2008)
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "black")  # the same source
@@ -73,23 +75,37 @@ def png(figure: Figure) -> bytes:
 
 def wrap_titles(figure: Figure) -> None:
     """Breaks the titles of the figure and of its parts at spaces, so that none is wider than what
-    it stands above and would be cut."""
+    it stands above and would be cut; into lines of about the same width."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
     for part in (figure, *figure.subfigs):
-        limit = 0.97 * part.bbox.width  # pixels
         for title in part.texts:
-            line, lines = "", []
-            for word in title.get_text().replace("\n", " \n ").split(" "):
-                title.set_text(f"{line} {word}".strip(" "))
-                is_wide = title.get_window_extent(renderer).width > limit
-                if line and (word == "\n" or is_wide):
-                    lines.append(line)
-                    line = word.strip("\n")
-                else:
-                    line = title.get_text()
-            title.set_text("\n".join([*lines, line]))
+            words, limit = title.get_text(), 0.97 * part.bbox.width  # pixels
+            lines = _broken(title, words, limit, renderer)
+            is_broken = len(lines) > words.count("\n") + 1
+            for fraction in (0.9, 0.8, 0.7, 0.6) if is_broken else ():
+                narrower = _broken(title, words, fraction * limit, renderer)
+                if len(narrower) == len(lines):
+                    lines = narrower
+            title.set_text("\n".join(lines))
+
+
+def _broken(title: Text, words: str, limit: float, renderer: RendererAgg) -> list[str]:
+    """The words in lines of at most this many pixels, in the type of the title; longer ones if a
+    word alone is wider."""
+    lines = []
+    for paragraph in words.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            title.set_text(f"{line} {word}" if line else word)
+            if line and title.get_window_extent(renderer).width > limit:
+                lines.append(line)
+                line = word
+            else:
+                line = title.get_text()
+        lines.append(line)
+    return lines
 
 
 def _write_local_numbers(figure: Figure) -> None:
