@@ -148,9 +148,9 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
         if small is not None:
             rows[_("small network from scratch, same photos")] = small.evaluation
         return write_run_page(
-            output, best.evaluation, test, scores, model=best.model, held_out=held_out, rows=rows,
-            notes=[*notes, *best.notes], settings=settings, skipped=skipped, history=best.history,
-            scratch_history=small.history if small else None, rates=best.rates, parts=parts,
+            output, best.evaluation, test, scores, model=best.model, photos_name=held_out,
+            rows=rows, notes=[*notes, *best.notes], settings=settings, skipped=skipped,
+            history=best.history, scratch_history=small.history if small else None, rates=best.rates, parts=parts,
             validation_name="validation" if "validation" in parts else held_out,
             first_batch=batch, options=options_of(output), used=facts,
             training=None if best.training is None else (train, best.training), pictures=pictures)
@@ -225,7 +225,7 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
     model = base_with_head(config, data.classes)  # untrained: for its input size and preprocessing
     first = data.subset(np.flatnonzero(data.folds(K, config.seed, groups) != 0))
     title = _("VGG16, every photo by a network that has not seen it")
-    write_run_page(output, result, data, scores, model=model, held_out="left-out",
+    write_run_page(output, result, data, scores, model=model, photos_name="left-out",
                    rows={title: result}, notes=notes, skipped=skipped, parts=parts,
                    first_batch=first_batch(model, first, config), options=options_of(output),
                    explained=False)

@@ -81,13 +81,3 @@ def percent(share: float | None, digits: int = 1) -> str:
     if share is None:
         return "–"
     return _("{number} %", number=local_number(f"{100 * share:.{digits}f}"))
-
-
-def short_percent(share: float) -> str:
-    """0.85 -> "85 %", 0.925 -> "92.5 %", 0.9995 -> "99.95 %": never rounded to 0 or to 100 %."""
-    digits = 1
-    while digits < 5 and 0 < share < 1 and round(100 * share, digits) in (0, 100):
-        digits += 1
-    number = f"{100 * share:.{digits}f}"
-    number = number.rstrip("0").rstrip(".") if digits == 1 else number
-    return _("{number} %", number=local_number(number))

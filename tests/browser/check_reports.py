@@ -63,7 +63,7 @@ def two_classes(folder):
         ("loss", 0.7, 0.1), ("accuracy", 0.5, 1), ("val_loss", 0.7, 0.4),
         ("val_accuracy", 0.5, 0.8))}
     (folder / "two").mkdir()
-    write_run_page(folder / "two", result, data, scores_of(result), model=model, held_out="test",
+    write_run_page(folder / "two", result, data, scores_of(result), model=model, photos_name="test",
                    rows={"VGG16, new head": result, "from scratch": result}, notes=[EVIL],
                    skipped=[EVIL] * 11, history=history, validation_name="test",
                    scratch_history={key: values[:8] for key, values in history.items()},
