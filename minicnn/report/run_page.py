@@ -3,8 +3,9 @@
 The page tells a story: the number, how it was learned, what is confused, where to draw the line,
 what the network looks at, what was set. run_sections.py writes it as HTML, so that its numbers and
 pictures are there without a script; the script of its template, run_page.html, adds what moves.
-Apart from the options it is given, nothing in it depends on when or where it was written, so that a
-run that was interrupted and resumed leaves the same bytes as one that was not.
+Apart from the record of the run (the command, when, where, how long), nothing in it depends on when
+or where it was written, so that a run that was interrupted and resumed leaves the same bytes as one
+that was not.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     training:        the training photos, and predictions by heads that have not seen them.
     first_batch:     see photos.first_batch.
     subject:         what was measured on what, below the title; "": the first of the rows.
-    options:         of the command, and facts about the run: see run_settings.py.
-    used:            more facts of the run, such as the learning rate: see run_settings.py.
+    options:         of the command.
+    used:            what run.json has under that name: the command, when, where, what the options
+                     came to.
     explained:       whether `model` made the predictions; after a cross-validation it did not.
     pictures:        what an earlier call with the same photos returned: the page alone is new.
     """

@@ -114,18 +114,22 @@ def test_curves_of_both_networks_share_their_axes_whatever_the_keys_are_called(t
 
 def test_what_was_set_is_what_differs_from_the_defaults_and_what_run_json_says(tmp_path):
     data = data_of()
-    options = {"size": 96, "epochs": 60, "augment": "flip", "seed": 0, "lr": None, "device": "cpu",
-               "used": {"learning_rate": 2.5e-06}, "duration": 3671.2,
-               "command": "minicnn train --size 96", "versions": {"minicnn": "1.2", "numpy": "2"}}
-    written(tmp_path / "run", data, evaluation(data), options=options,
+    options = {"size": 96, "epochs": 60, "augment": "flip", "seed": 0, "lr": None, "device": "cpu"}
+    used = {"command": "minicnn train --size 96", "started": "2026-11-28T14:05:59+01:00",
+            "minicnn": "1.2", "python": "3.13", "numpy": "2", "system": "Linux x86_64",
+            "processor": "A <chip>", "cores": 2, "learning_rate": 2.5e-06, "seconds": 3671.2,
+            "photos": {"train": 12, "test": 6}}
+    written(tmp_path / "run", data, evaluation(data), options=options, used=used,
             notes=[Setting("learning rate of the head 2.5e-06"), "Careful: few photos."])
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
     settings = text[text.index('id="settings"'):]
     differs, rest = settings[:settings.index("What was used")], settings[
-        settings.index("What was used"):settings.index("All 10 options")]
+        settings.index("What was used"):settings.index("All 6 options")]
     assert re.findall(r'scope="row">(--[\w-]+)', differs) == ["--size", "--augment"]
     assert "minicnn train --size 96</pre>" in differs
-    for words in (">2.5e-06<", ">1 h 1 min 11 s<", ">minicnn 1.2, numpy 2<"):
+    for words in (">2.5e-06<", ">1 h 1 min 11 s<", ">minicnn 1.2, Python 3.13, NumPy 2<",
+                  ">2026-11-28 14:05<", ">A &lt;chip&gt;, Linux x86_64, 2 cores<",
+                  ">train 12, test 6<"):
         assert words in rest
     notes = text[text.index('id="notes"'):text.index("</ul>", text.index('id="notes"'))]
     assert "Careful" in notes and "learning rate" not in notes
