@@ -104,15 +104,14 @@ def settings_section(options: Mapping[str, Any], chosen: Sequence[str],
     command = used.get("command")
     columns = [element("div", element("h3", _("What differs from the defaults")), table(
         (_("option"), _("value")), different, "plain") if different else element(
-            "p", _("Nothing: every option has its default.")))]
+            "p", _("Nothing: every option has its default.")),
+        *((element("h3", _("Chosen for you")), bullets(chosen)) if chosen else ()))]
     if facts:
         columns.append(element("div", element("h3", _("What was used")),
                                table((_("setting"), _("value")), facts, "plain")))
     if record:
         columns.append(element("div", element("h3", _("When and where")), table(
             (_("setting"), _("value")), record, "plain"), class_="record"))
-    if chosen:
-        columns.append(element("div", element("h3", _("Chosen for you")), bullets(chosen)))
     every = [(key, in_words(value)) for key, value in options.items()]
     return section(
         "settings", _("What was set"),

@@ -22,8 +22,8 @@ def test_in_french_a_line_is_french_with_french_spaces_and_in_english_it_is_engl
     with use_language("fr"):
         assert group_by_kind(heic) == [
             "2 photos HEIC\u00a0: 0.bin, 1.bin. Installez l’option heic (pip install -e "
-            "'.[heic]'), ou exportez en JPEG\u00a0; un téléphone enregistre en JPEG si le format "
-            "de son appareil photo est «\u00a0Le plus compatible\u00a0»."]
+            "'.[heic]'), ou exportez en JPEG\u202f; un téléphone enregistre en JPEG si le format "
+            "de son appareil photo est «\u202fLe plus compatible\u202f»."]
         assert group_by_kind(others(file_kinds.VIDEO, 1)) == [
             "1 vidéo\u00a0: 0.bin. Enregistrez des images isolées en JPEG."]
         assert group_by_kind(others(file_kinds.EMPTY, 3), limit=1)[0].startswith(
