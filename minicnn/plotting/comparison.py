@@ -35,7 +35,7 @@ def comparison_figure(names: Sequence[str], histories: Sequence[Sequence[float]]
              for k, (name, words) in enumerate(zip(names, differences or [""] * R, strict=True), 1)]
     rows = sum(len(lines) + BAR_LINES for lines in shown)
     figure = new_figure(14, max(4.8, 1.5 + LINE * rows))
-    figure.get_layout_engine().set(h_pad=0.12)  # inches: titles do not touch the edge
+    figure.set_layout_engine("constrained", h_pad=0.12)  # inches: titles do not touch the edge
     left, right = figure.subplots(1, 2)
     low = 0.5 if min([value for history in histories for value in history]
                      + [interval[1] for interval in results]) >= 0.5 else 0.0

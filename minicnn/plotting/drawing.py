@@ -81,7 +81,7 @@ def wrap_titles(figure: Figure) -> None:
     renderer = FigureCanvasAgg(figure).get_renderer()
     for part in (figure, *figure.subfigs):
         for title in part.texts:
-            words, limit = title.get_text(), 0.97 * part.bbox.width  # pixels
+            words, limit = title.get_text(), 0.97 * part.get_window_extent().width
             lines = _broken(title, words, limit, renderer)
             is_broken = len(lines) > words.count("\n") + 1
             for fraction in (0.9, 0.8, 0.7, 0.6) if is_broken else ():

@@ -82,7 +82,7 @@ class Attribution(Result):
         text = _("{method} of {target}: score {score:.4g}", method=_(self.method),
                  target=self.target, score=self.score)
         text += f" ({self.kind})" if self.kind else ""
-        text += f"; {_(PARTS[self.sign])} "
+        text += _("; ") + _(PARTS[self.sign]) + " "
         if reason := drawing.why_blank(heat):
             text += reason
         else:
