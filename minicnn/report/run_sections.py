@@ -113,19 +113,19 @@ def learning_section(page: Mapping[str, Any], scratch: Mapping[str, Sequence[flo
                   for kind in ("accuracy", "loss")}
     epoch = best_epoch([curve for curve in all_curves["loss"] if curve.kind.startswith("k0")])
     is_kept = page["validation_name"] == "validation"
-    kept = lowest = None  # marks on the curves
+    marks: dict[str, tuple[int, str] | None] = {"accuracy": None, "loss": None}
     if epoch is not None and len(page["history"]["loss"]) > 1:
         if is_kept:
-            kept = lowest = epoch, _("best, kept: epoch {epoch}", epoch=epoch)
-        else:  # it says nothing about the accuracy
-            lowest = epoch, _("lowest loss: epoch {epoch}", epoch=epoch)
+            marks["accuracy"] = marks["loss"] = (
+                epoch, _("best, kept: epoch {epoch}", epoch=epoch))
+        else:  # the lowest loss says nothing about the accuracy
+            marks["loss"] = epoch, _("lowest loss: epoch {epoch}", epoch=epoch)
     for kind, title, note in (
             ("accuracy", _("Accuracy"), _("Share of photos that it gets right")),
             ("loss", _("Loss"), _("Cross-entropy: low if it is sure and right"))):
         if all_curves[kind]:
             charts.append(learning_chart(title, note, all_curves[kind], kind == "accuracy",
-                                         kept if kind == "accuracy" else lowest,
-                                         len(page["classes"])))
+                                         marks[kind], len(page["classes"])))
     if not charts and not page["rates"]:
         return None
     return section("learning", _("How it learned"), element(

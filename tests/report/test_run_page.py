@@ -112,6 +112,17 @@ def test_curves_of_both_networks_share_their_axes_whatever_the_keys_are_called(t
     assert 'data-range="1,3,0.5,1"' in accuracy
 
 
+def test_an_epoch_chosen_by_validation_photos_is_marked_on_both_curves(tmp_path):
+    data = data_of()
+    result = evaluation(data)
+    written(tmp_path / "run", data, result, validation_name="validation", history={
+        "loss": [0.9, 0.4, 0.2], "accuracy": [0.5, 0.75, 1.0], "val_loss": [0.8, 0.5, 0.6],
+        "val_accuracy": [0.5, 0.8, 0.7]})
+    text = (tmp_path / "run" / "report.html").read_text("utf-8")
+    accuracy, loss = re.findall(r'<svg[^>]* data-hover="\w+">.*?</svg>', text, re.S)[::2]  # wide
+    assert "best, kept: epoch 2" in accuracy and "best, kept: epoch 2" in loss
+
+
 def test_what_was_set_is_what_differs_from_the_defaults_and_what_run_json_says(tmp_path):
     data = data_of()
     options = {"size": 96, "epochs": 60, "augment": "flip", "seed": 0, "lr": None, "device": "cpu"}
