@@ -19,6 +19,7 @@ from .run_sections import part_name
 FACTS = {
     "learning_rate": N_("learning rate"), "cut": N_("frozen up to"), "size": N_("photo size"),
     "epochs": N_("epochs"), "photos": N_("photos"), "device": N_("device"),
+    "backend": N_("backend"),
 }
 # When and where it ran.
 CIRCUMSTANCES = {"started": N_("started"), "resumed": N_("resumed"), "seconds": N_("duration")}
@@ -50,8 +51,10 @@ def moment(text: str) -> str:
 
 
 def facts_of_run(used: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(name, words) of what the run came to; what run.json does not have is left out."""
-    rows = [(_(name), fact(key, used[key])) for key, name in FACTS.items() if key in used]
+    """(name, words) of what the run came to; what run.json does not have is left out, and the
+    backend of the processor if a GPU computed."""
+    rows = [(_(name), fact(key, used[key])) for key, name in FACTS.items()
+            if key in used and (key != "backend" or used.get("device", "cpu") == "cpu")]
     versions = [f"{name} {used[key]}" for key, name in VERSIONS.items() if key in used]
     return [*rows, (_("versions"), ", ".join(versions))] if versions else rows
 

@@ -129,7 +129,7 @@ def test_what_was_set_is_what_differs_from_the_defaults_and_what_run_json_says(t
     used = {"command": "minicnn train --size 96", "started": "2026-11-28T14:05:59+01:00",
             "minicnn": "1.2", "python": "3.13", "numpy": "2", "system": "Linux x86_64",
             "processor": "A <chip>", "cores": 2, "learning_rate": 2.5e-06, "seconds": 3671.2,
-            "photos": {"train": 12, "test": 6}}
+            "photos": {"train": 12, "test": 6}, "backend": "native", "device": "cuda"}
     written(tmp_path / "run", data, evaluation(data), options=options, used=used,
             notes=[Setting("learning rate of the head 2.5e-06"), "Careful: few photos."])
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
@@ -142,6 +142,7 @@ def test_what_was_set_is_what_differs_from_the_defaults_and_what_run_json_says(t
                   ">2026-11-28 14:05<", ">A &lt;chip&gt;, Linux x86_64, 2 cores<",
                   ">train 12, test 6<"):
         assert words in rest
+    assert ">native<" not in rest  # a GPU computed
     notes = text[text.index('id="notes"'):text.index("</ul>", text.index('id="notes"'))]
     assert "Careful" in notes and "learning rate" not in notes
 
