@@ -115,7 +115,7 @@ def atlas_job(args: argparse.Namespace) -> Job:
         sample("clouds", "test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
-                "examples": args.examples, "maximised": not args.no_maximise,
+                "examples": args.examples, "maximised": not args.no_maximise, "name": name,
                 "progress": Bar("atlas")}
     return AtlasJob(write_atlas, [model, data], keywords, path, args.force, others,
                     named=args.output is not None)

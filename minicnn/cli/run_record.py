@@ -30,11 +30,6 @@ def surroundings(argv: Sequence[str]) -> dict[str, Any]:
             "cores": cores(), "backend": backend_name()}
 
 
-def versions() -> dict[str, str]:
-    """Those that a result may depend on."""
-    return {"minicnn": __version__, "Python": platform.python_version(), "NumPy": np.__version__}
-
-
 def now() -> str:
     """The local time, such as 2026-11-28T14:05:00+01:00."""
     return datetime.now().astimezone().isoformat(timespec="seconds")
@@ -74,3 +69,13 @@ def options_of(output: Path) -> dict[str, Any]:
 def used_by(output: Path) -> dict[str, Any]:
     """What run.json says was used; {} for a run of minicnn 0.2 or before."""
     return dict(json.loads((output / "run.json").read_text("utf-8")).get(USED, {}))
+
+
+def used_so_far(output: Path) -> dict[str, Any]:
+    """used_by, with the seconds since the run began, or since it was resumed for the last time."""
+    used = used_by(output)
+    begun = [*filter(None, [used.get("started")]), *used.get("resumed", [])]
+    if not begun:
+        return used
+    duration = datetime.fromisoformat(now()) - datetime.fromisoformat(begun[-1])
+    return used | {"seconds": duration.total_seconds()}

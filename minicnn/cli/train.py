@@ -46,7 +46,15 @@ from ..utils.live_line import no_live_lines
 from .first_session import suggested_command
 from .model_options import check_vgg16_size
 from .progress import EpochLines
-from .run_record import add_used, now, options_of, surroundings, used_by, versions, write_options
+from .run_record import (
+    add_used,
+    now,
+    options_of,
+    surroundings,
+    used_by,
+    used_so_far,
+    write_options,
+)
 from .run_session import Session, locked_run
 from .terminal import say
 from .train_options import (
@@ -139,7 +147,6 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
              epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
              photos={name: len(part) for name, part in parts.items()})
     batch = first_batch(best.model, train, config)
-    facts = {"learning_rate": best.lr, "cut": config.last_kept, "versions": versions()}
     settings: list[str] = []  # of the comparison
 
     def write_page(small: TransferResult | None = None, pictures: RunPictures | None = None
@@ -148,11 +155,13 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, parts: di
         if small is not None:
             rows[_("small network from scratch, same photos")] = small.evaluation
         return write_run_page(
-            output, best.evaluation, test, scores, model=best.model, held_out=held_out, rows=rows,
-            notes=[*notes, *best.notes], settings=settings, skipped=skipped, history=best.history,
-            scratch_history=small.history if small else None, rates=best.rates, parts=parts,
+            output, best.evaluation, test, scores, model=best.model, photos_name=held_out,
+            rows=rows, notes=[*notes, *best.notes], settings=settings, skipped=skipped,
+            history=best.history, scratch_history=small.history if small else None,
+            rates=best.rates, parts=parts,
             validation_name="validation" if "validation" in parts else held_out,
-            first_batch=batch, options=options_of(output), used=facts,
+            first_batch=batch, options=options_of(output),
+            used=used_so_far(output),
             training=None if best.training is None else (train, best.training), pictures=pictures)
 
     pictures = write_page()
@@ -225,10 +234,10 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, parts: di
     model = base_with_head(config, data.classes)  # untrained: for its input size and preprocessing
     first = data.subset(np.flatnonzero(data.folds(K, config.seed, groups) != 0))
     title = _("VGG16, every photo by a network that has not seen it")
-    write_run_page(output, result, data, scores, model=model, held_out="left-out",
+    write_run_page(output, result, data, scores, model=model, photos_name="left-out",
                    rows={title: result}, notes=notes, skipped=skipped, parts=parts,
                    first_batch=first_batch(model, first, config), options=options_of(output),
-                   explained=False)
+                   used=used_so_far(output), explained=False)
 
 
 def result_line(title: str, result: Evaluation) -> str:

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..utils.errors import FileError
+from ..utils.language import gettext_noop as N_
 
 HEAD_BYTES = 4096  # of a file, which decide
 
 
 class FileKind(NamedTuple):
     """A kind of file: its name for one file ("a video") and for several ("videos"), what to do with
-    it, and whether it is a photo, only not one that can be read here."""
+    it, and whether it is a photo, only not one that can be read here. The texts are English, as
+    errors are; listing.group_by_kind translates them."""
 
     singular: str
     plural: str
@@ -37,50 +39,58 @@ class OtherKindError(FileError):
         self.kind = kind
 
 
-TO_JPEG = "export as JPEG or PNG"
-AGAIN = "make a new copy from the camera or the source"
-ONLY_PHOTOS = "only photos are read: keep other files elsewhere"
-EMPTY = FileKind("an empty file", "empty files", AGAIN, True)
-ZEROS = FileKind("a file of zeros", "files of zeros", f"the copy failed: {AGAIN}", True)
-LFS_POINTER = FileKind("a Git LFS pointer", "Git LFS pointers", "fetch the photos: git lfs pull",
-                       True)
-HEIC = FileKind("a HEIC photo", "HEIC photos", "install the extra heic (pip install "
-                "-e '.[heic]'), or export as JPEG; a phone saves JPEG if its camera format is "
-                "set to Most Compatible", True)
-DAMAGED_HEIC = FileKind("a damaged HEIC photo", "damaged HEIC photos", AGAIN, True)
-AVIF = FileKind("an AVIF photo", "AVIF photos", "install Pillow 11.3 or newer, or export as JPEG",
-                True)
-DAMAGED_AVIF = FileKind("a damaged AVIF photo", "damaged AVIF photos", AGAIN, True)
-RAW = FileKind("a RAW camera file", "RAW camera files", "develop, and save as JPEG", True)
-DAMAGED = FileKind("a damaged photo", "damaged photos", f"{AGAIN}, or save again as JPEG or PNG",
-                   True)
-VIDEO = FileKind("a video", "videos", "save single frames as JPEG")
-SOUND = FileKind("a sound recording", "sound recordings", ONLY_PHOTOS)
-PDF = FileKind("a PDF", "PDFs", "export the pages or pictures as JPEG or PNG")
-PSD = FileKind("a Photoshop file", "Photoshop files", TO_JPEG, True)
-SVG = FileKind("a drawing in SVG", "drawings in SVG", TO_JPEG)
-POSTSCRIPT = FileKind("a PostScript file", "PostScript files", TO_JPEG)
-JPEG_XL = FileKind("a JPEG XL photo", "JPEG XL photos", TO_JPEG, True)
-JPEG_2000 = FileKind("a JPEG 2000 photo", "JPEG 2000 photos", TO_JPEG, True)
-DICOM = FileKind("a medical image (DICOM)", "medical images (DICOM)", TO_JPEG, True)
-ICON = FileKind("an icon", "icons", ONLY_PHOTOS)
-WEB_PAGE = FileKind("a web page", "web pages", "save the picture itself, not the page around it")
-ARCHIVE = FileKind("an archive", "archives", "unpack first")
-OFFICE = FileKind("an Office document", "Office documents", "export the pictures as JPEG or PNG")
-HDF5 = FileKind("an HDF5 file", "HDF5 files", f"a model or data: {ONLY_PHOTOS}")
-ARRAY = FileKind("a NumPy array", "NumPy arrays", ONLY_PHOTOS)
-PROGRAM = FileKind("a program", "programs", ONLY_PHOTOS)
-TEXT = FileKind("a text", "texts", ONLY_PHOTOS)
-EXPLANATION = FileKind("a picture of --explain", "pictures of --explain",
-                       "drawn by minicnn predict, which leaves them out")
-LINK = FileKind("a link to a folder that is read already",
-                "links to folders that are read already", "not followed")
-NO_CLASS = FileKind("a photo in no class folder", "photos in no class folder",
-                    "no label: put into the folder of a class, or leave out", True)
-NO_PART = FileKind("a photo in no part of the split", "photos in no part of the split",
-                   "neither trained on nor tested", True)
-UNKNOWN = FileKind("a file of unknown kind", "files of unknown kind",
-                   "if this is a photo, save it as JPEG or PNG")
+TO_JPEG = N_("export as JPEG or PNG")
+AGAIN = N_("make a new copy from the camera or the source")
+ONLY_PHOTOS = N_("only photos are read: keep other files elsewhere")
+EMPTY = FileKind(N_("an empty file"), N_("empty files"), AGAIN, True)
+ZEROS = FileKind(N_("a file of zeros"), N_("files of zeros"),
+                 N_("the copy failed: make a new copy from the camera or the source"), True)
+LFS_POINTER = FileKind(N_("a Git LFS pointer"), N_("Git LFS pointers"),
+                       N_("fetch the photos: git lfs pull"), True)
+HEIC = FileKind(N_("a HEIC photo"), N_("HEIC photos"),
+                N_("install the extra heic (pip install -e '.[heic]'), or export as "
+                   "JPEG; a phone saves JPEG if its camera format is set to Most "
+                   "Compatible"), True)
+DAMAGED_HEIC = FileKind(N_("a damaged HEIC photo"), N_("damaged HEIC photos"), AGAIN, True)
+AVIF = FileKind(N_("an AVIF photo"), N_("AVIF photos"),
+                N_("install Pillow 11.3 or newer, or export as JPEG"), True)
+DAMAGED_AVIF = FileKind(N_("a damaged AVIF photo"), N_("damaged AVIF photos"), AGAIN, True)
+RAW = FileKind(N_("a RAW camera file"), N_("RAW camera files"),
+               N_("develop, and save as JPEG"), True)
+DAMAGED = FileKind(N_("a damaged photo"), N_("damaged photos"),
+                   N_("make a new copy from the camera or the source, or save again as "
+                      "JPEG or PNG"), True)
+VIDEO = FileKind(N_("a video"), N_("videos"), N_("save single frames as JPEG"))
+SOUND = FileKind(N_("a sound recording"), N_("sound recordings"), ONLY_PHOTOS)
+PDF = FileKind(N_("a PDF"), N_("PDFs"), N_("export the pages or pictures as JPEG or PNG"))
+PSD = FileKind(N_("a Photoshop file"), N_("Photoshop files"), TO_JPEG, True)
+SVG = FileKind(N_("a drawing in SVG"), N_("drawings in SVG"), TO_JPEG)
+POSTSCRIPT = FileKind(N_("a PostScript file"), N_("PostScript files"), TO_JPEG)
+JPEG_XL = FileKind(N_("a JPEG XL photo"), N_("JPEG XL photos"), TO_JPEG, True)
+JPEG_2000 = FileKind(N_("a JPEG 2000 photo"), N_("JPEG 2000 photos"), TO_JPEG, True)
+DICOM = FileKind(N_("a medical image (DICOM)"), N_("medical images (DICOM)"), TO_JPEG, True)
+ICON = FileKind(N_("an icon"), N_("icons"), ONLY_PHOTOS)
+WEB_PAGE = FileKind(N_("a web page"), N_("web pages"),
+                    N_("save the picture itself, not the page around it"))
+ARCHIVE = FileKind(N_("an archive"), N_("archives"), N_("unpack first"))
+OFFICE = FileKind(N_("an Office document"), N_("Office documents"),
+                  N_("export the pictures as JPEG or PNG"))
+HDF5 = FileKind(N_("an HDF5 file"), N_("HDF5 files"),
+                N_("a model or data: only photos are read: keep other files elsewhere"))
+ARRAY = FileKind(N_("a NumPy array"), N_("NumPy arrays"), ONLY_PHOTOS)
+PROGRAM = FileKind(N_("a program"), N_("programs"), ONLY_PHOTOS)
+TEXT = FileKind(N_("a text"), N_("texts"), ONLY_PHOTOS)
+EXPLANATION = FileKind(N_("a picture of --explain"), N_("pictures of --explain"),
+                       N_("drawn by minicnn predict, which leaves them out"))
+LINK = FileKind(N_("a link to a folder that is read already"),
+                N_("links to folders that are read already"),
+                N_("not followed"))
+NO_CLASS = FileKind(N_("a photo in no class folder"), N_("photos in no class folder"),
+                    N_("no label: put into the folder of a class, or leave out"), True)
+NO_PART = FileKind(N_("a photo in no part of the split"), N_("photos in no part of the split"),
+                   N_("neither trained on nor tested"), True)
+UNKNOWN = FileKind(N_("a file of unknown kind"), N_("files of unknown kind"),
+                   N_("if this is a photo, save it as JPEG or PNG"))
 
 TEXT_SIGNATURES = (  # of formats that begin as texts do; (bytes, kind)
     (b"version https://git-lfs.github.com/", LFS_POINTER), (b"%PDF", PDF), (b"%!PS", POSTSCRIPT))

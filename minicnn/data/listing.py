@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..utils.errors import FileError
 from ..utils.files import list_folder
+from ..utils.language import gettext as _
 from .file_kinds import EXPLANATION, LINK, FileKind, OtherKindError
 from .images import is_rotated
 from .open_image import printable
@@ -118,9 +119,9 @@ def group_by_kind(others: Iterable[OtherFile], limit: int | None = MAX_NAMED) ->
     # photos of other formats first, then the most frequent kinds
     for kind in sorted(groups, key=lambda kind: (not kind.is_photo, -len(groups[kind]))):
         names = groups[kind]
-        what = kind.plural if len(names) > 1 else kind.singular.partition(" ")[2]
-        rest = len(names) - len(names[:limit])
-        more = f", … and {rest} more" if rest else ""
-        lines.append(f"{len(names)} {what}: {', '.join(names[:limit])}{more}. "
-                     f"{kind.advice[0].upper()}{kind.advice[1:]}.")
+        what = _(kind.plural) if len(names) > 1 else _(kind.singular).partition(" ")[2]
+        rest, advice = len(names) - len(names[:limit]), _(kind.advice)
+        more = _(", … and {count} more", count=rest) if rest else ""
+        lines.append(f"{len(names)} {what}{_(': ')}{', '.join(names[:limit])}{more}. "
+                     f"{advice[0].upper()}{advice[1:]}.")
     return lines

@@ -19,8 +19,10 @@ from ..utils.language import gettext, local_number
 
 if TYPE_CHECKING:  # functions import matplotlib when called: `import minicnn` stays fast
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
+    from matplotlib.text import Text
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # safe for the colour-blind (Okabe & Ito 2008)
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "black")  # the same source
@@ -46,7 +48,8 @@ def save(figure: Figure, path: Path) -> None:
             partial.write_bytes(png(figure))
             return
         _write_local_numbers(figure)
-        with _without_glyph_warnings():
+        with without_glyph_warnings():
+            wrap_titles(figure)
             figure.savefig(partial)
 
 
@@ -61,12 +64,48 @@ def png(figure: Figure) -> bytes:
 
     _write_local_numbers(figure)
     canvas = FigureCanvasAgg(figure)
-    with _without_glyph_warnings():
+    with without_glyph_warnings():
+        wrap_titles(figure)
         canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     # Level 3 instead of the usual 6: faster, for a slightly larger file.
     picture.save(buffer := io.BytesIO(), "png", compress_level=3, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
+
+
+def wrap_titles(figure: Figure) -> None:
+    """Breaks the titles of the figure and of its parts at spaces, so that none is wider than what
+    it stands above and would be cut; into lines of about the same width."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for part in (figure, *figure.subfigs):
+        for title in part.texts:
+            words, limit = title.get_text(), 0.97 * part.get_window_extent().width
+            lines = _broken(title, words, limit, renderer)
+            is_broken = len(lines) > words.count("\n") + 1
+            for fraction in (0.9, 0.8, 0.7, 0.6) if is_broken else ():
+                narrower = _broken(title, words, fraction * limit, renderer)
+                if len(narrower) == len(lines):
+                    lines = narrower
+            title.set_text("\n".join(lines))
+
+
+def _broken(title: Text, words: str, limit: float, renderer: RendererAgg) -> list[str]:
+    """The words in lines of at most this many pixels, in the type of the title; longer ones if a
+    word alone is wider."""
+    lines = []
+    for paragraph in words.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            title.set_text(f"{line} {word}" if line else word)
+            if line and title.get_window_extent(renderer).width > limit:
+                lines.append(line)
+                line = word
+            else:
+                line = title.get_text()
+        lines.append(line)
+    return lines
 
 
 def _write_local_numbers(figure: Figure) -> None:
@@ -117,7 +156,7 @@ class HasFigure:
 
 
 @contextmanager
-def _without_glyph_warnings() -> Iterator[None]:
+def without_glyph_warnings() -> Iterator[None]:
     """Class names in a script that the font lacks become boxes, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")

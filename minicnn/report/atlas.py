@@ -21,27 +21,33 @@ import numpy as np
 from .. import summary
 from ..data import Dataset
 from ..model import Sequential
+from ..models.vgg16 import PREPROCESSING as VGG16_RECIPE
+from ..preprocessing import Preprocessing
 from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, check_int
 from ..utils.language import gettext as _
+from ..utils.language import local_number
 from ..visualize.photos import ImageInput, Progress, as_dataset, silent
 from ..visualize.result import writable
 from ..visualize.target import chosen_layers, photo_input
 from .atlas_maps import layer_row
 from .atlas_page import content
 from .atlas_photos import methods_for, photo_entry, sharp
+from .html import percent
 from .pages import as_uri, write_page
 
 EXAMPLES = 12  # photos to choose from
+MAX_CLASSES = 12  # that are named
 LAYER_STEPS, METHOD_STEPS = 100, 10  # of progress, for a layer and for a method
 
 
 def write_atlas(path: str | os.PathLike, model: Sequential, photos: ImageInput, *,
                 image: Pixels | None = None, layers: list[str] | None = None, maps: int = 4,
                 n: int = 9, examples: int = EXAMPLES, maximised: bool = True, force: bool = False,
-                progress: Progress = silent) -> Path:
+                name: str | None = None, progress: Progress = silent) -> Path:
     """Writes the page (.html) and returns its path.
 
+    name: of the model, as its user calls it; None: model.name.
     photos: a Dataset, or uint8 (H', Wd', 3) each; searched for the n strongest patches of `maps`
     maps of every layer. layers: names; None: the convolution before each pooling, at most five.
     image: the first photo of the journey and of the answer, None: the first of `photos`. examples:
@@ -53,7 +59,8 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: ImageInput, 
     """
     path = writable(path, (".html",), force)
     page = collect(model, photos, image=image, layers=layers, maps=maps, n=n, examples=examples,
-                   maximised=maximised, progress=progress)
+                   maximised=maximised, progress=progress) | ({} if name is None else
+                                                              {"model": name})
     return write_page(path, "atlas.html", {}, body=content(page))
 
 
@@ -85,7 +92,7 @@ def collect(model: Sequential, photos: ImageInput, *, image: np.ndarray | None =
             "layers": rows, "photos": shown,
             "whole": {index: as_uri(sharp(model, data.read(index))) for index in used},
             "boxes": boxes(model, chosen), "table": [list(row) for row in summary.rows(model)],
-            "header": summary.header(), "footer": summary.footer(model)}
+            "header": summary.header(), "footer": about(model)}
 
 
 def _photo_progress(stage: Progress, total: int, done: int) -> None:
@@ -112,6 +119,35 @@ def boxes(model: Sequential, chosen: list[str]) -> list[dict[str, Any]]:
         rows.append({"name": layer.name, "kind": type(layer).__name__, "shape": list(shape),
                      "parameters": f"{count:,}" if count else "", "has_maps": layer.name in chosen})
     return rows
+
+
+def about(model: Sequential) -> list[str]:
+    """The lines below the table of layers: parameters, preprocessing, classes."""
+    lines = summary.footer(model)[:1]
+    if model.preprocessing is not None:
+        lines.append(_("preprocessing: {words}", words=preprocessing_in_words(model.preprocessing)))
+    if model.classes:
+        shown = ", ".join(model.classes[:MAX_CLASSES])
+        more = len(model.classes) - MAX_CLASSES
+        lines.append(_("classes: {names}", names=shown) + (
+            _(", … and {count} more", count=more) if more > 0 else ""))
+    return lines
+
+
+def preprocessing_in_words(recipe: Preprocessing) -> str:
+    """What is done to the pixels: "RGB → BGR, minus ImageNet's mean colour"."""
+    words = {"BGR": "RGB → BGR", "GREY": _("in grey"), "RGB": "RGB"}[recipe.channel_order]
+    channels = recipe.mean[:1] if len(set(recipe.mean)) == 1 else recipe.mean
+    means = [local_number(f"{value:g}") for value in channels]
+    if recipe.mean == VGG16_RECIPE.mean:
+        words += _(", minus ImageNet’s mean colour")
+    elif any(recipe.mean):
+        words += _(", minus {mean}", mean=" / ".join(means))
+    if recipe.crop_fraction != 1:
+        words += _(", from the middle {share} of the photo", share=percent(recipe.crop_fraction))
+    if recipe.scale != 1:
+        words += _(", times {scale}", scale=local_number(f"{recipe.scale:.3g}"))
+    return words
 
 
 class Stages:

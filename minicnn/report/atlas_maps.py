@@ -12,11 +12,11 @@ from ..models import image_size
 from ..plotting import drawing
 from ..utils.errors import ArgumentError
 from ..utils.language import gettext as _
-from ..utils.language import local_number
 from ..visualize.features.top_patches import TopPatches, top_patches
 from ..visualize.photos import Progress
 from ..visualize.synthesis import maximise
 from ..visualize.target import Unit
+from .html import number_text
 from .pages import as_uri
 
 MAXIMISED_SIDES = (32, 64)  # pixels: the smallest and the largest image that is maximised
@@ -41,17 +41,18 @@ def layer_row(model: Sequential, data: Dataset, layer: str, n: int, maps: int,
     except ArgumentError as error:  # values that are not finite
         return {**row, "blank": str(error)}
     largest = max(float(result.activations.max()), 1e-30)
-    for u, unit in enumerate(result.units):
-        shown = np.flatnonzero(result.photos[u] >= 0)
+    order = np.argsort(-result.activations.max(axis=1), kind="stable")
+    for done, u in enumerate(order.tolist(), 1):
+        unit, shown = int(result.units[u]), np.flatnonzero(result.photos[u] >= 0)
         strongest = float(result.activations[u].max()) if shown.size else 0.0
-        entry = {"unit": int(unit), "strongest": local_number(f"{strongest:.4g}"),
+        entry = {"unit": unit, "strongest": number_text(strongest),
                  "share": strongest / largest,
                  "blank": "" if strongest > 0 else _("never active on these photos"),
                  "patches": [patch_of(result, data, u, int(k)) for k in shown],
                  "maximised": "", "no_image": _("not computed")}
         if maximised:
-            entry["maximised"], entry["no_image"] = maximised_picture(model, layer, int(unit))
-            progress(part + (u + 1) * n, total)
+            entry["maximised"], entry["no_image"] = maximised_picture(model, layer, unit)
+            progress(part + done * n, total)
         row["maps"].append(entry)
     return row
 
@@ -65,7 +66,7 @@ def patch_of(result: TopPatches, data: Dataset, u: int, k: int) -> dict[str, Any
     index = int(result.photos[u, k])
     return {"patch": as_uri(result.patches[u, k]), "blank": blank,
             "projection": "" if blank or projection is None else as_uri(signed_picture(projection)),
-            "activation": local_number(f"{result.activations[u, k]:.4g}"), "index": index,
+            "activation": number_text(float(result.activations[u, k])), "index": index,
             "photo": str(data.names[index]),
             "position": _("row {row}, column {column}", row=i, column=j),
             "box": [left, top, right - left, bottom - top],

@@ -201,17 +201,24 @@ def answer_view(page: Page) -> Markup:
     def show(photo: Page) -> Markup:
         parts = [element("div", photo_figure(photo, source=False), output_bars(photo),
                          class_="side")]
-        for rank, row in enumerate(photo["answers"]):
-            title = (_("And for {target}", target=row["target"]) if rank else
-                     _("What speaks for {target}", target=row["target"]))
-            title += _(" (score {score})", score=row["score"]) if row["score"] else ""
-            parts.append(element("section", element("h3", title),
-                                 element("div", *map(answer_card, row["cards"]),
-                                         class_="grid middle")))
+        first, *others = photo["answers"]
+        title = _("What speaks for {target}", target=first["target"])
+        if first["score"]:
+            what = ", ".join(filter(None, (first["score"], first["kind"])))
+            title += _(" (score {score})", score=what)
+        cards = [answer_card(card) for card in first["cards"]]
+        for row in others:  # beside the map of the first class
+            cards[1:1] = [answer_card(card, _("{method} for {target}", method=_(card["method"]),
+                                              target=row["target"])) for card in row["cards"]]
+        if len(cards) % 4 == 3:  # in rows of four, the photo fills the last one
+            cards.insert(0, photo_card(photo))
+        columns = next((n for n in (4, 5, 3) if len(cards) % n == 0), 4)
+        parts.append(element("section", element("h3", title), element(
+            "div", *cards, class_="grid middle", style=f"--n: {columns}")))
         return join(parts)
     has_classes = any(photo["outputs"] for photo in page["photos"])
-    words = (_("Red speaks for the class, blue against it; of the gradients, whose sign is left "
-               "out, bright is much.") if has_classes else
+    words = (_("Red speaks for the class, blue against it. Gradient maps show magnitude only: "
+               "brighter means stronger.") if has_classes else
              _("This network has no classes: the target is its strongest map. Class activation "
                "maps need a network with classes, such as your own model.h5."))
     rest = ("" if len(page["photos"]) < 2 else
@@ -219,15 +226,21 @@ def answer_view(page: Page) -> Markup:
     return join((element("p", words + rest), by_photo(page, show)))
 
 
-def answer_card(card: Page) -> Markup:
-    """A method, its picture and what it says."""
-    is_warning = any(name in card["note"] for name in ("Adebayo", "Draelos"))  # whom notes cite
-    note = None if not card["note"] else element(
-        "p", ("⚠ " if is_warning else "") + card["note"], class_="note" if is_warning else "label")
-    return element("figure", element("h4", _(card["method"])),
+def answer_card(card: Page, title: str = "") -> Markup:
+    """A method, its picture and what it says. title: above it, if that is not the method alone."""
+    notes = [element("p", card["note"], class_="label") if card["note"] else None,
+             element("p", f"⚠ {card['warning']}", class_="note") if card["warning"] else None]
+    return element("figure", element("h4", title or _(card["method"])),
                    blank(card["blank"], "wide") if card["blank"] else
-                   picture(card["picture"], _(card["method"])),
-                   element("figcaption", element("p", _(card["text"])), note), class_="card")
+                   picture(card["picture"], title or _(card["method"])),
+                   element("figcaption", element("p", _(card["text"])), *notes), class_="card")
+
+
+def photo_card(photo: Page) -> Markup:
+    """The photo itself beside the methods; the page's script copies the picture here."""
+    return element("figure", element("h4", _("what the network sees")),
+                   element("img", class_="copy", alt=photo["name"], hidden=True),
+                   element("figcaption", element("p", photo["name"])), class_="card needs-script")
 
 
 # 4. The network

@@ -14,7 +14,6 @@ from ..model import Sequential
 from ..ops import to_cpu
 from ..plotting import drawing
 from ..utils.errors import ArgumentError
-from ..utils.language import fill_in, local_number
 from ..utils.language import gettext as _
 from ..utils.language import gettext_noop as N_
 from ..visualize.attribution import cam, gradients
@@ -22,6 +21,7 @@ from ..visualize.attribution.occlusion import Occlusion, occlusion
 from ..visualize.attribution.result import Attribution
 from ..visualize.photos import crop_photo
 from ..visualize.target import Target, class_names, has_classes, layer_index, photo_input
+from .html import number_text, percent
 from .pages import as_uri, heat_picture
 
 JOURNEY_MAPS = 6
@@ -64,8 +64,8 @@ def photo_entry(model: Sequential, name: str, photo: np.ndarray, layers: list[st
 
 
 def share_text(active: np.ndarray) -> str:
-    """The share of elements that are True: "50%"."""
-    return fill_in("{share:.0%}", {"share": float(active.mean())})
+    """The share of elements that are True: "50 %"."""
+    return percent(float(active.mean()), 0)
 
 
 def sharp(model: Sequential, photo: np.ndarray) -> np.ndarray:
@@ -86,8 +86,8 @@ def journey(model: Sequential, x: np.ndarray, layers: list[str]) -> list[dict[st
         means = y.mean(axis=(0, 1))
         order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")[:JOURNEY_MAPS]
         maps = [{"unit": int(k), "blank": drawing.why_blank(y[..., k]),
-                 "mean": local_number(f"{means[k]:.3g}"),
-                 "maximum": local_number(f"{y[..., k].max():.3g}"),
+                 "mean": number_text(float(means[k])),
+                 "maximum": number_text(float(y[..., k].max())),
                  "active": share_text(y[..., k] > 0),
                  "picture": "" if drawing.why_blank(y[..., k]) else as_uri(heat_picture(y[..., k]))}
                 for k in order]
@@ -109,7 +109,7 @@ def outputs(model: Sequential, x: np.ndarray) -> list[dict[str, Any]]:
     is_share = bool(np.isfinite(y).all() and y.min() >= 0 and y.max() <= 1)
     return [{"name": str(names[k]) if len(names) == len(y) else _("output"),
              "value": (drawing.percent_text(float(y[k])) if is_share else
-                       local_number(f"{y[k]:.3g}")),
+                       number_text(float(y[k]))),
              "share": float(y[k]) if is_share else None} for k in order]
 
 
@@ -117,14 +117,16 @@ def outputs(model: Sequential, x: np.ndarray) -> list[dict[str, Any]]:
 
 
 def targets_of(model: Sequential, x: np.ndarray) -> list[Target]:
-    """The most probable class and the next one; without classes the strongest map (None)."""
+    """The most probable class, of more than two also the next one, whose map is more than the
+    negative of the first; without classes the strongest map (None)."""
     if not has_classes(model):
         return [None]
     y = model.predict(x)[0].astype(np.float64)
     if len(y) == 1:
         limit = 0.5 if last_activation(model.layers) is not None else 0
-        return [1, 0] if y[0] > limit else [0, 1]
-    return [int(k) for k in np.argsort(-np.nan_to_num(y, nan=-np.inf), kind="stable")[:2]]
+        return [int(y[0] > limit)]
+    order = np.argsort(-np.nan_to_num(y, nan=-np.inf), kind="stable")
+    return [int(k) for k in order[:1 if len(y) == 2 else 2]]
 
 
 def methods_for(model: Sequential, quick: bool) -> list[str]:
@@ -147,20 +149,24 @@ def answers(model: Sequential, photo: np.ndarray, x: np.ndarray, methods: list[s
         if has_classes(model):
             calls.append((cam.decision_map, {}, DECISION))
         calls += [METHODS[name] for name in methods] if rank == 0 else []
-        row: dict[str, Any] = {"target": _name_of(model, target), "score": "", "cards": []}
+        row: dict[str, Any] = {"target": _name_of(model, target), "score": "", "kind": "",
+                               "cards": []}
         for k, (function, options, text) in enumerate(calls):
             method = N_("decision map") if function is cam.decision_map else methods[
                 k - has_classes(model)]
-            card = {"method": method, "text": text, "note": "", "blank": "", "picture": ""}
+            card = {"method": method, "text": text, "note": "", "warning": "", "blank": "",
+                    "picture": ""}
             try:
                 result = function(model, photo, target, **options)
             except ArgumentError as error:  # the method does not work for this network
                 card["blank"] = str(error)
             else:
-                row["target"], row["score"] = str(result.target), local_number(
-                    f"{result.score:.4g}")
-                card["method"] = getattr(result, "method", method)
-                card["note"] = " ".join(getattr(result, "note", "").split())
+                row["target"], row["score"] = str(result.target), number_text(result.score)
+                if isinstance(result, Attribution):
+                    row["kind"] = result.kind
+                    card["method"] = result.method
+                    card["note"], card["warning"] = (
+                        " ".join(words.split()) for words in (result.note, result.warning))
                 card["blank"], card["picture"] = picture_of(result, sharp(model, photo))
             row["cards"].append(card)
             if rank == 0:

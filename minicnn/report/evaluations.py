@@ -29,19 +29,20 @@ from ..utils.files import write_text
 from ..utils.language import gettext as _
 from .class_curves import precision_recall_curves, roc_curves
 from .figures import confusion
+from .run_sections import photos_called
 from .runs import write_csv
 
 MAX_CLASSES = 25  # in the table and in the confusion matrix
 
 
-def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], held_out: str = "",
+def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], photos_name: str = "",
                      threshold: float | None = None) -> dict[str, Any]:
     """Writes predictions.csv, scores.json, confusion.png, confusion_percent.png, roc.png,
     precision_recall.png and calibration.png; returns scores_of the result.
 
-    names: of the photos. held_out: what the photos are called ("test", …). threshold: for the
-    second of two classes, if there is one. With many classes the matrices have the MAX_CLASSES most
-    frequent ones.
+    names: of the photos. photos_name: what the photos are called, as in write_run_page. threshold:
+    for the second of two classes, if there is one. With many classes the matrices have the
+    MAX_CLASSES most frequent ones.
     """
     classes, counts, scores = result.classes, result.confusion, scores_of(result, threshold)
     rows = zip(names, result.labels, result.predicted, result.probabilities, strict=True)
@@ -54,7 +55,7 @@ def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], hel
     counts, names_shown = counts[np.ix_(shown, shown)], [classes[k] for k in shown]
     low, high = result.interval
     title = _("{correct} of {count} {photos} right", correct=result.num_correct, count=len(names),
-              photos=_(f"{held_out} photos" if held_out else "photos"))
+              photos=photos_called(photos_name))
     title += "\n" + _("{accuracy:.1f} % (95 % interval {low:.1f} … {high:.1f} %)",
                       accuracy=100 * result.accuracy, low=100 * low, high=100 * high)
     if len(classes) > MAX_CLASSES:

@@ -11,10 +11,10 @@ from ..plotting.drawing import save
 from ..utils.arrays import IntArray
 
 
-def curves(history: Mapping[str, Sequence[float]], path: Path, held_out: str = "", *,
+def curves(history: Mapping[str, Sequence[float]], path: Path, photos_name: str = "", *,
            scratch: Mapping[str, Sequence[float]] | None = None, best: int | None = None) -> None:
     """Loss and accuracy by epoch, as a PNG; arguments as for curves_figure."""
-    save(curves_figure(history, held_out, scratch=scratch, best=best), path)
+    save(curves_figure(history, photos_name, scratch=scratch, best=best), path)
 
 
 def confusion(counts: IntArray, classes: Sequence[str], path: Path, title: str) -> None:

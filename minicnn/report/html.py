@@ -6,8 +6,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from ..utils.language import fill_in, local_number
 from ..utils.language import gettext as _
-from ..utils.language import local_number
 
 EMPTY = frozenset(("img", "image", "use", "br", "input", "line", "circle", "rect",
                    "path"))  # without an end tag
@@ -76,18 +76,15 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], kind: str = 
         element("th", word, scope="col") for word in head))), element("tbody", *body), class_=kind)
 
 
+def number_text(value: float) -> str:
+    """Three digits, whole from 100 on, with a minus sign: 16,910; 43.5; −6.24."""
+    text = fill_in("{value:,.0f}", {"value": abs(value)}) if 100 <= abs(value) < 1e9 else (
+        local_number(f"{abs(value):.3g}"))
+    return f"−{text}" if value < 0 else text
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """0.85 -> "85.0 %"; None -> "–"."""
     if share is None:
         return "–"
     return _("{number} %", number=local_number(f"{100 * share:.{digits}f}"))
-
-
-def short_percent(share: float) -> str:
-    """0.85 -> "85 %", 0.925 -> "92.5 %", 0.9995 -> "99.95 %": never rounded to 0 or to 100 %."""
-    digits = 1
-    while digits < 5 and 0 < share < 1 and round(100 * share, digits) in (0, 100):
-        digits += 1
-    number = f"{100 * share:.{digits}f}"
-    number = number.rstrip("0").rstrip(".") if digits == 1 else number
-    return _("{number} %", number=local_number(number))

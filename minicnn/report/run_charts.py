@@ -9,10 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..evaluation import wilson_interval
+from ..plotting.drawing import percent_text
 from ..utils.language import gettext as _
 from ..utils.language import local_number
-from .html import Markup, element, join, percent, short_percent
-from .svg import PHONE, Plot, both_sizes, chart, number_ticks, percent_ticks
+from .html import Markup, element, join, percent
+from .svg import (
+    PHONE,
+    PHONE_TYPE,
+    TYPE,
+    Plot,
+    both_sizes,
+    chart,
+    number_ticks,
+    percent_ticks,
+    text_width,
+)
 
 MIN_CALIBRATION = 50  # photos: with fewer, the bars are noise
 BINS = 25  # of the histogram of probabilities
@@ -65,15 +76,14 @@ def accuracy_bar(rows: Sequence[Accuracy], chance: tuple[str, float]) -> Markup:
         words, share = chance
         plot.draw("line", class_="chance", x1=plot.px(share), x2=plot.px(share), y1=plot.top - 10,
                   y2=plot.bottom)
-        plot.text(min(max(plot.px(share), 0), width), 22, f"{words}{_(': ')}{short_percent(share)}",
-                  "middle" if 0.3 < share < 0.7 else "start" if share <= 0.3 else "end", "soft")
+        plot.text(plot.px(share), 22, f"{words}{_(': ')}{percent_text(share)}", "middle", "soft")
         for k, (name, correct, total) in enumerate(rows):
             low, high = wilson_interval(correct, total)
             at, kind, y = correct / total, f"k{k}", plot.top + row * k + (44 if phone else 34)
             plot.draw("rect", class_=f"band {kind}", x=plot.px(low), y=y - 13, rx=13, height=26,
                       width=max(round(plot.px(high) - plot.px(low), 1), 8))
             plot.draw("circle", class_=f"dot {kind}", cx=plot.px(at), cy=y, r=11)
-            label = f"{name} {short_percent(at)}"
+            label = f"{name} {percent_text(at)}"
             if phone:
                 plot.text(plot.px(0), y - 22, label, kind=f"end {kind}", halo=True)
             elif low > 0.45:
@@ -98,22 +108,24 @@ def best_epoch(curves: Sequence[Curve]) -> int | None:
 
 def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
                    best: tuple[int, str] | None, classes: int) -> Markup:
-    """Curves of one kind by epoch. shares: accuracies, on an axis that begins at 0 or at 50 %; or
-    else losses. best: an epoch of the first held-out curve to mark, and its words."""
+    """Curves of one kind by epoch. shares: accuracies, on an axis from 0, or of two classes from
+    50 % if no value lies below, which the note says; or else losses. best: an epoch of the first
+    held-out curve to mark, and its words."""
     epochs = max(len(curve.values) for curve in curves)
     values = [value for curve in curves for value in curve.values if math.isfinite(value)]
     if shares:
         low, high = 0.5 if classes == 2 and min(values) >= 0.5 else 0.0, 1.0
+        note += _("; the axis begins at 50 %") if low else ""
     else:  # a network that diverges leaves the frame instead of flattening all others
         low, high = 0.0, min(max(values), max(4 * math.log(classes), 2 * curves[0].values[0])) or 1
 
     def draw(width: int) -> Plot:
         phone = width == PHONE
         labels = [_end_label(curve, shares, phone) for curve in curves]
-        longest = max(map(len, labels))  # at about 10 pixels for a character, 8 on a phone
+        longest = max(text_width(label, PHONE_TYPE if phone else TYPE, bold=True)
+                      for label in labels)
         plot = Plot(title, width, 340 if phone else 420, (min(1, epochs - 1), max(epochs, 2)),
-                    (low, high), (36, max(136, 8 * longest) if phone else max(240, 10 * longest),
-                                  62, 62))
+                    (low, high), (36, math.ceil(longest) + 14, 62, 62))
         ticks = (percent_ticks(low, 0.25 if low == 0 else 0.1) if shares
                  else number_ticks(low, high))
         plot.axes(number_ticks(*plot.x, 3 if phone else 6, integer=True), ticks, _("epoch"))
@@ -141,11 +153,13 @@ def learning_chart(title: str, note: str, curves: Sequence[Curve], shares: bool,
 
 
 def _end_label(curve: Curve, shares: bool, phone: bool) -> str:
-    value = short_percent(curve.values[-1]) if shares else (
+    value = percent_text(curve.values[-1]) if shares else (
         local_number(f"{curve.values[-1]:.2f}"))
+    if phone:  # colour and weight say the rest
+        return value
     # short: the key above the chart has the whole name
     network = _("scratch") if curve.network == _("from scratch") else curve.network
-    name = curve.photos if phone or not network else f"{network}{_(': ')}{curve.photos}"
+    name = curve.photos if not network else f"{network}{_(': ')}{curve.photos}"
     return f"{name} {value}"
 
 
@@ -157,7 +171,7 @@ def rates_chart(rates: Mapping[str, Any]) -> Markup:
     def draw(width: int) -> Plot:
         plot = Plot(_("Loss by learning rate"), width, 360, (min(x), max(x)), (0, top),
                     (16, 24, 62, 62))
-        plot.axes([(v, f"1e{v:g}") for v, _ in number_ticks(min(x), max(x), integer=True)],
+        plot.axes([(v, f"1e{v:g}") for v, _label in number_ticks(min(x), max(x), integer=True)],
                   number_ticks(0, top), _("learning rate"))
         plot.line(x, y.tolist(), "k0 held")
         plot.line([rates["best"]] * 2, [0, top], "k1 thin")

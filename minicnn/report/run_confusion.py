@@ -106,7 +106,7 @@ def threshold_section(page: Mapping[str, Any], result: Evaluation) -> Markup | N
     left = element(
         "div", element("p", before, element(
             "strong", local_number(f"{start:.3f}"), id="value"), after, element(
-            "span", _(" Move the line: everything here and the matrix above follows."),
+            "span", _(" Move the line: everything here and the matrix above follow."),
             class_="needs-script")),
         element("input", type="range", id="threshold", min=0, max=1, step=0.001, value=start,
                 aria_label=_("threshold of {name}", name=name), class_="needs-script"),

@@ -3,8 +3,9 @@
 The page tells a story: the number, how it was learned, what is confused, where to draw the line,
 what the network looks at, what was set. run_sections.py writes it as HTML, so that its numbers and
 pictures are there without a script; the script of its template, run_page.html, adds what moves.
-Apart from the options it is given, nothing in it depends on when or where it was written, so that a
-run that was interrupted and resumed leaves the same bytes as one that was not.
+Apart from the record of the run (the command, when, where, how long), nothing in it depends on when
+or where it was written, so that a run that was interrupted and resumed leaves the same bytes as one
+that was not.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MAX_POINTS = 400  # of a curve
 
 
 def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict[str, Any], *,
-                   model: Sequential, held_out: str = "", rows: Mapping[str, Evaluation],
+                   model: Sequential, photos_name: str = "", rows: Mapping[str, Evaluation],
                    notes: Sequence[str] = (), settings: Sequence[str] = (),
                    skipped: Sequence[str] = (),
                    history: Mapping[str, Sequence[float]] | None = None, validation_name: str = "",
@@ -54,7 +55,8 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     """Writes predictions.png, worst.png, report.html and, if there is a first_batch, batch.png.
 
     result, data, scores: the evaluation, its photos, and scores_of the evaluation.
-    held_out:        what the photos are called ("test", …).
+    photos_name:     what the photos are called: "held-out", "left-out" after a cross-validation,
+                     or "" for the photos of a folder.
     rows:            of the table of results.
     notes, settings: sentences about the run; those that say how the comparison was trained.
     skipped:         files that were not read, with the reasons.
@@ -66,17 +68,18 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     training:        the training photos, and predictions by heads that have not seen them.
     first_batch:     see photos.first_batch.
     subject:         what was measured on what, below the title; "": the first of the rows.
-    options:         of the command, and facts about the run: see run_settings.py.
-    used:            more facts of the run, such as the learning rate: see run_settings.py.
+    options:         of the command.
+    used:            what run.json has under that name: the command, when, where, what the options
+                     came to.
     explained:       whether `model` made the predictions; after a cross-validation it did not.
     pictures:        what an earlier call with the same photos returned: the page alone is new.
     """
     shown = pictures
     if shown is None:
         shown = choose_pictures(result, data, model, explained)
-        draw_pictures(folder, shown, result, held_out, first_batch)
+        draw_pictures(folder, shown, result, photos_name, first_batch)
     own = result.probabilities[np.arange(len(data)), result.labels]
-    page = numbers(result, data, scores, held_out, rows)
+    page = numbers(result, data, scores, photos_name, rows)
     page |= {"notes": list(notes), "skipped": list(skipped), "history": plain_history(history),
              "scratch_history": plain_history(scratch_history), "validation_name": validation_name,
              "rates": rates and {"x": np.log10(rates.lr).tolist(), "y": rates.smooth.tolist(),
@@ -117,13 +120,13 @@ def write_run_page(folder: Path, result: Evaluation, data: Dataset, scores: dict
     return shown
 
 
-def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], held_out: str,
+def numbers(result: Evaluation, data: Dataset, scores: Mapping[str, Any], photos_name: str,
             rows: Mapping[str, Evaluation]) -> dict[str, Any]:
     """What the page says of the predictions, ready for JSON."""
     most_probable = result.probabilities.argmax(axis=1)  # whatever the threshold
     counts = np.bincount(result.labels, minlength=len(result.classes))
     return {
-        "title": question(result.classes), "held_out": held_out, "classes": result.classes,
+        "title": question(result.classes), "photos_name": photos_name, "classes": result.classes,
         "class_counts": counts.tolist(),
         "rows": [{"name": name, "correct": row.num_correct, "count": len(row.labels),
                   "accuracy": row.accuracy, "interval": row.interval}

@@ -11,16 +11,18 @@ import numpy as np
 from ..data import Dataset
 from ..data.visible_region import visible_region
 from ..evaluation import Evaluation
+from ..plotting.drawing import percent_text
 from ..preprocessing import Preprocessing
 from ..utils.errors import FileError
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
-from .html import Markup, element, folded, section, short_percent
+from .html import Markup, element, folded, percent, section
 from .pages import as_uri, thumbnail
 from .photos import prediction_label
 
 SIDE = 400  # pixels of the longer side of a whole photo
 WRONG, LEAST_SURE, HERO_RIGHT = 8, 3, 3  # photos
+HERO_SUREST = 0.999  # 99.998 % would leave no space for the name of the class
 
 
 class WholePhoto(NamedTuple):
@@ -88,7 +90,7 @@ def surest_of_each_class(result: Evaluation, count: int = HERO_RIGHT) -> list[in
         members = np.flatnonzero((result.labels == k) & (result.predicted == k))
         rows += [(rank, -own[i], int(i)) for rank, i in enumerate(
             members[np.argsort(-own[members], kind="stable")][:count])]
-    return [i for _, _, i in sorted(rows)[:count]]
+    return [i for _rank, _sureness, i in sorted(rows)[:count]]
 
 
 def wrong_and_least_sure(result: Evaluation) -> tuple[list[int], list[int]]:
@@ -120,8 +122,10 @@ def hero_photos(photos: Mapping[int, WholePhoto], right: Sequence[int], worst: S
     for i in [*right, *worst]:
         if i not in photos:
             continue
-        label, answer = result.classes[result.labels[i]], prediction_label(result, i)
-        caption = (f"✓ {answer}" if i in right else f"✗ {answer}")
+        label = result.classes[result.labels[i]]
+        sure = min(float(result.probabilities[i, result.predicted[i]]), HERO_SUREST)
+        answer = f"{percent(sure)} {result.classes[result.predicted[i]]}"
+        caption = f"✓ {answer}" if i in right else f"✗ {answer}"
         figures.append(element(
             "figure", image(as_uri(photos[i].pixels), f"{data.names[i]}: {caption}"),
             element("figcaption", element("strong", caption), None if i in right else
@@ -136,14 +140,14 @@ def looking_section(photos: Mapping[int, WholePhoto], heats: Mapping[int, tuple]
     """The wrong ones and the least sure, each beside what its prediction depends on."""
     rows = []
     for title, indices in ((ngettext("The one error", "The worst {num} errors", len(wrong)), wrong),
-                           (_("The least sure of the right ones"), unsure)):
+                           (_("Correct, but least confident"), unsure)):
         figures = [_look(photos[i], heats.get(i, (None, "")), i, data, result)
                    for i in indices if i in photos]
         if figures:
             rows += [element("h3", title), element("div", *figures, class_="row looks")]
     if not rows:
         return None
-    any_map = any(heat is not None for heat, _ in heats.values())
+    any_map = any(heat is not None for heat, _reason in heats.values())
     cropped = any(photo.is_cropped for photo in photos.values())
     words = [
         _("Beside each photo: what the prediction depends on (HiResCAM). Red speaks for it, blue "
@@ -159,6 +163,8 @@ def _look(photo: WholePhoto, explanation: tuple[np.ndarray | None, str], i: int,
     heat, reason = explanation
     label, predicted = result.classes[result.labels[i]], prediction_label(result, i)
     correct = result.predicted[i] == result.labels[i]
+    if len(result.classes) > 2:  # of two classes the prediction says it, too
+        label += f" {percent_text(float(result.probabilities[i, result.labels[i]]))}"
     pictures = [element("div", image(as_uri(photo.pixels), data.names[i]), photo.frame(),
                         class_="framed")]
     if heat is not None:
@@ -197,7 +203,7 @@ def cell_galleries(result: Evaluation, data: Dataset, pictures: Mapping[int, np.
 
 def _gallery_figure(i: int, pixels: np.ndarray, data: Dataset, result: Evaluation) -> Markup:
     correct = result.predicted[i] == result.labels[i]
-    sure = short_percent(float(result.probabilities[i, result.predicted[i]]))
+    sure = percent_text(float(result.probabilities[i, result.predicted[i]]))
     return element("figure", image(thumbnail(pixels), data.names[i]), element(
         "figcaption", element("strong", f"{sure} {result.classes[result.predicted[i]]}"),
         element("span", base_name(data.names[i]))),

@@ -97,10 +97,10 @@ def photos_of_cells(result: Evaluation, own: FloatArray) -> list[int]:
     return order[rank[order] < MAX_PER_CELL][:MAX_PICTURES].tolist()
 
 
-def draw_pictures(folder: Path, shown: RunPictures, result: Evaluation, held_out: str,
+def draw_pictures(folder: Path, shown: RunPictures, result: Evaluation, photos_name: str,
                   first_batch: Sequence[PhotoPanel]) -> None:
     """predictions.png, worst.png and, if there is a first batch, batch.png."""
-    title = f"{len(result.labels)} {sections.photos_called(held_out)}"
+    title = f"{len(result.labels)} {sections.photos_called(photos_name)}"
     draw(prediction_panels(shown.pictures, shown.spread, result), folder / "predictions.png",
          _("A selection of the {title}: label → prediction", title=title), 8)
     panels = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..plotting.drawing import percent_text
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
-from .html import Markup, bullets, element, folded, percent, section, short_percent, table
+from .html import Markup, bullets, element, folded, percent, section, table
 from .run_charts import (
     MIN_CALIBRATION,
     Accuracy,
@@ -35,14 +36,14 @@ def hero(page: Mapping[str, Any], examples: Markup) -> Markup:
             for row in page["rows"]]
     about = element("p", element(
         "strong", _("{correct} of {count} {photos} right", correct=first["correct"],
-                    count=first["count"], photos=photos_called(page["held_out"]))),
+                    count=first["count"], photos=photos_called(page["photos_name"]))),
         _(". 95 % interval {low} to {high}: where the accuracy on all photos of this kind may lie. "
           "{chance}", low=percent(low), high=percent(high), chance=page["chance"]), id="about")
     comparison = [element("p", f"{row['name'][0].upper()}{row['name'][1:]}{_(': ')}", element(
         "strong", percent(row["accuracy"])),
         _(" ({correct} of {count}).", correct=row["correct"], count=row["count"]))
         for row in others]
-    left = element("div", element("p", short_percent(first["accuracy"]), class_="number"),
+    left = element("div", element("p", percent_text(first["accuracy"]), class_="number"),
                    about, accuracy_bar(rows, chance), *comparison, class_="answer")
     return element("section", left, examples, class_="hero" + " alone" * (not examples),
                    id="answer")
@@ -57,10 +58,10 @@ def short_name(name: str) -> str:
     return short if len(short) <= 22 else f"…{short[-21:]}"
 
 
-def photos_called(held_out: str) -> str:
+def photos_called(photos_name: str) -> str:
     """What the photos of a test are called in a sentence: "held-out photos"."""
     names = {"": _("photos"), "held-out": _("held-out photos"), "left-out": _("left-out photos")}
-    return names.get(held_out) or f"{held_out} photos"
+    return names.get(photos_name) or f"{photos_name} photos"
 
 
 def notes_section(warnings: Sequence[str], skipped: Sequence[str]) -> Markup | None:
@@ -112,15 +113,19 @@ def learning_section(page: Mapping[str, Any], scratch: Mapping[str, Sequence[flo
                   for kind in ("accuracy", "loss")}
     epoch = best_epoch([curve for curve in all_curves["loss"] if curve.kind.startswith("k0")])
     is_kept = page["validation_name"] == "validation"
-    words = None if epoch is None or len(page["history"]["loss"]) < 2 else (
-        epoch, _("best, kept: epoch {epoch}", epoch=epoch) if is_kept else
-        _("lowest loss: epoch {epoch}", epoch=epoch))
+    marks: dict[str, tuple[int, str] | None] = {"accuracy": None, "loss": None}
+    if epoch is not None and len(page["history"]["loss"]) > 1:
+        if is_kept:
+            marks["accuracy"] = marks["loss"] = (
+                epoch, _("best, kept: epoch {epoch}", epoch=epoch))
+        else:  # the lowest loss says nothing about the accuracy
+            marks["loss"] = epoch, _("lowest loss: epoch {epoch}", epoch=epoch)
     for kind, title, note in (
             ("accuracy", _("Accuracy"), _("Share of photos that it gets right")),
             ("loss", _("Loss"), _("Cross-entropy: low if it is sure and right"))):
         if all_curves[kind]:
-            charts.append(learning_chart(title, note, all_curves[kind], kind == "accuracy", words,
-                                         len(page["classes"])))
+            charts.append(learning_chart(title, note, all_curves[kind], kind == "accuracy",
+                                         marks[kind], len(page["classes"])))
     if not charts and not page["rates"]:
         return None
     return section("learning", _("How it learned"), element(

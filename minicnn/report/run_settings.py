@@ -1,7 +1,5 @@
-"""What was set for a run: what differs from the defaults, what was chosen by itself, the command.
-
-run.json has the options and, from some version on, facts: they are looked up tolerantly, at its top
-or one level below, so that a page can be written for a run.json without them.
+"""What was set for a run: the command, what differs from the defaults, what was chosen for the
+user, when and where it ran. What a run.json of an earlier version does not have is left out.
 """
 
 from __future__ import annotations
@@ -13,47 +11,65 @@ from typing import Any
 from ..training import TransferConfig
 from ..utils.language import gettext as _
 from ..utils.language import gettext_noop as N_
-from ..utils.language import local_number
+from ..utils.language import local_number, ngettext
 from .html import Markup, bullets, element, folded, section, table
+from .run_sections import part_name
 
-# The facts of a run: what they are called on the page, and the keys of run.json that may hold them.
+# What a run came to: the key of "used" in run.json, and what it is called on the page.
 FACTS = {
-    N_("learning rate"): ("learning_rate", "effective_learning_rate", "head_learning_rate"),
-    N_("frozen up to"): ("cut", "effective_cut"),
-    N_("photo size"): ("size", "effective_size"),
-    N_("epochs"): ("epochs_run", "epochs"),
-    N_("seed"): ("seed",),
-    N_("started"): ("date", "started"),
-    N_("duration"): ("duration", "duration_s", "seconds"),
-    N_("versions"): ("versions", "version"),
-    N_("machine"): ("machine",),
-    N_("device"): ("device",),
+    "learning_rate": N_("learning rate"), "cut": N_("frozen up to"), "size": N_("photo size"),
+    "epochs": N_("epochs"), "photos": N_("photos"), "device": N_("device"),
+    "backend": N_("backend"),
 }
-COMMAND = ("command", "command_line")
+# When and where it ran.
+CIRCUMSTANCES = {"started": N_("started"), "resumed": N_("resumed"), "seconds": N_("duration")}
+VERSIONS = {"minicnn": "minicnn", "python": "Python", "numpy": "NumPy"}
 # Of the options whose default is neither off nor "chosen for you".
 DEFAULTS = {**asdict(TransferConfig()), "device": "cpu", "tta": 1, "batch_size": 32}
 
 
-def look_up(options: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    """The first of these keys that has a value, in the options or in one of their mappings."""
-    nested = [value for value in options.values() if isinstance(value, Mapping)]
-    for key in keys:
-        for part in (options, *nested):
-            if part.get(key) not in (None, "", [], {}):
-                return part[key]
-    return None
-
-
-def fact(name: str, value: Any) -> str:
-    """A fact in words: 1.05e-06, "128 × 128 pixels", "1 min 12 s", "minicnn 1.0, NumPy 2.1"."""
-    if name == "duration" and isinstance(value, (int, float)):
+def fact(key: str, value: Any) -> str:
+    """A fact in words: 1.05e-06, "128 × 128 pixels", "1 min 12 s", "train 120, test 60"."""
+    if key == "seconds" and isinstance(value, (int, float)):
         minutes, seconds = divmod(round(value), 60)
         hours, minutes = divmod(minutes, 60)
         return " ".join(f"{number} {unit}" for number, unit in (
             (hours, "h"), (minutes, "min"), (seconds, "s")) if number or unit == "s")
-    if name == "photo size" and isinstance(value, int):
+    if key == "size" and isinstance(value, int):
         return _("{side} × {side} pixels", side=value)
+    if key == "photos" and isinstance(value, Mapping):
+        return ", ".join(f"{part_name(part)} {count}" for part, count in value.items())
+    if key in ("started", "resumed"):
+        return ", ".join(moment(str(text)) for text in ([value] if isinstance(value, str)
+                                                         else value))
     return in_words(value)
+
+
+def moment(text: str) -> str:
+    """A time of run.json without seconds and time zone: "2026-11-28 14:05"."""
+    return text[:16].replace("T", " ")
+
+
+def facts_of_run(used: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, words) of what the run came to; what run.json does not have is left out, and the
+    backend of the processor if a GPU computed."""
+    rows = [(_(name), fact(key, used[key])) for key, name in FACTS.items()
+            if key in used and (key != "backend" or used.get("device", "cpu") == "cpu")]
+    versions = [f"{name} {used[key]}" for key, name in VERSIONS.items() if key in used]
+    return [*rows, (_("versions"), ", ".join(versions))] if versions else rows
+
+
+def circumstances(used: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, words) of when and where it ran."""
+    names = dict(CIRCUMSTANCES)
+    if used.get("resumed"):
+        names["seconds"] = N_("duration since then")
+    rows = [(_(name), fact(key, used[key])) for key, name in names.items()
+            if used.get(key) not in (None, [])]
+    machine = [in_words(used[key]) for key in ("processor", "system") if used.get(key)]
+    if "cores" in used:
+        machine.append(ngettext("{num} core", "{num} cores", used["cores"]))
+    return [*rows, (_("machine"), ", ".join(machine))] if machine else rows
 
 
 def in_words(value: Any) -> str:
@@ -73,14 +89,8 @@ def in_words(value: Any) -> str:
 
 def differences(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(option, value) of all that are not at their default."""
-    facts = {key for keys in (*FACTS.values(), COMMAND) for key in keys}
-    rows = []
-    for key, value in options.items():
-        if isinstance(value, Mapping) or (key in facts and key not in DEFAULTS):
-            continue
-        if value not in (None, "", False) and value != DEFAULTS.get(key):
-            rows.append((option_name(key), in_words(value)))
-    return rows
+    return [(option_name(key), in_words(value)) for key, value in options.items()
+            if value not in (None, "", False) and value != DEFAULTS.get(key)]
 
 
 def option_name(key: str) -> str:
@@ -90,24 +100,25 @@ def option_name(key: str) -> str:
 
 def settings_section(options: Mapping[str, Any], chosen: Sequence[str],
                      used: Mapping[str, Any]) -> Markup:
-    """The section. chosen: sentences on what was chosen by itself, such as the learning rate.
-    used: more facts, which are no options."""
-    different = differences(options)
-    facts = [(_(name), fact(name, value)) for name, keys in FACTS.items()
-             if (value := look_up({**options, **used}, keys)) is not None]
-    command = look_up(options, COMMAND)
+    """The section. chosen: sentences on what was chosen for the user, such as the learning rate.
+    used: what run.json has under that name. What depends on when and where the run was is in
+    elements of the class "record"."""
+    different, facts, record = differences(options), facts_of_run(used), circumstances(used)
+    command = used.get("command")
     columns = [element("div", element("h3", _("What differs from the defaults")), table(
         (_("option"), _("value")), different, "plain") if different else element(
-            "p", _("Nothing: every option has its default.")))]
+            "p", _("Nothing: every option has its default.")),
+        *((element("h3", _("Chosen for you")), bullets(chosen)) if chosen else ()))]
     if facts:
         columns.append(element("div", element("h3", _("What was used")),
                                table((_("setting"), _("value")), facts, "plain")))
-    if chosen:
-        columns.append(element("div", element("h3", _("Chosen for you")), bullets(chosen)))
+    if record:
+        columns.append(element("div", element("h3", _("When and where")), table(
+            (_("setting"), _("value")), record, "plain"), class_="record"))
     every = [(key, in_words(value)) for key, value in options.items()]
     return section(
         "settings", _("What was set"),
-        element("pre", in_words(command), tabindex=0, class_="command") if command else None,
+        element("pre", command, tabindex=0, class_="record") if command else None,
         element("div", *columns, class_="columns"),
         folded(_("All {count} options", count=len(every)),
                table((_("option"), _("value")), every, "plain")))

@@ -126,21 +126,22 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> No
         writer.writerows(rows)
 
 
-def write_curves(folder: Path, run: TransferResult, held_out: str,
+def write_curves(folder: Path, run: TransferResult, photos_name: str,
                  scratch: History | None = None) -> None:
     """Writes curves.png, with the epoch of the best weights if these are not the last ones, and
     with the held-out photos of a network from scratch."""
     losses = run.history.get("val_loss", [])
     best = 1 + int(np.argmin(losses)) if run.last and losses else None
-    curves(run.history, folder / "curves.png", held_out, scratch=scratch, best=best)
+    curves(run.history, folder / "curves.png", photos_name, scratch=scratch, best=best)
 
 
-def write_run(folder: Path, run: TransferResult, parts: dict[str, Dataset], held_out: str) -> None:
+def write_run(folder: Path, run: TransferResult, parts: dict[str, Dataset], photos_name: str
+              ) -> None:
     """Writes the model, its history and curves, and the split; also last.h5 if the model has the
     weights of an epoch before the last, and lr.png if the learning rate was searched for.
 
-    parts: "train", "test", and "validation" if the best epoch was chosen by it. held_out: what the
-    test photos are called.
+    parts: "train", "test", and "validation" if the best epoch was chosen by it. photos_name: what
+    the test photos are called.
     """
     history = run.history
     run.model.save(folder / "model.h5")
@@ -156,5 +157,5 @@ def write_run(folder: Path, run: TransferResult, parts: dict[str, Dataset], held
     epochs = range(1, len(history["loss"]) + 1)
     write_csv(folder / "history.csv", ["epoch", *history],
               zip(epochs, *history.values(), strict=True))
-    write_curves(folder, run, "validation" if "validation" in parts else held_out)
+    write_curves(folder, run, "validation" if "validation" in parts else photos_name)
     write_split(folder / "split.csv", parts)

@@ -1,6 +1,7 @@
 """Charts as SVG text: axes, lines, bars, labels. They need no script and take the page's colours.
 
 A chart is drawn twice, for a wide screen and for a phone: text keeps its size.
+No text leaves its chart, however long the names in it are.
 """
 
 from __future__ import annotations
@@ -8,11 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from ..plotting.drawing import without_glyph_warnings
 from ..utils.language import local_number
 from .html import Markup, element, join, percent
 
 WIDE, PHONE = 740, 350  # units of the drawing: pixels, where it is shown at its own size
 LINE_HEIGHT = 22  # of a label
+TYPE, PHONE_TYPE = 18, 16  # pixels of the letters, as the style sheet has them
+
+
+def text_width(words: str, size: int, bold: bool = False) -> float:
+    """Pixels of the words in DejaVu Sans of this size: the widest of the fonts of the pages."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal", size=size)
+    with without_glyph_warnings():
+        width: float = text_to_path.get_text_width_height_descent(words, font, ismath=False)[0]
+    return width
 
 
 class Plot:
@@ -42,9 +56,20 @@ class Plot:
 
     def text(self, x: float, y: float, words: object, anchor: str = "start", kind: str = "",
              halo: bool = False) -> None:
-        """Adds words at pixels x, y; halo: with an outline, to be read across lines."""
+        """Adds words at pixels x, y, moved or shortened if they would leave the drawing; halo: with
+        an outline, to be read across lines."""
+        line = str(words)
+        while (wide := self.width_of(line, kind)) > self.width and len(line) > 2:
+            line = f"{line[:-2]}…"
+        before = wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]  # of x
+        x = round(min(max(x, before), self.width - wide + before), 1)
         classes = " ".join(filter(None, (kind, "halo" * halo)))
-        self.draw("text", words, x=x, y=y, text_anchor=anchor, class_=classes or None)
+        self.draw("text", line, x=x, y=y, text_anchor=anchor, class_=classes or None)
+
+    def width_of(self, words: str, kind: str = "") -> float:
+        """Pixels of a text of this class."""
+        size = PHONE_TYPE if self.width == PHONE else TYPE
+        return text_width(words, size, bold="end" in kind.split())
 
     def axes(self, ticks_x: Sequence[tuple[float, str]], ticks_y: Sequence[tuple[float, str]],
              label_x: str = "") -> None:
@@ -73,14 +98,14 @@ class Plot:
     def labels(self, lines: Sequence[tuple[float, str, str]]) -> None:
         """(value, words, class) at the right end of each line, moved apart if they would touch."""
         rows = sorted(lines, key=lambda line: self.py(line[0]))
-        heights = [max(self.py(value), self.top) + 6 for value, _, _ in rows]
+        heights = [max(self.py(value), self.top) + 6 for value, _words, _kind in rows]
         for k in range(1, len(heights)):
             heights[k] = max(heights[k], heights[k - 1] + LINE_HEIGHT)
         limit = self.bottom + 6.0
         for k in range(len(heights) - 1, -1, -1):
             heights[k] = min(heights[k], limit)
             limit = heights[k] - LINE_HEIGHT
-        for (_, words, kind), height in zip(rows, heights, strict=True):
+        for (_value, words, kind), height in zip(rows, heights, strict=True):
             self.text(self.right + 10, height, words, kind=f"end {kind}")
 
     def mark(self, name: str) -> None:

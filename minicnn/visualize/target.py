@@ -133,6 +133,7 @@ class Score:
 
     layers: copies up to the target's layer, the last activation left out for classes.
     weight: of y's shape without N (or broadcastable to it).
+    kind: what S is, if a sigmoid or softmax was left out: "logit, before softmax".
     """
 
     name: str
@@ -140,6 +141,7 @@ class Score:
     weight: np.ndarray
     unit: int
     layer: str
+    kind: str = ""
 
     def values(self, y: np.ndarray) -> np.ndarray:
         """y (N, …) -> S (N,)."""
@@ -178,8 +180,11 @@ def score_of(model: Sequential, x: np.ndarray, target: Target = None) -> Score:
                             f"{target!r}.")
     weight = np.zeros(K, np.float32)
     weight[target if K > 1 else 0] = -1 if K == 1 and target == 0 else 1
+    left_out = last_activation(model.layers)
+    kind = "" if left_out is None else _("logit, before {activation}",
+                                         activation=type(left_out).__name__.lower())
     return Score(names[target], layers, to_device(weight, model.device), int(target),
-                 model.layers[-1].name)
+                 model.layers[-1].name, kind)
 
 
 def _unit_score(model: Sequential, x: np.ndarray, target: Unit) -> Score:

@@ -37,6 +37,7 @@ from minicnn.report.folder_findings import findings
 from minicnn.report.folder_page import write_folder_page
 from minicnn.report.photos import first_batch
 from minicnn.training import TransferConfig
+from minicnn.utils.language import use_language
 
 TWO = ["sandal", EVIL]
 
@@ -63,7 +64,7 @@ def two_classes(folder):
         ("loss", 0.7, 0.1), ("accuracy", 0.5, 1), ("val_loss", 0.7, 0.4),
         ("val_accuracy", 0.5, 0.8))}
     (folder / "two").mkdir()
-    write_run_page(folder / "two", result, data, scores_of(result), model=model, held_out="test",
+    write_run_page(folder / "two", result, data, scores_of(result), model=model, photos_name="test",
                    rows={"VGG16, new head": result, "from scratch": result}, notes=[EVIL],
                    skipped=[EVIL] * 11, history=history, validation_name="test",
                    scratch_history={key: values[:8] for key, values in history.items()},
@@ -71,6 +72,22 @@ def two_classes(folder):
                    first_batch=first_batch(model, data, TransferConfig()),
                    options={"seed": 0, "folder": EVIL, "lr": None})
     return folder / "two" / "report.html"
+
+
+def french(folder):
+    """A run's page in French, with the longest words beside its curves."""
+    data, result = evaluation(["sandal", "sneaker"], 20)
+    history = {key: np.linspace(start, end, 12) for key, start, end in (
+        ("loss", 0.7, 0.001), ("accuracy", 0.5, 1), ("held_out_loss", 0.7, 0.4),
+        ("held_out_accuracy", 0.5, 0.933))}
+    (folder / "french").mkdir()
+    with use_language("fr"):
+        write_run_page(folder / "french", result, data, scores_of(result), model=mc.SmallCNN(10),
+                       photos_name="held-out", history=history, scratch_history=history,
+                       rows={"VGG16, nouvelle tête": result,
+                             "petit réseau à partir de zéro": result},
+                       options={"seed": 0}, explained=False)
+    return folder / "french" / "report.html"
 
 
 def thresholded(folder):
@@ -123,12 +140,25 @@ def shoot(chrome, path):
     Path(path).write_bytes(base64.b64decode(shot["data"]))
 
 
+def check_charts(chrome, name):
+    """Every text of a drawing lies inside the drawing."""
+    outside = chrome.execute_script("""
+        return [...document.querySelectorAll("svg text")].filter(text => {
+          const svg = text.ownerSVGElement.getBoundingClientRect();
+          const box = text.getBoundingClientRect();
+          return box.width && (box.left < svg.left - 1 || box.right > svg.right + 1
+                               || box.top < svg.top - 1 || box.bottom > svg.bottom + 1);
+        }).map(text => text.textContent);""")
+    claim(f"{name}: the words of the charts lie inside them, not {outside}", outside == [])
+
+
 def check_sizes(chrome, shots, name):
     """A phone, a projector, a large screen; the charts are drawn when the page is loaded."""
     for width, height in ((390, 844), (1600, 900), (1920, 1080)):
         size(chrome, width, height)
         chrome.refresh()
         check_width(chrome, name)
+        check_charts(chrome, f"{name} at {width}")
         check_fonts(chrome, 17.9 if width >= 1600 else 15.99)
         if width >= 1600:
             body, title = chrome.execute_script(
@@ -326,7 +356,7 @@ def main(arguments):
     """Checks the pages in light and in dark."""
     shots, *others = arguments or [None]
     check_pages({"run": (two_classes, check_two), "ten": (ten_classes, check_ten),
-                 "threshold": (thresholded, check_threshold),
+                 "threshold": (thresholded, check_threshold), "french": (french, check_sizes),
                  "folder": (folder_page, check_folder),
                  **{Path(page).parent.name: (lambda folder, page=page: Path(page), check_sizes)
                     for page in others}}, shots)

@@ -15,11 +15,13 @@ from PIL import Image
 
 import minicnn
 from minicnn import cli
+from minicnn.summary import backend_name
 
 TRAIN = ["train", "--sample", "fashion", "--per-class", "4", "--epochs", "2", "--size", "32"]
 # Words that are the same in both languages, and names of options, classes, layers and packages.
 SAME = {"Calibration", "option", "photos", "test", "constant", "sandal", "sneaker", "↑ sneaker",
-        "↓ sandal", "fashion", "cpu", "32 × 32 pixels", "versions", "block4_pool",
+        "↓ sandal", "fashion", "machine", "backend", backend_name(), "cpu",
+        "32 × 32 pixels", "versions", "block4_pool",
         f"minicnn {minicnn.__version__}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}"}
 HEADINGS = {"How it learned": "Comment il a appris",

@@ -1,5 +1,6 @@
 """run.json: the options as they were given, and under "used" what they came to and where it ran."""
 
+import html
 import json
 import re
 import socket
@@ -79,6 +80,13 @@ def test_a_config_takes_the_options_only(run, tmp_path, capsys):
     assert first == second
 
 
+def without_record(page):
+    """The page without the command, and when and where it ran."""
+    shorter, count = re.subn(r'<(pre|div)[^>]* class="record">.*?</\1>', "", page, flags=re.S)
+    assert count == 2
+    return shorter
+
+
 @pytest.mark.parametrize("old", [False, True], ids=["of today", "of 0.2, without what was used"])
 def test_a_run_that_goes_on_keeps_its_record(old, run, tmp_path, monkeypatch, capsys):
     stopping = checkpoint.Checkpoint.save_if_due
@@ -100,8 +108,11 @@ def test_a_run_that_goes_on_keeps_its_record(old, run, tmp_path, monkeypatch, ca
     used = json.loads(file.read_text("utf-8"))["used"]
     assert used["cut"] == "block1_pool" and len(used["resumed"]) == 1
     assert used.get("started") == (None if old else began)
-    for name in ("history.csv", "predictions.csv", "model.h5", "report.html"):
+    for name in ("history.csv", "predictions.csv", "model.h5"):
         assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes(), name
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert old or without_record(page) == without_record((run / "report.html").read_text("utf-8"))
+    assert "duration since then" in page and used["resumed"][0][:10] in page
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux only")
@@ -126,5 +137,20 @@ def test_the_page_says_what_was_used_beside_the_options(run):
     section = text[text.index("What was used"):]
     section = section[:section.index("</table>")]
     for words in (f"{used['learning_rate']:.3g}", used["cut"], f"minicnn {mc.__version__}",
-                  f"NumPy {np.__version__}", f"Python {used['python']}"):
+                  f"NumPy {np.__version__}", f"Python {used['python']}", "train 8, test 200",
+                  "32 × 32 pixels"):
         assert words in section, words
+
+
+def test_the_page_says_which_command_it_was_when_and_how_long(run):
+    text = (run / "report.html").read_text("utf-8")
+    used = json.loads((run / "run.json").read_text("utf-8"))["used"]
+    assert f">{html.escape(used['command'])}</pre>" in text
+    record = text[text.index("When and where"):]
+    record = dict(re.findall(r'scope="row">(.*?)</th><td[^>]*>(.*?)</td>',
+                             record[:record.index("</table>")]))
+    assert record["started"] == used["started"][:16].replace("T", " ")
+    minutes, seconds = re.fullmatch(r"(?:(\d+) min )?(\d+) s", record["duration"]).groups("0")
+    # rounded, and the page is written before the end
+    assert 60 * int(minutes) + int(seconds) <= used["seconds"] + 2
+    assert html.escape(used["processor"]) in record["machine"]

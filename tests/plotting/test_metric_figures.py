@@ -205,13 +205,35 @@ def test_comparison_shows_each_runs_curve_and_its_interval():
     assert [list(line.get_ydata()) for line in left.get_lines()] == histories[:2]
     assert list(left.get_lines()[0].get_xdata()) == [1, 2, 3]
     assert left.get_lines()[1].get_marker() == "o"
-    ticks = [label.get_text() for label in right.get_yticklabels()]
-    assert ticks[0] == "1  runs/one\nsize 64" and ticks[2] == "3  kfold"
-    assert ticks[1].endswith("long-to-be-shown-1\nsize 96")
+    words = [text.get_text() for text in right.texts if "%" not in text.get_text()]
+    assert words[:2] == ["1  runs/one", "size 64"] and words[4:] == ["3  kfold"]
+    assert words[2].endswith("long-to-be-shown-1") and words[3] == "size 96"
+    heights = [text.get_position()[1] for text in right.texts if "%" not in text.get_text()]
+    assert heights == sorted(heights)
     bars = [container.lines[2][0].get_segments()[0] for container in right.containers]
     np.testing.assert_allclose([bar[:, 0] for bar in bars], [[0.6, 0.8], [0.5, 0.75], [0.9, 1]])
-    assert [text.get_text() for text in right.texts] == ["70.0 %", "60.0 %", "100.0 %"]
+    assert [text.get_text() for text in right.texts if "%" in text.get_text()] == [
+        "70.0 %", "60.0 %", "100.0 %"]
     assert_inside(figure)
+
+
+def test_a_comparison_shows_the_ends_of_names_and_options_in_two_lines_beside_the_curves():
+    options = 3 * "size 160, augment flip,zoom=0.2, views 8, finetune block5, dropout 0.25, "
+    names = [f"runs/of-a-folder-with-a-very-long-name-indeed/photos-{k}" for k in (1, 2)]
+    figure = comparison_figure(names, [[0.6, 0.8]] * 2, [(0.8, 0.7, 0.9), (0.98, 0.93, 0.99)],
+                               [False] * 2, [options] * 2)
+    left, right = figure.axes
+    words = [text.get_text() for text in right.texts]
+    assert [word[-8:] for word in words if word[:1] in "12"] == ["photos-1", "photos-2"]
+    assert sum(word.endswith("…") for word in words) == 2  # of each run's options, the second line
+    assert any("zoom=0.2" in word for word in words)
+    assert_inside(figure)
+    boxes = [text.get_window_extent() for text in right.texts]
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[k + 1:]), words[k]
+    gap = right.get_window_extent().x0 - left.get_window_extent().x1
+    labels = max(text.get_window_extent().width for text in left.texts)
+    assert gap < labels + 80  # pixels: no more white than the words beside the curves need
 
 
 def test_the_axes_of_a_comparison_begin_at_0_if_an_interval_reaches_below_one_half():

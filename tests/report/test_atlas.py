@@ -85,27 +85,25 @@ def test_journey_shows_the_maps_of_largest_mean_with_their_numbers(tmp_path, rng
     photo[:4, :, 0] = 80
     step = collect(model, [photo], maximised=False)["photos"][0]["journey"][0]
     assert [(m["unit"], m["mean"], m["maximum"], m["active"]) for m in step["maps"][:2]] == [
-        (1, "120", "240", "50%"), (0, "40", "80", "50%")]
+        (1, "120", "240", "50 %"), (0, "40", "80", "50 %")]
     assert step["maps"][2]["blank"] == "zero everywhere" and step["maps"][2]["picture"] == ""
     assert (step["silent"], step["count"], step["shape"]) == (1, 3, "8 × 8 × 3")
 
 
-def test_one_sigmoid_output_is_explained_for_both_classes_the_predicted_one_first(model, photos):
+def test_of_two_classes_the_predicted_one_is_explained_and_both_are_named(model, photos):
     page = collect(model, photos, **FEW)
     entry = page["photos"][0]
-    targets, shown = ([row["target"] for row in entry["answers"]],
-                      [row["name"] for row in entry["outputs"]])
-    assert targets == shown and set(shown) == {"sneaker", EVIL}
-    scores = [float(row["score"]) for row in entry["answers"]]
-    assert scores[0] == -scores[1] > 0
+    row, = entry["answers"]  # the map of the other class is its negative
+    assert row["target"] == entry["outputs"][0]["name"] and row["kind"] == "logit, before sigmoid"
+    assert {output["name"] for output in entry["outputs"]} == {"sneaker", EVIL}
     percents = [float(row["value"].removesuffix(" %")) for row in entry["outputs"]]
     assert percents[0] > 50
-    assert percents[0] == pytest.approx(100 / (1 + np.exp(-scores[0])), abs=0.1)
+    assert percents[0] == pytest.approx(100 / (1 + np.exp(-float(row["score"]))), abs=0.1)
     assert sum(percents) == pytest.approx(100, abs=0.2)
-    first, second = ([card["method"] for card in row["cards"]] for row in entry["answers"])
-    assert first == ["HiResCAM", *METHODS] and second == ["HiResCAM"]
-    notes = {card["method"]: card["note"] for card in entry["answers"][0]["cards"]}
-    assert "Adebayo" in notes["guided backprop"] and "opposite" in notes["Grad-CAM"]
+    assert [card["method"] for card in row["cards"]] == ["HiResCAM", *METHODS]
+    warnings = {card["method"]: card["warning"] for card in row["cards"] if card["warning"]}
+    assert set(warnings) == {"guided backprop", "Grad-CAM", "guided Grad-CAM", "Grad-CAM++"}
+    assert "Adebayo" in warnings["guided backprop"] and "opposite" in warnings["Grad-CAM"]
 
 
 def test_the_class_next_to_the_predicted_one_is_explained_too(photos):
@@ -124,7 +122,7 @@ def test_after_a_global_average_no_picture_is_shown_twice(photos):
                           preprocessing=mc.Preprocessing())
     cards = collect(model, photos, **FEW)["photos"][0]["answers"][0]["cards"]
     assert [card["method"] for card in cards].count("Grad-CAM") == 1
-    assert cards[0]["method"] == "Grad-CAM" and "opposite" not in cards[0]["note"]
+    assert cards[0]["method"] == "Grad-CAM" and not cards[0]["warning"]
 
 
 def test_a_network_without_classes_gets_no_class_activation_map(photos, tmp_path):

@@ -46,7 +46,7 @@ def test_the_page_has_the_numbers_of_each_photo_and_of_all(tmp_path):
     page = written(tmp_path / "run", data, result, notes=["careful"], skipped=["x.jpg: bad"],
                    history={"loss": np.float32([1, 0.5])}, validation_name="test",
                    parts={"train": data, "unreadable": data.subset([0])},
-                   options={"lr": None, "folder": "photos"}, held_out="test")
+                   options={"lr": None, "folder": "photos"}, photos_name="test")
     p = result.probabilities
     for row, name, label, said, q in zip(page["photos"], data.names, data.labels, result.predicted,
                                          p[:, 1], strict=True):
@@ -105,27 +105,44 @@ def test_curves_of_both_networks_share_their_axes_whatever_the_keys_are_called(t
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
     accuracy, loss = re.findall(r'<svg[^>]* data-hover="\w+">.*?</svg>', text, re.S)[::2]  # wide
     assert accuracy.count('class="line') == loss.count('class="line') == 4
-    assert "lowest loss: epoch 2" in accuracy and "lowest loss: epoch 2" in loss
-    for words in ("a network: held-out 70 %", "scratch: test 55 %", "a network: training 100 %"):
-        assert words in accuracy
+    assert "lowest loss: epoch 2" in loss and "lowest loss" not in accuracy
+    for words in ("a network: held-out 70.0 %", "scratch: test 55.0 %",
+                  "a network: training 100.0 %", "the axis begins at 50 %"):
+        assert words in (text if "axis" in words else accuracy)
     assert 'data-range="1,3,0.5,1"' in accuracy
+
+
+def test_an_epoch_chosen_by_validation_photos_is_marked_on_both_curves(tmp_path):
+    data = data_of()
+    result = evaluation(data)
+    written(tmp_path / "run", data, result, validation_name="validation", history={
+        "loss": [0.9, 0.4, 0.2], "accuracy": [0.5, 0.75, 1.0], "val_loss": [0.8, 0.5, 0.6],
+        "val_accuracy": [0.5, 0.8, 0.7]})
+    text = (tmp_path / "run" / "report.html").read_text("utf-8")
+    accuracy, loss = re.findall(r'<svg[^>]* data-hover="\w+">.*?</svg>', text, re.S)[::2]  # wide
+    assert "best, kept: epoch 2" in accuracy and "best, kept: epoch 2" in loss
 
 
 def test_what_was_set_is_what_differs_from_the_defaults_and_what_run_json_says(tmp_path):
     data = data_of()
-    options = {"size": 96, "epochs": 60, "augment": "flip", "seed": 0, "lr": None, "device": "cpu",
-               "used": {"learning_rate": 2.5e-06}, "duration": 3671.2,
-               "command": "minicnn train --size 96", "versions": {"minicnn": "1.2", "numpy": "2"}}
-    written(tmp_path / "run", data, evaluation(data), options=options,
+    options = {"size": 96, "epochs": 60, "augment": "flip", "seed": 0, "lr": None, "device": "cpu"}
+    used = {"command": "minicnn train --size 96", "started": "2026-11-28T14:05:59+01:00",
+            "minicnn": "1.2", "python": "3.13", "numpy": "2", "system": "Linux x86_64",
+            "processor": "A <chip>", "cores": 2, "learning_rate": 2.5e-06, "seconds": 3671.2,
+            "photos": {"train": 12, "test": 6}, "backend": "native", "device": "cuda"}
+    written(tmp_path / "run", data, evaluation(data), options=options, used=used,
             notes=[Setting("learning rate of the head 2.5e-06"), "Careful: few photos."])
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
     settings = text[text.index('id="settings"'):]
     differs, rest = settings[:settings.index("What was used")], settings[
-        settings.index("What was used"):settings.index("All 10 options")]
+        settings.index("What was used"):settings.index("All 6 options")]
     assert re.findall(r'scope="row">(--[\w-]+)', differs) == ["--size", "--augment"]
     assert "minicnn train --size 96</pre>" in differs
-    for words in (">2.5e-06<", ">1 h 1 min 11 s<", ">minicnn 1.2, numpy 2<"):
+    for words in (">2.5e-06<", ">1 h 1 min 11 s<", ">minicnn 1.2, Python 3.13, NumPy 2<",
+                  ">2026-11-28 14:05<", ">A &lt;chip&gt;, Linux x86_64, 2 cores<",
+                  ">train 12, test 6<"):
         assert words in rest
+    assert ">native<" not in rest  # a GPU computed
     notes = text[text.index('id="notes"'):text.index("</ul>", text.index('id="notes"'))]
     assert "Careful" in notes and "learning rate" not in notes
 
@@ -319,7 +336,7 @@ def sure_of_a(data, *doubted):
 def test_doubted_labels_of_training_photos_stand_apart_from_held_out_ones(tmp_path):
     test, train = data_of(), data_of(30)
     train.names = [f"train-{k}.jpg" for k in range(30)]
-    written(tmp_path / "run", test, sure_of_a(test, 3), held_out="held-out",
+    written(tmp_path / "run", test, sure_of_a(test, 3), photos_name="held-out",
             training=(train, sure_of_a(train, *range(10))))
     section = labels_of(tmp_path / "run" / "report.html")
     held_out, training = section.split("<h3>Training photos</h3>")

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -91,8 +92,8 @@ def life_of(folder: Path, options: list[str]) -> list[str]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files below, hidden ones too; of run.json what does not depend on when it ran, and how
-    often it was resumed."""
+    """All files below, hidden ones too; of run.json and the page what does not depend on when it
+    ran, and how often it was resumed."""
     files = {file.relative_to(folder).as_posix(): file.read_bytes()
              for file in folder.rglob("*") if file.is_file()}
     if "run.json" in files:
@@ -100,6 +101,9 @@ def content(folder: Path) -> dict[str, bytes]:
         for key in ("command", "started", "resumed", "seconds"):
             document.get("used", {}).pop(key, None)
         files["run.json"] = json.dumps(document).encode()
+    if "report.html" in files:
+        files["report.html"] = re.sub(rb'<(pre|div)[^>]* class="record">.*?</\1>', b"",
+                                      files["report.html"], flags=re.S)
     return files
 
 

@@ -47,11 +47,11 @@ from ..target import (
     photo_input,
     score_of,
 )
-from .gradients import GUIDED_NOTE
+from .gradients import GUIDED_WARNING
 from .result import Attribution, check_sign
 
 TAKES_MEAN = ("Grad-CAM", "Grad-CAM++")
-MEAN_NOTE = N_("No global average follows this layer: the method averages the gradient over all "
+MEAN_WARNING = N_("No global average follows this layer: the method averages the gradient over all "
                "positions and may show\nthe opposite of what decided (Draelos & Carin 2020). "
                "HiResCAM does not average.")
 
@@ -130,7 +130,7 @@ def guided_grad_cam(model: Sequential, image: np.ndarray, target: Target = None,
     guided = as_rgb(model, score_gradient(score, x, "guided")[1])[0]
     values = guided * cam.values[..., None]  # (H, Wd, C)·(H, Wd, 1)
     return Attribution(cam.method, cam.target, cam.pixels, values, cam.score, sign,
-                       _(GUIDED_NOTE))
+                       warning=_(GUIDED_WARNING), kind=score.kind)
 
 
 def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -161,7 +161,7 @@ def score_cam(model: Sequential, image: np.ndarray, target: Target = None, *,
     value = float(score.values(forward(score.layers, x))[0])
     return Attribution("Score-CAM", score.name, pixels, enlarge(values, size), value, sign,
                        _("layer {layer}, {count} maps", layer=score.layers[stop - 1].name,
-                         count=len(units)))
+                         count=len(units)), kind=score.kind)
 
 
 def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -206,11 +206,11 @@ def _by_gradient(method: str, combine: Callable[[np.ndarray, np.ndarray], np.nda
     y = forward(score.layers[stop:], A, keep=True)
     G = backward(score.layers[stop:], score.dy(y))
     values = combine(to_cpu(A)[0], to_cpu(G)[0])
-    note = _("layer {layer}", layer=score.layers[stop - 1].name)
-    if method in TAKES_MEAN and not averages_maps(model, stop - 1):
-        note = f"{note}. {_(MEAN_NOTE)}"
+    is_mean = method in TAKES_MEAN and not averages_maps(model, stop - 1)
     return Attribution(method, score.name, pixels, enlarge(values, image_size(model)),
-                       float(score.values(y)[0]), sign, note)
+                       float(score.values(y)[0]), sign,
+                       _("layer {layer}", layer=score.layers[stop - 1].name),
+                       _(MEAN_WARNING) if is_mean else "", score.kind)
 
 
 def _own_map(method: str, model: Sequential, score: Score) -> str:

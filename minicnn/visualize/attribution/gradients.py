@@ -37,7 +37,7 @@ from ..propagation import score_gradient
 from ..target import Score, Target, as_rgb, forward, photo_input, score_of
 from .result import Attribution, check_sign
 
-GUIDED_NOTE = N_("Guided backprop hardly depends on the weights: even with a random network it "
+GUIDED_WARNING = N_("Guided backprop hardly depends on the weights: even with a random network it "
                  "draws edges of the photo\n(Adebayo et al. 2018). It shows the photo more than "
                  "the score.")
 RULES = ("adaptive", "midpoint")
@@ -87,17 +87,18 @@ def gradient_x_input(model: Sequential, image: np.ndarray, target: Target = None
 def guided_backprop(model: Sequential, image: np.ndarray, target: Target = None, *,
                     sign: str = "absolute") -> Attribution:
     """dS/dx with ReLUs that pass only positive signals, through active units; as gradient."""
-    return _by_rule(model, image, target, sign, N_("guided backprop"), "guided", _(GUIDED_NOTE))
+    return _by_rule(model, image, target, sign, N_("guided backprop"), "guided", _(GUIDED_WARNING))
 
 
 def _by_rule(model: Sequential, image: np.ndarray, target: Target, sign: str, method: str,
-             rule: str, note: str = "", times_input: bool = False) -> Attribution:
+             rule: str, warning: str = "", times_input: bool = False) -> Attribution:
     check_sign(method, sign)
     pixels, x = photo_input(model, image)
     score = score_of(model, x, target)
     value, dx = score_gradient(score, x, rule)
     values = as_rgb(model, dx * x if times_input else dx)[0]
-    return Attribution(method, score.name, pixels, values, float(value[0]), sign, note)
+    return Attribution(method, score.name, pixels, values, float(value[0]), sign,
+                       warning=warning, kind=score.kind)
 
 
 def smooth_grad(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -128,7 +129,7 @@ def smooth_grad(model: Sequential, image: np.ndarray, target: Target = None, *,
     value = float(score.values(forward(score.layers, x))[0])
     return Attribution("SmoothGrad", score.name, pixels, values, value, sign,
                        _("{count} samples, noise {noise:g} of the range", count=samples,
-                         noise=float(noise)))
+                         noise=float(noise)), kind=score.kind)
 
 
 def integrated_gradients(model: Sequential, image: np.ndarray, target: Target = None, *,
@@ -181,8 +182,9 @@ def integrated_gradients(model: Sequential, image: np.ndarray, target: Target = 
         trapezoid = np.tensordot(np.append(halves, 0) + np.append(0, halves), a, axes=1)
         spread = float(np.abs(values - trapezoid).sum() / max(np.abs(values).sum(), 1e-30))
     return Integrated(N_("integrated gradients"), score.name, pixels, as_rgb(model, values), last,
-                      sign, change=last - first, gap=abs(float(values.sum()) - (last - first)),
-                      spread=spread, alphas=alphas, baseline=to_cpu(start)[0])
+                      sign, kind=score.kind, change=last - first,
+                      gap=abs(float(values.sum()) - (last - first)), spread=spread, alphas=alphas,
+                      baseline=to_cpu(start)[0])
 
 
 def _adaptive(evaluate: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]],

@@ -21,15 +21,16 @@ SHOWN = {"positive": N_("what speaks for it (positive part)"),
          "negative": N_("what speaks against it (negative part)"),
          "absolute": N_("how much each pixel matters (no sign)"),
          "both": N_("red speaks for it, blue against it")}
-PARTS = {"positive": N_("positive part"), "negative": N_("negative part"),
-         "absolute": N_("absolute part"), "both": N_("both part")}
+PARTS = {"positive": N_("positive values"), "negative": N_("negative values, without their sign,"),
+         "absolute": N_("absolute values"), "both": N_("values")}
 
 
 @dataclass
 class Attribution(Result):
     """pixels (H, Wd, 3): the photo; values (H, Wd, C), channels red, green, blue, or (H, Wd);
-    score: S(x) of the target (see target.py); sign: the part of the values that is shown; note:
-    a caveat, shown below the figure."""
+    score: S(x) of the target (see target.py); sign: the part of the values that is shown; note: how
+    it was computed; warning: why not to trust the picture, "" if there is no reason; kind: what the
+    score is, such as "logit, before softmax". Notes and warnings are shown below the figure."""
 
     method: str
     target: str
@@ -38,6 +39,8 @@ class Attribution(Result):
     score: float
     sign: str = "both"
     note: str = ""
+    warning: str = ""
+    kind: str = ""
 
     def __post_init__(self) -> None:
         check_sign(self.method, self.sign)
@@ -55,7 +58,8 @@ class Attribution(Result):
 
     def figure(self) -> Figure:
         """The photo, the map, and the map over the photo."""
-        figure = drawing.new_figure(13, 4.9 + 0.3 * bool(self.note))
+        below = "\n".join(filter(None, (self.note, self.warning)))
+        figure = drawing.new_figure(13, 4.9 + 0.3 * len(below.splitlines()))
         axes, heat = figure.subplots(1, 3), self.heat()
         is_map = self.values.ndim == 2  # smooth, as it was enlarged; pixels stay pixels
         drawing.show_image(axes[0], self.pixels, _("what the network sees"), smooth=True)
@@ -67,22 +71,27 @@ class Attribution(Result):
         else:
             drawing.show_map(axes[2], heat, _("over the photo"), over=self.pixels, bar=False)
         figure.suptitle(_("{method}: {target}, score {score:.4g}", method=_(self.method),
-                          target=drawing.shortened(self.target, 40), score=self.score))
-        if self.note:
-            figure.supxlabel(self.note, fontsize=drawing.MIN_TYPE)
+                          target=drawing.shortened(self.target, 40), score=self.score)
+                        + (f" ({self.kind})" if self.kind else ""))
+        if below:
+            figure.supxlabel(below, fontsize=drawing.MIN_TYPE)
         return figure
 
     def __str__(self) -> str:
         heat = self.heat()
-        text = _("{method} of {target}: score {score:.4g}, {part} ", method=_(self.method),
-                 target=self.target, score=self.score, part=_(PARTS[self.sign]))
+        text = _("{method} of {target}: score {score:.4g}", method=_(self.method),
+                 target=self.target, score=self.score)
+        text += f" ({self.kind})" if self.kind else ""
+        text += _("; ") + _(PARTS[self.sign]) + " "
         if reason := drawing.why_blank(heat):
             text += reason
         else:
             i, j = np.unravel_index(np.abs(heat).argmax(), heat.shape)
-            text += _("from {low:.4g} to {high:.4g}, strongest at row {row}, column {column}",
-                      low=heat.min(), high=heat.max(), row=i, column=j)
-        return text + (f"\n{self.note}" if self.note else "")
+            text += _("from {low:.4g} to {high:.4g}, the strongest at row {row}, column {column} "
+                      "of the {height} × {width} pixels that the network sees",
+                      low=heat.min(), high=heat.max(), row=i, column=j, height=heat.shape[0],
+                      width=heat.shape[1])
+        return "\n".join(filter(None, (text, self.note, self.warning)))
 
 
 def check_sign(where: str, sign: str) -> str:
