@@ -34,7 +34,7 @@ from ..optimizers import Adam
 from ..plotting import drawing
 from ..training import fit
 from ..training.features import extract_features
-from ..training.transfer import initial_learning_rate
+from ..training.lr_finder import initial_learning_rate
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int, is_int
 from ..utils.language import gettext as _

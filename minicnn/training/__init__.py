@@ -17,24 +17,19 @@ from .cross_validation import cross_validate
 from .evaluate import evaluate_photos
 from .features import extract_features
 from .history import History
+from .label_check import check_labels
 from .loop import fit
-from .lr_finder import LearningRates, find_lr
+from .lr_finder import LearningRates, find_lr, initial_learning_rate
 from .prepare import fuse
 from .scratch import MIN_EPOCHS, comparable_training, from_scratch
 from .state import TrainingState, Weights, get_weights, set_weights
-from .transfer import (
-    TransferResult,
-    base_with_head,
-    class_weights,
-    initial_learning_rate,
-    transfer,
-)
+from .transfer import TransferResult, base_with_head, class_weights, transfer
 from .transfer_config import Setting, TransferConfig
 
 __all__ = ["MIN_EPOCHS", "SCHEDULES", "ArrayDataset", "Callback", "Checkpoint", "EarlyStopping",
            "FeatureCache", "HeldOut", "History", "LearningRateSchedule", "LearningRates",
            "ProgressBar", "Setting", "TerminateOnNaN", "TrainingState", "TransferConfig",
-           "TransferResult", "Weights", "base_with_head", "class_weights", "comparable_training",
-           "cross_validate", "evaluate_photos", "extract_features", "find_lr", "fit",
-           "from_scratch", "fuse", "get_weights", "initial_learning_rate", "set_weights",
-           "transfer"]
+           "TransferResult", "Weights", "base_with_head", "check_labels", "class_weights",
+           "comparable_training", "cross_validate", "evaluate_photos", "extract_features",
+           "find_lr", "fit", "from_scratch", "fuse", "get_weights", "initial_learning_rate",
+           "set_weights", "transfer"]

@@ -3,6 +3,7 @@
 A network reproduces the labels that it was trained with, wrong ones, too. So the training photos
 are dealt into k folds, and k heads are trained, each without one fold, which it then predicts. The
 frozen features are there already: it costs k trainings of the head, and no pass through VGG16.
+check_labels does the same for photos on which nothing was trained yet, and computes their features.
 
 Source: Northcutt, Jiang & Chuang 2021, Confident learning: estimating uncertainty in dataset
 labels (out-of-fold probabilities); Stone 1974.
@@ -10,7 +11,7 @@ labels (out-of-fold probabilities); Stone 1974.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -20,20 +21,25 @@ from ..evaluation import Evaluation, class_probabilities
 from ..layers import Flatten
 from ..losses import Loss
 from ..model import Sequential
-from ..models import head
+from ..models import VGG16, head, loss_for
 from ..optimizers import Adam
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, NotFiniteError
+from ..utils.language import gettext as _
 from .batches import ArrayDataset, release_pages
 from .callbacks import (
     SCHEDULES,
+    Callback,
     Checkpoint,
     LearningRateSchedule,
     ProgressBar,
     StopWhenAsked,
+    features_progress,
 )
 from .features import extract_features, mapped_file, resident_bytes, storage
 from .loop import fit
+from .lr_finder import initial_learning_rate
+from .state import TrainingState
 from .transfer_config import TransferConfig
 
 FOLDS = 5
@@ -42,7 +48,8 @@ ROWS = 64  # are copied at once
 
 def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
                 config: TransferConfig, groups: Sequence[int] | None = None,
-                device: str = "cpu", checkpoint: Checkpoint | None = None) -> Evaluation | None:
+                device: str = "cpu", checkpoint: Checkpoint | None = None,
+                progress: Callable[[int, int], None] | None = None) -> Evaluation | None:
     """Predictions of the training photos, each by one of k heads that was trained without it.
 
     features: of the photos of `train` in their order, view by view, as extract_features gives them;
@@ -53,6 +60,7 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     than two, or if a training diverges.
     checkpoint: of the run; after its stop() KeyboardInterrupt is raised at the end of a head's
     step, epoch or predictions. Nothing is kept of the heads that were trained until then.
+    progress(done, total): is called after each epoch, of all heads together.
     """
     fold = _fold_of_each_photo(train, config.seed, groups)
     if fold is None:
@@ -61,7 +69,8 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
     probabilities = np.zeros((len(train), len(train.classes)))
     budget = config.memory_budget * 10**6 - resident_bytes(features.x)
     callbacks = [LearningRateSchedule(SCHEDULES[config.schedule]), ProgressBar(enabled=False),
-                 *([StopWhenAsked(checkpoint)] if checkpoint else [])]
+                 *([StopWhenAsked(checkpoint)] if checkpoint else []),
+                 *([EpochCount(progress, count * config.epochs)] if progress else [])]
     for k in range(count):
         inside = np.flatnonzero(fold == k)
         network = Sequential([Flatten(), *head(len(train.classes), "zeros", config.dropout)],
@@ -81,6 +90,46 @@ def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
         if checkpoint:
             checkpoint.raise_if_stopped()
     return Evaluation(probabilities, train.labels, train.classes)
+
+
+class EpochCount(Callback):
+    """Calls progress(done, total) after each epoch of several trainings."""
+
+    def __init__(self, progress: Callable[[int, int], None], total: int) -> None:
+        self.progress, self.done, self.total = progress, 0, total
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """One more."""
+        self.done += 1
+        self.progress(self.done, self.total)
+
+
+def bars_progress(callbacks: Sequence[Callback]) -> Callable[[int, int], None]:
+    """progress(done, total) of out_of_fold, on the bars among the callbacks."""
+    def progress(done: int, total: int) -> None:
+        for bar in callbacks:
+            if isinstance(bar, ProgressBar):
+                bar.draw(_("label check"), done / total, [])
+    return progress
+
+
+def check_labels(data: Dataset, config: TransferConfig | None = None, *,
+                 groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
+                 device: str = "cpu") -> Evaluation | None:
+    """out_of_fold for photos on which nothing has been trained: predictions of each photo by a head
+    on VGG16's frozen layers that has not seen it, and None as there.
+
+    callbacks: follow the features and the heads: ProgressBars show both.
+    """
+    config = config or TransferConfig()
+    base = VGG16(include_top=False, input_shape=(config.size, config.size, 3),
+                 cut=config.last_kept).to(device)
+    features = extract_features(base, data, batch_size=config.batch_size,
+                                memory_budget=config.memory_budget * 10**6,
+                                progress=features_progress(callbacks, "features"))
+    lr = initial_learning_rate(features.x) if config.lr is None else config.lr
+    return out_of_fold(features, data, loss_for(len(data.classes)), lr, config, groups, device,
+                       progress=bars_progress(callbacks))
 
 
 def _fold_of_each_photo(train: Dataset, seed: int, groups: Sequence[int] | None

@@ -1,5 +1,5 @@
-"""A learning rate range test: the loss while the learning rate grows from far too small to far too
-large."""
+"""Learning rates that are measured: by the size of the features; and by a range test, the loss
+while it grows from far too small to far too large."""
 
 from __future__ import annotations
 
@@ -16,14 +16,30 @@ from ..plotting import drawing
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
 from ..utils.language import gettext as _
-from .batches import Data, forward_batches
+from .batches import Data, forward_batches, release_pages
 from .callbacks import FeatureCache, ProgressBar
+from .features import mapped_file
 from .locate_nan import not_finite_error
 from .prepare import prepare
 from .state import get_weights, set_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def initial_learning_rate(x: np.ndarray) -> float:
+    """Adam's learning rate for a new head on features x (N, …): its first update moves a logit by
+    about 1.
+
+    Adam's first update changes every weight by lr, so a logit z = Σ_d W_d x_d moves by lr · Σ |x_d|
+    at most. VGG16's features are in the hundreds and there are thousands of them: lr is near 1e-6.
+    """
+    sums = []
+    for row in x:
+        sums.append(np.abs(row).sum())
+        if file := mapped_file(x):
+            release_pages(file)
+    return float(1 / max(np.mean(sums), 1e-6))
 
 
 @dataclass

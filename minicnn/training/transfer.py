@@ -5,7 +5,7 @@ Source: Yosinski et al. 2014; Zeiler & Fergus 2014, section 5.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -24,7 +24,7 @@ from ..plotting.drawing import HasFigure, inline
 from ..utils.arrays import FloatArray
 from ..utils.errors import ArgumentError, NotFiniteError
 from ..utils.language import gettext as _
-from .batches import ArrayDataset, Data, release_pages, validate_data
+from .batches import ArrayDataset, Data, validate_data
 from .callbacks import (
     SCHEDULES,
     Callback,
@@ -36,11 +36,11 @@ from .callbacks import (
     ProgressBar,
 )
 from .evaluate import evaluate_photos
-from .features import extract_features, mapped_file
+from .features import extract_features, resident_bytes
 from .history import History
-from .label_check import out_of_fold
+from .label_check import bars_progress, out_of_fold
 from .loop import fit
-from .lr_finder import LearningRates, find_lr
+from .lr_finder import LearningRates, find_lr, initial_learning_rate
 from .state import Weights
 from .transfer_config import Setting, TransferConfig
 
@@ -77,21 +77,6 @@ class TransferResult(HasFigure):
                 f"{self.history._repr_html_()}{inline(self._repr_png_())}")
 
 
-def initial_learning_rate(x: np.ndarray) -> float:
-    """Adam's learning rate for a new head on features x (N, …): its first update moves a logit by
-    about 1.
-
-    Adam's first update changes every weight by lr, so a logit z = Σ_d W_d x_d moves by lr · Σ |x_d|
-    at most. VGG16's features are in the hundreds and there are thousands of them: lr is near 1e-6.
-    """
-    sums = []
-    for row in x:
-        sums.append(np.abs(row).sum())
-        if file := mapped_file(x):
-            release_pages(file)
-    return float(1 / max(np.mean(sums), 1e-6))
-
-
 def class_weights(data: Dataset) -> FloatArray:
     """(K,): N / (K · photos of the class), so that all classes weigh the same."""
     counts = np.maximum(list(data.counts.values()), 1)
@@ -117,8 +102,8 @@ class TransferRun:
 
     monitored: the photos of the curves' second line: those of the validation, by which
     early_stopping chooses the best epoch, or else those of the test, which decide nothing.
-    checked: the training photos without augmentation, if their labels are to be checked.
     features: of train and of monitored by the frozen layers, if they are known.
+    keep_features: whether those of the training photos are needed after train_head.
     """
 
     model: Sequential
@@ -129,9 +114,8 @@ class TransferRun:
     callbacks: Sequence[Callback]
     checkpoint: Checkpoint | None
     early_stopping: EarlyStopping | None
-    checked: Dataset | None
-    groups: Sequence[int] | None
     features: tuple[ArrayDataset, ArrayDataset] | None
+    keep_features: bool
 
     @property
     def monitored_name(self) -> str:
@@ -158,13 +142,18 @@ class TransferRun:
 @dataclass
 class TrainedHead:
     """What train_head gives to the rest: the history, the learning rate and how it was found, the
-    features of the monitored photos, and if asked for out-of-fold predictions."""
+    features of the monitored photos, and if asked for those of the training photos."""
 
     history: History
     lr: float
     rates: LearningRates | None
     monitored: ArrayDataset
-    training: Evaluation | None
+    features: ArrayDataset | None
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """What the features take."""
+        return sum(resident_bytes(data.x) for data in (self.monitored, self.features) if data)
 
 
 def train_head(run: TransferRun) -> TrainedHead:
@@ -189,20 +178,17 @@ def train_head(run: TransferRun) -> TrainedHead:
     history = fit(top, train, run.loss, Adam(lr, weight_decay=config.weight_decay),
                   epochs=config.epochs, batch_size=config.batch_size, validation_data=validation,
                   callbacks=[*more, *callbacks], seed=config.seed)
-    as_trained = replace(config, epochs=len(history["loss"]))  # patience may have ended it
-    training = None if run.checked is None else out_of_fold(
-        train, run.checked, run.loss, lr, as_trained, run.groups, run.model.device, run.checkpoint)
-    return TrainedHead(history, lr, rates, monitored, training)
+    return TrainedHead(history, lr, rates, monitored, train if run.keep_features else None)
 
 
-def fine_tune(run: TransferRun, history: History, lr: float) -> History:
+def fine_tune(run: TransferRun, trained: TrainedHead) -> History:
     """The second phase: one block of VGG16 is trained, too, with a small learning rate of its own,
     so that what it knows is not lost. Returns the history of both phases."""
-    config, epochs = run.config, len(history["loss"])
+    config, history, epochs = run.config, trained.history, len(trained.history["loss"])
     run.model.unfreeze(since=f"{config.finetune}_conv1")
     optimizer = ParamGroups({"block": Adam(config.finetune_lr),
-                             "": Adam(lr, weight_decay=config.weight_decay)})
-    cache = FeatureCache(config.memory_budget * 10**6)
+                             "": Adam(trained.lr, weight_decay=config.weight_decay)})
+    cache = FeatureCache(max(config.memory_budget * 10**6 - trained.bytes_in_memory, 0))
     validation, more = run.data_of(run.monitored)
     second = fit(run.model, run.train, run.loss, optimizer, epochs=epochs + config.finetune_epochs,
                  batch_size=config.batch_size, validation_data=validation,
@@ -216,6 +202,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
              checkpoint: Checkpoint | None = None, device: str = "cpu",
              check_labels: bool = False, groups: Sequence[int] | None = None,
              features: tuple[ArrayDataset, ArrayDataset] | None = None,
+             on_result: Callable[[TransferResult], None] | None = None,
              **options: Any) -> TransferResult:
     """A new head on VGG16's frozen layers; then, with config.finetune, one of its blocks, too.
 
@@ -224,9 +211,9 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     and val_accuracy of the validation photos, or else held_out_loss and held_out_accuracy of the
     test photos, which decide nothing. checkpoint: where both phases are kept; what is there already
     is not trained again. check_labels: the training photos are predicted, too, as by
-    out_of_fold, with its groups. features: what the frozen layers give for config.augmented(train)
-    and for the monitored photos, if it is known already. Raises NotFiniteError, with the model, as
-    fit does.
+    out_of_fold, with its groups; before that takes its time, on_result is called with the result.
+    features: what the frozen layers give for config.augmented(train) and for the monitored photos,
+    if it is known already. Raises NotFiniteError, with the model, as fit does.
     """
     config = replace(config or TransferConfig(), **options)
     if config.patience is not None and validation is None:
@@ -248,15 +235,15 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
         callbacks = [*callbacks, ProgressBar(epochs=epochs)]
     run = TransferRun(model, config, config.augmented(train), monitored, loss, callbacks,
                       checkpoint, None if validation is None else EarlyStopping(config.patience),
-                      train if check_labels else None, groups, features)
+                      features, check_labels)
     with model_in_errors(model), closing_bars(callbacks):
         trained = train_head(run)
         history, notes = trained.history, list[str]([learning_rate_note(config, trained.lr)])
         if config.finetune:
             notes.append(Setting(_(
-                "{block} trained, too, from epoch {epoch} on, learning rate {rate:.2g}",
+                "{block} trained, too, from epoch {epoch} on, learning rate {rate:.3g}",
                 block=config.finetune, epoch=len(history["loss"]) + 1, rate=config.finetune_lr)))
-            history = fine_tune(run, history, trained.lr)
+            history = fine_tune(run, trained)
     if config.finetune or validation is not None:
         evaluation = evaluate_photos(model, test, config.batch_size)
     else:
@@ -270,17 +257,25 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
             "weights of epoch {best}, the best of {epochs} by the validation loss ({loss:.3g})",
             best=best.best_epoch, epochs=len(history["loss"]), loss=best.best)))
     notes += diagnose(history, evaluation, len(trained.history["loss"]), best is not None)
-    return TransferResult(model, history, evaluation, notes, last, trained.rates, trained.lr,
-                          trained.training)
+    result = TransferResult(model, history, evaluation, notes, last, trained.rates, trained.lr)
+    if on_result:
+        on_result(result)
+    if trained.features is not None:
+        as_trained = replace(config, epochs=len(trained.history["loss"]))  # patience may end it
+        with model_in_errors(model), closing_bars(callbacks):
+            result.training = out_of_fold(
+                trained.features, train, loss, trained.lr, as_trained, groups, device, checkpoint,
+                bars_progress(callbacks))
+    return result
 
 
 def learning_rate_note(config: TransferConfig, lr: float) -> Setting:
     """The learning rate of the head, and where it comes from."""
     if config.find_lr:
-        return Setting(_("learning rate, where the loss fell fastest: {rate:.2g}", rate=lr))
+        return Setting(_("learning rate, where the loss fell fastest: {rate:.3g}", rate=lr))
     if config.lr is None:
-        return Setting(_("learning rate, measured: {rate:.2g}", rate=lr))
-    return Setting(_("learning rate, as given: {rate:.2g}", rate=lr))
+        return Setting(_("learning rate, measured: {rate:.3g}", rate=lr))
+    return Setting(_("learning rate, as given: {rate:.3g}", rate=lr))
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Wrong labels among training photos: each is predicted by a head that never saw it."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from makers import clothes
@@ -130,6 +132,48 @@ def test_transfer_checks_if_asked_and_trains_the_same_model():
     plain = transfer(clothes(), clothes("test"), check_labels=True, **quick)
     assert plain.history == without.history
     assert (plain.evaluation.probabilities == without.evaluation.probabilities).all()
+
+
+def test_the_answer_is_there_before_the_labels_are_checked(monkeypatch):
+    """And the check has a line of its own, from its first epoch to its last."""
+    order, drawn = [], []
+    transfer_module = import_module("minicnn.training.transfer")
+
+    def checking(*arguments):
+        order.append("check")
+        return out_of_fold(*arguments)
+
+    def answer(result):
+        order.append("answer")
+        assert result.training is None and result.evaluation.num_correct >= 0
+
+    class Bar(mc.training.ProgressBar):
+        def draw(self, text, fraction, after, now=False):
+            drawn.append((text, fraction))
+
+    monkeypatch.setattr(transfer_module, "out_of_fold", checking)
+    run = transfer(clothes(), clothes("test"), check_labels=True, on_result=answer, size=32,
+                   epochs=2, cut="block1_pool", callbacks=[Bar()])
+    assert order == ["answer", "check"] and run.training is not None
+    shares = [fraction for text, fraction in drawn if text == "label check"]
+    assert shares == pytest.approx(np.arange(1, len(shares) + 1) / len(shares))
+    assert len(shares) == 2 * label_check.FOLDS and drawn[-1][0] == "label check"
+
+
+def test_the_features_that_wait_for_the_check_count_in_the_memory_of_fine_tuning(monkeypatch):
+    budgets, ours = [], mc.training.FeatureCache
+
+    class Cache(ours):
+        def __init__(self, memory_budget):
+            budgets.append(memory_budget)
+            super().__init__(memory_budget)
+
+    monkeypatch.setattr(import_module("minicnn.training.transfer"), "FeatureCache", Cache)
+    options = {"size": 32, "epochs": 1, "finetune": "block2", "finetune_epochs": 1}
+    for check in (False, True):
+        transfer(clothes(), clothes("test"), check_labels=check, **options)
+    test, train = (len(data) * 8 * 8 * 128 * 4 for data in (clothes("test"), clothes()))
+    assert budgets == [10**9, 10**9 - test, 10**9, 10**9 - test - train]
 
 
 def test_the_other_heads_train_as_many_epochs_as_the_first_one_did(monkeypatch):
