@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 import textwrap
@@ -24,11 +25,14 @@ from ..data import (
 from ..data.listing import OtherFile
 from ..data.open_image import printable
 from ..report.folder_findings import Finding, findings, relation
+from ..report.folder_labels import label_finding
 from ..report.folder_page import headline, write_folder_page
 from ..report.run_sections import part_name
+from ..training import ProgressBar, check_labels
+from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError, check_int
 from ..utils.language import gettext as _
-from .first_session import suggested_command
+from .first_session import program, suggested_command
 from .json_output import add_json, write_json
 from .model_words import check_photos
 from .output_names import unused_folder
@@ -41,6 +45,7 @@ a class and across classes, files that cannot be read, tiny, rotated and nearly
 even photos. Writes a page with pictures, and which photo is for training and
 which for the test. Nothing in your folder is changed."""
 EXAMPLES = (("one sub-folder per class: photos/cirrus/, photos/cumulus/", "minicnn data photos/"),
+            ("wrong labels, too", "minicnn data photos/ --labels"),
             ("a third for the test", "minicnn data photos/ --test-fraction 0.33"),
             ("a dataset that is split already, into train/ and test/", "minicnn data dataset/"))
 MAX_NAMED = 3  # groups, photos and lines of a problem on the screen; all are on the page
@@ -48,8 +53,8 @@ MAX_NAMED = 3  # groups, photos and lines of a problem on the screen; all are on
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    _, option = command("data", data_command, "check a folder of photos (a dataset), and split it",
-                        "FOLDER [OPTIONS]", ABOUT, EXAMPLES)
+    option = command("data", data_command, "check a folder of photos (a dataset), and split it",
+                     "FOLDER [OPTIONS]", ABOUT, EXAMPLES)[1]
     option.words("folder", "FOLDER", "your photos, one sub-folder per class; or train/ and test/ "
                                      "or val/, each with one sub-folder per class")
     split = option.group("split")
@@ -58,6 +63,9 @@ def add(command: Callable) -> None:
     split("--validation-fraction", float, None, "SHARE", "share of each class for validation "
                                                          "(default: 0)")
     split("--seed", int, 0, "N", "seed of the choice of photos")
+    option.group("labels").flag(
+        "--labels", "also look for photos with a wrong label, by networks that have not seen the "
+        "photo: seconds for hundreds of photos, minutes for thousands")
     output = option.group("output")
     output("--output", str, None, "FOLDER", "where report.html and split.csv are written (default: "
                                             "NAME-report/, then NAME-report-2/, …)")
@@ -82,8 +90,14 @@ def data_command(args: argparse.Namespace) -> int:
                         f"{fingerprints.unread[0]}")
     groups = near_duplicates(data, fingerprints)
     problems = findings(data, fingerprints, groups, parts, others)
+    about_labels = _("Labels: not checked. Add --labels; train checks those of its training "
+                     "photos.")
+    if args.labels:
+        more, about_labels = wrong_labels(data, sorted(fingerprints.unread), groups)
+        problems += more
     title = Path(args.folder).resolve().name
     describe(title, data, fingerprints, problems)
+    print_wrapped("\n" * bool(problems) + about_labels)
     no_split = ""
     if not split_already:
         try:
@@ -97,6 +111,7 @@ def data_command(args: argparse.Namespace) -> int:
         bar.close()
     answer = {"folder": args.folder, "photos": len(data), "classes": data.counts,
               "problems": [problem_as_json(problem, data) for problem in problems],
+              "labels_checked": args.labels,
               "report": output / "report.html"}
     if parts is None:
         (output / "split.csv").unlink(missing_ok=True)  # of an earlier run, with --force
@@ -112,9 +127,37 @@ def data_command(args: argparse.Namespace) -> int:
     sizes = ", ".join(f"{len(part)} {part_name(name)}" for name, part in named.items())
     print(f"\n{output}/: report.html, split.csv ({sizes})")
     print(_("Open: {page}", page=output / "report.html"))
-    if not split_already:
+    if any(problem.serious for problem in problems):
+        print(again(args, output))
+    elif not split_already:
         print(suggested_command("train", args.folder, "--split", str(output / "split.csv")))
     return 0
+
+
+def again(args: argparse.Namespace, output: Path) -> str:
+    """The command that overwrites this report, once what is wrong has been put right."""
+    words = [word for word in args.argv if word != "--force"]
+    if args.output is None and output.name != default_output(args):
+        words += ["--output", str(output)]
+    return _("Once that is fixed, again: {command}",
+             command=shlex.join([*program(), *words, "--force"]))
+
+
+def wrong_labels(data: Dataset, unread: list[int], groups: IntArray) -> tuple[list[Finding], str]:
+    """([the finding, if a label is doubted], a sentence on the check). unread: the photos that
+    cannot be read. groups: of near copies, which are left out together."""
+    checked = sorted(set(range(len(data))) - set(unread))
+    with ProgressBar() as bar:
+        result = check_labels(data.subset(checked), groups=groups[checked].tolist(),
+                              callbacks=[bar])
+    if result is None:
+        return [], _("The labels could not be checked: that needs two photos of each class that "
+                     "differ.")
+    finding = label_finding(data, checked, result)
+    if finding:
+        return [finding], _("Labels: those of {count} photos are checked.", count=len(checked))
+    return [], _("Labels: those of {count} photos are checked, and none is doubted.",
+                 count=len(checked))
 
 
 def problem_as_json(problem: Finding, data: Dataset) -> dict[str, Any]:
@@ -140,14 +183,14 @@ def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list
     labels = [classes.index(part.classes[k]) for part in folders.values() for k in part.labels]
     names = [Path(item).relative_to(args.folder).as_posix() for item in items]
     return (Dataset(items, labels, classes, names),
-            [name for name, part in folders.items() for _ in part.items],
+            [name for name, part in folders.items() for _item in part.items],
             [other for part in folders.values() for other in part.others])
 
 
 def output_of(args: argparse.Namespace) -> Path:
     """Makes the folder of the report; it has to be empty without --force."""
     folder = Path(args.folder).resolve()
-    output = Path(args.output or f"{folder.name}-report")
+    output = Path(args.output or default_output(args))
     if args.output is None and not args.force:
         output = unused_folder(output)
     if folder in (output.resolve(), *output.resolve().parents):
@@ -164,6 +207,11 @@ def output_of(args: argparse.Namespace) -> Path:
                         f"another --output, or overwrite its report.html and split.csv with "
                         f"--force.")
     return output
+
+
+def default_output(args: argparse.Namespace) -> str:
+    """The first folder that is tried without --output."""
+    return f"{Path(args.folder).resolve().name}-report"
 
 
 def shares_of(args: argparse.Namespace) -> dict[str, float]:
@@ -188,7 +236,8 @@ def describe(title: str, data: Dataset, fingerprints: Fingerprints, problems: li
     for problem in problems:
         level = (_("fix") if problem.serious else _("look")) + _(": ")
         print_wrapped(f"\n{level}{problem.title}. {problem.advice}", indent=" " * len(level))
-        for group in problem.groups[:MAX_NAMED]:
+        groups = [] if problem.lines else problem.groups  # its lines name the photos
+        for group in groups[:MAX_NAMED]:
             names = ", ".join(printable(data.names[i]) for i in group[:MAX_NAMED])
             rest = len(group) - MAX_NAMED
             more = _(" and {count} more", count=rest) if rest > 0 else ""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ..utils.errors import FileError
 from ..utils.files import list_folder
 from ..utils.language import gettext as _
-from .file_kinds import EXPLANATION, LINK, FileKind, OtherKindError
+from .file_kinds import EMPTY, EXPLANATION, LINK, ZEROS, FileKind, OtherKindError
 from .images import is_rotated
 from .open_image import printable
 
@@ -42,10 +42,12 @@ class OtherFile(NamedTuple):
 
     @property
     def is_photo(self) -> bool:
-        """True for a photo that cannot be read, and for what is called one by its suffix."""
+        """True for a photo that cannot be read, and for what is called one by its suffix; of a file
+        without content only the suffix is known."""
         if self.kind is None or self.kind in (LINK, EXPLANATION):
             return self.kind is None
-        return self.kind.is_photo or self.path.suffix.lower() in PHOTO_SUFFIXES
+        named_photo = self.path.suffix.lower() in PHOTO_SUFFIXES
+        return named_photo or (self.kind.is_photo and self.kind not in (EMPTY, ZEROS))
 
 
 @dataclass

@@ -43,7 +43,8 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
     others:  the files of the folder that are not read as photos.
     """
     unread = sorted(fingerprints.unread)
-    lost = [other for other in others if other.kind is None or other.kind.is_photo]
+    lost = [other for other in others
+            if other.kind is None or (other.kind.is_photo and other.is_photo)]
     rest = [other for other in others if other not in lost]
     candidates = [
         Finding(ngettext("{num} photo cannot be read", "{num} photos cannot be read", len(unread)),

@@ -82,12 +82,16 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
 
 
 def headline(title: str, data: Dataset, problems: Sequence[Finding]) -> str:
-    """photos/: 141 photos, 2 classes, 7 things to look at"""
-    things = (ngettext("{num} thing to look at", "{num} things to look at", len(problems))
-              if problems else _("nothing to fix"))
+    """photos/: 141 photos, 2 classes, 2 things to fix, 5 to look at"""
+    to_fix = sum(problem.serious for problem in problems)
+    to_look_at = len(problems) - to_fix
+    things = [ngettext("{num} thing to fix", "{num} things to fix", to_fix) if to_fix
+              else _("nothing to fix")]
+    if to_look_at:
+        things.append(_("{count} to look at", count=to_look_at))
     return _("{folder}/: {photos}, {classes} classes, {things}", folder=title,
              photos=ngettext("{num} photo", "{num} photos", len(data)),
-             classes=len(data.classes), things=things)
+             classes=len(data.classes), things=", ".join(things))
 
 
 def _overview(problems: Sequence[Finding]) -> Markup:

@@ -59,7 +59,8 @@ def test_a_clean_folder_is_counted_split_and_reported(folder, capsys):
     lines = out.splitlines()
     assert lines[0] == "photos/: 20 photos, 2 classes, nothing to fix" and err == ""
     assert [line.split() for line in lines[1:3]] == [["left", "12"], ["right", "8"]]
-    assert lines[3] == ""
+    assert lines[3:5] == [
+        "Labels: not checked. Add --labels; train checks those of its training photos.", ""]
     assert "photos-report/: report.html, split.csv (15 train, 5 test)" in out
     assert re.search(r"Next: .* train photos --split photos-report/split.csv", out)
     report = folder.parent / "photos-report"

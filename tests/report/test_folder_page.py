@@ -123,7 +123,7 @@ def test_what_is_serious_comes_first_and_what_is_even_last(tmp_path):
     assert {one.title: one.lines for one in ordered}[
         "1 photo in sub-folders of a class"] == ["a/trip: 1"]
     page = write_folder_page(tmp_path / "r.html", "photos", data, found, ordered)
-    assert page_of(page)["title"] == "photos/: 8 photos, 2 classes, 7 things to look at"
+    assert page_of(page)["title"] == "photos/: 8 photos, 2 classes, 3 things to fix, 4 to look at"
     marked = re.findall(r'<article class="card finding (\w+)"', page.read_text("utf-8"))
     assert marked == ["serious"] * 3 + ["light"] * 4
 
