@@ -37,8 +37,8 @@ def parser() -> CommandParser:
     command: Callable = partial(add_command, commands)
     for module in (data, train, evaluate, compare, predict, export, look, gradcheck):
         module.add(command)
-    _, option = command("help", show_help, "show the help of a command, or this list",
-                        "[COMMAND]")
+    option = command("help", show_help, "show the help of a command, or this list",
+                     "[COMMAND]")[1]
     option.words("topic", "COMMAND", "the command", "?")
     commands.choices["help"].set_defaults(parsers={"": main, **commands.choices})
     return main

@@ -24,8 +24,8 @@ EXAMPLES = (("the model of a run", "minicnn export runs/photos-1 clouds.onnx"),
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    _, option = command("export", export_command, "write a model as ONNX, for other engines",
-                        "MODEL FILE.onnx [OPTIONS]", ABOUT, EXAMPLES)
+    option = command("export", export_command, "write a model as ONNX, for other engines",
+                     "MODEL FILE.onnx [OPTIONS]", ABOUT, EXAMPLES)[1]
     option.words("model", "MODEL", MODEL_HELP)
     option.words("file", "FILE.onnx", "the file to write: network, weights, preprocessing and "
                                       "classes")

@@ -27,8 +27,8 @@ EXAMPLES = (("all layers and losses of minicnn", "minicnn gradcheck"),
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    _, option = command("gradcheck", gradcheck_command, "check gradients by central differences",
-                        "[FILE.py:ClassName] [OPTIONS]", ABOUT, EXAMPLES)
+    option = command("gradcheck", gradcheck_command, "check gradients by central differences",
+                     "[FILE.py:ClassName] [OPTIONS]", ABOUT, EXAMPLES)[1]
     option.words("layer", "FILE.py:ClassName",
                  "a layer of your own, or a loss with forward(y, t) and backward(); without it, "
                  "all of minicnn's are checked", "?")

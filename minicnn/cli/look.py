@@ -11,6 +11,7 @@ from ..utils.language import gettext as _
 from .look_jobs import atlas_job, look_job
 from .methods import METHODS, OPTIONS, SIZE_HELP, TARGETS, listing
 from .model_options import add_model_options, sides
+from .terminal import say, wrapped
 
 MODEL_AND_PHOTO = ("MODEL: the folder of a run; vgg16 (the pretrained base that ships, the "
                    "default); vgg16-top (with its 1,000 classes, downloaded once); or a model.h5 "
@@ -78,9 +79,11 @@ def look_command(args: argparse.Namespace) -> int:
             return 0
     job = args.job(args)
     for line in group_by_kind(job.others):
-        print(f"minicnn: {line}", file=sys.stderr)
+        print(wrapped(f"minicnn: {line}", sys.stderr, 2), file=sys.stderr)
     if job.others:
-        print(_("{count} skipped", count=len(job.others)))
-    for part in job.run():
-        print(part)
+        say(_("{count} skipped", count=len(job.others)))
+    *numbers, path = job.run()
+    for result in numbers:
+        say(str(result))
+    print(path)  # never broken: it may be copied
     return 2 if any(other.is_photo for other in job.others) else 0

@@ -86,7 +86,7 @@ class Method:
     def keywords(self) -> dict[str, str]:
         """{flag: keyword of the function}."""
         pairs = (word.partition("=") for word in self.options.split())
-        return {flag: keyword or flag for flag, _, keyword in pairs}
+        return {flag: keyword or flag for flag, _equals, keyword in pairs}
 
     def flags(self) -> list[str]:
         """All options that it takes, except those that every method takes."""

@@ -25,6 +25,7 @@ from .model_options import add_model_options, open_classifier
 from .model_words import MODEL_HELP, check_order
 from .output_names import check_new, hyphenate, model_name, plain_name
 from .predict_formats import FORMATS, Prediction, as_entry, encode, open_output
+from .terminal import wrapped
 from .unused_options import unused_option
 from .views import check_views, mean_of_views
 
@@ -39,8 +40,8 @@ EXAMPLES = (("what is on a photo, and where the network saw it",
 
 def add(command: Callable) -> None:
     """The command and its options."""
-    _, option = command("predict", predict_command, "name the most probable classes of photos",
-                        "MODEL PHOTO ... [OPTIONS]", "", EXAMPLES)
+    option = command("predict", predict_command, "name the most probable classes of photos",
+                     "MODEL PHOTO ... [OPTIONS]", "", EXAMPLES)[1]
     option.words("model", "MODEL", MODEL_HELP)
     option.words("photos", "PHOTO", "photos, or folders, with their sub-folders", "+")
     output = option.group("output")
@@ -83,7 +84,7 @@ def predict_command(args: argparse.Namespace) -> int:
     if pictures:
         prepare(model, Path(args.explain))
     for line in group_by_kind(others):
-        print(f"minicnn: {line}", file=sys.stderr)
+        complain(line)
     data = UnlabelledImages(paths)
     rows: Iterable[Prediction] = predictions(model, data, pictures, args.batch_size, args.tta)
     if args.json:
@@ -102,6 +103,11 @@ def predict_command(args: argparse.Namespace) -> int:
                       "unreadable": list(data.errors.values()),
                       "skipped": [other.reason for other in others]})
     return 2 if data.errors or any(other.is_photo for other in others) else 0
+
+
+def complain(sentence: str) -> None:
+    """Prints why a file is left out."""
+    print(wrapped(f"minicnn: {sentence}", sys.stderr, 2), file=sys.stderr)
 
 
 def check_numbers(args: argparse.Namespace, chosen: str) -> None:
@@ -173,7 +179,7 @@ def predictions(model: Sequential, data: UnlabelledImages, pictures: Sequence[Pa
             if pictures and i not in data.errors:
                 explain(model, data, i, row, pictures[i])
             if i in data.errors:
-                print(f"minicnn: {data.errors[i]}", file=sys.stderr)
+                complain(data.errors[i])
             else:
                 yield Prediction(data.names[i], row, str(pictures[i]) if pictures else "")
 

@@ -1,4 +1,5 @@
-"""What run.json says of a run: its options, and under "used" what they came to and where it ran."""
+"""What run.json says of a run: its options, and under "used" the values they resolved to and where
+it ran."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from ..ops.fast.threads import cores
 from ..summary import backend_name
 from ..utils.files import write_text
 
-USED = "used"  # the key beside the options
+FACTS = "used"  # the key beside the options
 
 
-def surroundings(argv: Sequence[str]) -> dict[str, Any]:
-    """Command line, date, versions and processor of this process; not whose machine it is."""
+def environment(argv: Sequence[str]) -> dict[str, Any]:
+    """Command line, date, versions and processor of this process; no user or host name."""
     return {"command": join(["minicnn", *argv]), "started": now(), "minicnn": __version__,
             "python": platform.python_version(), "numpy": np.__version__,
             "system": f"{platform.system()} {platform.machine()}", "processor": processor(),
@@ -49,33 +50,32 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def write_options(output: Path, options: dict[str, Any], used: dict[str, Any]) -> None:
+def write_options(output: Path, options: dict[str, Any], facts: dict[str, Any]) -> None:
     """Writes run.json."""
-    write_text(output / "run.json", json.dumps({**options, USED: used}, indent=1))
+    write_text(output / "run.json", json.dumps({**options, FACTS: facts}, indent=1))
 
 
-def add_used(output: Path, **values: Any) -> None:
+def add_facts(output: Path, **values: Any) -> None:
     """Adds values to what run.json says was used."""
-    options = options_of(output)
-    write_options(output, options, used_by(output) | values)
+    write_options(output, options_of(output), facts_of(output) | values)
 
 
 def options_of(output: Path) -> dict[str, Any]:
     """The options in the run's run.json."""
     document = json.loads((output / "run.json").read_text("utf-8"))
-    return {key: value for key, value in document.items() if key != USED}
+    return {key: value for key, value in document.items() if key != FACTS}
 
 
-def used_by(output: Path) -> dict[str, Any]:
-    """What run.json says was used; {} for a run of minicnn 0.2 or before."""
-    return dict(json.loads((output / "run.json").read_text("utf-8")).get(USED, {}))
+def facts_of(output: Path) -> dict[str, Any]:
+    """What the run's run.json says was used; {} for a run.json without it."""
+    return dict(json.loads((output / "run.json").read_text("utf-8")).get(FACTS, {}))
 
 
-def used_so_far(output: Path) -> dict[str, Any]:
-    """used_by, with the seconds since the run began, or since it was resumed for the last time."""
-    used = used_by(output)
-    begun = [*filter(None, [used.get("started")]), *used.get("resumed", [])]
+def facts_so_far(output: Path) -> dict[str, Any]:
+    """facts_of, with the seconds since the run began, or since it was resumed for the last time."""
+    facts = facts_of(output)
+    begun = [*filter(None, [facts.get("started")]), *facts.get("resumed", [])]
     if not begun:
-        return used
+        return facts
     duration = datetime.fromisoformat(now()) - datetime.fromisoformat(begun[-1])
-    return used | {"seconds": duration.total_seconds()}
+    return facts | {"seconds": duration.total_seconds()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,75 +21,96 @@ from ..data import (
     split_folders,
     subsets,
 )
-from ..data.listing import group_by_kind
+from ..data.listing import OtherFile
 from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.arrays import IntArray
 from ..utils.errors import FileError
 from ..utils.language import gettext as _
+from .left_out import print_left_out
 from .model_words import check_photos
 from .progress import Bar
 from .unused_options import unused_option
 
 DEFAULT_CLASSES = {"clouds": ["cirrus", "cumulus"], "fashion": ["sandal", "sneaker"]}
+DEFAULT_PER_CLASS = 20
 RESUME_ADVICE = "begin a new run"  # since a run cannot be resumed with other photos
 
 
-def photos_of(args: argparse.Namespace
-              ) -> tuple[dict[str, Dataset], dict[str, IntArray], list[str], str, str]:
-    """({"train": …, "test": … without --kfold, "validation": … if asked for}, near_duplicates'
-    groups of each part ({} for built-in photos), the files that cannot be read, what the test
-    photos are called, a name for the run)."""
+@dataclass
+class RunPhotos:
+    """The photos of a run.
+
+    parts: "train", "test" but for --kfold, and "validation" if asked for. groups: near_duplicates'
+    groups of each part; {} for built-in photos. left_out: the files that are not read, in sentences
+    for the page. name: for the run's folder.
+    """
+
+    parts: dict[str, Dataset]
+    groups: dict[str, IntArray]
+    left_out: list[str]
+    name: str
+
+
+def photos_of(args: argparse.Namespace) -> RunPhotos:
+    """The photos that the options name; prints which files are left out and why."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
     if args.folder is None:
-        source = args.sample or "clouds"
-        names = args.classes or DEFAULT_CLASSES[source]
-        names = None if names == ["all"] else names
-        train = sample(source, "train", names, 20 if args.per_class is None else args.per_class,
-                       args.seed)
-        stem = "-".join(train.classes if names else [source]).replace(" ", "_")
-        parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
-                     ) if share else {"train": train}
-        if not args.kfold:
-            parts["test"] = sample(source, "test", names)
-        return parts, {}, [], "held-out", stem
+        return built_in_photos(args, share)
     check_photos("train", args.folder)
-    stem = Path(args.folder).resolve().name
-    if folders := split_folders(args.folder):
+    name = Path(args.folder).resolve().name
+    folders = split_folders(args.folder)
+    if folders:
         parts = parts_of_split_folder(args, folders)
-        skipped = [line for folder in folders.values()
-                   for line in group_by_kind(folder.others, limit=None)]
         if args.resume:
             parts = read_split(args.split, concatenate_parts(parts), RESUME_ADVICE)
-        parts, unread, groups = without_unreadable(args, parts)
-        return parts, groups, skipped + unread, "held-out", stem
+        return readable_parts(args, parts, [other for folder in folders.values()
+                                            for other in folder.others], name)
     folder = ImageFolder(args.folder)
-    skipped = group_by_kind(folder.others, limit=None)
-    describe_folder(folder)
     if args.split:
-        parts = read_split(args.split, folder, *[RESUME_ADVICE] * bool(args.resume))
-        expected = ["train"] if args.kfold else ["train", "test"]  # in folds, all train
-        if set(expected) - set(parts):
-            raise FileError(f"{args.split}: expected parts {' and '.join(expected)}, received "
-                            f"{', '.join(parts)}.")
-        if none := [name for name, count in parts["train"].counts.items() if not count]:
-            raise FileError(f"{args.split}: expected photos of each class in train, found none of "
-                            f"{', '.join(none)}. Give some of them the part train.")
-        parts, unread, groups = without_unreadable(args, parts)
-        return parts, groups, skipped + unread, "held-out", stem
+        return readable_parts(args, parts_of_split_file(args, folder), folder.others, name)
     test = 0 if args.kfold else args.test_fraction or 0.25
     shares = {"train": (1 - test) * (1 - share), "validation": (1 - test) * share, "test": test}
     fingerprints = perceptual_hashes(folder, Bar(_("reading the photos")))
-    unread = print_unreadable(list(fingerprints.unread.values()))
+    left_out = print_left_out(folder.others, list(fingerprints.unread.values()))
     numbers = near_duplicates(folder, fingerprints)
     names = draw_parts(folder, shares, fingerprints, numbers, args.seed)
     groups = {part: numbers[np.array(names) == part] for part in set(names)}
-    return subsets(folder, names), groups, skipped + unread, "held-out", stem
+    return RunPhotos(subsets(folder, names), groups, left_out, name)
 
 
-def without_unreadable(args: argparse.Namespace, parts: Mapping[str, Dataset]
-                       ) -> tuple[dict[str, Dataset], list[str], dict[str, IntArray]]:
-    """drop_unreadable, and prints why. A run can be resumed only with all photos that it had."""
+def built_in_photos(args: argparse.Namespace, share: float) -> RunPhotos:
+    """Those that ship with minicnn. share: of the training photos, for validation."""
+    source = args.sample or "clouds"
+    names = args.classes or DEFAULT_CLASSES[source]
+    names = None if names == ["all"] else names
+    count = DEFAULT_PER_CLASS if args.per_class is None else args.per_class
+    train = sample(source, "train", names, count, args.seed)
+    parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
+                 ) if share else {"train": train}
+    if not args.kfold:
+        parts["test"] = sample(source, "test", names)
+    name = "-".join(train.classes if names else [source]).replace(" ", "_")
+    return RunPhotos(parts, {}, [], name)
+
+
+def parts_of_split_file(args: argparse.Namespace, folder: ImageFolder) -> dict[str, Dataset]:
+    """The parts that --split names. Raises FileError unless all that are needed are there."""
+    parts = read_split(args.split, folder, *[RESUME_ADVICE] * bool(args.resume))
+    expected = ["train"] if args.kfold else ["train", "test"]  # in folds, all train
+    if set(expected) - set(parts):
+        raise FileError(f"{args.split}: expected parts {' and '.join(expected)}, received "
+                        f"{', '.join(parts)}.")
+    if none := [name for name, count in parts["train"].counts.items() if not count]:
+        raise FileError(f"{args.split}: expected photos of each class in train, found none of "
+                        f"{', '.join(none)}. Give some of them the part train.")
+    return parts
+
+
+def readable_parts(args: argparse.Namespace, parts: Mapping[str, Dataset],
+                   others: list[OtherFile], name: str) -> RunPhotos:
+    """The parts without photos whose pixels cannot be read. others: the files that are no photos.
+    A run can be resumed only with all photos that it had."""
     remaining, unread, groups = drop_unreadable(parts, Bar(_("reading the photos")))
     before, now = (set(named[UNREADABLE].names) if UNREADABLE in named else set()
                    for named in (parts, remaining))
@@ -96,7 +118,7 @@ def without_unreadable(args: argparse.Namespace, parts: Mapping[str, Dataset]
         raise FileError(f"{args.resume}: expected the photos that the run began with, found that "
                         f"{', '.join(sorted(now - before)[:3])} can no longer be read. Put them "
                         f"back as they were, or {RESUME_ADVICE}.")
-    return remaining, print_unreadable(unread), groups
+    return RunPhotos(remaining, groups, print_left_out(others, unread), name)
 
 
 def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageFolder]
@@ -114,7 +136,6 @@ def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageF
                         f"epoch cannot be the test.")
     train = folders["train"]
     for name, part in folders.items():
-        describe_folder(part)
         if part.classes != train.classes:
             raise FileError(f"{args.folder}: expected the classes of train, "
                             f"{', '.join(train.classes)}, in {name}, too, found "
@@ -123,15 +144,6 @@ def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageF
     if "test" in folders:
         return dict(folders)
     return {"train": train, "test": folders["validation"]}
-
-
-def print_unreadable(reasons: list[str]) -> list[str]:
-    """Prints which photos have readable headers and damaged pixels; returns the reasons."""
-    for reason in reasons:
-        print("  " + _("skipped: {reason}", reason=reason))
-    if reasons:
-        print(_("Photos that could not be read and are left out: {count}.", count=len(reasons)))
-    return reasons
 
 
 def leaks(parts: dict[str, Dataset], groups: dict[str, IntArray]) -> list[str]:
@@ -166,13 +178,3 @@ def per_class(data: Dataset) -> str:
     """The number of photos of each class, such as "20 + 20"; their sum, if there are many."""
     counts = list(data.counts.values())
     return " + ".join(map(str, counts)) if len(counts) < 6 else f"{sum(counts)}"
-
-
-def describe_folder(folder: ImageFolder) -> None:
-    """Prints what the folder has, and what was skipped and why, a line for each kind of file."""
-    counts = ", ".join(f"{name} {count}" for name, count in folder.counts.items())
-    print(_("ImageFolder: {photos} photos, {classes} classes ({counts}), {rotated} rotated by "
-            "EXIF, {skipped} skipped", photos=len(folder), classes=len(folder.classes),
-            counts=counts, rotated=folder.rotated, skipped=len(folder.others)))
-    for line in group_by_kind(folder.others):
-        print("  " + _("skipped: {reason}", reason=line))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,22 @@ MAX_CLASSES = 25  # in the table and in the confusion matrix
 
 
 def write_evaluation(folder: Path, result: Evaluation, names: Sequence[str], photos_name: str = "",
-                     threshold: float | None = None) -> dict[str, Any]:
+                     threshold: float | None = None, more: Mapping[str, Any] | None = None
+                     ) -> dict[str, Any]:
     """Writes predictions.csv, scores.json, confusion.png, confusion_percent.png, roc.png,
     precision_recall.png and calibration.png; returns scores_of the result.
 
     names: of the photos. photos_name: what the photos are called, as in write_run_page. threshold:
-    for the second of two classes, if there is one. With many classes the matrices have the
-    MAX_CLASSES most frequent ones.
+    for the second of two classes, if there is one. more: further keys of scores.json. With many
+    classes the matrices have the MAX_CLASSES most frequent ones.
     """
     classes, counts, scores = result.classes, result.confusion, scores_of(result, threshold)
     rows = zip(names, result.labels, result.predicted, result.probabilities, strict=True)
     write_csv(folder / "predictions.csv", ["photo", "true", "predicted", *classes],
               ([name, classes[t], classes[k], *(f"{value:.6f}" for value in p)]
                for name, t, k, p in rows))
-    write_text(folder / "scores.json",
-               json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(folder / "scores.json", json.dumps(
+        scores | plain(dict(more or {})), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     shown = most_frequent(counts)
     counts, names_shown = counts[np.ix_(shown, shown)], [classes[k] for k in shown]
     low, high = result.interval

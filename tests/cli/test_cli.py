@@ -107,7 +107,8 @@ def test_a_text_file_among_the_photos_is_named_and_counted(tmp_path, capsys):
     (folder / "left" / "notes.txt").write_text("not a photo")
     main(["train", str(folder), *FAST, "--output", str(tmp_path / "out")])
     out = capsys.readouterr().out
-    assert "1 skipped" in out and "notes.txt" in out
+    assert "1 file is left out:\n" in out and "notes.txt" in out
+    assert "ImageFolder" not in out
 
 
 # Bad input: exit code 2, one sentence, nothing written -----------------------------------------

@@ -142,7 +142,8 @@ def test_unreadable_photos_are_named_counted_and_left_out(clouds, tmp_path, caps
     assert run("evaluate", path, folder, "--output", tmp_path / "out", "--batch-size", 5) == 0
     out = capsys.readouterr().out
     assert "3.png: expected a readable photo" in out and "notes.txt" in out
-    assert "could not be read and are left out: 1." in out and " of 15 photos right" in out
+    assert "2 files are left out:" in out and " of 15 photos right" in out
+    assert out.count("3.png") == 1
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "3.png: expected a readable photo" in page and "notes.txt" in page
     found = rows(tmp_path / "out" / "predictions.csv")
@@ -331,7 +332,7 @@ def test_compare_prints_a_row_a_run_and_mcnemars_test_for_each_pair(runs, capsys
     # of ten photos three has 0 … 4, one all; p = 2 / 32
     assert "1 and 3: 10 photos, 5 right only in the first, 0 only in the second: p = 0.062, no " \
            "difference shown." in lines
-    assert lines[-1].startswith("With 3 pairs") and "p = 0.017" in lines[-1]
+    assert lines[-1].startswith("With 3 tests") and "p = 0.017" in lines[-1]
 
 
 def test_compare_shows_a_difference_where_there_is_one(tmp_path, capsys):
@@ -359,15 +360,15 @@ def test_compare_says_where_runs_share_no_photo_or_differ_in_its_class(runs, tmp
 def test_compare_says_which_options_differ_and_only_those(runs, tmp_path, capsys):
     for k, (path, size) in enumerate(zip(runs[:2], (64, 96), strict=True)):
         (path / "run.json").write_text(json.dumps({
-            "size": size, "epochs": 60, "augment": "flip" * k, "date": f"{k}", "seed": None,
+            "size": size, "epochs": 60, "augment": "flip" * k, "seed": None,
             "used": {"learning_rate": 1e-6 * (k + 1)}}))
     assert run("compare", *runs, "--output", tmp_path / "figure.png") == 0
     lines = capsys.readouterr().out.splitlines()
     at = lines.index("Options that differ, by run:")
-    assert [line.split() for line in lines[at + 1:at + 5]] == [  # the third has no run.json
-        ["1", "2", "3"], ["size", "64", "96", "–"], ["augment", "–", "flip", "–"],
-        ["used", "learning-rate", "1e-06", "2e-06", "–"]]
-    assert lines[at + 5] == ""
+    assert lines[at + 1:at + 5] == [
+        "1  size 64, augment –, learning rate (measured) 1e-06",
+        "2  size 96, augment flip, learning rate (measured) 2e-06",
+        "3  size –, augment –, learning rate (measured) –", ""]  # it has no run.json
     (runs[1] / "run.json").write_text((runs[0] / "run.json").read_text())
     assert run("compare", *runs[:2]) == 0
     assert "The runs have the same options." in capsys.readouterr().out

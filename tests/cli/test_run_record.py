@@ -56,7 +56,7 @@ def test_it_says_what_was_used(run):
 def test_labels_are_checked_unless_it_is_told_not_to(tmp_path, monkeypatch):
     checked = []
     monkeypatch.setattr(import_module("minicnn.training.transfer"), "out_of_fold",
-                        lambda *words: checked.append(words))
+                        lambda *words, **options: checked.append(words))
     for name, words in (("a", []), ("b", ["--no-label-check"])):
         assert mc_train(*FAST, *words, "--output", tmp_path / name) == 0
         assert len(checked) == 1

@@ -1,80 +1,27 @@
 """What `minicnn train` shows: in a terminal of a given width, without Unicode, and in a pipe."""
 
-import fcntl
 import os
-import pty
 import re
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
-import sys
-import termios
 import time
 
 import pytest
+from makers.terminals import COMMAND as MINICNN
+from makers.terminals import command_in_terminal
 
 from minicnn import cli
 
 QUICK = ["--sample", "fashion", "--size", "32", "--epochs", "3", "--per-class", "4", "--cut",
          "block1_pool"]
-COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'minicnn'; from minicnn.cli import main"
-           "; sys.exit(main())", "train"]
+COMMAND = [*MINICNN, "train"]
 BARS = "▇▁#"
 
 
-class Screen:
-    """A terminal that knows carriage return and new line only, and what it has shown."""
-
-    def __init__(self, columns):
-        self.columns, self.rows, self.at, self.frames = columns, [""], 0, []
-        self.wrapped = 0
-
-    def feed(self, text):
-        for character in text:
-            if character == "\n":
-                self.rows.append("")
-                self.at = 0
-            elif character == "\r":
-                self.frames.append(self.rows[-1])
-                self.at = 0
-            else:
-                assert character.isprintable(), f"a control character: {character!r}"
-                if self.at == self.columns:
-                    self.wrapped += 1
-                    self.rows.append("")
-                    self.at = 0
-                row = self.rows[-1].ljust(self.at)
-                self.rows[-1] = row[:self.at] + character + row[self.at + 1:]
-                self.at += 1
-
-    @property
-    def text(self):
-        return [row.rstrip() for row in self.rows if row.strip()]
-
-
 def in_terminal(columns, folder, *words, **environment):
-    """(exit status, screen) of `minicnn train` in a pseudo-terminal of that width."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    variables = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    process = subprocess.Popen([*COMMAND, *words], stdin=slave, stdout=slave, stderr=slave,
-                               cwd=folder, env={**variables, "PYTHONUTF8": "1", **environment})
-    os.close(slave)
-    content = b""
-    while True:
-        try:
-            part = os.read(master, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        content += part
-    os.close(master)
-    screen = Screen(columns)
-    screen.feed(content.decode())
-    return process.wait(), screen
+    return command_in_terminal(columns, folder, "train", *words, **environment)
 
 
 @pytest.mark.parametrize("columns", [80, 100])
@@ -88,7 +35,7 @@ def test_a_live_line_then_five_lines_that_fit(columns, tmp_path):
     assert all(len(frame.rstrip()) < columns and sum(map(frame.count, BARS)) >= 10
                for frame in drawn)
     shown = {name: next(frame for frame in drawn if name in frame) for name in (
-        "VGG16  features", "VGG16  held-out features", "VGG16  epoch 3/3",
+        "VGG16  features", "VGG16  held-out features", "VGG16  epoch 3/3", "VGG16  label check",
         "from scratch (Ctrl-C skips)  epoch 3/3")}
     for name in ("VGG16  epoch 3/3", "from scratch (Ctrl-C skips)  epoch 3/3"):
         assert re.search(r"▇  loss \d\.\d{3}  held-out [\d.]+ %$", shown[name])
@@ -155,8 +102,10 @@ def test_in_tmux_of_80_columns_no_line_is_broken_within_a_word(tmp_path):
             assert time.monotonic() < deadline, text
             seen.update(text.splitlines())
             time.sleep(0.02)
+        text, joined = (tmux("capture-pane", "-p", *more) for more in ([], ["-J"]))
     finally:
         tmux("kill-server")
+    assert [line.rstrip() for line in joined.splitlines()] == text.splitlines()  # none was broken
     lines = [line for line in text.splitlines() if line.strip()]
     assert "finished 0" in lines
     assert any("features" in line and max(map(line.count, "▇▁_#")) for line in seen)
@@ -171,9 +120,9 @@ def test_in_tmux_of_80_columns_no_line_is_broken_within_a_word(tmp_path):
 def long_comparison(tmp_path):
     """A process whose answer is printed, and which compares now."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import minicnn.cli.train as t; "
+        [*MINICNN[:2], "import minicnn.cli.train as t; "
          "t.comparable_training = lambda *_, **__: (32, 5000); "
-         + COMMAND[2], "train", *QUICK, "--output", "run"],
+         + MINICNN[2], "train", *QUICK, "--output", "run"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     for line in process.stdout:
@@ -202,7 +151,7 @@ def test_ctrl_c_skips_the_comparison_and_the_run_is_complete(times, long_compari
     out, err = long_comparison.communicate()
     assert long_comparison.returncode == 0, err
     assert err.startswith("Skipping the comparison.\n") and "Traceback" not in err
-    assert "Comparison skipped." in out and "Open: " in out and "Next: " in out
+    assert "skipped" not in out and "Open: " in out and "Next: " in out
     assert not (run / "checkpoints").exists()
     assert {"model.h5", "history.csv", "scores.json", "report.html"} <= {
         path.name for path in run.iterdir()}
