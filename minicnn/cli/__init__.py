@@ -56,6 +56,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command line's words as arguments of a command; exits with 2 for words that it does not
     know."""
     main = parser()
+    if argv and argv[0].startswith("-") and argv[0].partition("=")[0] not in main.flags():
+        main.error(f"expected a command, received {argv[0]}. Write the command first; minicnn help "
+                   f"lists all.")
     args, more = main.parse_known_args(argv)
     commands = next(action.choices for action in main._actions
                     if isinstance(action, argparse._SubParsersAction))

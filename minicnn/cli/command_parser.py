@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from ..ops import DEVICES
 from ..utils.language import LANGUAGES
-from ..utils.suggest import closest_names
+from ..utils.suggest import GUESS_SIMILARITY, closest_names
+from .option_values import Value
 from .terminal import wrapped
 
 MAX_WIDTH = 100  # columns of a help text; longer lines are hard to read
@@ -50,6 +51,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the usage of this command, the message and where to read more; exits with 2."""
+        required = message.partition("the following arguments are required: ")[2]
+        if required:
+            message = f"expected {required.replace(', ', ' and ')}, received none."
         self.print_usage(sys.stderr)
         text = wrapped(f"{self.prog}: {message}", sys.stderr)
         self.exit(2, f"{text}\nAll options: {self.prog} --help\n")
@@ -59,6 +63,15 @@ class CommandParser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         raise argparse.ArgumentError(action, unknown_word(str(value), map(str, action.choices)))
+
+    def _get_value(self, action: argparse.Action, text: str) -> Any:
+        """Raises ArgumentError for a value that the option does not take."""
+        try:
+            return super()._get_value(action, text)
+        except argparse.ArgumentError:
+            if isinstance(action.type, Value):
+                raise action.type.error(action.option_strings[-1], text) from None
+            raise
 
     def flags(self) -> list[str]:
         """All options: --output, -o, …"""
@@ -91,7 +104,7 @@ def unknown_option(flag: str, parser: CommandParser, others: Mapping[str, Comman
     """What to say of an option that the command does not have."""
     homes = [name for name, other in others.items() if flag in other.flags()]
     dashed = {known.lstrip("-"): known for known in parser.flags() if known.startswith("--")}
-    nearest = closest_names(flag.lstrip("-"), dashed, 1)
+    nearest = closest_names(flag.lstrip("-"), dashed, 1, GUESS_SIMILARITY)
     text = f"expected options of this command, received {flag}."
     if homes:
         *first, last = homes
@@ -105,7 +118,7 @@ def unknown_option(flag: str, parser: CommandParser, others: Mapping[str, Comman
 def unknown_word(word: str, choices: Iterable[str]) -> str:
     """What to say of a word that is none of the choices."""
     names = list(choices)
-    nearest = closest_names(word, names, 1)
+    nearest = closest_names(word, names, 1, GUESS_SIMILARITY)
     text = f"expected one of {', '.join(names)}, received {word!r}."
     return f"{text} Did you mean {nearest[0]}?" if nearest else text
 
@@ -114,7 +127,7 @@ class Options:
     """Adds options to a parser, or to a group of its help.
 
     >>> option = Options(parser)
-    >>> option.group("learning")("--epochs", int, 60, "N", "passes over the photos")
+    >>> option.group("learning")("--epochs", Integer("60"), 60, "N", "passes over the photos")
     """
 
     def __init__(self, parser: argparse.ArgumentParser,

@@ -30,11 +30,12 @@ from ..report.folder_page import headline, write_folder_page
 from ..report.run_sections import part_name
 from ..training import ProgressBar, check_labels
 from ..utils.arrays import IntArray
-from ..utils.errors import ArgumentError, FileError, check_int
+from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
 from .first_session import program, suggested_command
 from .json_output import add_json, write_json
 from .model_words import check_photos
+from .option_values import SEED, SHARE_OR_NONE
 from .output_names import unused_folder
 from .progress import Bar
 from .unused_options import unused_option
@@ -46,7 +47,6 @@ even photos. Writes a page with pictures, and which photo is for training and
 which for the test. Nothing in your folder is changed."""
 EXAMPLES = (("one sub-folder per class: photos/cirrus/, photos/cumulus/", "minicnn data photos/"),
             ("wrong labels, too", "minicnn data photos/ --labels"),
-            ("a third for the test", "minicnn data photos/ --test-fraction 0.33"),
             ("a dataset that is split already, into train/ and test/", "minicnn data dataset/"))
 MAX_NAMED = 3  # groups, photos and lines of a problem on the screen; all are on the page
 
@@ -58,11 +58,11 @@ def add(command: Callable) -> None:
     option.words("folder", "FOLDER", "your photos, one sub-folder per class; or train/ and test/ "
                                      "or val/, each with one sub-folder per class")
     split = option.group("split")
-    split("--test-fraction", float, None, "SHARE", "share of each class that is held out for the "
-                                                   "test (default: 0.25)")
-    split("--validation-fraction", float, None, "SHARE", "share of each class for validation "
-                                                         "(default: 0)")
-    split("--seed", int, 0, "N", "seed of the choice of photos")
+    split("--test-fraction", SHARE_OR_NONE, None, "SHARE",
+          "share of each class that is held out for the test (default: 0.25)")
+    split("--validation-fraction", SHARE_OR_NONE, None, "SHARE",
+          "share of each class for validation (default: 0)")
+    split("--seed", SEED, 0, "N", "seed of the choice of photos")
     option.group("labels").flag(
         "--labels", "also look for photos with a wrong label, by networks that have not seen the "
         "photo: seconds for hundreds of photos, minutes for thousands")
@@ -218,10 +218,10 @@ def shares_of(args: argparse.Namespace) -> dict[str, float]:
     """The share of each part. Raises ArgumentError before any photo is read."""
     test = 0.25 if args.test_fraction is None else args.test_fraction
     validation = args.validation_fraction or 0.0
-    if not (test >= 0 and validation >= 0 and test + validation < 1):
-        raise ArgumentError(f"--test-fraction, --validation-fraction: expected shares from 0 that "
-                            f"leave training photos, received {test} and {validation}.")
-    check_int(args.seed, "--seed", least=0)
+    if test + validation >= 1:
+        raise ArgumentError(f"--test-fraction, --validation-fraction: expected shares that leave "
+                            f"training photos, received {test} and {validation}. Choose smaller "
+                            f"ones.")
     return {"train": 1 - test - validation, "validation": validation, "test": test}
 
 

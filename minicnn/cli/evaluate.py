@@ -25,15 +25,16 @@ from ..report import (
     write_run_page,
 )
 from ..utils.arrays import IntArray
-from ..utils.errors import ArgumentError, FileError, check_int
+from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
-from ..utils.suggest import MIN_PATH_SIMILARITY, closest_names
+from ..utils.suggest import GUESS_SIMILARITY, closest_names
 from .evaluation_text import apply_threshold, join_names, text
 from .json_output import add_json, write_json
 from .left_out import print_left_out
 from .model_options import add_model_options, given_options, open_classifier
 from .model_words import MODEL_HELP, check_order
+from .option_values import BATCH_SIZE, Integer
 from .output_names import model_name, photo_name
 from .progress import Bar
 from .terminal import say, unbroken
@@ -73,9 +74,10 @@ def add(command: Callable) -> None:
            "maximises true positive rate minus false positive rate; or precision=0.95, the lowest "
            "that reaches it. Chosen on the photos that evaluate it, it looks better than it is "
            "(default: the more probable class)")
-    option("--tta", int, 1, "N", f"mean of N views of each photo, up to {MAX_VIEWS}: itself, its "
-                                 f"mirror image, small shifts")
-    option("--batch-size", int, 32, "N", "photos per batch")
+    option("--tta", Integer("2"), 1, "N",
+           f"mean of N views of each photo, up to {MAX_VIEWS}: itself, its mirror image, small "
+           f"shifts")
+    option("--batch-size", BATCH_SIZE, 32, "N", "photos per batch")
     option.device()
     add_model_options(option)
 
@@ -84,7 +86,6 @@ def evaluate_command(args: argparse.Namespace) -> None:
     """Predicts the photos, prints the scores, writes them and their figures."""
     check_order("evaluate", args.model, [args.folder])
     rule = threshold_rule(args.threshold)
-    check_int(args.batch_size, "--batch-size")
     check_views(args.tta)
     model, classes = open_classifier(args)
     if rule is not None and model.shapes()[-1] != (1,):
@@ -160,7 +161,7 @@ def labels_by_name(folder: ImageFolder, classes: Sequence[str], name: str) -> In
     unknown = [c for c in folder.classes if c not in classes]
     if unknown:
         nearest = "; ".join(f"{c} is nearest to {match}" for c in unknown
-                            for match in closest_names(c, classes, 1, MIN_PATH_SIMILARITY))
+                            for match in closest_names(c, classes, 1, GUESS_SIMILARITY))
         raise ArgumentError(f"{name}: expected folders named after the model's classes "
                             f"({join_names(classes)}), received {join_names(folder.classes)}, of "
                             f"which it does not know {join_names(unknown)}"

@@ -12,10 +12,11 @@ from ..gradcheck.check import Gradcheck
 from ..gradcheck.explain import explain
 from ..gradcheck.suite import check_all, check_user_layer, is_loss
 from ..ops import BACKENDS, use
-from ..utils.errors import ArgumentError, FileError, MiniCNNError, check_int
+from ..utils.errors import ArgumentError, FileError, MiniCNNError
 from ..utils.language import gettext as _
 from ..utils.language import language, use_language
 from .json_output import add_json, write_json
+from .option_values import SEED
 
 ABOUT = """\
 Compares backward with central differences of forward. Of a layer of your own it
@@ -37,7 +38,7 @@ def add(command: Callable) -> None:
                   "formula a line, or the fast ones")
     option("--shape", shape, None, "N,H,W,C",
            "of the random x for your layer (default: 2,6,7,3 and 5,8,9,3; for a loss 4,5 and 7,6)")
-    option("--seed", int, 0, "N", "seed of the random numbers")
+    option("--seed", SEED, 0, "N", "seed of the random numbers")
     option.device()
     add_json(option)
 
@@ -47,7 +48,6 @@ def gradcheck_command(args: argparse.Namespace) -> int:
     if args.shape and not args.layer:
         raise ArgumentError("--shape: expected with FILE.py:ClassName, received without. "
                             "minicnn's layers are checked on shapes of their own.")
-    check_int(args.seed, "--seed", least=0)
     with use(args.backend if args.device == "cpu" else "fast"), \
             use_language("en" if args.json else language()):
         results, hints = (check_user_class(args) if args.layer

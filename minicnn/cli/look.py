@@ -11,6 +11,7 @@ from ..utils.language import gettext as _
 from .look_jobs import atlas_job, look_job
 from .methods import METHODS, OPTIONS, SIZE_HELP, TARGETS, listing
 from .model_options import add_model_options, sides
+from .option_values import Integer
 from .terminal import say, wrapped
 
 MODEL_AND_PHOTO = ("MODEL: the folder of a run; vgg16 (the pretrained base that ships, the "
@@ -58,8 +59,8 @@ def add(command: Callable) -> None:
     content = option.group("content")
     content("--layers", str, None, "LAYER,LAYER",
             "layers to show (default: the convolution before each pooling, at most five)")
-    content("--maps", int, 4, "N", "number of maps of each layer")
-    content("--examples", int, 12, "N", "number of photos to choose from on the page")
+    content("--maps", Integer("4"), 4, "N", "number of maps of each layer")
+    content("--examples", Integer("12"), 12, "N", "number of photos to choose from on the page")
     content.flag("--no-maximise", "leave out the images made to excite each map, about a second "
                                   "each")
     content("--size", sides, None, "H,W", SIZE_HELP.format(128))

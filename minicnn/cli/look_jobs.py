@@ -14,7 +14,7 @@ from ..data.listing import OtherFile
 from ..data.splits import split_parts, subsets
 from ..model import Sequential
 from ..models import VGG16
-from ..utils.errors import ArgumentError, check_int
+from ..utils.errors import ArgumentError
 from ..utils.suggest import closest_names
 from ..visualize.result import PICTURES
 from ..visualize.target import Unit
@@ -133,8 +133,6 @@ def reject_ignored_by_method(name: str, args: argparse.Namespace) -> None:
             args.layer or args.unit is not None or args.position):
         raise ArgumentError(f"{name}: expected --class or --layer, --unit, --position, received "
                             f"both. A score belongs to a class or to a unit.")
-    if args.seed is not None:
-        check_int(args.seed, f"{name}, --seed", least=0)
 
 
 def model_and_photos(words: list[str]) -> tuple[str | None, list[str]]:

@@ -14,6 +14,7 @@ from ..utils.language import gettext as _
 from ..utils.language import gettext_noop as N_
 from ..visualize.result import Result
 from .model_options import sides
+from .option_values import SEED, Integer
 from .terminal import wrapped
 
 
@@ -209,14 +210,14 @@ SIZE_HELP = ("height and width of the input, or one number for both, of vgg16 (d
 OPTIONS: dict[str, tuple[Callable[[str], object], str, str]] = {  # flag: type, unit, help
     "class": (str, "CLASS", "name or number of the class to explain (default: the most probable)"),
     "layer": (str, "LAYER", "layer to look at (default: the last convolution)"),
-    "unit": (int, "K", "number of the unit or feature map (default: the strongest)"),
+    "unit": (Integer("7", 0), "K", "number of the unit or feature map (default: the strongest)"),
     "position": (position, "ROW,COLUMN", "one position of the map (default: all, or its maximum)"),
     "sign": (str, "SIGN", "part of an attribution to show: positive, negative, absolute, both"),
-    "maps": (int, "N", "number of maps to show"),
+    "maps": (Integer("9"), "N", "number of maps to show"),
     "method": (str, "METHOD", "the attribution that randomisation-check or faithfulness checks"),
     "parts": (str, "FILE", "positions of parts in photos, a JSON file (correspondence)"),
     "size": (sides, "H,W", SIZE_HELP.format("64 to 224, by method")),
-    "seed": (int, "N", "seed of the random numbers"),
+    "seed": (SEED, "N", "seed of the random numbers"),
 }
 ATTRIBUTIONS = [name for name, method in METHODS.items() if "sign" in method.keywords()]
 DEFAULT_METHOD = {"randomisation-check": "guided-backprop", "faithfulness": "hirescam"}

@@ -17,13 +17,14 @@ from ..evaluation.metrics import MAX_VIEWS
 from ..model import Sequential
 from ..models import image_batches
 from ..utils.arrays import FloatArray
-from ..utils.errors import ArgumentError, FileError, check_int
+from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write, list_folder
 from ..utils.language import ngettext
 from .json_output import add_json, write_json
 from .model_options import add_model_options, open_classifier
 from .model_words import MODEL_HELP, check_order
-from .output_names import check_new, hyphenate, model_name, plain_name
+from .option_values import BATCH_SIZE, Integer
+from .output_names import check_new, first_free, hyphenate, model_name, plain_name
 from .predict_formats import FORMATS, Prediction, as_entry, encode, open_output
 from .terminal import wrapped
 from .unused_options import unused_option
@@ -47,7 +48,7 @@ def add(command: Callable) -> None:
     output = option.group("output")
     output.choice("--format", FORMATS, None, "text for people; csv, a column per class; json, a "
                   "list of photos (default: by the suffix of --output, else text)")
-    output("--top", int, None, "N", "number of classes in text and json (default: 5)")
+    output("--top", Integer("5"), None, "N", "number of classes in text and json (default: 5)")
     output("-o --output", str, None, "FILE", "file to write (default: the screen)")
     output.optional_value("--explain", EXPLAINED_FOLDER, "FOLDER",
                           "write for each photo what in it speaks for its most probable class and "
@@ -57,9 +58,10 @@ def add(command: Callable) -> None:
     output.flag("--force", "overwrite what --output and --explain write")
     add_json(output)
     option = option.group("prediction")
-    option("--tta", int, 1, "N", f"test-time augmentation: mean of N views of each photo, up to "
-                                 f"{MAX_VIEWS}: itself, its mirror image, small shifts")
-    option("--batch-size", int, 32, "N", "photos per batch")
+    option("--tta", Integer("2"), 1, "N",
+           f"test-time augmentation: mean of N views of each photo, up to {MAX_VIEWS}: itself, its "
+           f"mirror image, small shifts")
+    option("--batch-size", BATCH_SIZE, 32, "N", "photos per batch")
     option.device()
     add_model_options(option)
 
@@ -112,12 +114,9 @@ def complain(sentence: str) -> None:
 
 def check_numbers(args: argparse.Namespace, chosen: str) -> None:
     """Raises ArgumentError for options that would be ignored, or ask for nothing."""
-    if args.top is not None:
-        check_int(args.top, "--top")
     if args.top is not None and chosen == "csv":
         raise unused_option("--top", "text and json",
                             f"{args.top}; csv has a column for each class")
-    check_int(args.batch_size, "--batch-size")
     check_views(args.tta)
     if args.json and args.format and not args.output:
         raise ArgumentError(f"--format: expected without --json, or with --output, received "
@@ -160,10 +159,7 @@ def picture_paths(paths: Sequence[Path], folder: str | None, model: str, force: 
     for path in paths:
         stem = plain_name(path.stem) or "photo"
         stem = hyphenate(stem, model_name(model)) if by_default else stem
-        name, number = f"{stem}{EXPLAINED}.png", 1
-        while name.casefold() in used:
-            number += 1
-            name = f"{stem}{EXPLAINED}-{number}.png"
+        name = first_free(f"{stem}{EXPLAINED}", ".png", lambda name: name.casefold() not in used)
         used.add(name.casefold())
         pictures.append(Path(folder) / name)
     return pictures

@@ -40,6 +40,7 @@ from ..utils.language import gettext as _
 from ..utils.language import ngettext
 from .first_session import suggested_command
 from .model_options import check_vgg16_size
+from .option_values import errors_name_options
 from .progress import EpochLines
 from .run_record import (
     add_facts,
@@ -60,7 +61,7 @@ from .train_options import (
     resolve_options,
     track_explicit_options,
 )
-from .train_photos import RunPhotos, imbalance, leaks, per_class, photos_of
+from .train_photos import RunPhotos, check_folds, imbalance, leaks, per_class, photos_of
 from .train_text import print_doubtful_labels, print_notes, result_line
 
 CONFIG = [field.name for field in fields(TransferConfig)]
@@ -87,11 +88,14 @@ def train_command(args: argparse.Namespace) -> None:
     args = resolve_options(args)
     if not args.resume:
         reject_unused_options(args)
-    config = TransferConfig(**{name: getattr(args, name) for name in CONFIG})
+    with errors_name_options({name: f"--{name.replace('_', '-')}" for name in CONFIG}):
+        config = TransferConfig(**{name: getattr(args, name) for name in CONFIG})
     check_vgg16_size((config.size, config.size), config.last_kept)
     with without_output(when=args.quiet):
         photos = photos_of(args)
         train = photos.parts["train"]
+        if args.kfold:
+            check_folds(train, args.kfold)
         say(f"{question(train.classes)} " + (
             _("{count} training photos, each of them tested once.", count=per_class(train))
             if args.kfold else

@@ -10,9 +10,11 @@ from typing import Any
 from ..data.sample import SAMPLES
 from ..report import check_interrupted
 from ..training import SCHEDULES, TransferConfig
+from ..training.transfer_config import BLOCKS
 from ..utils.errors import ArgumentError, FileError
 from ..utils.suggest import closest_names, suggest_path
 from .command_parser import Options, describe, layout
+from .option_values import BATCH_SIZE, SEED, SHARE, Integer, Number, Value, words
 from .unused_options import unused_option
 
 STANDARD = TransferConfig()  # the defaults
@@ -24,8 +26,8 @@ folder with report.html, the model and all settings."""
 EXAMPLES = (("built-in photos: cirrus or cumulus?", "minicnn train"),
             ("your photos, split by minicnn data",
              "minicnn train photos/ --split photos-report/split.csv"),
-            ("more from the same photos: augmentation, fine-tuning, early stopping",
-             "minicnn train photos/ --augment flip,rotate=10 --finetune block5 --patience 5"))
+            ("more from the same photos: larger, and eight random views of each",
+             "minicnn train photos/ --size 160 --augment flip,zoom=0.2 --views 8"))
 SCREEN = ("verbose", "quiet")  # options of what is printed
 NOT_SAVED = ("config", "resume", "output", *SCREEN)  # options that run.json does not hold
 
@@ -52,48 +54,54 @@ def add_data_options(option: Options) -> None:
                   "boot')")
     option.words("--classes", "NAME", "classes of the built-in photos, or all (default: cirrus "
                                       "cumulus; of fashion: sandal sneaker)", "+")
-    option("--per-class", int, None, "N", "built-in training photos of each class (default: 20)")
-    option("--test-fraction", float, None, "SHARE", "share of your photos that is held out for the "
-                                                    "test (default: 0.25)")
-    option("--validation-fraction", float, None, "SHARE",
+    option("--per-class", Integer("20"), None, "N",
+           "built-in training photos of each class (default: 20)")
+    option("--test-fraction", SHARE, None, "SHARE",
+           "share of your photos that is held out for the test (default: 0.25)")
+    option("--validation-fraction", SHARE, None, "SHARE",
            "share of the training photos by which the best epoch is chosen (default: none, "
            "with --patience 0.2)")
     option("--split", str, None, "FILE", "a split.csv that says which photo is for training, "
                                          "validation and test")
-    option("--kfold", int, None, "K", "cross-validation: K trainings, each tested on another K-th "
-                                      "of all photos (built-in ones: of the training photos)")
+    option("--kfold", Integer("5", 2), None, "K",
+           "cross-validation: K trainings, each tested on another K-th of all photos (built-in "
+           "ones: of the training photos)")
     option("--augment", str, STANDARD.augment, "VIEWS",
            "augmentation: train on random views, flip,shift=0.08,rotate=10,zoom=0.1,colour=0.15 or "
            "some of these; against overfitting")
-    option("--views", int, STANDARD.views, "K", "random views of each photo")
+    option("--views", Integer("8"), STANDARD.views, "K", "random views of each photo")
 
 
 def add_network_options(option: Options) -> None:
     """The base, the head and the size of the photos."""
     option("--cut", str, None, "LAYER", "last layer of the pretrained VGG16 to keep, frozen "
                                         "(default: block4_pool, or that of the --finetune block)")
-    option("--size", int, STANDARD.size, "PIXELS", "side of the square to which photos are cropped")
-    option("--dropout", float, STANDARD.dropout, "RATE", "dropout before the head, against "
-                                                         "overfitting")
+    option("--size", Integer("128"), STANDARD.size, "PIXELS",
+           "side of the square to which photos are cropped")
+    option("--dropout", Number("0.2", maximum=1, open_above=True), STANDARD.dropout, "RATE",
+           "dropout before the head, against overfitting")
     option.flag("--no-scratch", "leave out the comparison with a small network from scratch")
     option.flag("--no-label-check", "leave out the search for training photos with a wrong label")
 
 
 def add_learning_options(option: Options) -> None:
     """Epochs, learning rate, loss."""
-    option("--epochs", int, STANDARD.epochs, "N", "number of epochs: passes over the training "
-                                                  "photos")
-    option("--batch-size", int, STANDARD.batch_size, "N", "photos per step")
-    option("--lr", float, None, "RATE", "Adam's learning rate (default: measured, so that the "
-                                        "first step moves an output by about 1)")
+    option("--epochs", Integer("60"), STANDARD.epochs, "N",
+           "number of epochs: passes over the training photos")
+    option("--batch-size", BATCH_SIZE, STANDARD.batch_size, "N", "photos per step")
+    option("--lr", Number("1e-6", open_below=True), None, "RATE",
+           "Adam's learning rate (default: measured, so that the first step moves an output by "
+           "about 1)")
     option.flag("--find-lr", "learning rate finder: take the learning rate at which the loss falls "
                              "fastest while it grows, and draw that curve (lr.png)")
-    option("--schedule", str, STANDARD.schedule, "NAME", "learning rate schedule: "
-                                                         + ", ".join(SCHEDULES))
-    option("--patience", int, None, "N", "early stopping: stop if the validation loss has not "
-                                         "fallen for N epochs")
-    option("--weight-decay", float, STANDARD.weight_decay, "LAMBDA", "L2 penalty on the head")
-    option("--label-smoothing", float, STANDARD.label_smoothing, "SHARE",
+    option("--schedule", words(SCHEDULES, "cosine"), STANDARD.schedule, "NAME",
+           "learning rate schedule: " + ", ".join(SCHEDULES))
+    option("--patience", Integer("5"), None, "N",
+           "early stopping: stop if the validation loss has not fallen for N epochs")
+    option("--weight-decay", Number("1e-4"), STANDARD.weight_decay, "LAMBDA",
+           "L2 penalty on the head")
+    option("--label-smoothing", Number("0.1", maximum=1, open_above=True),
+           STANDARD.label_smoothing, "SHARE",
            "label smoothing: share of each label that goes to the other classes")
     option.flag("--class-weights", "give every class the same weight, however many photos it has "
                                    "(for imbalanced classes)")
@@ -101,21 +109,23 @@ def add_learning_options(option: Options) -> None:
 
 def add_finetuning_options(option: Options) -> None:
     """The second phase, in which a block of VGG16 is trained, too."""
-    option("--finetune", str, STANDARD.finetune, "BLOCK", "then also train this block of VGG16: "
-                                                          "block5, block4, … (default: none)")
-    option("--finetune-epochs", int, STANDARD.finetune_epochs, "N", "epochs of that second phase")
-    option("--finetune-lr", float, STANDARD.finetune_lr, "RATE", "learning rate of the block")
+    option("--finetune", words(BLOCKS, "block5", empty=True), STANDARD.finetune, "BLOCK",
+           "then also train this block of VGG16: block5, block4, … (default: none)")
+    option("--finetune-epochs", Integer("10"), STANDARD.finetune_epochs, "N",
+           "epochs of that second phase")
+    option("--finetune-lr", Number("1e-5", open_below=True), STANDARD.finetune_lr, "RATE",
+           "learning rate of the block")
 
 
 def add_run_options(option: Options) -> None:
     """Where the run is written, and where it computes."""
     option("--output", str, None, "FOLDER", "folder of the run (default: a new folder in "
                                             "runs/)")
-    option("--seed", int, STANDARD.seed, "N", "seed of the choice of photos, and of their order")
+    option("--seed", SEED, STANDARD.seed, "N", "seed of the choice of photos, and of their order")
     option("--config", str, None, "FILE", "options from the run.json of a run; those on the "
                                           "command line take precedence")
     option("--resume", str, None, "RUN", "resume an interrupted run, with its options")
-    option("--memory-budget", int, STANDARD.memory_budget, "MB",
+    option("--memory-budget", Integer("1000", 0), STANDARD.memory_budget, "MB",
            "memory for features; larger ones go to a temporary file")
     option.device()
 
@@ -171,7 +181,8 @@ def read_options(path: str, actions: dict[str, argparse.Action]) -> dict[str, An
             if value is not None and action.choices and value not in action.choices:
                 raise ValueError
         except (TypeError, ValueError) as error:
-            kind = "true or false" if action.nargs == 0 else action.metavar or "text"
+            kind = ("true or false" if action.nargs == 0 else str(action.type)
+                    if isinstance(action.type, Value) else action.metavar or "text")
             raise ArgumentError(f"{path}: expected {key} to be {kind}, received "
                                 f"{values[key]!r}.") from error
         options[key] = value
@@ -213,9 +224,6 @@ def reject_unused_options(args: argparse.Namespace) -> None:
         if value is not None and other:
             raise ArgumentError(f"{option}: expected without {other}, received both. Leave one "
                                 f"out.")
-    for option, value in (("--test-fraction", args.test_fraction),
-                          ("--validation-fraction", args.validation_fraction)):
-        if value is not None and not 0 < value < 1:
-            raise ArgumentError(f"{option}: expected a share between 0 and 1, received {value}.")
-
-
+    if args.classes and args.classes != ["all"] and len({*args.classes}) < 2:
+        raise ArgumentError(f"--classes: expected two different classes or more, received "
+                            f"{' '.join(args.classes)}. Name another, or write --classes all.")

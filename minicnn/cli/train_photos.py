@@ -25,10 +25,11 @@ from ..data.listing import OtherFile
 from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts
 from ..utils.arrays import IntArray
-from ..utils.errors import FileError
+from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
 from .left_out import print_left_out
 from .model_words import check_photos
+from .option_values import errors_name_options
 from .progress import Bar
 from .unused_options import unused_option
 
@@ -85,7 +86,8 @@ def built_in_photos(args: argparse.Namespace, share: float) -> RunPhotos:
     names = args.classes or DEFAULT_CLASSES[source]
     names = None if names == ["all"] else names
     count = DEFAULT_PER_CLASS if args.per_class is None else args.per_class
-    train = sample(source, "train", names, count, args.seed)
+    with errors_name_options({"take": "--per-class", "sample": "--classes"}):
+        train = sample(source, "train", names, count, args.seed)
     parts = dict(zip(("train", "validation"), train.split(1 - share, args.seed), strict=True)
                  ) if share else {"train": train}
     if not args.kfold:
@@ -144,6 +146,14 @@ def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageF
     if "test" in folders:
         return dict(folders)
     return {"train": train, "test": folders["validation"]}
+
+
+def check_folds(train: Dataset, count: int) -> None:
+    """Raises ArgumentError if a class has fewer photos than --kfold asks for folds."""
+    name, photos = min(train.counts.items(), key=lambda item: item[1])
+    if photos < count:
+        raise ArgumentError(f"--kfold: expected at most as many folds as a class has photos, "
+                            f"{photos} of {name}, received {count}. Choose fewer.")
 
 
 def leaks(parts: dict[str, Dataset], groups: dict[str, IntArray]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import ArgumentError
 
 MIN_SIMILARITY = 0.4  # of 0 … 1, difflib's ratio: below it, a suggestion only confuses
-MIN_PATH_SIMILARITY = 0.6  # of files: there are many, and none needs to be meant
+GUESS_SIMILARITY = 0.6  # of a single guess, "Did you mean …?": perhaps none of the names is meant
 
 
 def closest_names(name: str, names: Iterable[str], count: int = 3,
@@ -45,5 +45,5 @@ def suggest_path(path: str | os.PathLike) -> str:
             for entry in folder.iterdir():
                 if entry.name.isprintable() and not entry.name.startswith("."):
                     siblings.setdefault(entry.name, entry)
-    nearest = closest_names(wanted.name, siblings, 1, MIN_PATH_SIMILARITY)
+    nearest = closest_names(wanted.name, siblings, 1, GUESS_SIMILARITY)
     return f" Did you mean {siblings[nearest[0]]}?" if nearest else ""

@@ -167,10 +167,11 @@ def test_configs_that_do_not_fit_are_refused(config, words, tmp_path, capsys):
     (["--lr", "0.1", "--find-lr"], ["--lr", "--find-lr"]),
     (["--kfold", "2", "--patience", "3"], ["--kfold", "--patience"]),
     (["--kfold", "2", "--test-fraction", "0.5"], ["--kfold", "--test-fraction"]),
-    (["--kfold", "1"], ["folds", "1"]), (["--split", "none.csv"], ["none.csv"]),
+    (["--kfold", "1"], ["--kfold", "1"]), (["--split", "none.csv"], ["none.csv"]),
     (["--split", "none.csv", "--test-fraction", "0.5"], ["--split", "--test-fraction"]),
-    (["--schedule", "cosin"], ["schedule", "cosine"]), (["--finetune", "block9"], ["block9"]),
-    (["--augment", "turn=3"], ["augment", "turn=3"]), (["--dropout", "2"], ["2"])])
+    (["--schedule", "cosin"], ["--schedule", "cosine"]),
+    (["--finetune", "block9"], ["--finetune", "block9"]),
+    (["--augment", "turn=3"], ["--augment", "turn=3"]), (["--dropout", "2"], ["--dropout", "2"])])
 def test_options_that_do_not_fit_are_refused_and_leave_no_folder(options, words, photos, tmp_path,
                                                                 capsys):
     code, _, err = train(capsys, photos, *FAST, *options, "--output", tmp_path / "out")
