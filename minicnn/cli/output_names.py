@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from ..utils.errors import FileError
@@ -44,22 +45,25 @@ def hyphenate(*parts: str) -> str:
     return "-".join(part for part in parts if part)
 
 
+def first_free(name: str, suffix: str, is_free: Callable[[str], bool]) -> str:
+    """name + suffix, or the first of name-2, name-3, … + suffix that is free."""
+    numbered = (f"{name}-{number}{suffix}" for number in count(2))
+    return next(filter(is_free, chain([name + suffix], numbered)))
+
+
 def unused(path: Path) -> Path:
     """path, or the first of NAME-2, NAME-3, … that does not exist."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return candidate
+    return path.with_name(first_free(path.stem, path.suffix,
+                                     lambda name: not path.with_name(name).exists()))
 
 
 def unused_folder(path: Path) -> Path:
     """path, or the first of NAME-2, NAME-3, … that does not exist or is empty."""
-    candidate, number = path, 1
-    while candidate.exists() and not is_empty_folder(candidate):
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
+    def is_free(name: str) -> bool:
+        folder = path.with_name(name)
+        return not folder.exists() or is_empty_folder(folder)
+
+    return path.with_name(first_free(path.name, "", is_free))
 
 
 def is_empty_folder(path: Path) -> bool:
