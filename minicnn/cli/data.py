@@ -127,10 +127,13 @@ def data_command(args: argparse.Namespace) -> int:
     sizes = ", ".join(f"{len(part)} {part_name(name)}" for name, part in named.items())
     print(f"\n{output}/: report.html, split.csv ({sizes})")
     print(_("Open: {page}", page=output / "report.html"))
+    train = ["train", args.folder, "--split", str(output / "split.csv")]
     if any(problem.serious for problem in problems):
         print(again(args, output))
+        if not split_already:
+            print(_("Or train without: {command}", command=shlex.join([*program(), *train])))
     elif not split_already:
-        print(suggested_command("train", args.folder, "--split", str(output / "split.csv")))
+        print(suggested_command(*train))
     return 0
 
 

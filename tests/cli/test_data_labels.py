@@ -80,8 +80,10 @@ def test_after_something_to_fix_the_same_command_is_suggested_and_overwrites(pho
     content = (photos / "left" / "0.png").read_bytes()
     (photos / "right" / "copy.png").write_bytes(content)  # the same photo in two classes
     out = run_command(capsys, "data", "photos", "--test-fraction", "0.5")[1]
-    line = out.splitlines()[-1]
+    line, other = out.splitlines()[-2:]
     assert line.startswith("Once that is fixed, again: ") and "Next: " not in out
+    assert other.startswith("Or train without: ")
+    assert other.endswith(" train photos --split photos-report-2/split.csv")
     words = shlex.split(line.partition("again: ")[2])
     words = words[words.index("data"):]
     assert words == ["data", "photos", "--test-fraction", "0.5", "--output", "photos-report-2",
