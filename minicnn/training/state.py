@@ -156,15 +156,17 @@ class TrainingState:
     @contextmanager
     def notifying(self, event: str) -> Iterator[None]:
         """on_{event}_begin before the block, on_{event}_end after it, after an error too."""
+        point = "before its first step"  # features are computed
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # TerminateOnNaN looks for them
                 self.notify(f"{event}_begin")
+                point = ""
                 yield
         except KeyboardInterrupt as error:  # anew, without the frames of the threads
             self.error = error
-            raise KeyboardInterrupt(str(error) or (
-                f"training stopped after {self.epoch} of {self.epochs} epochs and {self.batch} of "
-                f"{self.batches_per_epoch} batches")) from None
+            point = point or (f"after {self.epoch} of {self.epochs} epochs and {self.batch} of "
+                              f"{self.batches_per_epoch} batches")
+            raise KeyboardInterrupt(str(error) or f"training stopped {point}") from None
         except BaseException as error:
             self.error = error
             raise

@@ -37,7 +37,7 @@ class InterruptAt(mc.Callback):
     def on_batch_begin(self, state):
         self.weights.append(state.model["dense"].params["W"].copy())
 
-    def interrupt(self, state):
+    def interrupt(self, *_state):
         self.call -= 1
         if self.call == 0:
             signal.raise_signal(signal.SIGINT)
@@ -59,6 +59,15 @@ def test_the_weights_are_those_after_the_last_whole_step(hook, after):
     names = [frame.name for frame in traceback.extract_tb(caught.tb)]
     assert names[1:3] == ["fit", "__exit__"] and names[-1] == "notifying"
     assert caught.value.__suppress_context__
+
+
+def test_while_features_are_computed_no_epoch_is_counted():
+    data = np.zeros((10, 9, 9, 3), np.float32), np.arange(10) % 3
+    model = classifier(shape=(9, 9, 3), preprocessing=None)
+    model.freeze(until=model.layers[0].name)
+    with pytest.raises(KeyboardInterrupt, match="^training stopped before its first step$"):
+        fit(model, data, CategoricalCrossEntropy(), SGD(0.05), epochs=5, batch_size=4,
+            callbacks=[InterruptAt("features_batch_end", 2)])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a process")
