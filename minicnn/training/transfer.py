@@ -42,7 +42,7 @@ from .label_check import bars_progress, out_of_fold
 from .loop import fit
 from .lr_finder import LearningRates, find_lr, initial_learning_rate
 from .state import Weights
-from .transfer_config import Setting, TransferConfig
+from .transfer_config import Setting, TransferConfig, learning_rate_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -267,15 +267,6 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
                 trained.features, train, loss, trained.lr, as_trained, groups, device, checkpoint,
                 bars_progress(callbacks))
     return result
-
-
-def learning_rate_note(config: TransferConfig, lr: float) -> Setting:
-    """The learning rate of the head, and where it comes from."""
-    if config.find_lr:
-        return Setting(_("learning rate, where the loss fell fastest: {rate:.3g}", rate=lr))
-    if config.lr is None:
-        return Setting(_("learning rate, measured: {rate:.3g}", rate=lr))
-    return Setting(_("learning rate, as given: {rate:.3g}", rate=lr))
 
 
 @contextmanager

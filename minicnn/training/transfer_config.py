@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..data import Augment, Augmented, Dataset
 from ..utils.errors import ArgumentError, check_int
+from ..utils.language import gettext as _
 from .callbacks import SCHEDULES
 
 BLOCKS = tuple(f"block{k}" for k in range(1, 6))  # of VGG16
@@ -83,7 +84,7 @@ class TransferConfig:
 def block_number(name: str) -> int:
     """The block of VGG16 that the layer is of, 1 to 5; 6 for a layer of the head, after them all.
     """
-    block, _, _ = name.partition("_")
+    block = name.partition("_")[0]
     return BLOCKS.index(block) + 1 if block in BLOCKS else len(BLOCKS) + 1
 
 
@@ -92,3 +93,12 @@ class Setting(str):
     """
 
     __slots__ = ()
+
+
+def learning_rate_note(config: TransferConfig, lr: float) -> Setting:
+    """The learning rate of the head, and where it comes from."""
+    if config.find_lr:
+        return Setting(_("learning rate, where the loss fell fastest: {rate:.3g}", rate=lr))
+    if config.lr is None:
+        return Setting(_("learning rate, measured: {rate:.3g}", rate=lr))
+    return Setting(_("learning rate, as given: {rate:.3g}", rate=lr))
