@@ -55,7 +55,7 @@ def read_run(path: Path) -> Run:
         raise FileError(f"{path}: expected a run folder with predictions.csv, found {actual}. Name "
                         f"a folder that train or evaluate --output has written.{nearest}")
     rows = table(path / "predictions.csv", ("photo", "true", "predicted"))[1:]
-    photos = {photo: (true, predicted) for photo, true, predicted, *_ in rows}
+    photos = {photo: (true, predicted) for photo, true, predicted, *_shares in rows}
     if not rows or len(photos) < len(rows):
         raise FileError(f"{path / 'predictions.csv'}: expected a row per photo, found {len(rows)} "
                         f"rows of {len(photos)} photos. Write it again.")

@@ -146,6 +146,14 @@ class TrainingState:
         finished = (self.epoch - self.initial_epoch) * self.batches_per_epoch + self.batch
         return finished / ((self.epochs - self.initial_epoch) * self.batches_per_epoch)
 
+    @property
+    def position(self) -> str:
+        """How far it is: "after 3 of 60 epochs and 1 of 2 batches"."""
+        if self.epoch == self.initial_epoch and self.batch == 0:
+            return "before its first step"  # such as while features are computed
+        return (f"after {self.epoch} of {self.epochs} epochs and {self.batch} of "
+                f"{self.batches_per_epoch} batches")
+
     # Callbacks
 
     def notify(self, event: str) -> None:
@@ -156,17 +164,13 @@ class TrainingState:
     @contextmanager
     def notifying(self, event: str) -> Iterator[None]:
         """on_{event}_begin before the block, on_{event}_end after it, after an error too."""
-        point = "before its first step"  # features are computed
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # TerminateOnNaN looks for them
                 self.notify(f"{event}_begin")
-                point = ""
                 yield
         except KeyboardInterrupt as error:  # anew, without the frames of the threads
             self.error = error
-            point = point or (f"after {self.epoch} of {self.epochs} epochs and {self.batch} of "
-                              f"{self.batches_per_epoch} batches")
-            raise KeyboardInterrupt(str(error) or f"training stopped {point}") from None
+            raise KeyboardInterrupt(str(error) or f"training stopped {self.position}") from None
         except BaseException as error:
             self.error = error
             raise
