@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..report.run_sections import part_name
-from ..report.run_settings import in_words
+from ..report.run_settings import fact, in_words
 from ..utils.errors import FileError
 from ..utils.language import gettext as _
 from ..utils.suggest import suggest_path
@@ -111,8 +110,7 @@ def measured(document: Mapping[str, Any]) -> dict[str, str]:
     if document.get("lr") is None and isinstance(facts.get("learning_rate"), float):
         lines[_("learning rate (measured)")] = in_words(facts["learning_rate"])
     if isinstance(facts.get("photos"), Mapping):
-        lines[_("photos")] = ", ".join(f"{part_name(name)} {count}"
-                                       for name, count in facts["photos"].items())
+        lines[_("photos")] = fact("photos", facts["photos"])
     return lines
 
 
