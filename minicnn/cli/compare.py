@@ -140,7 +140,8 @@ def print_differences(runs: Sequence[Run]) -> None:
     say("\n" + (_("Options that differ, by run:") if options else _("What differs, by run:")))
     for k, run in enumerate(runs, 1):
         values = run.options | run.measured
-        say(f"{k}  " + ", ".join(f"{name} {values.get(name, NONE)}" for name in names))
+        if values:  # an evaluation has none
+            say(f"{k}  " + _("; ").join(f"{name} {values.get(name, NONE)}" for name in names))
 
 
 def doubts(runs: Sequence[Run]) -> list[str]:

@@ -46,12 +46,12 @@ def test_what_had_no_effect_or_is_printed_alike_is_no_difference(options, used, 
 
 @pytest.mark.parametrize("options, used, lines", [
     ({"augment": "flip", "views": 4}, {},
-     ["1  augment –, views –", "2  augment flip, views 4"]),
+     ["1  augment –; views –", "2  augment flip; views 4"]),
     ({"lr": 3e-6}, {"learning_rate": 3e-6},
-     ["1  lr –, learning rate (measured) 1.02e-06", "2  lr 3e-06, learning rate (measured) –"]),
+     ["1  lr –; learning rate (measured) 1.02e-06", "2  lr 3e-06; learning rate (measured) –"]),
     ({"finetune": "block5", "finetune_epochs": 3}, {"cut": "block5_pool"},
-     ["1  cut block4_pool, finetune –, finetune-epochs –, finetune-lr –",
-      "2  cut block5_pool, finetune block5, finetune-epochs 3, finetune-lr 1e-05"])])
+     ["1  cut block4_pool; finetune –; finetune-epochs –; finetune-lr –",
+      "2  cut block5_pool; finetune block5; finetune-epochs 3; finetune-lr 1e-05"])])
 def test_what_differs_is_a_line_for_each_run(options, used, lines, compared):
     assert compared(options, used) == ["Options that differ, by run:", *lines]
 

@@ -366,9 +366,10 @@ def test_compare_says_which_options_differ_and_only_those(runs, tmp_path, capsys
     lines = capsys.readouterr().out.splitlines()
     at = lines.index("Options that differ, by run:")
     assert lines[at + 1:at + 5] == [
-        "1  size 64, augment –, learning rate (measured) 1e-06",
-        "2  size 96, augment flip, learning rate (measured) 2e-06",
-        "3  size –, augment –, learning rate (measured) –", ""]  # it has no run.json
+        "1  size 64; augment –; learning rate (measured) 1e-06",
+        "2  size 96; augment flip; learning rate (measured) 2e-06", "",
+        "Warning: the runs were tested on different photos, 10 of which all have in common. "
+        "Compare the intervals, or evaluate all on one folder: minicnn evaluate MODEL FOLDER."]
     (runs[1] / "run.json").write_text((runs[0] / "run.json").read_text())
     assert run("compare", *runs[:2]) == 0
     assert "The runs have the same options." in capsys.readouterr().out
