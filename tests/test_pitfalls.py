@@ -394,11 +394,8 @@ def test_pitfall_10_photos_are_rotated_by_their_exif_and_their_number_is_reporte
         assert_same(mc.data.read_image(root / "a" / f"turned{value}.png"), upright)
     data = mc.data.ImageFolder(root)
     assert data.rotated == 3 and "3 rotated by EXIF" in repr(data)
-    code, text, _ = run_command(capsys, "train", root, "--size", "32", "--epochs", "1",
-                                "--no-scratch", "--output", tmp_path / "run")
-    assert code == 0 and "3 rotated by EXIF" in text
     text = run_command(capsys, "data", root, "--output", tmp_path / "report")[1]
-    assert "rotated by EXIF" in text
+    assert "3 photos rotated by EXIF" in text
 
 
 # 11: the exported model predicts otherwise -------------------------------------------------------

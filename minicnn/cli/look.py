@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from ..data.listing import group_by_kind
 from ..utils.language import gettext as _
@@ -12,7 +13,7 @@ from .look_jobs import atlas_job, look_job
 from .methods import METHODS, OPTIONS, SIZE_HELP, TARGETS, listing
 from .model_options import add_model_options, sides
 from .option_values import Integer
-from .terminal import say, wrapped
+from .terminal import say, unbroken, wrapped
 
 MODEL_AND_PHOTO = ("MODEL: the folder of a run; vgg16 (the pretrained base that ships, the "
                    "default); vgg16-top (with its 1,000 classes, downloaded once); or a model.h5 "
@@ -83,8 +84,6 @@ def look_command(args: argparse.Namespace) -> int:
         print(wrapped(f"minicnn: {line}", sys.stderr, 2), file=sys.stderr)
     if job.others:
         say(_("{count} skipped", count=len(job.others)))
-    *numbers, path = job.run()
-    for result in numbers:
-        say(str(result))
-    print(path)  # never broken: it may be copied
+    for part in job.run():
+        say(unbroken(part) if isinstance(part, Path) else str(part))
     return 2 if any(other.is_photo for other in job.others) else 0
