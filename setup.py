@@ -32,7 +32,8 @@ setup(
         "pillow>=10",   # photos: decoding, EXIF, resizing
         "tqdm>=4.60",   # progress bars of the command line
         "matplotlib>=3.8",  # figures
-        "pooch>=1.8",   # the folder for caches, the hash of a file
+        "platformdirs>=4",  # the folder for caches
+        "pooch>=1.8",   # the hash of a file
         "requests>=2.30",   # the one download
         "urllib3>=2.2",     # its body, byte by byte as it comes
         "threadpoolctl>=3.1",  # holds BLAS to one thread where our own compute

@@ -10,6 +10,6 @@ def cache_folder() -> Path:
     """The folder that the environment variable MINICNN_CACHE names, or the system's cache."""
     if named := os.environ.get("MINICNN_CACHE"):
         return Path(named)
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("minicnn"))
+    return Path(platformdirs.user_cache_dir("minicnn"))

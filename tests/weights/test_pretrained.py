@@ -83,9 +83,9 @@ def test_the_cache_is_the_systems_unless_moved(tmp_path, monkeypatch):
     assert cache_folder() == pooch.os_cache("minicnn")
 
 
-def test_a_cache_folder_that_is_named_needs_no_pooch(tmp_path, monkeypatch):
+def test_a_cache_folder_that_is_named_needs_no_search_for_it(tmp_path, monkeypatch):
     monkeypatch.setenv("MINICNN_CACHE", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "pooch", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "platformdirs", None)  # as if it were not installed
     assert cache_folder() == tmp_path
 
 
