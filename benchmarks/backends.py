@@ -3,7 +3,7 @@
     python -m benchmarks.backends                the convolutions of VGG16 and the optimizers' steps
     python -m benchmarks.backends --batch 1      one photo at a time
 
-A number is how many times as fast native is: the median over pairs of neighbouring measurements of
+A number is the speedup of native over fast: the median over pairs of neighbouring measurements of
 time of fast / time of native, both on all cores. It holds for this processor only, and only if
 nothing else runs (benchmarks/load.py). Needs a C++ compiler, as native does.
 """
@@ -25,7 +25,7 @@ ELEMENTS = 5_000_000  # of an optimizer's arrays
 
 
 def speedup(operation, pairs):
-    """How many times as fast native is; operation(backend) computes. 1 is as fast."""
+    """Time of fast / time of native; 1: equally fast."""
     def by(name):
         def run():
             with use(name):
@@ -77,7 +77,7 @@ def main():
     for what, text in machine().items():
         print(f"{what}: {text}")
     clocks = read_clocks()
-    print(f"\nVGG16, {SIZE} px, batch {args.batch}: native is so many times as fast as fast\n\n"
+    print(f"\nVGG16, {SIZE} px, batch {args.batch}: speedup of native over fast\n\n"
           f"| layer | forward | dx | dW |\n| --- | --- | --- | --- |")
     for name, *operations in layers(args.batch):
         numbers = [speedup(operation, args.pairs) for operation in operations]

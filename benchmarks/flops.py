@@ -14,9 +14,8 @@ minicnn's algorithms on a processor, by the backend fast (ops/fast/):
         products    V (36, T, C) · U (36, C, F)
         way out     Aᵀ⊗Aᵀ (16, 36) · M (36, T·F)
 
-The backend native (ops/native/) transforms by additions, as kernels/winograd.cu says: 264
-multiply-adds for each tile and channel, 81 for each kernel, 220 for each tile and filter. Few tiles
-it leaves to fast.
+The backend native (ops/native/) transforms as kernels/winograd.cu says: 264 multiply-adds for each
+tile and channel, 126 for each kernel, 180 for each tile and filter. Few tiles it leaves to fast.
 
 If U does not fit in the memory that is set aside for it, each thread computes some of the filters:
 then each transforms all tiles itself, and U once more for each block of tiles.
@@ -27,12 +26,15 @@ sees it there.
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 import minicnn as mc
 from minicnn.inference import MAX_ELEMENTS
 from minicnn.ops.fast import threads
 from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
 from minicnn.ops.native.winograd import FEW_TILES
+from minicnn.ops.winograd import A_T, B_T, G
 from minicnn.summary import backend_name
 
 
@@ -60,6 +62,13 @@ def product(M, K, N):
     return 2 * M * K * N
 
 
+def on_both_sides(matrix):
+    """Multiply-adds of matrix · d · matrixᵀ, matrix (M, K), as kernels/winograd.h computes it,
+    without those with a zero."""
+    M, K = matrix.shape
+    return np.count_nonzero(matrix) * (K + M)
+
+
 def convolution(N, shape, layer, workers, backend=None):
     """The Flops of a Conv2D for N photos (N, *shape) on so many threads, by the backend that
     computes unless another one is named."""
@@ -71,7 +80,8 @@ def convolution(N, shape, layer, workers, backend=None):
     tile_rows, tile_columns = -(-OH // 4), -(-OW // 4)
     T = N * tile_rows * tile_columns
     if (backend or backend_name()) == "native" and T >= FEW_TILES:
-        transforms = 2 * (264 * T * C + 81 * C * F + 220 * T * F)
+        transforms = 2 * (on_both_sides(B_T) * T * C + on_both_sides(G) * C * F
+                          + on_both_sides(A_T) * T * F)
         return Flops(definition, 36 * product(T, C, F), transforms)
     times_tiles = times_kernels = 1  # how often each is transformed
     if 36 * C * F > KERNEL_ELEMENTS:

@@ -99,10 +99,10 @@ def winograd(x: Shape, W: Shape, z: Shape, y: Shape, itemsize: int = 4) -> list[
     C, F = W[2:]
     T = z[0] * -(-z[1] // 4) * -(-z[2] // 4)  # tiles of 4 × 4 outputs
     V, U, M = (36, T, C), (36, C, F), (36, T, F)
-    return [Step("winograd_kernels", moved(W, U, itemsize=itemsize), 2 * 81 * C * F),
+    return [Step("winograd_kernels", moved(W, U, itemsize=itemsize), 2 * 126 * C * F),
             Step("winograd_tiles", moved(x, V, itemsize=itemsize), 2 * 264 * T * C),
             Step("matmul", moved(V, U, M, itemsize=itemsize), 2 * 36 * T * C * F),
-            Step("winograd_outputs", moved(M, y, (F,), itemsize=itemsize), 2 * 220 * T * F)]
+            Step("winograd_outputs", moved(M, y, (F,), itemsize=itemsize), 2 * 180 * T * F)]
 
 
 def winograd_weight_grad(x: Shape, W: Shape, dz: Shape, itemsize: int = 4) -> list[Step]:
@@ -111,9 +111,9 @@ def winograd_weight_grad(x: Shape, W: Shape, dz: Shape, itemsize: int = 4) -> li
     T = dz[0] * -(-dz[1] // 4) * -(-dz[2] // 4)  # tiles of 4 × 4 outputs
     V, dU, dM = (36, T, C), (36, C, F), (36, T, F)
     return [Step("winograd_tiles", moved(x, V, itemsize=itemsize), 2 * 264 * T * C),
-            Step("winograd_gradient_tiles", moved(dz, dM, itemsize=itemsize), 2 * 220 * T * F),
+            Step("winograd_gradient_tiles", moved(dz, dM, itemsize=itemsize), 2 * 180 * T * F),
             Step("matmul", moved(V, dM, dU, itemsize=itemsize), 2 * 36 * T * C * F),
-            Step("winograd_weight_grads", moved(dU, W, itemsize=itemsize), 2 * 162 * C * F)]
+            Step("winograd_weight_grads", moved(dU, W, itemsize=itemsize), 2 * 126 * C * F)]
 
 
 def selected(layer: mc.Conv2D, x: Shape) -> str:

@@ -1,11 +1,15 @@
-// CUDA's words for a processor that is to be fast: a .cu file compiled into functions that compute
-// with vectors. (simulator.h has them for a processor that is to be strict.)
+// CUDA's words for a processor, for speed: a .cu file compiled into functions that compute with
+// vectors. (simulator.h has them for checking.)
 //
 //     c++ -O3 -march=native -DNATIVE -DREAL=float -x c++ winograd.cu  (minicnn/ops/native/ does)
 //
-// A launch is one call: there is one block of one thread, which takes every row and, in a row, as
-// many channels at once as a vector register holds. The rows are shared among the threads of the
-// processor by whoever calls. Kernels whose threads wait for each other are not compiled so.
+// A launch is one call: there is one block of one thread, which takes every row of its call and, in a
+// row, as many channels at once as a vector register holds. Whoever calls shares the rows among the
+// threads of the processor. Kernels whose threads wait for each other are not compiled so.
+//
+// There are two ways to the vector instructions. EACH_CHANNEL computes with Vector. The loops of EACH
+// are written number by number, and the compiler makes vectors of them: ivdep promises that no turn
+// depends on another, so it need not check whether arrays overlap.
 #pragma once
 #include <math.h>
 #include <string.h>
@@ -13,7 +17,7 @@
 #define __global__
 #define __device__ static inline __attribute__((always_inline))
 #define ROLLED
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 8")  // no such loop has more than 6 turns
 
 // What the widest register of this processor holds.
 #if defined(__AVX512F__)
@@ -24,6 +28,8 @@
 #define VECTOR_BYTES 16  // SSE, NEON
 #endif
 const int LANES = VECTOR_BYTES / sizeof(real);
+// GCC's and Clang's vectors: +, *, < act on all LANES numbers, one instruction each; a number beside a
+// vector is repeated.
 typedef real Vector __attribute__((vector_size(VECTOR_BYTES)));
 
 // One number or as many as a Vector holds, wherever they lie; memcpy becomes one instruction.

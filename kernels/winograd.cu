@@ -18,12 +18,13 @@
 //
 // Who:   one thread per tile and channel (winograd_tiles), per kernel (winograd_kernels), per tile and
 //        filter (winograd_outputs). It holds the 36 numbers in registers: all loops have constant
-//        bounds and are unrolled, and the zeros and ones of the matrices cost nothing.
+//        bounds and are unrolled, and the zeros of the matrices cost nothing.
 // Bytes: winograd_tiles reads 36 and writes 36 numbers per thread; neighbouring tiles share two rows
 //        and columns, so of those it reads, 20 come from the caches. winograd_outputs reads 36 and
 //        writes 16, or 4 with pooling. block1_conv2, one photo of 224 pixels: V and M have 7.2
 //        million elements each, 29 MB; im2col's cols 116 MB.
-// Flops: 264 multiply-adds per tile and channel, 220 per tile and filter: 7 and 6 per number moved.
+// Flops: 264 multiply-adds per tile and channel, 180 per tile and filter, 126 per kernel: 3.7, 3.5 and
+//        2.8 per number read or written.
 // Per warp: winograd_kernels: W 4, U 4 transactions; no shared memory
 // Per warp: winograd_tiles: x 4, V 4 transactions; no shared memory
 // Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
@@ -48,8 +49,10 @@ extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 first,
     }
 }
 
-// A tile of an image, whose left column is w0. image: channel 0 of its corner (0, 0); V: that of the
-// row of tiles in the first of the 36 matrices, `matrix` numbers before the next one.
+// One tile, channel c (and its neighbours, as many as Lanes holds).
+//   image  &x[n, 0, 0, 0]
+//   V      &V[0, first tile of this row, 0]; V[k + 1] lies `matrix` = T·C numbers behind V[k]
+//   h0     the tile's upper row in the image; negative in the padding
 template <typename Lanes>
 __device__ void transform_tile(int tile, int c, const real* image, real* V, int64 matrix, int h0,
                                int left, int H, int Wd, int C) {
@@ -87,8 +90,9 @@ extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 first, i
 template <typename Lanes>
 __device__ Lanes larger(Lanes a, Lanes b) { return (b > a) | (b != b) ? b : a; }
 
-// A tile's outputs. M: filter 0 of the row of tiles in the first of the 36 matrices, `matrix`
-// numbers before the next one. y: of the image; the outputs begin in its row i0.
+// One tile's outputs of filter f (and its neighbours).
+//   M      &M[0, first tile of this row, 0]; M[k + 1] lies `matrix` = T·F numbers behind M[k]
+//   y      &y[n, 0, 0, 0]; the tile's upper row in it is i0
 template <typename Lanes>
 __device__ void transform_outputs(int tile, int f, const real* M, int64 matrix, const real* b,
                                   real* y, int i0, int OH, int OW, int F, int relu, int pool) {

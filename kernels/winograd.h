@@ -3,8 +3,9 @@
 #pragma once
 #include "common.h"
 
-// Declared inside the kernels, so that the compiler knows their numbers. G_24 is 24 times G, to be
-// whole numbers; A and G_T_24 are transposed, for the way back.
+// Declared inside the kernels, so that the compiler knows their numbers. A and G_T_24 are the
+// transposes of A_T and G_24, for the way back. G_24 is 24 times G, to be whole numbers; as it stands
+// on both sides, its results are divided by 24².
 #define DECLARE_B_T                                                                        \
     const int B_T[6][6] = {{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, \
                            {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}

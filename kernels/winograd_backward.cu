@@ -16,13 +16,14 @@
 // Who:   one thread per tile and filter (winograd_gradient_tiles), per kernel (winograd_weight_grads).
 // Bytes: 16 read and 36 written per tile and filter; 36 read and 9 written per kernel. The products
 //        multiply 36 numbers a tile, channel and filter; X_colᵀ @ dZ, the definition, 144.
-// Flops: 220 multiply-adds per tile and filter, 162 per kernel.
+// Flops: 180 multiply-adds per tile and filter, 126 per kernel.
 // Per warp: winograd_gradient_tiles: dz 4, dM 4 transactions; no shared memory
 // Per warp: winograd_weight_grads: dU 4, dW 4 transactions; no shared memory
 #include "winograd.h"
 
-// A tile of dz. dz: that of the image; the tile's first row is i0. dM: filter 0 of the row of tiles in
-// the first of the 36 matrices, `matrix` numbers before the next one.
+// One tile of dz, filter f (and its neighbours, as many as Lanes holds).
+//   dz     &dz[n, 0, 0, 0]; the tile's upper row in it is i0
+//   dM     &dM[0, first tile of this row, 0]; dM[k + 1] lies `matrix` = T·F numbers behind dM[k]
 template <typename Lanes>
 __device__ void transform_gradients(int tile, int f, const real* dz, real* dM, int64 matrix, int i0,
                                     int OH, int OW, int F) {

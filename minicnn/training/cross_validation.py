@@ -28,9 +28,9 @@ def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: i
                    ) -> tuple[Evaluation, FloatArray]:
     """k-fold: every photo is predicted by a network that was not trained on its fold.
 
-    Returns (evaluation of all photos in their order, accuracy of each fold (k,)). The folds hold
-    the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds). Each
-    photo, and each of its views, passes the frozen layers once for all folds.
+    Returns (evaluation of all photos in their order, accuracy of each fold (folds,)). The folds
+    hold the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
+    Each photo, and each of its views, passes the frozen layers once for all folds.
     Source: Stone 1974; Kohavi 1995.
     """
     config = replace(config or TransferConfig(), **options)
@@ -54,8 +54,8 @@ def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: i
 
 def frozen_features(data: Dataset, config: TransferConfig, callbacks: Sequence[Callback],
                     device: str) -> tuple[ArrayDataset, ArrayDataset]:
-    """What the frozen layers give for the views that are trained with, and for the photos
-    themselves; the same twice without augmentation."""
+    """What the frozen layers give for the views that are trained with (V·N, …), view after view,
+    and for the photos themselves (N, …); the same twice without augmentation."""
     base, _ = base_with_head(config, data.classes, device).split()
     cache = FeatureCache(config.memory_budget * 10**6)
     with closing_bars(callbacks):

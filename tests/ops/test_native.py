@@ -200,7 +200,7 @@ def test_what_is_compiled_is_kept_for_the_same_compiler_and_processor(tmp_path, 
     library.compiler_identity.cache_clear()
     try:
         def files():
-            library.load(file, "float32")
+            library.open_library(file, "float32")
             return sorted(path.name for path in (tmp_path / "cache" / "kernels").iterdir())
         first = files()
         assert files() == first and len(calls.read_text()) == len(first) == 1
@@ -221,7 +221,7 @@ def test_a_library_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
         path.parent.mkdir(), path.write_bytes(b"not a library")))
     file, path = library.KERNELS / "winograd.cu", tmp_path / "kernels" / "native-winograd-"
     with pytest.raises(KernelError) as caught:
-        library.load(file, "float32")
+        library.open_library(file, "float32")
     assert str(path) in str(caught.value) and "Delete it" in str(caught.value)
 
 

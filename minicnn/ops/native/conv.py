@@ -25,16 +25,17 @@ def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bo
 def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
                     pool_window: Window, relu: bool = False) -> np.ndarray:
     """max_pool2d(conv2d(…)), the same to the last bit."""
-    if by_kernels(x, W, W.shape[2:], window) and can_pool(pool_window):
+    if not by_kernels(x, W, W.shape[2:], window):
+        return fast.conv2d_max_pool(x, W, b, window, pool_window, relu)
+    if can_pool(pool_window):
         return conv2d_winograd(x, W, b, window, relu, pool=True)
-    if by_kernels(x, W, W.shape[2:], window):
-        y, _ = fast.max_pool2d(conv2d(x, W, b, window, relu), pool_window, with_switches=False)
-        return y
-    return fast.conv2d_max_pool(x, W, b, window, pool_window, relu)
+    y, _ = fast.max_pool2d(conv2d_winograd(x, W, b, window, relu), pool_window, with_switches=False)
+    return y
 
 
 def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
-    """dW (KH, KW, C, F), by the adjoint of the algorithm that computes the convolution."""
+    """x (N, H, Wd, C), dz (N, OH, OW, F) -> dW (KH, KW, C, F), by the adjoint of the algorithm that
+    computes the convolution."""
     if by_kernels(x, dz, (x.shape[3], dz.shape[3]), window):
         return weight_grad_winograd(x, dz, window)
     return fast.conv2d_weight_grad(x, dz, window)
@@ -42,7 +43,8 @@ def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndar
 
 def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...], window: Window
                       ) -> np.ndarray:
-    """dX_col = dZ @ W2dᵀ and col2im; with strides 1 a convolution of dz, as in fast/conv.py."""
+    """dz (N, OH, OW, F), W (KH, KW, C, F) -> dx (N, H, Wd, C): dX_col = dZ @ W2dᵀ and col2im; with
+    strides 1 a convolution of dz, as in fast/conv.py."""
     gradient_window, (C, F) = input_gradient_window(window), W.shape[2:]
     if gradient_window is not None and by_kernels(dz, W, (F, C), gradient_window):
         return input_grad_winograd(dz, W, gradient_window)

@@ -10,7 +10,7 @@ import numpy as np
 from ..fast.threads import chunk_slices, num_threads, parallel_map
 from .library import REALS, library
 
-MIN_SIZE = 1 << 15  # of arrays that are worth a call of a kernel, 15 µs
+MIN_SIZE = 1 << 15  # of arrays: with fewer, slicing them and the call cost more than NumPy takes
 MIN_PART = 1 << 19  # elements that are worth a thread
 
 

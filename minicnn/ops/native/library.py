@@ -28,8 +28,8 @@ from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
 
 PURPOSE = "native backend"
 FILES = ("winograd.cu", "winograd_backward.cu", "relu.cu", "optimizers.cu")
-QUICK_KERNEL = "relu_backward"  # a kernel of the file that is compiled fastest
-# No flag that changes a result beyond rounding: NaN and infinities stay what they are.
+QUICK_KERNEL = "relu_backward"  # of relu.cu, the file that compiles fastest
+# No -ffast-math: NaN and infinities stay what they are.
 FLAGS = ("-O3", "-std=c++14", "-fPIC", "-shared", "-fno-math-errno", "-DNATIVE",
          "-DSWITCH=unsigned char", "-Wall", "-Wextra")
 C_TYPES: dict[str, Any] = {"int": ctypes.c_int, "int64": ctypes.c_longlong}
@@ -39,9 +39,9 @@ REALS: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 class Library:
     """The kernels for one dtype, float32 or float64; each is called with its arguments in order.
 
-    Arrays must be contiguous and of that dtype: nothing is checked here, as a call costs a
-    microsecond or two. While a kernel computes, other Python threads go on. A file is compiled when
-    one of its kernels is first called.
+    Arrays must be contiguous and of that dtype: nothing is checked here, since a call takes only
+    microseconds. ctypes releases Python's lock, so other threads go on. A file is compiled when one
+    of its kernels is first called.
     """
 
     def __init__(self, dtype: str) -> None:
@@ -52,15 +52,15 @@ class Library:
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, kernel: str, *values: Any) -> None:
-        (self._functions.get(kernel) or self.load(kernel))(*values)
+        (self._functions.get(kernel) or self.compiled(kernel))(*values)
 
-    def load(self, name: str) -> Callable[..., None]:
+    def compiled(self, name: str) -> Callable[..., None]:
         """The kernel as a function. Raises KernelError or OSError if it cannot be compiled."""
         with self._one_at_a_time:
             if name not in self._functions:
                 kernel = self._kernels[name]
-                self._functions[name] = function(load(kernel.file, self.dtype), kernel,
-                                                 REALS[self.dtype])
+                self._functions[name] = as_function(open_library(kernel.file, self.dtype),
+                                                    kernel, REALS[self.dtype])
         return self._functions[name]
 
 
@@ -72,12 +72,13 @@ def library(dtype: str) -> Library:
 
 def check() -> None:
     """Raises KernelError or OSError if there is no compiler, or none that compiles the kernels."""
-    library("float32").load(QUICK_KERNEL)
+    library("float32").compiled(QUICK_KERNEL)
 
 
 @functools.cache
 def is_available() -> bool:
-    """Whether the kernels are compiled for this processor, or can be; found out once."""
+    """Whether the kernels are compiled for this processor, or can be: the first call compiles
+    relu.cu."""
     try:
         check()
     except (KernelError, OSError):
@@ -85,7 +86,7 @@ def is_available() -> bool:
     return True
 
 
-def function(code: ctypes.CDLL, kernel: Kernel, real: Any) -> Callable[..., None]:
+def as_function(code: ctypes.CDLL, kernel: Kernel, real: Any) -> Callable[..., None]:
     """A kernel as a function of arrays and numbers."""
     compiled = getattr(code, kernel.name)
     compiled.restype = None
@@ -98,7 +99,7 @@ def function(code: ctypes.CDLL, kernel: Kernel, real: Any) -> Callable[..., None
     return call
 
 
-def load(file: Path, dtype: str) -> ctypes.CDLL:
+def open_library(file: Path, dtype: str) -> ctypes.CDLL:
     """A .cu file, compiled for this processor, from the cache if it is there."""
     flags = (*FLAGS, for_this_processor(), f"-DREAL={C_NAMES[dtype]}")
     texts = [source.read_text("utf-8") for source in (file, *sorted(KERNELS.glob("*.h")))]

@@ -1,7 +1,8 @@
 """Winograd's convolution with the kernels of kernels/winograd.cu, compiled for this processor.
 
-NumPy can transform tiles only as a product with a Kronecker square, 2,592 flops a tile and channel;
-the kernel needs 264, and goes through memory once. Between the transforms stand NumPy's products.
+NumPy can transform tiles only as a product with a Kronecker square, 1,296 multiply-adds a tile and
+channel; the kernel skips zeros and needs 264, and goes through memory once. Between the transforms
+stand NumPy's products.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def input_grad_winograd(dz: np.ndarray, W: np.ndarray, gradient_window: Window) 
     """dz (N, OH, OW, F), W (3, 3, C, F) -> dx (N, H, Wd, C): the convolution with the kernels
     rotated by 180°, C and F exchanged. To exchange them in U is to transpose its 36 matrices, which
     costs a product nothing."""
-    W_rot180 = W[::-1, ::-1]
+    W_rot180 = W[::-1, ::-1]  # (3, 3, C, F): copied below, in runs of C·F numbers
     if len(dz) * math.prod(tile_window(gradient_window).output_size) < FEW_TILES:
         return fast.conv2d_winograd(dz, W_rot180.swapaxes(2, 3), None, gradient_window)
     return convolve(dz, transform_kernels(W_rot180).swapaxes(1, 2), None, gradient_window)
