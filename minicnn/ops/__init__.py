@@ -23,6 +23,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,32 +51,35 @@ def ops_for(*arrays: np.ndarray) -> Operations:
     Raises ArgumentError if they are on several devices, if the reference is asked to compute on a
     GPU, or if MINICNN_BACKEND names no backend.
     """
-    device = device_of(*arrays)
-    backend = _chosen.get()
+    device, backend = device_of(*arrays), _chosen.get()
     if backend not in (*BACKENDS, AUTOMATIC):
         raise ArgumentError(f"MINICNN_BACKEND: expected one of {', '.join(BACKENDS)}, received "
                             f"{backend!r}. Unset it, or set one of these.")
     if device != "cpu" and backend == "reference":
         raise ArgumentError(f"ops: expected NumPy arrays for the reference backend, received one "
                             f"on {device}. Move it with to_cpu, or leave out MINICNN_BACKEND.")
-    if device == "cpu" and backend == AUTOMATIC:
-        native = import_module(".native.library", __name__)
-        backend = "native" if native.is_available() else "fast"
+    if device == "cpu" and backend in (AUTOMATIC, "native"):
+        backend = _native_or_fast(backend)
     name = f"{__name__}.{backend if device == 'cpu' else 'cuda'}"
     return cast("Operations", sys.modules.get(name) or import_module(name))
 
 
+@cache
+def _native_or_fast(backend: str) -> str:
+    """"native"; if the choice is automatic and no compiler works, "fast"."""
+    native = import_module(".native.library", __name__)
+    return "native" if native.is_available(required=backend == "native") else "fast"
+
+
 @contextmanager
 def use(backend: str) -> Iterator[None]:
-    """Within this block the backend of NumPy's arrays is "reference", "fast" or "native".
-
-    Raises KernelError for "native" if there is no C++ compiler.
-    """
+    """Within this block the backend of NumPy's arrays is "reference", "fast" or "native" (which
+    raises KernelError if there is no C++ compiler)."""
     if backend not in BACKENDS:
         raise ArgumentError(f"ops.use: expected one of {', '.join(BACKENDS)}, received "
                             f"{backend!r}. Arrays on a GPU choose their backend themselves.")
     if backend == "native":
-        import_module(".native.library", __name__).check()
+        _native_or_fast(backend)
     token = _chosen.set(backend)
     try:
         yield
@@ -96,7 +100,7 @@ def device_of(*arrays: Any) -> str:
 
 
 def array_module(*arrays: Any) -> Any:
-    """NumPy, CuPy or the simulator's NumPy: the module of the device that all arrays are on."""
+    """NumPy, CuPy or the simulator's NumPy: the module of the arrays' device."""
     return module_of(device_of(*arrays))
 
 

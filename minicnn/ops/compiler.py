@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..utils.errors import KernelError
 
+SECONDS = 120  # after which a compiler is given up: the longest kernel needs a few
 
 def compiler(purpose: str = "cuda-sim") -> str:
     """The C++ compiler: what CXX names, c++, g++ or clang++.
@@ -59,8 +60,13 @@ def run_compiler(file: Path, *arguments: str) -> None:
 
     environment = {**os.environ, "LC_ALL": "C"}
     environment.pop("LD_PRELOAD", None)  # a sanitizer, say, for this process: not for the compiler
-    done = subprocess.run([compiler(), *arguments], capture_output=True, text=True,
-                          env=environment)
+    try:
+        done = subprocess.run([compiler(), *arguments], capture_output=True, text=True,
+                              errors="replace", stdin=subprocess.DEVNULL, timeout=SECONDS,
+                              env=environment)
+    except subprocess.TimeoutExpired as error:
+        raise KernelError(f"{file}: expected the compiler {compiler()} to end within {SECONDS} s, "
+                          f"and it did not. Let CXX name another one.") from error
     if done.returncode:
         raise KernelError(f"{file}: expected a kernel that compiles, received from the compiler: "
                           f"{first_error(done.stderr)}. Fix that line.")

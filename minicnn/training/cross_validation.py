@@ -43,12 +43,14 @@ def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: i
     accuracies = []
     for k in range(folds):
         inside, others = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-        features = rows_of(views, others, budget), rows_of(photos, inside, budget)
+        trained = rows_of(views, others, budget)
+        tested = rows_of(photos, inside, budget - resident_bytes(trained.x))
         result = transfer(data.subset(others), data.subset(inside), config,
-                          callbacks=callbacks, device=device, features=features,
+                          callbacks=callbacks, device=device, features=(trained, tested),
                           checkpoint=checkpoint and checkpoint.of(f"fold-{k + 1}")).evaluation
         probabilities[inside] = result.probabilities
         accuracies.append(result.accuracy)
+        del trained, tested  # before those of the next fold take memory
     return Evaluation(probabilities, data.labels, data.classes), np.array(accuracies)
 
 

@@ -2,6 +2,7 @@
 its cache."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,20 +16,30 @@ from hypothesis import strategies as st
 from reference import assert_close
 
 from minicnn import ops
-from minicnn.ops import Window, fast, use
+from minicnn.ops import Window, compiler, fast, use
 from minicnn.ops.algorithms import input_gradient_window
 from minicnn.ops.fast import threads
-from minicnn.ops.native import conv, library, winograd, winograd_backward
+from minicnn.ops.native import (
+    conv,
+    elementwise,
+    flat,
+    library,
+    steps,
+    winograd,
+    winograd_backward,
+)
 from minicnn.utils.errors import KernelError
 from tests.ops.test_winograd import PADS, SHAPES, by_torch, drawn
 
 pytestmark = pytest.mark.cpu_only
+POOLING = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (12, 12))
 
 
 @pytest.fixture(autouse=True)
 def few_tiles_too(monkeypatch):
-    """Images of few tiles, which fast would compute, are computed by the kernels."""
+    """The kernels compute with images of few tiles and with small arrays, too."""
     monkeypatch.setattr(winograd, "FEW_TILES", 1)
+    monkeypatch.setattr(flat, "MIN_SIZE", 1)
 
 
 def computed(x, W, pads, b=None, **options):
@@ -132,9 +143,10 @@ def test_few_tiles_and_dtypes_without_kernels_are_computed_by_fast(monkeypatch):
     computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))
     assert set(kernels) == {"float64"}
     window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (28, 28))
-    assert conv.by_kernels(x, W, (32, 32), window)
-    assert not conv.by_kernels(x.astype(np.longdouble), W.astype(np.longdouble), (32, 32), window)
-    assert not conv.by_kernels(x, W.astype(np.float32), (32, 32), window)
+    assert conv.by_kernels(x, W.shape, (W,), window)
+    long, other = x.astype(np.longdouble), W.astype(np.float32)
+    assert not conv.by_kernels(long, W.shape, (W.astype(np.longdouble),), window)
+    assert not conv.by_kernels(x, W.shape, (other,), window)
 
 
 def test_it_computes_inside_the_threads_of_others():
@@ -146,6 +158,57 @@ def test_it_computes_inside_the_threads_of_others():
         return [computed(x[k:k + 1], W, ((1, 1), (1, 1))) for k in images]
     first, second = threads.parallel_map(work, range(4), 2)
     assert_close(np.concatenate([first[0], second[0], first[1], second[1]]), expected, rtol=1e-12)
+
+
+# What the kernels cannot compute with
+
+
+def test_arrays_of_shapes_that_do_not_belong_together_are_refused():
+    x, W = drawn((4, 12, 12, 32), 32)
+    window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (12, 12))
+    dz = computed(x, W, ((1, 1), (1, 1)))
+    assert conv.by_kernels(x, W.shape, (W,), window)
+    for wrong in (lambda: conv.conv2d(x, W, np.zeros(31), window),
+                  lambda: conv.conv2d(x[:, :6], W, np.zeros(32), window),
+                  lambda: conv.conv2d_max_pool(x, W, np.zeros(3), window, POOLING),
+                  lambda: conv.conv2d_weight_grad(x, dz[:3], window)):
+        with pytest.raises(ValueError):  # noqa: PT011
+            wrong()
+
+
+def test_what_may_not_be_written_is_not_written():
+    p, g, m, s = (np.ones(5) for _ in range(4))
+    p.flags.writeable = False
+    for step in (lambda: steps.adam_step(p, g, m, s, 1, 0.1, 0.9, 0.999, 1e-8),
+                 lambda: steps.momentum_step(p, g, m, 0.1, 0.9)):
+        with pytest.raises(ValueError, match="read-only"):
+            step()
+    assert (p == 1).all()
+
+
+def test_numbers_in_another_byte_order_are_computed_by_fast():
+    y, dy = np.array([-1, 1, -1, 1], ">f4"), np.ones(4, ">f4")
+    assert elementwise.relu_grad(dy, y).tolist() == [0, 1, 0, 1]
+    window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (12, 12))
+    x, W = (array.astype(">f8") for array in drawn((4, 12, 12, 32), 32))
+    assert not conv.by_kernels(x, W.shape, (W,), window)
+
+
+@pytest.mark.parametrize("dtype, rtol", [(np.float32, 1e-5), (np.float64, 1e-13)])
+def test_threads_share_the_elements(dtype, rtol, monkeypatch):
+    monkeypatch.setattr(flat, "MIN_PART", 1)
+    monkeypatch.setattr(flat, "num_threads", lambda: 3)
+    rng = np.random.default_rng(0)
+    arrays = [rng.random(1001).astype(dtype) for _ in range(4)]
+    y = rng.normal(size=1001).astype(dtype)
+    for name, numbers, count in (("adam_step", (3, 0.1, 0.9, 0.999, 1e-8), 4),
+                                 ("momentum_step", (0.1, 0.9, True), 3)):
+        ours, theirs = ([array.copy() for array in arrays[:count]] for _ in range(2))
+        getattr(steps, name)(*ours, *numbers)
+        getattr(ops.reference, name)(*theirs, *numbers)
+        for a, b in zip(ours, theirs, strict=True):
+            assert_close(a, b, rtol=rtol)
+    assert np.array_equal(elementwise.relu_grad(arrays[0], y), np.where(y > 0, arrays[0], 0))
 
 
 # The compiler and the cache
@@ -169,12 +232,10 @@ def chosen(code=CHOSEN, **environment):
 def test_without_a_compiler_fast_computes_and_native_says_what_is_missing(tmp_path):
     assert chosen() == ("native", "")
     assert chosen(PATH=str(tmp_path), CXX="") == ("fast", "")
-    said = chosen("import numpy as np, minicnn as mc; mc.ReLU().forward(np.zeros(3))",
-                  PATH=str(tmp_path), CXX="", MINICNN_BACKEND="native")[1]
-    assert not said  # ReLU needs no kernel
     code = "from minicnn.ops import use\nwith use('native'): pass"
-    said = chosen(code, PATH=str(tmp_path), CXX="")[1].splitlines()[-1]
-    assert "native backend: expected a C++ compiler" in said and "apt install g++" in said
+    for words, variables in ((code, {}), (CHOSEN, {"MINICNN_BACKEND": "native"})):
+        said = chosen(words, PATH=str(tmp_path), CXX="", **variables)[1].splitlines()[-1]
+        assert "native backend: expected a C++ compiler" in said and "apt install g++" in said
 
 
 def a_compiler(folder, script):
@@ -215,14 +276,36 @@ def test_a_cache_that_cannot_be_written_costs_compiling_anew_and_nothing_else(tm
     assert chosen(MINICNN_CACHE=str(tmp_path / "file")) == ("native", "")
 
 
-def test_a_library_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINICNN_CACHE", str(tmp_path))
-    monkeypatch.setattr(library, "compile_to", lambda path, *_: (
-        path.parent.mkdir(), path.write_bytes(b"not a library")))
-    file, path = library.KERNELS / "winograd.cu", tmp_path / "kernels" / "native-winograd-"
+def test_a_library_that_is_damaged_is_compiled_again(tmp_path):
+    cache = {"MINICNN_CACHE": str(tmp_path)}
+    assert chosen(**cache) == ("native", "")
+    file = next((tmp_path / "kernels").glob("native-relu-*.so"))
+    whole = file.stat().st_size
+    file.write_bytes(b"not a library")
+    assert chosen(**cache) == ("native", "")
+    assert file.stat().st_size == whole
+
+
+def test_a_compiler_that_fails_for_one_file_is_noticed_before_anything_is_computed(tmp_path):
+    broken = a_compiler(tmp_path, "case \"$*\" in *winograd_backward*) echo 'error: memory' >&2; "
+                                  f"exit 1;; esac; exec {shutil.which('c++')} \"$@\"")
+    assert chosen(CXX=broken, MINICNN_CACHE=str(tmp_path / "cache")) == ("fast", "")
+
+
+def test_a_compiler_that_never_ends_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", a_compiler(tmp_path, "exec sleep 60"))
+    monkeypatch.setattr(compiler, "SECONDS", 0.2)
     with pytest.raises(KernelError) as caught:
-        library.open_library(file, "float32")
-    assert str(path) in str(caught.value) and "Delete it" in str(caught.value)
+        compiler.run_compiler(library.KERNELS / "relu.cu")
+    assert "relu.cu" in str(caught.value) and "CXX" in str(caught.value)
+
+
+@pytest.mark.parametrize("real", ["float", "double"])
+@pytest.mark.parametrize("file", library.FILES)
+def test_the_compiler_has_nothing_to_warn_of(file, real, tmp_path):
+    compiler.run_compiler(library.KERNELS / file, *library.FLAGS, library.for_this_processor(),
+                          f"-DREAL={real}", f"-I{library.KERNELS}", "-Wall", "-Wextra", "-Werror",
+                          "-x", "c++", str(library.KERNELS / file), "-o", str(tmp_path / "a.so"))
 
 
 def test_the_processor_is_told_by_what_it_can_do():
@@ -230,7 +313,8 @@ def test_the_processor_is_told_by_what_it_can_do():
     assert identity
     if sys.platform == "linux":
         flags = Path("/proc/cpuinfo").read_text("utf-8")
-        assert all(line in flags for line in identity.splitlines())
+        assert all(line in flags for line in identity.splitlines()[1:])
+    assert identity.startswith(platform.machine())
 
 
 def test_use_native_gives_its_module():

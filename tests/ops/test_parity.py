@@ -50,7 +50,9 @@ def test_convolutions_of_many_channels_which_winograds_algorithm_computes(N, H, 
     # However few the tiles: the rule would leave small images to im2col.
     with use_algorithm("winograd"):
         y = compare("conv2d", x, W, b, window, relu=relu)
-        compare("conv2d_input_grad", array(rng, *y.shape), W, x.shape, window)
+        dz = array(rng, *y.shape)
+        compare("conv2d_weight_grad", x, dz, window)
+        compare("conv2d_input_grad", dz, W, x.shape, window)
         if min(window.output_size) >= 2:
             pool = Window.on_image(window.output_size, (2, 2), (2, 2))
             compare("conv2d_max_pool", x, W, b, window, pool, relu=relu)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..algorithms import input_gradient_window
@@ -9,7 +11,7 @@ from ..fast import conv as fast
 from ..fast.conv import select_algorithm
 from ..window import Window
 from ..winograd import can_pool
-from .library import REALS
+from .library import has_kernels
 from .winograd import conv2d_winograd, input_grad_winograd
 from .winograd_backward import weight_grad_winograd
 
@@ -17,7 +19,7 @@ from .winograd_backward import weight_grad_winograd
 def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False
            ) -> np.ndarray:
     """x (N, H, Wd, C), W (KH, KW, C, F), b (F,) -> y (N, OH, OW, F)."""
-    if by_kernels(x, W, W.shape[2:], window):
+    if by_kernels(x, W.shape, (W,), window) and b.shape == W.shape[3:]:
         return conv2d_winograd(x, W, b, window, relu)
     return fast.conv2d(x, W, b, window, relu)
 
@@ -25,7 +27,7 @@ def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bo
 def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
                     pool_window: Window, relu: bool = False) -> np.ndarray:
     """max_pool2d(conv2d(…)), the same to the last bit."""
-    if not by_kernels(x, W, W.shape[2:], window):
+    if not (by_kernels(x, W.shape, (W,), window) and b.shape == W.shape[3:]):
         return fast.conv2d_max_pool(x, W, b, window, pool_window, relu)
     if can_pool(pool_window):
         return conv2d_winograd(x, W, b, window, relu, pool=True)
@@ -36,7 +38,8 @@ def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
 def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
     """x (N, H, Wd, C), dz (N, OH, OW, F) -> dW (KH, KW, C, F), by the adjoint of the algorithm that
     computes the convolution."""
-    if by_kernels(x, dz, (x.shape[3], dz.shape[3]), window):
+    W_shape = *window.kernel, x.shape[3], dz.shape[3]
+    if by_kernels(x, W_shape, (dz,), window) and dz.shape[:3] == (len(x), *window.output_size):
         return weight_grad_winograd(x, dz, window)
     return fast.conv2d_weight_grad(x, dz, window)
 
@@ -45,15 +48,18 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
                       ) -> np.ndarray:
     """dz (N, OH, OW, F), W (KH, KW, C, F) -> dx (N, H, Wd, C): dX_col = dZ @ W2dᵀ and col2im; with
     strides 1 a convolution of dz, as in fast/conv.py."""
-    gradient_window, (C, F) = input_gradient_window(window), W.shape[2:]
-    if gradient_window is not None and by_kernels(dz, W, (F, C), gradient_window):
+    gradient_window, (KH, KW, C, F) = input_gradient_window(window), W.shape
+    if gradient_window is not None and by_kernels(dz, (KH, KW, F, C), (W,), gradient_window):
         return input_grad_winograd(dz, W, gradient_window)
     return fast.conv2d_input_grad(dz, W, input_shape, window)
 
 
-def by_kernels(x: np.ndarray, other: np.ndarray, channels: tuple[int, int], window: Window
-               ) -> bool:
-    """Whether Winograd's algorithm is selected for x, with these (C, F), and both arrays are of a
-    dtype that the kernels are compiled for."""
-    return (x.dtype == other.dtype and x.dtype.name in REALS
-            and select_algorithm(len(x), *channels, window) == "winograd")
+def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], others: Sequence[np.ndarray],
+               window: Window) -> bool:
+    """Whether Winograd's algorithm is selected for x (N, H, Wd, C) and W of this shape, and the
+    kernels, which check nothing, can compute with these arrays: all of one dtype that there are
+    kernels for, and of the shapes that belong to each other. What is wrong, fast refuses."""
+    C, F = W_shape[2:]
+    return (has_kernels(x.dtype) and all(a.dtype == x.dtype for a in others)
+            and x.shape[1:] == (*window.size, C) and W_shape[:2] == window.kernel
+            and select_algorithm(len(x), C, F, window) == "winograd")

@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from ..fast.threads import chunk_slices, num_threads, parallel_map
-from .library import REALS, library
+from .library import has_kernels, library
 
 MIN_SIZE = 1 << 15  # of arrays: with fewer, slicing them and the call cost more than NumPy takes
 MIN_PART = 1 << 19  # elements that are worth a thread
 
 
-def fits(*arrays: np.ndarray) -> bool:
+def fits(written: Sequence[np.ndarray], read: Sequence[np.ndarray]) -> bool:
     """Whether the kernels can compute with these arrays as they lie in memory, and it pays."""
-    first = arrays[0]
-    return first.size >= MIN_SIZE and first.dtype.name in REALS and all(
-        a.dtype == first.dtype and a.shape == first.shape and a.flags.c_contiguous for a in arrays)
+    first = (*written, *read)[0]
+    return (first.size >= MIN_SIZE and has_kernels(first.dtype)
+            and all(a.flags.writeable for a in written)
+            and all(a.dtype == first.dtype and a.shape == first.shape and a.flags.c_contiguous
+                    and a.flags.aligned for a in (*written, *read)))
 
 
 def each(kernel: str, arrays: Sequence[np.ndarray], *numbers: Any) -> None:

@@ -14,6 +14,7 @@ import platform
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,24 @@ from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
 
 PURPOSE = "native backend"
 FILES = ("winograd.cu", "winograd_backward.cu", "relu.cu", "optimizers.cu")
-QUICK_KERNEL = "relu_backward"  # of relu.cu, the file that compiles fastest
 # No -ffast-math: NaN and infinities stay what they are.
 FLAGS = ("-O3", "-std=c++14", "-fPIC", "-shared", "-fno-math-errno", "-DNATIVE",
-         "-DSWITCH=unsigned char", "-Wall", "-Wextra")
+         "-DSWITCH=unsigned char")
 C_TYPES: dict[str, Any] = {"int": ctypes.c_int, "int64": ctypes.c_longlong}
 REALS: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double}
+
+
+def has_kernels(dtype: np.dtype) -> bool:
+    """Whether there are kernels for it: float32 or float64, in this machine's byte order."""
+    return dtype.isnative and dtype.name in REALS
 
 
 class Library:
     """The kernels for one dtype, float32 or float64; each is called with its arguments in order.
 
     Arrays must be contiguous and of that dtype: nothing is checked here, since a call takes only
-    microseconds. ctypes releases Python's lock, so other threads go on. A file is compiled when one
-    of its kernels is first called.
+    microseconds. ctypes releases Python's lock, so other threads go on. np.errstate does not hold
+    here: what overflows becomes infinite without a word.
     """
 
     def __init__(self, dtype: str) -> None:
@@ -49,6 +54,11 @@ class Library:
         self._kernels = {name: kernel for file in FILES
                          for name, kernel in read_kernels(KERNELS / file).items()}
         self._functions: dict[str, Callable[..., None]] = {}
+        self._one_at_a_time = threading.Lock()
+        if hasattr(os, "register_at_fork"):  # a thread of the parent may hold the lock
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, kernel: str, *values: Any) -> None:
@@ -70,18 +80,16 @@ def library(dtype: str) -> Library:
     return Library(dtype)
 
 
-def check() -> None:
-    """Raises KernelError or OSError if there is no compiler, or none that compiles the kernels."""
-    library("float32").compiled(QUICK_KERNEL)
-
-
-@functools.cache
-def is_available() -> bool:
-    """Whether the kernels are compiled for this processor, or can be: the first call compiles
-    relu.cu."""
+def is_available(required: bool = False) -> bool:
+    """Whether the kernels are compiled for this processor, or can be; required: raises KernelError
+    or OSError if not. The first call on a machine compiles those for float32, which takes seconds.
+    """
     try:
-        check()
+        for file in FILES:
+            library("float32").compiled(next(iter(read_kernels(KERNELS / file))))
     except (KernelError, OSError):
+        if required:
+            raise
         return False
     return True
 
@@ -105,18 +113,16 @@ def open_library(file: Path, dtype: str) -> ctypes.CDLL:
     texts = [source.read_text("utf-8") for source in (file, *sorted(KERNELS.glob("*.h")))]
     key = cache_key(*compiler_identity(), processor_identity(), *flags, *texts)
     path = cache_folder() / "kernels" / f"native-{file.stem}-{key}.so"
-    if not path.exists():
-        try:
-            compile_to(path, file, flags)
-        except OSError:  # a cache that cannot be written: for this process alone
-            with tempfile.TemporaryDirectory() as folder:
-                compile_to(Path(folder, path.name), file, flags)
-                return ctypes.CDLL(str(Path(folder, path.name)))
     try:
+        if path.exists():
+            with suppress(OSError):  # a damaged one is compiled again
+                return ctypes.CDLL(str(path))
+        compile_to(path, file, flags)
         return ctypes.CDLL(str(path))
-    except OSError as error:
-        raise KernelError(f"{path}: expected a library that can be loaded, received: {error}. "
-                          f"Delete it, to have it compiled again.") from error
+    except OSError:  # a cache that cannot be written, or from which nothing runs
+        with tempfile.TemporaryDirectory() as folder:
+            compile_to(Path(folder, path.name), file, flags)
+            return ctypes.CDLL(str(Path(folder, path.name)))
 
 
 def compile_to(path: Path, file: Path, flags: tuple[str, ...]) -> None:
@@ -152,5 +158,8 @@ def processor_identity() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return f"{platform.machine()} {platform.processor()} {os.uname().version}"
-    wanted = ("model name", "flags", "Features", "CPU part")  # the last two on ARM
-    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
+    wanted = ("model name", "flags",  # x86
+              "CPU implementer", "CPU part", "Features",  # ARM
+              "cpu", "isa", "machine")  # POWER, RISC-V
+    known = {line for line in lines if line.startswith(wanted) and "MHz" not in line}
+    return "\n".join([platform.machine(), *sorted(known)])
