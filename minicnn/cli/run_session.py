@@ -102,9 +102,27 @@ def locked_run(output: Path) -> Iterator[Session]:
         except (OSError, ValueError) as error:
             raise FileError(f"{output}: expected its run.json and split.csv, received: {error}. "
                             f"Put them back, or begin a new run.") from error
-        with resumable(output, Checkpoint(output / CHECKPOINTS, "vgg16", {
-                **options, "split": split})) as session:
+        with without_lost_interrupts(), resumable(output, Checkpoint(
+                output / CHECKPOINTS, "vgg16", {**options, "split": split})) as session:
             yield session
+
+
+@contextmanager
+def without_lost_interrupts() -> Iterator[None]:
+    """A second Ctrl-C may fall into a destructor or the callback of a weak reference, where Python
+    prints a traceback and goes on. The first one has asked the training to stop, so nothing is
+    lost, and nothing is printed."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager
