@@ -143,10 +143,10 @@ def test_few_tiles_and_dtypes_without_kernels_are_computed_by_fast(monkeypatch):
     computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))
     assert set(kernels) == {"float64"}
     window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (28, 28))
-    assert conv.by_kernels(x, W.shape, (W,), window)
+    assert conv.by_kernels(x, W.shape, W, window)
     long, other = x.astype(np.longdouble), W.astype(np.float32)
-    assert not conv.by_kernels(long, W.shape, (W.astype(np.longdouble),), window)
-    assert not conv.by_kernels(x, W.shape, (other,), window)
+    assert not conv.by_kernels(long, W.shape, W.astype(np.longdouble), window)
+    assert not conv.by_kernels(x, W.shape, other, window)
 
 
 def test_it_computes_inside_the_threads_of_others():
@@ -160,6 +160,20 @@ def test_it_computes_inside_the_threads_of_others():
     assert_close(np.concatenate([first[0], second[0], first[1], second[1]]), expected, rtol=1e-12)
 
 
+def test_where_winograds_algorithm_is_selected_all_is_computed_by_the_kernels(monkeypatch):
+    for name in ("conv2d", "conv2d_max_pool", "conv2d_weight_grad", "conv2d_input_grad"):
+        monkeypatch.setattr(conv.fast, name, lambda *_: pytest.fail("fast computes"))
+    x, W = drawn((4, 12, 12, 32), 40)
+    window, b = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (12, 12)), np.zeros(40)
+    y = conv.conv2d(x, W, b, window)
+    assert_close(y, by_torch(x, W, ((1, 1), (1, 1))), rtol=1e-12)
+    assert conv.conv2d_max_pool(x, W, b, window, POOLING).shape == (4, 6, 6, 40)
+    odd = Window((3, 3), (2, 2), ((0, 0), (0, 0)), (12, 12))  # not within the tiles
+    assert conv.conv2d_max_pool(x, W, b, window, odd).shape == (4, 5, 5, 40)
+    assert conv.conv2d_weight_grad(x, y, window).shape == W.shape
+    assert conv.conv2d_input_grad(y, W, x.shape, window).shape == x.shape
+
+
 # What the kernels cannot compute with
 
 
@@ -167,7 +181,7 @@ def test_arrays_of_shapes_that_do_not_belong_together_are_refused():
     x, W = drawn((4, 12, 12, 32), 32)
     window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (12, 12))
     dz = computed(x, W, ((1, 1), (1, 1)))
-    assert conv.by_kernels(x, W.shape, (W,), window)
+    assert conv.by_kernels(x, W.shape, W, window)
     for wrong in (lambda: conv.conv2d(x, W, np.zeros(31), window),
                   lambda: conv.conv2d(x[:, :6], W, np.zeros(32), window),
                   lambda: conv.conv2d_max_pool(x, W, np.zeros(3), window, POOLING),
@@ -191,7 +205,7 @@ def test_numbers_in_another_byte_order_are_computed_by_fast():
     assert elementwise.relu_grad(dy, y).tolist() == [0, 1, 0, 1]
     window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (12, 12))
     x, W = (array.astype(">f8") for array in drawn((4, 12, 12, 32), 32))
-    assert not conv.by_kernels(x, W.shape, (W,), window)
+    assert not conv.by_kernels(x, W.shape, W, window)
 
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float32, 1e-5), (np.float64, 1e-13)])

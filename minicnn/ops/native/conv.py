@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..algorithms import input_gradient_window
@@ -19,7 +17,7 @@ from .winograd_backward import weight_grad_winograd
 def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False
            ) -> np.ndarray:
     """x (N, H, Wd, C), W (KH, KW, C, F), b (F,) -> y (N, OH, OW, F)."""
-    if by_kernels(x, W.shape, (W,), window) and b.shape == W.shape[3:]:
+    if by_kernels(x, W.shape, W, window) and b.shape == W.shape[3:]:
         return conv2d_winograd(x, W, b, window, relu)
     return fast.conv2d(x, W, b, window, relu)
 
@@ -27,7 +25,7 @@ def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bo
 def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
                     pool_window: Window, relu: bool = False) -> np.ndarray:
     """max_pool2d(conv2d(…)), the same to the last bit."""
-    if not (by_kernels(x, W.shape, (W,), window) and b.shape == W.shape[3:]):
+    if not (by_kernels(x, W.shape, W, window) and b.shape == W.shape[3:]):
         return fast.conv2d_max_pool(x, W, b, window, pool_window, relu)
     if can_pool(pool_window):
         return conv2d_winograd(x, W, b, window, relu, pool=True)
@@ -39,7 +37,7 @@ def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndar
     """x (N, H, Wd, C), dz (N, OH, OW, F) -> dW (KH, KW, C, F), by the adjoint of the algorithm that
     computes the convolution."""
     W_shape = *window.kernel, x.shape[3], dz.shape[3]
-    if by_kernels(x, W_shape, (dz,), window) and dz.shape[:3] == (len(x), *window.output_size):
+    if by_kernels(x, W_shape, dz, window) and dz.shape[:3] == (len(x), *window.output_size):
         return weight_grad_winograd(x, dz, window)
     return fast.conv2d_weight_grad(x, dz, window)
 
@@ -49,17 +47,16 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
     """dz (N, OH, OW, F), W (KH, KW, C, F) -> dx (N, H, Wd, C): dX_col = dZ @ W2dᵀ and col2im; with
     strides 1 a convolution of dz, as in fast/conv.py."""
     gradient_window, (KH, KW, C, F) = input_gradient_window(window), W.shape
-    if gradient_window is not None and by_kernels(dz, (KH, KW, F, C), (W,), gradient_window):
+    if gradient_window is not None and by_kernels(dz, (KH, KW, F, C), W, gradient_window):
         return input_grad_winograd(dz, W, gradient_window)
     return fast.conv2d_input_grad(dz, W, input_shape, window)
 
 
-def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], others: Sequence[np.ndarray],
-               window: Window) -> bool:
+def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], other: np.ndarray, window: Window) -> bool:
     """Whether Winograd's algorithm is selected for x (N, H, Wd, C) and W of this shape, and the
-    kernels, which check nothing, can compute with these arrays: all of one dtype that there are
-    kernels for, and of the shapes that belong to each other. What is wrong, fast refuses."""
+    kernels, which check nothing, can compute with x and the other array: both of one dtype that
+    there are kernels for, x of the window's size. What is wrong, fast refuses."""
     C, F = W_shape[2:]
-    return (has_kernels(x.dtype) and all(a.dtype == x.dtype for a in others)
+    return (has_kernels(x.dtype) and other.dtype == x.dtype
             and x.shape[1:] == (*window.size, C) and W_shape[:2] == window.kernel
             and select_algorithm(len(x), C, F, window) == "winograd")
