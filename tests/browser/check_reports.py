@@ -339,8 +339,9 @@ def check_folder(chrome, shots, name):
             "const box = arguments[0].getBoundingClientRect();"
             "return box.top < innerHeight && box.bottom > 0", card))
     claim("the skipped file is text", EVIL in chrome.find_element(By.ID, "main").text)
-    claim("the title counts", chrome.title == f"{EVIL}/: 21 photos, 2 classes, "
-          f"{len(folder_page.said)} things to look at")
+    serious = sum(one.serious for one in folder_page.said)
+    claim("the title counts", chrome.title == f"{EVIL}/: 21 photos, 2 classes, {serious} things to "
+          f"fix, {len(folder_page.said) - serious} to look at")
     overlaps = chrome.execute_script("""
         const box = (figure, tag) => figure.querySelector(tag).getBoundingClientRect();
         return [...document.querySelectorAll("figure")].filter(figure =>
