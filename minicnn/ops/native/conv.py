@@ -46,8 +46,8 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
                       ) -> np.ndarray:
     """dz (N, OH, OW, F), W (KH, KW, C, F) -> dx (N, H, Wd, C): dX_col = dZ @ W2dᵀ and col2im; with
     strides 1 a convolution of dz, as in fast/conv.py."""
-    gradient_window, (KH, KW, C, F) = input_gradient_window(window), W.shape
-    if gradient_window is not None and by_kernels(dz, (KH, KW, F, C), W, gradient_window):
+    gradient_window, (C, F) = input_gradient_window(window), W.shape[2:]
+    if gradient_window is not None and by_kernels(dz, (*W.shape[:2], F, C), W, gradient_window):
         return input_grad_winograd(dz, W, gradient_window)
     return fast.conv2d_input_grad(dz, W, input_shape, window)
 
