@@ -16,7 +16,6 @@
 
 #define __global__
 #define __device__ static inline __attribute__((always_inline))
-#define ROLLED
 #define UNROLL _Pragma("GCC unroll 8")  // no such loop has more than 6 turns
 
 // What the widest register of this processor holds.
@@ -44,7 +43,6 @@ __device__ void write(real* to, Lanes numbers) { memcpy(to, &numbers, sizeof(num
 
 #define EACH(k, size) _Pragma("GCC ivdep") for (int64 k = 0; k < (size); ++k)
 #define EACH_ROW(row, rows) for (int64 row = 0; row < (rows); ++row)
-#define EACH_IN_ROW(k, size) _Pragma("GCC ivdep") for (int k = 0; k < (size); ++k)
 #define EACH_CHANNEL(places, channels, body, ...)                                   \
     for (int place = 0; place < (places); ++place) {                                \
         int c = 0;                                                                  \

@@ -4,6 +4,7 @@ is expected, and an example."""
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,18 +14,18 @@ from ..utils.suggest import GUESS_SIMILARITY, closest_names
 
 
 @dataclass(frozen=True)
-class Value:
+class Value(ABC):
     """A converter for argparse. example: a value that the error of a wrong one suggests."""
 
     example: str
 
+    @abstractmethod
     def __str__(self) -> str:
         """What is expected, for an error."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __call__(self, text: object) -> object:
         """The value of a word of the command line, or of run.json; raises ValueError."""
-        raise NotImplementedError
 
     def error(self, flag: str, received: object) -> ArgumentError:
         """The error for another value."""

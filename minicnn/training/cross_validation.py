@@ -16,8 +16,7 @@ from ..evaluation import Evaluation
 from ..utils.arrays import FloatArray
 from .batches import ArrayDataset
 from .callbacks import Callback, Checkpoint, FeatureCache
-from .features import resident_bytes
-from .label_check import rows_of
+from .features import resident_bytes, rows_of
 from .transfer import base_with_head, closing_bars, transfer
 from .transfer_config import TransferConfig
 

@@ -11,8 +11,11 @@ import numpy as np
 
 from ..model import Sequential
 from ..ops import to_cpu
+from ..utils.arrays import IntArray
 from ..utils.files import preallocated_file
 from .batches import ArrayDataset, Data, forward_batches, release_pages, validate_data
+
+ROWS = 64  # of features, that rows_of copies at once
 
 
 def extract_features(network: Sequential, data: Data, *, batch_size: int = 32,
@@ -35,6 +38,19 @@ def extract_features(network: Sequential, data: Data, *, batch_size: int = 32,
         done += len(y)
         progress(done, N)
     return ArrayDataset(x, data.labels, data.views, mapped_file(x))
+
+
+def rows_of(features: ArrayDataset, indices: IntArray, memory_budget: int) -> ArrayDataset:
+    """The features of these images in all views; above memory_budget bytes in a temporary file."""
+    N = len(features) // features.views
+    rows = np.concatenate([view * N + indices for view in range(features.views)])
+    x = storage((len(rows), *features.x.shape[1:]), features.x.dtype, memory_budget)
+    for start in range(0, len(rows), ROWS):
+        x[start:start + ROWS] = features.x[rows[start:start + ROWS]]
+        for file in (features.file, mapped_file(x)):
+            if file is not None:
+                release_pages(file)
+    return ArrayDataset(x, features.labels[rows], features.views, mapped_file(x))
 
 
 def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from ..optimizers import Adam
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, NotFiniteError
 from ..utils.language import gettext as _
-from .batches import ArrayDataset, release_pages
+from .batches import ArrayDataset
 from .callbacks import (
     SCHEDULES,
     Callback,
@@ -36,14 +36,13 @@ from .callbacks import (
     StopWhenAsked,
     features_progress,
 )
-from .features import extract_features, mapped_file, resident_bytes, storage
+from .features import extract_features, resident_bytes, rows_of
 from .loop import fit
 from .lr_finder import initial_learning_rate
 from .state import TrainingState
 from .transfer_config import TransferConfig
 
 FOLDS = 5
-ROWS = 64  # are copied at once
 
 
 def out_of_fold(features: ArrayDataset, train: Dataset, loss: Loss, lr: float,
@@ -146,16 +145,3 @@ def _fold_of_each_photo(train: Dataset, seed: int, groups: Sequence[int] | None
         with suppress(ArgumentError):
             return train.folds(count, seed, groups)
     return None
-
-
-def rows_of(features: ArrayDataset, indices: IntArray, memory_budget: int) -> ArrayDataset:
-    """The features of these images in all views; above memory_budget bytes in a temporary file."""
-    N = len(features) // features.views
-    rows = np.concatenate([view * N + indices for view in range(features.views)])
-    x = storage((len(rows), *features.x.shape[1:]), features.x.dtype, memory_budget)
-    for start in range(0, len(rows), ROWS):
-        x[start:start + ROWS] = features.x[rows[start:start + ROWS]]
-        for file in (features.file, mapped_file(x)):
-            if file is not None:
-                release_pages(file)
-    return ArrayDataset(x, features.labels[rows], features.views, mapped_file(x))

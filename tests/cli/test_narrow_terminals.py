@@ -75,7 +75,7 @@ def test_evaluate(language, rule, columns, folder):
     ["look", "occlusion", "vgg16", "photos/altocumulus/0.png"], ["predict", "m.h5", "photos"]],
     ids=lambda words: "-".join(words[:2]).replace("/", "-"))
 def test_data_look_and_predict(words, columns, folder):
-    lines_of(columns, folder, *words, code=2 * (words[0] == "predict"))
+    assert lines_of(columns, folder, *words, code=2 * (words[0] == "predict"))
 
 
 @WIDTHS

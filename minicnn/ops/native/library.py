@@ -99,7 +99,7 @@ def as_function(code: ctypes.CDLL, kernel: Kernel, real: Any) -> Callable[..., N
     compiled = getattr(code, kernel.name)
     compiled.restype = None
     compiled.argtypes = [ctypes.c_void_p if "*" in kind else real if kind == "real"
-                         else C_TYPES[kind] for kind, _ in kernel.parameters]
+                         else C_TYPES[kind] for kind, _name in kernel.parameters]
 
     def call(*values: Any) -> None:
         compiled(*(value.ctypes.data if isinstance(value, np.ndarray) else value
