@@ -24,6 +24,7 @@ import reference  # noqa: E402
 from minicnn.ops import Window, cuda, to_cpu, to_device  # noqa: E402
 from minicnn.ops.cuda import (  # noqa: E402
     conv,
+    direct,
     elementwise,
     im2col_blocks,
     launch,
@@ -93,7 +94,14 @@ def windows(rng, large, pooling=False):
     yield (1, 8, 9, 1), Window((2, 3), (3, 4), ((0, 1), (2, 0)), (8, 9))
     yield (3, 4, 3, 2), Window((4, 3), (1, 1), ((3, 1), (1, 2)), (4, 3))
     yield (2, 6, 5, 2), Window((2, 2), (2, 2), ((0, 0), (0, 0)), (6, 5))
-    if not pooling:
+    if pooling:  # 2 × 2 by 2, which has code of its own, but for one of the four
+        for k in range(4):
+            for size in 1, 3:
+                numbers = [2] * k + [size] + [2] * (3 - k)
+                yield (1, 7, 6, 2), Window((*numbers[:2],), (*numbers[2:],), ((0, 0), (0, 0)),
+                                           (7, 6))
+        yield (1, 7, 5, 2), Window((2, 2), (2, 2), ((1, 0), (1, 1)), (7, 5))
+    else:
         yield (2, 3, 4, 2), Window((2, 2), (1, 3), ((3, 2), (4, 5)), (3, 4))
     for _ in range(4):
         kernel, strides = rng.integers(1, 5, 2), rng.integers(1, 4, 2)
@@ -227,6 +235,61 @@ def check_implicit_gemm(dtype, rng, large):
         expected = np.tensordot(reference.im2col(x, *window[:3]), W.astype(float), 3)
         b = normal(dtype, rng, F)
         agree(conv.conv2d_implicit_gemm(there(x), there(W), there(b), window), expected + b)
+
+
+def direct_cases(rng, large):
+    """(shape of x, window, F); `large` rows of over 512 numbers, in x and y. Runs that are divided
+    by 12, 9, 3 and by none of them."""
+    for shape, window in windows(rng, large):
+        yield shape, window, int(rng.integers(1, 6))
+    if large:
+        yield (3, 4, 300, 3), Window((2, 3), (1, 2), ((1, 0), (1, 2)), (4, 300)), 40
+    else:
+        for C, KW, SW in (3, 3, 1), (4, 3, 2), (1, 3, 1), (6, 2, 1):
+            yield (2, 14, 17, C), Window((11, KW), (2, SW), ((1, 0), (1, 1)), (14, 17)), 3
+
+
+def check_pad(dtype, rng, large):
+    for shape, window in windows(rng, large):
+        x = normal(dtype, rng, *shape)
+        agree(direct.padded_images(there(x), window), np.pad(x, ((0, 0), *window.pads, (0, 0))))
+
+
+def check_direct_convolution(dtype, rng, large):
+    for shape, window, F in direct_cases(rng, large):
+        x, b = normal(dtype, rng, *shape), normal(dtype, rng, F)
+        W = normal(dtype, rng, *window.kernel, shape[3], F)
+        z = np.tensordot(reference.im2col(x, *window[:3]), W.astype(float), 3) + b
+        agree(direct.conv2d_direct(there(x), there(W), there(b), window), z)
+        agree(direct.conv2d_direct(there(x), there(W), there(b), window, relu=True),
+              np.maximum(z, 0))
+        first = int(rng.integers(0, z.shape[0] * z.shape[1]))
+        y = there(np.full(z.shape, 7, dtype))  # the rows before `first` are left alone
+        padded = there(np.pad(x, ((0, 0), *window.pads, (0, 0))))
+        rows = z.shape[0] * z.shape[1] - first
+        direct.launch("direct_convolution", launch.by_rows(rows, -(-z.shape[2] // 7) * F), padded,
+                      there(W), there(b), y, first, rows, *padded.shape[1:], *z.shape[1:],
+                      *window.kernel, *window.strides, 0)
+        expected = z.reshape(-1, *z.shape[2:])
+        expected[:first] = 7
+        agree(to_cpu(y).reshape(expected.shape), expected)
+
+
+def check_direct_weight_grads(dtype, rng, large):
+    for shape, window, F in direct_cases(rng, large):
+        x, dz = normal(dtype, rng, *shape), normal(dtype, rng, *output(shape, window, F))
+        cols = reference.im2col(x, *window[:3])
+        expected = np.einsum("nijpqc,nijf->npqcf", cols, dz.astype(float))
+        agree(direct.weight_grad_direct(there(x), there(dz), window), expected.sum(axis=0))
+        # Two parts of the batch and of their images, added to what is there.
+        padded = there(np.pad(x, ((0, 0), *window.pads, (0, 0))))
+        half, OH = shape[0] // 2, dz.shape[1]
+        sums = np.stack([expected[:half].sum(axis=0), expected[half:].sum(axis=0)])
+        dW = there(np.ones(sums.shape, dtype))
+        direct.launch("direct_weight_grads", launch.by_rows(2, sums[0].size), padded, there(dz), dW,
+                      shape[0], 2, max(1, OH // 2), *padded.shape[1:], *dz.shape[1:],
+                      *window.kernel, *window.strides)
+        agree(dW, sums + 1)
 
 
 def check_winograd_tiles(dtype, rng, large):
