@@ -102,7 +102,7 @@ extern "C" __global__ void unpool(const real* y, const switch_t* switches, real*
         const real* image = y + n * OH * OW * C;
         const switch_t* places = switches + n * OH * OW * C;
         real* to = x + row * Wd * C;
-        if (KH == 2 && KW == 2 && SH == 2 && SW == 2) {
+        if (KW == 2 && SH == 2 && SW == 2) {
             EACH_CHANNEL(Wd, C, unpool_pixel, image, places, to, h, begin, end, C, OW, 2, 2, 2,
                          left);
         } else {

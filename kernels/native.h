@@ -67,3 +67,9 @@ __device__ int min(int a, int b) { return a < b ? a : b; }
         for (; c + LANES <= (channels); c += LANES) body<Vector>(place, c, __VA_ARGS__); \
         for (; c < (channels); ++c) body<real>(place, c, __VA_ARGS__);              \
     }
+#define EACH_LANE(channels, body, ...)                                              \
+    {                                                                               \
+        int c = 0;                                                                  \
+        for (; c + LANES <= (channels); c += LANES) body<Vector>(c, __VA_ARGS__);   \
+        for (; c < (channels); ++c) body<real>(c, __VA_ARGS__);                     \
+    }

@@ -42,8 +42,9 @@ CHECKED_BY = {  # else by its own check; those that add to an array see what is 
     "convolve_pixels": ("direct_convolution",), "add_rows": ("direct_weight_grads",),
     "pool_pixel": ("max_pool",), "first_window": ("unpool",), "end_of_windows": ("unpool",),
     "unpool_pixel": ("unpool",),
-    "transform_tile": ("winograd_tiles",), "transform_outputs": ("winograd_outputs",),
-    "transform_gradients": ("winograd_gradient_tiles",), "larger": ("winograd_outputs",)}
+    "transform_kernel": ("winograd_kernels",), "transform_tile": ("winograd_tiles",),
+    "transform_outputs": ("winograd_outputs",), "transform_gradients": ("winograd_gradient_tiles",),
+    "larger": ("winograd_outputs",)}
 SURE = ("barrier",)  # kinds of which none may survive
 # Mutants that no check can tell from the kernel: "file kind: shape": why.
 SAME = {
@@ -165,6 +166,30 @@ SAME = {
     "(int64) (k * f + l) * m + n]; -> if (a <= b && c >= 0 && c < d && e >= 0 && e < f) g = "
     "h[i[j] + (int64) (k * f + l) * m + n];":
         "the other tile holds 0 there: an infinite pixel alone could tell",
+    "direct.cu constant: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q) "
+    "* b * d, k, l, b, d, r, s, t, u); -> a ((b + c - 0) / c, d, e, f + (g * h + i * j) * k * l, m,"
+    " n, o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
+        "a thread too many, beyond the row, writes nothing",
+    "direct.cu operand: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q) "
+    "* b * d, k, l, b, d, r, s, t, u); -> a ((b + c) / c, d, e, f + (g * h + i * j) * k * l, m, n, "
+    "o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
+        "the same",
+    "direct.cu arithmetic: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q)"
+    " * b * d, k, l, b, d, r, s, t, u); -> a ((b + c + 1) / c, d, e, f + (g * h + i * j) * k * l, "
+    "m, n, o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
+        "the same",
+    "direct.cu operand: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q) "
+    "* b * d, k, l, b, d, r, s, t, u); -> a ((b + c - 1), d, e, f + (g * h + i * j) * k * l, m, n,"
+    " o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
+        "the same",
+    "direct.cu operand: if (a % 12 == 0) { -> if (a == 0) {":
+        "fewer numbers in registers, the same sums",
+    "direct.cu operand: else if (a % 9 == 0) { -> else if (a == 0) {": "the same",
+    "direct.cu operand: else if (a % 3 == 0) { -> else if (a == 0) {": "the same",
+    "max_pool.cu comparison: a = (b > a) | (b != b) ? b : a; -> a = (b >= a) | (b != b) ? b : a;":
+        "an equal number is the same",
+    "direct.cu operand: const int a = b * c * d, e = c * d; -> const int a = b * c * d, e = c;":
+        "the same: what divides KW divides the run",
     "softmax.cu axis: a += blockDim.x) -> a += blockDim.y)":
         "a row's block has one row of threads: each does all that is left, to the same",
     "softmax.cu axis: a += blockDim.x) -> a += blockDim.y) (3)": "the same",
@@ -195,7 +220,7 @@ SAME = {
 TOKEN = re.compile(r"(?P<skip>\s+|\\\n|//[^\n]*|/\*.*?\*/)|(?P<head>#(?:include|pragma)[^\n]*|"
                    r"#define \w+(?:\([^)]*\))?)|(?P<name>[A-Za-z_]\w*)|(?P<number>\.?\d[\w.]*)|"
                    r"(?P<sign><<=|>>=|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|--|->|[-+*/%&|^]=|.)", re.S)
-TYPES = "bool char const double float int int64 long place real unsigned void".split()
+TYPES = "bool char const double float int int64 long place real switch_t unsigned void".split()
 WORDS = [*TYPES, *"break continue else extern for if return typedef while __device__ __global__ "
          "__shared__ __syncthreads blockDim blockIdx gridDim threadIdx true false exp fabs "
          "log log1p sqrt".split()]
@@ -412,8 +437,8 @@ def narrow_number(code: list[Token]) -> Iterator[Edit]:
 
 
 def narrow_index(code: list[Token]) -> Iterator[Edit]:
-    """An index made of a number of 64 bits, cut to 32. Only such arrays can tell. In calls and where
-    a pointer begins: what is added to another one, for image n or one of Winograd's matrices."""
+    """An index made of a number of 64 bits, cut to 32. Only such arrays can tell. In calls, and
+    where a pointer begins: what is added to another one, for image n or a matrix of Winograd's."""
     text = [token.text for token in code]
     wide = {text[k + 1] for k in range(len(text)) if text[k] == "int64"}
     wide |= {text[k + 2] for k in range(len(text)) if text[k] == "EACH_ROW"}
@@ -422,7 +447,7 @@ def narrow_index(code: list[Token]) -> Iterator[Edit]:
             behind = until(code, k, (";",))
             if any(name.isidentifier() for name in wide & set(text[k + 1:behind])):
                 yield k + 1, behind, f"(int)({' '.join(text[k + 1:behind])})"
-        if token.text in ("EACH_CHANNEL", "read", "write"):
+        if token.text in ("EACH_CHANNEL", "EACH_LANE", "read", "write"):
             end = partner(code, until(code, k, ("(",)))
             for n in range(k, end):
                 behind = min(until(code, n + 1, (",",)), end)

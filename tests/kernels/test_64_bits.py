@@ -293,16 +293,24 @@ MANY = 2**31 // (8 * 64 * 64) + 1
 
 def launch_winograd(name, inputs, output, images):
     """One of the kernels in its launcher's grid; of a large array only the last block runs."""
-    if name not in OF_TILES:
+    if name == "winograd_weight_grads":
         count = inputs[0].shape[1]
         numbers, grid = (0, count, count), flat(count)
         last = (count - 1) // 256 % grid[0], 0
+    elif name == "winograd_kernels":  # of 64 filters
+        rows = inputs[0].shape[1] // 64
+        numbers, grid = (64 * rows, 64 * rows, rows, 64, 0, 64), by_rows(rows, 64)
+        last = 0, (rows - 1) % grid[1]
     else:
         numbers = (0, 2 * images, *OF_TILES[name])
         grid = by_rows(2 * images, 16 * 64)
         last = grid[0] - 1, (2 * images - 1) % grid[1]
     large = max(output.size, inputs[0].size) > 2**31
     with only(*last, grid) if large else mock.MagicMock():
+        if name == "winograd_tiles":
+            numbers = (output.shape[1], *numbers)
+        if name == "winograd_outputs":
+            inputs = [inputs[0], inputs[0].shape[1], *inputs[1:]]
         launch.launch(name, grid, *inputs, output, *numbers)
 
 
@@ -313,7 +321,8 @@ def check_last_of_winograd(name):
         read, written = (9, 36) if name == "winograd_kernels" else (36, 9)
         small, big = normal(read, 256), promised(read, 2**26)
         big[:, -256:] = small
-        small_out, out, count = promised(written, 256), promised(written, 2**26), 256
+        small_out, out = promised(written, 256), promised(written, 2**26)
+        count = 64 if name == "winograd_kernels" else 256  # what the last block writes
     elif name != "winograd_outputs":
         small, big = normal(1, 8, 64, 64), promised(MANY, 8, 64, 64)
         big[-1:] = small
