@@ -86,7 +86,7 @@ def in_panels(memory: np.ndarray, C: int, F: int) -> np.ndarray:
 
 
 def transform_panel(W: np.ndarray, memory: np.ndarray, first: int, panel: int) -> None:
-    """The kernels of the filters of a panel, counted from filter `first` of W, to their place in the
+    """The kernels of a panel of filters, counted from filter `first` of W, to their place in the
     memory for U."""
     C, F = W.shape[2:]
     library(W.dtype.name)("winograd_kernels", W, memory[:, panel * C * PANEL:], C * F,
