@@ -30,7 +30,7 @@ from .callbacks import (
     ProgressBar,
     TerminateOnNaN,
 )
-from .data_parallel import DataParallel
+from .thread_parallel import ThreadParallel
 from .state import TrainingState
 
 # Layers whose outputs are no probabilities.
@@ -55,7 +55,7 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
         raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(head.layers, loss)
-    network = DataParallel(model.view(layers, head.input_shape))
+    network = ThreadParallel(model.view(layers, head.input_shape))
     if not isinstance(optimizer, (Optimizer, ParamGroups)):
         raise ArgumentError(f"fit: expected an optimizer, received {optimizer!r}. Write "
                             f"optimizers.Adam(1e-3), or for several optimizers.ParamGroups({{…}}).")

@@ -16,20 +16,20 @@ from ..model import Sequential
 from ..ops import device_of, to_device
 from ..optimizers import Optimizer, ParamGroups
 from .batches import ArrayDataset, epoch_order, forward_batches
-from .data_parallel import DataParallel
+from .thread_parallel import ThreadParallel
 from .history import History
 from .locate_nan import not_finite_error
 
 Weights = dict[str, dict[str, np.ndarray]]  # {layer: {parameter: array}} of the trainable layers
 
 
-def get_weights(network: Sequential | DataParallel) -> Weights:
+def get_weights(network: Sequential | ThreadParallel) -> Weights:
     """Copies of the trainable layers' parameters."""
     return {layer.name: {key: p.copy() for key, p in layer.params.items()}
             for layer in network.layers if layer.trainable and layer.params}
 
 
-def set_weights(network: Sequential | DataParallel, weights: Weights) -> None:
+def set_weights(network: Sequential | ThreadParallel, weights: Weights) -> None:
     """Puts them back, into the same arrays, on whatever device these are."""
     for layer in network.layers:
         for key, value in weights.get(layer.name, {}).items():
@@ -105,7 +105,7 @@ class TrainingState:
 
     model: Sequential
     base: Sequential
-    network: DataParallel
+    network: ThreadParallel
     loss: Loss
     validation_loss: Loss
     optimizer: Optimizer | ParamGroups

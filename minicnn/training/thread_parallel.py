@@ -28,7 +28,7 @@ MIN_SAMPLES = 4   # for each thread
 MIN_NUMBERS = 4   # activations of the network for each weight
 
 
-class DataParallel:
+class ThreadParallel:
     """The network as the training loop uses it: layers, forward and backward as a Sequential's.
 
     A training step is shared among the threads when that pays, else the network computes it alone.
