@@ -144,7 +144,9 @@ class DataParallel(Callback):
             "training photos": digest(state.train_data),
             "validation photos": digest(state.validation_data),
             "layers": [layer.name for layer in state.model.layers],
-            "settings": (state.batch_size, state.epochs, state.initial_epoch, str(state.rng_state)),
+            "batch_size": state.batch_size,
+            "epochs": (state.initial_epoch, state.epochs),
+            "seed (by its hash)": hashlib.sha256(str(state.rng_state).encode()).hexdigest()[:8],
         })
         if ranks.size > state.images_per_epoch:
             raise ArgumentError(f"fit: expected at most as many ranks as training photos, "
