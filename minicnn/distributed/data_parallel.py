@@ -49,7 +49,7 @@ class RankParallel(ThreadParallel):
                  layer_done: Any = None) -> np.ndarray | None:
         """dL/dy of this rank's samples -> dL/dx of them, or None."""
         dx = super().backward(dy, input_gradient, self.sums.start)
-        self.sums.finish()
+        self.sums.wait()
         return dx
 
 

@@ -1,5 +1,5 @@
-"""Whatever ends one rank ends all, within seconds, and says which: an error on one, a rank or mpiexec
-that is killed, a signal, a rank that sees other photos or none."""
+"""Whatever ends one rank ends all, within seconds, and says which: an error on one, a rank or
+mpiexec that is killed, a signal, a rank that sees other photos or none."""
 
 import os
 import shutil
