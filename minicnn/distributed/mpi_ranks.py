@@ -110,7 +110,7 @@ class MPIRanks(Ranks):
 
     def agree_on_end(self, status: int, text: str) -> tuple[int, str]:
         """The exit status of all ranks, and what rank 0 has to print; to be called by each at its
-        end, with its own status and error message.
+        end, with its own status and error message; "" if it has done its work, whatever the status.
 
         If all come to their end, rank 0 gets the message of the first that failed, with its name
         unless all failed alike. If the others do not come, since they wait for this one, which has
@@ -118,7 +118,7 @@ class MPIRanks(Ranks):
         """
         arrival = self.ending.Ibarrier()
         deadline = time.monotonic() + GRACE_SECONDS + 0.2 * self.rank  # the first one prints
-        if not wait(arrival, deadline if status else None):
+        if not wait(arrival, deadline if text else None):
             self.abort(status, self.with_name(text))
         ends = self.ending.allgather((status, text))
         failed = [rank for rank, (status, _) in enumerate(ends) if status]
@@ -126,7 +126,7 @@ class MPIRanks(Ranks):
             return 0, ""
         status, text = ends[failed[0]]
         alike = all(end == ends[0] or end[0] == INTERRUPTED == status for end in ends)
-        if not alike:
+        if text and not alike:
             text = self.with_name(text, failed[0])
         return status, text
 
