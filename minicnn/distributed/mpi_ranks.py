@@ -16,6 +16,7 @@ from .shared_rows import gather_rows, map_rows
 Answer = TypeVar("Answer")
 GRACE_SECONDS = 2.0  # that a failed rank waits for the others, which may have failed alike
 POLL_SECONDS = 0.02
+MPIEXEC_SECONDS = 0.5  # that mpiexec has to pass on what a rank has printed, before it ends all
 INTERRUPTED = 130  # the exit status after Ctrl-C
 
 
@@ -117,7 +118,8 @@ class MPIRanks(Ranks):
         failed: it prints its message, and all are ended.
         """
         arrival = self.ending.Ibarrier()
-        deadline = time.monotonic() + GRACE_SECONDS + 0.2 * self.rank  # the first one prints
+        # Of several that wait in vain, the first one prints and ends the others before they do.
+        deadline = time.monotonic() + GRACE_SECONDS + 2 * MPIEXEC_SECONDS * min(self.rank, 4)
         if not wait(arrival, deadline if text else None):
             self.abort(status, self.with_name(text))
         ends = self.ending.allgather((status, text))
@@ -138,6 +140,7 @@ class MPIRanks(Ranks):
     def abort(self, status: int, text: str) -> None:
         """Prints the text and ends all ranks."""
         print(text, file=sys.__stderr__, flush=True)  # noqa: T201  nobody else would print it
+        time.sleep(MPIEXEC_SECONDS)
         self.comm.Abort(status)
 
 

@@ -110,8 +110,11 @@ def features():
     rows = np.array([7, 3, 3, 0, 10])
     head = mc.Sequential([mc.Flatten(), mc.Dense(3), mc.Softmax()], in_memory.x.shape[1:])
     rates = find_lr(head, in_memory, mc.losses.CategoricalCrossEntropy(), steps=20, batch_size=4)
-    curve = transfer_curve(data, per_class=[1, 2], folds=2, size=32, cut="block1_pool", steps=4)
-    return {"curve": np.stack([curve.transfer, curve.scratch]), "in memory": in_memory.x, "in a file": np.array(in_file.x), "single": single.x,
+    two_classes = mc.data.Dataset.from_arrays(random_pixels(12, *SHAPE), np.arange(12) % 2)
+    curve = transfer_curve(two_classes, per_class=[1, 2], folds=3, size=32, cut="block1_pool",
+                           steps=4)
+    return {"curve": np.stack([curve.transfer, curve.scratch]), "in memory": in_memory.x,
+            "in a file": np.array(in_file.x), "single": single.x,
             "rows": rows_of(in_memory, rows, 1 << 20).x,
             "rows of a file": np.array(rows_of(in_file, rows, 0).x),
             "learning rate": np.array(initial_learning_rate(in_memory.x)),

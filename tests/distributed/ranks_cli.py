@@ -2,10 +2,11 @@
 
     mpiexec -n 3 python tests/distributed/ranks_cli.py FOLDER WORDS…
 
-(or @FILE, in place of the words: a JSON list of commands, one after the other, whose statuses and
-outputs rank 0 prints as JSON) runs it in FOLDER/<rank> if there is one, else in FOLDER; so ranks may see different photos. A file
-FOLDER/fail-<rank> lets that rank fail in its third step: with an error of minicnn if it contains
-"error", with one of the programmer if "bug"; with "pause" all steps take a tenth of a second.
+runs it in FOLDER/<rank> if there is one, else in FOLDER; so ranks may see different photos. With
+@FILE in place of the words, a JSON list of commands, it runs them one after the other, and rank 0
+prints their statuses and outputs as JSON. A file FOLDER/fail-<rank> lets that rank fail in its
+third step: with an error of minicnn if it contains "error", of the programmer if "bug"; with
+"pause" each of its steps takes a tenth of a second.
 """
 
 import io
