@@ -38,8 +38,9 @@ def connect() -> MPIRanks:
     alone. The first call connects them: all must call it.
 
     From then on each computes with its share of the machine's cores and a GPU of its own, an error
-    that nobody catches ends all ranks, and none outlives mpiexec. Raises ArgumentError if mpi4py or its MPI is missing,
-    or if mpiexec is that of another MPI, so that each process believes to be alone.
+    that nobody catches ends all ranks, and none outlives mpiexec. Raises ArgumentError if mpi4py or
+    its MPI is missing, or if mpiexec is that of another MPI, so that each process believes to be
+    alone.
     """
     size, launcher = launched()
     MPI = import_mpi()
