@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..data import (
     Dataset,
     ImageFolder,
@@ -21,9 +19,10 @@ from ..data import (
     split_folders,
     subsets,
 )
+from ..data.file_table import names_from
 from ..data.listing import OtherFile
 from ..data.open_image import printable
-from ..data.splits import UNREADABLE, concatenate_parts
+from ..data.splits import UNREADABLE, concatenate_parts, groups_of_parts
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
@@ -76,8 +75,7 @@ def photos_of(args: argparse.Namespace) -> RunPhotos:
     left_out = print_left_out(folder.others, list(fingerprints.unread.values()))
     numbers = near_duplicates(folder, fingerprints)
     names = draw_parts(folder, shares, fingerprints, numbers, args.seed)
-    groups = {part: numbers[np.array(names) == part] for part in set(names)}
-    return RunPhotos(subsets(folder, names), groups, left_out, name)
+    return RunPhotos(subsets(folder, names), groups_of_parts(numbers, names), left_out, name)
 
 
 def built_in_photos(args: argparse.Namespace, share: float) -> RunPhotos:
@@ -142,7 +140,7 @@ def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageF
             raise FileError(f"{args.folder}: expected the classes of train, "
                             f"{', '.join(train.classes)}, in {name}, too, found "
                             f"{', '.join(part.classes)}.")
-        part.names = [file.relative_to(args.folder).as_posix() for file in part.items]
+        part.names = names_from(part.items, args.folder)
     if "test" in folders:
         return dict(folders)
     return {"train": train, "test": folders["validation"]}

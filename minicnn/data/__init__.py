@@ -2,18 +2,19 @@
 
 Reading order: images.py (from a file to RGB pixels, and to the input size), open_image.py (what a
 file may cost), keras_resizing.py (to the input size as Keras does it), file_kinds.py (what it is if
-it is no photo), datasets.py (images with labels), listing.py (the photos of a folder, and all that
-is none), image_folder.py (one sub-folder per class), batches.py (decoding ahead in threads),
-augment.py (random views), duplicates.py (near-duplicate images), splits.py (train, validation and
-test, and split.csv), part_names.py (their usual names), paths.py (images named on a command line),
-visible_region.py (which part of a photo a network sees), sample.py (the 2,000 images that ship with
-the package).
+it is no photo), datasets.py (images with labels), file_table.py (the paths of a million files),
+listing.py (the photos of a folder, and all that is none), image_folder.py (one sub-folder per
+class), batches.py (decoding ahead in threads), augment.py (random views), fingerprints.py and
+duplicates.py (near-duplicate images), splits.py (train, validation and test, and split.csv),
+part_names.py (their usual names), paths.py (images named on a command line), visible_region.py
+(which part of a photo a network sees), sample.py (the 2,000 images that ship with the package).
 """
 
 from .augment import Augment, Augmented
 from .batches import batches
 from .datasets import Dataset
-from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
+from .duplicates import near_duplicates
+from .fingerprints import Fingerprints, perceptual_hashes
 from .image_folder import ImageFolder
 from .images import is_rotated, read_image, resize_and_crop
 from .paths import UnlabelledImages, find_photos, photo_paths, read_photos, readable_photos

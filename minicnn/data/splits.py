@@ -9,16 +9,19 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from ..utils.arrays import IntArray
+from ..utils.arrays import BoolArray, IntArray, Pixels
 from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write, list_folder
 from .datasets import Dataset, Integers
-from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
+from .duplicates import near_duplicates
 from .file_kinds import NO_PART
+from .file_table import concatenate
+from .fingerprints import Fingerprints, perceptual_hashes
 from .image_folder import ImageFolder
 from .listing import FolderListing, OtherFile, list_photos
 from .open_image import printable
@@ -44,35 +47,59 @@ def split_parts(data: Dataset, shares: dict[str, float], groups: Integers | None
         raise ArgumentError(f"split_parts: expected shares from 0 that sum to 1, received {shares}."
                             f" Give for example train 0.75, test 0.25.")
     parts = [name for name, share in shares.items() if share]
-    queue = data.grouped(groups, seed)
+    indices, ends = data.group_order(groups, seed)
+    sizes, labels, K = np.diff(ends, prepend=0), data.labels[indices], len(data.classes)
     free = np.array([_part_sizes(count, [shares[name] for name in parts])
                      for count in data.counts.values()]).T  # (parts, K): images still to assign
-    counts = np.array([np.bincount(data.labels[members], minlength=len(data.classes))
-                       for members in queue]).reshape(len(queue), len(data.classes))
-    groups_left = (counts > 0).sum(axis=0)  # (K,): groups of each class still to come
+    # (K,): groups of each class still to come
+    pairs = np.unique(np.repeat(np.arange(len(ends)), sizes) * K + labels)
+    groups_left = np.bincount(pairs % K, minlength=K)
     for name, number in zip(data.classes, groups_left, strict=True):
         if number < len(parts):
             raise ArgumentError(f"split_parts: expected at least {len(parts)} photos of {name!r} "
                                 f"that differ, one for each of {', '.join(parts)}, received "
                                 f"{number}. Add photos or leave the class out.")
-    part, empty = np.empty(len(data), int), np.ones((len(parts), len(data.classes)), bool)
-    for members, count in zip(queue, counts, strict=True):
+    part, empty = np.empty(len(data), np.int8), np.ones((len(parts), K), bool)
+    single = int(np.searchsorted(-sizes, -1))  # the first group of one image
+    begin = int(ends[single - 1]) if single else 0
+    for first, end in pairwise([0, *ends[:single].tolist()]):
+        count = np.bincount(labels[first:end], minlength=K)
         has = count > 0
         # (parts,): the classes that stay without an image in this part unless it gets this group
         urgent = (empty & has & (groups_left <= empty.sum(axis=0))).sum(axis=1)
         space = (free - count)[:, has].min(axis=1)
-        if len(members) == 1:
-            space = space >= 0  # as Dataset.split does: fill the first part first
         chosen = max(range(len(parts)), key=lambda p: (urgent[p], space[p], -p))
-        part[members] = chosen
+        part[indices[first:end]] = chosen
         empty[chosen] &= ~has
         free[chosen] -= count
         groups_left = groups_left - has
+    for k in range(K):
+        members = indices[begin:][labels[begin:] == k]
+        part[members] = _parts_of_single_images(len(members), free[:, k], empty[:, k])
     for p, k in np.argwhere(empty):
         raise ArgumentError(f"split_parts: expected photos of {data.classes[k]!r} for "
                             f"{parts[p]!r}, found all others tied to near duplicates in other "
                             f"classes. Remove copies with a wrong label, or add photos.")
     return [parts[p] for p in part]
+
+
+def _parts_of_single_images(n: int, free: IntArray, empty: BoolArray) -> Pixels:
+    """The parts of n images of a class that are in no group: as Dataset.split does, the first part
+    is filled first; but the last images go to parts that would stay without any.
+
+    free: (parts,) images of the class still to assign. empty: (parts,) whether a part has none of
+    them; updated.
+    """
+    chosen = np.empty(n, np.uint8)
+    spaces, without = free.tolist(), empty.tolist()
+    for i in range(n):
+        urgent = n - i <= sum(without)
+        p = max(range(len(spaces)), key=lambda p: (urgent and without[p], spaces[p] > 0, -p))
+        chosen[i] = p
+        without[p] = False
+        spaces[p] -= 1
+    empty[...] = without
+    return chosen
 
 
 def _part_sizes(n: int, shares: Sequence[float]) -> IntArray:
@@ -93,7 +120,9 @@ def subsets(data: Dataset, parts: Sequence[str]) -> dict[str, Dataset]:
 def draw_parts(data: Dataset, shares: dict[str, float], fingerprints: Fingerprints,
                groups: IntArray, seed: int = 0) -> list[str]:
     """As split_parts, for the images that can be read; the part of the others is UNREADABLE."""
-    readable = [i for i in range(len(data)) if i not in fingerprints.unread]
+    unread = np.zeros(len(data), bool)
+    unread[list(fingerprints.unread)] = True
+    readable = np.flatnonzero(~unread)
     parts = np.full(len(data), UNREADABLE, object)
     parts[readable] = split_parts(data.subset(readable), shares, groups[readable], seed)
     return parts.tolist()
@@ -101,10 +130,10 @@ def draw_parts(data: Dataset, shares: dict[str, float], fingerprints: Fingerprin
 
 def concatenate_parts(parts: Mapping[str, Dataset]) -> Dataset:
     """The images of all parts, which have the same classes, as one data set."""
-    return Dataset([item for data in parts.values() for item in data.items],
+    return Dataset(concatenate([data.items for data in parts.values()]),
                    np.concatenate([data.labels for data in parts.values()]),
                    next(iter(parts.values())).classes,
-                   [name for data in parts.values() for name in data.names])
+                   concatenate([data.names for data in parts.values()]))
 
 
 def drop_unreadable(parts: Mapping[str, Dataset],
@@ -129,8 +158,13 @@ def drop_unreadable(parts: Mapping[str, Dataset],
                 raise FileError(f"{part}: expected photos of {kind!r}, found none of its {count} "
                                 f"that can be read. {next(iter(unread.values()))}")
     groups = near_duplicates(data, fingerprints)
-    return remaining, [unread[i] for i in sorted(unread)], {
-        part: groups[np.array(names) == part] for part in remaining}
+    return remaining, [unread[i] for i in sorted(unread)], groups_of_parts(groups, names)
+
+
+def groups_of_parts(groups: IntArray, parts: Sequence[str]) -> dict[str, IntArray]:
+    """The groups of the images of each part. parts: of each image."""
+    names = np.array(parts, object)
+    return {part: groups[names == part] for part in dict.fromkeys(parts)}
 
 
 def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
@@ -155,17 +189,18 @@ def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
 def _outside(root: Path, folders: list[Path]) -> list[OtherFile]:
     """The files below root that are in none of the folders; photos among them are in no part."""
     listing = FolderListing()
+    here = listing.table.add_folder(root)
     for entry in list_folder(root):
         if not os.path.isdir(entry):
-            listing.add(entry, entry.name)
+            listing.add(here, entry.name)
         elif not any(folder.is_relative_to(entry) for folder in folders):
             inside = list_photos(entry, root)
-            listing.photos += inside.photos
+            listing.table.extend(inside.table)
             listing.others += inside.others
     return listing.others + [
-        OtherFile(photo, printable(photo.relative_to(root).as_posix()),
-                  f"{printable(photo)}: is in no part of the split.", NO_PART)
-        for photo in listing.photos]
+        OtherFile(photo, printable(name), f"{printable(photo)}: is in no part of the split.",
+                  NO_PART)
+        for photo, name in zip(listing.photos, listing.names, strict=True)]
 
 
 def write_split(path: str | os.PathLike, parts: Mapping[str, Dataset]) -> None:

@@ -16,9 +16,9 @@ from ..plotting import drawing
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
 from ..utils.language import gettext as _
-from .batches import Data, forward_batches, release_pages
+from ..utils.mapped_arrays import mapped_file, release_pages
+from .batches import Data, forward_batches
 from .callbacks import FeatureCache, ProgressBar
-from .features import mapped_file
 from .locate_nan import not_finite_error
 from .prepare import prepare
 from .state import get_weights, set_weights
