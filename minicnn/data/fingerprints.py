@@ -180,8 +180,8 @@ def _is_even(photo: PillowImage) -> bool:
     from PIL import Image, ImageStat
 
     thumbnail = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return (max(ImageStat.Stat(photo).stddev) < MIN_CONTRAST
-            and max(high - low for low, high in ImageStat.Stat(thumbnail).extrema) <= EVEN_RANGE)
+    return (max(high - low for low, high in ImageStat.Stat(thumbnail).extrema) <= EVEN_RANGE
+            and max(ImageStat.Stat(photo).stddev) < MIN_CONTRAST)
 
 
 def blocks(n: int, size: int = BLOCK) -> list[slice]:
