@@ -128,6 +128,9 @@ class Dataset:
 
         Raises ArgumentError if they do not fit.
         """
+        if (isinstance(indices, np.ndarray) and indices.ndim == 1 and indices.dtype == np.int64
+                and indices.size and 0 <= indices.min() <= indices.max() < len(self)):
+            return indices  # the usual case, without an array of all positions
         try:
             chosen = indices if isinstance(indices, np.ndarray) else list(indices)
             positions = np.arange(len(self))[chosen]

@@ -120,9 +120,15 @@ def subsets(data: Dataset, parts: Sequence[str]) -> dict[str, Dataset]:
 def draw_parts(data: Dataset, shares: dict[str, float], fingerprints: Fingerprints,
                groups: IntArray, seed: int = 0) -> list[str]:
     """As split_parts, for the images that can be read; the part of the others is UNREADABLE."""
-    unread = np.zeros(len(data), bool)
-    unread[list(fingerprints.unread)] = True
-    readable = np.flatnonzero(~unread)
+    return draw_readable_parts(data, shares, list(fingerprints.unread), groups, seed)
+
+
+def draw_readable_parts(data: Dataset, shares: dict[str, float], unread: Sequence[int],
+                        groups: IntArray, seed: int = 0) -> list[str]:
+    """As draw_parts. unread: the images that cannot be read."""
+    is_unread = np.zeros(len(data), bool)
+    is_unread[list(unread)] = True
+    readable = np.flatnonzero(~is_unread)
     parts = np.full(len(data), UNREADABLE, object)
     parts[readable] = split_parts(data.subset(readable), shares, groups[readable], seed)
     return parts.tolist()
@@ -147,7 +153,19 @@ def drop_unreadable(parts: Mapping[str, Dataset],
     data = concatenate_parts(parts)
     fingerprints = perceptual_hashes(data, progress)
     unread = fingerprints.unread
-    names = [part for part, subset in parts.items() for _ in subset.names]
+    remaining, names = move_unreadable(parts, data, unread)
+    return (remaining, [unread[i] for i in sorted(unread)],
+            groups_of_parts(near_duplicates(data, fingerprints), names))
+
+
+def move_unreadable(parts: Mapping[str, Dataset], data: Dataset, unread: Mapping[int, str]
+                    ) -> tuple[dict[str, Dataset], list[str]]:
+    """(the parts without the images that cannot be decoded, which are in UNREADABLE; the part of
+    each image). data: concatenate_parts(parts). unread: {index: reason}.
+
+    Raises FileError if a class in a part has no readable image.
+    """
+    names = [part for part, subset in parts.items() for _ in range(len(subset))]
     names = [UNREADABLE if i in unread else part for i, part in enumerate(names)]
     remaining = subsets(data, names)
     for part, before in parts.items():
@@ -157,8 +175,7 @@ def drop_unreadable(parts: Mapping[str, Dataset],
             if part not in remaining or not remaining[part].counts[kind]:
                 raise FileError(f"{part}: expected photos of {kind!r}, found none of its {count} "
                                 f"that can be read. {next(iter(unread.values()))}")
-    groups = near_duplicates(data, fingerprints)
-    return remaining, [unread[i] for i in sorted(unread)], groups_of_parts(groups, names)
+    return remaining, names
 
 
 def groups_of_parts(groups: IntArray, parts: Sequence[str]) -> dict[str, IntArray]:
