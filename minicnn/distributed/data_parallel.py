@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,7 +33,8 @@ from .mpi_ranks import MPIRanks
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
 
-STOPS = (None, "epoch", "step")  # what a rank may ask for, the more urgent the later
+# What a rank may ask for, the more urgent the later.
+STOPS: tuple[Literal["epoch", "step"] | None, ...] = (None, "epoch", "step")
 
 
 class RankParallel(ThreadParallel):
@@ -143,7 +144,9 @@ class DataParallel(Callback):
             "training photos": digest(state.train_data),
             "validation photos": digest(state.validation_data),
             "layers": [layer.name for layer in state.model.layers],
-            "settings": (state.batch_size, state.epochs, state.initial_epoch, str(state.rng_state)),
+            "batch_size": state.batch_size,
+            "epochs": (state.initial_epoch, state.epochs),
+            "seed (by its hash)": hashlib.sha256(str(state.rng_state).encode()).hexdigest()[:8],
         })
         if ranks.size > state.images_per_epoch:
             raise ArgumentError(f"fit: expected at most as many ranks as training photos, "
