@@ -15,7 +15,7 @@ from ..utils.live_line import no_live_lines
 from ..utils.ranks import working_with
 from .terminal import wrapped
 
-SHARED = ("train", "predict", "evaluate")  # the others are run by rank 0 alone
+SHARED = ("features", "train", "predict", "evaluate")  # the others are run by rank 0 alone
 Outcome = tuple[int, str]  # exit status, error message
 
 

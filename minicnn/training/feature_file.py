@@ -29,6 +29,7 @@ from ..model import Sequential
 from ..utils.arrays import IntArray
 from ..utils.errors import FileError
 from ..utils.mapped_arrays import mapped_file, release_pages, storage
+from ..utils.ranks import current_ranks
 from ..utils.suggest import suggest_path
 from ..weights.hdf5 import member, numbers, validate_sizes
 from ..weights.opening import DAMAGE
@@ -96,13 +97,15 @@ class FeatureFile:
 
     def read(self, rows: Rows, indices: IntArray, labels: IntArray, views: int,
              memory_budget: int, progress: Callable[[int, int], None]) -> ArrayDataset:
-        """Some of the rows as a data set."""
-        shape, dtype = rows.shape[1:], np.dtype("<f4")
-        x = storage((len(indices), *shape), np.dtype(np.float32), memory_budget)
-        if len(indices):
-            mapped = np.memmap(self.path, dtype, "r", rows.offset, rows.shape)
-        for start in range(0, len(indices), ROWS):
-            part = indices[start:start + ROWS]
+        """Some of the rows as a data set, of several ranks each reads its part."""
+        shape, ranks = rows.shape[1:], current_ranks()
+        first, stop = ranks.part_of(len(indices))
+        own = indices[first:stop]
+        x = storage((len(own), *shape), np.dtype(np.float32), memory_budget)
+        if len(own):
+            mapped = np.memmap(self.path, np.dtype("<f4"), "r", rows.offset, rows.shape)
+        for start in range(0, len(own), ROWS):
+            part = own[start:start + ROWS]
             x[start:start + ROWS] = mapped[part]
             for k, i in enumerate(part.tolist(), start):
                 if zlib.crc32(x[k].data) != rows.checksums[i]:
@@ -111,7 +114,9 @@ class FeatureFile:
             for file in (mapped_file(mapped), mapped_file(x)):
                 if file is not None:
                     release_pages(file)
-            progress(min(start + ROWS, len(indices)), len(indices))
+            done = min(start + ROWS, len(own))
+            progress(len(indices) if done == len(own) else done * ranks.size, len(indices))
+        x = ranks.assemble(x, len(indices), memory_budget)
         return ArrayDataset(x, labels, views, mapped_file(x))
 
     def damaged(self, what: str) -> FileError:

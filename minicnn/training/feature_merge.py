@@ -14,6 +14,7 @@ from .. import __version__
 from ..data import Fingerprints, near_duplicates
 from ..data.fingerprints import SIDE, same_pixels
 from ..utils.arrays import FloatArray, IntArray
+from ..utils.errors import FileError
 from ..utils.files import atomic_write
 from ..utils.mapped_arrays import MORE_SPACE, mapped_file, release_pages, storage
 from ..utils.sparse_file import SparseFile, allocate
@@ -27,17 +28,21 @@ MEMORY_BUDGET = 1 << 28  # bytes of thumbnails
 
 
 def merge_shards(plan: FeaturePlan, folder: Path, output: Path,
-                 progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+                 progress: Callable[[int, int], None] = lambda done, total: None
+                 ) -> dict[int, str]:
     """Writes the file: all but the features, among it which photos are near copies, and then the
-    features of one shard after the other. Returns how many photos have features.
+    features of one shard after the other. Returns why photos cannot be decoded, by index.
 
     Nothing has the name `output` until all is written. progress(done, total) counts photos. Raises
-    FileError for a damaged shard, and on a full disk.
+    FileError for a damaged shard, on a full disk, and if no photo can be decoded.
     """
     N, M = len(plan.data), len(plan.training)
     prints = fingerprints_of(plan, folder)
     groups = near_duplicates(plan.data, prints)
     readable = np.setdiff1d(np.arange(N), list(prints.unread))
+    if not len(readable):
+        raise FileError(f"{plan.folder}: expected photos that can be read, found none. "
+                        f"{next(iter(prints.unread.values()))}")
     skeleton, offsets = make_skeleton(plan, folder, prints, readable, groups)
     with atomic_write(output) as partial, partial.open("wb", buffering=0) as file:
         allocate(file, skeleton.size)
@@ -53,7 +58,7 @@ def merge_shards(plan: FeaturePlan, folder: Path, output: Path,
                 for view, rows in enumerate(read_shard(shard, ["views"])[0]):
                     write_rows(file, offsets[1], view * M + begin, rows)
             progress(photos.stop, N)
-    return first
+    return prints.unread
 
 
 def write_rows(file: BinaryIO, offset: int, first: int, rows: FloatArray) -> None:

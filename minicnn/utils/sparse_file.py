@@ -44,6 +44,13 @@ class SparseFile:
         self.size = max(self.size, self.position)
         return len(view)
 
+    def read(self, count: int = -1) -> bytes:
+        """As any file's."""
+        rest = max(0, self.size - self.position)
+        buffer = bytearray(rest if count < 0 else min(count, rest))
+        self.readinto(buffer)
+        return bytes(buffer)
+
     def readinto(self, buffer: Any) -> int:
         """As any file's."""
         view = memoryview(buffer).cast("B")
