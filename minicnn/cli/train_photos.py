@@ -23,6 +23,7 @@ from ..data.file_table import names_from
 from ..data.listing import OtherFile
 from ..data.open_image import printable
 from ..data.splits import UNREADABLE, concatenate_parts, groups_of_parts
+from ..training import TransferConfig
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
@@ -30,11 +31,12 @@ from .left_out import print_left_out
 from .model_words import check_photos
 from .option_values import errors_name_options
 from .progress import Bar
+from .split_files import RESUME_ADVICE, parts_of_split_file
+from .train_features import KnownFeatures, parts_of_features
 from .unused_options import unused_option
 
 DEFAULT_CLASSES = {"clouds": ["cirrus", "cumulus"], "fashion": ["sandal", "sneaker"]}
 DEFAULT_PER_CLASS = 20
-RESUME_ADVICE = "begin a new run"  # since a run cannot be resumed with other photos
 
 
 @dataclass
@@ -43,18 +45,23 @@ class RunPhotos:
 
     parts: "train", "test" but for --kfold, and "validation" if asked for. groups: near_duplicates'
     groups of each part; {} for built-in photos. left_out: the files that are not read, in sentences
-    for the page. name: for the run's folder.
+    for the page. name: for the run's folder. features: of the photos, if --features names some.
     """
 
     parts: dict[str, Dataset]
     groups: dict[str, IntArray]
     left_out: list[str]
     name: str
+    features: KnownFeatures | None = None
 
 
-def photos_of(args: argparse.Namespace) -> RunPhotos:
+def photos_of(args: argparse.Namespace, config: TransferConfig) -> RunPhotos:
     """The photos that the options name; prints which files are left out and why."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
+    if args.features is not None:
+        photos, unread, parts, groups, features = parts_of_features(args, config, share)
+        return RunPhotos(parts, groups, print_left_out(photos.others, unread),
+                         Path(features.file.about["folder"]).name, features)
     if args.folder is None:
         return built_in_photos(args, share)
     check_photos("train", args.folder)
@@ -92,19 +99,6 @@ def built_in_photos(args: argparse.Namespace, share: float) -> RunPhotos:
         parts["test"] = sample(source, "test", names)
     name = "-".join(train.classes if names else [source]).replace(" ", "_")
     return RunPhotos(parts, {}, [], name)
-
-
-def parts_of_split_file(args: argparse.Namespace, folder: ImageFolder) -> dict[str, Dataset]:
-    """The parts that --split names. Raises FileError unless all that are needed are there."""
-    parts = read_split(args.split, folder, *[RESUME_ADVICE] * bool(args.resume))
-    expected = ["train"] if args.kfold else ["train", "test"]  # in folds, all train
-    if set(expected) - set(parts):
-        raise FileError(f"{args.split}: expected parts {' and '.join(expected)}, received "
-                        f"{', '.join(parts)}.")
-    if none := [name for name, count in parts["train"].counts.items() if not count]:
-        raise FileError(f"{args.split}: expected photos of each class in train, found none of "
-                        f"{', '.join(none)}. Give some of them the part train.")
-    return parts
 
 
 def readable_parts(args: argparse.Namespace, parts: Mapping[str, Dataset],

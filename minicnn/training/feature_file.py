@@ -80,8 +80,9 @@ class FeatureFile:
 
     def rows(self, indices: IntArray, memory_budget: int,
              progress: Callable[[int, int], None] = lambda done, total: None) -> ArrayDataset:
-        """The features of these photos, with their labels; above memory_budget bytes in a
-        temporary file. Raises FileError if their checksums do not fit."""
+        """The features (n, F) of these photos, each as one row, which a head takes, with their
+        labels; above memory_budget bytes in a temporary file. Raises FileError if their checksums
+        do not fit."""
         return self.read(self.features, indices, self.labels[indices], 1, memory_budget, progress)
 
     def views_of_training(self, memory_budget: int,
@@ -117,6 +118,7 @@ class FeatureFile:
             done = min(start + ROWS, len(own))
             progress(len(indices) if done == len(own) else done * ranks.size, len(indices))
         x = ranks.assemble(x, len(indices), memory_budget)
+        x = x.reshape(len(x), -1)  # Flatten
         return ArrayDataset(x, labels, views, mapped_file(x))
 
     def damaged(self, what: str) -> FileError:
