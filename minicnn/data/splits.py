@@ -1,13 +1,11 @@
-"""Splits into train, validation and test, and split.csv, which a person can read and change.
+"""Splits into train, validation and test.
 
 Near duplicates go to the same part; otherwise the test would contain images of the training.
 """
 
 from __future__ import annotations
 
-import csv
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 
 from ..utils.arrays import BoolArray, IntArray, Pixels
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import atomic_write, list_folder
+from ..utils.files import list_folder
 from .datasets import Dataset, Integers
 from .duplicates import near_duplicates
 from .file_kinds import NO_PART
@@ -27,7 +25,6 @@ from .listing import FolderListing, OtherFile, list_photos
 from .open_image import printable
 from .part_names import parts_of
 
-COLUMNS = ["photo", "class", "part"]
 UNREADABLE = "unreadable"  # the part of images whose pixels cannot be decoded
 
 
@@ -218,52 +215,3 @@ def _outside(root: Path, folders: list[Path]) -> list[OtherFile]:
         OtherFile(photo, printable(name), f"{printable(photo)}: is in no part of the split.",
                   NO_PART)
         for photo, name in zip(listing.photos, listing.names, strict=True)]
-
-
-def write_split(path: str | os.PathLike, parts: Mapping[str, Dataset]) -> None:
-    """Writes a row for each image: its name, class and part. Raises FileError."""
-    with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8",
-                                                     errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows((name, data.classes[label], part) for part, data in parts.items()
-                         for name, label in zip(data.names, data.labels, strict=True))
-
-
-def read_split(path: str | os.PathLike, data: Dataset,
-               alternative: str = "make a new split with minicnn data") -> dict[str, Dataset]:
-    """The parts of `data` that the file names, images in the order of `data`.
-
-    alternative: what an error advises besides putting the images back as they were.
-    Columns may also be separated by semicolons, as some spreadsheets do.
-    Raises FileError for a file that is no split, or if its images are not those of `data`, one row
-    each, in the same classes.
-    """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            separator = ";" if ";" in file.readline() else ","
-            file.seek(0)
-            rows = [row for row in csv.reader(file, delimiter=separator) if any(row)]
-    except (OSError, csv.Error) as error:
-        raise FileError(f"{path}: expected a table with the columns {', '.join(COLUMNS)}, received "
-                        f"{getattr(error, 'strerror', None) or error}. Check the path."
-                        ) from error
-    invalid = [row for row in rows if len(row) != 3 or not row[2]]
-    if rows[:1] != [COLUMNS] or invalid:
-        received = ", ".join((invalid + rows + [["nothing"]])[0])
-        raise FileError(f"{path}: expected the columns {', '.join(COLUMNS)}, each filled, received "
-                        f"{received[:80]!r}. Write one with minicnn data.")
-    in_file = {name: (kind, part) for name, kind, part in rows[1:]}
-    kinds = {name: data.classes[k] for name, k in zip(data.names, data.labels, strict=True)}
-    for what, names in (
-            ("has twice", [name for name, n in Counter(row[0] for row in rows).items() if n > 1]),
-            ("does not have", [name for name in kinds if name not in in_file]),
-            ("has, but the folder has not", [name for name in in_file if name not in kinds]),
-            ("has in another class", [name for name in kinds if name in in_file
-                                      and kinds[name] != in_file[name][0]])):
-        if names:
-            dots = ", …" if len(names) > 3 else ""
-            raise FileError(f"{path}: expected one row for each photo of the folder. It {what} "
-                            f"{len(names)}: {', '.join(names[:3])}{dots}. Put the photos back "
-                            f"as they were, or {alternative}.")
-    return subsets(data, [in_file[name][1] for name in data.names])
