@@ -23,7 +23,7 @@ import numpy as np
 from ..ops.fast.threads import cores
 from ..utils.arrays import FloatArray, IntArray, Pixels
 from ..utils.errors import ArgumentError
-from ..utils.mapped_arrays import MORE_SPACE, storage
+from ..utils.mapped_arrays import MORE_SPACE, mapped_file, release_pages, storage
 from .datasets import Dataset
 from .fingerprints import (
     MEMORY_BUDGET,
@@ -66,6 +66,9 @@ def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, dis
     uncropped = crop_matrices()[0]
     for part in blocks(len(rows)):
         gradients[part] = unit_gradients(uncropped @ prints.thumbnails[rows[part]] @ uncropped.T)
+        prints.release()
+        if file := mapped_file(gradients):
+            release_pages(file)
     hashes, parent = prints.hashes[rows], prints.same.copy()
 
     def copies(some_rows: slice) -> list[tuple[int, IntArray]]:

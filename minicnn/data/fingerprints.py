@@ -84,7 +84,13 @@ class Fingerprints(drawing.HasFigure):
             slopes = greys @ np.stack([down, across], axis=1) / (down @ down)  # (n, 2)
             rest = greys.var(axis=1) - (slopes**2).sum(axis=1) * np.mean(axis**2)
             flat[rows] = rest < MIN_CONTRAST**2
+            self.release()
         return flat
+
+    def release(self) -> None:
+        """Lets thumbnails that lie in a file leave the memory."""
+        if file := mapped_file(self.thumbnails):
+            release_pages(file)
 
     def figure(self) -> Figure:
         """Thumbnails with their numbers, copies of earlier images first."""
@@ -122,8 +128,8 @@ def perceptual_hashes(data: Dataset,
                 fingerprints.hashes[i], fingerprints.thumbnails[i] = result[:2]
                 fingerprints.sizes[i], fingerprints.even[i] = result[2:4]
                 digests[i] = np.frombuffer(result[4], np.uint8)
-            if i % BLOCK == BLOCK - 1 and (file := mapped_file(fingerprints.thumbnails)):
-                release_pages(file)
+            if i % BLOCK == BLOCK - 1:
+                fingerprints.release()
             if progress:
                 progress(i + 1, N)
     finally:
