@@ -96,10 +96,15 @@ def _candidates(hashes: IntArray, rows: slice, distance: int
     itself) for each i of the rows that has any. COLUMNS at once, which the processor's cache holds.
     """
     own, near = hashes[rows, None], []
+    # the same arrays for each block: new ones of a megabyte cost more than the arithmetic
+    xor = np.empty((len(own), COLUMNS), np.uint64)
+    bits = np.empty((len(own), COLUMNS), np.uint8)
     for columns in blocks(len(hashes), COLUMNS):
-        bits = np.bitwise_count(own ^ hashes[columns])  # (ROWS, COLUMNS)
-        at = np.argwhere(bits <= distance)
-        near.append(at + [rows.start, columns.start])
+        n = columns.stop - columns.start
+        np.bitwise_xor(own, hashes[columns], out=xor[:, :n])
+        np.bitwise_count(xor[:, :n], out=bits[:, :n])
+        row, column = np.divmod(np.flatnonzero(bits[:, :n] <= distance), n)
+        near.append(np.stack([row + rows.start, column + columns.start], axis=1))
     pairs = np.concatenate(near)
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     for i in np.unique(pairs[:, 0]):
