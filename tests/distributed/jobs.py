@@ -3,8 +3,8 @@ errors that all of them must get.
 
     mpiexec -n 3 python tests/distributed/jobs.py FOLDER
 
-writes FOLDER/<size>-<rank>.npz, the weights after each training, and FOLDER/<size>-<rank>.json, what
-else was observed. The test calls the same trainings in its own process, without ranks.
+writes FOLDER/<size>-<rank>.npz, the weights after each training, and <size>-<rank>.json, what else
+was observed. The test calls the same trainings in its own process, without ranks.
 """
 
 import hashlib

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from makers import mpiexec, run_ranks, weights
 
-
 pytestmark = pytest.mark.skipif(mpiexec() is None, reason="no mpiexec, or no mpi4py")
 SIZES = (2, 3, 4)
 TOLERANCES = {"in_float32": 1e-5, "frozen_photos": 1e-5, "features": 1e-5}  # else float64
