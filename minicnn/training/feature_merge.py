@@ -137,6 +137,7 @@ def empty_dataset(file: h5py.File, name: str, rows: int, shape: tuple[int, ...])
     settings.set_layout(h5py.h5d.CONTIGUOUS)
     settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    settings.set_obj_track_times(False)  # the same photos give the same bytes
     space = h5py.h5s.create_simple((rows, *shape))
     return h5py.h5d.create(file.id, name.encode(), h5py.h5t.IEEE_F32LE, space,
                            settings).get_offset()

@@ -121,8 +121,8 @@ class FeaturePlan:
             digest.update(os.fsencode(name) + b"\0")
         config = self.config
         return {"format": FORMAT, "minicnn": __version__, "network": "vgg16",
-                "weights": weights_digest(self.base), "cut": config.last_kept,
-                "size": config.size, "augment": config.augment,
+                "cut": config.last_kept, "size": config.size,
+                "weights": weights_digest(self.base), "augment": config.augment,
                 "views": config.views if config.augment else 1,
                 "seed": config.seed if config.augment else 0, "photos": len(self.data),
                 "classes": self.data.classes, "names and sizes": digest.hexdigest(),
