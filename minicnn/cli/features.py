@@ -13,9 +13,10 @@ from ..training.feature_shards import (
     FeaturePlan,
     begin_shards,
     compute_shards,
+    missing_shards,
     remove_shards,
 )
-from ..utils.errors import ArgumentError
+from ..utils.errors import ArgumentError, FileError
 from ..utils.files import lock_folder, partial_files, preallocated_file
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
@@ -74,10 +75,8 @@ def features_command(args: argparse.Namespace) -> None:
     output = new_file(args.output or f"{Path(args.folder).resolve().name}-features.h5", (".h5",),
                       args.force)
     plan, ranks = plan_of(args), current_ranks()
-    ranks.check_same("features", {"options": {key: value for key, value in vars(args).items()
-                                              if isinstance(value, (str, int, type(None)))},
-                                  "photos": len(plan.data), **plan.identity})
     shards = output.with_name(f"{output.name}.shards")
+    ranks.check_same("features", {**plan.identity, "output": str(output.resolve())})
     missing = ranks.from_first(lambda: begin_shards(plan, shards))
     again = shlex.join(["minicnn", *args.argv])
     lock = lock_folder(shards)
@@ -138,7 +137,13 @@ def check_space(plan: FeaturePlan, output: Path, missing: list[int]) -> None:
 
 
 def write_file(plan: FeaturePlan, shards: Path, output: Path) -> None:
-    """Makes one file of all shards, removes these, and says what to do with it."""
+    """Makes one file of all shards, removes these, and says what to do with it. Raises FileError if
+    those of other ranks are not there."""
+    missing = missing_shards(plan, shards)
+    if missing:
+        raise FileError(f"{shards}: expected the shards of all ranks in it, found "
+                        f"{len(plan.shards) - len(missing)} of {len(plan.shards)}; the ranks see "
+                        f"different disks. Choose an --output on one that all machines share.")
     bar = Bar(_("one file"))
     try:
         unread = merge_shards(plan, shards, output, bar)

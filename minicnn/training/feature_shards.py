@@ -153,7 +153,13 @@ def begin_shards(plan: FeaturePlan, folder: Path) -> list[int]:
                                 f"--output.")
     else:
         write_text(file, json.dumps(expected, indent=1))
-    return [k for k in range(len(plan.shards)) if not shard_file(folder, k).exists()]
+    return missing_shards(plan, folder)
+
+
+def missing_shards(plan: FeaturePlan, folder: Path) -> list[int]:
+    """The numbers of the shards that are not in the folder."""
+    present = {path.name for path in folder.iterdir()}
+    return [k for k in range(len(plan.shards)) if shard_file(folder, k).name not in present]
 
 
 def shard_file(folder: Path, number: int) -> Path:
