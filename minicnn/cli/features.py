@@ -38,10 +38,12 @@ one file, with which train begins at once: minicnn train --features FILE. For
 folders of very many photos: the work is kept in shards, so that a command that
 was interrupted goes on where it was if it is given again, and mpiexec -n 4
 minicnn features … shares it among processes."""
-EXAMPLES = (("features, then several trainings with them",
-             "minicnn features photos/ --output photos.h5\n  minicnn train --features photos.h5"),
+EXAMPLES = (("then: minicnn train --features photos.h5",
+             "minicnn features photos/ --output photos.h5"),
+            ("in full detail, which takes three times as long and as much of the disk",
+             "minicnn features photos/ --size 224"),
             ("of random views of the training photos, too",
-             "minicnn features photos/ --split photos-report/split.csv --augment flip,zoom=0.2"))
+             "minicnn features photos/ --split split.csv --augment flip --views 4"))
 
 
 def add(command: Callable) -> None:
