@@ -33,11 +33,10 @@ from .terminal import say, unbroken
 
 STANDARD = TransferConfig()
 ABOUT = """\
-Computes what the frozen layers of VGG16 give for every photo, and writes it into
-one file, with which train begins at once: minicnn train --features FILE. For
-folders of very many photos: the work is kept in shards, so that a command that
-was interrupted goes on where it was if it is given again, and mpiexec -n 4
-minicnn features … shares it among processes."""
+Computes what the frozen layers of VGG16 give for every photo and writes it into
+one file, with which a training begins at once: minicnn train --features FILE.
+What is done is kept in shards: after an interruption the same command goes on
+where it was. mpiexec -n 4 minicnn features … shares the photos by processes."""
 EXAMPLES = (("then: minicnn train --features photos.h5",
              "minicnn features photos/ --output photos.h5"),
             ("in full detail, which takes three times as long and as much of the disk",

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..model import Sequential
+from ..ops import to_cpu
 from ..utils.arrays import IntArray
 from ..utils.errors import FileError
 from ..utils.mapped_arrays import mapped_file, release_pages, storage
@@ -141,7 +142,7 @@ def weights_digest(base: Sequential) -> str:
         digest.update(layer.name.encode())
         for key, value in sorted(layer.params.items()):
             digest.update(key.encode())
-            digest.update(np.ascontiguousarray(value, "<f4").data)
+            digest.update(np.ascontiguousarray(to_cpu(value), "<f4").data)
     return digest.hexdigest()
 
 
