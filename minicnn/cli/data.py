@@ -113,7 +113,7 @@ def data_command(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     answer = {"folder": args.folder, "photos": len(data), "classes": data.counts,
-              "problems": [problem_as_json(problem, data) for problem in problems],
+              "problems": [problem_as_json(problem, data) for problem in problems if args.json],
               "labels_checked": args.labels,
               "report": output / "report.html"}
     if parts is None:

@@ -21,7 +21,7 @@ from ..utils.arrays import BoolArray, IntArray, Pixels
 from ..utils.errors import FileError
 from ..utils.mapped_arrays import MORE_SPACE, mapped_file, release_pages, storage
 from .datasets import Dataset
-from .images import image_size
+from .images import read_header
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -56,6 +56,7 @@ class Fingerprints(drawing.HasFigure):
     unread:     {index: why this image cannot be decoded}; the arrays hold zeros for these.
     even:       (N,) bool, images of one even colour: a blank page, a covered lens.
     digests:    (N, 16) uint8, of all pixels; images with the same are in `same`.
+    rotated:    (N,) bool, images that read_image rotates or mirrors.
 
     Thumbnails of more than MEMORY_BUDGET bytes lie in a temporary file.
     """
@@ -66,7 +67,8 @@ class Fingerprints(drawing.HasFigure):
     sizes: IntArray
     unread: dict[int, str]
     even: BoolArray
-    digests: Pixels | None = None
+    digests: Pixels
+    rotated: BoolArray
 
     @property
     def flat(self) -> BoolArray:
@@ -113,11 +115,11 @@ def perceptual_hashes(data: Dataset,
     from concurrent.futures import ThreadPoolExecutor  # here: `import minicnn` stays fast
 
     N = len(data)
-    digests = np.zeros((N, 16), np.uint8)
     fingerprints = Fingerprints(
         np.zeros(N, np.uint64), np.arange(N),
         storage((N, SIDE, SIDE), np.dtype(np.uint8), MEMORY_BUDGET, MORE_SPACE),
-        np.zeros((N, 2), int), {}, np.zeros(N, bool), digests)
+        np.zeros((N, 2), int), {}, np.zeros(N, bool), np.zeros((N, 16), np.uint8),
+        np.zeros(N, bool))
     pool = ThreadPoolExecutor(min(cores(), 8), thread_name_prefix="minicnn-decode")
     try:
         for i, result in enumerate(map_ahead(pool, lambda i: _fingerprint(data, i), range(N))):
@@ -126,15 +128,15 @@ def perceptual_hashes(data: Dataset,
                 fingerprints.unread[i] = result
             else:
                 fingerprints.hashes[i], fingerprints.thumbnails[i] = result[:2]
-                fingerprints.sizes[i], fingerprints.even[i] = result[2:4]
-                digests[i] = np.frombuffer(result[4], np.uint8)
+                fingerprints.sizes[i], fingerprints.even[i], fingerprints.rotated[i] = result[2:5]
+                fingerprints.digests[i] = np.frombuffer(result[5], np.uint8)
             if i % BLOCK == BLOCK - 1:
                 fingerprints.release()
             if progress:
                 progress(i + 1, N)
     finally:
         pool.shutdown(cancel_futures=True)
-    fingerprints.same = same_pixels(digests, list(fingerprints.unread))
+    fingerprints.same = same_pixels(fingerprints.digests, list(fingerprints.unread))
     return fingerprints
 
 
@@ -160,14 +162,15 @@ def same_pixels(digests: Pixels, unread: Sequence[int]) -> IntArray:
 
 
 def _fingerprint(data: Dataset, i: int
-                 ) -> tuple[np.uint64, np.ndarray, tuple[int, ...], bool, bytes] | str:
-    """Hash, thumbnail, size, whether it is one even colour, and a digest of the pixels; or why
-    image i cannot be read."""
+                 ) -> tuple[np.uint64, np.ndarray, tuple[int, ...], bool, bool, bytes] | str:
+    """Hash, thumbnail, size, whether it is one even colour, whether it is rotated, and a digest of
+    the pixels; or why image i cannot be read."""
     from PIL import Image
 
     try:
         pixels, item = data.read(i), data.items[i]
-        size = pixels.shape[:2] if isinstance(item, np.ndarray) else image_size(item)
+        size, rotated = ((pixels.shape[:2], False) if isinstance(item, np.ndarray)
+                         else read_header(item))
     except FileError as error:
         return str(error)
     photo = Image.fromarray(pixels)
@@ -177,7 +180,7 @@ def _fingerprint(data: Dataset, i: int
     bits = np.packbits(small[:, 1:] > small[:, :-1])  # (8, 8) -> 8 bytes
     digest = hashlib.blake2b(pixels.data, digest_size=16, key=str(pixels.shape).encode()).digest()
     return (bits.view(np.uint64)[0], np.asarray(grey.resize((SIDE, SIDE), bilinear)),
-            size, _is_even(photo), digest)
+            size, _is_even(photo), rotated, digest)
 
 
 def _is_even(photo: PillowImage) -> bool:

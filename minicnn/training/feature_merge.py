@@ -77,7 +77,7 @@ def fingerprints_of(plan: FeaturePlan, folder: Path) -> Fingerprints:
     arrays: dict[str, np.ndarray] = {
         "hashes": np.zeros(N, np.uint64), "digests": np.zeros((N, 16), np.uint8),
         "thumbnails": storage((N, SIDE, SIDE), np.dtype(np.uint8), MEMORY_BUDGET, MORE_SPACE),
-        "sizes": np.zeros((N, 2), int), "even": np.zeros(N, bool)}
+        "sizes": np.zeros((N, 2), int), "even": np.zeros(N, bool), "rotated": np.zeros(N, bool)}
     unread: dict[int, str] = {}
     for k, photos in enumerate(plan.shards):
         *parts, reasons = read_shard(shard_file(folder, k), [*OF_PHOTOS, "unread"])
@@ -89,7 +89,7 @@ def fingerprints_of(plan: FeaturePlan, folder: Path) -> Fingerprints:
             release_pages(file)
     return Fingerprints(arrays["hashes"], same_pixels(arrays["digests"], list(unread)),
                         arrays["thumbnails"], arrays["sizes"], unread, arrays["even"],
-                        arrays["digests"])
+                        arrays["digests"], arrays["rotated"])
 
 
 def make_skeleton(plan: FeaturePlan, folder: Path, prints: Fingerprints, readable: IntArray,

@@ -42,7 +42,7 @@ SHARD_BYTES = 32_000_000  # of features, at most
 MIN_SHARDS = 16  # of a small folder, if each then has a batch of photos
 PLAN = "plan.json"
 # What a shard holds of its photos, beside their features: see data.Fingerprints.
-OF_PHOTOS = ("hashes", "digests", "thumbnails", "sizes", "even")
+OF_PHOTOS = ("hashes", "digests", "thumbnails", "sizes", "even", "rotated")
 
 
 @dataclass
