@@ -191,7 +191,8 @@ def write_results(args: argparse.Namespace, config: TransferConfig, photos: RunP
     scores = write_evaluation(output, best.evaluation, test.names, HELD_OUT)
     add_facts(output, learning_rate=best.lr, cut=config.last_kept, size=config.size,
               epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
-              photos={name: len(part) for name, part in parts.items()})
+              photos={name: len(part) for name, part in parts.items()},
+              **({"folder": photos.features.file.about["folder"]} if photos.features else {}))
     batch = first_batch(best.model, train, config)
     title = (_("VGG16, new head, {block} fine-tuned", block=config.finetune) if config.finetune
              else _("VGG16 frozen up to {layer}, new head", layer=config.last_kept))

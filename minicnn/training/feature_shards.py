@@ -41,6 +41,7 @@ from .transfer_config import TransferConfig
 SHARD_BYTES = 32_000_000  # of features, at most
 MIN_SHARDS = 16  # of a small folder, if each then has a batch of photos
 PLAN = "plan.json"
+DIGESTS = ("weights", "names and sizes")  # of the plan: what they were, nobody could read
 # What a shard holds of its photos, beside their features: see data.Fingerprints.
 OF_PHOTOS = ("hashes", "digests", "thumbnails", "sizes", "even", "rotated")
 
@@ -147,10 +148,11 @@ def begin_shards(plan: FeaturePlan, folder: Path) -> list[int]:
                             f"{error}. Remove the folder {folder} to begin anew.") from error
         for key, value in expected.items():
             if begun.get(key) != value:
+                change = (f"the {key} have changed" if key in DIGESTS else
+                          f"{key} {begun.get(key)!r}, now {value!r}")
                 raise FileError(f"{folder}: expected features that were begun with these photos "
-                                f"and options, received others: {key} {begun.get(key)!r}, now "
-                                f"{value!r}. Remove that folder to begin anew, or choose another "
-                                f"--output.")
+                                f"and options, received others: {change}. Remove that folder to "
+                                f"begin anew, or choose another --output.")
     else:
         write_text(file, json.dumps(expected, indent=1))
     return missing_shards(plan, folder)

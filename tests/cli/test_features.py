@@ -370,3 +370,23 @@ def test_photos_without_any_that_can_be_read_are_refused(tmp_path, capsys):
     assert_command_refused(run_command(capsys, "features", photos, *SMALL, "--output",
                                        tmp_path / "f.h5"), "photos: expected photos that can be")
     assert not (tmp_path / "f.h5").exists()
+
+
+def test_an_evaluation_knows_the_photos_of_a_training_on_features(folder, tmp_path, capsys):
+    run = trained(capsys, tmp_path, "run", "--features", folder / "features.h5")
+    photos = shutil.copytree(folder / "photos", tmp_path / "photos")
+    (photos / "right" / "broken.png").unlink()
+    _, text, _ = run_command(capsys, "evaluate", run, photos, "--output", tmp_path / "scores")
+    learned = sum(row["part"] == "train" for row in read_csv(run / "split.csv"))
+    assert f"{learned} of these 26 photos were in its training" in text.replace("\n  ", " ")
+
+
+def test_photos_that_changed_since_the_shards_were_begun_are_noticed(folder, tmp_path, capsys,
+                                                                     monkeypatch):
+    photos = shutil.copytree(folder / "photos", tmp_path / "photos")
+    words = ["features", photos, *SMALL, "--output", tmp_path / "f.h5"]
+    with monkeypatch.context() as patch:
+        patch.setattr("minicnn.cli.features.merge_shards", _stop)
+        assert run_command(capsys, *words)[0] == 130
+    shutil.copy(photos / "left" / "1.png", photos / "left" / "0.png")
+    assert_command_refused(run_command(capsys, *words), "the names and sizes have changed")
