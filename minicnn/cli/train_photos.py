@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..data import (
     Dataset,
     ImageFolder,
@@ -150,16 +152,16 @@ def check_folds(train: Dataset, count: int) -> None:
 
 def leaks(parts: dict[str, Dataset], groups: dict[str, IntArray]) -> list[str]:
     """A warning if training photos have near copies among those for validation and test."""
-    in_training = set(groups["train"].tolist()) if groups else set()
-    others = [(name, group) for part in ("validation", "test") if part in groups
-              for name, group in zip(parts[part].names, groups[part].tolist(), strict=True)]
-    copies = [printable(name) for name, group in others if group in in_training]
+    others = [part for part in ("validation", "test") if part in groups]
+    copies = [printable(parts[part].names[i]) for part in others
+              for i in np.flatnonzero(np.isin(groups[part], groups["train"])).tolist()]
     if not copies:
         return []
     dots = ", …" if len(copies) > 3 else ""
     return [_("Near copies of training photos: {count} of the {others} others ({names}), so that "
               "the figures overestimate the accuracy. Remove them from one part; minicnn data "
-              "shows them.", count=len(copies), others=len(others),
+              "shows them.", count=len(copies),
+              others=sum(len(parts[part]) for part in others),
               names=", ".join(copies[:3]) + dots)]
 
 
