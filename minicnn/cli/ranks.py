@@ -18,7 +18,9 @@ from ..utils.live_line import no_live_lines
 from ..utils.ranks import current_ranks, working_with
 from .terminal import wrapped
 
-SHARED = ("features", "train", "predict", "evaluate")  # the others are run by rank 0 alone
+# The commands, and methods of look, that share their work; the others are run by rank 0 alone.
+SHARED = ("features", "train", "predict", "evaluate", "atlas")
+SHARED_METHODS = ("top-patches", "probes", "transfer-curve")
 Outcome = tuple[int, str]  # exit status, error message
 
 
@@ -40,6 +42,12 @@ def check_same_photos(command: str, args: argparse.Namespace, parts: Mapping[str
                             f"received {ranks.size}. Start fewer: mpiexec -n {count}.")
 
 
+def shares_work(words: Sequence[str]) -> bool:
+    """Whether these words of the command line are of a command whose work ranks share."""
+    return words[:1] != [] and (words[0] in SHARED or (
+        words[0] == "look" and words[1:2] != [] and words[1] in SHARED_METHODS))
+
+
 def run_as_rank(words: Sequence[str], outcome_of: Callable[[Sequence[str]], Outcome]) -> int:
     """Runs a command on all ranks that mpiexec has started, of which rank 0 prints; -> the exit
     status of all. outcome_of: runs the command."""
@@ -58,7 +66,7 @@ def run_as_rank(words: Sequence[str], outcome_of: Callable[[Sequence[str]], Outc
             stack.enter_context(redirect_stdout(silence))
             stack.enter_context(redirect_stderr(silence))
             stack.enter_context(no_live_lines())
-        if words and words[0] in SHARED:
+        if shares_work(words):
             outcome = outcome_of(words)
         else:
             by_first = ranks.alone_on_first(lambda: outcome_of(words))

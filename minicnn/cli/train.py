@@ -127,7 +127,8 @@ def train_command(args: argparse.Namespace) -> None:
             else:
                 train_and_report(args, config, photos, warnings, output, session)
             if ranks.is_first:
-                add_facts(output, seconds=round(time.monotonic() - began, 1))
+                add_facts(output, seconds=round(time.monotonic() - began, 1),
+                          **({"ranks": ranks.size} if ranks.size > 1 else {}))
     if args.quiet or not ranks.is_first:
         return
     others = sum(path.is_file() for path in output.iterdir()) - 1

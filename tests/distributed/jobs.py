@@ -21,6 +21,7 @@ import numpy as np
 from makers import in_float64, random_batch, random_pixels, two_blocks, weights
 
 import minicnn as mc
+from minicnn.experiments.transfer_curve import transfer_curve
 from minicnn.training import (
     ArrayDataset,
     Checkpoint,
@@ -109,7 +110,11 @@ def features():
     rows = np.array([7, 3, 3, 0, 10])
     head = mc.Sequential([mc.Flatten(), mc.Dense(3), mc.Softmax()], in_memory.x.shape[1:])
     rates = find_lr(head, in_memory, mc.losses.CategoricalCrossEntropy(), steps=20, batch_size=4)
-    return {"in memory": in_memory.x, "in a file": np.array(in_file.x), "single": single.x,
+    two_classes = mc.data.Dataset.from_arrays(random_pixels(12, *SHAPE), np.arange(12) % 2)
+    curve = transfer_curve(two_classes, per_class=[1, 2], folds=3, size=32, cut="block1_pool",
+                           steps=4)
+    return {"curve": np.stack([curve.transfer, curve.scratch]), "in memory": in_memory.x,
+            "in a file": np.array(in_file.x), "single": single.x,
             "rows": rows_of(in_memory, rows, 1 << 20).x,
             "rows of a file": np.array(rows_of(in_file, rows, 0).x),
             "learning rate": np.array(initial_learning_rate(in_memory.x)),
@@ -126,12 +131,20 @@ def message_of(call):
     return "no error"
 
 
-def tiny(data, *callbacks, **options):
-    """A training of a few steps."""
-    model = mc.Sequential([mc.Flatten(), mc.Dense(3), mc.Softmax()], SHAPE)
+def tiny(data, *callbacks, ranks=True, **options):
+    """A training of a few steps, with a random layer; -> its model."""
+    model = in_float64(mc.Sequential(
+        [mc.Flatten(), mc.Dropout(0.4), mc.Dense(3), mc.Softmax()], SHAPE))
     options = {"epochs": 2, "batch_size": 4, **options}
-    return mc.fit(model, data, mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1),
-                  callbacks=[mc.distributed.DataParallel(), *callbacks], **options)
+    parallel = [mc.distributed.DataParallel()] if ranks else []
+    mc.fit(model, data, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.01),
+           callbacks=[*parallel, *callbacks], **options)
+    return model
+
+
+def tiny_data():
+    """What it is trained on."""
+    return as_float64(*random_batch(12, SHAPE))
 
 
 class Signal(mc.Callback):
@@ -159,7 +172,7 @@ class Stop(mc.Callback):
 
 def observed(ranks, folder):
     """{name: text}, which the test compares among the ranks."""
-    x, t = random_batch(12, SHAPE)
+    x, t = tiny_data()
     spoilt = x.copy()
     spoilt[4] = np.nan  # in the share of one rank only
     other = t if ranks.is_first else t[::-1]

@@ -2,14 +2,19 @@
 
     mpiexec -n 3 python tests/distributed/ranks_cli.py FOLDER WORDS…
 
-runs it in FOLDER/<rank> if there is one, else in FOLDER; so ranks may see different photos. A file
-FOLDER/fail-<rank> lets that rank fail in its third step: with an error of minicnn if it contains
-"error", with one of the programmer if "bug"; with "pause" all steps take a tenth of a second.
+runs it in FOLDER/<rank> if there is one, else in FOLDER; so ranks may see different photos. With
+@FILE in place of the words, a JSON list of commands, it runs them one after the other, and rank 0
+prints their statuses and outputs as JSON. A file FOLDER/fail-<rank> lets that rank fail in its
+third step: with an error of minicnn if it contains "error", of the programmer if "bug"; with
+"pause" each of its steps takes a tenth of a second.
 """
 
+import io
+import json
 import os
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from minicnn import cli
@@ -40,7 +45,17 @@ def main(folder, *words):
         end_batch(self, y)
 
     training_state.TrainingState.end_batch = end_batch_or_fail
-    return cli.main(words)
+    if words[0][0] != "@":
+        return cli.main(words)
+    answers = []
+    for command in json.loads(Path(words[0][1:]).read_text()):
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as screen:
+            status = cli.main(command)
+            screen.flush()
+        answers.append([status, screen.buffer.getvalue().decode()])
+    if RANK == "0":
+        print(json.dumps(answers))
+    return 0
 
 
 if __name__ == "__main__":
