@@ -22,19 +22,20 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..data import Dataset, perceptual_hashes
+from ..data import Dataset, perceptual_hashes, resize_and_crop
 from ..data.listing import OtherFile
 from ..model import Sequential
-from ..models import VGG16
+from ..models import VGG16, image_size
 from ..ops import to_cpu
-from ..utils.arrays import FloatArray, IntArray
+from ..preprocessing import crop_fraction_of
+from ..utils.arrays import FloatArray, IntArray, Pixels
 from ..utils.errors import FileError
 from ..utils.files import write_text
 from ..utils.ranks import current_ranks
 from ..weights import new_h5
 from ..weights.hdf5 import member, numbers, validate_sizes
 from ..weights.opening import DAMAGE
-from .batches import forward_batches
+from .batches import ArrayDataset, forward_batches
 from .feature_file import FORMAT, weights_digest
 from .transfer_config import TransferConfig
 
@@ -189,7 +190,8 @@ def write_shard(plan: FeaturePlan, photos: range, path: Path) -> None:
     Raises FileError if a photo is gone, if one of the training cannot be decoded, or if the disk is
     full.
     """
-    data = plan.data.subset(np.arange(photos.start, photos.stop))
+    part = plan.data.subset(np.arange(photos.start, photos.stop))
+    data = CroppedOnce(part, plan.base)
     prints = perceptual_hashes(data)
     for i, reason in prints.unread.items():
         if not os.path.exists(data.items[i]):
@@ -200,7 +202,8 @@ def write_shard(plan: FeaturePlan, photos: range, path: Path) -> None:
                             f"minicnn data.")
     readable = np.array([i for i in range(len(data)) if i not in prints.unread], int)
     content = {name: getattr(prints, name) for name in OF_PHOTOS}
-    content["features"] = features_of(plan, data, readable)
+    cropped = ArrayDataset(data.cropped, data.labels)
+    content["features"] = features_of(plan, cropped, readable)
     content["unread"] = np.frombuffer(json.dumps(
         {int(i): reason for i, reason in prints.unread.items()}).encode(), np.uint8)
     content["checksums"] = checksums(content["features"])
@@ -213,7 +216,23 @@ def write_shard(plan: FeaturePlan, photos: range, path: Path) -> None:
                                 chunks=True if array.size else None)
 
 
-def features_of(plan: FeaturePlan, data: Dataset, order: IntArray) -> FloatArray:
+class CroppedOnce(Dataset):
+    """Photos that are also cropped for the network when they are read for their fingerprints: each
+    is decoded once. cropped: (N, h, w, 3) uint8."""
+
+    def __init__(self, data: Dataset, base: Sequential) -> None:
+        super().__init__(data.items, data.labels, data.classes, data.names)
+        self.size, self.crop_fraction = image_size(base), crop_fraction_of(base.preprocessing)
+        self.cropped = np.zeros((len(data), *self.size, 3), np.uint8)
+
+    def read(self, i: int) -> Pixels:
+        """As any dataset's."""
+        pixels = super().read(i)
+        self.cropped[i] = resize_and_crop(pixels, self.size, self.crop_fraction)
+        return pixels
+
+
+def features_of(plan: FeaturePlan, data: Dataset | ArrayDataset, order: IntArray) -> FloatArray:
     """(n, …): the features of the photos of `order`."""
     outputs = [to_cpu(y) for y, _ in forward_batches(plan.base, data, order,
                                                      plan.config.batch_size)]
