@@ -4,7 +4,6 @@ mpiexec that is killed, a signal, a rank that sees other photos or none."""
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -24,19 +23,24 @@ def folder(tmp_path):
     return tmp_path
 
 
+def state_of(pid):
+    """[state, number of the parent, …] of a process; [] if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 def alive(pid):
     """Whether the process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return state_of(pid)[:1] not in ([], ["Z"])
 
 
 def children(process):
-    return [int(pid) for pid in subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True,
-        text=True).stdout.split()
-        if "python" in Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]]
+    """The ranks that mpiexec has started, in their order."""
+    pids = sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+    return [pid for pid in pids if state_of(pid)[1:2] == [str(process.pid)] and alive(pid)
+            and SCRIPT.name in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def training(folder, size):
