@@ -24,20 +24,21 @@ from .transfer_config import TransferConfig
 
 def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: int = 5, *,
                    groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
-                   checkpoint: Checkpoint | None = None, device: str = "cpu", **options: Any
+                   checkpoint: Checkpoint | None = None, device: str = "cpu",
+                   features: tuple[ArrayDataset, ArrayDataset] | None = None, **options: Any
                    ) -> tuple[Evaluation, FloatArray]:
     """k-fold: every photo is predicted by a network that was not trained on its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (folds,)). The folds
     hold the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
-    Each photo, and each of its views, passes the frozen layers once for all folds, which share
-    them; unless a block of them is fine-tuned, which each fold then reads anew.
+    base, _ = base_with_head(config, data.classes, device).split()
+    views, photos = features or frozen_features(base, data, config, callbacks)
     Source: Stone 1974; Kohavi 1995.
     """
     config = replace(config or TransferConfig(), **options)
     fold = data.folds(folds, config.seed, groups)
     base, _ = base_with_head(config, data.classes, device).split()
-    views, photos = frozen_features(base, data, config, callbacks)
+    views, photos = features or frozen_features(base, data, config, callbacks)
     budget = config.memory_budget * 10**6 - resident_bytes(photos.x)
     if views is not photos:
         budget -= resident_bytes(views.x)

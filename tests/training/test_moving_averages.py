@@ -135,7 +135,7 @@ def test_threads_share_a_step_only_if_the_normalization_is_frozen(monkeypatch):
     model, (x, _) = normalized(), random_batch(32, SHAPE)
     for limit in ("MIN_NUMBERS", "MIN_WORK"):
         monkeypatch.setattr(f"minicnn.training.thread_parallel.{limit}", 0)
-    parallel = DataParallel(model)
+    parallel = ThreadParallel(model)
     assert parallel.replicate(x) == []
     for layer in model.layers:
         layer.trainable = not isinstance(layer, mc.BatchNormalization)
