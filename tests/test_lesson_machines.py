@@ -1,0 +1,85 @@
+"""Lesson 12: its Allreduce by hand adds up, in as many steps and bytes as the papers say; the same
+over MPI, if there is one."""
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.scaling_model import Link, ring, tree
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    """The names of the lesson's first two sections."""
+    source = (EXAMPLES / "12_many_machines.py").read_text("utf-8")
+    names = {"__file__": str(EXAMPLES / "12_many_machines.py")}
+    exec(compile(source[:source.index("# The two on 8 ranks")], "lesson", "exec"), names)
+    return names
+
+
+def test_the_sum_of_the_gradients_is_that_of_the_batch_and_their_plain_mean_is_not(lesson):
+    scale = np.abs(lesson["whole"]).max()
+    assert [len(rows) for rows in lesson["shares"]] == [11, 11, 10]
+    assert np.abs(lesson["weighted"] - lesson["whole"]).max() < 1e-13 * scale
+    assert np.abs(lesson["g"] - lesson["whole"]).max() > 1e-3 * scale
+
+
+@pytest.mark.parametrize("name", ["ring_allreduce", "tree_allreduce"])
+@pytest.mark.parametrize("p", range(1, 10))
+@pytest.mark.parametrize("n", [1, 24, 25])
+def test_every_rank_gets_the_same_sum_and_no_vector_is_changed(lesson, name, p, n):
+    vectors = [np.arange(n) + 100.0 * r for r in range(p)]
+    sums = lesson[name](vectors, lesson["Network"](p))
+    expected = p * np.arange(n) + 100 * p * (p - 1) / 2  # whole numbers: exact in any order
+    assert len(sums) == p and all((s == expected).all() for s in sums)
+    assert all((v == np.arange(n) + 100 * r).all() for r, v in enumerate(vectors))
+
+
+@pytest.mark.parametrize("name, p, steps, sent", [
+    # 24 numbers of 8 bytes are 192 bytes
+    ("ring_allreduce", 4, 6, [288] * 4),   # 6 messages of 6 numbers each
+    ("ring_allreduce", 3, 4, [256] * 3),   # 4 of 8
+    ("tree_allreduce", 4, 4, [384, 192, 384, 192]),       # rank 2 sends to 0, and back to 3
+    ("tree_allreduce", 5, 6, [576, 192, 384, 192, 192]),  # rank 0 to 4, 2 and 1
+])
+def test_steps_and_bytes_by_hand(lesson, name, p, steps, sent):
+    network = lesson["Network"](p)
+    lesson[name]([np.ones(24)] * p, network)
+    assert network.steps == steps and network.sent.tolist() == sent
+
+
+@pytest.mark.parametrize("name, formula", [("ring_allreduce", ring), ("tree_allreduce", tree)])
+@pytest.mark.parametrize("p", [2, 3, 4, 8])
+def test_the_seconds_that_are_counted_are_those_of_the_benchmark_s_formula(lesson, name, formula,
+                                                                           p):
+    network = lesson["Network"](p)
+    lesson[name]([np.ones(24)] * p, network)
+    link = Link(lesson["ALPHA"], gigabits=8e-9 / lesson["BETA"])
+    assert network.seconds == pytest.approx(formula(link, p, 192))
+
+
+@pytest.mark.skipif(not (MPIEXEC and find_spec("mpi4py")), reason="no MPI")
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_ranks_that_are_processes_get_the_gradient_of_the_batch(ranks, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
+    options = []
+    if "Open MPI" in subprocess.run([MPIEXEC, "--version"], capture_output=True,
+                                    text=True).stdout:
+        options = ["--oversubscribe", "--allow-run-as-root"]
+    done = subprocess.run([MPIEXEC, *options, "-n", str(ranks), sys.executable,
+                           EXAMPLES / "mpi" / "allreduce.py", "--short"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    number, difference = re.match(r"(\d+) ranks: the sum differs from the gradient of the whole "
+                                  r"batch by (\S+) of", done.stdout).groups()
+    assert int(number) == ranks and float(difference) < 1e-13
+    assert len(re.findall(r"^ +[\d,]+ +[\d.]+ +[\d.]+$", done.stdout, re.M)) == 3
