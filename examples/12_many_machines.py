@@ -172,34 +172,30 @@ for p in RANKS:
 # the network, forward and back, then the gradients are added (minicnn/training/data_parallel.py).
 # Only the messages are missing, since threads share their memory. So the law can be seen on any
 # laptop, up to the number of its cores. On a machine that does other things, too, the figures say
-# little: threads wait for the slowest.
+# little, since all threads wait for the slowest.
 
 COUNTS = sorted({1, *(2 ** k for k in range(1, 5) if 2 ** k <= cores()), min(cores(), 16)})
 PER_RANK = 64
 
 
 def training_step(N, num_threads):
-    """Seconds of a training step of SmallCNN on N photos."""
+    """Of a training step of SmallCNN on N photos: (seconds, seconds of the processor)."""
     x, t = model.to_input(photos[np.arange(N) % 1000]), labels[np.arange(N) % 1000]
     network, optimizer = DataParallel(model), mc.optimizers.SGD(1e-6)
     with threadpool_limits(num_threads, "blas"):
-        start = time.perf_counter()
+        start, processor_start = time.perf_counter(), time.process_time()
         loss.forward(network.forward(x, training=True), t)
         network.backward(loss.backward(), input_gradient=False)
         optimizer.step(network)
-        return time.perf_counter() - start
+        return time.perf_counter() - start, time.process_time() - processor_start
 
 
-def step_seconds(cases, rounds=20):
-    """{(N, threads): the least of so many measurements}, the cases in turn: what other processes
-    take can only make a step longer."""
-    times = [[training_step(*case) for case in cases] for _ in range(rounds)]
-    return dict(zip(cases, np.min(times, axis=0), strict=True))
-
-
+# The cases in turn, each 20 times; the least counts, since other programs can only make it longer.
 batch = PER_RANK * max(COUNTS)  # strong scaling divides it, weak scaling works up to it
-seconds = step_seconds(sorted({(N, p) for p in COUNTS for N in (batch, PER_RANK * p)}
-                              | {(16, 1), (256, 1)}))
+cases = sorted({(N, p) for p in COUNTS for N in (batch, PER_RANK * p)} | {(16, 1), (256, 1)})
+times = np.array([[training_step(*case) for case in cases] for _ in range(20)])  # (20, cases, 2)
+seconds = dict(zip(cases, times[..., 0].min(axis=0), strict=True))  # {(N, threads): seconds}
+alone = times[:, [p == 1 for _, p in cases]].sum(axis=(0, 1))  # of all steps on a single thread
 strong = {p: seconds[batch, 1] / seconds[batch, p] for p in COUNTS}
 weak = {p: p * seconds[PER_RANK, 1] / seconds[PER_RANK * p, p] for p in COUNTS}
 print(f"\nMEASURED on {processor()}, {cores()} cores: speed-up by threads")
@@ -214,6 +210,9 @@ else:  # a single core has nothing to compare with
     serial = gustafson = 0.05
 print(f"serial share {'by Amdahl' if p > 1 else '(ASSUMED, a single core)'}: {serial:.3f}, "
       f"hence at most {1 / max(serial, 1e-3):,.0f} times as fast; by Gustafson {gustafson:.3f}")
+if alone[1] < 0.9 * alone[0]:
+    print(f"NOT VALID: a thread alone had the processor for {alone[1] / alone[0]:.0%} of its time. "
+          "End other programs, and run this again.")
 
 # The same on machines: computed, with one thread's time and 10 Gbit/s ------------------------
 #
