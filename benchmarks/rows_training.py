@@ -7,7 +7,7 @@ from benchmarks import engines
 from benchmarks.measuring import Row, fastest, in_turn
 from minicnn.ops.fast import threads
 from minicnn.training import TransferConfig, cross_validate, transfer
-from minicnn.training.data_parallel import DataParallel
+from minicnn.training.thread_parallel import ThreadParallel
 
 FOLDS = 5
 
@@ -20,7 +20,7 @@ def steps(model, x, t, optimizer, torch_optimizer):
 
     torch.set_num_threads(threads.num_threads())
     loss = mc.losses.CategoricalCrossEntropy(from_logits=True)
-    network = DataParallel(model)  # as fit has it: the threads share the photos if that pays
+    network = ThreadParallel(model)  # as fit has it: the threads share the photos if that pays
 
     def ours():
         loss.forward(network.forward(x, training=True), t)

@@ -54,8 +54,9 @@ from .utils.errors import MiniCNNError
 
 
 def __getattr__(name: str) -> object:
-    """mc.visualize and mc.experiments, imported when first used: `import minicnn` stays fast."""
-    if name in ("visualize", "experiments"):
+    """mc.visualize, mc.experiments and mc.distributed, imported when first used: `import minicnn`
+    stays fast."""
+    if name in ("visualize", "experiments", "distributed"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -123,8 +123,10 @@ class Sequential:
         self.cached_shape = x.shape
         return x
 
-    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        """dy = dL/dy -> dx = dL/dx, assigning every trainable layer's grads on the way.
+    def backward(self, dy: np.ndarray, input_gradient: bool = True,
+                 layer_done: Callable[[Layer], None] = lambda layer: None) -> np.ndarray | None:
+        """dy = dL/dy -> dx = dL/dx, assigning every trainable layer's grads on the way; layer_done
+        is called with each layer whose backward has run, the last layer first.
 
         input_gradient=False is a training step: it stops at the lowest trainable layer, which
         computes no dx (Layer.needs_dx), and returns None. fit splits frozen first layers off
@@ -136,6 +138,7 @@ class Sequential:
         if input_gradient:
             for layer in reversed(self.layers):
                 dy = required_dx(layer, layer.backward(dy))
+                layer_done(layer)
             return dy
         trainable = [i for i, layer in enumerate(self.layers) if layer.trainable and layer.params]
         if not trainable:
@@ -143,11 +146,13 @@ class Sequential:
         lowest, *above = self.layers[trainable[0]:]
         for layer in reversed(above):
             dy = required_dx(layer, layer.backward(dy))
+            layer_done(layer)
         lowest.needs_dx = False
         try:
             lowest.backward(dy)
         finally:
             lowest.needs_dx = True
+        layer_done(lowest)
         return None
 
     def to_input(self, images: np.ndarray) -> np.ndarray:

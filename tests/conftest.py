@@ -12,7 +12,7 @@ from pathlib import Path
 
 # One thread in each process of pytest -n, and in its children: more would wait for each other on
 # the same cores, several times as long as they compute. Before NumPy loads BLAS. (tests/
-# ops/test_threads.py, ops/test_winograd.py, training/test_data_parallel.py ask for several.)
+# ops/test_threads.py, ops/test_winograd.py, training/test_thread_parallel.py ask for several.)
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 # Tests start hundreds of processes that import minicnn: Python keeps what it has compiled, even
@@ -54,7 +54,7 @@ QUICK = {
     "losses": ["test_losses*"],
     "optimizers": ["test_optimizers*"],
     "model": ["test_model*"],
-    "training": ["training/test_loop*", "training/test_data_parallel*"],
+    "training": ["training/test_loop*", "training/test_thread_parallel*"],
     "initializers": ["test_initializers*"],
     "preprocessing": ["test_model*"],
     "gradcheck": ["gradcheck/test_gradcheck*"],

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "minicnn"
 
 
-STEPS = {"DataParallel.forward", "DataParallel.backward", "Loss.forward", "Loss.backward",
+STEPS = {"ThreadParallel.forward", "ThreadParallel.backward", "Loss.forward", "Loss.backward",
          "Optimizer.step", "Sequential.shapes"}
 
 

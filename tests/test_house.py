@@ -22,7 +22,7 @@ FLOORS = [
     ["data", "weights", "plotting"],
     ["model", "models", "summary", "inference"],
     ["training", "evaluation"],
-    ["visualize", "experiments", "report"],
+    ["visualize", "experiments", "report", "distributed"],
     ["cli"],
     ["__main__"],  # python -m minicnn
 ]

@@ -71,13 +71,21 @@ class BatchNormalization(Layer):
         checks.check_input(self, x)
         by_batch = training and self.trainable and len(x) > 0
         if by_batch:
-            mean, variance = ops_for(x).batch_moments(x)
+            mean, variance = self.batch_moments(x)
             self.move_averages(mean, variance)
         else:
             mean, variance = self.param("moving_mean", x), self.param("moving_variance", x)
         std = array_module(x).sqrt(variance + self.epsilon)
         self.cache = (x, mean, std, by_batch) if keep else None
         return ops_for(x).batch_norm(x, mean, std, *self.gamma_and_beta(x))
+
+    def batch_moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance (C,) of this batch; in minicnn/distributed of all ranks' together."""
+        return ops_for(x).batch_moments(x)
+
+    def batch_sums(self, dgamma: np.ndarray, dbeta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """dγ and dβ as dx needs them, summed over all of which μ and σ were computed."""
+        return dgamma, dbeta
 
     def move_averages(self, mean: np.ndarray, variance: np.ndarray) -> None:
         """moving ← momentum · moving + (1 − momentum) · that of the batch, in new arrays."""
@@ -117,7 +125,8 @@ class BatchNormalization(Layer):
         if not by_batch:
             return self.input_gradient(dy)
         gamma, _ = self.gamma_and_beta(x)
-        return ops.batch_norm_input_grad(dy, x, mean, std, gamma, dgamma, dbeta)
+        return ops.batch_norm_input_grad(dy, x, mean, std, gamma,
+                                         *self.batch_sums(dgamma, dbeta))
 
     def input_gradient(self, dy: np.ndarray) -> np.ndarray:
         """dx = γ/σ · dy, for the σ of the forward that was cached: μ and σ taken as constants."""

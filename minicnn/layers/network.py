@@ -19,7 +19,7 @@ class LayerStack(Protocol):
 
 
 class NamedStack(LayerStack, Protocol):
-    """Layers in a row with a name for errors: a Sequential, or DataParallel around one."""
+    """Layers in a row with a name for errors: a Sequential, or ThreadParallel around one."""
 
     name: str
 

@@ -12,6 +12,9 @@ from ..ops import array_module, ops_for
 from ..utils.errors import NotFiniteError
 
 
+NOT_LOCATED = "a layer that draws random numbers"  # what is left when all others are finite
+
+
 def is_finite(x: np.ndarray) -> bool:
     """Whether all numbers of x are finite. One pass; a second one only if the sum is not finite,
     which sums of finite numbers may be."""
@@ -70,4 +73,4 @@ def locate_nan(network: NamedStack, x: np.ndarray, t: np.ndarray | None, loss: L
         dy = required_dx(layer, dx)
         if not is_finite(dy):
             return f"dx of {layer.name}"
-    return "a layer that draws random numbers"
+    return NOT_LOCATED

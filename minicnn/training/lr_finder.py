@@ -16,10 +16,10 @@ from ..plotting import drawing
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
 from ..utils.language import gettext as _
-from .batches import Data, forward_batches, release_pages
+from ..utils.ranks import current_ranks
+from .batches import Data, release_pages
 from .callbacks import FeatureCache, ProgressBar
 from .features import mapped_file
-from .locate_nan import not_finite_error
 from .prepare import prepare
 from .state import get_weights, set_weights
 
@@ -35,11 +35,12 @@ def initial_learning_rate(x: np.ndarray) -> float:
     at most. VGG16's features are in the hundreds and there are thousands of them: lr is near 1e-6.
     """
     sums = []
-    for row in x:
+    start, stop = current_ranks().part_of(len(x))  # all of them, unless several ranks share them
+    for row in x[start:stop]:
         sums.append(np.abs(row).sum())
         if file := mapped_file(x):
             release_pages(file)
-    return float(1 / max(np.mean(sums), 1e-6))
+    return float(1 / max(np.mean(sum(current_ranks().gather(sums), [])), 1e-6))
 
 
 @dataclass
@@ -101,13 +102,13 @@ def find_lr(model: Sequential, data: Data, loss: Loss,
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # it ends when they are not finite
             order = shuffled_often(state.rng, len(state.train_data), steps * batch_size)
-            for x, t in forward_batches(state.base, state.train_data, order, batch_size):
+            for x, t in state.batches_of(state.train_data, order):
                 rates.append(lowest * (highest / lowest) ** (len(rates) / (steps - 1)))
                 losses.append(state.loss.forward(state.network.forward(x, training=True), t))
                 smooth.append(moving_mean(losses))
                 if not np.isfinite(smooth[-1]) and len(rates) < 3:
-                    raise not_finite_error(state.network, x, f"find_lr, batch {len(rates)}", t,
-                                           state.loss, training=True)
+                    raise state.not_finite_error(x, f"find_lr, batch {len(rates)}", t, state.loss,
+                                                 training=True)
                 if not smooth[-1] <= 4 * min(smooth):
                     break
                 state.network.backward(state.loss.backward(), input_gradient=False)

@@ -21,16 +21,16 @@ from ..losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss
 from ..model import Sequential
 from ..optimizers import Optimizer, ParamGroups
 from ..utils.errors import ArgumentError, check_int
+from ..utils.ranks import current_ranks
 from .batches import Data, validate_data
 from .callbacks import (
     Callback,
     Checkpoint,
     FeatureCache,
-    HeldOut,
     ProgressBar,
     TerminateOnNaN,
 )
-from .data_parallel import DataParallel
+from .thread_parallel import ThreadParallel
 from .state import TrainingState
 
 # Layers whose outputs are no probabilities.
@@ -55,7 +55,7 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
         raise ArgumentError(f"{model.name}: expected a trainable layer, found all frozen. "
                             f"Use model.unfreeze(since=…) or model.replace_head(…).")
     layers, loss = fuse(head.layers, loss)
-    network = DataParallel(model.view(layers, head.input_shape))
+    network = ThreadParallel(model.view(layers, head.input_shape))
     if not isinstance(optimizer, (Optimizer, ParamGroups)):
         raise ArgumentError(f"fit: expected an optimizer, received {optimizer!r}. Write "
                             f"optimizers.Adam(1e-3), or for several optimizers.ParamGroups({{…}}).")
@@ -70,7 +70,8 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
     validation_loss = copy.copy(loss)
     validation_loss.label_smoothing = 0.0  # validation takes labels as they are
     rng = np.random.default_rng(seed)
-    return TrainingState(
+    state_class = next((c.state_class for c in callbacks if c.state_class), TrainingState)
+    return state_class(
         model=model, base=base, network=network, loss=loss, validation_loss=validation_loss,
         optimizer=optimizer, train_data=train_data, validation_data=validation_data, epochs=epochs,
         batch_size=batch_size, initial_epoch=initial_epoch, callbacks=callbacks, rng=rng,
@@ -78,21 +79,21 @@ def prepare(model: Sequential, train_data: Data, loss: Loss, optimizer: Optimize
 
 
 def with_defaults(callbacks: Sequence[Callback], base: Sequential) -> list[Callback]:
-    """The callbacks in the order in which they are called: HeldOut, then unless they are among them
-    TerminateOnNaN, ProgressBar and, if there are frozen layers, FeatureCache; Checkpoint last,
-    since it stores what the others remember."""
+    """The callbacks in the order in which they are called: early ones, then unless they are among
+    them that of the ranks, TerminateOnNaN, ProgressBar and, if there are frozen layers,
+    FeatureCache; Checkpoint last, since it stores what the others remember."""
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise ArgumentError(f"fit: expected callbacks, objects of a subclass of Callback, "
                                 f"received {callback!r}.")
 
-    defaults: list[type[Callback]] = [TerminateOnNaN, ProgressBar]
+    defaults: list[type[Callback]] = [*current_ranks().callbacks, TerminateOnNaN, ProgressBar]
     if base.layers:
         defaults.append(FeatureCache)
     added = [kind() for kind in defaults if not any(isinstance(c, kind) for c in callbacks)]
-    first = [c for c in callbacks if isinstance(c, HeldOut)]
+    first = [c for c in callbacks if c.early]
     last = [c for c in callbacks if isinstance(c, Checkpoint)]
-    others = [c for c in callbacks if not isinstance(c, (HeldOut, Checkpoint))]
+    others = [c for c in callbacks if not (c.early or isinstance(c, Checkpoint))]
     return [*first, *added, *others, *last]
 
 

@@ -15,21 +15,23 @@ from ..losses import Loss
 from ..model import Sequential
 from ..ops import device_of, to_device
 from ..optimizers import Optimizer, ParamGroups
+from ..utils.arrays import IntArray
+from ..utils.errors import NotFiniteError
 from .batches import ArrayDataset, epoch_order, forward_batches
-from .data_parallel import DataParallel
+from .thread_parallel import ThreadParallel
 from .history import History
 from .locate_nan import not_finite_error
 
 Weights = dict[str, dict[str, np.ndarray]]  # {layer: {parameter: array}} of the trainable layers
 
 
-def get_weights(network: Sequential | DataParallel) -> Weights:
+def get_weights(network: Sequential | ThreadParallel) -> Weights:
     """Copies of the trainable layers' parameters."""
     return {layer.name: {key: p.copy() for key, p in layer.params.items()}
             for layer in network.layers if layer.trainable and layer.params}
 
 
-def set_weights(network: Sequential | DataParallel, weights: Weights) -> None:
+def set_weights(network: Sequential | ThreadParallel, weights: Weights) -> None:
     """Puts them back, into the same arrays, on whatever device these are."""
     for layer in network.layers:
         for key, value in weights.get(layer.name, {}).items():
@@ -105,7 +107,7 @@ class TrainingState:
 
     model: Sequential
     base: Sequential
-    network: DataParallel
+    network: ThreadParallel
     loss: Loss
     validation_loss: Loss
     optimizer: Optimizer | ParamGroups
@@ -190,7 +192,23 @@ class TrainingState:
     def end_batch(self, y: np.ndarray) -> None:
         """Counts the batch whose outputs were y."""
         self.batch += 1
-        self.meter.update(self.batch_loss, self.loss.correct(y, self.t), len(y))
+        self.update_meter(self.meter, self.loss, self.batch_loss, y, self.t)
+
+    def batches_of(self, data: Dataset | ArrayDataset, order: IntArray
+                   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(x, t) of these images, as the network takes them, in batches."""
+        return forward_batches(self.base, data, order, self.batch_size)
+
+    def update_meter(self, meter: AverageMeter, loss: Loss, value: float, y: np.ndarray,
+                     t: np.ndarray) -> None:
+        """Adds a batch, whose loss is `value`, to the averages."""
+        meter.update(value, loss.correct(y, t), len(y))
+
+    def not_finite_error(self, x: np.ndarray, when: str, t: np.ndarray, loss: Loss,
+                         training: bool = False) -> NotFiniteError:
+        """The error for a batch that has led to NaN or infinity, which names the first such array.
+        """
+        return not_finite_error(self.network, x, when, t, loss, training)
 
     def validate(self) -> dict[str, float]:
         """{"val_loss": …, "val_accuracy": …, "held_out_loss": …, "held_out_accuracy": …}, of the
@@ -203,14 +221,14 @@ class TrainingState:
         """{"loss": …, "accuracy": …}: nothing random, nothing shuffled, no smoothed labels. part:
         of the data, for errors."""
         meter, loss = AverageMeter(), self.validation_loss
-        for x, t in forward_batches(self.base, data, np.arange(len(data)), self.batch_size):
+        for x, t in self.batches_of(data, np.arange(len(data))):
             y = self.network.forward(x, keep=False)
             value = loss.forward(y, t)
             if not np.isfinite(value):
                 name = {"val": "validation", "held_out": "held-out data"}[part]
                 when = f"epoch {self.epoch + 1}, {name}"
-                raise not_finite_error(self.network, x, when, t, loss)
-            meter.update(value, loss.correct(y, t), len(x))
+                raise self.not_finite_error(x, when, t, loss)
+            self.update_meter(meter, loss, value, y, t)
         return meter.averages()
 
     def end_epoch(self, validation_logs: dict[str, float]) -> None:

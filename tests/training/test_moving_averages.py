@@ -13,7 +13,7 @@ import minicnn as mc
 from minicnn.layers.samplewise import is_samplewise
 from minicnn.training import find_lr
 from minicnn.training.callbacks import Checkpoint, EarlyStopping
-from minicnn.training.data_parallel import DataParallel
+from minicnn.training.thread_parallel import ThreadParallel
 from minicnn.utils.errors import NotFiniteError
 
 pytestmark = pytest.mark.filterwarnings(
@@ -133,8 +133,8 @@ def test_threads_share_a_step_only_if_the_normalization_is_frozen(monkeypatch):
 
     monkeypatch.setattr(threads, "num_threads", lambda: 2)
     model, (x, _) = normalized(), random_batch(32, SHAPE)
-    monkeypatch.setattr("minicnn.training.data_parallel.MIN_NUMBERS", 0)
-    parallel = DataParallel(model)
+    monkeypatch.setattr("minicnn.training.thread_parallel.MIN_NUMBERS", 0)
+    parallel = ThreadParallel(model)
     assert parallel.replicate(x) == []
     for layer in model.layers:
         layer.trainable = not isinstance(layer, mc.BatchNormalization)

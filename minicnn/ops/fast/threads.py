@@ -36,11 +36,14 @@ class _ThreadLocal(threading.local):
 
 _local = _ThreadLocal()
 _pool_lock = threading.Lock()  # one caller at a time: each limits BLAS and restores the limit
+_share = sys.maxsize  # the cores that share_cores grants
 _blas_threads = 0  # num_threads() before the caller that holds the lock limited BLAS to one
 MIN_PARALLEL_MULTIPLIES = 1 << 18  # products with fewer are not worth a second thread
 # OpenBLAS multiplies matrices up to about this many multiplications as they lie; for larger ones it
 # first copies them into an order of its own, which does not pay for thin matrices.
 MAX_UNPACKED_GEMM = 10**6
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                    "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 POOL_THREADS = 16  # at least: the user may allow BLAS more threads than there are cores
 
 # glibc returns the memory of large arrays to the system at once and fetches it again page by page,
@@ -78,7 +81,16 @@ def cores() -> int:
         available = len(os.sched_getaffinity(0))
     else:
         available = getattr(os, "process_cpu_count", os.cpu_count)() or 1  # Python 3.13: -X, too
-    return min(available, cgroup_cpu_limit())
+    return min(available, cgroup_cpu_limit(), _share)
+
+
+def share_cores(count: int) -> None:
+    """From now on this process computes with `count` cores at most, since the others belong to
+    processes beside it. BLAS, too, unless OMP_NUM_THREADS or its relatives say otherwise."""
+    global _share
+    _share = count
+    if not any(variable in os.environ for variable in THREAD_VARIABLES):
+        blas_libraries().limit(limits=cores())
 
 
 def num_threads() -> int:

@@ -19,7 +19,14 @@ class Callback:
     logs, history and all else that fit works with. The names of the hooks are Keras', and one more,
     on_backward_end. A callback that has to remember something when an interrupted training
     continues returns it from state_dict.
+
+    early: whether its hooks are called before those of the callbacks that fit adds. state_class: of
+    the TrainingState that fit works with if this callback is there, for callbacks that share the
+    batches with other processes.
     """
+
+    early = False
+    state_class: type[TrainingState] | None = None
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Before the first step."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from ...layers import Layer
+from ...layers.dropout import seeded_generator
 from ...utils.errors import FileError
 from ...utils.files import check_free_space
+from ...utils.ranks import current_ranks
 from ..state import Hooks, TrainingState, get_weights, set_weights
 from ..state_files import read_state, write_state
 from .base import Callback
@@ -30,11 +30,15 @@ KEPT_FILES = 2
 class SharedState:
     """What a Checkpoint and those of its parts, made by of(), have in common.
 
-    stop_after: when the training is to end; None: it is to go on. in_epoch: False while features
-    are computed, of which nothing can be kept.
+    requested: when the training is to end, by stop() of this process; None: it is to go on.
+    stop_after: the same, once all ranks know of it, so that they end after the same step. by_ranks:
+    whether there are others. in_epoch: False while features are computed, of which nothing can be
+    kept.
     """
 
+    requested: Literal["step", "epoch"] | None = None
     stop_after: Literal["step", "epoch"] | None = None
+    by_ranks: bool = False
     in_epoch: bool = False
 
 
@@ -75,8 +79,10 @@ class Checkpoint(Callback):
 
     def stop(self, after: Literal["step", "epoch"] = "step") -> None:
         """Ends the training after this "step" or "epoch"; may be called by a signal or another
-        thread."""
-        self.shared.stop_after = after
+        thread. Of several ranks all end, once they have met in the next step."""
+        self.shared.requested = after
+        if not self.shared.by_ranks:
+            self.shared.stop_after = after
 
     def raise_if_stopped(self) -> None:
         """Raises KeyboardInterrupt if stop() has been called: where there is no state to write."""
@@ -91,7 +97,8 @@ class Checkpoint(Callback):
 
     def remove(self) -> None:
         """Removes the folder, once the training and all that follows from it is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if current_ranks().is_first:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def files(self) -> list[Path]:
         """The files of this part, the oldest first."""
@@ -103,16 +110,20 @@ class Checkpoint(Callback):
         trained_bytes, model_bytes = (sum(p.nbytes for layer in layers
                                           for p in layer.params.values())
                                       for layers in (trained, model))
-        # Each holds the weights, the best ones, and two moments of Adam.
-        check_free_space(self.folder, 4 * trained_bytes, KEPT_FILES + 1)
-        check_free_space(self.folder, model_bytes, 2)
+        def check() -> None:
+            # Each holds the weights, the best ones, and two moments of Adam.
+            check_free_space(self.folder, 4 * trained_bytes, KEPT_FILES + 1)
+            check_free_space(self.folder, model_bytes, 2)
+
+        current_ranks().from_first(check)
 
     # Hooks
 
     def on_features_batch_end(self, stage: str, done: int, total: int) -> None:
         """While features are computed there is nothing to write yet."""
         self.shared.in_epoch = False
-        self.raise_if_stopped()
+        if self.shared.requested:
+            raise KeyboardInterrupt
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Continues from the last file, if there is one."""
@@ -120,7 +131,7 @@ class Checkpoint(Callback):
         trained = [layer for layer in state.network.layers if layer.trainable]
         self.check_free_space(trained)
         self.settings = self.settings_of(state, trained)
-        file, saved = self.read_last()
+        file, saved = current_ranks().from_first(self.read_last)
         if file is None:
             return
         for key, value in self.settings.items():
@@ -167,11 +178,17 @@ class Checkpoint(Callback):
         return None, {}
 
     def save_if_due(self, state: TrainingState, last: bool = False) -> None:
-        """Writes the state if it is due, if it is the last one, or if stop() was called."""
+        """Writes the state if it is due, if it is the last one, or if stop() was called. Of several
+        ranks the first one writes: they have the same state."""
         after = self.shared.stop_after
         stop = after == "step" or (after == "epoch" and state.batch == 0)
-        if not (last or stop or time.monotonic() >= self.next_time):
-            return
+        if current_ranks().is_first and (last or stop or time.monotonic() >= self.next_time):
+            self.save(state, last)
+        if stop:
+            raise KeyboardInterrupt
+
+    def save(self, state: TrainingState, last: bool) -> None:
+        """Writes the state, and removes files before the last two."""
         began = time.monotonic()
         file = self.folder / f"{self.part}-{state.epoch:05}-{state.batch:06}.h5"
         write_state(file, {"settings": self.settings, **collect(state, last)})
@@ -179,8 +196,6 @@ class Checkpoint(Callback):
             older.unlink(missing_ok=True)
         now = time.monotonic()
         self.next_time = now + max(MIN_SECONDS, MIN_TIMES * (now - began))
-        if stop:
-            raise KeyboardInterrupt
 
 
 class StopWhenAsked(Callback):
@@ -217,8 +232,7 @@ def restore(state: TrainingState, saved: dict) -> None:
     state.optimizer.to(state.model.device)
     for layer in state.network.layers:
         if layer.name in saved["generators"]:
-            layer.generator = np.random.default_rng()
-            layer.generator.bit_generator.state = saved["generators"][layer.name]
+            seeded_generator(layer).bit_generator.state = saved["generators"][layer.name]
     for name, callback in named(state.callbacks).items():
         if name in saved["callbacks"]:
             callback.load_state_dict(saved["callbacks"][name])

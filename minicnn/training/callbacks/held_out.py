@@ -17,9 +17,11 @@ class HeldOut(Callback):
     data: as fit's train_data. Raises what fit raises for data that do not fit the model.
     """
 
+    early = True  # before FeatureCache, which computes their features, too
+
     def __init__(self, data: Data) -> None:
         self.data = data
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Before FeatureCache, which computes their features, too."""
+        """Checks the data."""
         state.held_out_data = validate_data(state.model, self.data, state.loss)

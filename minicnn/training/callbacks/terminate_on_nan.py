@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..locate_nan import all_finite, not_finite_error
+from ..locate_nan import all_finite
 from ..state import TrainingState, Weights, get_weights, set_weights
 from .base import Callback
 
@@ -51,7 +51,7 @@ class TerminateOnNaN(Callback):
                 optimizer.state.clear()
             if not all_finite(state.network, "grads"):  # wrong before the step: look there
                 set_weights(state.network, self.weights_before_step)
-        error = not_finite_error(state.network, state.x, f"epoch {state.epoch + 1}, batch {batch}",
-                                 state.t, state.loss, training=True)
+        error = state.not_finite_error(state.x, f"epoch {state.epoch + 1}, batch {batch}", state.t,
+                                       state.loss, training=True)
         set_weights(state.network, self.weights_before_step)
         raise error

@@ -9,7 +9,7 @@ from reference import assert_close, assert_same
 
 import minicnn as mc
 from minicnn.ops.fast import threads
-from minicnn.training.data_parallel import DataParallel
+from minicnn.training.thread_parallel import ThreadParallel
 
 
 @pytest.fixture(params=[2, 3, 7])
@@ -19,7 +19,7 @@ def workers(request, monkeypatch):
 
 
 def shared_out(*more, H=13, Wd=11):
-    return DataParallel(mc.Sequential([
+    return ThreadParallel(mc.Sequential([
         mc.Conv2D(6, 3, padding="same", activation="relu"), mc.MaxPool2D(2),
         mc.Conv2D(5, (3, 2), strides=(2, 1)), mc.ReLU(), mc.AveragePool2D(2), mc.Flatten(), *more,
         mc.Dense(7, activation="relu"), mc.Dense(3)], (H, Wd, 3)))
@@ -60,7 +60,7 @@ def test_the_step_is_that_of_one_list_of_layers_and_the_same_to_the_bit_again(N,
 
 def test_its_gradients_are_pytorchs(workers):
     model, (x, dy) = mc.SmallCNN(3, (13, 11, 3)), batch(40, np.float32)
-    model = DataParallel(model.view(model.layers[:-1], model.input_shape))
+    model = ThreadParallel(model.view(model.layers[:-1], model.input_shape))
     step(model, x, dy)
     assert len(model.replicas) == workers
     leaves = {f"{layer.name}/{key}": torch.tensor(p, dtype=torch.float64, requires_grad=True)

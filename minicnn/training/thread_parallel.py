@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..layers import Layer
 from ..layers.samplewise import is_samplewise
 from ..layers.sharing import copy_layers
 from ..model import Sequential
@@ -28,7 +29,7 @@ MIN_SAMPLES = 4   # for each thread
 MIN_NUMBERS = 4   # activations of the network for each weight
 
 
-class DataParallel:
+class ThreadParallel:
     """The network as the training loop uses it: layers, forward and backward as a Sequential's.
 
     A training step is shared among the threads when that pays, else the network computes it alone.
@@ -55,11 +56,13 @@ class DataParallel:
         self.output_shape = y.shape
         return y
 
-    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+    def backward(self, dy: np.ndarray, input_gradient: bool = True,
+                 layer_done: Callable[[Layer], None] = lambda layer: None) -> np.ndarray | None:
         """dL/dy -> dL/dx, or None; every trainable layer gets the sum of its replicas' gradients.
+        layer_done: as Sequential.backward has it, if the threads share the step after them all.
         """
         if not self.replicas:
-            return self.network.backward(dy, input_gradient)
+            return self.network.backward(dy, input_gradient, layer_done)
         if np.shape(dy) != self.output_shape:
             raise ShapeError(f"{self.name}: expected dy of the shape of y, {self.output_shape}, "
                              f"received {np.shape(dy)}. Is it the gradient of another batch?")
@@ -68,12 +71,13 @@ class DataParallel:
             return [replica.backward(dy[rows], input_gradient) for replica, rows in shards]
 
         dx = self.map_shards(backward_shards, len(dy))
-        for k, layer in enumerate(self.layers):
+        for k, layer in reversed(list(enumerate(self.layers))):
             first, *others = [replica.layers[k].grads for replica in self.replicas]
             for key, gradient in first.items():
                 for grads in others:
                     gradient = gradient + grads[key]
                 layer.grads[key] = gradient
+            layer_done(layer)
         return np.concatenate(dx) if input_gradient else None
 
     def replicate(self, x: np.ndarray) -> list[Sequential]:
