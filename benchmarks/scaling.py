@@ -22,6 +22,7 @@ from pathlib import Path
 from benchmarks import scaling_compute
 from benchmarks.__main__ import machine
 from benchmarks.scaling_model import ALGORITHMS, Compute, Link, merge, step_seconds
+from minicnn.distributed.gradient_sums import BUCKET_BYTES
 
 GIGABITS = (10, 100)
 RANKS = [2 ** k for k in range(11)]
@@ -89,7 +90,8 @@ def assumptions(args: argparse.Namespace, measured: dict) -> str:
   of n bytes takes α + n β seconds: α = {alphas}; β by the bandwidth.
 - Adding n bytes that have arrived takes n γ seconds, γ = {adding:.3g} ns.
 - Gradients are float32. With overlap, Allreduce gets them in backward's order, in blocks of at
-  least {args.block:g} MB, one after the other, and takes nothing from the processor.
+  least {args.block:.3g} MB, one after the other, and takes nothing from the processor. Gradients
+  that fit into a single block gain nothing.
 - A step's time is a line in the number of photos, through two measurements; a layer's share of
   backward is measured layer by layer.
 - How many steps a good network takes is left out: a large batch needs other learning rates
@@ -158,8 +160,9 @@ def arguments_of(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=count, default=224, help="VGG16's pixels (default: 224)")
     parser.add_argument("--latency", nargs=2, type=number, default=[20, 2], metavar="µs",
                         help="α at 10 and at 100 Gbit/s (default: 20, as TCP; 2, as InfiniBand)")
-    parser.add_argument("--block", type=number, default=4, metavar="MB",
-                        help="least size of a block with overlap (default: 4)")
+    parser.add_argument("--block", type=number, default=BUCKET_BYTES / 1e6, metavar="MB",
+                        help="least size of a block with overlap (default: "
+                             f"{BUCKET_BYTES / 1e6:.3g}, as mc.distributed has it)")
     parser.add_argument("--epochs", type=count, default=60, help="of a head (default: 60)")
     parser.add_argument("--faster", type=number, default=1, metavar="TIMES",
                         help="assume ranks that compute so many times as fast (default: 1)")

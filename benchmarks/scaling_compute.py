@@ -10,7 +10,7 @@ import numpy as np
 
 import minicnn as mc
 from benchmarks.scaling_model import Block, Compute, Line
-from minicnn.training.data_parallel import DataParallel
+from minicnn.training.thread_parallel import ThreadParallel
 
 ROUNDS = 3   # of measurements; the least counts, since what else runs can only make them longer
 HEAD_CUT = "block4_pool"  # what minicnn train puts its head on
@@ -49,7 +49,7 @@ def step_times(model: mc.Sequential, photos: int) -> np.ndarray:
     x = np.random.default_rng(0).normal(size=(photos, *model.input_shape)).astype(np.float32)
     t = np.arange(photos) % 2
     loss, optimizer = mc.losses.BinaryCrossEntropy(from_logits=True), mc.optimizers.Adam(1e-6)
-    network, times = DataParallel(model), []  # as fit has it: the threads share the photos
+    network, times = ThreadParallel(model), []  # as fit has it: the threads share the photos
     for _ in range(1 + ROUNDS):
         start = time.perf_counter()
         loss.forward(network.forward(x, training=True), t)

@@ -38,7 +38,7 @@ import minicnn as mc
 from minicnn.cli.run_record import processor
 from minicnn.ops.fast.threads import cores
 from minicnn.training.callbacks import LearningRateSchedule, ProgressBar
-from minicnn.training.data_parallel import DataParallel
+from minicnn.training.thread_parallel import ThreadParallel
 
 # 1. The gradient of a sum is the sum of the gradients ----------------------------------------
 #
@@ -169,7 +169,7 @@ for p in RANKS:
 # 4. Strong and weak scaling, measured on the cores at hand -----------------------------------
 #
 # minicnn's threads do to a batch what ranks do: each takes some photos through its own replica of
-# the network, forward and back, then the gradients are added (minicnn/training/data_parallel.py).
+# the network, forward and back, then the gradients are added (minicnn/training/thread_parallel.py).
 # Only the messages are missing, since threads share their memory. So the law can be seen on any
 # laptop, up to the number of its cores. On a machine that does other things, too, the figures say
 # little, since all threads wait for the slowest.
@@ -181,7 +181,7 @@ PER_RANK = 64
 def training_step(N, num_threads):
     """Of a training step of SmallCNN on N photos: (seconds, seconds of the processor)."""
     x, t = model.to_input(photos[np.arange(N) % 1000]), labels[np.arange(N) % 1000]
-    network, optimizer = DataParallel(model), mc.optimizers.SGD(1e-6)
+    network, optimizer = ThreadParallel(model), mc.optimizers.SGD(1e-6)
     with threadpool_limits(num_threads, "blas"):
         start, processor_start = time.perf_counter(), time.process_time()
         loss.forward(network.forward(x, training=True), t)
@@ -319,10 +319,10 @@ print("""
 What to notice
   - Nothing is approximated: p ranks do what one machine does with the whole batch, but for
     rounding. If their shares differ, the mean must be weighted. Layers that mix the photos of a
-    batch, batch normalization above all, are the exception: exercise 1.
+    batch, batch normalization above all, need more than this sum: exercise 1.
   - After Allreduce all ranks have the same bits, so that they make the same step and their weights
     stay equal without being sent. The order of the sums changes with the number of ranks, and with
-    it the last bits.
+    it the last bits. In minicnn all this is a callback, mc.distributed.DataParallel().
   - The ring sends the least that is possible, less than twice the vector; the tree has the least
     latency. MPI and NCCL choose by size. On 1,024 ranks almost a third of the ring's 135 ms for
     VGG16's base is latency, and for SmallCNN's 0.4 MB nearly all of its time.
