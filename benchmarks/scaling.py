@@ -84,14 +84,15 @@ def assumptions(args: argparse.Namespace, measured: dict) -> str:
     faster = f", {args.faster:g} times as fast" if args.faster != 1 else ""
     adding = 1e9 * measured["adding"] / args.faster
     return f"""COMPUTED by the α-β model; only what a single rank does was measured. ASSUMED:
-- A rank is a machine as the one below{faster}. All are equally fast, and no rank ever waits for
-  photos, for the disk or for a program that runs beside it.
+- A rank is a machine as the one below{faster}.
+- All are equally fast, and no rank ever waits for photos, for the disk or for a program that runs
+  beside it.
 - Each rank has a link of its own, both ways at once, and the switch carries all of them. A message
   of n bytes takes α + n β seconds: α = {alphas}; β by the bandwidth.
 - Adding n bytes that have arrived takes n γ seconds, γ = {adding:.3g} ns.
 - Gradients are float32. With overlap, Allreduce gets them in backward's order, in blocks of at
-  least {args.block:.3g} MB, one after the other, and takes nothing from the processor. Gradients
-  that fit into a single block gain nothing.
+  least {args.block:.3g} MB, one after the other, and takes nothing from the processor. What fits
+  into a single block gains nothing.
 - A step's time is a line in the number of photos, through two measurements; a layer's share of
   backward is measured layer by layer.
 - How many steps a good network takes is left out: a large batch needs other learning rates
@@ -103,8 +104,8 @@ def describe(name: str, compute: Compute, photos: int) -> str:
     forward, backward = compute.forward, compute.backward
     return (f"{name}: {compute.bytes / 1e6:.2f} MB of gradients; forward {1e3 * forward.fixed:.3g} "
             f"+ {1e3 * forward.per_photo:.3g} ms a photo, backward {1e3 * backward.fixed:.3g} + "
-            f"{1e3 * backward.per_photo:.3g} ms a photo, optimizer {1e3 * compute.update:.3g} ms: "
-            f"{1e3 * compute.seconds(photos):.3g} ms for {photos} photos")
+            f"{1e3 * backward.per_photo:.3g} ms a photo, optimizer {1e3 * compute.update:.3g} ms; "
+            f"{compute.seconds(photos):.3g} s for {photos} photos")
 
 
 def feature_line(args: argparse.Namespace, compute: Compute, features: float,
