@@ -21,8 +21,10 @@ from pathlib import Path
 
 from benchmarks import scaling_compute
 from benchmarks.__main__ import machine
+from benchmarks.load import LIMIT, read_clocks, share_of_others
 from benchmarks.scaling_model import ALGORITHMS, Compute, Link, merge, step_seconds
 from minicnn.distributed.gradient_sums import BUCKET_BYTES
+from minicnn.ops.fast import threads
 
 GIGABITS = (10, 100)
 RANKS = [2 ** k for k in range(11)]
@@ -139,9 +141,11 @@ def given(args: argparse.Namespace) -> dict:
 
 def measure(cases: list[str], size: int) -> dict:
     """What this machine does: texts, numbers, and under "cases" {name: Compute}."""
-    return {"machine": machine(), "size": size, "adding": scaling_compute.adding_seconds(),
-            "features": scaling_compute.feature_seconds(size) if "head only" in cases else None,
-            "cases": {name: scaling_compute.measure(name, size) for name in cases}}
+    before = read_clocks()
+    measured = {"machine": machine(), "size": size, "adding": scaling_compute.adding_seconds(),
+                "features": scaling_compute.feature_seconds(size) if "head only" in cases else None,
+                "cases": {name: scaling_compute.measure(name, size) for name in cases}}
+    return {**measured, "others": share_of_others(before, read_clocks(), threads.cores())}
 
 
 def arguments_of(words: list[str] | None) -> argparse.Namespace:
@@ -191,6 +195,8 @@ def main(words: list[str] | None = None) -> None:
     print(f"\nMEASURED, {source}; VGG16 with photos of {measured['size']} pixels:")
     for what, text in measured["machine"].items():
         print(f"{what}: {text}")
+    if measured["others"] > LIMIT:
+        print(f"NOT VALID: other processes took {measured['others']:.0%} of the processor.")
     for name in args.cases:
         print(describe(name, measured["cases"][name], args.photos))
     for name in args.cases:

@@ -120,7 +120,7 @@ def read(file: Path) -> dict:
                            tuple(Block(**block) for block in case["blocks"]))
              for name, case in given["cases"].items()}
     return {"machine": dict(given["machine"]), "size": given["size"], "adding": given["adding"],
-            "features": given["features"], "cases": cases}
+            "features": given["features"], "others": given["others"], "cases": cases}
 
 
 def adding_seconds(size: int = 1 << 24) -> float:

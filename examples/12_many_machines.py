@@ -328,6 +328,7 @@ What to notice
     VGG16's base is latency, and for SmallCNN's 0.4 MB nearly all of its time.
   - Strong scaling ends: the photos of a rank become fewer, the messages do not. Weak scaling goes
     on, at the price of a batch that grows with it, and a large batch is not for free: section 5.
+    The serial share that threads show is not all waiting: they also share the memory's bandwidth.
   - VGG16's base has 139 times the weights of SmallCNN, but far more arithmetic for each: it scales
     better. python -m benchmarks.scaling computes it up to 1,024 ranks, with and without the trick
     of sending the upper layers' gradients while the lower ones are still being computed.

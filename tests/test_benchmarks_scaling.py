@@ -128,6 +128,7 @@ def test_what_is_measured_are_seconds_of_three_phases():
 def saved(tmp_path):
     """A file as --save writes it, of two cases."""
     measured = {"machine": {"processor": "abacus"}, "size": 64, "adding": 1e-10, "features": 0.25,
+                "others": 0.01,
                 "cases": {"SmallCNN": COMPUTE, "head only": COMPUTE}}
     scaling_compute.save(tmp_path / "rank.json", measured)
     assert scaling_compute.read(tmp_path / "rank.json") == measured
@@ -139,6 +140,7 @@ def test_it_prints_assumptions_then_tables_of_what_is_given(saved, capsys):
                   "--latency", "2e6", "1e6", "--ranks", "1", "2", "4"])
     printed = capsys.readouterr().out
     assert printed.startswith("COMPUTED by the α-β model")
+    assert "NOT VALID" not in printed
     assert "processor: abacus" in printed and "photos of 64 pixels" in printed
     assert "α = 2e+06 µs at 10 Gbit/s, 1e+06 µs at 100 Gbit/s" in printed
     rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", printed.split("strong: speed-up")[0], re.M))
@@ -146,6 +148,12 @@ def test_it_prints_assumptions_then_tables_of_what_is_given(saved, capsys):
     # 15 s alone. 4 ranks at 2 s a message: ring 6, tree and halving 4 of them; at 1 s half as long.
     assert rows["4"].split(" | ") == ["56 → 56", "65 → 65", "65 → 65", "71 → 71", "79 → 79",
                                       "79 → 79"]
+
+
+def test_a_disturbed_measurement_is_marked(saved, capsys):
+    saved.write_text(saved.read_text("utf-8").replace('"others": 0.01', '"others": 0.43'), "utf-8")
+    scaling.main(["--compute", str(saved), "--cases", "SmallCNN", "--ranks", "1"])
+    assert "NOT VALID: other processes took 43% of the processor." in capsys.readouterr().out
 
 
 def test_the_features_of_a_frozen_base_count_once(saved, capsys):
