@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from .. import __version__
+from ..distributed import launched
 from ..ops.cuda.array_modules import describe_error
 from ..utils.errors import MiniCNNError
 from ..utils.language import environment_language, language, use_language
@@ -16,6 +17,7 @@ from .command_parser import CommandParser, add_command, unknown_word
 from .completion import SHELLS, PrintCompletion
 from .first_session import introduction
 from .json_output import text_to_stderr
+from .ranks import run_as_rank
 from .terminal import discard_output, make_output_readable, wrapped
 
 ABOUT = "Convolutional networks from scratch: transfer learning, and what layers see."
@@ -70,16 +72,23 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns 0; 1 if gradcheck found a wrong gradient; 2 after an error message."""
     make_output_readable()
+    words = sys.argv[1:] if argv is None else argv
     with use_language(environment_language()):
-        return run(sys.argv[1:] if argv is None else argv)
+        if launched()[0] > 1:
+            return run_as_rank(words, outcome_of)
+        status, text = outcome_of(words)
+    if text:
+        print(wrapped(text, sys.stderr), file=sys.stderr)
+    return status
 
 
-def run(words: Sequence[str]) -> int:
-    """As main, for these words of the command line."""
+def outcome_of(words: Sequence[str]) -> tuple[int, str]:
+    """Runs these words of the command line; -> (exit status, error message, "" without an error).
+    """
     try:
         if not words:
             print(introduction())
-            return 0
+            return 0, ""
         args = parse(words)
         args.argv = list(words)
         with use_language(getattr(args, "lang", language())), text_to_stderr(args):
@@ -88,24 +97,21 @@ def run(words: Sequence[str]) -> int:
             sys.stdout.flush()
         except BrokenPipeError:  # … | head: the work is done, and no reader is left
             discard_output()
-        return status
+        return status, ""
     except OSError as error:
         if error.filename is not None:
             raise
         discard_output()
-        if not isinstance(error, BrokenPipeError):  # … | head
-            print(f"minicnn: standard output: expected one that can be written, received: "
-                  f"{error.strerror}. Free some space, or choose another.", file=sys.stderr)
-        return 2
+        if isinstance(error, BrokenPipeError):  # … | head
+            return 2, ""
+        return 2, (f"minicnn: standard output: expected one that can be written, received: "
+                   f"{error.strerror}. Free some space, or choose another.")
     except MiniCNNError as error:
-        print(wrapped(f"minicnn: {error}", sys.stderr), file=sys.stderr)
-        return 2
+        return 2, f"minicnn: {error}"
     except KeyboardInterrupt as stopped:
-        print(f"minicnn: {str(stopped) or 'stopped.'}", file=sys.stderr)
-        return 130
+        return 130, f"minicnn: {str(stopped) or 'stopped.'}"
     except Exception as error:
         description = describe_error(error)
         if description is None:
             raise
-        print(f"minicnn: {description}", file=sys.stderr)
-        return 2
+        return 2, f"minicnn: {description}"

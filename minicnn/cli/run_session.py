@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..utils.files import lock_folder, partial_files
 from ..utils.language import gettext as _
 from ..utils.language import gettext_noop as N_
 from ..utils.live_line import LiveLine
+from ..utils.ranks import current_ranks
 from .run_record import options_of
 from .terminal import HANDLER
 
@@ -65,6 +66,9 @@ class Session:
             message = _(TERMINATING if self.terminated else STOPPING)
         if os.isatty(2):  # over the live line
             message = "\r" + message.ljust(LiveLine.shown.length if LiveLine.shown else 0)
+        if not current_ranks().is_first:
+            self.stop_listening()
+            return
         text = f"{message}\n".encode(sys.stderr.encoding or "utf-8", HANDLER)
         os.write(2, text)  # print may be interrupted in the middle
         self.stop_listening()
@@ -76,7 +80,7 @@ class Session:
         try:
             yield
         except KeyboardInterrupt:
-            if self.terminated:
+            if self.terminated or current_ranks().size > 1:  # mpiexec makes no difference
                 raise
             self.skipped = True
             self.listen()
@@ -93,18 +97,24 @@ def locked_run(output: Path) -> Iterator[Session]:
     message says how to resume; so does the message of a full disk. While features are computed
     there is nothing to keep, and both stop at once.
     """
-    with lock_folder(output):
-        for path in [*partial_files(output), *partial_files(output / CHECKPOINTS)]:
-            path.unlink(missing_ok=True)  # a process that was killed left it behind
-        try:
-            options = options_of(output)
-            split = (output / "split.csv").read_text("utf-8", "surrogateescape")
-        except (OSError, ValueError) as error:
-            raise FileError(f"{output}: expected its run.json and split.csv, received: {error}. "
-                            f"Put them back, or begin a new run.") from error
+    with ExitStack() as stack:
+        current_ranks().from_first(lambda: stack.enter_context(lock_folder(output)))
+        known = current_ranks().from_first(lambda: known_of(output))
         with without_lost_interrupts(), resumable(output, Checkpoint(
-                output / CHECKPOINTS, "vgg16", {**options, "split": split})) as session:
+                output / CHECKPOINTS, "vgg16", known)) as session:
             yield session
+
+
+def known_of(output: Path) -> dict[str, Any]:
+    """What the training of this run depends on: its options and its split. Raises FileError."""
+    for path in [*partial_files(output), *partial_files(output / CHECKPOINTS)]:
+        path.unlink(missing_ok=True)  # a process that was killed left it behind
+    try:
+        split = (output / "split.csv").read_text("utf-8", "surrogateescape")
+        return {**options_of(output), "split": split}
+    except (OSError, ValueError) as error:
+        raise FileError(f"{output}: expected its run.json and split.csv, received: {error}. "
+                        f"Put them back, or begin a new run.") from error
 
 
 @contextmanager
@@ -141,9 +151,9 @@ def resumable(output: Path, checkpoint: Checkpoint) -> Iterator[Session]:
     except NotFiniteError as error:
         if not isinstance(error.model, Sequential):
             raise
-        path = output / "last_finite.h5"
+        path, model = output / "last_finite.h5", error.model
         try:
-            error.model.save(path)
+            current_ranks().alone_on_first(lambda: model.save(path))
         except FileError as save_error:
             raise NotFiniteError(f"{error} {save_error}") from error
         checkpoint.remove()  # resuming would end in the same error

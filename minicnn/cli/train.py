@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from ..data import Dataset, write_split
+from ..evaluation import Evaluation
 from ..evaluation.diagnosis import diagnose
 from ..report import (
     resumed_folder,
@@ -36,8 +38,10 @@ from ..training import (
     from_scratch,
     transfer,
 )
+from ..utils.arrays import FloatArray
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
+from ..utils.ranks import current_ranks
 from .first_session import suggested_command
 from .model_options import check_vgg16_size
 from .option_values import errors_name_options
@@ -104,21 +108,25 @@ def train_command(args: argparse.Namespace) -> None:
         warnings = [*leaks(photos.parts, photos.groups), *imbalance(train, args.class_weights)]
         for sentence in warnings:
             say(sentence)
-    with (resumed_folder(args.resume) if args.resume
-          else run_folder(args.output, photos.name)) as output:
-        if not args.resume:
+    ranks = current_ranks()
+    with ExitStack() as stack:
+        output = ranks.from_first(lambda: stack.enter_context(
+            resumed_folder(args.resume) if args.resume
+            else run_folder(args.output, photos.name)))
+        if ranks.is_first and not args.resume:
             options = {key: value for key, value in vars(args).items() if key not in NOT_SAVED}
             write_split(output / "split.csv", photos.parts)
             write_options(output, options, facts)
         with locked_run(output) as session:
-            if args.resume:
+            if ranks.is_first and args.resume:
                 add_facts(output, resumed=[*facts_of(output).get("resumed", []), now()])
             if args.kfold:
                 cross_validation(args, config, photos, output, session)
             else:
                 train_and_report(args, config, photos, warnings, output, session)
-            add_facts(output, seconds=round(time.monotonic() - began, 1))
-    if args.quiet:
+            if ranks.is_first:
+                add_facts(output, seconds=round(time.monotonic() - began, 1))
+    if args.quiet or not ranks.is_first:
         return
     others = sum(path.is_file() for path in output.iterdir()) - 1
     say(ngettext("Open: {page} (and {num} other file)", "Open: {page} (and {num} other files)",
@@ -130,17 +138,20 @@ def train_command(args: argparse.Namespace) -> None:
 def train_and_report(args: argparse.Namespace, config: TransferConfig, photos: RunPhotos,
                      warnings: list[str], output: Path, session: Session) -> None:
     """Trains, prints the answer, writes the run folder; then the same with the comparison."""
-    best = train_and_answer(args, config, photos, session)
-    write_page = write_results(args, config, photos, warnings, best, output)
-    pictures = write_page(None, None)
+    best, ranks = train_and_answer(args, config, photos, session), current_ranks()
+    # Only rank 0 writes; if there are others, they wait meanwhile.
+    write_page = ranks.alone_on_first(
+        lambda: write_results(args, config, photos, warnings, best, output))
+    pictures = ranks.alone_on_first(lambda: write_page and write_page(None, None))
     settings: list[str] = []  # of the comparison
     if not args.no_scratch:
         small = compare_with_scratch(args, config, photos.parts, best, output, session)
         if small is not None:
             say(result_line(_("Small CNN from scratch"), small.evaluation))
             settings = small.notes
-            write_curves(output, best, validation_name(photos.parts), small.history)
-            write_page(small, pictures)
+            curves = output, best, validation_name(photos.parts), small.history
+            ranks.alone_on_first(lambda: write_curves(*curves))
+            ranks.alone_on_first(lambda: write_page and write_page(small, pictures))
     if not args.quiet:
         print_notes([*best.notes, *settings], args.verbose)
         print_doubtful_labels(best)
@@ -220,20 +231,29 @@ def compare_with_scratch(args: argparse.Namespace, config: TransferConfig,
               "computing as VGG16's", epochs=epochs, size=size) if bounded else
             _("network from scratch: {epochs} epochs at {size} × {size} pixels", epochs=epochs,
               size=size))]
-        add_facts(output, scratch={"size": size, "epochs": epochs})
+        if current_ranks().is_first:
+            add_facts(output, scratch={"size": size, "epochs": epochs})
     return None if session.skipped else small
 
 
 def cross_validation(args: argparse.Namespace, config: TransferConfig, photos: RunPhotos,
                      output: Path, session: Session) -> None:
-    """Cross-validation on the training photos: prints each fold and all folds together."""
-    data, groups, K = photos.parts["train"], photos.groups.get("train"), args.kfold
+    """Cross-validation on the training photos."""
+    data, groups = photos.parts["train"], photos.groups.get("train")
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
     with without_live_lines(when=args.quiet), EpochLines("VGG16", epochs,
                                                          verbose=args.verbose) as bars:
-        result, accuracies = cross_validate(data, config, K, callbacks=[bars],
+        result, accuracies = cross_validate(data, config, args.kfold, callbacks=[bars],
                                             groups=None if groups is None else groups.tolist(),
                                             checkpoint=session.checkpoint, device=args.device)
+    current_ranks().alone_on_first(lambda: write_cross_validation(
+        args, config, photos, output, result, accuracies))
+
+
+def write_cross_validation(args: argparse.Namespace, config: TransferConfig, photos: RunPhotos,
+                           output: Path, result: Evaluation, accuracies: FloatArray) -> None:
+    """Prints each fold and all folds together, and writes the run folder."""
+    data, groups, K = photos.parts["train"], photos.groups.get("train"), args.kfold
     scores = write_evaluation(output, result, data.names, "left-out")
     write_csv(output / "folds.csv", ["fold", "accuracy"], enumerate(accuracies, 1))
     spread = _("mean {mean:.1f} %, standard deviation of the folds {deviation:.1f}",

@@ -25,7 +25,7 @@ A seam of one class, utils/ranks.py, is all that the other rooms know of this.
 """
 
 from .data_parallel import DataParallel
-from .launch import connect, launched
+from .launch import connect, launched, launched_as_first
 from .mpi_ranks import MPIRanks
 
-__all__ = ["DataParallel", "MPIRanks", "connect", "launched"]
+__all__ = ["DataParallel", "MPIRanks", "connect", "launched", "launched_as_first"]

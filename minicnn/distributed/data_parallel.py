@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,7 +33,8 @@ from .mpi_ranks import MPIRanks
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
 
-STOPS = (None, "epoch", "step")  # what a rank may ask for, the more urgent the later
+# What a rank may ask for, the more urgent the later.
+STOPS: tuple[Literal["epoch", "step"] | None, ...] = (None, "epoch", "step")
 
 
 class RankParallel(ThreadParallel):

@@ -16,6 +16,7 @@ from .shared_rows import gather_rows, map_rows
 Answer = TypeVar("Answer")
 GRACE_SECONDS = 2.0  # that a failed rank waits for the others, which may have failed alike
 POLL_SECONDS = 0.02
+INTERRUPTED = 130  # the exit status after Ctrl-C
 
 
 class MPIRanks(Ranks):
@@ -124,7 +125,8 @@ class MPIRanks(Ranks):
         if not failed:
             return 0, ""
         status, text = ends[failed[0]]
-        if len(failed) < self.size or any(end != ends[0] for end in ends):
+        alike = all(end == ends[0] or end[0] == INTERRUPTED == status for end in ends)
+        if not alike:
             text = self.with_name(text, failed[0])
         return status, text
 

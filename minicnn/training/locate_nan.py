@@ -11,7 +11,6 @@ from ..losses import Loss
 from ..ops import array_module, ops_for
 from ..utils.errors import NotFiniteError
 
-
 NOT_LOCATED = "a layer that draws random numbers"  # what is left when all others are finite
 
 

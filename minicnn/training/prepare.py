@@ -30,8 +30,8 @@ from .callbacks import (
     ProgressBar,
     TerminateOnNaN,
 )
-from .thread_parallel import ThreadParallel
 from .state import TrainingState
+from .thread_parallel import ThreadParallel
 
 # Layers whose outputs are no probabilities.
 NO_PROBABILITIES = {Conv2D, Dense, BatchNormalization, *ACTIVATION_LAYERS} - {Sigmoid, Softmax}

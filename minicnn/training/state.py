@@ -18,9 +18,9 @@ from ..optimizers import Optimizer, ParamGroups
 from ..utils.arrays import IntArray
 from ..utils.errors import NotFiniteError
 from .batches import ArrayDataset, epoch_order, forward_batches
-from .thread_parallel import ThreadParallel
 from .history import History
 from .locate_nan import not_finite_error
+from .thread_parallel import ThreadParallel
 
 Weights = dict[str, dict[str, np.ndarray]]  # {layer: {parameter: array}} of the trainable layers
 

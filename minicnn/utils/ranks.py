@@ -8,7 +8,7 @@ rank must reach the same calls in the same order, since each waits there for all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -49,6 +49,19 @@ class Ranks:
         on all."""
         return function()
 
+    def alone_on_first(self, function: Callable[[], Answer]) -> Answer | None:
+        """Calls the function on rank 0, which computes there without the others; these wait. What
+        it returns, or None on the others."""
+        answer = None
+        if self.is_first:
+            with working_with(ALONE):
+                answer = function()
+        self.wait_for_all()
+        return answer
+
+    def check_same(self, where: str, facts: Mapping[str, object]) -> None:
+        """Raises ArgumentError on all ranks unless they have the same facts."""
+
     def wait_for_all(self) -> None:
         """Returns once every rank is here, without using the processor meanwhile."""
 
@@ -58,7 +71,8 @@ class Ranks:
         return part
 
 
-_current: ContextVar[Ranks] = ContextVar("ranks", default=Ranks())
+ALONE = Ranks()
+_current: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)
 
 
 current_ranks: Callable[[], Ranks] = _current.get  # the ranks that share the work now
@@ -66,7 +80,7 @@ current_ranks: Callable[[], Ranks] = _current.get  # the ranks that share the wo
 
 @contextmanager
 def working_with(ranks: Ranks) -> Iterator[None]:
-    """In the body of the with, the work is shared by these ranks; working_with(Ranks()): by none,
+    """In the body of the with, the work is shared by these ranks; working_with(ALONE): by none,
     for what rank 0 does alone."""
     token = _current.set(ranks)
     try:

@@ -65,6 +65,8 @@ class Checkpoint(Callback):
         self.settings: dict = {}
         self.shared = SharedState()
         self.next_time = time.monotonic() + MIN_SECONDS
+        if not current_ranks().is_first:
+            return  # it does not write
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
@@ -185,6 +187,7 @@ class Checkpoint(Callback):
         if current_ranks().is_first and (last or stop or time.monotonic() >= self.next_time):
             self.save(state, last)
         if stop:
+            current_ranks().wait_for_all()
             raise KeyboardInterrupt
 
     def save(self, state: TrainingState, last: bool) -> None:
