@@ -1,0 +1,98 @@
+"""docs/distributed.md can be typed: its commands are accepted, its script is bash, its Python runs,
+its links lead somewhere, and its table is what the command prints."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from benchmarks import scaling
+from minicnn.cli import parser
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "distributed.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.M | re.S)
+# Of mpiexec, those that take no value.
+FLAGS = {"--oversubscribe"}
+
+
+def code(language):
+    """The blocks in that language."""
+    return [block for name, block in BLOCKS if name == language]
+
+
+def typed():
+    """The words of each minicnn command, in blocks or lines, behind whatever starts it."""
+    lines = [line for block in [*code("sh"), *code("bash")] for line in block.splitlines()]
+    spans = re.findall(r"(?<!`)`([^`\n]+)`", re.sub(r"```.*?```", "", PAGE, flags=re.S))
+    for line in [*lines, *spans]:
+        if found := re.match(r"(?:(?:mpiexec|srun) .*?)?minicnn (?![….])(.+)", line):
+            yield found[1]
+
+
+@pytest.mark.parametrize("command", sorted(set(typed())))
+def test_every_command_is_accepted(command):
+    words = [word for word in shlex.split(command, comments=True) if word != "&"]
+    words = [part for word in words for part in (
+        ["--resume", "runs/a"] if word == "${what[@]}" else [] if word == "…" else [word])]
+    parser().parse_args(words)
+
+
+def test_mpiexec_has_options_with_values_and_a_command():
+    calls = re.findall(r"^mpiexec (.+)$", PAGE, re.M)
+    assert len(calls) >= 6
+    for call in calls:
+        words = shlex.split(call, comments=True)
+        while words[0].startswith("-"):
+            words = words[1 if words[0] in FLAGS else 2:]
+        assert words[0] in ("minicnn", "python"), call
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+def test_the_slurm_script_starts_the_ranks_and_resumes_what_is_there(tmp_path):
+    (script,) = code("bash")
+    assert script.startswith("#!/bin/bash\n#SBATCH ")  # Slurm reads them up to the first command
+    script = re.sub(r"^source .*$", "", script, flags=re.M).replace("/shared", str(tmp_path))
+    stand_ins = ('module() { :; }\nmpiexec() { echo "$OMP_NUM_THREADS threads: $*"; }\n'
+                 "SLURM_CPUS_PER_TASK=2 SLURM_NTASKS_PER_NODE=8\n")
+    runs = tmp_path / "runs" / "clouds"
+    for expected in (f"{tmp_path}/photos/ --output {runs}", f"--resume {runs}"):
+        done = subprocess.run(["bash", "-euc", stand_ins + script], capture_output=True, text=True,
+                              timeout=30)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"2 threads: --map-by ppr:8:node:PE=2 minicnn train {expected}\n"
+        (runs / "checkpoints").mkdir(parents=True, exist_ok=True)
+
+
+@pytest.mark.skipif(not find_spec("mpi4py"), reason="mpi4py is not installed")
+def test_its_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = code("python")
+    names = {}
+    exec(block, names)
+    assert names["parallel"].ranks.size == 1 and Path("fashion.h5").is_file()
+
+
+def test_every_link_leads_to_a_file_and_every_option_is_known():
+    for target in re.findall(r"\]\(([^)#:]+)\)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target
+    known = {option for command in next(
+        action.choices for action in parser()._actions if hasattr(action.choices, "values")
+    ).values() for option in command._option_string_actions}
+    assert {span for span in re.findall(r"(?<!`)`(--[\w-]+)`", PAGE)} <= known
+    for file in re.findall(r"`((?:minicnn|benchmarks|examples|tests)/[^` ]+)`", PAGE):
+        assert (ROOT / file).exists(), file
+
+
+def test_its_table_is_what_the_command_prints(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    command = re.search(r"`python -m benchmarks.scaling (--compute [^`]+)`", PAGE)[1]
+    scaling.main(shlex.split(command))
+    printed = re.findall(r"^\|.*\|$", capsys.readouterr().out, re.M)
+    table = re.findall(r"^\|.*ring, 10 Gbit/s.*\|\n(?:\|.*\|\n)+", PAGE, re.M)
+    rows = [row for block in table for row in block.splitlines()]
+    assert len(rows) > 10 and [row for row in rows if row not in printed] == []
