@@ -12,7 +12,7 @@ import minicnn as mc
 from benchmarks.scaling_model import Block, Compute, Line
 from minicnn.training.thread_parallel import ThreadParallel
 
-ROUNDS = 3   # of measurements; the least counts, since what else runs can only make them longer
+ROUNDS = 3   # of measurements; the least counts: the first one warms up, other programs disturb
 HEAD_CUT = "block4_pool"  # what minicnn train puts its head on
 
 
@@ -44,13 +44,13 @@ CASES: dict[str, tuple[Callable[[int], mc.Sequential], tuple[int, int]]] = {
 
 
 def step_times(model: mc.Sequential, photos: int) -> np.ndarray:
-    """Seconds of forward, backward and the optimizer's step for random photos: the least of ROUNDS
-    after one to warm up."""
+    """Seconds of forward, backward and the optimizer's step for random photos: the least of ROUNDS.
+    """
     x = np.random.default_rng(0).normal(size=(photos, *model.input_shape)).astype(np.float32)
     t = np.arange(photos) % 2
     loss, optimizer = mc.losses.BinaryCrossEntropy(from_logits=True), mc.optimizers.Adam(1e-6)
     network, times = ThreadParallel(model), []  # as fit has it: the threads share the photos
-    for _ in range(1 + ROUNDS):
+    for _ in range(ROUNDS):
         start = time.perf_counter()
         loss.forward(network.forward(x, training=True), t)
         after_forward = time.perf_counter()
@@ -58,7 +58,7 @@ def step_times(model: mc.Sequential, photos: int) -> np.ndarray:
         after_backward = time.perf_counter()
         optimizer.step(network)
         times.append(np.diff([start, after_forward, after_backward, time.perf_counter()]))
-    return np.min(times[1:], axis=0)
+    return np.min(times, axis=0)
 
 
 def gradient_blocks(model: mc.Sequential, photos: int) -> tuple[Block, ...]:
@@ -66,7 +66,7 @@ def gradient_blocks(model: mc.Sequential, photos: int) -> tuple[Block, ...]:
     what layers without parameters take is the next one's. Layer by layer, ROUNDS times."""
     x = np.random.default_rng(0).normal(size=(photos, *model.input_shape)).astype(np.float32)
     rounds = []
-    for _ in range(1 + ROUNDS):
+    for _ in range(ROUNDS):
         dy, times = np.ones_like(model.forward(x, training=True)), []
         for layer in reversed(model.layers):
             layer.needs_dx = layer is not model.layers[0]
@@ -75,7 +75,7 @@ def gradient_blocks(model: mc.Sequential, photos: int) -> tuple[Block, ...]:
             times.append(time.perf_counter() - start)
             layer.needs_dx = True
         rounds.append(times)
-    seconds, blocks, waiting = np.min(rounds[1:], axis=0), [], 0.0
+    seconds, blocks, waiting = np.min(rounds, axis=0), [], 0.0
     for layer, took in zip(reversed(model.layers), seconds, strict=True):
         waiting += took
         if layer.params:
@@ -98,11 +98,11 @@ def feature_seconds(size: int, photos: int = 4) -> float:
     """Seconds per photo of the frozen base below the head."""
     base = mc.VGG16(include_top=False, weights=None, cut=HEAD_CUT, input_shape=(size, size, 3))
     x, times = np.zeros((photos, size, size, 3), np.float32), []
-    for _ in range(1 + ROUNDS):
+    for _ in range(ROUNDS):
         start = time.perf_counter()
         base.forward(x, keep=False)
         times.append(time.perf_counter() - start)
-    return min(times[1:]) / photos
+    return min(times) / photos
 
 
 def save(file: Path, measured: dict) -> None:
@@ -126,8 +126,8 @@ def read(file: Path) -> dict:
 def adding_seconds(size: int = 1 << 24) -> float:
     """γ: seconds per byte of adding float32 that have arrived, larger than a cache."""
     a, b, times = np.ones(size // 4, np.float32), np.ones(size // 4, np.float32), []
-    for _ in range(1 + ROUNDS):
+    for _ in range(ROUNDS):
         start = time.perf_counter()
         np.add(a, b, out=a)
         times.append(time.perf_counter() - start)
-    return min(times[1:]) / size
+    return min(times) / size
