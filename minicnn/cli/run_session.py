@@ -24,6 +24,9 @@ from ..utils.ranks import current_ranks
 from .run_record import options_of
 from .terminal import HANDLER
 
+# SIGUSR1 is what mpiexec passes on to the ranks, and Slurm sends before the time is up (--signal).
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+                if hasattr(signal, name)]  # Windows has no SIGUSR1
 STOPPING = N_("Stopping after this epoch and saving. Ctrl-C again: stop now.")
 STOPPING_FEATURES = N_("Stopping: no epoch has begun, so there is nothing to save.")
 TERMINATING = N_("Stopping after this step and saving.")
@@ -40,9 +43,9 @@ class Session:
         self.before: dict[int, Any] = {}
 
     def listen(self) -> None:
-        """From now on the first Ctrl-C or SIGTERM only asks the training to stop."""
+        """From now on the first Ctrl-C, SIGTERM or SIGUSR1 only asks the training to stop."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOP_SIGNALS:
                 self.before.setdefault(number, signal.getsignal(number))
                 signal.signal(number, self.on_signal)
 
@@ -53,9 +56,10 @@ class Session:
                 signal.signal(number, handler)
 
     def on_signal(self, number: int, frame: object) -> None:
-        """Ctrl-C asks the training to stop after this epoch, SIGTERM and Ctrl-C in the comparison
-        after this step. Then signals do what they did before: the next one stops at once."""
-        self.terminated = number == signal.SIGTERM
+        """Ctrl-C asks the training to stop after this epoch, the other signals, and Ctrl-C in the
+        comparison, after this step. Then signals do what they did before: the next one stops at
+        once."""
+        self.terminated = number != signal.SIGINT
         at_once = self.terminated or self.in_comparison
         self.checkpoint.stop("step" if at_once else "epoch")
         if self.in_comparison and not self.terminated:

@@ -46,6 +46,7 @@ from .first_session import suggested_command
 from .model_options import check_vgg16_size
 from .option_values import errors_name_options
 from .progress import EpochLines
+from .ranks import check_same_photos
 from .run_record import (
     add_facts,
     environment,
@@ -98,6 +99,7 @@ def train_command(args: argparse.Namespace) -> None:
     with without_output(when=args.quiet):
         photos = photos_of(args)
         train = photos.parts["train"]
+        check_same_photos("train", args, photos.parts)
         if args.kfold:
             check_folds(train, args.kfold)
         say(f"{question(train.classes)} " + (

@@ -49,7 +49,7 @@ class RankParallel(ThreadParallel):
                  layer_done: Any = None) -> np.ndarray | None:
         """dL/dy of this rank's samples -> dL/dx of them, or None."""
         dx = super().backward(dy, input_gradient, self.sums.start)
-        self.sums.finish()
+        self.sums.wait()
         return dx
 
 
@@ -106,8 +106,8 @@ class DataParallel(Callback):
 
     Weights, history and checkpoints are those of a single process with the same batch_size, but for
     the order in which numbers are added, and the same bits in each run with as many ranks.
-    Rank 0 alone draws progress and writes checkpoints. Ctrl-C or SIGTERM on any rank, if nobody
-    else handles it, ends the training on all after the same step, by KeyboardInterrupt.
+    Rank 0 alone draws progress and writes checkpoints. Ctrl-C, SIGTERM or SIGUSR1 on any rank, if
+    nobody else handles it, ends the training on all after the same step, by KeyboardInterrupt.
 
     Raises, on all ranks, ArgumentError if they were given different data or settings, or if there
     are more ranks than images. Raises what connect raises.
@@ -144,7 +144,9 @@ class DataParallel(Callback):
             "training photos": digest(state.train_data),
             "validation photos": digest(state.validation_data),
             "layers": [layer.name for layer in state.model.layers],
-            "settings": (state.batch_size, state.epochs, state.initial_epoch, str(state.rng_state)),
+            "batch_size": state.batch_size,
+            "epochs": (state.initial_epoch, state.epochs),
+            "seed (by its hash)": hashlib.sha256(str(state.rng_state).encode()).hexdigest()[:8],
         })
         if ranks.size > state.images_per_epoch:
             raise ArgumentError(f"fit: expected at most as many ranks as training photos, "
@@ -171,10 +173,12 @@ class DataParallel(Callback):
         training to end instead."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for number, default in ((signal.SIGINT, signal.default_int_handler),
-                                (signal.SIGTERM, signal.SIG_DFL)):
+        for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+            number = getattr(signal, name, None)  # Windows has no SIGUSR1
+            if number is None:
+                continue
             before = signal.getsignal(number)
-            if before == default:
+            if before in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self.on_signal)
                 self.stack.callback(signal.signal, number, before)
 

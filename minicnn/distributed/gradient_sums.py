@@ -30,7 +30,7 @@ BUCKET_BYTES = 1 << 20  # of a bucket, at least: many small sums would take thei
 
 
 class GradientSums:
-    """The sums of one network's gradients: start(layer) for each, the last layer first; finish().
+    """The sums of one network's gradients: start(layer) for each, the last layer first; wait().
 
     layers: of the network. comm: of mpi4py, or whatever has Iallreduce. flat: the buffer, on the
     processor; gradients on a GPU go through it, so it is page-locked there.
@@ -71,7 +71,7 @@ class GradientSums:
         self.requests.append(self.comm.Iallreduce(MPI.IN_PLACE, bucket, MPI.SUM))
         self.sent = self.ready
 
-    def finish(self) -> None:
+    def wait(self) -> None:
         """Waits for all sums, which are then the layers' gradients: views of the buffer, or copies
         on the device."""
         if self.ready > self.sent:

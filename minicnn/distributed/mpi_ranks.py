@@ -16,6 +16,7 @@ from .shared_rows import gather_rows, map_rows
 Answer = TypeVar("Answer")
 GRACE_SECONDS = 2.0  # that a failed rank waits for the others, which may have failed alike
 POLL_SECONDS = 0.02
+MPIEXEC_SECONDS = 0.5  # that mpiexec has to pass on what a rank has printed, before it ends all
 INTERRUPTED = 130  # the exit status after Ctrl-C
 
 
@@ -110,15 +111,16 @@ class MPIRanks(Ranks):
 
     def agree_on_end(self, status: int, text: str) -> tuple[int, str]:
         """The exit status of all ranks, and what rank 0 has to print; to be called by each at its
-        end, with its own status and error message.
+        end, with its own status and error message; "" if it has done its work, whatever the status.
 
         If all come to their end, rank 0 gets the message of the first that failed, with its name
         unless all failed alike. If the others do not come, since they wait for this one, which has
         failed: it prints its message, and all are ended.
         """
         arrival = self.ending.Ibarrier()
-        deadline = time.monotonic() + GRACE_SECONDS + 0.2 * self.rank  # the first one prints
-        if not wait(arrival, deadline if status else None):
+        # Of several that wait in vain, the first one prints and ends the others before they do.
+        deadline = time.monotonic() + GRACE_SECONDS + 2 * MPIEXEC_SECONDS * min(self.rank, 4)
+        if not wait(arrival, deadline if text else None):
             self.abort(status, self.with_name(text))
         ends = self.ending.allgather((status, text))
         failed = [rank for rank, (status, _) in enumerate(ends) if status]
@@ -126,7 +128,7 @@ class MPIRanks(Ranks):
             return 0, ""
         status, text = ends[failed[0]]
         alike = all(end == ends[0] or end[0] == INTERRUPTED == status for end in ends)
-        if not alike:
+        if text and not alike:
             text = self.with_name(text, failed[0])
         return status, text
 
@@ -138,6 +140,7 @@ class MPIRanks(Ranks):
     def abort(self, status: int, text: str) -> None:
         """Prints the text and ends all ranks."""
         print(text, file=sys.__stderr__, flush=True)  # noqa: T201  nobody else would print it
+        time.sleep(MPIEXEC_SECONDS)
         self.comm.Abort(status)
 
 

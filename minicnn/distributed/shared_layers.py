@@ -57,13 +57,13 @@ class SharedBatchNormalization(BatchNormalization):
                 to_device(variance_of_all.astype(x.dtype), device))
 
     def batch_sums(self, dgamma: np.ndarray, dbeta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Those of all ranks, times (samples here) / M, since dx divides them by the samples here.
-        """
+        """Those of all ranks, times (samples here) / M, since dx divides them by the samples here;
+        0 for samples that do not count, so that their dx is 0."""
         if not self.share.active:
             return dgamma, dbeta
         x = self.read_cache()[0]
         numbers = np.concatenate([to_cpu(dgamma), to_cpu(dbeta)])
-        sums = self.ranks.gather_numbers(numbers).sum(axis=0) * (x.size // x.shape[-1] / self.M)
+        sums = self.ranks.gather_numbers(numbers).sum(axis=0) * (self.own_M / self.M)
         device = device_of(x)
         return (to_device(sums[:len(dgamma)].astype(x.dtype), device),
                 to_device(sums[len(dgamma):].astype(x.dtype), device))

@@ -8,20 +8,46 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from ..utils.errors import FileError
 from ..utils.files import preallocated_file
 
-if TYPE_CHECKING:
-    from .mpi_ranks import MPIRanks
-
+Answer = TypeVar("Answer")
 BLOCK_BYTES = 1 << 24  # that are written at once
 
 
-def gather_rows(ranks: MPIRanks, part: np.ndarray, count: int) -> np.ndarray:
+class ConnectedRanks(Protocol):
+    """What is needed of MPIRanks, which imports this file."""
+
+    comm: Any
+    rank: int
+    size: int
+    local_size: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is rank 0."""
+
+    def part_of(self, count: int) -> tuple[int, int]:
+        """(start, stop) of this rank's part."""
+
+    def gather(self, part: Answer) -> list[Answer]:
+        """What each rank has given."""
+
+    def from_first(self, function: Callable[[], Answer]) -> Answer:
+        """What the function returns on rank 0."""
+
+    def wait_for_all(self) -> None:
+        """Returns once every rank is here."""
+
+    def name_of(self, rank: int) -> str:
+        """For messages."""
+
+
+def gather_rows(ranks: ConnectedRanks, part: np.ndarray, count: int) -> np.ndarray:
     """Each rank's part (n, …) -> all rows (count, …), in the memory of each rank."""
     from mpi4py import MPI
 
@@ -37,7 +63,7 @@ def gather_rows(ranks: MPIRanks, part: np.ndarray, count: int) -> np.ndarray:
     return rows
 
 
-def map_rows(ranks: MPIRanks, part: np.ndarray, count: int) -> np.ndarray:
+def map_rows(ranks: ConnectedRanks, part: np.ndarray, count: int) -> np.ndarray:
     """Each rank's part (n, …) -> all rows (count, …), mapped from a temporary file that each rank
     has written its part of: what they take is on the disk, not in the memory.
 
@@ -82,7 +108,7 @@ def new_file(size: int) -> Path:
     return Path(path)
 
 
-def on_all(ranks: MPIRanks, work: Callable[[], None], path: Path) -> None:
+def on_all(ranks: ConnectedRanks, work: Callable[[], None], path: Path) -> None:
     """Calls work() on each rank; if it fails on any, FileError is raised on all, with its name."""
     problem = ""
     try:

@@ -39,6 +39,7 @@ from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int, is_int
 from ..utils.language import gettext as _
 from ..utils.language import local_number
+from ..utils.ranks import ALONE, current_ranks, working_with
 from ..visualize.photos import Progress, batch_size_for, crop_photos, silent
 from ..visualize.result import Result
 
@@ -129,17 +130,22 @@ def transfer_curve(data: Dataset | None = None, *, per_class: Sequence[int] | No
     pixels = crop_photos(SmallCNN(len(data.classes), small), data)
     numbered = Dataset(range(len(data)), data.labels, data.classes, data.names)
     transfer, scratch = np.zeros((2, len(counts), folds))
-    for k in range(folds):
-        test = np.flatnonzero(fold == k)
-        others = numbered.subset(np.flatnonzero(fold != k))
-        for row, n in enumerate(counts):
-            train = np.array(others.take(n, seed).items)
+    ranks, trainings = current_ranks(), [(k, row) for k in range(folds)
+                                         for row in range(len(counts))]
+    with working_with(ALONE):  # several ranks do not share a training here, but the trainings
+        for number, (k, row) in enumerate(trainings[ranks.rank::ranks.size]):
+            test = np.flatnonzero(fold == k)
+            others = numbered.subset(np.flatnonzero(fold != k))
+            train = np.array(others.take(counts[row], seed).items)
             top = Sequential(head(len(data.classes), kernel_initializer="zeros"), X.shape[1:], k)
             transfer[row, k] = _accuracy(top, Adam(initial_learning_rate(X[train])), X, data,
                                          train, test, steps, seed)
             scratch[row, k] = _accuracy(SmallCNN(len(data.classes), small, seed + k), Adam(0.001),
                                         pixels, data, train, test, steps, seed)
-            progress(len(data) + k * len(counts) + row + 1, total)
+            progress(min(len(data) + (number + 1) * ranks.size, total), total)
+    parts = ranks.gather((transfer, scratch))
+    transfer, scratch = np.sum([transfer for transfer, _ in parts], axis=0), np.sum(
+        [scratch for _, scratch in parts], axis=0)
     return TransferCurve(np.array(counts), transfer, scratch, len(data.classes), cut, steps)
 
 

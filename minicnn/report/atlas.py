@@ -27,6 +27,7 @@ from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, check_int
 from ..utils.language import gettext as _
 from ..utils.language import local_number
+from ..utils.ranks import current_ranks
 from ..visualize.photos import ImageInput, Progress, as_dataset, silent
 from ..visualize.result import writable
 from ..visualize.target import chosen_layers, photo_input
@@ -61,6 +62,8 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: ImageInput, 
     page = collect(model, photos, image=image, layers=layers, maps=maps, n=n, examples=examples,
                    maximised=maximised, progress=progress) | ({} if name is None else
                                                               {"model": name})
+    if not current_ranks().is_first:
+        return path  # rank 0 writes it
     return write_page(path, "atlas.html", {}, body=content(page))
 
 

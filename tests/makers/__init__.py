@@ -29,3 +29,9 @@ from .networks import (
     two_convolutions,
     weights,
 )
+from .ranks import (
+    mpiexec,
+    run_ranks,
+    sentences,
+    start_ranks,
+)

@@ -17,7 +17,7 @@ Source: Zeiler & Fergus 2014, figure 2 and section 4 (Z3 and Z4 of the course).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,6 @@ from ...layers import Layer
 from ...layers.sharing import copy_layers, without_last_activation
 from ...model import Sequential
 from ...models import crop_images
-from ...ops import to_cpu
 from ...plotting import drawing
 from ...utils.errors import ArgumentError, check_int
 from ...utils.language import fill_in
@@ -38,14 +37,13 @@ from ..photos import (
     Progress,
     as_dataset,
     batch_size_for,
-    check_finite,
-    photo_batches,
     silent,
 )
 from ..propagation import backward
 from ..result import Result
 from ..target import as_rgb, check_unit, forward, layer_index, maps_layer
 from .deconvnet import receptive_box
+from .strongest import strongest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,8 +153,8 @@ def top_patches(model: Sequential, photos: ImageInput, layer: str | None = None,
     batch_size = batch_size_for(model, layer_number + 1, batch_size)
     layers = without_last_activation(copy_layers(model.layers[:layer_number + 1]))
 
-    activations, index, positions = _strongest(
-        layers, photo_batches(model, data, batch_size, lambda done, _: progress(done, total)), n)
+    activations, index, positions = strongest(
+        model, layers, data, batch_size, n, lambda done, _: progress(done, total))
     if selected is None:
         means = np.maximum(activations, 0).mean(axis=1)
         selected = np.argsort(-means, kind="stable")[:maps]
@@ -187,31 +185,6 @@ def _check_units(model: Sequential, layer: str, units: Sequence[int] | int) -> n
     if not numbers:
         raise ArgumentError("top_patches: expected at least one unit, received none.")
     return np.array([check_unit(model, layer, unit) for unit in numbers])
-
-
-def _strongest(layers: list[Layer],
-               batches: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]], n: int
-               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The n largest a_m of every unit: values (K, n), −inf if there are fewer; photos (K, n);
-    positions (K, n, 2)."""
-    largest: list[np.ndarray] = []  # values, photos, flat positions: (n, K) each
-    for indices, _pixels, x in batches:
-        y = to_cpu(forward(layers, x))
-        y = y[:, None, None] if y.ndim == 2 else y  # (N, OH, OW, K)
-        check_finite(y, layers[-1].name, indices)
-        N, OH, OW, K = y.shape
-        y = y.reshape(N, OH * OW, K)
-        flat = y.argmax(axis=1)  # (N, K)
-        a = np.take_along_axis(y, flat[:, None], axis=1)[:, 0]
-        batch = [a, np.broadcast_to(indices[:, None], a.shape), flat]
-        if not largest:
-            largest = [np.full((n, K), fill, part.dtype)
-                       for fill, part in zip((-np.inf, -1, 0), batch, strict=True)]
-        both = [np.concatenate(parts) for parts in zip(largest, batch, strict=True)]  # (n + N, K)
-        order = np.argsort(-both[0], axis=0, kind="stable")[:n]
-        largest = [np.take_along_axis(part, order, axis=0) for part in both]
-    a, index, flat = (part.T for part in largest)
-    return a, index, np.stack(np.divmod(flat, OW), axis=-1)
 
 
 def _fill(model: Sequential, layers: list[Layer], data: Dataset, result: TopPatches,

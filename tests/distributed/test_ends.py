@@ -1,0 +1,147 @@
+"""Whatever ends one rank ends all, within seconds, and says which: an error on one, a rank or
+mpiexec that is killed, a signal, a rank that sees other photos or none."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from makers import contents, mpiexec, run_ranks, sentences, start_ranks, striped_folder
+
+pytestmark = pytest.mark.skipif(mpiexec() is None, reason="no mpiexec, or no mpi4py")
+SECONDS = 10  # at most, until all have ended
+SCRIPT = Path(__file__).with_name("ranks_cli.py")
+OPTIONS = ("--size", "32", "--no-scratch", "--no-label-check")
+TRAIN = ("train", "photos", "--epochs", "100000", "--output", "run", *OPTIONS)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    striped_folder(tmp_path / "photos", {"left": 6, "right": 6}, (32, 32))
+    return tmp_path
+
+
+def alive(pid):
+    """Whether the process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(process):
+    return [int(pid) for pid in subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True,
+        text=True).stdout.split()
+        if "python" in Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]]
+
+
+def training(folder, size):
+    """(mpiexec, the processes of the ranks) of a training whose first checkpoint is written."""
+    process = start_ranks(size, SCRIPT, folder, *TRAIN)
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("run/checkpoints/*.h5")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    return process, children(process)
+
+
+def ended(process, ranks):
+    """(exit status of mpiexec, standard error); fails unless all end in time."""
+    began = time.monotonic()
+    try:
+        _, errors = process.communicate(timeout=SECONDS)
+        while any(map(alive, ranks)):
+            assert time.monotonic() < began + SECONDS, ranks
+            time.sleep(0.05)
+    finally:
+        for pid in filter(alive, ranks):
+            os.kill(pid, signal.SIGKILL)
+    return process.returncode, errors
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+
+
+@needs_proc
+def test_a_signal_to_a_rank_stops_all_after_the_same_step_and_another_number_resumes(folder):
+    process, ranks = training(folder, 3)
+    assert len(ranks) == 3
+    os.kill(ranks[-1], signal.SIGTERM)  # not the one that writes
+    code, errors = ended(process, ranks)
+    assert code == 130
+    assert sentences(errors) == ["minicnn: stopped. Go on with: minicnn train --resume run"]
+    files = sorted(folder.glob("run/checkpoints/*.h5"))
+    assert len(files) == 2
+    # Two ranks go on from there: new checkpoints replace those two. Then they are stopped in turn.
+    process = start_ranks(2, SCRIPT, folder, "train", "--resume", "run")
+    deadline = time.monotonic() + 30
+    while set(folder.glob("run/checkpoints/*.h5")) & set(files):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    ranks = children(process)
+    process.send_signal(signal.SIGUSR1)  # mpiexec passes it on to all ranks
+    code, errors = ended(process, ranks)
+    assert code == 130 and len(sentences(errors)) == 1
+    later = sorted(folder.glob("run/checkpoints/*.h5"))
+    assert later[-1].name > files[-1].name
+
+
+@needs_proc
+@pytest.mark.parametrize("victim,number", [
+    ("rank", signal.SIGKILL), ("mpiexec", signal.SIGKILL), ("mpiexec", signal.SIGINT)])
+def test_when_a_rank_or_mpiexec_is_killed_none_is_left_and_the_checkpoint_stands(
+        folder, victim, number):
+    process, ranks = training(folder, 2)
+    os.kill(ranks[1] if victim == "rank" else process.pid, number)
+    code, errors = ended(process, ranks)
+    assert code != 0
+    assert list(folder.glob("run/checkpoints/*.h5"))
+    if victim == "rank":
+        assert "rank 1" in errors and "signal 9" in errors  # mpiexec says it
+
+
+@pytest.mark.parametrize("kind", ["error", "bug"])
+def test_an_error_on_one_rank_ends_all_and_names_it(folder, kind):
+    (folder / "fail-1").write_text(kind)
+    began = time.monotonic()
+    code, _, errors = run_ranks(2, SCRIPT, folder, *TRAIN, cwd=folder)
+    assert time.monotonic() - began < SECONDS + 20  # it had to begin, too
+    assert code == (2 if kind == "error" else 1)
+    assert [line.startswith("minicnn: rank 1 of 2 (") for line in sentences(errors)] == [True]
+    if kind == "error":
+        assert "photo.png: expected a photo, received noise." in errors
+        assert "Traceback" not in errors
+        assert "Go on with" in errors or list(folder.glob("run/checkpoints/*.h5"))
+    else:
+        assert "ZeroDivisionError: of the test" in errors
+
+
+def test_ranks_that_see_other_photos_are_named_before_anything_is_computed(folder):
+    for rank in "012":
+        shutil.copytree(folder / "photos", folder / rank / "photos")
+    (folder / "2/photos/left/3.png").unlink()
+    code, _, errors = run_ranks(3, SCRIPT, folder, *TRAIN)
+    assert code == 2, errors
+    [sentence] = sentences(errors)
+    for word in ("photos", "same", "rank 2 of 3", "as on rank 0"):
+        assert word in sentence
+    assert contents(folder / "0").keys() == contents(folder / "1").keys()  # no run was begun
+
+
+def test_a_rank_without_the_folder_ends_all(folder):
+    (folder / "1").mkdir()
+    code, _, errors = run_ranks(2, SCRIPT, folder, *TRAIN)
+    assert code == 2, errors
+    [sentence] = sentences(errors)
+    assert "rank 1 of 2" in sentence and "photos: expected a folder" in sentence
+
+
+def test_what_is_wrong_on_all_ranks_is_said_once(folder):
+    code, out, errors = run_ranks(2, SCRIPT, folder, "train", "photoss", *OPTIONS)
+    assert code == 2 and out == ""
+    [sentence] = sentences(errors)
+    assert sentence.startswith("minicnn: photoss: expected a folder") and "rank" not in sentence

@@ -1,0 +1,201 @@
+"""Without MPI: how a launcher is recognized, what is refused, which part of a batch is whose."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from makers import random_batch
+
+import minicnn as mc
+from minicnn import cli
+from minicnn.distributed import launch, threads
+from minicnn.distributed.batch_share import BatchShare, WholeBatchGenerator, split_batches
+from minicnn.distributed.gradient_sums import GradientSums
+from minicnn.ops.fast import threads as compute_threads
+from minicnn.utils.errors import ArgumentError
+from minicnn.utils.ranks import Ranks, current_ranks, working_with
+
+
+class FakeRanks(Ranks):
+    """One of several, without the others."""
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+@pytest.mark.parametrize("environment,size", [
+    ({}, 1), ({"OMPI_COMM_WORLD_SIZE": "4"}, 4), ({"PMI_SIZE": "3"}, 3),
+    ({"SLURM_STEP_NUM_TASKS": "8", "OMPI_COMM_WORLD_SIZE": "2"}, 8),
+    ({"SLURM_NTASKS": "8"}, 1),  # of the job: a single process may be started in it
+    ({"PMI_SIZE": "many"}, 1)])
+def test_a_launcher_is_recognized_by_its_variables(environment, size):
+    assert launch.launched(environment)[0] == size
+
+
+def test_the_first_process_is_known_before_mpi_is():
+    assert launch.launched_as_first({}) and launch.launched_as_first({"PMI_RANK": "0"})
+    assert not launch.launched_as_first({"OMPI_COMM_WORLD_RANK": "1"})
+
+
+def fake_mpi(monkeypatch, size=1):
+    """mpi4py whose MPI knows of `size` processes."""
+    MPI = types.SimpleNamespace(COMM_WORLD=types.SimpleNamespace(size=size), Get_library_version=(
+        lambda: "Open MPI v5.0.10, package: …\n"))
+    package = types.ModuleType("mpi4py")
+    package.MPI = MPI
+    monkeypatch.setitem(sys.modules, "mpi4py", package)
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", MPI)
+
+
+def test_the_mpiexec_of_another_mpi_is_noticed(monkeypatch, capsys):
+    """Each process believes to be alone, and would train the whole by itself."""
+    monkeypatch.setenv("PMI_SIZE", "4")
+    monkeypatch.setenv("PMI_RANK", "0")
+    fake_mpi(monkeypatch)
+    launch.connect.cache_clear()
+    with pytest.raises(ArgumentError, match="4 processes.*Open MPI v5"):
+        launch.connect()
+    assert cli.main(["train"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("minicnn: mpi: expected 4 processes") and said.count("\n") == 1
+
+
+def test_without_mpi4py_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    launch.connect.cache_clear()
+    with pytest.raises(ArgumentError, match=r"mpi4py.*\[mpi\]"):
+        mc.distributed.DataParallel()
+
+
+@pytest.mark.parametrize("size", range(1, 6))
+@pytest.mark.parametrize("N,batch_size", [(37, 8), (10, 2), (3, 7), (5, 1), (8, 8), (23, 5)])
+def test_the_parts_of_the_ranks_are_the_global_batches(size, N, batch_size):
+    order = np.random.default_rng(N).permutation(N)
+    batches = [order[k:k + batch_size] for k in range(0, N, batch_size)]
+    together = [[] for _ in batches]
+    for rank in range(size):
+        ranks = FakeRanks(rank, size)
+        own, own_size = split_batches(ranks, order, batch_size)
+        parts = [own[k:k + own_size] for k in range(0, len(own), own_size)]
+        assert len(parts) == len(batches)
+        share = BatchShare()
+        for k, (part, batch) in enumerate(zip(parts, batches, strict=True)):
+            share.set(ranks, len(batch))
+            np.testing.assert_array_equal(part, batch[share.start:share.stop])
+            together[k].extend(part[:share.count])
+    for batch, collected in zip(batches, together, strict=True):
+        np.testing.assert_array_equal(collected, batch)
+
+
+@pytest.mark.parametrize("count,size", [(10, 3), (2, 5), (0, 2), (7, 1)])
+def test_parts_follow_each_other_and_differ_by_one_at_most(count, size):
+    parts = [FakeRanks(rank, size).part_of(count) for rank in range(size)]
+    assert [i for start, stop in parts for i in range(start, stop)] == list(range(count))
+    sizes = [stop - start for start, stop in parts]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_random_numbers_are_drawn_for_the_whole_batch():
+    share, drawn = BatchShare(), []
+    for rank in range(3):
+        generator = WholeBatchGenerator(np.random.default_rng(4), share)
+        share.set(FakeRanks(rank, 3), 8)
+        drawn.append(generator.random((share.stop - share.start, 2), np.float32))
+        state = generator.bit_generator.state
+    single = np.random.default_rng(4)
+    np.testing.assert_array_equal(np.concatenate(drawn), single.random((8, 2), np.float32))
+    assert state == single.bit_generator.state
+
+
+class SumWithTwin:
+    """A communicator of two ranks, the other of which has the same numbers."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def Iallreduce(self, in_place, buffer, op):
+        self.sizes.append(buffer.size)
+        buffer *= 2
+        return types.SimpleNamespace(Test=lambda: True, Wait=lambda: None)
+
+
+@pytest.fixture
+def mpi_constants(monkeypatch):
+    fake_mpi(monkeypatch)
+    sys.modules["mpi4py"].MPI.IN_PLACE, sys.modules["mpi4py"].MPI.SUM = "in place", "sum"
+
+
+@pytest.mark.on_devices("cpu", "cuda-sim", "cuda (stand-in)")
+def test_gradients_go_through_one_buffer_on_every_device(device, mpi_constants):
+    """On a GPU by way of the processor; in buckets from the last layer down; frozen ones not."""
+    model = mc.Sequential([mc.Conv2D(2, 3, name="frozen"), mc.Conv2D(3, 3), mc.Flatten(),
+                           mc.Dense(4), mc.Dense(2)], (6, 6, 1)).to(device)
+    model.freeze("frozen")
+    x, _ = random_batch(3, (6, 6, 1))
+    dy = np.ones((3, 2), np.float32)
+    model.forward(mc.to_device(x, device), training=True)
+    model.backward(mc.to_device(dy, device), input_gradient=False)
+    alone = {(layer.name, key): mc.to_cpu(g).copy() for layer in model.layers
+             for key, g in layer.grads.items()}
+    twin = SumWithTwin()
+    sums = GradientSums(model.layers, twin, bucket_bytes=60)
+    done = []
+    model.forward(mc.to_device(x, device), training=True)
+    model.backward(mc.to_device(dy, device), False,
+                   lambda layer: (done.append(layer.name), sums.start(layer)))
+    sums.wait()
+    assert done == ["dense_1", "dense", "flatten", "conv2d"]
+    # dense_1: 8 + 2 numbers, which fill no bucket; dense: 48 + 4; conv2d: 54 + 3.
+    assert twin.sizes == [10 + 52, 57]
+    for layer in model.layers:
+        for key, g in layer.grads.items():
+            assert mc.ops.device_of(g) == device
+            np.testing.assert_array_equal(mc.to_cpu(g), 2 * alone[layer.name, key])
+    assert not model["frozen"].grads
+
+
+def test_a_double_model_has_a_double_buffer(mpi_constants):
+    model = mc.Sequential([mc.Dense(2)], (3,))
+    model.layers[0].params = {k: p.astype(np.float64) for k, p in model.layers[0].params.items()}
+    assert GradientSums(model.layers, None).flat.dtype == np.float64
+
+
+@pytest.mark.parametrize("affinities,share", [
+    ([{0, 1, 2, 3}] * 4, 1), ([{0, 1, 2, 3}] * 2, 2), ([{0}, {1}], 1), ([{0, 1}, {2, 3}], 2),
+    ([{0, 1, 2}] * 5, 1)])
+def test_ranks_share_the_cores_of_their_machine(monkeypatch, affinities, share):
+    node = types.SimpleNamespace(allgather=lambda own: affinities)
+    granted = []
+    monkeypatch.setattr(threads, "share_cores", granted.append)
+    monkeypatch.setattr(threads, "cgroup_cpu_limit", lambda: sys.maxsize)
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: affinities[0], raising=False)
+    threads.take_share_of_cores(types.SimpleNamespace(node=node))
+    assert granted == [share]
+
+
+def test_a_share_of_cores_limits_blas_unless_the_environment_does(monkeypatch):
+    monkeypatch.setattr(compute_threads, "_share", sys.maxsize)
+    for variable in compute_threads.THREAD_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    before = compute_threads.num_threads()
+    try:
+        compute_threads.share_cores(1)
+        assert compute_threads.cores() == compute_threads.num_threads() == 1
+        compute_threads.blas_libraries().limit(limits=2)
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        compute_threads.share_cores(1)
+        assert compute_threads.num_threads() == 2
+    finally:
+        compute_threads.blas_libraries().limit(limits=before)
+
+
+def test_a_process_without_ranks_is_rank_0_of_1():
+    ranks = current_ranks()
+    assert (ranks.rank, ranks.size, ranks.is_first) == (0, 1, True)
+    assert ranks.part_of(7) == (0, 7)
+    assert ranks.gather("x") == ["x"] and ranks.from_first(lambda: 3) == 3
+    assert ranks.alone_on_first(lambda: 4) == 4
+    with working_with(FakeRanks(1, 2)) as _:
+        assert current_ranks().size == 2
+    assert current_ranks() is ranks
