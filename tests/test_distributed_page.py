@@ -4,7 +4,9 @@ its links lead somewhere, and its table is what the command prints."""
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,8 +19,9 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "distributed.md").read_text("utf-8")
 BLOCKS = [(language, re.sub(r" *\\\n *", " ", block))  # lines that go on
           for language, block in re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.M | re.S)]
-# Of mpiexec, those that take no value.
-FLAGS = {"--oversubscribe"}
+FLAGS = {"--oversubscribe"}  # of mpiexec: options that take no value
+needs_bash = pytest.mark.skipif(not shutil.which("bash") or not hasattr(signal, "SIGUSR1"),
+                                reason="no bash")
 
 
 def code(language):
@@ -53,20 +56,47 @@ def test_mpiexec_has_options_with_values_and_a_command():
         assert words[0] in ("minicnn", "python"), call
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
-def test_the_slurm_script_starts_the_ranks_and_resumes_what_is_there(tmp_path):
+@pytest.fixture
+def slurm_script(tmp_path):
+    """The command that runs the script of the page, with stand-ins for Slurm and mpiexec: that of
+    mpiexec prints its arguments, and waits for SIGUSR1 if there is a file named wait."""
     (script,) = code("bash")
     assert script.startswith("#!/bin/bash\n#SBATCH ")  # Slurm reads them up to the first command
+    assert re.findall(r"^#SBATCH", script, re.M) == re.findall(
+        r"^#SBATCH", script[:script.index("module")], re.M)
     script = re.sub(r"^source .*$", "", script, flags=re.M).replace("/shared", str(tmp_path))
-    stand_ins = ('module() { :; }\nmpiexec() { echo "$OMP_NUM_THREADS threads: $*"; }\n'
-                 "SLURM_CPUS_PER_TASK=2 SLURM_NTASKS_PER_NODE=8\n")
+    stand_ins = """
+        module() { :; }
+        mpiexec() {
+            trap 'echo stopping; exit 130' USR1
+            echo "$OMP_NUM_THREADS threads: $*"
+            while [ -e wait ]; do sleep 0.05; done
+        }
+        SLURM_CPUS_PER_TASK=2 SLURM_NTASKS_PER_NODE=8
+    """
+    return ["bash", "-uc", stand_ins + script]
+
+
+@needs_bash
+def test_the_slurm_script_starts_the_ranks_and_resumes_what_is_there(slurm_script, tmp_path):
     runs = tmp_path / "runs" / "clouds"
     for expected in (f"{tmp_path}/photos/ --output {runs}", f"--resume {runs}"):
-        done = subprocess.run(["bash", "-euc", stand_ins + script], capture_output=True, text=True,
+        done = subprocess.run(slurm_script, capture_output=True, text=True, cwd=tmp_path,
                               timeout=30)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"2 threads: --map-by ppr:8:node:PE=2 minicnn train {expected}\n"
         (runs / "checkpoints").mkdir(parents=True, exist_ok=True)
+
+
+@needs_bash
+def test_the_slurm_script_passes_the_warning_on_and_waits_for_the_ranks(slurm_script, tmp_path):
+    (tmp_path / "wait").touch()
+    with subprocess.Popen(slurm_script, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout.readline().startswith("2 threads: ")
+        time.sleep(0.3)  # it comes to its wait
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.read() == "stopping\n"
+    assert process.returncode == 130
 
 
 @pytest.mark.skipif(not find_spec("mpi4py"), reason="mpi4py is not installed")
@@ -84,7 +114,7 @@ def test_every_link_leads_to_a_file_and_every_option_is_known():
     known = {option for command in next(
         action.choices for action in parser()._actions if hasattr(action.choices, "values")
     ).values() for option in command._option_string_actions}
-    assert {span for span in re.findall(r"(?<!`)`(--[\w-]+)`", PAGE)} <= known
+    assert set(re.findall(r"(?<!`)`(--[\w-]+)`", PAGE)) <= known
     for file in re.findall(r"`((?:minicnn|benchmarks|examples|tests)/[^` ]+)`", PAGE):
         assert (ROOT / file).exists(), file
 

@@ -2,19 +2,15 @@
 over MPI, if there is one."""
 
 import re
-import shutil
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import mpiexec, run_ranks
 
 from benchmarks.scaling_model import Link, ring, tree
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
 
 
 @pytest.fixture(scope="module")
@@ -67,19 +63,12 @@ def test_the_seconds_that_are_counted_are_those_of_the_benchmark_s_formula(lesso
     assert network.seconds == pytest.approx(formula(link, p, 192))
 
 
-@pytest.mark.skipif(not (MPIEXEC and find_spec("mpi4py")), reason="no MPI")
+@pytest.mark.skipif(mpiexec() is None, reason="no mpiexec, or no mpi4py")
 @pytest.mark.parametrize("ranks", [1, 3])
-def test_ranks_that_are_processes_get_the_gradient_of_the_batch(ranks, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
-    options = []
-    if "Open MPI" in subprocess.run([MPIEXEC, "--version"], capture_output=True,
-                                    text=True).stdout:
-        options = ["--oversubscribe", "--allow-run-as-root"]
-    done = subprocess.run([MPIEXEC, *options, "-n", str(ranks), sys.executable,
-                           EXAMPLES / "mpi" / "allreduce.py", "--short"],
-                          capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+def test_ranks_that_are_processes_get_the_gradient_of_the_batch(ranks):
+    code, out, errors = run_ranks(ranks, EXAMPLES / "mpi" / "allreduce.py", "--short")
+    assert code == 0, errors
     number, difference = re.match(r"(\d+) ranks: the sum differs from the gradient of the whole "
-                                  r"batch by (\S+) of", done.stdout).groups()
+                                  r"batch by (\S+) of", out).groups()
     assert int(number) == ranks and float(difference) < 1e-13
-    assert len(re.findall(r"^ +[\d,]+ +[\d.]+ +[\d.]+$", done.stdout, re.M)) == 3
+    assert len(re.findall(r"^ +[\d,]+ +[\d.]+ +[\d.]+$", out, re.M)) == 3
