@@ -119,11 +119,17 @@ def test_every_link_leads_to_a_file_and_every_option_is_known():
         assert (ROOT / file).exists(), file
 
 
-def test_its_table_is_what_the_command_prints(monkeypatch, capsys):
+def test_its_tables_are_what_the_commands_print(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    command = re.search(r"`python -m benchmarks.scaling (--compute [^`]+)`", PAGE)[1]
-    scaling.main(shlex.split(command))
-    printed = re.findall(r"^\|.*\|$", capsys.readouterr().out, re.M)
-    table = re.findall(r"^\|.*ring, 10 Gbit/s.*\|\n(?:\|.*\|\n)+", PAGE, re.M)
-    rows = [row for block in table for row in block.splitlines()]
-    assert len(rows) > 10 and [row for row in rows if row not in printed] == []
+    commands = re.findall(r"`python -m benchmarks.scaling (--compute [^`]+)`", PAGE)
+    for command in commands:
+        scaling.main(shlex.split(command))
+    printed = capsys.readouterr().out
+    tables = re.findall(r"^\|.*ring, 10 Gbit/s.*\|\n(?:\|.*\|\n)+", PAGE, re.M)
+    assert len(commands) == 2 and len(tables) == 5
+    assert [table for table in tables if table not in printed] == []
+    assert "NOT VALID" not in printed
+    features = re.search(r"efficiency of (98 % at .*? Gbit/s) on 1,024\s", PAGE, re.S)[1]
+    assert features in printed
+    for seconds, photos in (("11.2", "11 s"), ("0.002", "2 ms"), ("0.00881", "9 ms")):
+        assert f"; {seconds} s for 32 photos" in printed and photos in PAGE
