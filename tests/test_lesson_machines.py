@@ -1,6 +1,7 @@
 """Lesson 12: its Allreduce by hand adds up, in as many steps and bytes as the papers say; the same
 over MPI, if there is one."""
 
+import json
 import re
 from pathlib import Path
 
@@ -72,3 +73,34 @@ def test_ranks_that_are_processes_get_the_gradient_of_the_batch(ranks):
                                   r"batch by (\S+) of", out).groups()
     assert int(number) == ranks and float(difference) < 1e-13
     assert len(re.findall(r"^ +[\d,]+ +[\d.]+ +[\d.]+$", out, re.M)) == 3
+
+
+# What the texts say of the lesson is what it has shown ----------------------------------------
+
+
+NOTEBOOK = json.loads((EXAMPLES / "notebooks" / "12_many_machines.ipynb").read_text("utf-8"))
+SHOWN = "".join("".join(output.get("text", "")) for cell in NOTEBOOK["cells"]
+                for output in cell.get("outputs", []))
+
+
+def test_what_to_notice_and_the_solutions_agree_with_the_notebook():
+    solution = (EXAMPLES / "solutions" / "lessons.md").read_text("utf-8").split("## Lesson 12.")[1]
+    ring_ms = re.search(r"^ +1024 +.* ([\d.]+) / +[\d.]+$", SHOWN, re.M)[1]
+    notice = "".join(NOTEBOOK["cells"][-1]["source"])
+    assert f"the ring's {float(ring_ms):.0f} ms" in " ".join(notice.split())
+    assert 1 / 4 < 2 * 1023 * 0.02 / float(ring_ms) < 1 / 3  # "almost a third": 20 µs a message
+    for name in ("ring", "tree"):
+        ms = re.search(rf"^{name} +\d+ +[\d.]+ +([\d.]+) ", SHOWN, re.M)[1]
+        column = {"ring": 1, "tree": 2}[name]
+        (row,) = re.findall(r"^\| 8, 106,154 \|.*$", solution, re.M)
+        assert row.split("|")[column + 1].strip() == f"{ms} ms"
+    loss, accuracy = re.search(r"^batch 100, 4η, warm-up +80 +\S+ +(\S+) +(\S+) %$", SHOWN,
+                               re.M).groups()
+    assert f"| batch 100, 4 η, for comparison | {loss} | {accuracy} % |" in solution
+
+
+def test_the_notebook_was_run_on_cores_that_nothing_else_took():
+    assert "threads get no more than" not in SHOWN
+    _, arithmetic, strong, weak = re.search(r"^ +(2) +([\d.]+) +([\d.]+) +([\d.]+)$", SHOWN,
+                                            re.M).groups()
+    assert 1 < float(strong) <= float(arithmetic) <= 2 and 1 < float(weak) <= float(arithmetic)
