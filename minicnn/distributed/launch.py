@@ -9,8 +9,8 @@ from typing import Any
 
 from ..utils.errors import ArgumentError
 from .mpi_ranks import MPIRanks
+from .resources import take_gpu, take_share_of_cores
 from .safety import abort_on_uncaught_errors, end_with_launcher
-from .threads import take_share_of_cores
 
 # What launchers tell the processes that they start: how many these are, and which this is.
 SIZES = {"OMPI_COMM_WORLD_SIZE": "mpiexec of Open MPI",
@@ -37,9 +37,10 @@ def connect() -> MPIRanks:
     """The ranks that mpiexec has started, this process among them; of a process without mpiexec it
     alone. The first call connects them: all must call it.
 
-    From then on each computes with its share of the machine's cores, an error that nobody catches
-    ends all ranks, and none outlives mpiexec. Raises ArgumentError if mpi4py or its MPI is missing,
-    or if mpiexec is that of another MPI, so that each process believes to be alone.
+    From then on each computes with its share of the machine's cores and a GPU of its own, an error
+    that nobody catches ends all ranks, and none outlives mpiexec. Raises ArgumentError if mpi4py or
+    its MPI is missing, or if mpiexec is that of another MPI, so that each process believes to be
+    alone.
     """
     size, launcher = launched()
     MPI = import_mpi()
@@ -53,6 +54,7 @@ def connect() -> MPIRanks:
             f"pip install --no-binary mpi4py mpi4py.")
     ranks = MPIRanks(comm)
     take_share_of_cores(ranks)
+    take_gpu(ranks)
     if ranks.size > 1:
         abort_on_uncaught_errors(ranks)
         end_with_launcher()

@@ -17,7 +17,6 @@ Answer = TypeVar("Answer")
 GRACE_SECONDS = 2.0  # that a failed rank waits for the others, which may have failed alike
 POLL_SECONDS = 0.02
 MPIEXEC_SECONDS = 0.5  # that mpiexec has to pass on what a rank has printed, before it ends all
-INTERRUPTED = 130  # the exit status after Ctrl-C
 
 
 class MPIRanks(Ranks):
@@ -114,7 +113,7 @@ class MPIRanks(Ranks):
         end, with its own status and error message; "" if it has done its work, whatever the status.
 
         If all come to their end, rank 0 gets the message of the first that failed, with its name
-        unless all failed alike. If the others do not come, since they wait for this one, which has
+        unless all failed. If the others do not come, since they wait for this one, which has
         failed: it prints its message, and all are ended.
         """
         arrival = self.ending.Ibarrier()
@@ -127,8 +126,7 @@ class MPIRanks(Ranks):
         if not failed:
             return 0, ""
         status, text = ends[failed[0]]
-        alike = all(end == ends[0] or end[0] == INTERRUPTED == status for end in ends)
-        if text and not alike:
+        if text and any(other != status for other, _ in ends):
             text = self.with_name(text, failed[0])
         return status, text
 

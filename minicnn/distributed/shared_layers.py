@@ -16,7 +16,12 @@ from .mpi_ranks import MPIRanks
 
 def shared_layer(layer: Layer, ranks: MPIRanks, share: BatchShare) -> Layer:
     """The layer as it computes in a step that the ranks share: itself, unless it mixes the samples
-    of a batch or draws random numbers; else a copy, with the same parameters and gradients."""
+    of a batch or draws random numbers; else a copy, with the same parameters and gradients.
+
+    A layer of your own that draws random numbers draws those of a single process if it has a seed
+    and takes them from layers.dropout.seeded_generator, by random(shape) or standard_normal(shape)
+    with the samples first. One that mixes the samples of a batch in another way mixes those of its
+    rank only."""
     if type(layer) is BatchNormalization and layer.trainable:
         return SharedBatchNormalization(layer, ranks, share)
     if layer.random and layer.trainable and hasattr(layer, "seed"):

@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..training.batches import release_pages
+from ..training.features import mapped_file
 from ..utils.errors import FileError
 from ..utils.files import preallocated_file
 
@@ -82,6 +84,8 @@ def map_rows(ranks: ConnectedRanks, part: np.ndarray, count: int) -> np.ndarray:
             step = max(1, BLOCK_BYTES // max(1, row_bytes))
             for k in range(0, len(part), step):
                 file.write(np.ascontiguousarray(part[k:k + step]).data)
+                if mapped := mapped_file(part):
+                    release_pages(mapped)
             file.flush()
             os.fsync(file.fileno())  # a network drive shows it to other machines from now on
 

@@ -23,18 +23,20 @@ from .transfer_config import TransferConfig
 
 def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: int = 5, *,
                    groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
-                   checkpoint: Checkpoint | None = None, device: str = "cpu", **options: Any
+                   checkpoint: Checkpoint | None = None, device: str = "cpu",
+                   features: tuple[ArrayDataset, ArrayDataset] | None = None, **options: Any
                    ) -> tuple[Evaluation, FloatArray]:
     """k-fold: every photo is predicted by a network that was not trained on its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (folds,)). The folds
     hold the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
-    Each photo, and each of its views, passes the frozen layers once for all folds.
+    Each photo, and each of its views, passes the frozen layers once for all folds; unless what they
+    give is known already: features, those of config.augmented(data) and of data.
     Source: Stone 1974; Kohavi 1995.
     """
     config = replace(config or TransferConfig(), **options)
     fold = data.folds(folds, config.seed, groups)
-    views, photos = frozen_features(data, config, callbacks, device)
+    views, photos = features or frozen_features(data, config, callbacks, device)
     budget = config.memory_budget * 10**6 - resident_bytes(photos.x)
     if views is not photos:
         budget -= resident_bytes(views.x)

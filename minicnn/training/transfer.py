@@ -201,7 +201,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
              validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
              checkpoint: Checkpoint | None = None, device: str = "cpu",
              check_labels: bool = False, groups: Sequence[int] | None = None,
-             features: tuple[ArrayDataset, ArrayDataset] | None = None,
+             features: tuple[ArrayDataset, ...] | None = None,
              on_result: Callable[[TransferResult], None] | None = None,
              **options: Any) -> TransferResult:
     """A new head on VGG16's frozen layers; then, with config.finetune, one of its blocks, too.
@@ -213,7 +213,8 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     is not trained again. check_labels: the training photos are predicted, too, as by
     out_of_fold, with its groups; before that takes its time, on_result is called with the result.
     features: what the frozen layers give for config.augmented(train) and for the monitored photos,
-    if it is known already. Raises NotFiniteError, with the model, as fit does.
+    if it is known already; with validation photos also for those of the test, which are then not
+    read unless a block is trained. Raises NotFiniteError, with the model, as fit does.
     """
     config = replace(config or TransferConfig(), **options)
     if config.patience is not None and validation is None:
@@ -235,7 +236,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
         callbacks = [*callbacks, ProgressBar(epochs=epochs)]
     run = TransferRun(model, config, config.augmented(train), monitored, loss, callbacks,
                       checkpoint, None if validation is None else EarlyStopping(config.patience),
-                      features, check_labels)
+                      (features[0], features[1]) if features else None, check_labels)
     with model_in_errors(model), closing_bars(callbacks):
         trained = train_head(run)
         history, notes = trained.history, list[str]([learning_rate_note(config, trained.lr)])
@@ -244,11 +245,13 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
                 "{block} trained, too, from epoch {epoch} on, learning rate {rate:.3g}",
                 block=config.finetune, epoch=len(history["loss"]) + 1, rate=config.finetune_lr)))
             history = fine_tune(run, trained)
-    if config.finetune or validation is not None:
+    of_test = trained.monitored if validation is None else features[2] if (
+        features and len(features) > 2) else None
+    if config.finetune or of_test is None:
         evaluation = evaluate_photos(model, test, config.batch_size)
     else:
         top = model.split()[1]
-        y = extract_features(top, trained.monitored, batch_size=config.batch_size).x
+        y = extract_features(top, of_test, batch_size=config.batch_size).x
         evaluation = Evaluation(class_probabilities(y), test.labels, test.classes)
     best, last = run.early_stopping, {}
     if best:

@@ -131,12 +131,20 @@ def message_of(call):
     return "no error"
 
 
-def tiny(data, *callbacks, **options):
-    """A training of a few steps."""
-    model = mc.Sequential([mc.Flatten(), mc.Dense(3), mc.Softmax()], SHAPE)
+def tiny(data, *callbacks, ranks=True, **options):
+    """A training of a few steps, with a random layer; -> its model."""
+    model = in_float64(mc.Sequential(
+        [mc.Flatten(), mc.Dropout(0.4), mc.Dense(3), mc.Softmax()], SHAPE))
     options = {"epochs": 2, "batch_size": 4, **options}
-    return mc.fit(model, data, mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1),
-                  callbacks=[mc.distributed.DataParallel(), *callbacks], **options)
+    parallel = [mc.distributed.DataParallel()] if ranks else []
+    mc.fit(model, data, mc.losses.CategoricalCrossEntropy(), mc.optimizers.Adam(0.01),
+           callbacks=[*parallel, *callbacks], **options)
+    return model
+
+
+def tiny_data():
+    """What it is trained on."""
+    return as_float64(*random_batch(12, SHAPE))
 
 
 class Signal(mc.Callback):
@@ -164,7 +172,7 @@ class Stop(mc.Callback):
 
 def observed(ranks, folder):
     """{name: text}, which the test compares among the ranks."""
-    x, t = random_batch(12, SHAPE)
+    x, t = tiny_data()
     spoilt = x.copy()
     spoilt[4] = np.nan  # in the share of one rank only
     other = t if ranks.is_first else t[::-1]

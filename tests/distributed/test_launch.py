@@ -9,7 +9,7 @@ from makers import random_batch
 
 import minicnn as mc
 from minicnn import cli
-from minicnn.distributed import launch, threads
+from minicnn.distributed import launch, resources
 from minicnn.distributed.batch_share import BatchShare, WholeBatchGenerator, split_batches
 from minicnn.distributed.gradient_sums import GradientSums
 from minicnn.ops.fast import threads as compute_threads
@@ -167,11 +167,22 @@ def test_a_double_model_has_a_double_buffer(mpi_constants):
 def test_ranks_share_the_cores_of_their_machine(monkeypatch, affinities, share):
     node = types.SimpleNamespace(allgather=lambda own: affinities)
     granted = []
-    monkeypatch.setattr(threads, "share_cores", granted.append)
-    monkeypatch.setattr(threads, "cgroup_cpu_limit", lambda: sys.maxsize)
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: affinities[0], raising=False)
-    threads.take_share_of_cores(types.SimpleNamespace(node=node))
+    monkeypatch.setattr(resources, "share_cores", granted.append)
+    monkeypatch.setattr(resources, "cgroup_cpu_limit", lambda: sys.maxsize)
+    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda pid: affinities[0], raising=False)
+    resources.take_share_of_cores(types.SimpleNamespace(node=node))
     assert granted == [share]
+
+
+@pytest.mark.parametrize("visible,gpus,local_rank,expected", [
+    (None, 4, 2, "2"), (None, 2, 3, "1"), (None, 1, 1, None), (None, 0, 1, None),
+    ("4,5,6", 8, 1, "5"), ("3", 8, 1, "3"), ("GPU-a,GPU-b", 2, 3, "GPU-b")])
+def test_a_rank_gets_a_gpu_of_its_own(tmp_path, visible, gpus, local_rank, expected):
+    for number in range(gpus):
+        (tmp_path / "gpus" / f"0000:{number}").mkdir(parents=True)
+    environment = {} if visible is None else {resources.VISIBLE: visible}
+    resources.take_gpu(types.SimpleNamespace(local_rank=local_rank), environment, tmp_path / "gpus")
+    assert environment.get(resources.VISIBLE) == expected
 
 
 def test_a_share_of_cores_limits_blas_unless_the_environment_does(monkeypatch):

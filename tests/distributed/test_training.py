@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 from makers import mpiexec, run_ranks, weights
 
+from minicnn.training import Checkpoint
+
 pytestmark = pytest.mark.skipif(mpiexec() is None, reason="no mpiexec, or no mpi4py")
 SIZES = (2, 3, 4)
 TOLERANCES = {"in_float32": 1e-5, "frozen_photos": 1e-5, "features": 1e-5}  # else float64
+
+
+class Results(list):
+    """[(arrays, facts) of each rank], and the folder that they were in."""
+
+    def __init__(self, folder, results):
+        super().__init__(results)
+        self.folder = folder
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +31,9 @@ def runs(tmp_path_factory):
         folder, temporary = (tmp_path_factory.mktemp(name) for name in ("results", "tmp"))
         code, out, errors = run_ranks(size, jobs.__file__, folder, TMPDIR=str(temporary))
         assert code == 0 and out == "", errors
-        found[key] = [(dict(np.load(folder / f"{size}-{rank}.npz")),
-                       json.loads((folder / f"{size}-{rank}.json").read_text()))
-                      for rank in range(size)]
+        found[key] = Results(folder, [
+            (dict(np.load(folder / f"{size}-{rank}.npz")),
+             json.loads((folder / f"{size}-{rank}.json").read_text())) for rank in range(size)])
     return found
 
 
@@ -93,6 +103,17 @@ def test_a_signal_to_any_rank_ends_all_after_the_same_step(runs, size):
                                      "3 of 3 batches")
         assert facts["stop()"].endswith("2 of 3 batches")
         assert facts["handlers"] == "True" and facts["ambient"] == "1"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_checkpoint_of_ranks_is_continued_by_a_single_process(runs, size):
+    """Written after the second of six steps; then every number of ranks has the same end."""
+    callback = Checkpoint(runs[size].folder / f"checkpoints-{size}")
+    assert [file.name for file in callback.files()] == ["training-00000-000002.h5"]
+    continued = weights(jobs.tiny(jobs.tiny_data(), callback, ranks=False))
+    single = weights(jobs.tiny(jobs.tiny_data(), ranks=False))
+    for name, value in single.items():
+        np.testing.assert_allclose(continued[name], value, 1e-10, 1e-10)
 
 
 def test_nothing_is_left_in_the_temporary_folder(runs):
