@@ -49,11 +49,15 @@ def computed(x, W, pads, b=None, **options):
 # The numbers
 
 
-@given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 3, 100]))
-def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block):
+@given(SHAPES, st.sampled_from([1, 5, 33, 70]), PADS, st.sampled_from([1, 3, 100]),
+       st.sampled_from([1, 1000]), st.integers(1, 3))
+def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block, few, workers):
     x, W = drawn(shape, F)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "BLOCK_TILES", block)
+        patch.setattr(winograd, "FEW_TILES", few)
+        patch.setattr(winograd, "GROUP_ELEMENTS", 1)  # groups of 32 filters
+        patch.setattr(winograd, "num_threads", lambda: workers)
         assert_close(computed(x, W, pads), by_torch(x, W, pads), rtol=1e-12)
 
 
@@ -87,18 +91,19 @@ def test_nan_comes_out_as_nan_with_relu_and_pooling():
 
 
 @given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 3, 100]),
-       st.sampled_from([1, 1000, 1 << 23]))
-def test_the_gradients_are_pytorchs(shape, F, pads, block, group):
+       st.sampled_from([1, 1000, 1 << 23]), st.sampled_from([1, 1000]))
+def test_the_gradients_are_pytorchs(shape, F, pads, block, group, few):
     x, W = drawn(shape, F)
     dz = np.random.default_rng(1).normal(size=computed(x, W, pads).shape)
     _, dx, dW, _ = reference.by_torch(x, W, np.zeros(F), dz, (1, 1), pads)
     window = Window((3, 3), (1, 1), pads, x.shape[1:3])
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "FEW_TILES", few)
         patch.setattr(winograd_backward, "BLOCK_TILES", block)
         patch.setattr(winograd_backward, "GROUP_ELEMENTS", group)
         assert_close(winograd_backward.weight_grad_winograd(x, dz, window), dW, rtol=1e-12)
-    if gradient_window := input_gradient_window(window):
-        assert_close(winograd.input_grad_winograd(dz, W, gradient_window), dx, rtol=1e-12)
+        if gradient_window := input_gradient_window(window):
+            assert_close(winograd.input_grad_winograd(dz, W, gradient_window), dx, rtol=1e-12)
 
 
 def test_the_gradient_in_float32_errs_by_about_1e_5_and_does_not_depend_on_threads(monkeypatch):
@@ -132,21 +137,23 @@ def test_arrays_that_are_not_contiguous_and_a_bias_of_another_dtype():
         assert np.array_equal(computed(x_, W_, ((1, 1), (1, 1)), b), expected)
 
 
-def test_few_tiles_and_dtypes_without_kernels_are_computed_by_fast(monkeypatch):
-    monkeypatch.setattr(winograd, "FEW_TILES", 96)
-    kernels = []
-    monkeypatch.setattr(winograd, "library", lambda dtype: kernels.append(dtype) or (
-        lambda *_: None))
+def test_dtypes_without_kernels_are_computed_by_fast():
     x, W = drawn((1, 28, 28, 32), 32)
-    assert_close(computed(x, W, ((1, 1), (1, 1))), by_torch(x, W, ((1, 1), (1, 1))), rtol=1e-12)
-    assert not kernels  # 49 tiles
-    computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))
-    assert set(kernels) == {"float64"}
     window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (28, 28))
-    assert conv.by_kernels(x, W.shape, W, window)
+    assert conv.by_kernels(x, W.shape, W, window) == "winograd"
     long, other = x.astype(np.longdouble), W.astype(np.float32)
     assert not conv.by_kernels(long, W.shape, W.astype(np.longdouble), window)
     assert not conv.by_kernels(x, W.shape, other, window)
+
+
+def test_with_few_tiles_u_is_made_in_parts(monkeypatch):
+    monkeypatch.setattr(winograd, "FEW_TILES", 96)
+    x, W = drawn((1, 28, 28, 32), 32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "transform_kernels", lambda W: pytest.fail("U is whole in memory"))
+        assert_close(computed(x, W, ((1, 1), (1, 1))), by_torch(x, W, ((1, 1), (1, 1))), rtol=1e-12)
+    monkeypatch.setattr(winograd, "convolve_few_tiles", lambda *_: pytest.fail("in parts"))
+    computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))  # 98 tiles
 
 
 def test_it_computes_inside_the_threads_of_others():

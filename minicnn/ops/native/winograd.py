@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..fast import winograd as fast
 from ..fast.threads import chunk_slices, num_threads, parallel_map, workspace
 from ..window import Window
 from ..winograd import tile_window
@@ -21,7 +21,9 @@ from .library import library
 # Tiles of a block, which a thread transforms, multiplies and transforms back while it is in its
 # cache. More are better for the products, which read all of U for each block.
 BLOCK_TILES = 256
-FEW_TILES = 96  # With fewer, U is most of the work: fast makes it in parts that stay in the cache.
+FEW_TILES = 96  # With fewer, U is most of the work: it is made in parts that stay in the cache.
+GROUP_ELEMENTS = 5 << 17  # of such a part: 2.6 MB in float32
+GAP = 64  # numbers between two matrices of U: kernels/winograd.cu says why
 
 
 def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
@@ -29,7 +31,7 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
     """x (N, H, Wd, C), W (3, 3, C, F), strides 1 -> y (N, OH, OW, F); with pool the largest of
     each 2×2 of them, (N, OH // 2, OW // 2, F). b None adds nothing."""
     if len(x) * math.prod(tile_window(window).output_size) < FEW_TILES:
-        return fast.conv2d_winograd(x, W, b, window, relu, pool)
+        return convolve_few_tiles(x, W, b, window, relu, pool)
     return convolve(x, transform_kernels(W), b, window, relu, pool)
 
 
@@ -39,46 +41,114 @@ def input_grad_winograd(dz: np.ndarray, W: np.ndarray, gradient_window: Window) 
     costs a product nothing."""
     W_rot180 = W[::-1, ::-1]  # (3, 3, C, F): copied below, in runs of C·F numbers
     if len(dz) * math.prod(tile_window(gradient_window).output_size) < FEW_TILES:
-        return fast.conv2d_winograd(dz, W_rot180.swapaxes(2, 3), None, gradient_window)
+        return convolve_few_tiles(dz, W_rot180.swapaxes(2, 3), None, gradient_window)
     return convolve(dz, transform_kernels(W_rot180).swapaxes(1, 2), None, gradient_window)
 
 
 def transform_kernels(W: np.ndarray) -> np.ndarray:
-    """W (3, 3, C, F) -> U = G g Gᵀ of each kernel g, (36, C, F); threads share the kernels."""
+    """W (3, 3, C, F) -> U = G g Gᵀ of each kernel g, (36, C, F); threads share the channels."""
     C, F = W.shape[2:]
-    W, U = np.ascontiguousarray(W), np.empty((36, C, F), W.dtype)
+    W, U = np.ascontiguousarray(W), np.empty((36, C * F + GAP), W.dtype)
     kernels, workers = library(W.dtype.name), num_threads()
 
     def work(parts: Sequence[slice]) -> None:
         for part in parts:
-            kernels("winograd_kernels", W, U, part.start, part.stop - part.start, C * F)
+            kernels("winograd_kernels", W[:, :, part], U[:, part.start * F:], C * F, U.shape[1],
+                    part.stop - part.start, F, 0, F)
 
-    parallel_map(work, chunk_slices(C * F, -(-C * F // workers), workers), workers)
-    return U
+    parallel_map(work, chunk_slices(C, -(-C // workers), workers), workers)
+    return U[:, :C * F].reshape(36, C, F)  # a view
+
+
+@dataclass
+class Tiling:
+    """The tiles of images x (N, H, Wd, C), of which the outputs are pooled or not."""
+
+    x: np.ndarray
+    window: Window
+    pool: bool
+
+    def __post_init__(self) -> None:
+        self.kernels, self.tiles = library(self.x.dtype.name), tile_window(self.window)
+        self.rows = len(self.x) * self.tiles.output_size[0]  # of tiles, in all images
+        self.width = self.tiles.output_size[1]               # tiles in a row
+        OH, OW = self.window.output_size
+        self.output_size = (OH // 2, OW // 2) if self.pool else (OH, OW)
+
+    def outputs(self, F: int) -> np.ndarray:
+        """y (N, OH, OW, F), not yet computed."""
+        return np.empty((len(self.x), *self.output_size, F), self.x.dtype)
+
+    def transform(self, V: np.ndarray, rows: slice) -> None:
+        """V (36, T, C) ← the tiles of these rows; V may be part of a larger array."""
+        (top, _), (left, _) = self.tiles.pads
+        self.kernels("winograd_tiles", self.x, V, V.strides[0] // V.itemsize, rows.start,
+                     rows.stop - rows.start, *self.x.shape[1:], *self.tiles.output_size, top, left)
+
+    def transform_back(self, M: np.ndarray, b: np.ndarray, y: np.ndarray, rows: slice, relu: bool
+                       ) -> None:
+        """These rows of the outputs y (N, OH, OW, F) ← M (36, T, F), b (F,)."""
+        self.kernels("winograd_outputs", M, M.strides[0] // M.itemsize, b, y, rows.start,
+                     rows.stop - rows.start, *self.tiles.output_size, *self.output_size, len(b),
+                     relu, self.pool)
 
 
 def convolve(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, window: Window,
              relu: bool = False, pool: bool = False) -> np.ndarray:
     """conv2d_winograd with U (36, C, F); threads share the rows of tiles."""
-    (N, H, Wd, C), F, workers = x.shape, U.shape[2], num_threads()
-    tiles = tile_window(window)
-    TH, TW = tiles.output_size  # rows of tiles in an image, tiles in a row
-    (top, _), (left, _) = tiles.pads
-    OH, OW = (size // 2 if pool else size for size in window.output_size)
-    kernels, x = library(x.dtype.name), np.ascontiguousarray(x)
-    b = np.zeros(F, x.dtype) if b is None else np.ascontiguousarray(b, x.dtype)
-    y = np.empty((N, OH, OW, F), x.dtype)
-    blocks = chunk_slices(N * TH, max(1, BLOCK_TILES // TW), workers)  # of rows of tiles
-    max_tiles = TW * max(block.stop - block.start for block in blocks)
+    tiling, workers = Tiling(np.ascontiguousarray(x), window, pool), num_threads()
+    C, F = U.shape[1:]
+    y, b = tiling.outputs(F), bias(b, F, x.dtype)
+    blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
+    max_tiles = tiling.width * max(block.stop - block.start for block in blocks)
 
     def work(mine: Sequence[slice]) -> None:
         memory = workspace(36 * max_tiles * (C + F), x.dtype)
         for block in mine:
-            first, rows = block.start, block.stop - block.start
-            V, M, _ = np.split(memory, np.cumsum([36 * rows * TW * C, 36 * rows * TW * F]))
-            kernels("winograd_tiles", x, V, first, rows, H, Wd, C, TH, TW, top, left)
-            np.matmul(V.reshape(36, -1, C), U, out=M.reshape(36, -1, F))  # (36, T, C)·(36, C, F)
-            kernels("winograd_outputs", M, b, y, first, rows, TH, TW, OH, OW, F, relu, pool)
+            T = tiling.width * (block.stop - block.start)
+            V, M, _ = np.split(memory, np.cumsum([36 * T * C, 36 * T * F]))
+            V, M = V.reshape(36, T, C), M.reshape(36, T, F)
+            tiling.transform(V, block)
+            np.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
+            tiling.transform_back(M, b, y, block, relu)
 
     parallel_map(work, blocks, workers)
     return y
+
+
+def convolve_few_tiles(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
+                       relu: bool = False, pool: bool = False) -> np.ndarray:
+    """conv2d_winograd; threads share the filters. Each transforms the kernels of some filters and
+    multiplies all tiles by them while they are in its cache: U is never whole in memory."""
+    (C, F), W, workers = W.shape[2:], np.ascontiguousarray(W), num_threads()
+    tiling = Tiling(np.ascontiguousarray(x), window, pool)
+    y, b, T = tiling.outputs(F), bias(b, F, x.dtype), tiling.rows * tiling.width
+    V, M = np.empty((36, T, C), x.dtype), np.empty((36, T, F), x.dtype)
+    rows = chunk_slices(tiling.rows, -(-tiling.rows // workers), workers)
+    groups = chunk_slices(F, max(32, GROUP_ELEMENTS // (36 * C) // 32 * 32), workers)
+
+    def transform(mine: Sequence[slice]) -> None:
+        for part in mine:
+            tiling.transform(V[:, part.start * tiling.width:], part)
+
+    def multiply(mine: Sequence[slice]) -> None:
+        for filters in mine:
+            K = filters.stop - filters.start
+            memory = workspace(36 * (C * K + GAP), x.dtype).reshape(36, C * K + GAP)
+            tiling.kernels("winograd_kernels", W, memory, C * F, C * K + GAP, C, F, filters.start,
+                           K)
+            U = memory[:, :C * K].reshape(36, C, K)
+            np.matmul(V, U, out=M[..., filters])  # (36, T, C)·(36, C, K)
+
+    def transform_back(mine: Sequence[slice]) -> None:
+        for part in mine:
+            tiling.transform_back(M[:, part.start * tiling.width:], b, y, part, relu)
+
+    for work, parts in ((transform, rows), (multiply, groups), (transform_back, rows)):
+        parallel_map(work, parts, workers)
+    return y
+
+
+def bias(b: np.ndarray | None, F: int, dtype: np.dtype) -> np.ndarray:
+    """b (F,) as the kernels take it; None is zeros."""
+    return np.zeros(F, dtype) if b is None else np.ascontiguousarray(b, dtype)
