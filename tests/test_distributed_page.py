@@ -131,5 +131,5 @@ def test_its_tables_are_what_the_commands_print(monkeypatch, capsys):
     assert "NOT VALID" not in printed
     features = re.search(r"efficiency of (98 % at .*? Gbit/s) on 1,024\s", PAGE, re.S)[1]
     assert features in printed
-    for seconds, photos in (("11.2", "11 s"), ("0.002", "2 ms"), ("0.00881", "9 ms")):
+    for seconds, photos in (("11.6", "12 s"), ("0.00205", "2 ms"), ("0.00533", "5 ms")):
         assert f"; {seconds} s for 32 photos" in printed and photos in PAGE
