@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..utils.errors import ArgumentError
-from .mpi_ranks import MPIRanks
+from .mpi_ranks import ALONE_VARIABLE, MPIRanks
 from .resources import take_gpu, take_share_of_cores
 from .safety import abort_on_uncaught_errors, end_with_launcher
 
@@ -21,7 +21,11 @@ NUMBERS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PRO
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
-    """(how many processes the launcher has started, its name); (1, "") without a launcher."""
+    """(how many processes the launcher has started, its name); (1, "") without a launcher, and if
+    MINICNN_ALONE is set: then it has started as many processes that have nothing to do with each
+    other, such as trainings with different seeds."""
+    if environment.get(ALONE_VARIABLE, "0") not in ("", "0"):
+        return 1, ""
     sizes = {name: int(environment[key]) for key, name in SIZES.items()
              if environment.get(key, "").isdecimal()}
     return max(((size, name) for name, size in sizes.items()), default=(1, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -9,13 +10,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..utils.errors import ArgumentError
+from ..utils.errors import ArgumentError, MiniCNNError
 from ..utils.ranks import Ranks
 from .shared_rows import gather_rows, map_rows
 
 Answer = TypeVar("Answer")
 GRACE_SECONDS = 2.0  # that a failed rank waits for the others, which may have failed alike
 POLL_SECONDS = 0.02
+ALONE_VARIABLE = "MINICNN_ALONE"  # =1: processes that a launcher has started are no ranks
 MPIEXEC_SECONDS = 0.5  # that mpiexec has to pass on what a rank has printed, before it ends all
 
 
@@ -67,7 +69,7 @@ class MPIRanks(Ranks):
             try:
                 answer = function()
             except Exception as problem:
-                error = problem
+                error = as_sent(problem)
         answer, error = self.comm.bcast((answer, error))
         if error is not None:
             raise error
@@ -104,7 +106,8 @@ class MPIRanks(Ranks):
                     f"{where}: expected the same {key} on all ranks, {expected} as on rank 0, "
                     f"received {everybody[others[0]].get(key)} on "
                     f"{', '.join(map(self.name_of, others[:3]))}{', …' * (len(others) > 3)}. "
-                    f"Let all ranks see the same files and the same minicnn.")
+                    f"Let all ranks see the same files and the same minicnn; if each process is to "
+                    f"work for itself, set {ALONE_VARIABLE}=1.")
 
     # The end
 
@@ -140,6 +143,16 @@ class MPIRanks(Ranks):
         print(text, file=sys.__stderr__, flush=True)  # noqa: T201  nobody else would print it
         time.sleep(MPIEXEC_SECONDS)
         self.comm.Abort(status)
+
+
+def as_sent(error: Exception) -> Exception:
+    """The error as the other ranks can receive it: itself, unless it cannot be made anew from its
+    arguments."""
+    try:
+        pickle.loads(pickle.dumps(error))
+        return error
+    except Exception:
+        return MiniCNNError(str(error))
 
 
 def wait(request: Any, deadline: float | None = None) -> bool:

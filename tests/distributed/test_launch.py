@@ -12,8 +12,9 @@ from minicnn import cli
 from minicnn.distributed import launch, resources
 from minicnn.distributed.batch_share import BatchShare, WholeBatchGenerator, split_batches
 from minicnn.distributed.gradient_sums import GradientSums
+from minicnn.distributed.mpi_ranks import as_sent
 from minicnn.ops.fast import threads as compute_threads
-from minicnn.utils.errors import ArgumentError
+from minicnn.utils.errors import ArgumentError, FileError, MiniCNNError
 from minicnn.utils.ranks import Ranks, current_ranks, working_with
 
 
@@ -28,7 +29,8 @@ class FakeRanks(Ranks):
     ({}, 1), ({"OMPI_COMM_WORLD_SIZE": "4"}, 4), ({"PMI_SIZE": "3"}, 3),
     ({"SLURM_STEP_NUM_TASKS": "8", "OMPI_COMM_WORLD_SIZE": "2"}, 8),
     ({"SLURM_NTASKS": "8"}, 1),  # of the job: a single process may be started in it
-    ({"PMI_SIZE": "many"}, 1)])
+    ({"PMI_SIZE": "many"}, 1), ({"PMI_SIZE": "3", "MINICNN_ALONE": "1"}, 1),
+    ({"PMI_SIZE": "3", "MINICNN_ALONE": "0"}, 3)])
 def test_a_launcher_is_recognized_by_its_variables(environment, size):
     assert launch.launched(environment)[0] == size
 
@@ -199,6 +201,20 @@ def test_a_share_of_cores_limits_blas_unless_the_environment_does(monkeypatch):
         assert compute_threads.num_threads() == 2
     finally:
         compute_threads.blas_libraries().limit(limits=before)
+
+
+class StrictError(MiniCNNError):
+    """Cannot be made anew from its arguments."""
+
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
+def test_an_error_reaches_the_other_ranks_whatever_its_class():
+    error = FileError("gone")
+    assert as_sent(error) is error
+    assert str(as_sent(StrictError(1, 2))) == "1 and 2"
+    assert isinstance(as_sent(StrictError(1, 2)), MiniCNNError)
 
 
 def test_a_process_without_ranks_is_rank_0_of_1():

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from ...layers import Layer
-from ...layers.dropout import seeded_generator
 from ...utils.errors import FileError
 from ...utils.files import check_free_space
 from ...utils.ranks import current_ranks
@@ -235,7 +236,9 @@ def restore(state: TrainingState, saved: dict) -> None:
     state.optimizer.to(state.model.device)
     for layer in state.network.layers:
         if layer.name in saved["generators"]:
-            seeded_generator(layer).bit_generator.state = saved["generators"][layer.name]
+            if layer.generator is None:
+                layer.generator = np.random.default_rng()
+            layer.generator.bit_generator.state = saved["generators"][layer.name]
     for name, callback in named(state.callbacks).items():
         if name in saved["callbacks"]:
             callback.load_state_dict(saved["callbacks"][name])
