@@ -13,7 +13,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import assert_close
+from reference import assert_close, assert_same
 
 from minicnn import ops
 from minicnn.ops import Window, compiler, fast, use
@@ -21,9 +21,11 @@ from minicnn.ops.algorithms import input_gradient_window
 from minicnn.ops.fast import threads
 from minicnn.ops.native import (
     conv,
+    direct,
     elementwise,
     flat,
     library,
+    pooling,
     steps,
     winograd,
     winograd_backward,
@@ -49,7 +51,7 @@ def computed(x, W, pads, b=None, **options):
 # The numbers
 
 
-@given(SHAPES, st.sampled_from([1, 5, 33, 70]), PADS, st.sampled_from([1, 3, 100]),
+@given(SHAPES, st.sampled_from([1, 5, 32, 33, 70, 96]), PADS, st.sampled_from([1, 3, 100]),
        st.sampled_from([1, 1000]), st.integers(1, 3))
 def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block, few, workers):
     x, W = drawn(shape, F)
@@ -69,6 +71,31 @@ def test_channels_that_fill_vectors_and_those_left_over(C, F):
         y = computed(x, W, ((1, 1), (1, 1)))
         assert y.dtype == dtype
         assert_close(y, by_torch(x.astype(float), W.astype(float), ((1, 1), (1, 1))), rtol=rtol)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags of x86 processors")
+@pytest.mark.parametrize("flag", ["-march=x86-64", "-march=x86-64-v3"])
+def test_a_processor_with_narrower_vectors_computes_the_same(flag, monkeypatch):
+    """SSE: 16 bytes, 16 registers; AVX2: 32 bytes, 16 registers."""
+    if flag.endswith("v3") and "avx2" not in library.processor_identity():
+        pytest.skip("this processor has no AVX2")
+    monkeypatch.setattr(library, "for_this_processor", lambda: flag)
+    for dtype, rtol in ((np.float64, 1e-12), (np.float32, 1e-4)):
+        compiled = library.Library(np.dtype(dtype).name)
+        for module in (winograd, direct, pooling):
+            monkeypatch.setattr(module, "library", lambda name, compiled=compiled: compiled)
+        x, W = drawn((2, 13, 14, 19), 96, dtype)
+        window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (13, 14))
+        expected = by_torch(x.astype(float), W.astype(float), ((1, 1), (1, 1)))
+        for few in 1, 1000:
+            monkeypatch.setattr(winograd, "FEW_TILES", few)
+            assert_close(computed(x, W, ((1, 1), (1, 1))), expected, rtol=rtol)
+        assert_close(direct.conv2d_direct(x, W, None, window), expected, rtol=rtol)
+        y, switches = pooling.max_pool2d(x, POOLING._replace(size=(13, 14)))
+        assert_same(y, x[:, :12].reshape(2, 6, 2, 7, 2, 19).max(axis=(2, 4)))
+        back = pooling.max_unpool2d(y, switches, x.shape, POOLING._replace(size=(13, 14)))
+        assert_same(back, np.where(back != 0, x, 0))
+        assert_close(back.sum(), y.sum(), rtol=1e-4)
 
 
 def test_bias_relu_and_pooling_are_those_of_the_definition():

@@ -2,7 +2,8 @@
 
 NumPy can transform tiles only as a product with a Kronecker square, 1,296 multiply-adds a tile and
 channel; the kernel skips zeros and needs 264, and goes through memory once. Between the transforms
-stand NumPy's products.
+stand the products V[k] @ U[k]. If F is a multiple of 32, U is written in panels of 32 filters,
+(36, F / 32, C, 32), in which order kernels/products.cpp multiplies; else NumPy does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .library import library
 BLOCK_TILES = 256
 FEW_TILES = 96  # With fewer, U is most of the work: it is made in parts that stay in the cache.
 GROUP_ELEMENTS = 5 << 17  # of such a part: 2.6 MB in float32
+PANEL = 32  # filters
 GAP = 64  # numbers between two matrices of U: kernels/winograd.cu says why
 
 
@@ -42,22 +44,65 @@ def input_grad_winograd(dz: np.ndarray, W: np.ndarray, gradient_window: Window) 
     W_rot180 = W[::-1, ::-1]  # (3, 3, C, F): copied below, in runs of C·F numbers
     if len(dz) * math.prod(tile_window(gradient_window).output_size) < FEW_TILES:
         return convolve_few_tiles(dz, W_rot180.swapaxes(2, 3), None, gradient_window)
-    return convolve(dz, transform_kernels(W_rot180).swapaxes(1, 2), None, gradient_window)
+    return convolve(dz, transform_kernels(W_rot180, panels=False).swapaxes(1, 2), None,
+                    gradient_window)
 
 
-def transform_kernels(W: np.ndarray) -> np.ndarray:
-    """W (3, 3, C, F) -> U = G g Gᵀ of each kernel g, (36, C, F); threads share the channels."""
+def transform_kernels(W: np.ndarray, panels: bool = True) -> np.ndarray:
+    """W (3, 3, C, F) -> U = G g Gᵀ of each kernel g, (36, C, F), or if wanted and F allows it in
+    panels, (36, F / 32, C, 32); threads share the filters."""
     C, F = W.shape[2:]
-    W, U = np.ascontiguousarray(W), np.empty((36, C * F + GAP), W.dtype)
-    kernels, workers = library(W.dtype.name), num_threads()
+    W, memory, workers = np.ascontiguousarray(W), kernel_memory(C, F, W.dtype), num_threads()
+    if panels and F % PANEL == 0:
+        def transform(mine: Sequence[int]) -> None:
+            for panel in mine:
+                transform_panel(W, memory, 0, panel)
+
+        parallel_map(transform, range(F // PANEL), workers)
+        return in_panels(memory, C, F)
 
     def work(parts: Sequence[slice]) -> None:
-        for part in parts:
-            kernels("winograd_kernels", W[:, :, part], U[:, part.start * F:], C * F, U.shape[1],
-                    part.stop - part.start, F, 0, F)
+        for part in parts:  # of the channels
+            library(W.dtype.name)("winograd_kernels", W[:, :, part], memory[:, part.start * F:],
+                                  C * F, memory.shape[1], part.stop - part.start, F, 0, F)
 
     parallel_map(work, chunk_slices(C, -(-C // workers), workers), workers)
-    return U[:, :C * F].reshape(36, C, F)  # a view
+    return plain(memory, C, F)
+
+
+def kernel_memory(C: int, F: int, dtype: np.dtype) -> np.ndarray:
+    """For U of F filters: (36, C·F + GAP)."""
+    return np.empty((36, C * F + GAP), dtype)
+
+
+def plain(memory: np.ndarray, C: int, F: int) -> np.ndarray:
+    """The view (36, C, F) of it."""
+    return memory[:, :C * F].reshape(36, C, F)
+
+
+def in_panels(memory: np.ndarray, C: int, F: int) -> np.ndarray:
+    """The view (36, F / 32, C, 32) of it."""
+    return memory[:, :C * F].reshape(36, F // PANEL, C, PANEL)
+
+
+def transform_panel(W: np.ndarray, memory: np.ndarray, first: int, panel: int) -> None:
+    """The kernels of the filters of a panel, counted from filter `first` of W, to their place in the
+    memory for U."""
+    C, F = W.shape[2:]
+    library(W.dtype.name)("winograd_kernels", W, memory[:, panel * C * PANEL:], C * F,
+                          memory.shape[1], C, F, first + panel * PANEL, PANEL)
+
+
+def multiply(V: np.ndarray, U: np.ndarray, M: np.ndarray) -> None:
+    """M[k] (T, F) ← V[k] @ U[k] for each of the 36 positions k; M may be some columns of a larger
+    array."""
+    if U.ndim == 3:
+        np.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
+        return
+    (_, T, C), F, row = V.shape, M.shape[2], M.strides[1] // M.itemsize
+    library(V.dtype.name)("winograd_products", V, U, M, 36, *(a.strides[0] // a.itemsize
+                                                              for a in (V, U, M)),
+                          T, C, row, 0, F, PANEL)
 
 
 @dataclass
@@ -95,9 +140,9 @@ class Tiling:
 
 def convolve(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, window: Window,
              relu: bool = False, pool: bool = False) -> np.ndarray:
-    """conv2d_winograd with U (36, C, F); threads share the rows of tiles."""
+    """conv2d_winograd with U (36, C, F) or in panels; threads share the rows of tiles."""
     tiling, workers = Tiling(np.ascontiguousarray(x), window, pool), num_threads()
-    C, F = U.shape[1:]
+    C, F = x.shape[3], math.prod(U.shape) // (36 * x.shape[3])
     y, b = tiling.outputs(F), bias(b, F, x.dtype)
     blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
     max_tiles = tiling.width * max(block.stop - block.start for block in blocks)
@@ -109,7 +154,7 @@ def convolve(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, window: Window,
             V, M, _ = np.split(memory, np.cumsum([36 * T * C, 36 * T * F]))
             V, M = V.reshape(36, T, C), M.reshape(36, T, F)
             tiling.transform(V, block)
-            np.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
+            multiply(V, U, M)
             tiling.transform_back(M, b, y, block, relu)
 
     parallel_map(work, blocks, workers)
@@ -125,26 +170,32 @@ def convolve_few_tiles(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, windo
     y, b, T = tiling.outputs(F), bias(b, F, x.dtype), tiling.rows * tiling.width
     V, M = np.empty((36, T, C), x.dtype), np.empty((36, T, F), x.dtype)
     rows = chunk_slices(tiling.rows, -(-tiling.rows // workers), workers)
-    groups = chunk_slices(F, max(32, GROUP_ELEMENTS // (36 * C) // 32 * 32), workers)
+    size = max(PANEL, GROUP_ELEMENTS // (36 * C) // PANEL * PANEL)
+    groups = [slice(first, min(first + size, F)) for first in range(0, F, size)]  # of filters
 
     def transform(mine: Sequence[slice]) -> None:
         for part in mine:
             tiling.transform(V[:, part.start * tiling.width:], part)
 
-    def multiply(mine: Sequence[slice]) -> None:
+    def products(mine: Sequence[slice]) -> None:
         for filters in mine:
             K = filters.stop - filters.start
             memory = workspace(36 * (C * K + GAP), x.dtype).reshape(36, C * K + GAP)
-            tiling.kernels("winograd_kernels", W, memory, C * F, C * K + GAP, C, F, filters.start,
-                           K)
-            U = memory[:, :C * K].reshape(36, C, K)
-            np.matmul(V, U, out=M[..., filters])  # (36, T, C)·(36, C, K)
+            if K % PANEL == 0:
+                for panel in range(K // PANEL):
+                    transform_panel(W, memory, filters.start, panel)
+                U = in_panels(memory, C, K)
+            else:
+                tiling.kernels("winograd_kernels", W, memory, C * F, memory.shape[1], C, F,
+                               filters.start, K)
+                U = plain(memory, C, K)
+            multiply(V, U, M[..., filters])
 
     def transform_back(mine: Sequence[slice]) -> None:
         for part in mine:
             tiling.transform_back(M[:, part.start * tiling.width:], b, y, part, relu)
 
-    for work, parts in ((transform, rows), (multiply, groups), (transform_back, rows)):
+    for work, parts in ((transform, rows), (products, groups), (transform_back, rows)):
         parallel_map(work, parts, workers)
     return y
 
