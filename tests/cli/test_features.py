@@ -390,3 +390,12 @@ def test_photos_that_changed_since_the_shards_were_begun_are_noticed(folder, tmp
         assert run_command(capsys, *words)[0] == 130
     shutil.copy(photos / "left" / "1.png", photos / "left" / "0.png")
     assert_command_refused(run_command(capsys, *words), "the names and sizes have changed")
+
+
+def test_features_that_lie_in_another_file_are_refused(folder, tmp_path, capsys):
+    shutil.copy(folder / "features.h5", tmp_path / "linked.h5")
+    with h5py.File(tmp_path / "linked.h5", "r+") as file:
+        del file["features"]
+        file["features"] = h5py.ExternalLink(str(folder / "features.h5"), "features")
+    assert_command_refused(run_command(capsys, "train", "--features", tmp_path / "linked.h5"),
+                           "linked.h5", "ExternalLink", "only what lies in the file itself")
