@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from makers import (
     assert_command_refused,
     contents,
+    files_of_at_most,
     page_of,
     photo_folder,
     read_csv,
@@ -280,12 +280,8 @@ def _flip(path, text):
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(folder, tmp_path, capsys, limit,
                                                              words):
     command = ["features", folder / "photos", *SMALL, "--output", tmp_path / "f.h5"]
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
-    try:
+    with files_of_at_most(limit):
         result = run_command(capsys, *command)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert_command_refused(result, *words)
     assert not [name for name in contents(tmp_path) if "plan" not in name]
     assert run_command(capsys, *command)[0] == 0
