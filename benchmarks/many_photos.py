@@ -10,7 +10,8 @@ validation and test (draw_parts, subsets), writes split.csv and reads it again.
 
 "kept" is the memory of the process when a step is done, "peak" the most that it had during it,
 both in bytes for each photo beyond what it had before the first step (VmRSS and VmHWM of
-/proc/self/status; the latter is set back before each step). Linux only.
+/proc/self/status; the latter is set back before each step). All results stay until the end. The
+kilobyte of a photo's thumbnail is in memory up to 256 MB, and of more photos in a file. Linux only.
 """
 
 import argparse

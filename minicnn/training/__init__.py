@@ -1,5 +1,9 @@
 """Training: the loop (loop.py), what it works with (state.py), what comes before it (prepare.py),
-all that is not forward, loss, backward and step (callbacks/), and how the result is measured."""
+all that is not forward, loss, backward and step (callbacks/), and how the result is measured.
+
+Features: features.py (of a data set, in memory or in a temporary file); of folders of very many
+photos feature_shards.py (computed in pieces that survive a kill), feature_merge.py (into one file)
+and feature_file.py (what is in it, and reading it)."""
 
 from .batches import ArrayDataset
 from .callbacks import (

@@ -172,8 +172,8 @@ def open_features(path: str | PathLike) -> FeatureFile:
                 raise FileError(f"{path}: expected features of format {FORMAT}, received format "
                                 f"{about.get('format')} of minicnn {about.get('minicnn')}. Use "
                                 f"that version, or make them again.")
-            features = rows_of_dataset(file["features"], values["checksums"], size)
-            views = (rows_of_dataset(file["views"], values["view_checksums"], size)
+            features = rows_of_dataset(member(file, "features", path), values["checksums"], size)
+            views = (rows_of_dataset(member(file, "views", path), values["view_checksums"], size)
                      if "views" in file else None)
         if {len(values[name]) for name in ("names", "groups", "sizes", "checksums")} != {
                 len(values["labels"])} or features.shape[0] != len(values["labels"]):

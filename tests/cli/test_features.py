@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from makers import (
     assert_command_refused,
     contents,
+    files_of_at_most,
     page_of,
     photo_folder,
     read_csv,
@@ -280,12 +280,8 @@ def _flip(path, text):
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(folder, tmp_path, capsys, limit,
                                                              words):
     command = ["features", folder / "photos", *SMALL, "--output", tmp_path / "f.h5"]
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
-    try:
+    with files_of_at_most(limit):
         result = run_command(capsys, *command)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert_command_refused(result, *words)
     assert not [name for name in contents(tmp_path) if "plan" not in name]
     assert run_command(capsys, *command)[0] == 0
@@ -390,3 +386,12 @@ def test_photos_that_changed_since_the_shards_were_begun_are_noticed(folder, tmp
         assert run_command(capsys, *words)[0] == 130
     shutil.copy(photos / "left" / "1.png", photos / "left" / "0.png")
     assert_command_refused(run_command(capsys, *words), "the names and sizes have changed")
+
+
+def test_features_that_lie_in_another_file_are_refused(folder, tmp_path, capsys):
+    shutil.copy(folder / "features.h5", tmp_path / "linked.h5")
+    with h5py.File(tmp_path / "linked.h5", "r+") as file:
+        del file["features"]
+        file["features"] = h5py.ExternalLink(str(folder / "features.h5"), "features")
+    assert_command_refused(run_command(capsys, "train", "--features", tmp_path / "linked.h5"),
+                           "linked.h5", "ExternalLink", "only what lies in the file itself")

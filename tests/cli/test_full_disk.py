@@ -1,7 +1,6 @@
 """A disk that fills up while a command writes: one sentence, and what was there stays as it was."""
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -9,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from makers import clothes, contents, write_dataset
+from makers import clothes, contents, files_of_at_most, write_dataset
 
 import minicnn as mc
 from minicnn.cli import main
@@ -46,12 +45,9 @@ def test_a_full_disk_is_said_and_what_was_there_stays(command, home, capsys):
     for name in COMMANDS[command]:
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_bytes(b"mine")
-    before, limits = contents(home), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
+    before = contents(home)
+    with files_of_at_most(100):
         assert main(command.split()) == 2
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     said = capsys.readouterr().err
     assert "expected a file that can be written, received File too large" in said, said
     assert said.count("\n") == 1
@@ -64,14 +60,10 @@ def test_a_full_disk_under_what_is_unpacked_is_said(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.keras", "w") as out:
         out.writestr("config.json", "{}")
         out.writestr("model.weights.h5", bytes(300_000))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(FileError, match="x.keras: expected space in .* to unpack it, "
-                           "received: File too large. Free some space, or set TMPDIR"):
-            mc.load(tmp_path / "x.keras")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with files_of_at_most(100_000), pytest.raises(
+            FileError, match="x.keras: expected space in .* to unpack it, received: File too "
+            "large. Free some space, or set TMPDIR"):
+        mc.load(tmp_path / "x.keras")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

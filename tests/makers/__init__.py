@@ -9,7 +9,15 @@ from .commands import (
     read_csv,
     run_command,
 )
-from .files import contents, photo_folder, striped_folder, write_dataset, write_photos, zipped
+from .files import (
+    contents,
+    files_of_at_most,
+    photo_folder,
+    striped_folder,
+    write_dataset,
+    write_photos,
+    zipped,
+)
 from .images import (
     clothes,
     grey_images,

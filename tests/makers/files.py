@@ -1,6 +1,8 @@
 """Photos in folders, archives, and what a folder holds."""
 
+import contextlib
 import io
+import sys
 import zipfile
 
 import numpy as np
@@ -47,6 +49,25 @@ def write_dataset(root, data):
         for number, k in enumerate(np.flatnonzero(data.labels == label)):
             Image.fromarray(data.read(k)).save(root / name / f"{number}.png")
     return root
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """In the body of the with, files end after so many bytes, as on a full disk.
+
+    Meanwhile Python keeps nothing that it compiles: it would keep the first bytes of it, and every
+    later process would fail to import that.
+    """
+    import resource  # Windows has none
+
+    limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sys.dont_write_bytecode = before
 
 
 def zipped(members, how=zipfile.ZIP_STORED):

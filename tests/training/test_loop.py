@@ -1,6 +1,7 @@
 """The loop: what it computes, what it leaves alone, and what it refuses."""
 
 import functools
+import tempfile
 
 import numpy as np
 import pytest
@@ -134,7 +135,8 @@ def test_frozen_layers_stay_bit_identical_and_see_each_photo_once():
 
 
 def test_features_above_the_budget_lie_in_a_temporary_file_that_vanishes(monkeypatch, tmp_path):
-    monkeypatch.setattr(features.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert isinstance(features.storage((10, 100), np.dtype("f4"), 3999), np.memmap)
     assert not isinstance(features.storage((10, 100), np.dtype("f4"), 4000), np.memmap)
     assert list(tmp_path.iterdir()) == []

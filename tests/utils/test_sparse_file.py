@@ -1,11 +1,11 @@
 """A file made in memory that is larger than it: h5py fills it, and the disk has it in the end."""
 
 import io
-import resource
 
 import h5py
 import numpy as np
 import pytest
+from makers import files_of_at_most
 
 from minicnn.utils.sparse_file import SparseFile, allocate
 
@@ -66,12 +66,7 @@ def test_a_file_of_hdf5_is_written_to_the_disk_with_its_space(tmp_path):
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with (tmp_path / "x").open("wb", buffering=0) as out:
-            with pytest.raises(OSError, match="too large"):
-                allocate(out, 1001)
-            assert out.tell() == 0
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with files_of_at_most(1000), (tmp_path / "x").open("wb", buffering=0) as out:
+        with pytest.raises(OSError, match="too large"):
+            allocate(out, 1001)
+        assert out.tell() == 0
