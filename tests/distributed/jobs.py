@@ -113,8 +113,8 @@ def features():
     two_classes = mc.data.Dataset.from_arrays(random_pixels(12, *SHAPE), np.arange(12) % 2)
     curve = transfer_curve(two_classes, per_class=[1, 2], folds=3, size=32, cut="block1_pool",
                            steps=4)
-    return {"curve": np.stack([curve.transfer, curve.scratch]), "in memory": in_memory.x,
-            "in a file": np.array(in_file.x), "single": single.x,
+    return {"curve": np.stack([curve.transfer, curve.scratch]),
+            "in memory": in_memory.x, "in a file": np.array(in_file.x), "single": single.x,
             "rows": rows_of(in_memory, rows, 1 << 20).x,
             "rows of a file": np.array(rows_of(in_file, rows, 0).x),
             "learning rate": np.array(initial_learning_rate(in_memory.x)),
