@@ -1,6 +1,7 @@
 """What the compiled kernels bring: the native backend against fast, operation by operation.
 
-    python -m benchmarks.backends                the convolutions of VGG16 and the optimizers' steps
+    python -m benchmarks.backends                the convolutions of VGG16 and of the small network,
+                                                 pooling, the optimizers' steps
     python -m benchmarks.backends --batch 1      one photo at a time
 
 A number is the speedup of native over fast: the median over pairs of neighbouring measurements of
@@ -35,13 +36,14 @@ def speedup(operation, pairs):
     return in_turn(by("fast"), {"native": by("native")}, pairs)["native"].ratio
 
 
-def layers(batch):
-    """(name, forward, dx, dW) of VGG16's convolutions, forward with ReLU and pooling as inference
+def layers(model, batch):
+    """(name, forward, dx, dW) of a model's convolutions, forward with ReLU and pooling as inference
     fuses them; each a function."""
-    model = mc.VGG16(include_top=False, input_shape=(SIZE, SIZE, 3))
     rng = np.random.default_rng(0)
-    x = rng.normal(0, 50, (batch, SIZE, SIZE, 3)).astype(np.float32)
+    x = rng.normal(0, 50, (batch, *model.input_shape)).astype(np.float32)
     for part in fuse(model.layers):
+        if not (isinstance(part, (FusedConv, mc.Conv2D))):
+            return  # the dense layers
         conv = part.conv if isinstance(part, FusedConv) else part
         W, window = conv.params["W"], conv.window(x.shape)
         dz = rng.normal(size=(batch, *window.output_size, W.shape[3])).astype(np.float32)
@@ -67,6 +69,11 @@ def elementwise():
     yield "adam_step", lambda: ops_for(p).adam_step(p, g, m, s, 3, 1e-3, 0.9, 0.999, 1e-7)
     yield "momentum_step", lambda: ops_for(p).momentum_step(p, g, m, 1e-3, 0.9)
     yield "relu_grad", lambda: ops_for(g).relu_grad(g, y)
+    window = mc.MaxPool2D(2).window((56, 56, 64))
+    x = rng.normal(size=(ELEMENTS // (56 * 56 * 64), 56, 56, 64)).astype(np.float32)
+    maxima, switches = ops_for(x).max_pool2d(x, window)
+    yield "max_pool2d", lambda: ops_for(x).max_pool2d(x, window)
+    yield "max_unpool2d", lambda: ops_for(x).max_unpool2d(maxima, switches, x.shape, window)
 
 
 def main():
@@ -77,11 +84,15 @@ def main():
     for what, text in machine().items():
         print(f"{what}: {text}")
     clocks = read_clocks()
-    print(f"\nVGG16, {SIZE} px, batch {args.batch}: speedup of native over fast\n\n"
-          f"| layer | forward | dx | dW |\n| --- | --- | --- | --- |")
-    for name, *operations in layers(args.batch):
-        numbers = [speedup(operation, args.pairs) for operation in operations]
-        print(f"| {name} | {' | '.join(f'{number:.2f}' for number in numbers)} |", flush=True)
+    vgg16 = mc.VGG16(include_top=False, input_shape=(SIZE, SIZE, 3))
+    small = mc.SmallCNN(10)
+    for title, model, batch in ((f"VGG16, {SIZE} px, batch {args.batch}", vgg16, args.batch),
+                                (f"SmallCNN, batch {8 * args.batch}", small, 8 * args.batch)):
+        print(f"\n{title}: speedup of native over fast\n\n"
+              f"| layer | forward | dx | dW |\n| --- | --- | --- | --- |")
+        for name, *operations in layers(model, batch):
+            numbers = [speedup(operation, args.pairs) for operation in operations]
+            print(f"| {name} | {' | '.join(f'{number:.2f}' for number in numbers)} |", flush=True)
     print(f"\n{ELEMENTS / 1e6:.0f} million elements\n\n| operation | |\n| --- | --- |")
     for name, operation in elementwise():
         print(f"| {name} | {speedup(operation, args.pairs):.2f} |", flush=True)

@@ -34,6 +34,7 @@ from benchmarks.gpu_cases import (
     column_cases,
     convolution_cases,
     elementwise_cases,
+    few_channels_cases,
     network_cases,
     optimizer_cases,
     pooling_cases,
@@ -111,7 +112,9 @@ def product_cases(device: str, x_shape: tuple[int, int, int, int], filters: int,
                   model: Callable[[], Sequential], photos: int) -> Iterator[Case]:
     """The cases with matrix products, one family in memory at a time."""
     twins = Twins(device)
+    photos_shape = (*x_shape[:3], 3)
     yield from chain(convolution_cases(twins, x_shape, filters),
+                     few_channels_cases(twins, photos_shape, filters),
                      network_cases(twins, model(), photos))
 
 

@@ -29,6 +29,7 @@ from benchmarks.roofline import training_steps as steps_of_training
 from minicnn.ops import Window, array_module, cuda, to_cpu, to_device
 from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.cuda import conv, elementwise, im2col_blocks
+from minicnn.ops.cuda.direct import conv2d_direct, weight_grad_direct
 from minicnn.ops.cuda.winograd import conv2d_winograd, weight_grad_winograd
 from minicnn.training import fuse
 
@@ -212,6 +213,29 @@ def convolution_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Ca
     yield Case("convolution, dx", lambda: cuda.conv2d_input_grad(dz, W, x_shape, window),
                lambda: hwc(backward(True, False, False)[0]),
                sum(s.bytes for s in of_dx), sum(s.flops for s in of_dx))
+
+
+def few_channels_cases(twins: Twins, x_shape: Shape, filters: int) -> Iterator[Case]:
+    """As convolution_cases, for photos: the direct convolution beside im2col's, forward and dW."""
+    (x, x_t), (dz, dz_t) = twins.normal(*x_shape), twins.normal(*x_shape[:3], filters)
+    W, W_t = twins.of(twins.rng.standard_normal((3, 3, x_shape[3], filters), np.float32) / 10)
+    W_t = W_t.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    window = mc.Conv2D(filters, 3, padding="same").window(x_shape)
+    b = array_module(x).zeros(filters, x.dtype)
+
+    def torch_weight_grad():
+        _, dW, _ = aten.convolution_backward(chw(dz_t), chw(x_t), W_t, None, [1, 1], [1, 1], [1, 1],
+                                             False, [0, 0], 1, (False, True, False))
+        return dW.permute(2, 3, 1, 0)
+    for algorithm, conv2d, dW in (("im2col", conv.conv2d_im2col, cuda.conv2d_weight_grad),
+                                  ("direct", conv2d_direct, weight_grad_direct)):
+        steps = convolution(x_shape, W.shape, dz.shape, algorithm)  # those of dW move as much
+        work = sum(s.bytes for s in steps), sum(s.flops for s in steps)
+        yield Case(f"convolution of few channels, {algorithm}",
+                   lambda conv2d=conv2d: conv2d(x, W, b, window),
+                   lambda: hwc(F.conv2d(chw(x_t), W_t, padding=1)), *work)
+        yield Case(f"convolution of few channels, dW, {algorithm}",
+                   lambda dW=dW: dW(x, dz, window), torch_weight_grad, *work)
 
 
 def twin_network(model: mc.Sequential, twins: Twins

@@ -63,7 +63,7 @@ CASES = (
     Case("relu", "an element a thread", (1,), 1),
     Case("not_finite", "an element a thread", (1,), 1),
     Case("winograd_tiles", "a tile and channel a thread", (1, 1), 36),
-    Case("winograd_kernels", "a kernel a thread", (1,), 36),
+    Case("winograd_kernels", "a kernel a thread", (1, 1), 36),
     Case("winograd_outputs", "a tile and filter a thread", (1, 1), 16),
 )
 

@@ -90,6 +90,9 @@ def convolution(x: Shape, W: Shape, y: Shape, algorithm: str, itemsize: int = 4)
         return winograd(x, W, y, y, itemsize)
     if algorithm == "implicit_gemm":
         return [Step("implicit_gemm", moved(x, W, y, itemsize=itemsize), 2 * M * D * F)]
+    if algorithm == "direct":  # padding "same" and 3 × 3, or no padding: about as large as x
+        return [Step("pad", moved(x, x, itemsize=itemsize)),
+                Step("direct_convolution", moved(x, W, y, itemsize=itemsize), 2 * M * D * F)]
     return [Step("im2col", moved(x, (M, D), itemsize=itemsize)),
             product((M, D), (D, F), (M, F), itemsize)]
 

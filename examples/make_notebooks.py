@@ -92,7 +92,7 @@ def notebook(name: str, source: str) -> dict:
 def notebooks() -> dict[str, dict]:
     """{"01_gradient_check.ipynb": the notebook, …}, of all lessons, without outputs."""
     return {f"{file.stem}.ipynb": notebook(file.name, file.read_text("utf-8"))
-            for file in sorted(HERE.glob("0*.py"))}
+            for file in sorted(HERE.glob("[0-9][0-9]_*.py"))}
 
 
 def text_of(made: dict) -> str:

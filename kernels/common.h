@@ -43,7 +43,12 @@ typedef long long int64;  // block1_conv2's column matrix passes 2^31 elements a
 #define EACH_CHANNEL(places, channels, body, ...)       \
     EACH_IN_ROW(k, (places) * (channels))               \
         body<real>(k / (channels), k % (channels), __VA_ARGS__)
+// The same for rows of one place: body<real>(channel, …).
+#define EACH_LANE(channels, body, ...) EACH_IN_ROW(k, channels) body<real>(k, __VA_ARGS__)
 template <typename Lanes>
 __device__ Lanes read(const Lanes* from) { return *from; }
 __device__ void write(real* to, real number) { *to = number; }
+// For the switches of max_pool.cu, which are computed with as reals.
+__device__ void read_switches(const switch_t* from, real& number) { number = *from; }
+__device__ void write(switch_t* to, real number) { *to = (switch_t)number; }
 #endif

@@ -30,32 +30,66 @@
 // Per warp: unpool: y 4, switches 1, x 4 transactions; no shared memory
 #include "common.h"
 
+// Output pixel j of row i, channel c (and its neighbours, as many as Lanes holds).
+//   image        &x[n, 0, 0, 0];  y, switches  their row
+template <typename Lanes>
+__device__ void pool_pixel(int j, int c, const real* image, real* y, switch_t* switches, int i, int H,
+                           int Wd, int C, int KH, int KW, int SH, int SW, int top, int left) {
+    Lanes best = Lanes{} + log((real)0);  // −∞: whatever is there is larger
+    Lanes at = {};                        // a whole number, exact up to 2^24
+    for (int p = 0; p < KH; ++p)
+        for (int q = 0; q < KW; ++q) {
+            const int h = i * SH + p - top, w = j * SW + q - left;
+            if (h < 0 || h >= H || w < 0 || w >= Wd) continue;  // padding never wins
+            const Lanes value = read<Lanes>(image + ((int64)h * Wd + w) * C + c);
+            // coalesced: the line above, which reads x[…], in runs of C neighbours
+            const Lanes place = Lanes{} + (real)(p * KW + q);
+            at = value > best ? place : at;  // strictly: the first of equal maxima stays
+            best = (value > best) | (value != value) ? value : best;  // NaN, which nothing exceeds
+        }
+    write(y + j * C + c, best);      // coalesced: neighbouring (j, c)
+    write(switches + j * C + c, at);  // coalesced: neighbouring (j, c)
+}
+
 extern "C" __global__ void max_pool(const real* x, real* y, switch_t* switches, int64 rows,
                                     int H, int Wd, int C, int OH, int OW, int KH, int KW,
                                     int SH, int SW, int top, int left) {
     EACH_ROW(row, rows) {
         const int64 n = row / OH;
         const int i = (int)(row - n * OH);
-        EACH_IN_ROW(k, OW * C) {  // k counts (j, c), c fastest
-            const int c = k % C, j = k / C;
-            real best = log((real)0);  // −∞: whatever is there is larger
-            int at = 0;
-            for (int p = 0; p < KH; ++p)
-                for (int q = 0; q < KW; ++q) {
-                    const int h = i * SH + p - top, w = j * SW + q - left;
-                    if (h < 0 || h >= H || w < 0 || w >= Wd) continue;  // padding never wins
-                    const real value = x[((n * H + h) * Wd + w) * C + c];  // coalesced: runs of C
-                    if (value > best) {  // strictly: the first of equal maxima stays
-                        best = value;
-                        at = p * KW + q;
-                    } else if (value != value) {
-                        best = value;  // NaN, which nothing after it exceeds, comes out as NaN
-                    }
-                }
-            y[row * (OW * C) + k] = best;              // coalesced: neighbouring k
-            switches[row * (OW * C) + k] = (switch_t)at;  // coalesced: neighbouring k
+        const real* image = x + n * H * Wd * C;
+        real* to = y + row * OW * C;
+        switch_t* places = switches + row * OW * C;
+        if (KH == 2 && KW == 2 && SH == 2 && SW == 2) {  // the usual one: constants make it faster
+            EACH_CHANNEL(OW, C, pool_pixel, image, to, places, i, H, Wd, C, 2, 2, 2, 2, top, left);
+        } else {
+            EACH_CHANNEL(OW, C, pool_pixel, image, to, places, i, H, Wd, C, KH, KW, SH, SW, top, left);
         }
     }
+}
+
+// The windows over the pixel at h, counted from the padding's first, along an axis of OH windows. Window
+// i covers i·SH … i·SH + KH − 1, so they are those with h − KH < i·SH <= h.
+__device__ int first_window(int h, int KH, int SH) { return h < KH ? 0 : (h - KH) / SH + 1; }
+__device__ int end_of_windows(int h, int OH, int SH) { return h / SH < OH ? h / SH + 1 : OH; }
+
+// A pixel of row h, channel c (and its neighbours). Windows begin … end − 1 lie over the row.
+//   y, switches  the image's;  x  the row, of which w − left is a pixel
+template <typename Lanes>
+__device__ void unpool_pixel(int pixel, int c, const real* y, const switch_t* switches, real* x, int h,
+                             int begin, int end, int C, int OW, int KW, int SH, int SW, int left) {
+    const int w = pixel + left;
+    Lanes sum = {};
+    for (int i = begin; i < end; ++i)
+        for (int j = first_window(w, KW, SW); j < end_of_windows(w, OW, SW); ++j) {
+            const int64 from = ((int64)i * OW + j) * C + c;
+            const Lanes here = Lanes{} + (real)((h - i * SH) * KW + (w - j * SW));  // our place in it
+            const Lanes value = read<Lanes>(y + from);  // coalesced: runs of C
+            Lanes chosen;
+            read_switches(switches + from, chosen);     // coalesced: runs of C
+            sum = chosen == here ? sum + value : sum;
+        }
+    write(x + pixel * C + c, sum);  // coalesced: neighbouring (pixel, c)
 }
 
 extern "C" __global__ void unpool(const real* y, const switch_t* switches, real* x, int64 rows,
@@ -63,20 +97,17 @@ extern "C" __global__ void unpool(const real* y, const switch_t* switches, real*
                                   int SH, int SW, int top, int left) {
     EACH_ROW(row, rows) {
         const int64 n = row / H;
-        const int h = (int)(row - n * H) + top;  // counted from the padding's first row
-        // Window i covers i·SH … i·SH + KH − 1, so h lies in those with h − KH < i·SH <= h.
-        const int first = h < KH ? 0 : (h - KH) / SH + 1;
-        EACH_IN_ROW(k, Wd * C) {  // k counts (w, c), c fastest
-            const int c = k % C, w = k / C + left;
-            real sum = 0;
-            for (int i = first; i < OH && i * SH <= h; ++i)
-                for (int j = w < KW ? 0 : (w - KW) / SW + 1; j < OW && j * SW <= w; ++j) {
-                    const int64 from = ((n * OH + i) * OW + j) * C + c;
-                    const int here = (h - i * SH) * KW + (w - j * SW);  // our place in (i, j)
-                    if (switches[from] == here)  // coalesced: runs of C
-                        sum += y[from];          // coalesced: runs of C, less the lanes left out
-                }
-            x[row * (Wd * C) + k] = sum;  // coalesced: neighbouring k
+        const int h = (int)(row - n * H) + top;
+        const int begin = first_window(h, KH, SH), end = end_of_windows(h, OH, SH);
+        const real* image = y + n * OH * OW * C;
+        const switch_t* places = switches + n * OH * OW * C;
+        real* to = x + row * Wd * C;
+        if (KW == 2 && SH == 2 && SW == 2) {
+            EACH_CHANNEL(Wd, C, unpool_pixel, image, places, to, h, begin, end, C, OW, 2, 2, 2,
+                         left);
+        } else {
+            EACH_CHANNEL(Wd, C, unpool_pixel, image, places, to, h, begin, end, C, OW, KW, SH, SW,
+                         left);
         }
     }
 }

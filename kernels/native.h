@@ -16,7 +16,7 @@
 
 #define __global__
 #define __device__ static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")  // no such loop has more than 6 turns
+#define UNROLL _Pragma("GCC unroll 16")  // no such loop has more than 12 turns
 
 // What the widest register of this processor holds.
 #if defined(__AVX512F__)
@@ -30,10 +30,13 @@ const int LANES = VECTOR_BYTES / sizeof(real);
 // GCC's and Clang's vectors: +, *, < act on all LANES numbers, one instruction each; a number beside a
 // vector is repeated.
 typedef real Vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef int Integers __attribute__((vector_size(LANES * sizeof(int))));
+typedef short Shorts __attribute__((vector_size(LANES * sizeof(short))));
+typedef switch_t Switches __attribute__((vector_size(LANES * sizeof(switch_t))));
 
 // One number or as many as a Vector holds, wherever they lie; memcpy becomes one instruction.
-template <typename Lanes>
-__device__ Lanes read(const real* from) {
+template <typename Lanes, typename Number>
+__device__ Lanes read(const Number* from) {
     Lanes numbers;
     memcpy(&numbers, from, sizeof(numbers));
     return numbers;
@@ -41,11 +44,32 @@ __device__ Lanes read(const real* from) {
 template <typename Lanes>
 __device__ void write(real* to, Lanes numbers) { memcpy(to, &numbers, sizeof(numbers)); }
 
+// Switches of max_pool.cu, which are computed with as reals.
+__device__ void read_switches(const switch_t* from, real& number) { number = *from; }
+__device__ void read_switches(const switch_t* from, Vector& numbers) {
+    const Shorts shorts = __builtin_convertvector(read<Switches>(from), Shorts);  // step by step
+    numbers = __builtin_convertvector(__builtin_convertvector(shorts, Integers), Vector);
+}
+__device__ void write(switch_t* to, real number) { *to = (switch_t)number; }
+__device__ void write(switch_t* to, Vector numbers) {
+    const Switches switches =
+        __builtin_convertvector(__builtin_convertvector(numbers, Integers), Switches);
+    memcpy(to, &switches, sizeof(switches));
+}
+
+__device__ int min(int a, int b) { return a < b ? a : b; }
 #define EACH(k, size) _Pragma("GCC ivdep") for (int64 k = 0; k < (size); ++k)
 #define EACH_ROW(row, rows) for (int64 row = 0; row < (rows); ++row)
+#define EACH_IN_ROW(k, size) _Pragma("GCC ivdep") for (int k = 0; k < (size); ++k)
 #define EACH_CHANNEL(places, channels, body, ...)                                   \
     for (int place = 0; place < (places); ++place) {                                \
         int c = 0;                                                                  \
         for (; c + LANES <= (channels); c += LANES) body<Vector>(place, c, __VA_ARGS__); \
         for (; c < (channels); ++c) body<real>(place, c, __VA_ARGS__);              \
+    }
+#define EACH_LANE(channels, body, ...)                                              \
+    {                                                                               \
+        int c = 0;                                                                  \
+        for (; c + LANES <= (channels); c += LANES) body<Vector>(c, __VA_ARGS__);   \
+        for (; c < (channels); ++c) body<real>(c, __VA_ARGS__);                     \
     }

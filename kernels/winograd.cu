@@ -14,7 +14,9 @@
 //                                                       become its 4 × 4 outputs  Aᵀ m A + b
 //
 // T tiles are `rows` rows of TW tiles, the first of them numbered `first` over the whole batch: the
-// launcher makes V and M in chunks, as they are 36/16 times as large as x and y.
+// launcher makes V and M in chunks, as they are 36/16 times as large as x and y. It also says how many
+// numbers lie from one matrix to the next: at least T·C, C·F or T·F. On a processor a few more keep
+// the 36 numbers that are written together apart in the cache, where powers of two meet.
 //
 // Who:   one thread per tile and channel (winograd_tiles), per kernel (winograd_kernels), per tile and
 //        filter (winograd_outputs). It holds the 36 numbers in registers: all loops have constant
@@ -30,28 +32,36 @@
 // Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
 #include "winograd.h"
 
-// `count` kernels from number `first` on, of C·F; W (9, C·F), U (36, C·F)
-extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 first, int64 count,
-                                            int64 kernels) {
+// Channel row's kernel of filter f (and its neighbours).
+//   W      &W[0, 0, row, 0]; W[p, q] lies C·F numbers behind the one before
+//   U      &U[0, row, 0]; U[k + 1] lies `matrix` numbers behind U[k]
+template <typename Lanes>
+__device__ void transform_kernel(int f, const real* W, int64 kernels, real* U, int64 matrix) {
     DECLARE_G_24;
-    EACH(i, count) {
-        const int64 k = first + i;
-        Kernel g;
-        Tile<real> u;
-        UNROLL for (int p = 0; p < 3; ++p)
-            UNROLL for (int q = 0; q < 3; ++q)
-                g[p][q] = W[(p * 3 + q) * kernels + k];  // coalesced: neighbouring k
-        on_both_sides(G_24, g, u);
-        UNROLL for (int p = 0; p < 6; ++p)
-            UNROLL for (int q = 0; q < 6; ++q)
-                U[(p * 6 + q) * kernels + k] = u[p][q] * ((real)1 / (24 * 24));
-            // coalesced: the line above, which writes U[…], for neighbouring k
+    Kernel<Lanes> g;
+    Tile<Lanes> u;
+    UNROLL for (int p = 0; p < 3; ++p)
+        UNROLL for (int q = 0; q < 3; ++q)
+            g[p][q] = read<Lanes>(W + (p * 3 + q) * kernels + f);  // coalesced: neighbouring f
+    on_both_sides(G_24, g, u);
+    UNROLL for (int p = 0; p < 6; ++p)
+        UNROLL for (int q = 0; q < 6; ++q)
+            write(U + (p * 6 + q) * matrix + f, u[p][q] * ((real)1 / (24 * 24)));
+    // coalesced: the line above, which writes U[…], for neighbouring f
+}
+
+// The kernels of `count` filters from number `first` on, in `rows` channels. `kernels` is C·F; W (9, C·F),
+// U (36, rows, count).
+extern "C" __global__ void winograd_kernels(const real* W, real* U, int64 kernels, int64 matrix,
+                                            int64 rows, int F, int first, int count) {
+    EACH_ROW(row, rows) {
+        EACH_LANE(count, transform_kernel, W + row * F + first, kernels, U + row * count, matrix);
     }
 }
 
 // One tile, channel c (and its neighbours, as many as Lanes holds).
 //   image  &x[n, 0, 0, 0]
-//   V      &V[0, first tile of this row, 0]; V[k + 1] lies `matrix` = T·C numbers behind V[k]
+//   V      &V[0, first tile of this row, 0]; V[k + 1] lies `matrix` numbers behind V[k]
 //   h0     the tile's upper row in the image; negative in the padding
 template <typename Lanes>
 __device__ void transform_tile(int tile, int c, const real* image, real* V, int64 matrix, int h0,
@@ -75,14 +85,14 @@ __device__ void transform_tile(int tile, int c, const real* image, real* V, int6
     // coalesced: the line above, which writes V[…], for neighbouring (tile, c)
 }
 
-extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 first, int64 rows,
-                                          int H, int Wd, int C, int TH, int TW, int top,
+extern "C" __global__ void winograd_tiles(const real* x, real* V, int64 matrix, int64 first,
+                                          int64 rows, int H, int Wd, int C, int TH, int TW, int top,
                                           int left) {
     EACH_ROW(row, rows) {
         const int64 n = (first + row) / TH;
         const int h0 = (int)(first + row - n * TH) * 4 - top;
-        EACH_CHANNEL(TW, C, transform_tile, x + n * H * Wd * C, V + row * TW * C, rows * TW * C, h0,
-                     left, H, Wd, C);
+        EACH_CHANNEL(TW, C, transform_tile, x + n * H * Wd * C, V + row * TW * C, matrix, h0, left,
+                     H, Wd, C);
     }
 }
 
@@ -91,7 +101,7 @@ template <typename Lanes>
 __device__ Lanes larger(Lanes a, Lanes b) { return (b > a) | (b != b) ? b : a; }
 
 // One tile's outputs of filter f (and its neighbours).
-//   M      &M[0, first tile of this row, 0]; M[k + 1] lies `matrix` = T·F numbers behind M[k]
+//   M      &M[0, first tile of this row, 0]; M[k + 1] lies `matrix` numbers behind M[k]
 //   y      &y[n, 0, 0, 0]; the tile's upper row in it is i0
 template <typename Lanes>
 __device__ void transform_outputs(int tile, int f, const real* M, int64 matrix, const real* b,
@@ -124,13 +134,13 @@ __device__ void transform_outputs(int tile, int f, const real* M, int64 matrix, 
 // y (N, OH, OW, F), of which each tile makes 4 × 4; with pool the largest of each 2 × 2, OH and OW
 // then being half as many, of which each tile makes 2 × 2. Rounding and max(·, 0) keep the order of
 // numbers, so b and ReLU may follow the maximum.
-extern "C" __global__ void winograd_outputs(const real* M, const real* b, real* y, int64 first,
-                                            int64 rows, int TH, int TW, int OH, int OW, int F,
-                                            int relu, int pool) {
+extern "C" __global__ void winograd_outputs(const real* M, int64 matrix, const real* b, real* y,
+                                            int64 first, int64 rows, int TH, int TW, int OH,
+                                            int OW, int F, int relu, int pool) {
     EACH_ROW(row, rows) {
         const int64 n = (first + row) / TH;
         const int i0 = (int)(first + row - n * TH) * (pool ? 2 : 4);
-        EACH_CHANNEL(TW, F, transform_outputs, M + row * TW * F, rows * TW * F, b,
+        EACH_CHANNEL(TW, F, transform_outputs, M + row * TW * F, matrix, b,
                      y + n * OH * OW * F, i0, OH, OW, F, relu, pool);
     }
 }

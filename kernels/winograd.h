@@ -21,7 +21,8 @@
 #define DECLARE_G_T_24                                                                     \
     const int G_T_24[3][6] = {{6, -4, -4, 1, 1, 0}, {0, -4, 4, 2, -2, 0},                  \
                               {0, -4, -4, 4, 4, 24}}
-typedef real Kernel[3][3];
+template <typename Lanes>
+using Kernel = Lanes[3][3];
 template <typename Lanes>
 using Tile = Lanes[6][6];
 template <typename Lanes>

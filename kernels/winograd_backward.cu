@@ -63,7 +63,7 @@ extern "C" __global__ void winograd_weight_grads(const real* dU, real* dW, int64
     EACH(i, count) {
         const int64 k = first + i;
         Tile<real> u;
-        Kernel g;
+        Kernel<real> g;
         UNROLL for (int p = 0; p < 6; ++p)
             UNROLL for (int q = 0; q < 6; ++q)
                 u[p][q] = dU[(p * 6 + q) * kernels + k];  // coalesced: neighbouring k

@@ -33,7 +33,9 @@ import torch
 
 from minicnn.ops import module_of, use
 from minicnn.ops.cuda import simulator
+from minicnn.ops.native import direct as native_direct
 from minicnn.ops.native import flat as native_flat
+from minicnn.ops.native import pooling as native_pooling
 from minicnn.ops.native import winograd as native_winograd
 from minicnn.training.callbacks import checkpoint
 from minicnn.utils.errors import ArgumentError
@@ -170,6 +172,9 @@ def device(request, monkeypatch):
     if hasattr(request, "param"):  # other tests compare what several processes compute
         monkeypatch.setattr(native_winograd, "FEW_TILES", 1)
         monkeypatch.setattr(native_flat, "MIN_SIZE", 1)
+        monkeypatch.setattr(native_direct, "LANES", 1)
+        monkeypatch.setattr(native_direct, "MIN_WIDTH", 1)
+        monkeypatch.setattr(native_pooling, "MIN_CHANNELS", 1)
     if name == "cuda-sim":
         monkeypatch.setattr(simulator, "runs", 2)
     if name == standin.NAME:

@@ -15,12 +15,13 @@ from matplotlib.mathtext import MathTextParser
 from PIL import Image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LESSONS = sorted(EXAMPLES.glob("0*.py"))
+LESSONS = sorted(EXAMPLES.glob("[0-9][0-9]_*.py"))
 MAKER = runpy.run_path(str(EXAMPLES / "make_notebooks.py"))
 MADE = MAKER["notebooks"]()
 QUICK = ("01_gradient_check", "07_write_a_kernel")
-SOLVED = re.split(r"^## Lesson \d\. ", (EXAMPLES / "solutions" / "lessons.md").read_text("utf-8"),
-                  flags=re.M)[1:]  # a part a lesson
+_, *PARTS = re.split(r"^## Lesson (\d+)\. ",
+                     (EXAMPLES / "solutions" / "lessons.md").read_text("utf-8"), flags=re.M)
+SOLVED = {int(number): part for number, part in zip(PARTS[::2], PARTS[1::2], strict=True)}
 
 
 def in_the_tree(lesson):
@@ -35,7 +36,7 @@ def cells(lesson, kind):
 
 
 def test_there_is_a_notebook_for_every_lesson_and_no_other():
-    assert len(LESSONS) == 8
+    assert len(LESSONS) == 9
     assert sorted(MADE) == [f"{lesson.stem}.ipynb" for lesson in LESSONS] == sorted(
         file.name for file in (EXAMPLES / "notebooks").glob("*.ipynb"))
 
@@ -197,7 +198,7 @@ def test_it_goes_from_the_question_to_the_exercises(lesson):
 @pytest.mark.parametrize("lesson", [lesson.stem for lesson in LESSONS])
 def test_every_exercise_has_its_solution_whose_code_can_be_read(lesson):
     asked = re.findall(r"^(\d)\. ", cells(lesson, "markdown")[-1], re.M)
-    solved = SOLVED[int(lesson[:2]) - 1]
+    solved = SOLVED[int(lesson[:2])]
     assert re.findall(r"^\*\*(\d)\. ?", solved, re.M) == asked
     for code in re.findall(r"```python\n(.*?)```", solved, re.S):
         ast.parse(code)
@@ -214,7 +215,7 @@ def test_its_cells_run_in_one_namespace_and_say_what_the_lesson_says(lesson, tmp
     monkeypatch.setattr("minicnn.ops.cuda.simulator.runs", 1)
     names = {"__name__": "__main__"}
     *code, show = cells(lesson, "code")
-    code += re.findall(r"```python\n(.*?)```", SOLVED[int(lesson[:2]) - 1], re.S)
+    code += re.findall(r"```python\n(.*?)```", SOLVED[int(lesson[:2])], re.S)
     for cell in code:
         exec(compile(cell, lesson, "exec"), names)
     said = capsys.readouterr().out

@@ -12,7 +12,7 @@ from ..distributed import launched
 from ..ops.cuda.array_modules import describe_error
 from ..utils.errors import MiniCNNError
 from ..utils.language import environment_language, language, use_language
-from . import compare, data, evaluate, export, gradcheck, look, predict, train
+from . import compare, data, evaluate, export, features, gradcheck, look, predict, train
 from .command_parser import CommandParser, add_command, unknown_word
 from .completion import SHELLS, PrintCompletion
 from .first_session import introduction
@@ -37,7 +37,7 @@ def parser() -> CommandParser:
                                    prog="minicnn")
     main.usage = "minicnn COMMAND [OPTIONS]"
     command: Callable = partial(add_command, commands)
-    for module in (data, train, evaluate, compare, predict, export, look, gradcheck):
+    for module in (data, features, train, evaluate, compare, predict, export, look, gradcheck):
         module.add(command)
     option = command("help", show_help, "show the help of a command, or this list",
                      "[COMMAND]")[1]

@@ -14,7 +14,7 @@ from ..utils.language import gettext as _
 from ..utils.suggest import suggest_path
 
 # Options that say nothing about how a model learned.
-NOT_OPTIONS = ("output", "no_scratch", "no_label_check", "memory_budget")
+NOT_OPTIONS = ("output", "no_scratch", "no_label_check", "memory_budget", "features")
 # Options that count only beside another one.
 NEEDS = {"views": "augment", "finetune_epochs": "finetune", "finetune_lr": "finetune"}
 NONE = "–"  # of an option that a run does not have

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..data import (
     Dataset,
     Fingerprints,
@@ -22,6 +24,7 @@ from ..data import (
     subsets,
     write_split,
 )
+from ..data.file_table import concatenate, names_from
 from ..data.listing import OtherFile
 from ..data.open_image import printable
 from ..report.folder_findings import Finding, findings, relation
@@ -110,7 +113,7 @@ def data_command(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     answer = {"folder": args.folder, "photos": len(data), "classes": data.counts,
-              "problems": [problem_as_json(problem, data) for problem in problems],
+              "problems": [problem_as_json(problem, data) for problem in problems if args.json],
               "labels_checked": args.labels,
               "report": output / "report.html"}
     if parts is None:
@@ -182,10 +185,11 @@ def folder_of(args: argparse.Namespace) -> tuple[Dataset, list[str] | None, list
     print(_("{folder} is already split into {parts}: looking for photos that are in two of them.",
             folder=args.folder, parts=", ".join(folders)))
     classes = list(dict.fromkeys(name for part in folders.values() for name in part.classes))
-    items = [item for part in folders.values() for item in part.items]
-    labels = [classes.index(part.classes[k]) for part in folders.values() for k in part.labels]
-    names = [Path(item).relative_to(args.folder).as_posix() for item in items]
-    return (Dataset(items, labels, classes, names),
+    labels = [np.array([classes.index(name) for name in part.classes])[part.labels]
+              for part in folders.values()]
+    return (Dataset(concatenate([part.items for part in folders.values()]), np.concatenate(labels),
+                    classes, concatenate([names_from(part.items, args.folder)
+                                          for part in folders.values()])),
             [name for name, part in folders.items() for _item in part.items],
             [other for part in folders.values() for other in part.others])
 

@@ -19,7 +19,7 @@ from ..utils.ranks import current_ranks, working_with
 from .terminal import wrapped
 
 # The commands, and methods of look, that share their work; the others are run by rank 0 alone.
-SHARED = ("train", "predict", "evaluate", "atlas")
+SHARED = ("features", "train", "predict", "evaluate", "atlas")
 SHARED_METHODS = ("top-patches", "probes", "transfer-curve")
 Outcome = tuple[int, str]  # exit status, error message
 

@@ -97,7 +97,7 @@ def train_command(args: argparse.Namespace) -> None:
         config = TransferConfig(**{name: getattr(args, name) for name in CONFIG})
     check_vgg16_size((config.size, config.size), config.last_kept)
     with without_output(when=args.quiet):
-        photos = photos_of(args)
+        photos = photos_of(args, config)
         train = photos.parts["train"]
         check_same_photos("train", args, photos.parts)
         if args.kfold:
@@ -147,7 +147,10 @@ def train_and_report(args: argparse.Namespace, config: TransferConfig, photos: R
         lambda: write_results(args, config, photos, warnings, best, output))
     pictures = ranks.alone_on_first(lambda: write_page and write_page(None, None))
     settings: list[str] = []  # of the comparison
-    if not args.no_scratch:
+    if args.features is not None and args.folder is None and not args.no_scratch:
+        if not args.quiet:
+            say(_("No comparison with a network from scratch, which needs the photos."))
+    elif not args.no_scratch:
         small = compare_with_scratch(args, config, photos.parts, best, output, session)
         if small is not None:
             say(result_line(_("Small CNN from scratch"), small.evaluation))
@@ -175,6 +178,7 @@ def train_and_answer(args: argparse.Namespace, config: TransferConfig, photos: R
                         checkpoint=session.checkpoint, device=args.device,
                         check_labels=not args.no_label_check,
                         groups=None if groups is None else groups.tolist(),
+                        features=photos.features.of_transfer(config) if photos.features else None,
                         on_result=lambda result: say(result_line(title, result.evaluation)))
 
 
@@ -188,7 +192,8 @@ def write_results(args: argparse.Namespace, config: TransferConfig, photos: RunP
     scores = write_evaluation(output, best.evaluation, test.names, HELD_OUT)
     add_facts(output, learning_rate=best.lr, cut=config.last_kept, size=config.size,
               epochs=len(best.history["loss"]), classes=train.classes, device=args.device,
-              photos={name: len(part) for name, part in parts.items()})
+              photos={name: len(part) for name, part in parts.items()},
+              **({"folder": photos.features.file.about["folder"]} if photos.features else {}))
     batch = first_batch(best.model, train, config)
     title = (_("VGG16, new head, {block} fine-tuned", block=config.finetune) if config.finetune
              else _("VGG16 frozen up to {layer}, new head", layer=config.last_kept))
@@ -243,12 +248,15 @@ def cross_validation(args: argparse.Namespace, config: TransferConfig, photos: R
                      output: Path, session: Session) -> None:
     """Cross-validation on the training photos."""
     data, groups = photos.parts["train"], photos.groups.get("train")
+    features = photos.features.of_transfer(config) if photos.features else None
     epochs = config.epochs + config.finetune_epochs * bool(config.finetune)
     with without_live_lines(when=args.quiet), EpochLines("VGG16", epochs,
                                                          verbose=args.verbose) as bars:
         result, accuracies = cross_validate(data, config, args.kfold, callbacks=[bars],
                                             groups=None if groups is None else groups.tolist(),
-                                            checkpoint=session.checkpoint, device=args.device)
+                                            checkpoint=session.checkpoint, device=args.device,
+                                            features=(features[0], features[0]) if features else
+                                            None)
     current_ranks().alone_on_first(lambda: write_cross_validation(
         args, config, photos, output, result, accuracies))
 

@@ -15,6 +15,7 @@ from ..utils.errors import ArgumentError, FileError
 from ..utils.suggest import closest_names, suggest_path
 from .command_parser import Options, describe, layout
 from .option_values import BATCH_SIZE, SEED, SHARE, Integer, Number, Value, words
+from .train_features import options_of_features
 from .unused_options import unused_option
 
 STANDARD = TransferConfig()  # the defaults
@@ -63,6 +64,9 @@ def add_data_options(option: Options) -> None:
            "with --patience 0.2)")
     option("--split", str, None, "FILE", "a split.csv that says which photo is for training, "
                                          "validation and test")
+    option("--features", str, None, "FILE",
+           "features of your photos, which minicnn features has computed; without FOLDER only the "
+           "head is trained, with no comparison and no --finetune")
     option("--kfold", Integer("5", 2), None, "K",
            "cross-validation: K trainings, each tested on another K-th of all photos (built-in "
            "ones: of the training photos)")
@@ -148,7 +152,10 @@ def resolve_options(args: argparse.Namespace) -> argparse.Namespace:
     elif "config" in explicit:
         config = read_options(explicit["config"], args.actions)
     options = args.defaults | config | explicit
-    if config.get("folder", "") is None and "sample" not in config and options["folder"] is None:
+    if options["features"] is not None:
+        options = options_of_features(options, {*config, *explicit})
+    if (config.get("folder", "") is None and "sample" not in config and options["folder"] is None
+            and options["features"] is None):
         options["sample"] = explicit.get("sample", "fashion")  # a run.json from before the clouds
     return argparse.Namespace(**options)
 
@@ -201,17 +208,19 @@ def resumed_options(explicit: dict[str, Any], actions: dict[str, argparse.Action
     run = Path(explicit["resume"])
     check_interrupted(run)
     options = read_options(str(run / "run.json"), actions)
-    return options | ({} if options.get("folder") is None else {"split": str(run / "split.csv")})
+    built_in = options.get("folder") is None and options.get("features") is None
+    return options | ({} if built_in else {"split": str(run / "split.csv")})
 
 
 def reject_unused_options(args: argparse.Namespace) -> None:
     """Raises ArgumentError for options that would be ignored, or that contradict each other."""
+    built_in = args.folder is None and args.features is None
     for option, value, only in (("--sample", args.sample, "built-in photos"),
                                 ("--classes", args.classes, "built-in photos"),
                                 ("--per-class", args.per_class, "built-in photos"),
                                 ("--split", args.split, "a folder of photos"),
                                 ("--test-fraction", args.test_fraction, "a folder of photos")):
-        if value is not None and (args.folder is None) == (only == "a folder of photos"):
+        if value is not None and built_in == (only == "a folder of photos"):
             raise unused_option(option, only, value)
     for option, value, other in (
             ("--lr", args.lr, args.find_lr and "--find-lr"),

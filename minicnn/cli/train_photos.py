@@ -21,9 +21,11 @@ from ..data import (
     split_folders,
     subsets,
 )
+from ..data.file_table import names_from
 from ..data.listing import OtherFile
 from ..data.open_image import printable
-from ..data.splits import UNREADABLE, concatenate_parts
+from ..data.splits import UNREADABLE, concatenate_parts, groups_of_parts
+from ..training import TransferConfig
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
@@ -31,11 +33,12 @@ from .left_out import print_left_out
 from .model_words import check_photos
 from .option_values import errors_name_options
 from .progress import Bar
+from .split_files import RESUME_ADVICE, parts_of_split_file
+from .train_features import KnownFeatures, parts_of_features
 from .unused_options import unused_option
 
 DEFAULT_CLASSES = {"clouds": ["cirrus", "cumulus"], "fashion": ["sandal", "sneaker"]}
 DEFAULT_PER_CLASS = 20
-RESUME_ADVICE = "begin a new run"  # since a run cannot be resumed with other photos
 
 
 @dataclass
@@ -44,18 +47,23 @@ class RunPhotos:
 
     parts: "train", "test" but for --kfold, and "validation" if asked for. groups: near_duplicates'
     groups of each part; {} for built-in photos. left_out: the files that are not read, in sentences
-    for the page. name: for the run's folder.
+    for the page. name: for the run's folder. features: of the photos, if --features names some.
     """
 
     parts: dict[str, Dataset]
     groups: dict[str, IntArray]
     left_out: list[str]
     name: str
+    features: KnownFeatures | None = None
 
 
-def photos_of(args: argparse.Namespace) -> RunPhotos:
+def photos_of(args: argparse.Namespace, config: TransferConfig) -> RunPhotos:
     """The photos that the options name; prints which files are left out and why."""
     share = args.validation_fraction or (0.2 if args.patience is not None and not args.split else 0)
+    if args.features is not None:
+        photos, unread, parts, groups, features = parts_of_features(args, config, share)
+        return RunPhotos(parts, groups, print_left_out(photos.others, unread),
+                         Path(features.file.about["folder"]).name, features)
     if args.folder is None:
         return built_in_photos(args, share)
     check_photos("train", args.folder)
@@ -76,8 +84,7 @@ def photos_of(args: argparse.Namespace) -> RunPhotos:
     left_out = print_left_out(folder.others, list(fingerprints.unread.values()))
     numbers = near_duplicates(folder, fingerprints)
     names = draw_parts(folder, shares, fingerprints, numbers, args.seed)
-    groups = {part: numbers[np.array(names) == part] for part in set(names)}
-    return RunPhotos(subsets(folder, names), groups, left_out, name)
+    return RunPhotos(subsets(folder, names), groups_of_parts(numbers, names), left_out, name)
 
 
 def built_in_photos(args: argparse.Namespace, share: float) -> RunPhotos:
@@ -94,19 +101,6 @@ def built_in_photos(args: argparse.Namespace, share: float) -> RunPhotos:
         parts["test"] = sample(source, "test", names)
     name = "-".join(train.classes if names else [source]).replace(" ", "_")
     return RunPhotos(parts, {}, [], name)
-
-
-def parts_of_split_file(args: argparse.Namespace, folder: ImageFolder) -> dict[str, Dataset]:
-    """The parts that --split names. Raises FileError unless all that are needed are there."""
-    parts = read_split(args.split, folder, *[RESUME_ADVICE] * bool(args.resume))
-    expected = ["train"] if args.kfold else ["train", "test"]  # in folds, all train
-    if set(expected) - set(parts):
-        raise FileError(f"{args.split}: expected parts {' and '.join(expected)}, received "
-                        f"{', '.join(parts)}.")
-    if none := [name for name, count in parts["train"].counts.items() if not count]:
-        raise FileError(f"{args.split}: expected photos of each class in train, found none of "
-                        f"{', '.join(none)}. Give some of them the part train.")
-    return parts
 
 
 def readable_parts(args: argparse.Namespace, parts: Mapping[str, Dataset],
@@ -142,7 +136,7 @@ def parts_of_split_folder(args: argparse.Namespace, folders: Mapping[str, ImageF
             raise FileError(f"{args.folder}: expected the classes of train, "
                             f"{', '.join(train.classes)}, in {name}, too, found "
                             f"{', '.join(part.classes)}.")
-        part.names = [file.relative_to(args.folder).as_posix() for file in part.items]
+        part.names = names_from(part.items, args.folder)
     if "test" in folders:
         return dict(folders)
     return {"train": train, "test": folders["validation"]}
@@ -158,16 +152,16 @@ def check_folds(train: Dataset, count: int) -> None:
 
 def leaks(parts: dict[str, Dataset], groups: dict[str, IntArray]) -> list[str]:
     """A warning if training photos have near copies among those for validation and test."""
-    in_training = set(groups["train"].tolist()) if groups else set()
-    others = [(name, group) for part in ("validation", "test") if part in groups
-              for name, group in zip(parts[part].names, groups[part].tolist(), strict=True)]
-    copies = [printable(name) for name, group in others if group in in_training]
+    others = [part for part in ("validation", "test") if part in groups]
+    copies = [printable(parts[part].names[i]) for part in others
+              for i in np.flatnonzero(np.isin(groups[part], groups["train"])).tolist()]
     if not copies:
         return []
     dots = ", …" if len(copies) > 3 else ""
     return [_("Near copies of training photos: {count} of the {others} others ({names}), so that "
               "the figures overestimate the accuracy. Remove them from one part; minicnn data "
-              "shows them.", count=len(copies), others=len(others),
+              "shows them.", count=len(copies),
+              others=sum(len(parts[part]) for part in others),
               names=", ".join(copies[:3]) + dots)]
 
 

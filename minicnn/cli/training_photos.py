@@ -45,8 +45,10 @@ def training_names(run: Path) -> tuple[Path, set[str]]:
         with (run / "split.csv").open(newline="", encoding="utf-8",
                                       errors="surrogateescape") as file:
             rows = [row for row in csv.reader(file) if len(row) == 3]
-        if isinstance(options, Mapping) and isinstance(options.get("folder"), str):
-            return Path(options["folder"]), {name for name, _class, part in rows if part in PARTS}
+        if isinstance(options, Mapping):
+            folder = options.get("folder") or (options.get("used") or {}).get("folder")
+            if isinstance(folder, str):
+                return Path(folder), {name for name, _class, part in rows if part in PARTS}
     return Path(), set()
 
 

@@ -10,6 +10,7 @@ from ..preprocessing import Preprocessing, whole_pixels
 from ..utils.arrays import Pixels
 from ..utils.errors import ArgumentError, check_int
 from .datasets import Dataset, Integers
+from .file_table import concatenate
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Augmented(Dataset):
 
     def __init__(self, data: Dataset, augment: Augment, views: int, seed: int = 0) -> None:
         views = check_int(views, "Augmented, views")
-        super().__init__(data.items * views, np.tile(data.labels, views), data.classes,
-                         data.names * views)
+        super().__init__(concatenate([data.items] * views), np.tile(data.labels, views),
+                         data.classes, concatenate([data.names] * views))
         self.augment, self.views, self.count, self.seed = augment, views, len(data), seed
 
     def images(self, indices: Integers, size: tuple[int, int],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..plotting.drawing import inline
 from ..preprocessing import Preprocessing
 from ..utils.arrays import IntArray, Pixels
 from ..utils.errors import ArgumentError, FileError, ShapeError, check_int
+from .file_table import as_sequence, take
 from .images import check_size, read_image, resize_and_crop
 from .keras_resizing import resize_as_keras, resizes_as_keras
 
@@ -45,10 +47,10 @@ class Dataset:
             raise ArgumentError(f"Dataset: expected labels from 0 to {len(classes) - 1} for "
                                 f"{len(classes)} classes, received {labels.min()} to "
                                 f"{labels.max()}; a label is the index of its class in the list.")
-        self.items = list(items)
+        self.items: Sequence[Any] = as_sequence(items)
         self.labels = labels
         self.classes = list(classes)
-        self.names = list(names)
+        self.names: Sequence[str] = as_sequence(names)
 
     @staticmethod
     def from_arrays(images: Pixels, labels: Integers,
@@ -126,8 +128,12 @@ class Dataset:
 
         Raises ArgumentError if they do not fit.
         """
+        if (isinstance(indices, np.ndarray) and indices.ndim == 1 and indices.dtype == np.int64
+                and indices.size and 0 <= indices.min() <= indices.max() < len(self)):
+            return indices  # the usual case, without an array of all positions
         try:
-            positions = np.arange(len(self))[list(indices)]
+            chosen = indices if isinstance(indices, np.ndarray) else list(indices)
+            positions = np.arange(len(self))[chosen]
             if positions.ndim != 1:
                 raise IndexError(f"{positions.ndim} dimensions")
             return positions
@@ -138,8 +144,8 @@ class Dataset:
     def subset(self, indices: Integers) -> Dataset:
         """The images at these indices, in this order, with all classes."""
         positions = self.positions(indices)
-        return Dataset([self.items[i] for i in positions], self.labels[positions], self.classes,
-                       [self.names[i] for i in positions])
+        return Dataset(take(self.items, positions), self.labels[positions], self.classes,
+                       take(self.names, positions))
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Two disjoint datasets; the first holds `fraction` of each class.
@@ -183,7 +189,9 @@ class Dataset:
         """
         count = check_int(count, "folds, count", least=2)
         fold, sizes = np.empty(len(self), int), np.zeros((count, len(self.classes)), int)
-        for members in self.grouped(groups, seed):
+        indices, ends = self.group_order(groups, seed)
+        for begin, end in pairwise([0, *ends.tolist()]):
+            members = indices[begin:end]
             labels = self.labels[members]
             k = sizes[:, labels].max(axis=1).argmin()  # the fold with fewest of these classes
             fold[members] = k
@@ -198,15 +206,25 @@ class Dataset:
         """The indices of each group, in random order, large groups first, since they are hardest
         to place. groups: a number for each image; None: each image is a group. Raises ShapeError.
         """
-        numbers = np.arange(len(self)) if groups is None else np.asarray(groups)
+        indices, ends = self.group_order(groups, seed)
+        return [part.tolist() for part in np.split(indices, ends[:-1])] if len(self) else []
+
+    def group_order(self, groups: Integers | None, seed: int) -> tuple[IntArray, IntArray]:
+        """As grouped, for millions of groups: (the indices (N,), group after group, where each
+        group ends among them (G,))."""
+        order = np.concatenate([np.empty(0, int), *self.shuffled(seed).values()])
+        if groups is None:
+            return order, np.arange(1, len(order) + 1)
+        numbers = np.asarray(groups)
         if numbers.shape != (len(self),):
             raise ShapeError(f"Dataset: expected a group for each of {len(self)} photos, received "
                              f"shape {numbers.shape}. near_duplicates gives them.")
-        members: dict[int, list[int]] = {}
-        for indices in self.shuffled(seed).values():
-            for i in indices.tolist():
-                members.setdefault(int(numbers[i]), []).append(i)
-        return sorted(members.values(), key=len, reverse=True)
+        _, first, group, sizes = np.unique(numbers[order], return_index=True, return_inverse=True,
+                                           return_counts=True)
+        queue = np.lexsort((first, -sizes))  # (G,) large groups first, else in random order
+        rank = np.empty(len(queue), int)
+        rank[queue] = np.arange(len(queue))
+        return order[np.argsort(rank[group], kind="stable")], np.cumsum(sizes[queue])
 
     def shuffled(self, seed: int) -> dict[str, IntArray]:
         """The indices of each class in random order. Each class has a random order of its own, so

@@ -16,140 +16,27 @@ Data? Purging CIFAR of Near-Duplicates" (2020).
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..ops.fast.threads import cores
-from ..plotting import drawing
-from ..utils.arrays import BoolArray, FloatArray, IntArray, Pixels
-from ..utils.errors import ArgumentError, FileError
+from ..utils.arrays import FloatArray, IntArray, Pixels
+from ..utils.errors import ArgumentError
+from ..utils.mapped_arrays import MORE_SPACE, mapped_file, release_pages, storage
 from .datasets import Dataset
-from .images import image_size
+from .fingerprints import (
+    MEMORY_BUDGET,
+    SIDE,
+    Fingerprints,
+    blocks,
+    map_ahead,
+    perceptual_hashes,
+)
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from PIL.Image import Image as PillowImage
-
-SIDE = 32  # of a thumbnail
 CROPS = (0, 0.04, 0.08)  # fractions of a side that a copy may lack, at one end or at both
-# Standard deviation of greys, 0 … 255. A thumbnail with less, beside an even slope, has no shapes
-# that would tell it from another: two clear skies are no copies of each other.
-MIN_CONTRAST = 4
-# In a photo of one even colour, the pixels deviate by less than MIN_CONTRAST in each channel, as
-# the noise of a camera does, and the regions of its thumbnail differ by at most this; those of a
-# sky by more.
-EVEN_RANGE = 3
-
-
-@dataclass
-class Fingerprints(drawing.HasFigure):
-    """What near_duplicates needs of N images, each decoded once. Jupyter shows up to 60 thumbnails.
-
-    hashes:     (N,) uint64, difference hashes.
-    same:       (N,) int, the first image of exactly the same pixels, usually the image itself.
-    thumbnails: (N, 32, 32) uint8, grey.
-    sizes:      (N, 2) int, height and width in pixels, upright; of a very large photo those of the
-                file, not the reduced ones of read_image.
-    unread:     {index: why this image cannot be decoded}; the arrays hold zeros for these.
-    even:       (N,) bool, images of one even colour: a blank page, a covered lens.
-    """
-
-    hashes: IntArray
-    same: IntArray
-    thumbnails: Pixels
-    sizes: IntArray
-    unread: dict[int, str]
-    even: BoolArray
-
-    @property
-    def flat(self) -> BoolArray:
-        """(N,) bool: images of one grey or of an even slope from one to another, or nearly, whose
-        thumbnails look alike whatever they show.
-
-        What counts is the variance that is left beside the plane of least squares: the two centred
-        axes are orthogonal on the grid, so each takes slope² · mean(axis²) of it.
-        """
-        axis = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-        down, across = np.repeat(axis, SIDE), np.tile(axis, SIDE)  # (1024,) each
-        greys = self.thumbnails.reshape(-1, SIDE * SIDE).astype(np.float32)
-        slopes = greys @ np.stack([down, across], axis=1) / (down @ down)  # (N, 2)
-        rest = greys.var(axis=1) - (slopes**2).sum(axis=1) * np.mean(axis**2)
-        return rest < MIN_CONTRAST**2
-
-    def figure(self) -> Figure:
-        """Thumbnails with their numbers, copies of earlier images first."""
-        is_copy = self.same != np.arange(len(self.same))
-        figure = drawing.new_figure(10, 7)
-        figure.suptitle(f"{len(is_copy)} photos: {is_copy.sum()} have the pixels of an earlier "
-                        f"one, {self.even.sum()} of one even colour, {len(self.unread)} unread")
-        shown = np.argsort(~is_copy, kind="stable")[:60]
-        for ax, i in zip(figure.subplots(6, 10).flat, shown, strict=False):
-            ax.imshow(self.thumbnails[i], cmap="gray", vmin=0, vmax=255)
-            ax.set_title(f"{i} = {self.same[i]}" if is_copy[i] else f"{i}", fontsize=12)
-        for ax in figure.axes:
-            ax.axis("off")
-        return figure
-
-
-def perceptual_hashes(data: Dataset,
-                      progress: Callable[[int, int], None] | None = None) -> Fingerprints:
-    """The fingerprints of all images, each read once, in several threads; progress(done, total)."""
-    from concurrent.futures import ThreadPoolExecutor  # here: `import minicnn` stays fast
-
-    N = len(data)
-    fingerprints = Fingerprints(np.zeros(N, np.uint64), np.arange(N),
-                                np.zeros((N, SIDE, SIDE), np.uint8), np.zeros((N, 2), int), {},
-                                np.zeros(N, bool))
-    first: dict[bytes, int] = {}  # digest of the pixels -> the first image that has it
-    pool = ThreadPoolExecutor(min(cores(), 8), thread_name_prefix="minicnn-decode")
-    try:
-        for i, result in enumerate(pool.map(lambda i: _fingerprint(data, i), range(N))):
-            if isinstance(result, str):
-                fingerprints.unread[i] = result
-            else:
-                fingerprints.hashes[i], fingerprints.thumbnails[i] = result[:2]
-                fingerprints.sizes[i], fingerprints.even[i] = result[2:4]
-                fingerprints.same[i] = first.setdefault(result[4], i)
-            if progress:
-                progress(i + 1, N)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return fingerprints
-
-
-def _fingerprint(data: Dataset, i: int
-                 ) -> tuple[np.uint64, np.ndarray, tuple[int, ...], bool, bytes] | str:
-    """Hash, thumbnail, size, whether it is one even colour, and a digest of the pixels; or why
-    image i cannot be read."""
-    from PIL import Image
-
-    try:
-        pixels, item = data.read(i), data.items[i]
-        size = pixels.shape[:2] if isinstance(item, np.ndarray) else image_size(item)
-    except FileError as error:
-        return str(error)
-    photo = Image.fromarray(pixels)
-    grey = photo.convert("L")
-    bilinear = Image.Resampling.BILINEAR
-    small = np.asarray(grey.resize((9, 8), bilinear))
-    bits = np.packbits(small[:, 1:] > small[:, :-1])  # (8, 8) -> 8 bytes
-    digest = hashlib.blake2b(pixels.data, digest_size=16, key=str(pixels.shape).encode()).digest()
-    return (bits.view(np.uint64)[0], np.asarray(grey.resize((SIDE, SIDE), bilinear)),
-            size, _is_even(photo), digest)
-
-
-def _is_even(photo: PillowImage) -> bool:
-    """True for one colour all over. Two things are measured, on all pixels and in colour: how much
-    these deviate, and how much the regions of the photo differ."""
-    from PIL import Image, ImageStat
-
-    thumbnail = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return (max(ImageStat.Stat(photo).stddev) < MIN_CONTRAST
-            and max(high - low for low, high in ImageStat.Stat(thumbnail).extrema) <= EVEN_RANGE)
+GRADIENTS = 2 * (SIDE // 2) * (SIDE // 2 - 1)  # of a thumbnail, down and across
+ROWS, COLUMNS = 64, 2048  # hashes that are compared at once
 
 
 def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, distance: int = 16,
@@ -171,17 +58,68 @@ def near_duplicates(data: Dataset, fingerprints: Fingerprints | None = None, dis
     if len(prints.hashes) != len(data):
         raise ArgumentError(f"near_duplicates: expected the fingerprints of {len(data)} photos, "
                             f"received those of {len(prints.hashes)}; compute them of this data.")
-    groups, flat = prints.same.copy(), prints.flat
+    from concurrent.futures import ThreadPoolExecutor
+
+    # The images that are compared: those of the same pixels are in a group already.
+    rows = np.flatnonzero(~prints.flat & (prints.same == np.arange(len(data))))
+    gradients = storage((len(rows), GRADIENTS), np.dtype(np.float32), MEMORY_BUDGET, MORE_SPACE)
     uncropped = crop_matrices()[0]
-    gradients = unit_gradients(uncropped @ prints.thumbnails @ uncropped.T)  # (N, 480)
-    for i in np.flatnonzero(~flat & (prints.same == np.arange(len(data)))):
-        bits = np.bitwise_count(prints.hashes ^ prints.hashes[i])
-        others = np.flatnonzero((bits <= distance) & ~flat & (groups != groups[i]))
-        if others.size:
-            best = (cropped_gradients(prints.thumbnails[i]) @ gradients[others].T).max(axis=0)
-            merged = np.isin(groups, groups[others[best >= similarity]])
-            groups[merged] = groups[i]
-    return np.unique(groups, return_inverse=True)[1]
+    for part in blocks(len(rows)):
+        gradients[part] = unit_gradients(uncropped @ prints.thumbnails[rows[part]] @ uncropped.T)
+        prints.release()
+        if file := mapped_file(gradients):
+            release_pages(file)
+    hashes, parent = prints.hashes[rows], prints.same.copy()
+
+    def copies(some_rows: slice) -> list[tuple[int, IntArray]]:
+        return [(i, others) for i, candidates in _candidates(hashes, some_rows, distance)
+                if len(others := candidates[(
+                    cropped_gradients(prints.thumbnails[rows[i]]) @ gradients[candidates].T
+                    ).max(axis=0) >= similarity])]
+
+    pool = ThreadPoolExecutor(cores(), thread_name_prefix="minicnn-copies")
+    try:
+        for block_copies in map_ahead(pool, copies, blocks(len(rows), ROWS)):
+            for i, others in block_copies:
+                for j in others:
+                    _unite(parent, rows[i], rows[j])
+    finally:
+        pool.shutdown(cancel_futures=True)
+    while (parent != parent[parent]).any():
+        parent = parent[parent]
+    return np.unique(parent, return_inverse=True)[1]
+
+
+def _candidates(hashes: IntArray, rows: slice, distance: int
+                ) -> Iterator[tuple[int, IntArray]]:
+    """(i, the images whose hashes differ from that of image i in at most `distance` bits, without
+    itself) for each i of the rows that has any. COLUMNS at once, which the processor's cache holds.
+    """
+    own, near = hashes[rows, None], []
+    # the same arrays for each block: new ones of a megabyte cost more than the arithmetic
+    xor = np.empty((len(own), COLUMNS), np.uint64)
+    bits = np.empty((len(own), COLUMNS), np.uint8)
+    for columns in blocks(len(hashes), COLUMNS):
+        n = columns.stop - columns.start
+        np.bitwise_xor(own, hashes[columns], out=xor[:, :n])
+        np.bitwise_count(xor[:, :n], out=bits[:, :n])
+        row, column = np.divmod(np.flatnonzero(bits[:, :n] <= distance), n)
+        near.append(np.stack([row + rows.start, column + columns.start], axis=1))
+    pairs = np.concatenate(near)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    for i in np.unique(pairs[:, 0]):
+        yield int(i), pairs[pairs[:, 0] == i, 1]
+
+
+def _unite(parent: IntArray, i: int, j: int) -> None:
+    """Makes one group of those of images i and j. parent: (N,) towards the first of each group."""
+    roots = []
+    for node in (i, j):
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        roots.append(node)
+    parent[max(roots)] = min(roots)
 
 
 @functools.cache

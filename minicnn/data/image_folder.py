@@ -6,11 +6,14 @@ import os
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
 from ..utils.errors import FileError
 from ..utils.files import list_folder
 from ..utils.suggest import suggest_path
 from .datasets import Dataset
 from .file_kinds import NO_CLASS
+from .file_table import FileTable, Names, Paths
 from .listing import FolderListing, OtherFile, group_by_kind, link_to_folder, list_photos
 from .open_image import printable
 from .part_names import part_of, parts_of, sub_folders
@@ -43,9 +46,8 @@ class ImageFolder(Dataset):
         _check_classes(root, folders)
         self.others = _files_beside(root, folders)
         self.rotated = 0
-        items: list[Path] = []
-        labels: list[int] = []
-        for label, folder in enumerate(folders):
+        table, counts = FileTable(), []
+        for folder in folders:
             listing = list_photos(folder, root)
             if not listing.photos:
                 holds = "".join(f" ({line})" for line in group_by_kind(listing.others, 1)[:1])
@@ -55,11 +57,11 @@ class ImageFolder(Dataset):
                                 f"{_suggestion(root)}.")
             self.others += listing.others
             self.rotated += sum(listing.rotated)
-            items += listing.photos
-            labels += [label] * len(listing.photos)
+            counts.append(len(listing.photos))
+            table.extend(listing.table)
         # two classes may hold files of the same name, so the class is part of the name
-        names = [file.relative_to(root).as_posix() for file in items]
-        super().__init__(items, labels, [printable(folder.name) for folder in folders], names)
+        super().__init__(Paths(table), np.repeat(np.arange(len(folders)), counts),
+                         [printable(folder.name) for folder in folders], Names(table))
 
     @property
     def skipped(self) -> list[str]:
@@ -107,7 +109,7 @@ def _files_beside(root: Path, folders: list[Path]) -> list[OtherFile]:
             others.append(link_to_folder(entry, entry.name))
             continue
         listing = FolderListing()
-        listing.add(entry, entry.name)
+        listing.add(listing.table.add_folder(root), entry.name)
         others += listing.others
         if listing.photos:
             others.append(OtherFile(entry, printable(entry.name), f"{printable(entry)}: is in no "

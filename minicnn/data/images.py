@@ -151,9 +151,7 @@ def image_size(path: str | PathLike) -> tuple[int, int]:
 
     Reads the header only. Raises FileError as is_rotated does.
     """
-    with open_image(path) as image:
-        lies_down = _orientation(image) >= 5  # the values that swap the axes
-        return (image.width, image.height) if lies_down else (image.height, image.width)
+    return read_header(path)[0]
 
 
 def is_rotated(path: str | PathLike) -> bool:
@@ -163,8 +161,16 @@ def is_rotated(path: str | PathLike) -> bool:
     FileError as read_image does, but misses damage further down in the file and the EXIF that a PNG
     may hold after its pixels, which read_image sees.
     """
+    return read_header(path)[1]
+
+
+def read_header(path: str | PathLike) -> tuple[tuple[int, int], bool]:
+    """(image_size, is_rotated), of a header that is read once."""
     with open_image(path) as image:
-        return _orientation(image) in TO_UPRIGHT
+        orientation = _orientation(image)
+        lies_down = orientation >= 5  # the values that swap the axes
+        size = (image.width, image.height) if lies_down else (image.height, image.width)
+        return size, orientation in TO_UPRIGHT
 
 
 def check_size(size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:

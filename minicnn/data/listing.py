@@ -8,16 +8,17 @@ drives, such as Thumbs.db and desktop.ini (utils/files.py, SYSTEM_ENTRIES).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 from ..utils.errors import FileError
-from ..utils.files import list_folder
+from ..utils.files import entry_names
 from ..utils.language import gettext as _
 from .file_kinds import EMPTY, EXPLANATION, LINK, ZEROS, FileKind, OtherKindError
+from .file_table import FileTable, Names, Paths, prefix_of
 from .images import is_rotated
 from .open_image import printable
 
@@ -53,21 +54,39 @@ class OtherFile(NamedTuple):
 @dataclass
 class FolderListing:
     """The photos of a folder and its sub-folders, in natural order (img2 before img10), whether
-    read_image rotates each, and all other files."""
+    read_image rotates each, and all other files.
 
-    photos: list[Path] = field(default_factory=list)
+    table: the photos, which `photos` has as paths and `names` by their names.
+    """
+
+    table: FileTable = field(default_factory=FileTable)
     rotated: list[bool] = field(default_factory=list)
     others: list[OtherFile] = field(default_factory=list)
 
-    def add(self, path: Path, name: str) -> None:
-        """Adds a file to the photos, or with its reason to the others. Reads its header only."""
+    @property
+    def photos(self) -> Sequence[Path]:
+        """The paths of the photos."""
+        return Paths(self.table)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the photos."""
+        return Names(self.table)
+
+    def add(self, folder: int, name: str) -> None:
+        """Adds a file to the photos, or with its reason to the others. Reads its header only.
+
+        folder: its number in the table. name: its own.
+        """
+        path = self.table.folders[folder] / name
         try:
             self.rotated.append(is_rotated(path))
         except FileError as error:
             kind = error.kind if isinstance(error, OtherKindError) else None
-            self.others.append(OtherFile(path, printable(name), str(error), kind))
+            self.others.append(OtherFile(path, printable(self.table.prefixes[folder] + name),
+                                         str(error), kind))
         else:
-            self.photos.append(path)
+            self.table.append(folder, name)
 
 
 def list_photos(folder: str | PathLike, root: str | PathLike | None = None) -> FolderListing:
@@ -80,22 +99,29 @@ def list_photos(folder: str | PathLike, root: str | PathLike | None = None) -> F
     """
     start, real_start = Path(folder), Path(os.path.realpath(folder))
     listing, read = FolderListing(), {str(real_start)}
-    stack = list_folder(start)[::-1]
+    prefix = str(start / "x")[:-1] if root is None else prefix_of(start, root)
+    stack = [(listing.table.add_folder(start, prefix), iter(entry_names(start)))]
     while stack:
-        path = stack.pop()
-        name = str(path) if root is None else path.relative_to(root).as_posix()
-        if not os.path.isdir(path):  # unlike Path.is_dir, it never raises
-            listing.add(path, name)
+        number, names = stack[-1]
+        name = next(names, None)
+        if name is None:
+            stack.pop()
             continue
-        real = os.path.realpath(path)
+        path = listing.table.folders[number] / name
+        if not os.path.isdir(path):  # unlike Path.is_dir, it never raises
+            listing.add(number, name)
+            continue
+        shown, real = listing.table.prefixes[number] + name, os.path.realpath(path)
         if real in read or real_start.is_relative_to(real):
-            listing.others.append(link_to_folder(path, name))
+            listing.others.append(link_to_folder(path, shown))
             continue
         read.add(real)
         try:
-            stack += list_folder(path)[::-1]
+            inside = iter(entry_names(path))
         except FileError as error:
-            listing.others.append(OtherFile(path, printable(name), str(error)))
+            listing.others.append(OtherFile(path, printable(shown), str(error)))
+        else:
+            stack.append((listing.table.add_folder(path, f"{shown}/"), inside))
     return listing
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..utils.errors import ArgumentError
 from ..utils.files import list_folder
 from .datasets import Dataset
+from .file_table import take
 
 SAMPLES = ("clouds", "fashion")
 
@@ -54,8 +55,8 @@ def sample(name: str = "clouds", split: str = "train", classes: Sequence[str] | 
     for label, class_name in enumerate(wanted):
         new_label[known.index(class_name)] = label
     rows = np.flatnonzero(new_label[data.labels] >= 0)
-    data = Dataset([data.items[row] for row in rows], new_label[data.labels[rows]], wanted,
-                   [data.names[row] for row in rows])
+    data = Dataset(take(data.items, rows), new_label[data.labels[rows]], wanted,
+                   take(data.names, rows))
     return data if per_class is None else data.take(per_class, seed)
 
 

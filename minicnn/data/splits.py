@@ -1,30 +1,30 @@
-"""Splits into train, validation and test, and split.csv, which a person can read and change.
+"""Splits into train, validation and test.
 
 Near duplicates go to the same part; otherwise the test would contain images of the training.
 """
 
 from __future__ import annotations
 
-import csv
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from ..utils.arrays import IntArray
+from ..utils.arrays import BoolArray, IntArray, Pixels
 from ..utils.errors import ArgumentError, FileError
-from ..utils.files import atomic_write, list_folder
+from ..utils.files import list_folder
 from .datasets import Dataset, Integers
-from .duplicates import Fingerprints, near_duplicates, perceptual_hashes
+from .duplicates import near_duplicates
 from .file_kinds import NO_PART
+from .file_table import concatenate
+from .fingerprints import Fingerprints, perceptual_hashes
 from .image_folder import ImageFolder
 from .listing import FolderListing, OtherFile, list_photos
 from .open_image import printable
 from .part_names import parts_of
 
-COLUMNS = ["photo", "class", "part"]
 UNREADABLE = "unreadable"  # the part of images whose pixels cannot be decoded
 
 
@@ -44,35 +44,59 @@ def split_parts(data: Dataset, shares: dict[str, float], groups: Integers | None
         raise ArgumentError(f"split_parts: expected shares from 0 that sum to 1, received {shares}."
                             f" Give for example train 0.75, test 0.25.")
     parts = [name for name, share in shares.items() if share]
-    queue = data.grouped(groups, seed)
+    indices, ends = data.group_order(groups, seed)
+    sizes, labels, K = np.diff(ends, prepend=0), data.labels[indices], len(data.classes)
     free = np.array([_part_sizes(count, [shares[name] for name in parts])
                      for count in data.counts.values()]).T  # (parts, K): images still to assign
-    counts = np.array([np.bincount(data.labels[members], minlength=len(data.classes))
-                       for members in queue]).reshape(len(queue), len(data.classes))
-    groups_left = (counts > 0).sum(axis=0)  # (K,): groups of each class still to come
+    # (K,): groups of each class still to come
+    pairs = np.unique(np.repeat(np.arange(len(ends)), sizes) * K + labels)
+    groups_left = np.bincount(pairs % K, minlength=K)
     for name, number in zip(data.classes, groups_left, strict=True):
         if number < len(parts):
             raise ArgumentError(f"split_parts: expected at least {len(parts)} photos of {name!r} "
                                 f"that differ, one for each of {', '.join(parts)}, received "
                                 f"{number}. Add photos or leave the class out.")
-    part, empty = np.empty(len(data), int), np.ones((len(parts), len(data.classes)), bool)
-    for members, count in zip(queue, counts, strict=True):
+    part, empty = np.empty(len(data), np.int8), np.ones((len(parts), K), bool)
+    single = int(np.searchsorted(-sizes, -1))  # the first group of one image
+    begin = int(ends[single - 1]) if single else 0
+    for first, end in pairwise([0, *ends[:single].tolist()]):
+        count = np.bincount(labels[first:end], minlength=K)
         has = count > 0
         # (parts,): the classes that stay without an image in this part unless it gets this group
         urgent = (empty & has & (groups_left <= empty.sum(axis=0))).sum(axis=1)
         space = (free - count)[:, has].min(axis=1)
-        if len(members) == 1:
-            space = space >= 0  # as Dataset.split does: fill the first part first
         chosen = max(range(len(parts)), key=lambda p: (urgent[p], space[p], -p))
-        part[members] = chosen
+        part[indices[first:end]] = chosen
         empty[chosen] &= ~has
         free[chosen] -= count
         groups_left = groups_left - has
+    for k in range(K):
+        members = indices[begin:][labels[begin:] == k]
+        part[members] = _parts_of_single_images(len(members), free[:, k], empty[:, k])
     for p, k in np.argwhere(empty):
         raise ArgumentError(f"split_parts: expected photos of {data.classes[k]!r} for "
                             f"{parts[p]!r}, found all others tied to near duplicates in other "
                             f"classes. Remove copies with a wrong label, or add photos.")
     return [parts[p] for p in part]
+
+
+def _parts_of_single_images(n: int, free: IntArray, empty: BoolArray) -> Pixels:
+    """The parts of n images of a class that are in no group: as Dataset.split does, the first part
+    is filled first; but the last images go to parts that would stay without any.
+
+    free: (parts,) images of the class still to assign. empty: (parts,) whether a part has none of
+    them; updated.
+    """
+    chosen = np.empty(n, np.uint8)
+    spaces, without = free.tolist(), empty.tolist()
+    for i in range(n):
+        urgent = n - i <= sum(without)
+        p = max(range(len(spaces)), key=lambda p: (urgent and without[p], spaces[p] > 0, -p))
+        chosen[i] = p
+        without[p] = False
+        spaces[p] -= 1
+    empty[...] = without
+    return chosen
 
 
 def _part_sizes(n: int, shares: Sequence[float]) -> IntArray:
@@ -93,7 +117,15 @@ def subsets(data: Dataset, parts: Sequence[str]) -> dict[str, Dataset]:
 def draw_parts(data: Dataset, shares: dict[str, float], fingerprints: Fingerprints,
                groups: IntArray, seed: int = 0) -> list[str]:
     """As split_parts, for the images that can be read; the part of the others is UNREADABLE."""
-    readable = [i for i in range(len(data)) if i not in fingerprints.unread]
+    return draw_readable_parts(data, shares, list(fingerprints.unread), groups, seed)
+
+
+def draw_readable_parts(data: Dataset, shares: dict[str, float], unread: Sequence[int],
+                        groups: IntArray, seed: int = 0) -> list[str]:
+    """As draw_parts. unread: the images that cannot be read."""
+    is_unread = np.zeros(len(data), bool)
+    is_unread[list(unread)] = True
+    readable = np.flatnonzero(~is_unread)
     parts = np.full(len(data), UNREADABLE, object)
     parts[readable] = split_parts(data.subset(readable), shares, groups[readable], seed)
     return parts.tolist()
@@ -101,10 +133,10 @@ def draw_parts(data: Dataset, shares: dict[str, float], fingerprints: Fingerprin
 
 def concatenate_parts(parts: Mapping[str, Dataset]) -> Dataset:
     """The images of all parts, which have the same classes, as one data set."""
-    return Dataset([item for data in parts.values() for item in data.items],
+    return Dataset(concatenate([data.items for data in parts.values()]),
                    np.concatenate([data.labels for data in parts.values()]),
                    next(iter(parts.values())).classes,
-                   [name for data in parts.values() for name in data.names])
+                   concatenate([data.names for data in parts.values()]))
 
 
 def drop_unreadable(parts: Mapping[str, Dataset],
@@ -118,7 +150,19 @@ def drop_unreadable(parts: Mapping[str, Dataset],
     data = concatenate_parts(parts)
     fingerprints = perceptual_hashes(data, progress)
     unread = fingerprints.unread
-    names = [part for part, subset in parts.items() for _ in subset.names]
+    remaining, names = move_unreadable(parts, data, unread)
+    return (remaining, [unread[i] for i in sorted(unread)],
+            groups_of_parts(near_duplicates(data, fingerprints), names))
+
+
+def move_unreadable(parts: Mapping[str, Dataset], data: Dataset, unread: Mapping[int, str]
+                    ) -> tuple[dict[str, Dataset], list[str]]:
+    """(the parts without the images that cannot be decoded, which are in UNREADABLE; the part of
+    each image). data: concatenate_parts(parts). unread: {index: reason}.
+
+    Raises FileError if a class in a part has no readable image.
+    """
+    names = [part for part, subset in parts.items() for _ in range(len(subset))]
     names = [UNREADABLE if i in unread else part for i, part in enumerate(names)]
     remaining = subsets(data, names)
     for part, before in parts.items():
@@ -128,9 +172,13 @@ def drop_unreadable(parts: Mapping[str, Dataset],
             if part not in remaining or not remaining[part].counts[kind]:
                 raise FileError(f"{part}: expected photos of {kind!r}, found none of its {count} "
                                 f"that can be read. {next(iter(unread.values()))}")
-    groups = near_duplicates(data, fingerprints)
-    return remaining, [unread[i] for i in sorted(unread)], {
-        part: groups[np.array(names) == part] for part in remaining}
+    return remaining, names
+
+
+def groups_of_parts(groups: IntArray, parts: Sequence[str]) -> dict[str, IntArray]:
+    """The groups of the images of each part. parts: of each image."""
+    names = np.array(parts, object)
+    return {part: groups[names == part] for part in dict.fromkeys(parts)}
 
 
 def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
@@ -155,63 +203,15 @@ def split_folders(path: str | os.PathLike) -> dict[str, ImageFolder]:
 def _outside(root: Path, folders: list[Path]) -> list[OtherFile]:
     """The files below root that are in none of the folders; photos among them are in no part."""
     listing = FolderListing()
+    here = listing.table.add_folder(root)
     for entry in list_folder(root):
         if not os.path.isdir(entry):
-            listing.add(entry, entry.name)
+            listing.add(here, entry.name)
         elif not any(folder.is_relative_to(entry) for folder in folders):
             inside = list_photos(entry, root)
-            listing.photos += inside.photos
+            listing.table.extend(inside.table)
             listing.others += inside.others
     return listing.others + [
-        OtherFile(photo, printable(photo.relative_to(root).as_posix()),
-                  f"{printable(photo)}: is in no part of the split.", NO_PART)
-        for photo in listing.photos]
-
-
-def write_split(path: str | os.PathLike, parts: Mapping[str, Dataset]) -> None:
-    """Writes a row for each image: its name, class and part. Raises FileError."""
-    with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8",
-                                                     errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows((name, data.classes[label], part) for part, data in parts.items()
-                         for name, label in zip(data.names, data.labels, strict=True))
-
-
-def read_split(path: str | os.PathLike, data: Dataset,
-               alternative: str = "make a new split with minicnn data") -> dict[str, Dataset]:
-    """The parts of `data` that the file names, images in the order of `data`.
-
-    alternative: what an error advises besides putting the images back as they were.
-    Columns may also be separated by semicolons, as some spreadsheets do.
-    Raises FileError for a file that is no split, or if its images are not those of `data`, one row
-    each, in the same classes.
-    """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            separator = ";" if ";" in file.readline() else ","
-            file.seek(0)
-            rows = [row for row in csv.reader(file, delimiter=separator) if any(row)]
-    except (OSError, csv.Error) as error:
-        raise FileError(f"{path}: expected a table with the columns {', '.join(COLUMNS)}, received "
-                        f"{getattr(error, 'strerror', None) or error}. Check the path."
-                        ) from error
-    invalid = [row for row in rows if len(row) != 3 or not row[2]]
-    if rows[:1] != [COLUMNS] or invalid:
-        received = ", ".join((invalid + rows + [["nothing"]])[0])
-        raise FileError(f"{path}: expected the columns {', '.join(COLUMNS)}, each filled, received "
-                        f"{received[:80]!r}. Write one with minicnn data.")
-    in_file = {name: (kind, part) for name, kind, part in rows[1:]}
-    kinds = {name: data.classes[k] for name, k in zip(data.names, data.labels, strict=True)}
-    for what, names in (
-            ("has twice", [name for name, n in Counter(row[0] for row in rows).items() if n > 1]),
-            ("does not have", [name for name in kinds if name not in in_file]),
-            ("has, but the folder has not", [name for name in in_file if name not in kinds]),
-            ("has in another class", [name for name in kinds if name in in_file
-                                      and kinds[name] != in_file[name][0]])):
-        if names:
-            dots = ", …" if len(names) > 3 else ""
-            raise FileError(f"{path}: expected one row for each photo of the folder. It {what} "
-                            f"{len(names)}: {', '.join(names[:3])}{dots}. Put the photos back "
-                            f"as they were, or {alternative}.")
-    return subsets(data, [in_file[name][1] for name in data.names])
+        OtherFile(photo, printable(name), f"{printable(photo)}: is in no part of the split.",
+                  NO_PART)
+        for photo, name in zip(listing.photos, listing.names, strict=True)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import numpy as np
 
-from ..data import Dataset, Fingerprints, is_rotated
+from ..data import Dataset, Fingerprints
 from ..data.datasets import Integers
 from ..data.listing import OtherFile, group_by_kind
 from ..utils.arrays import IntArray
@@ -45,7 +45,8 @@ def findings(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
     unread = sorted(fingerprints.unread)
     lost = [other for other in others
             if other.kind is None or (other.kind.is_photo and other.is_photo)]
-    rest = [other for other in others if other not in lost]
+    lost_ids = set(map(id, lost))
+    rest = [other for other in others if id(other) not in lost_ids]
     candidates = [
         Finding(ngettext("{num} photo cannot be read", "{num} photos cannot be read", len(unread)),
                 _("The file is damaged. Save it again, or remove it; split.csv calls its part "
@@ -75,7 +76,8 @@ def _copies(data: Dataset, fingerprints: Fingerprints, groups: IntArray,
     conflicts = [g for g in copies if len(set(labels[g])) > 1]
     largest = max(copies, key=len, default=[])
     alike = [largest] if 2 * len(largest) > len(data) else []
-    within = [g for g in copies if g not in leaks + conflicts + alike]
+    listed = set(map(id, leaks + conflicts + alike))
+    within = [g for g in copies if id(g) not in listed]
     guess = (" " + _("Nearly the same is a guess: look before you remove.")
              if not all(identical(fingerprints, g) for g in within) else "")
     return [
@@ -123,19 +125,22 @@ def _worth_a_look(data: Dataset, fingerprints: Fingerprints) -> list[Finding]:
     small = np.flatnonzero((fingerprints.sizes.min(axis=1) < MIN_SIDE) & readable)
     files = [i for i in np.flatnonzero(readable).tolist()
              if not isinstance(data.items[i], np.ndarray)]
-    parents = [(PurePosixPath(data.names[i]).parent, data.classes[data.labels[i]]) for i in files]
-    inner = [str(parent) for parent, name in parents if parent.name not in ("", name)]
-    rotated = [i for i in files if is_rotated(data.items[i])]
+    inner: Counter[str] = Counter()
+    for i in files:
+        folder, _slash, _name = data.names[i].rpartition("/")
+        if folder.rpartition("/")[2] not in ("", data.classes[data.labels[i]]):
+            inner[folder] += 1
+    rotated = np.flatnonzero(fingerprints.rotated & readable)
     return [
         Finding(ngettext("{num} photo with a side below {side} pixels",
                          "{num} photos with a side below {side} pixels", len(small), side=MIN_SIDE),
                 _("They are enlarged and blurred. Use larger ones if you can, or a smaller "
                   "--size."), _alone(small), serious=False),
         Finding(ngettext("{num} photo in sub-folders of a class",
-                         "{num} photos in sub-folders of a class", len(inner)),
+                         "{num} photos in sub-folders of a class", inner.total()),
                 _("They count for the class whose folder is the outer one. If the inner folders "
                   "are classes of their own, move them up."), [],
-                [f"{folder}: {inner.count(folder)}" for folder in dict.fromkeys(inner)],
+                [f"{folder}: {count}" for folder, count in inner.items()],
                 serious=False),
         Finding(ngettext("{num} photo rotated by EXIF", "{num} photos rotated by EXIF",
                          len(rotated)),

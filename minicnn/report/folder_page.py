@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from .pages import thumbnail, write_page
 from .run_sections import part_name
 
 SAMPLES = 8  # pictures of each class, fewer where there are more than 50 classes
+MAX_NAMED = 10_000  # photos and lines of a finding that are named; the others are counted
 MAX_GROUPS = 40  # of a finding that are shown as pictures; the others are named
 PARTS = ("train", "test", "validation")  # that have a colour of their own
 
@@ -37,6 +39,7 @@ def write_folder_page(path: str | os.PathLike, title: str, data: Dataset,
     Raises FileError.
     """
     unread = set(fingerprints.unread)
+    problems = [_bounded(finding) for finding in problems]
     each = min(SAMPLES, max(1, 50 * SAMPLES // len(data.classes)))
     samples = [[i for i in members if i not in unread][:each]
                for members in data.shuffled(0).values()]
@@ -183,6 +186,21 @@ class _Photos:
             folded(_("{num} more by name", num=len(named)), bullets(named)) if named else None,
             class_="card finding " + ("serious" if finding.serious else "light"),
             id=f"finding{k}")
+
+
+def _bounded(finding: Finding) -> Finding:
+    """The finding with so many photos and lines as a browser can show; a line counts the rest."""
+    groups, left = [], MAX_NAMED
+    for group in finding.groups:
+        if left <= 0:
+            break
+        groups.append(group[:left])
+        left -= len(group)
+    lines = finding.lines[:MAX_NAMED]
+    rest = (sum(map(len, finding.groups)) - sum(map(len, groups))
+            + len(finding.lines) - len(lines))
+    more = [_("… and {count} more", count=rest)] if rest else []
+    return replace(finding, groups=groups, lines=lines + more)
 
 
 def _sizes(sizes: IntArray) -> str:

@@ -189,7 +189,7 @@ def cell_galleries(result: Evaluation, data: Dataset, pictures: Mapping[int, np.
         members = np.flatnonzero((result.labels == i) & (result.predicted == j))
         members = members[np.argsort(own[members], kind="stable")]
         shown = [int(n) for n in members if int(n) in pictures][:limit]
-        rest = [data.names[n] for n in members if int(n) not in shown]
+        rest = [data.names[n] for n in members.tolist() if n not in shown]
         groups.append(folded(
             ngettext("{num} photo: {cell}", "{num} photos: {cell}", len(members),
                      cell=cell_name(result.classes, i, j)),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Dataset
-from ..data.splits import write_split
+from ..data.split_csv import write_split
 from ..plotting.drawing import save
 from ..training import History, TransferResult, get_weights, set_weights
 from ..utils.errors import FileError

@@ -16,6 +16,7 @@ from ..ops import to_cpu
 from ..preprocessing import crop_fraction_of
 from ..utils.arrays import IntArray
 from ..utils.errors import ArgumentError, ShapeError, check_int
+from ..utils.mapped_arrays import release_pages
 from .locate_nan import is_finite, not_finite_error
 from .prefetch import prefetch_to_gpu
 
@@ -142,9 +143,3 @@ def _decoded_batches(network: Sequential, data: Dataset, order: IntArray, batch_
         if recipe is not None and images.dtype != np.uint8:
             images = recipe(images)
         yield images, labels
-
-
-def release_pages(file: mmap.mmap) -> None:
-    """The pages of a mapped file that were read may leave the memory (Linux and macOS)."""
-    if hasattr(file, "madvise"):
-        file.madvise(mmap.MADV_DONTNEED)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data import Dataset
 from ..evaluation import Evaluation
+from ..model import Sequential
 from ..utils.arrays import FloatArray
 from .batches import ArrayDataset
 from .callbacks import Callback, Checkpoint, FeatureCache
@@ -23,18 +24,21 @@ from .transfer_config import TransferConfig
 
 def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: int = 5, *,
                    groups: Sequence[int] | None = None, callbacks: Sequence[Callback] = (),
-                   checkpoint: Checkpoint | None = None, device: str = "cpu", **options: Any
+                   checkpoint: Checkpoint | None = None, device: str = "cpu",
+                   features: tuple[ArrayDataset, ArrayDataset] | None = None, **options: Any
                    ) -> tuple[Evaluation, FloatArray]:
     """k-fold: every photo is predicted by a network that was not trained on its fold.
 
     Returns (evaluation of all photos in their order, accuracy of each fold (folds,)). The folds
     hold the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
-    Each photo, and each of its views, passes the frozen layers once for all folds.
+    base, _ = base_with_head(config, data.classes, device).split()
+    views, photos = features or frozen_features(base, data, config, callbacks)
     Source: Stone 1974; Kohavi 1995.
     """
     config = replace(config or TransferConfig(), **options)
     fold = data.folds(folds, config.seed, groups)
-    views, photos = frozen_features(data, config, callbacks, device)
+    base, _ = base_with_head(config, data.classes, device).split()
+    views, photos = features or frozen_features(base, data, config, callbacks)
     budget = config.memory_budget * 10**6 - resident_bytes(photos.x)
     if views is not photos:
         budget -= resident_bytes(views.x)
@@ -46,6 +50,7 @@ def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: i
         tested = rows_of(photos, inside, budget - resident_bytes(trained.x))
         result = transfer(data.subset(others), data.subset(inside), config,
                           callbacks=callbacks, device=device, features=(trained, tested),
+                          base=None if config.finetune else base,
                           checkpoint=checkpoint and checkpoint.of(f"fold-{k + 1}")).evaluation
         probabilities[inside] = result.probabilities
         accuracies.append(result.accuracy)
@@ -53,11 +58,10 @@ def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: i
     return Evaluation(probabilities, data.labels, data.classes), np.array(accuracies)
 
 
-def frozen_features(data: Dataset, config: TransferConfig, callbacks: Sequence[Callback],
-                    device: str) -> tuple[ArrayDataset, ArrayDataset]:
+def frozen_features(base: Sequential, data: Dataset, config: TransferConfig,
+                    callbacks: Sequence[Callback]) -> tuple[ArrayDataset, ArrayDataset]:
     """What the frozen layers give for the views that are trained with (V·N, …), view after view,
     and for the photos themselves (N, …); the same twice without augmentation."""
-    base, _ = base_with_head(config, data.classes, device).split()
     cache = FeatureCache(config.memory_budget * 10**6)
     with closing_bars(callbacks):
         photos = cache.extract(base, data, config.batch_size, callbacks, "features")

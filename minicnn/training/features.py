@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
-import tempfile
 from collections.abc import Callable
 
 import numpy as np
@@ -12,9 +9,11 @@ import numpy as np
 from ..model import Sequential
 from ..ops import to_cpu
 from ..utils.arrays import IntArray
-from ..utils.files import preallocated_file
+from ..utils.mapped_arrays import mapped_file, release_pages, resident_bytes, storage
 from ..utils.ranks import current_ranks
-from .batches import ArrayDataset, Data, forward_batches, release_pages, validate_data
+from .batches import ArrayDataset, Data, forward_batches, validate_data
+
+__all__ = ["extract_features", "mapped_file", "resident_bytes", "rows_of", "storage"]
 
 ROWS = 64  # of features, that rows_of copies at once
 
@@ -58,32 +57,3 @@ def rows_of(features: ArrayDataset, indices: IntArray, memory_budget: int) -> Ar
                 release_pages(file)
     x = current_ranks().assemble(x, len(rows), memory_budget)
     return ArrayDataset(x, features.labels[rows], features.views, mapped_file(x))
-
-
-def storage(shape: tuple[int, ...], dtype: np.dtype, memory_budget: int) -> np.ndarray:
-    """An empty array: in memory, or above memory_budget bytes in a temporary file.
-
-    The file has no name, so that nothing is left behind when the process is killed. It lies where
-    TMPDIR says, else in /var/tmp, since /tmp is memory on many systems. Raises FileError.
-    """
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if size <= memory_budget:
-        return np.empty(shape, dtype)
-    large = "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK)
-    with preallocated_file("/var/tmp" if large else tempfile.gettempdir(), size,
-                           "Free some space, let TMPDIR name a folder on another disk, or allow "
-                           "more memory (--memory-budget).") as file:
-        return np.memmap(file, dtype, "r+", shape=shape)
-
-
-def mapped_file(x: np.ndarray) -> mmap.mmap | None:
-    """The mapped file that an array, or the array it is a view of, lies in."""
-    owner: object = x
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return owner if isinstance(owner, mmap.mmap) else None
-
-
-def resident_bytes(x: np.ndarray) -> int:
-    """Bytes of memory that an array of `storage` takes: none if it lies in a file."""
-    return 0 if mapped_file(x) else x.nbytes

@@ -16,10 +16,10 @@ from ..plotting import drawing
 from ..utils.arrays import FloatArray, IntArray
 from ..utils.errors import ArgumentError, check_int
 from ..utils.language import gettext as _
+from ..utils.mapped_arrays import mapped_file, release_pages
 from ..utils.ranks import current_ranks
-from .batches import Data, release_pages
+from .batches import Data
 from .callbacks import FeatureCache, ProgressBar
-from .features import mapped_file
 from .prepare import prepare
 from .state import get_weights, set_weights
 

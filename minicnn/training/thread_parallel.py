@@ -27,6 +27,7 @@ from ..utils.errors import ShapeError
 
 MIN_SAMPLES = 4   # for each thread
 MIN_NUMBERS = 4   # activations of the network for each weight
+MIN_WORK = 1 << 20  # activations of all samples: about a millisecond of work
 
 
 class ThreadParallel:
@@ -90,7 +91,7 @@ class ThreadParallel:
             return []
         weights = sum(p.size for layer in self.layers for p in layer.params.values())
         numbers = len(x) * sum(math.prod(shape) for shape in self.network.shapes())
-        if numbers < MIN_NUMBERS * weights or not all(
+        if numbers < max(MIN_NUMBERS * weights, MIN_WORK) or not all(
                 is_samplewise(layer, training=True) for layer in self.layers):
             return []
         for layer in self.layers:  # what an earlier batch has left would only take memory

@@ -83,16 +83,20 @@ def class_weights(data: Dataset) -> FloatArray:
     return len(data) / (len(counts) * counts)
 
 
-def base_with_head(config: TransferConfig, classes: Sequence[str],
-                   device: str = "cpu") -> Sequential:
+def base_with_head(config: TransferConfig, classes: Sequence[str], device: str = "cpu",
+                   base: Sequential | None = None) -> Sequential:
     """VGG16 frozen up to the cut, and on it head(): Dense(1) + sigmoid, or Dense(n) + softmax.
 
     The head starts at zero: nothing is preferred yet, so the first loss is log(classes) exactly,
-    whatever the features' scale.
+    whatever the features' scale. base: the frozen layers, if they are there already; the model then
+    shares them.
     """
-    model = VGG16(include_top=False, input_shape=(config.size, config.size, 3),
-                  cut=config.last_kept).to(device)
-    model.freeze()
+    if base is None:
+        model = VGG16(include_top=False, input_shape=(config.size, config.size, 3),
+                      cut=config.last_kept).to(device)
+        model.freeze()
+    else:
+        model = base.view(list(base.layers), base.input_shape, base.preprocessing)
     return model.replace_head(head(len(classes), "zeros", config.dropout), classes=classes)
 
 
@@ -201,7 +205,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
              validation: Dataset | None = None, callbacks: Sequence[Callback] = (),
              checkpoint: Checkpoint | None = None, device: str = "cpu",
              check_labels: bool = False, groups: Sequence[int] | None = None,
-             features: tuple[ArrayDataset, ArrayDataset] | None = None,
+             features: tuple[ArrayDataset, ...] | None = None, base: Sequential | None = None,
              on_result: Callable[[TransferResult], None] | None = None,
              **options: Any) -> TransferResult:
     """A new head on VGG16's frozen layers; then, with config.finetune, one of its blocks, too.
@@ -212,15 +216,16 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
     test photos, which decide nothing. checkpoint: where both phases are kept; what is there already
     is not trained again. check_labels: the training photos are predicted, too, as by
     out_of_fold, with its groups; before that takes its time, on_result is called with the result.
-    features: what the frozen layers give for config.augmented(train) and for the monitored photos,
-    if it is known already. Raises NotFiniteError, with the model, as fit does.
+    features: what the frozen layers give for config.augmented(train), the monitored and the test
+    photos, if it is known already. base: of base_with_head. Raises NotFiniteError, with the model,
+    as fit does.
     """
     config = replace(config or TransferConfig(), **options)
     if config.patience is not None and validation is None:
         raise ArgumentError("patience: expected validation photos, by which training stops early, "
                             "received none. Give some as validation=; on the command line, make a "
                             "split with minicnn data FOLDER --validation-fraction 0.2.")
-    model = base_with_head(config, train.classes, device)
+    model = base_with_head(config, train.classes, device, base)
     monitored = test if validation is None else validation
     validate_data(model, test)
     validate_data(model, monitored)
@@ -235,7 +240,7 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
         callbacks = [*callbacks, ProgressBar(epochs=epochs)]
     run = TransferRun(model, config, config.augmented(train), monitored, loss, callbacks,
                       checkpoint, None if validation is None else EarlyStopping(config.patience),
-                      features, check_labels)
+                      (features[0], features[1]) if features else None, check_labels)
     with model_in_errors(model), closing_bars(callbacks):
         trained = train_head(run)
         history, notes = trained.history, list[str]([learning_rate_note(config, trained.lr)])
@@ -244,11 +249,12 @@ def transfer(train: Dataset, test: Dataset, config: TransferConfig | None = None
                 "{block} trained, too, from epoch {epoch} on, learning rate {rate:.3g}",
                 block=config.finetune, epoch=len(history["loss"]) + 1, rate=config.finetune_lr)))
             history = fine_tune(run, trained)
-    if config.finetune or validation is not None:
+    known = [trained.monitored] if validation is None else list((features or ())[2:])
+    if config.finetune or not known:
         evaluation = evaluate_photos(model, test, config.batch_size)
     else:
         top = model.split()[1]
-        y = extract_features(top, trained.monitored, batch_size=config.batch_size).x
+        y = extract_features(top, known[0], batch_size=config.batch_size).x
         evaluation = Evaluation(class_probabilities(y), test.labels, test.classes)
     best, last = run.early_stopping, {}
     if best:

@@ -139,6 +139,12 @@ def values(data: h5py.Dataset) -> np.ndarray:
                       np.float64 if data.dtype.itemsize == 8 else np.float32)
 
 
+def numbers(data: h5py.Dataset) -> np.ndarray:
+    """A dataset of any numbers, or of text of a fixed length, that has passed validate_sizes, as it
+    is stored."""
+    return _unpacked(data) if data.chunks else data[()]
+
+
 def _filters(data: h5py.Dataset) -> list[int]:
     """HDF5's numbers of the filters that each chunk went through, in that order."""
     settings = data.id.get_create_plist()

@@ -15,9 +15,9 @@ from minicnn.cli import main, parse, parser
 from minicnn.cli.terminal import in_ascii, make_output_readable, wrapped
 
 ROOT = Path(mc.__file__).parents[1]
-COMMANDS = ["data", "train", "evaluate", "compare", "predict", "export", "look", "atlas",
-            "gradcheck"]
-COMPUTING = {"train", "evaluate", "predict", "look", "atlas", "gradcheck"}
+COMMANDS = ["data", "features", "train", "evaluate", "compare", "predict", "export", "look",
+            "atlas", "gradcheck"]
+COMPUTING = {"features", "train", "evaluate", "predict", "look", "atlas", "gradcheck"}
 
 
 def process(*words, **environment):

@@ -15,6 +15,7 @@ sys.path[:0] = [str(ROOT)]
 from minicnn.ops import Window, cuda, to_device  # noqa: E402
 from minicnn.ops.cuda import (  # noqa: E402
     conv,
+    direct,
     elementwise,
     im2col_blocks,
     ladder,
@@ -54,6 +55,13 @@ def winograd_convolution():
     winograd.weight_grad_winograd(numbers(1, 10, 10, 32), numbers(1, 8, 8, 32), image)
 
 
+def direct_convolution():
+    """Rows of 7 pixels, 32 filters; the padding fills whole warps."""
+    image = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (6, 7))
+    direct.conv2d_direct(numbers(1, 6, 7, 32), numbers(3, 3, 32, 32), numbers(32), image)
+    direct.weight_grad_direct(numbers(1, 6, 7, 32), numbers(1, 6, 7, 32), image)
+
+
 def climb(one):
     """A step of the ladder makes one full tile."""
     image = Window((1, 1), (1, 1), ((0, 0), (0, 0)), (1, one.pixels))
@@ -77,6 +85,7 @@ LAUNCHES = {
         numbers(32, 32), numbers(32, 32), *(numbers(32) for _ in range(5))),
     **dict.fromkeys(("winograd_kernels", "winograd_tiles", "winograd_outputs",
                      "winograd_gradient_tiles", "winograd_weight_grads"), winograd_convolution),
+    **dict.fromkeys(("pad", "direct_convolution", "direct_weight_grads"), direct_convolution),
     "not_finite": lambda: cuda.all_finite([numbers(1024)]),
     "relu": lambda: cuda.relu(numbers(1024)),
     "relu_backward": two_arrays(cuda.relu_grad),

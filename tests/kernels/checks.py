@@ -24,6 +24,7 @@ import reference  # noqa: E402
 from minicnn.ops import Window, cuda, to_cpu, to_device  # noqa: E402
 from minicnn.ops.cuda import (  # noqa: E402
     conv,
+    direct,
     elementwise,
     im2col_blocks,
     launch,
@@ -104,6 +105,18 @@ def windows(rng, large, pooling=False):
                       tuple(tuple(map(int, v)) for v in pads), (int(H), int(Wd))))
 
 
+def about_two(large):
+    """Windows of 2 × 2 two pixels apart, which max_pool.cu has code of its own for, and those that
+    differ from them by one number."""
+    if not large:
+        for k in range(4):
+            for number in 1, 3:
+                numbers = [2] * k + [number] + [2] * (3 - k)
+                yield (1, 7, 6, 2), Window((*numbers[:2],), (*numbers[2:],), ((0, 0), (0, 0)),
+                                           (7, 6))
+        yield (1, 7, 5, 2), Window((2, 2), (2, 2), ((0, 1), (1, 0)), (7, 5))
+
+
 def output(shape, window, *last):
     """The shape (N, OH, OW, …) of what the windows give."""
     return (*reference.output_shape(shape, *window[:3])[:3], *last)
@@ -171,7 +184,7 @@ def pictures(dtype, rng, shape):
 
 
 def check_max_pool(dtype, rng, large):
-    for shape, window in windows(rng, large):
+    for shape, window in [*windows(rng, large), *about_two(large)]:
         for x in pictures(dtype, rng, shape):
             y, switches = np.empty((2, *output(shape, window, shape[3])))
             for n, i, j, c in np.ndindex(y.shape):
@@ -188,7 +201,7 @@ def check_max_pool(dtype, rng, large):
 
 
 def check_unpool(dtype, rng, large):
-    for shape, window in windows(rng, large):
+    for shape, window in [*windows(rng, large), *about_two(large)]:
         y = normal(dtype, rng, *output(shape, window, shape[3]))
         places = math.prod(window.kernel)
         switches = rng.integers(0, places, y.shape).astype(np.uint8 if places <= 256 else np.int32)
@@ -229,6 +242,61 @@ def check_implicit_gemm(dtype, rng, large):
         agree(conv.conv2d_implicit_gemm(there(x), there(W), there(b), window), expected + b)
 
 
+def direct_cases(rng, large):
+    """(shape of x, window, F); `large` rows of over 512 numbers, in x and y. Runs that are divided
+    by 12, 9, 3 and by none of them."""
+    for shape, window in windows(rng, large):
+        yield shape, window, int(rng.integers(1, 6))
+    if large:
+        yield (3, 4, 300, 3), Window((2, 3), (1, 2), ((1, 0), (1, 2)), (4, 300)), 40
+    else:
+        for C, KW, SW in (3, 3, 1), (4, 3, 2), (1, 3, 1), (6, 2, 1), (11, 1, 1):
+            yield (2, 14, 17, C), Window((11, KW), (2, SW), ((1, 0), (1, 1)), (14, 17)), 3
+
+
+def check_pad(dtype, rng, large):
+    for shape, window in windows(rng, large):
+        x = normal(dtype, rng, *shape)
+        agree(direct.padded_images(there(x), window), np.pad(x, ((0, 0), *window.pads, (0, 0))))
+
+
+def check_direct_convolution(dtype, rng, large):
+    for shape, window, F in direct_cases(rng, large):
+        x, b = normal(dtype, rng, *shape), normal(dtype, rng, F)
+        W = normal(dtype, rng, *window.kernel, shape[3], F)
+        z = np.tensordot(reference.im2col(x, *window[:3]), W.astype(float), 3) + b
+        agree(direct.conv2d_direct(there(x), there(W), there(b), window), z)
+        agree(direct.conv2d_direct(there(x), there(W), there(b), window, relu=True),
+              np.maximum(z, 0))
+        first = int(rng.integers(0, z.shape[0] * z.shape[1]))
+        y = there(np.full(z.shape, 7, dtype))  # the rows before `first` are left alone
+        padded = there(np.pad(x, ((0, 0), *window.pads, (0, 0))))
+        rows = z.shape[0] * z.shape[1] - first
+        direct.launch("direct_convolution", launch.by_rows(rows, -(-z.shape[2] // 7) * F), padded,
+                      there(W), there(b), y, first, rows, *padded.shape[1:], *z.shape[1:],
+                      *window.kernel, *window.strides, 0)
+        expected = z.reshape(-1, *z.shape[2:])
+        expected[:first] = 7
+        agree(to_cpu(y).reshape(expected.shape), expected)
+
+
+def check_direct_weight_grads(dtype, rng, large):
+    for shape, window, F in direct_cases(rng, large):
+        x, dz = normal(dtype, rng, *shape), normal(dtype, rng, *output(shape, window, F))
+        cols = reference.im2col(x, *window[:3])
+        expected = np.einsum("nijpqc,nijf->npqcf", cols, dz.astype(float))
+        agree(direct.weight_grad_direct(there(x), there(dz), window), expected.sum(axis=0))
+        # Two parts of the batch and of their images, added to what is there.
+        padded = there(np.pad(x, ((0, 0), *window.pads, (0, 0))))
+        half, OH = shape[0] // 2, dz.shape[1]
+        sums = np.stack([expected[:half].sum(axis=0), expected[half:].sum(axis=0)])
+        dW = there(np.ones(sums.shape, dtype))
+        direct.launch("direct_weight_grads", launch.by_rows(2, sums[0].size), padded, there(dz), dW,
+                      shape[0], 2, max(1, OH // 2), *padded.shape[1:], *dz.shape[1:],
+                      *window.kernel, *window.strides)
+        agree(dW, sums + 1)
+
+
 def check_winograd_tiles(dtype, rng, large):
     """V = Bᵀ d B of every tile d, by the polynomials that the matrices come from."""
     for shape, pads in winograd_images(rng, large):
@@ -244,23 +312,31 @@ def check_winograd_tiles(dtype, rng, large):
         expected = np.einsum("ip,jq,nabpqc->ijnabc", B_T, B_T, d).reshape(36, N * TH, TW, C)
         start = int(rng.integers(0, N * TH))
         stop = int(rng.integers(start, N * TH)) + 1
-        for first, end in (0, N * TH), (start, stop):
-            V = there(np.full((36, end - first, TW, C), np.nan, dtype))
+        for first, end, gap in (0, N * TH, 0), (start, stop, 5):
+            size = (end - first) * TW * C  # and numbers between the matrices that are left alone
+            V = there(np.full((36, size + gap), 7, dtype))
             winograd.launch("winograd_tiles", launch.by_rows(end - first, TW * C), there(x), V,
-                            first, end - first, H, Wd, C, TH, TW, top, left)
-            agree(V, expected[:, first:end])
+                            size + gap, first, end - first, H, Wd, C, TH, TW, top, left)
+            agree(to_cpu(V)[:, :size].reshape(36, -1, TW, C), expected[:, first:end])
+            assert (to_cpu(V)[:, size:] == 7).all()
 
 
 def check_winograd_kernels(dtype, rng, large):
     """U = G g Gᵀ: both polynomials' values at the six points, scaled against those of Bᵀ."""
-    C, F = (17, 41) if large else (3, 5)
-    W = normal(dtype, rng, 3, 3, C, F)
-    G = np.array(POWERS)[:, :3] / np.array(SCALE)[:, None]
-    G[5] = 0, 0, 1
-    U, cut = there(np.full((36, C, F), np.nan, dtype)), int(rng.integers(0, C * F + 1))
-    for first, count in (0, cut), (cut, C * F - cut):
-        winograd.launch("winograd_kernels", launch.flat(count), there(W), U, first, count, C * F)
-    agree(U, np.einsum("ip,jq,pqcf->ijcf", G, G, W.astype(float)).reshape(36, C, F))
+    for C, F in ((17, 541),) if large else ((3, 5), (2, 1), (1, 4)):
+        W = normal(dtype, rng, 3, 3, C, F)
+        G = np.array(POWERS)[:, :3] / np.array(SCALE)[:, None]
+        G[5] = 0, 0, 1
+        expected = np.einsum("ip,jq,pqcf->ijcf", G, G, W.astype(float)).reshape(36, C, F)
+        cut = int(rng.integers(0, F + 1))
+        for first, K, gap in (0, cut, 0), (cut, F - cut, 3), (0, F, 1):
+            matrix = C * K + gap  # with numbers between the matrices that are left alone
+            U = there(np.full((36, matrix), 7, dtype))
+            winograd.launch("winograd_kernels", launch.by_rows(C, K), there(W), U, C * F, matrix,
+                            C, F, first, K)
+            parts = to_cpu(U)
+            agree(parts[:, :C * K].reshape(36, C, K), expected[..., first:first + K])
+            assert (parts[:, C * K:] == 7).all()
 
 
 def check_winograd_outputs(dtype, rng, large):
@@ -282,12 +358,14 @@ def check_winograd_outputs(dtype, rng, large):
             expected = np.maximum(z, 0) if relu else z
             cut = int(rng.integers(1, N * TH + 1))  # in two chunks
             y = there(np.full(z.shape, np.nan, dtype))
-            for first, end in (0, cut), (cut, N * TH):
+            for first, end, gap in (0, cut, 0), (cut, N * TH, 5):
                 if end > first:
+                    size = (end - first) * TW * F
+                    apart = np.full((36, size + gap), np.nan, dtype)
+                    apart[:, :size] = M[:, first:end].reshape(36, size)
                     winograd.launch("winograd_outputs", launch.by_rows(end - first, TW * F),
-                                    there(np.ascontiguousarray(M[:, first:end])), there(b), y,
-                                    first, end - first, TH, TW, *z.shape[1:3], F, int(relu),
-                                    int(pool))
+                                    there(apart), size + gap, there(b), y, first, end - first, TH,
+                                    TW, *z.shape[1:3], F, int(relu), int(pool))
             agree(y, expected)
 
 

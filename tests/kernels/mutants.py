@@ -39,8 +39,12 @@ CHECKED_BY = {  # else by its own check; those that add to an array see what is 
     "common.h": ("relu", "im2col", "sgd", "col2im"), "reduce.h": ("softmax",),
     "winograd.h": ("winograd_kernels", "winograd_tiles", "winograd_outputs",
                    "winograd_gradient_tiles", "winograd_weight_grads"),
-    "transform_tile": ("winograd_tiles",), "transform_outputs": ("winograd_outputs",),
-    "transform_gradients": ("winograd_gradient_tiles",), "larger": ("winograd_outputs",)}
+    "convolve_pixels": ("direct_convolution",), "add_rows": ("direct_weight_grads",),
+    "pool_pixel": ("max_pool",), "first_window": ("unpool",), "end_of_windows": ("unpool",),
+    "unpool_pixel": ("unpool",),
+    "transform_kernel": ("winograd_kernels",), "transform_tile": ("winograd_tiles",),
+    "transform_outputs": ("winograd_outputs",), "transform_gradients": ("winograd_gradient_tiles",),
+    "larger": ("winograd_outputs",)}
 SURE = ("barrier",)  # kinds of which none may survive
 # Mutants that no check can tell from the kernel: "file kind: shape": why.
 SAME = {
@@ -162,18 +166,30 @@ SAME = {
     "(int64) (k * f + l) * m + n]; -> if (a <= b && c >= 0 && c < d && e >= 0 && e < f) g = "
     "h[i[j] + (int64) (k * f + l) * m + n];":
         "the other tile holds 0 there: an infinite pixel alone could tell",
-    "max_pool.cu comparison: const int a = b < c ? 0 : (b - c) / d + 1; -> const int a = b <= c ? "
-    "0 : (b - c) / d + 1;":
-        "a window that ends above the row has no such place",
-    "max_pool.cu constant: const int a = b < c ? 0 : (b - c) / d + 1; -> const int a = b < c ? 0 : "
-    "(b - c) / d + 0;":
+    "direct.cu constant: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q) "
+    "* b * d, k, l, b, d, r, s, t, u); -> a ((b + c - 0) / c, d, e, f + (g * h + i * j) * k * l, m,"
+    " n, o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
+        "a thread too many, beyond the row, writes nothing",
+    "direct.cu operand: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q) "
+    "* b * d, k, l, b, d, r, s, t, u); -> a ((b + c) / c, d, e, f + (g * h + i * j) * k * l, m, n, "
+    "o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
         "the same",
-    "max_pool.cu operand: const int a = b < c ? 0 : (b - c) / d + 1; -> const int a = b < c ? 0 : "
-    "(b - c) / d;":
+    "direct.cu arithmetic: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q)"
+    " * b * d, k, l, b, d, r, s, t, u); -> a ((b + c + 1) / c, d, e, f + (g * h + i * j) * k * l, "
+    "m, n, o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
         "the same",
-    "max_pool.cu condition: a < b && a * c <= d; -> a < b;":
-        "nor has one that begins below it",
-    "max_pool.cu operand: a < b && a * c <= d; -> a < b && a <= d;": "the same",
+    "direct.cu operand: a ((b + c - 1) / c, d, e, f + (g * h + i * j) * k * l, m, n, o + (p + q) "
+    "* b * d, k, l, b, d, r, s, t, u); -> a ((b + c - 1), d, e, f + (g * h + i * j) * k * l, m, n,"
+    " o + (p + q) * b * d, k, l, b, d, r, s, t, u);":
+        "the same",
+    "direct.cu operand: if (a % 12 == 0) { -> if (a == 0) {":
+        "fewer numbers in registers, the same sums",
+    "direct.cu operand: else if (a % 9 == 0) { -> else if (a == 0) {": "the same",
+    "direct.cu operand: else if (a % 3 == 0) { -> else if (a == 0) {": "the same",
+    "max_pool.cu comparison: a = (b > a) | (b != b) ? b : a; -> a = (b >= a) | (b != b) ? b : a;":
+        "an equal number is the same",
+    "direct.cu operand: const int a = b * c * d, e = c * d; -> const int a = b * c * d, e = c;":
+        "the same: what divides KW divides the run",
     "softmax.cu axis: a += blockDim.x) -> a += blockDim.y)":
         "a row's block has one row of threads: each does all that is left, to the same",
     "softmax.cu axis: a += blockDim.x) -> a += blockDim.y) (3)": "the same",
@@ -195,12 +211,6 @@ SAME = {
         "pixels are copied several times",
     "winograd.cu comparison: a < 4; -> a <= 4;": "what is not of the tile's 4 × 4 is left out",
     "winograd.cu comparison: a < 4; -> a <= 4; (2)": "the same",
-    "winograd.cu guard: if (a[b][c] != 0) d[b][e] += (real) a[b][c] * f[c][e]; -> if (true) "
-    "d[b][e] += (real) a[b][c] * f[c][e];":
-        "0 times a number is added",
-    "winograd.cu guard: if (a[b][c] != 0) d[e][b] += f[e][c] * (real) a[b][c]; -> if (true) "
-    "d[e][b] += f[e][c] * (real) a[b][c];":
-        "the same",
     "winograd.cu comparison: return (a > b) | (a != a) ? a : b; -> return (a >= b) | (a != a) ? a "
     ": b;":
         "equal numbers",
@@ -210,7 +220,7 @@ SAME = {
 TOKEN = re.compile(r"(?P<skip>\s+|\\\n|//[^\n]*|/\*.*?\*/)|(?P<head>#(?:include|pragma)[^\n]*|"
                    r"#define \w+(?:\([^)]*\))?)|(?P<name>[A-Za-z_]\w*)|(?P<number>\.?\d[\w.]*)|"
                    r"(?P<sign><<=|>>=|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|--|->|[-+*/%&|^]=|.)", re.S)
-TYPES = "bool char const double float int int64 long place real unsigned void".split()
+TYPES = "bool char const double float int int64 long place real switch_t unsigned void".split()
 WORDS = [*TYPES, *"break continue else extern for if return typedef while __device__ __global__ "
          "__shared__ __syncthreads blockDim blockIdx gridDim threadIdx true false exp fabs "
          "log log1p sqrt".split()]
@@ -427,13 +437,17 @@ def narrow_number(code: list[Token]) -> Iterator[Edit]:
 
 
 def narrow_index(code: list[Token]) -> Iterator[Edit]:
-    """An index made of a number of 64 bits, cut to 32. Only such arrays can tell. In calls: what is
-    added to a pointer, for image n or for one of Winograd's matrices."""
+    """An index made of a number of 64 bits, cut to 32. Only such arrays can tell. In calls, and
+    where a pointer begins: what is added to another one, for image n or a matrix of Winograd's."""
     text = [token.text for token in code]
     wide = {text[k + 1] for k in range(len(text)) if text[k] == "int64"}
     wide |= {text[k + 2] for k in range(len(text)) if text[k] == "EACH_ROW"}
     for k, token in enumerate(code):
-        if token.text in ("EACH_CHANNEL", "read", "write"):
+        if token.text == "+" and text[k - 2] == "=":  # const real* image = x + n * …;
+            behind = until(code, k, (";",))
+            if any(name.isidentifier() for name in wide & set(text[k + 1:behind])):
+                yield k + 1, behind, f"(int)({' '.join(text[k + 1:behind])})"
+        if token.text in ("EACH_CHANNEL", "EACH_LANE", "read", "write"):
             end = partner(code, until(code, k, ("(",)))
             for n in range(k, end):
                 behind = min(until(code, n + 1, (",",)), end)

@@ -36,8 +36,9 @@ OF_TILES = {"winograd_tiles": (8, 64, 64, 2, 16, 1, 1),
             "winograd_gradient_tiles": (8, 64, 64, 2, 16)}
 WINOGRAD = ["winograd_kernels", "winograd_weight_grads", *OF_TILES]
 BY_COLUMNS = ["batch_norm", "batch_norm_backward", "prelu", "prelu_backward"]
+DIRECT = ["pad", "direct_convolution", "direct_weight_grads"]
 OTHERS = ["implicit_gemm", "column_sums", "column_covariance", "bias_relu", "not_finite",
-          *BY_COLUMNS, *WINOGRAD]
+          *BY_COLUMNS, *WINOGRAD, *DIRECT]
 FLAT = [name for name in kernels(KERNELS) if name not in BY_WINDOWS + BY_BLOCKS + OTHERS]
 
 
@@ -138,11 +139,8 @@ def noticed(mutant, name, folder, monkeypatch, check=check_last_elements):
 
 @pytest.mark.parametrize("name", BY_WINDOWS + BY_BLOCKS)
 def test_an_index_of_32_bits_is_noticed(name, full, tmp_path, monkeypatch):
-    """col2im's numbers of rows, test_output_rows_are_numbered_beyond_2_to_the_31 looks at; im2col
-    goes to a run by a pointer, and its index is within the run."""
-    kinds = {}
-    if name != "im2col":
-        kinds["index"] = mutants.narrow_index
+    """col2im's numbers of rows, test_output_rows_are_numbered_beyond_2_to_the_31 looks at."""
+    kinds = {"index": mutants.narrow_index}
     if name != "col2im":
         kinds["number"] = mutants.narrow_number
     some = [m for m in mutants.mutants(kinds) if m.place == name]
@@ -240,6 +238,54 @@ def test_a_nan_behind_2_to_the_31_elements_is_found():
     assert found[0] == 1
 
 
+def check_last_of_direct(name):
+    """The last images of more than 2^31 elements, as if they were alone: 8 × 14 pixels, 64 channels
+    and filters."""
+    N = 2**31 // (8 * 14 * 64) + 2
+    x, W, b = normal(1, 10, 16, 64), normal(3, 3, 64, 64), normal(64)
+    numbers = 10, 16, 64, 8, 14, 64, 3, 3, 1, 1
+    if name == "pad":
+        small = [x, promised(1, 11, 17, 64)]  # padded above and on the left
+        large = [with_end(x, N, 10, 16, 64), promised(N, 11, 17, 64)]
+        values = [[11, 10, 16, 64, 11, 17, 1, 1], [11 * N, 10, 16, 64, 11, 17, 1, 1]]
+        grids = by_rows(11, 17 * 64), by_rows(11 * N, 17 * 64)
+    elif name == "direct_convolution":
+        small = [x, W, b, promised(1, 8, 14, 64)]
+        large = [with_end(x, N, 10, 16, 64), W, b, promised(N, 8, 14, 64)]
+        values = [[0, 8, *numbers, 0], [0, 8 * N, *numbers, 0]]
+        grids = by_rows(8, 2 * 64), by_rows(8 * N, 2 * 64)
+    else:
+        dz = normal(1, 8, 14, 64)
+        small = [x, dz, promised(1, 9 * 64 * 64)]
+        large = [with_end(x, N, 10, 16, 64), with_end(dz, N, 8, 14, 64),
+                 promised(N, 9 * 64 * 64)]
+        values = [[1, 1, 8, *numbers], [N, N, 8, *numbers]]
+        grids = by_rows(1, 48 * 64), by_rows(N, 48 * 64)
+    launch.launch(name, grids[0], *small, *values[0])
+    rows, grid = values[1][1 if name != "pad" else 0], grids[1]
+    with only(grid[0] - 1, (rows - 1) % grid[1], grid):
+        launch.launch(name, grid, *large, *values[1])
+    last = 64  # of the elements that this block wrote
+    assert large[-1].size > 2**31 and large[0].size > 2**31
+    assert_same(large[-1].reshape(-1)[-last:], small[-1].reshape(-1)[-last:])
+    assert np.abs(small[-1].reshape(-1)[-last:]).max() > 0
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_the_last_elements_of_direct_convolutions_of_more_than_2_to_the_31_are_right(name):
+    assert check_last_of_direct(name) is None
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_an_index_of_32_bits_in_direct_convolutions_is_noticed(name, full, tmp_path, monkeypatch):
+    kinds = {"number": mutants.narrow_number, "index": mutants.narrow_index}
+    some = [m for m in mutants.mutants(kinds) if m.place == name]
+    assert {m.kind for m in some} == set(kinds)
+    for k, mutant in enumerate(some if full else some[:2]):
+        assert noticed(mutant, name, tmp_path / str(k), monkeypatch, check_last_of_direct), \
+            str(mutant)
+
+
 # Winograd's kernels: images of 8 × 64 pixels, that is 2 rows of 16 tiles, 64 channels and filters
 
 MANY = 2**31 // (8 * 64 * 64) + 1
@@ -247,16 +293,24 @@ MANY = 2**31 // (8 * 64 * 64) + 1
 
 def launch_winograd(name, inputs, output, images):
     """One of the kernels in its launcher's grid; of a large array only the last block runs."""
-    if name not in OF_TILES:
+    if name == "winograd_weight_grads":
         count = inputs[0].shape[1]
         numbers, grid = (0, count, count), flat(count)
         last = (count - 1) // 256 % grid[0], 0
+    elif name == "winograd_kernels":  # of 64 filters
+        rows = inputs[0].shape[1] // 64
+        numbers, grid = (64 * rows, 64 * rows, rows, 64, 0, 64), by_rows(rows, 64)
+        last = 0, (rows - 1) % grid[1]
     else:
         numbers = (0, 2 * images, *OF_TILES[name])
         grid = by_rows(2 * images, 16 * 64)
         last = grid[0] - 1, (2 * images - 1) % grid[1]
     large = max(output.size, inputs[0].size) > 2**31
     with only(*last, grid) if large else mock.MagicMock():
+        if name == "winograd_tiles":
+            numbers = (output.shape[1], *numbers)
+        if name == "winograd_outputs":
+            inputs = [inputs[0], inputs[0].shape[1], *inputs[1:]]
         launch.launch(name, grid, *inputs, output, *numbers)
 
 
@@ -267,7 +321,8 @@ def check_last_of_winograd(name):
         read, written = (9, 36) if name == "winograd_kernels" else (36, 9)
         small, big = normal(read, 256), promised(read, 2**26)
         big[:, -256:] = small
-        small_out, out, count = promised(written, 256), promised(written, 2**26), 256
+        small_out, out = promised(written, 256), promised(written, 2**26)
+        count = 64 if name == "winograd_kernels" else 256  # what the last block writes
     elif name != "winograd_outputs":
         small, big = normal(1, 8, 64, 64), promised(MANY, 8, 64, 64)
         big[-1:] = small

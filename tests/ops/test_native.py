@@ -13,7 +13,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import assert_close
+from reference import assert_close, assert_same
 
 from minicnn import ops
 from minicnn.ops import Window, compiler, fast, use
@@ -21,9 +21,11 @@ from minicnn.ops.algorithms import input_gradient_window
 from minicnn.ops.fast import threads
 from minicnn.ops.native import (
     conv,
+    direct,
     elementwise,
     flat,
     library,
+    pooling,
     steps,
     winograd,
     winograd_backward,
@@ -49,11 +51,15 @@ def computed(x, W, pads, b=None, **options):
 # The numbers
 
 
-@given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 3, 100]))
-def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block):
+@given(SHAPES, st.sampled_from([1, 5, 32, 33, 70, 96]), PADS, st.sampled_from([1, 3, 100]),
+       st.sampled_from([1, 1000]), st.integers(1, 3))
+def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block, few, workers):
     x, W = drawn(shape, F)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "BLOCK_TILES", block)
+        patch.setattr(winograd, "FEW_TILES", few)
+        patch.setattr(winograd, "GROUP_ELEMENTS", 1)  # groups of 32 filters
+        patch.setattr(winograd, "num_threads", lambda: workers)
         assert_close(computed(x, W, pads), by_torch(x, W, pads), rtol=1e-12)
 
 
@@ -65,6 +71,31 @@ def test_channels_that_fill_vectors_and_those_left_over(C, F):
         y = computed(x, W, ((1, 1), (1, 1)))
         assert y.dtype == dtype
         assert_close(y, by_torch(x.astype(float), W.astype(float), ((1, 1), (1, 1))), rtol=rtol)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags of x86 processors")
+@pytest.mark.parametrize("flag", ["-march=x86-64", "-march=x86-64-v3"])
+def test_a_processor_with_narrower_vectors_computes_the_same(flag, monkeypatch):
+    """SSE: 16 bytes, 16 registers; AVX2: 32 bytes, 16 registers."""
+    if flag.endswith("v3") and "avx2" not in library.processor_identity():
+        pytest.skip("this processor has no AVX2")
+    monkeypatch.setattr(library, "for_this_processor", lambda: flag)
+    for dtype, rtol in ((np.float64, 1e-12), (np.float32, 1e-4)):
+        compiled = library.Library(np.dtype(dtype).name)
+        for module in (winograd, direct, pooling):
+            monkeypatch.setattr(module, "library", lambda name, compiled=compiled: compiled)
+        x, W = drawn((2, 13, 14, 19), 96, dtype)
+        window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (13, 14))
+        expected = by_torch(x.astype(float), W.astype(float), ((1, 1), (1, 1)))
+        for few in 1, 1000:
+            monkeypatch.setattr(winograd, "FEW_TILES", few)
+            assert_close(computed(x, W, ((1, 1), (1, 1))), expected, rtol=rtol)
+        assert_close(direct.conv2d_direct(x, W, None, window), expected, rtol=rtol)
+        y, switches = pooling.max_pool2d(x, POOLING._replace(size=(13, 14)))
+        assert_same(y, x[:, :12].reshape(2, 6, 2, 7, 2, 19).max(axis=(2, 4)))
+        back = pooling.max_unpool2d(y, switches, x.shape, POOLING._replace(size=(13, 14)))
+        assert_same(back, np.where(back != 0, x, 0))
+        assert_close(back.sum(), y.sum(), rtol=1e-4)
 
 
 def test_bias_relu_and_pooling_are_those_of_the_definition():
@@ -87,18 +118,19 @@ def test_nan_comes_out_as_nan_with_relu_and_pooling():
 
 
 @given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 3, 100]),
-       st.sampled_from([1, 1000, 1 << 23]))
-def test_the_gradients_are_pytorchs(shape, F, pads, block, group):
+       st.sampled_from([1, 1000, 1 << 23]), st.sampled_from([1, 1000]))
+def test_the_gradients_are_pytorchs(shape, F, pads, block, group, few):
     x, W = drawn(shape, F)
     dz = np.random.default_rng(1).normal(size=computed(x, W, pads).shape)
     _, dx, dW, _ = reference.by_torch(x, W, np.zeros(F), dz, (1, 1), pads)
     window = Window((3, 3), (1, 1), pads, x.shape[1:3])
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "FEW_TILES", few)
         patch.setattr(winograd_backward, "BLOCK_TILES", block)
         patch.setattr(winograd_backward, "GROUP_ELEMENTS", group)
         assert_close(winograd_backward.weight_grad_winograd(x, dz, window), dW, rtol=1e-12)
-    if gradient_window := input_gradient_window(window):
-        assert_close(winograd.input_grad_winograd(dz, W, gradient_window), dx, rtol=1e-12)
+        if gradient_window := input_gradient_window(window):
+            assert_close(winograd.input_grad_winograd(dz, W, gradient_window), dx, rtol=1e-12)
 
 
 def test_the_gradient_in_float32_errs_by_about_1e_5_and_does_not_depend_on_threads(monkeypatch):
@@ -132,21 +164,23 @@ def test_arrays_that_are_not_contiguous_and_a_bias_of_another_dtype():
         assert np.array_equal(computed(x_, W_, ((1, 1), (1, 1)), b), expected)
 
 
-def test_few_tiles_and_dtypes_without_kernels_are_computed_by_fast(monkeypatch):
-    monkeypatch.setattr(winograd, "FEW_TILES", 96)
-    kernels = []
-    monkeypatch.setattr(winograd, "library", lambda dtype: kernels.append(dtype) or (
-        lambda *_: None))
+def test_dtypes_without_kernels_are_computed_by_fast():
     x, W = drawn((1, 28, 28, 32), 32)
-    assert_close(computed(x, W, ((1, 1), (1, 1))), by_torch(x, W, ((1, 1), (1, 1))), rtol=1e-12)
-    assert not kernels  # 49 tiles
-    computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))
-    assert set(kernels) == {"float64"}
     window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (28, 28))
-    assert conv.by_kernels(x, W.shape, W, window)
+    assert conv.by_kernels(x, W.shape, W, window) == "winograd"
     long, other = x.astype(np.longdouble), W.astype(np.float32)
     assert not conv.by_kernels(long, W.shape, W.astype(np.longdouble), window)
     assert not conv.by_kernels(x, W.shape, other, window)
+
+
+def test_with_few_tiles_u_is_made_in_parts(monkeypatch):
+    monkeypatch.setattr(winograd, "FEW_TILES", 96)
+    x, W = drawn((1, 28, 28, 32), 32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "transform_kernels", lambda W: pytest.fail("U is whole in memory"))
+        assert_close(computed(x, W, ((1, 1), (1, 1))), by_torch(x, W, ((1, 1), (1, 1))), rtol=1e-12)
+    monkeypatch.setattr(winograd, "convolve_few_tiles", lambda *_: pytest.fail("in parts"))
+    computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))  # 98 tiles
 
 
 def test_it_computes_inside_the_threads_of_others():

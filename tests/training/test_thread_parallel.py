@@ -15,6 +15,7 @@ from minicnn.training.thread_parallel import ThreadParallel
 @pytest.fixture(params=[2, 3, 7])
 def workers(request, monkeypatch):
     monkeypatch.setattr(threads, "num_threads", lambda: request.param)
+    monkeypatch.setattr("minicnn.training.thread_parallel.MIN_WORK", 0)
     return request.param
 
 
@@ -148,3 +149,14 @@ def test_forgetting_and_errors_are_those_of_one_list(workers):
 def test_an_empty_batch_passes(workers):
     model = shared_out()
     assert model.forward(batch(0)[0], training=True).shape == (0, 3)
+
+
+def test_a_step_of_little_work_is_done_by_one_thread(monkeypatch):
+    """A head on features: waking a second thread takes longer than its share of the products."""
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    head = ThreadParallel(mc.Sequential([mc.Flatten(), mc.Dense(1)], (3, 3, 512)))
+    head.forward(np.zeros((32, 3, 3, 512), np.float32), training=True)
+    assert not head.replicas
+    small = ThreadParallel(mc.SmallCNN(10))
+    small.forward(np.zeros((64, 28, 28, 3), np.float32), training=True)
+    assert len(small.replicas) == 2

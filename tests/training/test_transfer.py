@@ -185,12 +185,36 @@ def test_views_of_a_fold_are_not_learnt_from(monkeypatch):
     data = clothes(per_class=4)
     config = TransferConfig(**QUICK, augment="flip", views=2)
     cross_validate(data, config, folds=2)
-    views, photos = module.frozen_features(data, config, (), "cpu")
+    base, _ = base_with_head(config, data.classes).split()
+    views, photos = module.frozen_features(base, data, config, ())
     fold = data.folds(2, config.seed)
     for k, (_, trained, tested) in enumerate(learnt):
         inside, others = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
         assert_same(tested.x, photos.x[inside])
         assert_same(trained.x, np.concatenate([views.x[others], views.x[others + len(data)]]))
+
+
+@pytest.mark.parametrize("options", [{}, {"finetune": "block1", "finetune_epochs": 1}])
+def test_folds_share_the_frozen_layers_and_none_sees_what_another_has_learnt(options, monkeypatch):
+    """Each fold's network is the one that a training of these photos alone would give."""
+    module, models = sys.modules["minicnn.training.cross_validation"], []
+    ours = module.transfer
+
+    def kept(*arguments, **named):
+        models.append(ours(*arguments, **named).model)
+        return ours(*arguments, **named)
+    monkeypatch.setattr(module, "transfer", kept)
+    data = clothes(per_class=4)
+    config = TransferConfig(**{**QUICK, **options})
+    evaluation, _ = cross_validate(data, config, folds=2)
+    fold = data.folds(2, config.seed)
+    for k, model in enumerate(models):
+        test = data.subset(np.flatnonzero(fold == k))
+        alone = transfer(data.subset(np.flatnonzero(fold != k)), test, config)
+        assert_close(evaluation.probabilities[fold == k], alone.evaluation.probabilities, rtol=1e-4)
+        assert model.preprocessing == alone.model.preprocessing
+    shared = models[0].layers[0] is models[1].layers[0]
+    assert shared == (not options)
 
 
 @pytest.mark.parametrize(("options", "words"), [

@@ -99,11 +99,15 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
     elif "K" in n:
         expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
     elif "kernels" in n:  # winograd_kernels, winograd_weight_grads
-        expected = {name: n["kernels"] * (36 if "U" in name else 9) for name in arrays}
+        expected = {**dict.fromkeys(("W", "dW"), 9 * n["kernels"]), "dU": 36 * n["kernels"],
+                    "U": 36 * n.get("matrix", 0)}
     elif "TH" in n:  # winograd_tiles, winograd_outputs, winograd_gradient_tiles
-        tiles = n["rows"] * n["TW"]
-        expected = {"V": 36 * tiles * n.get("C", 0), "b": n.get("F"),
-                    **dict.fromkeys(("M", "dM"), 36 * tiles * n.get("F", 0))}
+        expected = {"b": n.get("F"), **dict.fromkeys(("V", "M"), 36 * n.get("matrix", 0)),
+                    "dM": 36 * n["rows"] * n["TW"] * n.get("F", 0)}
+    elif "PH" in n:  # pad
+        images = n["rows"] // n["PH"]
+        expected = {"x": images * n["H"] * n["Wd"] * n["C"],
+                    "padded": n["rows"] * n["PW"] * n["C"]}
     elif "OH" not in n:  # those that keep to a column: column_sums, batch_norm, …
         expected = {name: n["F"] * (n["rows"] if name in MATRICES else 1)
                     for name in arrays if name != "sums"}
@@ -112,6 +116,11 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
         columns = n["KH"] * n["KW"] * n["C"]
         if "M" in n:
             expected = {"x": n["M"] // outer * inner, "W": columns * n["F"], "z": n["M"] * n["F"]}
+        elif "parts" in n:  # direct_weight_grads
+            expected = {"x": n["images"] * inner, "dz": n["images"] * outer * n["F"],
+                        "dW": n["parts"] * columns * n["F"]}
+        elif "relu" in n:  # direct_convolution
+            expected = {"W": columns * n["F"], "b": n["F"]}
         elif "first" in n:
             expected = {"cols": n["rows"] * n["OW"] * columns}
         else:

@@ -29,7 +29,7 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
     b = xp.zeros(F, x.dtype) if b is None else b
 
     U = xp.empty((36, C, F), x.dtype)
-    launch("winograd_kernels", flat(C * F), W, U, 0, C * F, C * F)
+    launch("winograd_kernels", by_rows(C, F), W, U, C * F, C * F, C, F, 0, F)
 
     blocks = list(row_blocks(N, tiles, C + F))
     max_tiles = TW * max((count for _, count in blocks), default=0)
@@ -38,11 +38,11 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
         T = count * TW
         V = V_memory[:36 * T * C].reshape(36, T, C)
         M = M_memory[:36 * T * F].reshape(36, T, F)
-        launch("winograd_tiles", by_rows(count, TW * C), x, V, first, count, H, Wd, C, TH, TW,
-               top, left)
+        launch("winograd_tiles", by_rows(count, TW * C), x, V, T * C, first, count, H, Wd, C, TH,
+               TW, top, left)
         xp.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
-        launch("winograd_outputs", by_rows(count, TW * F), M, b, y, first, count, TH, TW, OH, OW,
-               F, int(relu), int(pool))
+        launch("winograd_outputs", by_rows(count, TW * F), M, T * F, b, y, first, count, TH, TW,
+               OH, OW, F, int(relu), int(pool))
     return y
 
 
@@ -57,8 +57,8 @@ def weight_grad_winograd(x: np.ndarray, dz: np.ndarray, window: Window) -> np.nd
     dU, dW = xp.zeros((36, C, F), x.dtype), xp.empty((3, 3, C, F), x.dtype)
     for first, count in row_blocks(N, tiles, C + F):
         V, dM = (xp.empty((36, count * TW, channels), x.dtype) for channels in (C, F))
-        launch("winograd_tiles", by_rows(count, TW * C), x, V, first, count, H, Wd, C, TH, TW,
-               top, left)
+        launch("winograd_tiles", by_rows(count, TW * C), x, V, count * TW * C, first, count, H, Wd,
+               C, TH, TW, top, left)
         launch("winograd_gradient_tiles", by_rows(count, TW * F), dz, dM, first, count, OH, OW, F,
                TH, TW)
         dU += xp.matmul(V.swapaxes(1, 2), dM)  # (36, C, T)·(36, T, F)

@@ -18,8 +18,6 @@ from ..fast import (
     elu_grad,
     leaky_relu,
     leaky_relu_grad,
-    max_pool2d,
-    max_unpool2d,
     prelu,
     prelu_grad,
     relu,
@@ -40,6 +38,7 @@ from ..fast import (
 )
 from .conv import conv2d, conv2d_input_grad, conv2d_max_pool, conv2d_weight_grad
 from .elementwise import relu_grad
+from .pooling import max_pool2d, max_unpool2d
 from .steps import adam_step, momentum_step
 
 __all__ = ["adam_step", "all_finite", "average_pool2d", "average_pool2d_grad", "batch_moments",

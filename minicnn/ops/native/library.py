@@ -28,7 +28,8 @@ from ..compiler import cache_key, compiler, made_aside, run_compiler
 from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
 
 PURPOSE = "native backend"
-FILES = ("winograd.cu", "winograd_backward.cu", "relu.cu", "optimizers.cu")
+FILES = ("direct.cu", "max_pool.cu", "winograd.cu", "winograd_backward.cu", "products.cpp",
+         "relu.cu", "optimizers.cu")
 # No -ffast-math: NaN and infinities stay what they are.
 FLAGS = ("-O3", "-std=c++14", "-fPIC", "-shared", "-fno-math-errno", "-DNATIVE",
          "-DSWITCH=unsigned char")

@@ -52,7 +52,7 @@ def transform(x: np.ndarray, dz: np.ndarray, tiles: Window, group: slice) -> lis
     def work(mine: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> None:
         for first, V, dM in mine:
             rows = V.shape[1] // TW
-            kernels("winograd_tiles", x, V, first, rows, H, Wd, C, TH, TW, top, left)
+            kernels("winograd_tiles", x, V, V[0].size, first, rows, H, Wd, C, TH, TW, top, left)
             kernels("winograd_gradient_tiles", dz, dM, first, rows, OH, OW, F, TH, TW)
 
     parallel_map(work, blocks, num_threads())

@@ -177,7 +177,7 @@ def correspondence(model: Sequential, photos: ImageInput | None = None,
     example = np.stack([crop_photo(model, hide_square(images[0], positions[0], sizes[0], fill))
                         for positions in places])
     return Correspondence(model.layers[stop - 1].name, [*names, *RANDOM], mean[:, 0], sd[:, 0],
-                          mean[:, 1], sd[:, 1], data.names, places, example, draws)
+                          mean[:, 1], sd[:, 1], list(data.names), places, example, draws)
 
 
 def disagreement(change: np.ndarray) -> tuple[float, float]:

@@ -174,7 +174,8 @@ def invariance(model: Sequential, photos: ImageInput | None = None, target: Targ
     columns = {kind: [k for k, (other, _) in enumerate(transformations) if other == kind]
                for kind in KINDS}
     return Invariance(names, amounts, {kind: d[..., k] for kind, k in columns.items()},
-                      {kind: v[:, k] for kind, k in columns.items()}, measure, targets, data.names,
+                      {kind: v[:, k] for kind, k in columns.items()}, measure, targets,
+                      list(data.names),
                       {kind: transform(images[0], kind, amounts[kind][-1]) for kind in KINDS})
 
 

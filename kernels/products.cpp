@@ -1,0 +1,61 @@
+// Products of matrices with vectors: what lies between winograd.cu's transforms, on a processor.
+//
+//     V (36, T, C)          U (36, panels, C, 32)                M (36, T, F)
+//
+//     +-----------+         +--+ +--+ +--+      panels of 32     +--+--------+
+//   12|===========|    ×    |  | |  | |  |      filters, a   =   |##|        | 12 × 32 sums
+//     |           |  C      |  | |  | |  |      row after the    |  |        | stay in registers
+//     +-----------+         +--+ +--+ +--+      other            +--+--------+
+//
+// A library's product first copies its matrices into such an order, every time: it does not know that
+// V and U have just been made, and are small. Here winograd_kernels has written U so. One step of c
+// reads 32 numbers of U and 12 of V and multiplies each with each: 384 multiply-adds for 44 numbers
+// read. The panel stays in the second cache while all tiles pass.
+//
+// Source: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.
+#include "common.h"
+
+const int PANEL = 2 * LANES;  // numbers of a row that are summed at the same time
+// Of how many rows: as many as fit into the registers, 32 of them or 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+const int ROWS = 12;
+#else
+const int ROWS = 6;
+#endif
+
+// z (ROWS, PANEL) = v (ROWS, C) · u (C, PANEL); rows of v lie C numbers apart, of u `panel`, of z F.
+template <int ROWS_NOW>
+__device__ void multiply(const real* v, const real* u, real* z, int C, int panel, int F) {
+    Vector sums[ROWS_NOW][2];
+    UNROLL for (int r = 0; r < ROWS_NOW; ++r) sums[r][0] = sums[r][1] = Vector{};
+    for (int c = 0; c < C; ++c) {
+        const Vector left = read<Vector>(u + (int64)c * panel);
+        const Vector right = read<Vector>(u + (int64)c * panel + LANES);
+        UNROLL for (int r = 0; r < ROWS_NOW; ++r) {
+            sums[r][0] += v[(int64)r * C + c] * left;
+            sums[r][1] += v[(int64)r * C + c] * right;
+        }
+    }
+    UNROLL for (int r = 0; r < ROWS_NOW; ++r) {
+        write(z + (int64)r * F, sums[r][0]);
+        write(z + (int64)r * F + LANES, sums[r][1]);
+    }
+}
+
+// M[k] = V[k] · U[k] for `count` matrices; filters of M from number `first` on, `filters` of them. Matrices
+// of V, U and M lie V_matrix, U_matrix and M_matrix numbers apart. panel: a multiple of PANEL.
+extern "C" __global__ void winograd_products(const real* V, const real* U, real* M, int count,
+                                             int64 V_matrix, int64 U_matrix, int64 M_matrix,
+                                             int64 T, int C, int F, int first, int filters,
+                                             int panel) {
+    for (int k = 0; k < count; ++k)
+        for (int f = 0; f < filters; f += PANEL) {
+            const real* v = V + k * V_matrix;
+            const real* u = U + k * U_matrix + (int64)(f / panel * panel) * C + f % panel;
+            real* z = M + k * M_matrix + first + f;
+            int64 t = 0;
+            for (; t + ROWS <= T; t += ROWS) multiply<ROWS>(v + t * C, u, z + t * F, C, panel, F);
+            for (; t + 4 <= T; t += 4) multiply<4>(v + t * C, u, z + t * F, C, panel, F);
+            for (; t < T; ++t) multiply<1>(v + t * C, u, z + t * F, C, panel, F);
+        }
+}

@@ -1,0 +1,64 @@
+"""Max pooling by kernels/max_pool.cu: once through memory instead of once for each position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..fast import pooling as fast
+from ..fast.threads import chunk_slices, num_threads, parallel_map
+from ..window import Window
+from .library import has_kernels, library
+
+MIN_CHANNELS = 8    # with fewer, numbers are computed one by one
+MIN_PART = 1 << 18  # elements of x that are worth a thread
+
+
+def has_kernel(x: np.ndarray, window: Window) -> bool:
+    """Whether the kernels, which check nothing, can compute with x or its gradient: of a dtype and
+    a size that they know, its switches bytes."""
+    return (has_kernels(x.dtype) and x.ndim == 4 and x.shape[3] >= MIN_CHANNELS
+            and window.switch_dtype is np.uint8)
+
+
+def max_pool2d(x: np.ndarray, window: Window, with_switches: bool = True
+               ) -> tuple[np.ndarray, np.ndarray | None]:
+    """x (N, H, Wd, C) -> y, switches, both (N, OH, OW, C); switches None if not asked for."""
+    if not has_kernel(x, window) or x.shape[1:3] != window.size:
+        return fast.max_pool2d(x, window, with_switches)
+    shape = len(x), *window.output_size, x.shape[3]
+    y, switches = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
+    by_images("max_pool", window, np.ascontiguousarray(x), y, switches)
+    return y, switches if with_switches else None
+
+
+def max_unpool2d(y: np.ndarray, switches: np.ndarray, input_shape: tuple[int, ...], window: Window
+                 ) -> np.ndarray:
+    """y, switches (N, OH, OW, C) -> x of input_shape: each y at its switch, zeros elsewhere."""
+    shape = input_shape[0], *window.output_size, input_shape[3]
+    if (not has_kernel(y, window) or switches.dtype != np.uint8
+            or not y.shape == switches.shape == shape or input_shape[1:3] != window.size):
+        return fast.max_unpool2d(y, switches, input_shape, window)
+    x = np.empty(input_shape, y.dtype)
+    by_images("unpool", window, np.ascontiguousarray(y), np.ascontiguousarray(switches), x)
+    return x
+
+
+def by_images(kernel: str, window: Window, *arrays: np.ndarray) -> None:
+    """Runs a kernel whose rows are those of the images of arrays[2], (N, H or OH, …, C); threads
+    share the images."""
+    N, rows = arrays[2].shape[:2]
+    C, dtype = arrays[0].shape[3], arrays[0].dtype
+    (top, _), (left, _) = window.pads
+    size = N * window.size[0] * window.size[1] * C
+    workers = min(num_threads(), max(1, size // MIN_PART))
+    kernels = library(dtype.name)
+
+    def work(parts: Sequence[slice]) -> None:
+        for part in parts:
+            kernels(kernel, *(a[part] for a in arrays), (part.stop - part.start) * rows,
+                    *window.size, C, *window.output_size, *window.kernel, *window.strides, top,
+                    left)
+
+    parallel_map(work, chunk_slices(N, -(-N // workers), workers), workers)

@@ -1,0 +1,88 @@
+"""`minicnn features` on several ranks: each its shards, one file; whatever fails ends all."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from makers import mpiexec, run_command, run_ranks, sentences, start_ranks, striped_folder
+
+pytestmark = pytest.mark.skipif(mpiexec() is None, reason="no mpiexec, or no mpi4py")
+SCRIPT = Path(__file__).with_name("ranks_cli.py")
+WORDS = ("features", "photos", "--size", "32", "--cut", "block1_pool", "--batch-size", "2")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    striped_folder(tmp_path / "photos", {"left": 7, "right": 6}, (32, 32))
+    return tmp_path
+
+
+def content(path):
+    """{name: array} of the file."""
+    with h5py.File(path) as file:
+        return {name: file[name][()] for name in file}
+
+
+def test_three_ranks_and_one_process_compute_the_same_file(folder, monkeypatch, capsys):
+    code, out, errors = run_ranks(3, SCRIPT, folder, *WORDS, "--output", "ranks.h5")
+    assert code == 0, errors
+    assert out.count("features of 13 photos") == 1 and sentences(errors) == []
+    monkeypatch.chdir(folder)
+    assert run_command(capsys, *WORDS, "--output", "alone.h5")[0] == 0
+    ours, alone = content("ranks.h5"), content("alone.h5")
+    assert ours.keys() == alone.keys()
+    np.testing.assert_allclose(ours.pop("features"), alone.pop("features"), rtol=1e-4, atol=1e-2)
+    for name in set(alone) - {"checksums"}:
+        assert np.array_equal(ours[name], alone[name]), name
+    assert {path.name for path in folder.iterdir()} == {"photos", "ranks.h5", "alone.h5"}
+
+
+def test_a_killed_rank_ends_all_and_one_process_goes_on(folder, monkeypatch, capsys):
+    process = start_ranks(2, SCRIPT, folder, *WORDS[:4], "--cut", "block4_pool", "--batch-size",
+                          "1", "--output", "f.h5", cwd=folder)
+    shards = folder / "f.h5.shards"
+    deadline = time.monotonic() + 60
+    while len(list(shards.glob("shard-*.h5"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)  # so that it does not notice before the next line
+    os.kill(_a_rank(process.pid), signal.SIGKILL)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=10)
+    assert process.returncode != 0
+    monkeypatch.chdir(folder)
+    code, text, _ = run_command(capsys, *WORDS[:4], "--cut", "block4_pool", "--batch-size", "1",
+                                "--output", "f.h5", "--force")
+    assert code == 0 and "13 photos" in text
+
+
+def _a_rank(launcher):
+    """The last process that mpiexec has started."""
+    return max(int(path.name) for path in Path("/proc").glob("[0-9]*")
+               if _parent(path) == launcher)
+
+
+def _parent(path):
+    try:
+        return int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended
+        return 0
+
+
+def test_a_rank_that_sees_other_photos_or_none_ends_all(folder):
+    for rank in "012":
+        shutil.copytree(folder / "photos", folder / rank / "photos")
+    (folder / "2/photos/left/3.png").write_bytes((folder / "2/photos/left/4.png").read_bytes())
+    code, _, errors = run_ranks(3, SCRIPT, folder, *WORDS, "--output", folder / "f.h5")
+    [sentence] = sentences(errors)
+    assert code == 2 and "same names and sizes on all ranks" in sentence and "rank 2" in sentence
+    shutil.rmtree(folder / "1" / "photos")
+    code, _, errors = run_ranks(2, SCRIPT, folder, *WORDS, "--output", folder / "f.h5")
+    [sentence] = sentences(errors)
+    assert code == 2 and "rank 1 of 2" in sentence and "photos: expected a folder" in sentence
+    assert not (folder / "f.h5").exists()
