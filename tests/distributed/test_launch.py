@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+import standin
 from makers import random_batch
 
 import minicnn as mc
@@ -155,6 +156,37 @@ def test_gradients_go_through_one_buffer_on_every_device(device, mpi_constants):
             assert mc.ops.device_of(g) == device
             np.testing.assert_array_equal(mc.to_cpu(g), 2 * alone[layer.name, key])
     assert not model["frozen"].grads
+
+
+def test_an_mpi_that_takes_gpu_arrays_gets_them(mpi_constants):
+    """On the stand-in for CuPy: the buffer is there, and so is what the sum is given."""
+    given = []
+
+    class Sum(SumWithTwin):
+        def Iallreduce(self, in_place, buffer, op):
+            given.append(mc.ops.device_of(buffer))
+            return super().Iallreduce(in_place, buffer, op)
+
+    with standin.use_device(standin.NAME) as device:
+        model = mc.Sequential([mc.Dense(2)], (3,)).to(device)
+        layer = model.layers[0]
+        layer.grads.update(W=layer.params["W"] + 1, b=layer.params["b"] + 1)
+        expected = 2 * mc.to_cpu(layer.grads["W"])
+        sums = GradientSums(model.layers, Sum(), takes_gpu_arrays=True)
+        sums.start(layer)
+        sums.wait()
+        assert given == ["cuda"] and mc.ops.device_of(layer.grads["W"]) == "cuda"
+        np.testing.assert_array_equal(mc.to_cpu(layer.grads["W"]), expected)
+
+
+@pytest.mark.parametrize("kinds,environment,aware", [
+    (None, {}, False), ("system,mpi", {}, False), ("system,mpi,cuda:device,cuda:host", {}, True),
+    (None, {"MINICNN_CUDA_AWARE_MPI": "1"}, True),
+    ("cuda", {"MINICNN_CUDA_AWARE_MPI": "0"}, False)])
+def test_whether_mpi_takes_gpu_arrays(kinds, environment, aware):
+    info = types.SimpleNamespace(Get={"mpi_memory_alloc_kinds": kinds}.get)
+    comm = types.SimpleNamespace(Get_info=lambda: info)
+    assert resources.takes_gpu_arrays(comm, environment) is aware
 
 
 def test_a_double_model_has_a_double_buffer(mpi_constants):
