@@ -65,7 +65,7 @@ class AtlasJob(Job):
 
     def run(self) -> list[object]:
         """Computes, writes the page and returns its path."""
-        path = self.free_path()
+        path = current_ranks().from_first(self.free_path)
         self.function(path, *self.arguments, force=True, **self.keywords)
         return [path]
 
@@ -86,8 +86,8 @@ def look_job(args: argparse.Namespace) -> Job:
     model, words = model_and_photos(words)
     check_order(f"look {name}", model or words[0] if words else "", words)
     stem = hyphenate("look", name, model_name(model) if method.model else "", photo_name(words))
-    path = output_path(args.output, f"{stem}.png", (*PICTURES, ".npz", *method.suffixes),
-                       args.force)
+    path = current_ranks().from_first(lambda: output_path(
+        args.output, f"{stem}.png", (*PICTURES, ".npz", *method.suffixes), args.force))
     photo_arguments, others = load_photos(name, method, words)
     if not method.model and (model or args.device != "cpu"):
         raise ArgumentError(f"{name}: expected neither a model nor --device, received "
@@ -113,7 +113,8 @@ def atlas_job(args: argparse.Namespace) -> Job:
     name, words = model_and_photos(args.words)
     check_order("atlas", name or words[0] if words else "", words)
     stem = hyphenate("atlas", model_name(name), photo_name(words))
-    path = output_path(args.output, f"{stem}.html", (".html",), args.force)
+    path = current_ranks().from_first(
+        lambda: output_path(args.output, f"{stem}.html", (".html",), args.force))
     data, others = readable_photos(words) if words else (
         sample("clouds", "test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)

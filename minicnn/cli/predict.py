@@ -79,11 +79,15 @@ def predict_command(args: argparse.Namespace) -> int:
     chosen = args.format or (by_suffix if by_suffix in FORMATS else "text")
     check_numbers(args, chosen)
     paths, others = photos_to_predict(args.photos)
-    pictures = picture_paths(paths, args.explain, args.model, args.force)
     ranks = current_ranks()
-    if ranks.is_first:
+
+    def new_pictures() -> list[Path]:
+        pictures = picture_paths(paths, args.explain, args.model, args.force)
         for path in [*[output] * bool(output), *pictures]:
             check_new(path, args.force)
+        return pictures
+
+    pictures = ranks.from_first(new_pictures)  # before any of them is written
     if output and not output.parent.is_dir():
         raise FileError(f"{output}: expected a folder {output.parent} that exists, found none. "
                         f"Make it first.")

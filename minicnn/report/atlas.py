@@ -58,7 +58,7 @@ def write_atlas(path: str | os.PathLike, model: Sequential, photos: ImageInput, 
     Raises FileError if the file exists (unless force), ArgumentError for unknown layers, maps, n or
     examples below 1, no photo, a network without convolution; all before anything is computed.
     """
-    path = writable(path, (".html",), force)
+    path = current_ranks().from_first(lambda: writable(path, (".html",), force))
     page = collect(model, photos, image=image, layers=layers, maps=maps, n=n, examples=examples,
                    maximised=maximised, progress=progress) | ({} if name is None else
                                                               {"model": name})

@@ -6,7 +6,8 @@ runs it in FOLDER/<rank> if there is one, else in FOLDER; so ranks may see diffe
 @FILE in place of the words, a JSON list of commands, it runs them one after the other, and rank 0
 prints their statuses and outputs as JSON. A file FOLDER/fail-<rank> lets that rank fail in its
 third step: with an error of minicnn if it contains "error", of the programmer if "bug"; with
-"pause" each of its steps takes a tenth of a second.
+"pause" each of its steps takes a tenth of a second; with "late" it begins each of several commands
+later than the others, which may have written their files by then.
 """
 
 import io
@@ -49,6 +50,8 @@ def main(folder, *words):
         return cli.main(words)
     answers = []
     for command in json.loads(Path(words[0][1:]).read_text()):
+        if kind == "late":
+            time.sleep(0.3)
         with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as screen:
             status = cli.main(command)
             screen.flush()

@@ -104,7 +104,9 @@ def test_evaluate_predict_and_look_share_the_photos(folder, monkeypatch, capsys)
         outputs.append((code, out.replace("one", "3")))
     (folder / "commands.json").write_text(json.dumps(
         [[word.format("3") for word in words] for words in commands]))
+    (folder / "fail-2").write_text("late")  # it must not look for free names on its own
     code, out, errors = run_ranks(3, SCRIPT, folder, "@commands.json")
+    (folder / "fail-2").unlink()
     assert code == 0, errors
     for (status, single), ranks in zip(outputs, json.loads(out), strict=True):
         assert ranks == [status, single]
