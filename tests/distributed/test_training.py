@@ -135,6 +135,7 @@ def test_features_of_the_test_are_not_those_of_a_photo_repeated(expected):
     """The rows differ, so that a permuted assembly would be noticed."""
     x = expected["features:in memory"].reshape(11, -1)
     assert len(np.unique(x, axis=0)) == 11
+    assert list(expected["features:prints, same"][-2:]) == [3, 0]
     np.testing.assert_array_equal(expected["features:rows"].reshape(5, -1), x[[7, 3, 3, 0, 10]])
 
 
