@@ -197,6 +197,12 @@ def observed(ranks, folder):
         "stop()": message_of(lambda: tiny((x, t), checkpoint, Stop(checkpoint, last))),
         "from_first": message_of(lambda: ranks.from_first(lambda: tiny(None))),
     }
+    again = Checkpoint(folder / f"again-{ranks.size}")
+    message_of(lambda: tiny((x, t), again, Stop(again, last)))
+    resumed = weights(tiny((x, t), Checkpoint(folder / f"again-{ranks.size}")))
+    uninterrupted = weights(tiny((x, t)))
+    facts["resumed bits"] = str([np.array_equal(resumed[name], value)
+                                 for name, value in uninterrupted.items()])
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     facts["handlers"] = str(handlers == (signal.default_int_handler, signal.SIG_DFL))
     facts["ambient"] = str(current_ranks().size)

@@ -102,6 +102,7 @@ def test_a_signal_to_any_rank_ends_all_after_the_same_step(runs, size):
             assert facts[signal] == ("KeyboardInterrupt: training stopped after 0 of 2 epochs and "
                                      "3 of 3 batches")
         assert facts["stop()"].endswith("2 of 3 batches")
+        assert facts["resumed bits"] == "[True, True]"  # W and b, as without the interruption
         assert facts["handlers"] == "True" and facts["ambient"] == "1"
 
 
