@@ -1,24 +1,26 @@
 // Direct convolution: z[n,i,j,f] = b[f] + Σ_{p,q,c} x[n, i·SH + p, j·SW + q, c] · W[p,q,c,f] as it is
 // written, without a column matrix and without the matrix product of a library. For few channels.
 //
-//     x (N, H, Wd, C), its padding in place              y (N, OH, OW, F)
+//     x (N, H, Wd, C), already padded:                   y (N, OH, OW, F)
+//     H and Wd include the zeros
 //
-//     row i·SH + p   | . . [ run of pixel j ] . . |      row i   | . . j j+1 … j+6 . . |
-//                        [ run of pixel j + 1 ]                       7 pixels of a thread,
-//                            …                                        filter f
+//     row i·SH + p   | . [ run of pixel j ] . . . |      row i   | . . j j+1 … j+6 . . |
+//                    | . . . [ run of j + 1 ] . . |                   7 pixels of a thread,
+//                            SW·C numbers further                     filter f
 //
-// For row p of a window, the KW·C numbers of x lie side by side, its run, and so do those of W, each F
-// numbers behind the other. A thread has 7 neighbouring pixels of filter f in registers: whatever it
-// reads of W it multiplies 7 times, and what it reads of x serves its neighbours, the other filters, at
-// the same time. A product of matrices reads KW times as much of x, which im2col has written before.
+// In row p of a window the KW·C numbers of x are contiguous: its run. The weights of one filter that
+// belong to them lie F numbers apart. A thread has 7 neighbouring pixels of filter f in registers:
+// whatever it reads of W it multiplies 7 times, and what it reads of x serves its neighbours, the other
+// filters, at the same time. Each x is read up to KH·KW times, from the cache; im2col writes it as often
+// into memory, and the product reads all of that again.
 //
 //     direct_weight_grads: the same with the roles changed. A thread has up to 12 numbers of the run
 //     of dW for filter f in registers; whatever it reads of dz it multiplies 12 times. It sums an image
 //     after the other, those of its part of the batch; the parts are added by the caller.
 //
 // direct_convolution   Who:   one thread per 7 pixels of a row and filter.
-//                      Bytes: every x is read KH·KW·F/32 times by a warp of one filter each, from the
-//                             cache; W once per 7 pixels. 2·KH·KW·C flops per element of y.
+//                      Bytes: each x is read KH·KW times for each 32 filters (a warp has a thread for
+//                             each), W once per 7 pixels. 2·KH·KW·C flops per element of y.
 // direct_weight_grads  Who:   one thread per part of the batch, up to 12 numbers of a run, and filter.
 //                      Bytes: dz is read KH·KW·C/12 times, x F/32 times. As many flops.
 // Per warp: pad: x 4, padded 4 transactions; no shared memory
@@ -87,11 +89,14 @@ extern "C" __global__ void direct_convolution(const real* x, const real* W, cons
     }
 }
 
+// EACH_CHANNEL calls body<Lanes>(…), so SIZE cannot be a second template argument there: an empty
+// Numbers<SIZE> among the arguments carries it.
+template <int SIZE>
+struct Numbers {};
+
 // Numbers SIZE·g … SIZE·g + SIZE − 1 of the run of row p of the windows, where place counts (p, g), for
 // filter f (and its neighbours): what `rows` rows of dz add to dW.
 //   x, dz  the first of their rows
-template <int SIZE>
-struct Numbers {};  // an argument that says how many there are
 template <typename Lanes, int SIZE>
 __device__ void add_rows(int place, int f, Numbers<SIZE>, const real* x, const real* dz, real* dW,
                          int rows, int Wd, int C, int OW, int F, int KW, int SH, int SW) {
@@ -124,7 +129,8 @@ extern "C" __global__ void direct_weight_grads(const real* x, const real* dz, re
             const real* first = x + (n * H + i * SH) * Wd * C;
             const real* gradients = dz + row * OW * F;
             real* sums = dW + part * numbers * F;
-            // As many as divide the run: loops over registers need constant bounds.
+            // As many as divide the run (9: a run of three RGB pixels, 3: of three grey ones), since loops
+            // over registers need constant bounds.
             if (run % 12 == 0) {
                 EACH_CHANNEL(numbers / 12, F, add_rows, Numbers<12>(), first, gradients, sums, rows, Wd,
                              C, OW, F, KW, SH, SW);

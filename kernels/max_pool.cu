@@ -74,7 +74,7 @@ __device__ int first_window(int h, int KH, int SH) { return h < KH ? 0 : (h - KH
 __device__ int end_of_windows(int h, int OH, int SH) { return h / SH < OH ? h / SH + 1 : OH; }
 
 // A pixel of row h, channel c (and its neighbours). Windows begin … end − 1 lie over the row.
-//   y, switches  the image's;  x  the row, of which w − left is a pixel
+//   y, switches  the image's;  x  its row; w = pixel + left counts from the padding's first column
 template <typename Lanes>
 __device__ void unpool_pixel(int pixel, int c, const real* y, const switch_t* switches, real* x, int h,
                              int begin, int end, int C, int OW, int KW, int SH, int SW, int left) {

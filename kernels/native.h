@@ -1,7 +1,8 @@
 // CUDA's words for a processor, for speed: a .cu file compiled into functions that compute with
 // vectors. (simulator.h has them for checking.)
 //
-//     c++ -O3 -march=native -DNATIVE -DREAL=float -x c++ winograd.cu  (minicnn/ops/native/ does)
+//     c++ -O3 -march=native -shared -fPIC -DNATIVE -DREAL=float -DSWITCH="unsigned char"
+//         -x c++ winograd.cu -o winograd.so         (minicnn/ops/native/library.py does)
 //
 // A launch is one call: there is one block of one thread, which takes every row of its call and, in a
 // row, as many channels at once as a vector register holds. Whoever calls shares the rows among the
@@ -27,8 +28,8 @@
 #define VECTOR_BYTES 16  // SSE, NEON
 #endif
 const int LANES = VECTOR_BYTES / sizeof(real);
-// GCC's and Clang's vectors: +, *, < act on all LANES numbers, one instruction each; a number beside a
-// vector is repeated.
+// GCC's and Clang's vectors: +, *, <, | and ?: act on all LANES numbers, one instruction each (|| and if
+// would ask for one truth value); a number beside a vector is repeated.
 typedef real Vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef int Integers __attribute__((vector_size(LANES * sizeof(int))));
 typedef short Shorts __attribute__((vector_size(LANES * sizeof(short))));

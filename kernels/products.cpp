@@ -10,20 +10,21 @@
 // A library's product first copies its matrices into such an order, every time: it does not know that
 // V and U have just been made, and are small. Here winograd_kernels has written U so. One step of c
 // reads 32 numbers of U and 12 of V and multiplies each with each: 384 multiply-adds for 44 numbers
-// read. The panel stays in the second cache while all tiles pass.
+// read (with AVX-512; registers that are narrower, or fewer, hold fewer sums: WIDTH, ROWS). The panel
+// stays in the second-level cache while all tiles pass.
 //
 // Source: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.
 #include "common.h"
 
-const int PANEL = 2 * LANES;  // numbers of a row that are summed at the same time
-// Of how many rows: as many as fit into the registers, 32 of them or 16.
+const int WIDTH = 2 * LANES;  // numbers of a row that are summed at the same time
+// Rows that are: as many as 32 registers hold, or 16.
 #if defined(__AVX512F__) || defined(__aarch64__)
 const int ROWS = 12;
 #else
 const int ROWS = 6;
 #endif
 
-// z (ROWS, PANEL) = v (ROWS, C) · u (C, PANEL); rows of v lie C numbers apart, of u `panel`, of z F.
+// z (ROWS, WIDTH) = v (ROWS, C) · u (C, WIDTH); rows of v lie C numbers apart, of u `panel`, of z F.
 template <int ROWS_NOW>
 __device__ void multiply(const real* v, const real* u, real* z, int C, int panel, int F) {
     Vector sums[ROWS_NOW][2];
@@ -43,13 +44,13 @@ __device__ void multiply(const real* v, const real* u, real* z, int C, int panel
 }
 
 // M[k] = V[k] · U[k] for `count` matrices; filters of M from number `first` on, `filters` of them. Matrices
-// of V, U and M lie V_matrix, U_matrix and M_matrix numbers apart. panel: a multiple of PANEL.
+// of V, U and M lie V_matrix, U_matrix and M_matrix numbers apart. panel: a multiple of WIDTH.
 extern "C" __global__ void winograd_products(const real* V, const real* U, real* M, int count,
                                              int64 V_matrix, int64 U_matrix, int64 M_matrix,
                                              int64 T, int C, int F, int first, int filters,
                                              int panel) {
     for (int k = 0; k < count; ++k)
-        for (int f = 0; f < filters; f += PANEL) {
+        for (int f = 0; f < filters; f += WIDTH) {
             const real* v = V + k * V_matrix;
             const real* u = U + k * U_matrix + (int64)(f / panel * panel) * C + f % panel;
             real* z = M + k * M_matrix + first + f;

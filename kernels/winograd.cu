@@ -15,8 +15,8 @@
 //
 // T tiles are `rows` rows of TW tiles, the first of them numbered `first` over the whole batch: the
 // launcher makes V and M in chunks, as they are 36/16 times as large as x and y. It also says how many
-// numbers lie from one matrix to the next: at least T·C, C·F or T·F. On a processor a few more keep
-// the 36 numbers that are written together apart in the cache, where powers of two meet.
+// numbers lie from one matrix to the next: at least T·C, C·F or T·F. On a processor a few more keep the
+// 36 matrices from beginning at the same position of the cache, where they would evict each other.
 //
 // Who:   one thread per tile and channel (winograd_tiles), per kernel (winograd_kernels), per tile and
 //        filter (winograd_outputs). It holds the 36 numbers in registers: all loops have constant

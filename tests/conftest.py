@@ -172,7 +172,7 @@ def device(request, monkeypatch):
     if hasattr(request, "param"):  # other tests compare what several processes compute
         monkeypatch.setattr(native_winograd, "FEW_TILES", 1)
         monkeypatch.setattr(native_flat, "MIN_SIZE", 1)
-        monkeypatch.setattr(native_direct, "LANES", 1)
+        monkeypatch.setattr(native_direct, "MULTIPLE", 1)
         monkeypatch.setattr(native_direct, "MIN_WIDTH", 1)
         monkeypatch.setattr(native_pooling, "MIN_CHANNELS", 1)
     if name == "cuda-sim":

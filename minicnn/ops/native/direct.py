@@ -15,7 +15,7 @@ from ..window import Window
 from .library import library
 
 MAX_WEIGHTS = 1 << 15  # KH·KW·C·F; all of them are read again for every 7 pixels, from the cache
-LANES = 16             # filters of a vector, at most; those left over are computed one by one
+MULTIPLE = 16          # F must be a multiple: no register of any processor stays half full
 BLOCK_ELEMENTS = 1 << 13  # of dz, which are read again for every number of a run
 MIN_WIDTH = 7          # pixels of a row, which are computed together
 
@@ -23,7 +23,7 @@ MIN_WIDTH = 7          # pixels of a row, which are computed together
 def pays_off(C: int, F: int, window: Window) -> bool:
     """Whether it is faster than a column matrix and its product."""
     KH, KW = window.kernel
-    return (KH * KW * C * F <= MAX_WEIGHTS and F % LANES == 0 and KH * KW > 1
+    return (KH * KW * C * F <= MAX_WEIGHTS and F % MULTIPLE == 0 and KH * KW > 1
             and window.output_size[1] >= MIN_WIDTH)
 
 

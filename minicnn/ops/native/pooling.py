@@ -11,13 +11,13 @@ from ..fast.threads import chunk_slices, num_threads, parallel_map
 from ..window import Window
 from .library import has_kernels, library
 
-MIN_CHANNELS = 8    # with fewer, numbers are computed one by one
+MIN_CHANNELS = 8    # a register of AVX's; with fewer, numbers are computed one by one
 MIN_PART = 1 << 18  # elements of x that are worth a thread
 
 
 def has_kernel(x: np.ndarray, window: Window) -> bool:
-    """Whether the kernels, which check nothing, can compute with x or its gradient: of a dtype and
-    a size that they know, its switches bytes."""
+    """Whether the kernels, which check nothing, can compute with x or its gradient: a dtype that
+    they know, enough channels, switches that fit into a byte."""
     return (has_kernels(x.dtype) and x.ndim == 4 and x.shape[3] >= MIN_CHANNELS
             and window.switch_dtype is np.uint8)
 

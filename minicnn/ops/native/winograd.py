@@ -25,7 +25,7 @@ BLOCK_TILES = 256
 FEW_TILES = 96  # With fewer, U is most of the work: it is made in parts that stay in the cache.
 GROUP_ELEMENTS = 5 << 17  # of such a part: 2.6 MB in float32
 PANEL = 32  # filters
-GAP = 64  # numbers between two matrices of U: kernels/winograd.cu says why
+GAP = 64  # numbers between two matrices of U: docs/speed.md, section 6, says why
 
 
 def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
