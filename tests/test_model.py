@@ -563,3 +563,16 @@ def test_a_model_shows_itself_in_a_line():
 def test_pixels_that_are_not_rgb_are_refused(shape):
     with assert_refused("Preprocessing", "(N, H, W, 3)", str(shape)):
         Preprocessing()(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("input_gradient", [True, False])
+def test_backward_reports_each_layer_once_its_gradients_are_there(input_gradient):
+    """From the last layer down; a training step ends at the lowest trainable one."""
+    model = Sequential([Dense(3, name="a"), Dense(4, name="b"), ReLU(), Dense(2, name="c")], (5,))
+    model.freeze("a")
+    y = model.forward(random_batch(2, (5,))[0], training=True)
+    reported = []
+    model.backward(np.ones_like(y), input_gradient,
+                   lambda layer: reported.append((layer.name, sorted(layer.grads))))
+    assert reported == [("c", ["W", "b"]), ("relu", []), ("b", ["W", "b"]),
+                        *[("a", [])] * input_gradient]

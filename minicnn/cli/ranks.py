@@ -48,6 +48,15 @@ def shares_work(words: Sequence[str]) -> bool:
         words[0] == "look" and words[1:2] != [] and words[1] in SHARED_METHODS))
 
 
+def without_exit(outcome_of: Callable[[Sequence[str]], Outcome], words: Sequence[str]) -> Outcome:
+    """The outcome; also of argparse's exit after --help and wrong options, which has printed: no
+    rank may leave before the others."""
+    try:
+        return outcome_of(words)
+    except SystemExit as ended:
+        return (ended.code if isinstance(ended.code, int) else int(bool(ended.code))), ""
+
+
 def run_as_rank(words: Sequence[str], outcome_of: Callable[[Sequence[str]], Outcome]) -> int:
     """Runs a command on all ranks that mpiexec has started, of which rank 0 prints; -> the exit
     status of all. outcome_of: runs the command."""
@@ -67,9 +76,9 @@ def run_as_rank(words: Sequence[str], outcome_of: Callable[[Sequence[str]], Outc
             stack.enter_context(redirect_stderr(silence))
             stack.enter_context(no_live_lines())
         if shares_work(words):
-            outcome = outcome_of(words)
+            outcome = without_exit(outcome_of, words)
         else:
-            by_first = ranks.alone_on_first(lambda: outcome_of(words))
+            by_first = ranks.alone_on_first(lambda: without_exit(outcome_of, words))
             outcome = ranks.from_first(lambda: by_first or (0, ""))
     status, text = ranks.agree_on_end(*outcome)
     if text and ranks.is_first:

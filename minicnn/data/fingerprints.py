@@ -20,6 +20,7 @@ from ..plotting import drawing
 from ..utils.arrays import BoolArray, IntArray, Pixels
 from ..utils.errors import FileError
 from ..utils.mapped_arrays import MORE_SPACE, mapped_file, release_pages, storage
+from ..utils.ranks import current_ranks
 from .datasets import Dataset
 from .images import read_header
 
@@ -42,6 +43,7 @@ EVEN_RANGE = 3
 MEMORY_BUDGET = 1 << 28  # bytes of thumbnails, and of their gradients
 BLOCK = 4096  # thumbnails at once
 AHEAD = 64  # tasks that wait for a thread
+ARRAYS = ("hashes", "thumbnails", "sizes", "even", "digests", "rotated")  # a row for each image
 
 
 @dataclass
@@ -111,10 +113,42 @@ class Fingerprints(drawing.HasFigure):
 
 def perceptual_hashes(data: Dataset,
                       progress: Callable[[int, int], None] | None = None) -> Fingerprints:
-    """The fingerprints of all images, each read once, in several threads; progress(done, total)."""
+    """The fingerprints of all images, each read once, in several threads; progress(done, total).
+
+    Several ranks read a part each, and all get all of them. Raises ArgumentError on all ranks if
+    they have other images.
+    """
+    N, ranks = len(data), current_ranks()
+    if ranks.size > 1:
+        ranks.check_same("photos", {"number": N, "names and labels (by their hash)": digest(data)})
+    start, stop = ranks.part_of(N)  # all of them, unless several ranks share them
+    prints = _fingerprints_of_part(data, start, stop, lambda done: progress and progress(
+        N if done == stop - start else done * ranks.size, N))
+    if ranks.size > 1:
+        for name in ARRAYS:
+            setattr(prints, name, ranks.assemble(getattr(prints, name), N, MEMORY_BUDGET))
+        prints.unread = {i: text for part in ranks.gather(prints.unread)
+                         for i, text in part.items()}
+    prints.same = same_pixels(prints.digests, list(prints.unread))
+    return prints
+
+
+def digest(data: Dataset) -> str:
+    """A hash of the names and labels of the images."""
+    content = hashlib.sha256()
+    for name in data.names:
+        content.update(f"{name}\0".encode("utf-8", "surrogateescape"))
+    content.update(np.ascontiguousarray(data.labels).tobytes())
+    return content.hexdigest()[:16]
+
+
+def _fingerprints_of_part(data: Dataset, start: int, stop: int,
+                          progress: Callable[[int], None]) -> Fingerprints:
+    """Those of the images start … stop − 1, but for `same`; the keys of `unread` are their numbers
+    in the data."""
     from concurrent.futures import ThreadPoolExecutor  # here: `import minicnn` stays fast
 
-    N = len(data)
+    N = stop - start
     fingerprints = Fingerprints(
         np.zeros(N, np.uint64), np.arange(N),
         storage((N, SIDE, SIDE), np.dtype(np.uint8), MEMORY_BUDGET, MORE_SPACE),
@@ -122,21 +156,20 @@ def perceptual_hashes(data: Dataset,
         np.zeros(N, bool))
     pool = ThreadPoolExecutor(min(cores(), 8), thread_name_prefix="minicnn-decode")
     try:
-        for i, result in enumerate(map_ahead(pool, lambda i: _fingerprint(data, i), range(N))):
+        for i, result in enumerate(map_ahead(pool, lambda i: _fingerprint(data, i),
+                                             range(start, stop))):
             fingerprints.thumbnails[i] = 0
             if isinstance(result, str):
-                fingerprints.unread[i] = result
+                fingerprints.unread[start + i] = result
             else:
                 fingerprints.hashes[i], fingerprints.thumbnails[i] = result[:2]
                 fingerprints.sizes[i], fingerprints.even[i], fingerprints.rotated[i] = result[2:5]
                 fingerprints.digests[i] = np.frombuffer(result[5], np.uint8)
             if i % BLOCK == BLOCK - 1:
                 fingerprints.release()
-            if progress:
-                progress(i + 1, N)
+            progress(i + 1)
     finally:
         pool.shutdown(cancel_futures=True)
-    fingerprints.same = same_pixels(fingerprints.digests, list(fingerprints.unread))
     return fingerprints
 
 

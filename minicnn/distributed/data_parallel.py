@@ -30,6 +30,7 @@ from .batch_share import BatchShare, split_batches
 from .gradient_sums import GradientSums
 from .launch import connect
 from .mpi_ranks import MPIRanks
+from .resources import takes_gpu_arrays
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
 
@@ -43,7 +44,8 @@ class RankParallel(ThreadParallel):
 
     def __init__(self, network: Sequential, ranks: MPIRanks) -> None:
         super().__init__(network)
-        self.sums = GradientSums(self.layers, ranks.comm)
+        self.sums = GradientSums(self.layers, ranks.comm,
+                                 takes_gpu_arrays=takes_gpu_arrays(ranks.comm))
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True,
                  layer_done: Any = None) -> np.ndarray | None:

@@ -32,12 +32,13 @@ BUCKET_BYTES = 1 << 20  # of a bucket, at least: many small sums would take thei
 class GradientSums:
     """The sums of one network's gradients: start(layer) for each, the last layer first; wait().
 
-    layers: of the network. comm: of mpi4py, or whatever has Iallreduce. flat: the buffer, on the
-    processor; gradients on a GPU go through it, so it is page-locked there.
+    layers: of the network. comm: of mpi4py, or whatever has Iallreduce. takes_gpu_arrays: whether
+    it adds up arrays of a GPU where they are. flat: the buffer, beside the gradients; on the
+    processor, page-locked, if they are on a GPU whose arrays MPI does not take.
     """
 
-    def __init__(self, layers: Sequence[Layer], comm: Any, bucket_bytes: int = BUCKET_BYTES
-                 ) -> None:
+    def __init__(self, layers: Sequence[Layer], comm: Any, bucket_bytes: int = BUCKET_BYTES,
+                 takes_gpu_arrays: bool = False) -> None:
         self.comm, self.bucket_bytes = comm, bucket_bytes
         self.parts: dict[str, tuple[Layer, dict[str, slice]]] = {}
         end, params = 0, []
@@ -49,14 +50,17 @@ class GradientSums:
                     end += p.size
                     params.append(p)
             self.parts[layer.name] = layer, slices
-        self.flat = buffer(end, np.result_type(*params), device_of(*params[:1]))
+        device = device_of(*params[:1])
+        self.on_gpu = takes_gpu_arrays and device == "cuda"
+        self.flat = buffer(end, np.result_type(*params), device, self.on_gpu)
         self.ready = self.sent = 0  # numbers in the buffer, and those whose sum has begun
         self.requests: list[Any] = []
 
     def start(self, layer: Layer) -> None:
         """Takes a layer's gradients; begins the sum of a bucket, if it is full."""
         for key, part in self.parts[layer.name][1].items():
-            self.flat[part] = to_cpu(layer.grads[key]).ravel()
+            g = layer.grads[key]
+            self.flat[part] = (g if self.on_gpu else to_cpu(g)).ravel()
             self.ready = part.stop
         if (self.ready - self.sent) * self.flat.itemsize >= self.bucket_bytes:
             self.send()
@@ -68,6 +72,8 @@ class GradientSums:
         from mpi4py import MPI
 
         bucket = self.flat[self.sent:self.ready]
+        if self.on_gpu:  # MPI does not wait for the kernels that compute the gradients
+            module_of("cuda").cuda.get_current_stream().synchronize()
         self.requests.append(self.comm.Iallreduce(MPI.IN_PLACE, bucket, MPI.SUM))
         self.sent = self.ready
 
@@ -86,11 +92,13 @@ class GradientSums:
         self.requests = []
 
 
-def buffer(size: int, dtype: np.dtype, device: str) -> np.ndarray:
-    """size numbers on the processor, page-locked for the copies of a GPU."""
+def buffer(size: int, dtype: np.dtype, device: str, on_gpu: bool) -> np.ndarray:
+    """size numbers: on the GPU, or on the processor, page-locked for copies of a GPU."""
     if device != "cuda":
         return np.empty(size, dtype)
-    module_of(device)  # raises if there is none
+    cupy = module_of(device)  # raises if there is none
+    if on_gpu:
+        return cupy.empty(size, dtype)
     import cupyx
 
     return cupyx.empty_pinned(size, dtype)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import Any
 
 from ..ops.fast.threads import cgroup_cpu_limit, cores, share_cores
 from .mpi_ranks import MPIRanks
 
 GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each GPU, if NVIDIA's driver is loaded
+CUDA_AWARE = "MINICNN_CUDA_AWARE_MPI"  # 1 or 0: whether MPI takes a GPU's arrays
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # CUDA numbers the devices it names from 0
 
 
@@ -33,3 +35,13 @@ def take_gpu(ranks: MPIRanks, environment: MutableMapping[str, str] = os.environ
         names = [str(number) for number in range(len(list(gpus.iterdir())))]
     if len(names) > 1:
         environment[VISIBLE] = names[ranks.local_rank % len(names)]
+
+
+def takes_gpu_arrays(comm: Any, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this MPI reads and writes the memory of a GPU (is CUDA-aware). It says so since MPI
+    4.1 ("mpi_memory_alloc_kinds"); of an older one MINICNN_CUDA_AWARE_MPI=1 says it. Without, the
+    gradients of a GPU go through the processor's memory."""
+    if CUDA_AWARE in environment:
+        return environment[CUDA_AWARE] == "1"
+    kinds = comm.Get_info().Get("mpi_memory_alloc_kinds") or ""
+    return any(kind.partition(":")[0] == "cuda" for kind in kinds.split(","))

@@ -31,7 +31,7 @@ from ..preprocessing import crop_fraction_of
 from ..utils.arrays import FloatArray, IntArray, Pixels
 from ..utils.errors import FileError
 from ..utils.files import write_text
-from ..utils.ranks import current_ranks
+from ..utils.ranks import ALONE, current_ranks, working_with
 from ..weights import new_h5
 from ..weights.hdf5 import member, numbers, validate_sizes
 from ..weights.opening import DAMAGE
@@ -192,7 +192,8 @@ def write_shard(plan: FeaturePlan, photos: range, path: Path) -> None:
     """
     part = plan.data.subset(np.arange(photos.start, photos.stop))
     data = CroppedOnce(part, plan.base)
-    prints = perceptual_hashes(data)
+    with working_with(ALONE):  # each rank reads the photos of its own shards
+        prints = perceptual_hashes(data)
     for i, reason in prints.unread.items():
         if not os.path.exists(data.items[i]):
             raise FileError(reason)

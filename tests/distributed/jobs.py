@@ -21,6 +21,7 @@ import numpy as np
 from makers import in_float64, random_batch, random_pixels, two_blocks, weights
 
 import minicnn as mc
+from minicnn.data import perceptual_hashes
 from minicnn.experiments.transfer_curve import transfer_curve
 from minicnn.training import (
     ArrayDataset,
@@ -37,6 +38,7 @@ from minicnn.utils.errors import MiniCNNError
 from minicnn.utils.ranks import current_ranks, working_with
 
 SHAPE = (8, 8, 3)
+PRINTS = ("hashes", "same", "thumbnails", "sizes", "even", "digests")
 PHOTOS = 37  # in batches of 8: the last one has 5, and no number of ranks divides both
 
 
@@ -113,8 +115,12 @@ def features():
     two_classes = mc.data.Dataset.from_arrays(random_pixels(12, *SHAPE), np.arange(12) % 2)
     curve = transfer_curve(two_classes, per_class=[1, 2], folds=3, size=32, cut="block1_pool",
                            steps=4)
-    return {"curve": np.stack([curve.transfer, curve.scratch]), "in memory": in_memory.x,
-            "in a file": np.array(in_file.x), "single": single.x,
+    copies = mc.data.Dataset([data.read(i) for i in [*range(11), 3, 0]], np.zeros(13, int), ["a"],
+                             list("abcdefghijklm"))
+    prints = perceptual_hashes(copies)
+    return {**{f"prints, {name}": np.array(getattr(prints, name)) for name in PRINTS},
+            "curve": np.stack([curve.transfer, curve.scratch]),
+            "in memory": in_memory.x, "in a file": np.array(in_file.x), "single": single.x,
             "rows": rows_of(in_memory, rows, 1 << 20).x,
             "rows of a file": np.array(rows_of(in_file, rows, 0).x),
             "learning rate": np.array(initial_learning_rate(in_memory.x)),
@@ -191,6 +197,12 @@ def observed(ranks, folder):
         "stop()": message_of(lambda: tiny((x, t), checkpoint, Stop(checkpoint, last))),
         "from_first": message_of(lambda: ranks.from_first(lambda: tiny(None))),
     }
+    again = Checkpoint(folder / f"again-{ranks.size}")
+    message_of(lambda: tiny((x, t), again, Stop(again, last)))
+    resumed = weights(tiny((x, t), Checkpoint(folder / f"again-{ranks.size}")))
+    uninterrupted = weights(tiny((x, t)))
+    facts["resumed bits"] = str([np.array_equal(resumed[name], value)
+                                 for name, value in uninterrupted.items()])
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     facts["handlers"] = str(handlers == (signal.default_int_handler, signal.SIG_DFL))
     facts["ambient"] = str(current_ranks().size)

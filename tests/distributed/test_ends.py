@@ -144,6 +144,16 @@ def test_a_rank_without_the_folder_ends_all(folder):
     assert "rank 1 of 2" in sentence and "photos: expected a folder" in sentence
 
 
+@pytest.mark.parametrize("words,status,said", [
+    (("train", "--colour"), 2, "--colour"), (("--version",), 0, "minicnn "),
+    (("compare", "nothing"), 2, "nothing")])
+def test_commands_that_end_at_once_are_heard_once(folder, words, status, said):
+    """Of those that all ranks run, and of those that rank 0 runs alone."""
+    code, out, errors = run_ranks(2, SCRIPT, folder, *words, timeout=30)
+    assert code == status
+    assert [said in line for line in (out + errors).splitlines()].count(True) == 1
+
+
 def test_what_is_wrong_on_all_ranks_is_said_once(folder):
     code, out, errors = run_ranks(2, SCRIPT, folder, "train", "photoss", *OPTIONS)
     assert code == 2 and out == ""

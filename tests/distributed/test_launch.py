@@ -5,11 +5,12 @@ import types
 
 import numpy as np
 import pytest
-from makers import random_batch
+import standin
+from makers import random_batch, weights
 
 import minicnn as mc
 from minicnn import cli
-from minicnn.distributed import launch, resources
+from minicnn.distributed import data_parallel, launch, resources
 from minicnn.distributed.batch_share import BatchShare, WholeBatchGenerator, split_batches
 from minicnn.distributed.gradient_sums import GradientSums
 from minicnn.distributed.mpi_ranks import as_sent
@@ -155,6 +156,73 @@ def test_gradients_go_through_one_buffer_on_every_device(device, mpi_constants):
             assert mc.ops.device_of(g) == device
             np.testing.assert_array_equal(mc.to_cpu(g), 2 * alone[layer.name, key])
     assert not model["frozen"].grads
+
+
+def test_an_mpi_that_takes_gpu_arrays_gets_them(mpi_constants):
+    """On the stand-in for CuPy: the buffer is there, and so is what the sum is given."""
+    given = []
+
+    class Sum(SumWithTwin):
+        def Iallreduce(self, in_place, buffer, op):
+            given.append(mc.ops.device_of(buffer))
+            return super().Iallreduce(in_place, buffer, op)
+
+    with standin.use_device(standin.NAME) as device:
+        model = mc.Sequential([mc.Dense(2)], (3,)).to(device)
+        layer = model.layers[0]
+        layer.grads.update(W=layer.params["W"] + 1, b=layer.params["b"] + 1)
+        expected = 2 * mc.to_cpu(layer.grads["W"])
+        sums = GradientSums(model.layers, Sum(), takes_gpu_arrays=True)
+        sums.start(layer)
+        sums.wait()
+        assert given == ["cuda"] and mc.ops.device_of(layer.grads["W"]) == "cuda"
+        np.testing.assert_array_equal(mc.to_cpu(layer.grads["W"]), expected)
+
+
+class OneRank(Ranks):
+    """As MPIRanks, of a single process: what is added up is the sum already."""
+
+    def __init__(self):
+        self.comm = types.SimpleNamespace(
+            Iallreduce=lambda in_place, buffer, op: types.SimpleNamespace(
+                Test=lambda: True, Wait=lambda: None),
+            Bcast=lambda buffer: None,
+            Get_info=lambda: types.SimpleNamespace(Get=lambda key: None))
+
+    def gather_numbers(self, numbers):
+        assert isinstance(numbers, np.ndarray)  # of the processor, as MPI takes them
+        return numbers[None].astype(float)
+
+
+@pytest.mark.on_devices("cpu", "cuda-sim", "cuda (stand-in)")
+def test_a_distributed_training_is_the_same_on_every_device(device, monkeypatch, mpi_constants):
+    """Of one rank it is a plain training: loss, gradients, batch normalization, random layers."""
+    monkeypatch.setattr(data_parallel, "connect", OneRank)
+    data = random_batch(7, (6, 6, 2))
+
+    def trained(*callbacks):
+        model = mc.Sequential([
+            mc.Conv2D(3, 3, use_bias=False), mc.BatchNormalization(), mc.ReLU(), mc.Flatten(),
+            mc.Dropout(0.3), mc.Dense(3), mc.Softmax()], (6, 6, 2)).to(device)
+        history = mc.fit(model, data, mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1),
+                         epochs=2, batch_size=4, validation_data=data, callbacks=callbacks)
+        assert model.device == device
+        return weights(model) | history
+
+    plain, distributed = trained(), trained(mc.distributed.DataParallel())
+    assert plain.keys() == distributed.keys()
+    for name, value in plain.items():
+        np.testing.assert_allclose(distributed[name], value, 1e-5, 1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("kinds,environment,aware", [
+    (None, {}, False), ("system,mpi", {}, False), ("system,mpi,cuda:device,cuda:host", {}, True),
+    (None, {"MINICNN_CUDA_AWARE_MPI": "1"}, True),
+    ("cuda", {"MINICNN_CUDA_AWARE_MPI": "0"}, False)])
+def test_whether_mpi_takes_gpu_arrays(kinds, environment, aware):
+    info = types.SimpleNamespace(Get={"mpi_memory_alloc_kinds": kinds}.get)
+    comm = types.SimpleNamespace(Get_info=lambda: info)
+    assert resources.takes_gpu_arrays(comm, environment) is aware
 
 
 def test_a_double_model_has_a_double_buffer(mpi_constants):

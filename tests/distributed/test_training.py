@@ -102,6 +102,7 @@ def test_a_signal_to_any_rank_ends_all_after_the_same_step(runs, size):
             assert facts[signal] == ("KeyboardInterrupt: training stopped after 0 of 2 epochs and "
                                      "3 of 3 batches")
         assert facts["stop()"].endswith("2 of 3 batches")
+        assert facts["resumed bits"] == "[True, True]"  # W and b, as without the interruption
         assert facts["handlers"] == "True" and facts["ambient"] == "1"
 
 
@@ -135,6 +136,7 @@ def test_features_of_the_test_are_not_those_of_a_photo_repeated(expected):
     """The rows differ, so that a permuted assembly would be noticed."""
     x = expected["features:in memory"].reshape(11, -1)
     assert len(np.unique(x, axis=0)) == 11
+    assert list(expected["features:prints, same"][-2:]) == [3, 0]
     np.testing.assert_array_equal(expected["features:rows"].reshape(5, -1), x[[7, 3, 3, 0, 10]])
 
 
