@@ -74,7 +74,7 @@ __device__ void transform_tile(int tile, int c, const real* image, real* V, int6
         UNROLL for (int q = 0; q < 6; ++q) {
             const int h = h0 + p, w = w0 + q;
             if (h >= 0 && h < H && w >= 0 && w < Wd)
-                d[p][q] = read<Lanes>(corner + (p * Wd + q) * C);  // coalesced: runs of C neighbours
+                d[p][q] = read<Lanes>(corner + ((int64)p * Wd + q) * C);  // coalesced: runs of C
             else
                 d[p][q] = Lanes{};
         }

@@ -31,8 +31,9 @@ def cross_validate(data: Dataset, config: TransferConfig | None = None, folds: i
 
     Returns (evaluation of all photos in their order, accuracy of each fold (folds,)). The folds
     hold the classes evenly, and photos of one group (near_duplicates) together (Dataset.folds).
-    base, _ = base_with_head(config, data.classes, device).split()
-    views, photos = features or frozen_features(base, data, config, callbacks)
+    Each photo, and each of its views, passes the frozen layers once for all folds, which share
+    them; unless a block of them is fine-tuned, which each fold then reads anew. features: what
+    frozen_features gives, if it is known already.
     Source: Stone 1974; Kohavi 1995.
     """
     config = replace(config or TransferConfig(), **options)

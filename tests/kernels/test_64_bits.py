@@ -345,6 +345,20 @@ def test_winograds_kernels_are_right_beyond_2_to_the_31_elements(name):
     assert check_last_of_winograd(name) is None  # an assertion inside would have failed
 
 
+def test_a_tile_reaches_over_rows_of_which_five_pass_2_to_the_31():
+    """Its pixels are counted from its corner."""
+    wide, C = 2**31 // (5 * 64) + 1, 64
+    small, big = normal(1, 6, 6, C), promised(1, 6, wide, C)
+    big[:, :, :6] = small
+    tiles = []
+    for x, Wd in (small, 6), (big, wide):
+        V = promised(36, C)
+        launch.launch("winograd_tiles", by_rows(1, C), x, V, C, 0, 1, 6, Wd, C, 1, 1, 0, 0)
+        tiles.append(np.array(V))
+    assert_same(tiles[1], tiles[0])
+    assert np.abs(tiles[0]).max() > 0
+
+
 @pytest.mark.parametrize("name", OF_TILES)  # the others have EACH's k
 def test_an_index_of_32_bits_in_winograds_kernels_is_noticed(name, full, tmp_path, monkeypatch):
     """Of their numbers `first` and `rows` are small here: the index alone goes beyond."""

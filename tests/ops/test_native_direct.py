@@ -151,6 +151,25 @@ def test_what_it_is_not_selected_for_fast_computes(monkeypatch):
                  rtol=1e-12)
 
 
+def test_rows_that_the_kernels_cannot_count_in_32_bits_are_left_to_fast():
+    """The arrays are never touched."""
+    for width, C, fits in ((2**24 - 11, 64, True), (2**24, 64, False), (2**20, 3, True)):
+        window = Window.on_image((2, width), (3, 3), (1, 1), "same")
+        x = np.broadcast_to(np.float32(0), (1, 2, width, C))
+        W = np.broadcast_to(np.float32(0), (3, 3, C, 32))
+        assert (conv.by_kernels(x, W.shape, W, window) is not None) == fits
+        pool = Window.on_image((2, width), (2, 2), (2, 2))
+        assert pooling.has_kernel(x, pool) == (fits and C > 3)
+
+
+def test_no_rows_and_no_filters_give_what_the_reference_gives():
+    window = Window((3, 3), (1, 1), ((0, 0), (1, 1)), (2, 14))  # no window fits
+    x, W, b = np.zeros((2, 2, 14, 16)), np.zeros((3, 3, 16, 16)), np.zeros(16)
+    for backend in (ops.reference, ops.native, fast):
+        assert backend.conv2d(x, W, b, window).shape == (2, 0, 14, 16)
+    assert not direct.pays_off(3, 0, SAME)
+
+
 # Pooling
 
 

@@ -113,6 +113,8 @@ def row_blocks(N: int, OH: int, row_elements: int, max_elements: int, workers: i
                ) -> list[slice]:
     """N·OH output rows of row_elements columns each, in blocks of about max_elements elements:
     whole images or rows of one image."""
+    if OH == 0:
+        return []
     rows = max_elements // max(1, row_elements)
     if N > 1 and rows >= OH:
         return [slice(s.start * OH, s.stop * OH) for s in chunk_slices(N, rows // OH, workers)]

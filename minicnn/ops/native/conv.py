@@ -11,7 +11,7 @@ from ..fast.conv import select_algorithm
 from ..window import Window
 from ..winograd import can_pool
 from . import direct
-from .library import has_kernels
+from .library import has_kernels, rows_fit
 from .pooling import max_pool2d
 from .winograd import conv2d_winograd, input_grad_winograd
 from .winograd_backward import weight_grad_winograd
@@ -73,7 +73,8 @@ def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], other: np.ndarray, windo
     there are kernels for, x of the window's size. What is wrong, fast refuses."""
     C, F = W_shape[2:]
     if not (has_kernels(x.dtype) and other.dtype == x.dtype
-            and x.shape[1:] == (*window.size, C) and W_shape[:2] == window.kernel):
+            and x.shape[1:] == (*window.size, C) and W_shape[:2] == window.kernel
+            and rows_fit(window, C, F)):
         return None
     if select_algorithm(len(x), C, F, window) == "winograd":
         return "winograd"

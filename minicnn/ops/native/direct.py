@@ -23,7 +23,7 @@ MIN_WIDTH = 7          # pixels of a row, which are computed together
 def pays_off(C: int, F: int, window: Window) -> bool:
     """Whether it is faster than a column matrix and its product."""
     KH, KW = window.kernel
-    return (KH * KW * C * F <= MAX_WEIGHTS and F % MULTIPLE == 0 and KH * KW > 1
+    return (0 < KH * KW * C * F <= MAX_WEIGHTS and F % MULTIPLE == 0 and KH * KW > 1
             and window.output_size[1] >= MIN_WIDTH)
 
 

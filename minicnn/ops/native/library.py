@@ -26,6 +26,7 @@ from ...utils.language import gettext as _
 from ...utils.live_line import LiveLine
 from ..compiler import cache_key, compiler, made_aside, run_compiler
 from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
+from ..window import Window
 
 PURPOSE = "native backend"
 FILES = ("direct.cu", "max_pool.cu", "winograd.cu", "winograd_backward.cu", "products.cpp",
@@ -37,9 +38,19 @@ C_TYPES: dict[str, Any] = {"int": ctypes.c_int, "int64": ctypes.c_longlong}
 REALS: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 
 
+MAX_ROW = 1 << 30  # numbers of a row of an image: places in it are counted in 32 bits
+
+
 def has_kernels(dtype: np.dtype) -> bool:
     """Whether there are kernels for it: float32 or float64, in this machine's byte order."""
     return dtype.isnative and dtype.name in REALS
+
+
+def rows_fit(window: Window, *channels: int) -> bool:
+    """Whether the rows of images with so many channels, padding included, are as short as the
+    kernels take them to be."""
+    (_, Wd), (left, right), OW = window.size, window.pads[1], window.output_size[1]
+    return max(left + Wd + right + 8, OW + 8) * max(channels) < MAX_ROW  # 8: of the last tile
 
 
 class Library:

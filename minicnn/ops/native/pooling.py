@@ -9,7 +9,7 @@ import numpy as np
 from ..fast import pooling as fast
 from ..fast.threads import chunk_slices, num_threads, parallel_map
 from ..window import Window
-from .library import has_kernels, library
+from .library import has_kernels, library, rows_fit
 
 MIN_CHANNELS = 8    # a register of AVX's; with fewer, numbers are computed one by one
 MIN_PART = 1 << 18  # elements of x that are worth a thread
@@ -19,7 +19,7 @@ def has_kernel(x: np.ndarray, window: Window) -> bool:
     """Whether the kernels, which check nothing, can compute with x or its gradient: a dtype that
     they know, enough channels, switches that fit into a byte."""
     return (has_kernels(x.dtype) and x.ndim == 4 and x.shape[3] >= MIN_CHANNELS
-            and window.switch_dtype is np.uint8)
+            and window.switch_dtype is np.uint8 and rows_fit(window, x.shape[3]))
 
 
 def max_pool2d(x: np.ndarray, window: Window, with_switches: bool = True
