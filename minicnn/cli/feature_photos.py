@@ -24,7 +24,7 @@ KINDS = {kind.singular: kind for kind in vars(file_kinds).values() if isinstance
 class AllPhotos:
     """The photos of a folder in their order, with names relative to it.
 
-    parts:  (N,) indices into part_names, of a folder or a split.csv that is split; else empty.
+    parts:  (N,) indices into part_names, if the folder is split or split.csv is given; else empty.
     others: files that are no photos.
     """
 

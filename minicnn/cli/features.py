@@ -34,12 +34,13 @@ from .terminal import say, unbroken
 STANDARD = TransferConfig()
 ABOUT = """\
 Computes what the frozen layers of VGG16 give for every photo and writes it into
-one file, with which a training begins at once: minicnn train --features FILE.
-What is done is kept in shards: after an interruption the same command goes on
-where it was. mpiexec -n 4 minicnn features … shares the photos by processes."""
+one file, with which training can start at once: minicnn train --features FILE.
+Finished parts (shards) are kept: after an interruption the same command goes on
+where it was. mpiexec -n 4 minicnn features … divides the photos among 4
+processes."""
 EXAMPLES = (("then: minicnn train --features photos.h5",
              "minicnn features photos/ --output photos.h5"),
-            ("in full detail, which takes three times as long and as much of the disk",
+            ("in full detail, for three times the time and disk space",
              "minicnn features photos/ --size 224"),
             ("of random views of the training photos, too",
              "minicnn features photos/ --split split.csv --augment flip --views 4"))
@@ -53,20 +54,20 @@ def add(command: Callable) -> None:
     option.words("folder", "FOLDER", "your photos, one sub-folder per class; or train/ and test/ "
                                      "or val/, each with one sub-folder per class")
     network = option.group("network")
-    network("--cut", str, None, "LAYER", "last layer of VGG16 (default: block4_pool)")
+    network("--cut", str, None, "LAYER", "last layer of VGG16 to keep (default: block4_pool)")
     network("--size", Integer("128"), STANDARD.size, "PIXELS",
             "side of the square to which photos are cropped")
     data = option.group("data")
     data("--split", str, None, "FILE", "a split.csv, by which train will split the photos "
                                        "(default: train chooses)")
     data("--augment", str, STANDARD.augment, "VIEWS",
-         "also of random views of the training photos, as train --augment; needs a split")
+         "random views of the training photos, too, as in train: flip,shift …; needs a split")
     data("--views", Integer("8"), STANDARD.views, "K", "random views of each training photo")
     data("--seed", SEED, STANDARD.seed, "N", "seed of the views")
     run = option.group("run")
     run("--output", str, None, "FILE", "the file of features, .h5 (default: FOLDER-features.h5)")
     run.flag("--force", "overwrite it")
-    run("--batch-size", BATCH_SIZE, STANDARD.batch_size, "N", "photos that are computed at once")
+    run("--batch-size", BATCH_SIZE, STANDARD.batch_size, "N", "photos computed together, per process")
     run.device()
 
 

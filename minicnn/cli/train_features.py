@@ -72,7 +72,7 @@ def options_of_features(options: dict[str, Any], chosen: Collection[str]) -> dic
         if key in chosen and options[key] not in (None, about[key]):
             raise ArgumentError(f"--{key}: expected {about[key]}, that of {name}, received "
                                 f"{options[key]}. Leave it out, or make other features: minicnn "
-                                f"features --{key} {options[key]}")
+                                f"features {about['folder']} --{key} {options[key]}")
     block = options["finetune"]
     if block and options["folder"] is None:
         raise ArgumentError(f"--finetune: expected the folder of photos beside --features, since "
@@ -85,8 +85,8 @@ def options_of_features(options: dict[str, Any], chosen: Collection[str]) -> dic
     if options["augment"]:
         for key in OF_VIEWS:
             if options[key] != about[key]:
-                received = about[key] if about["augment"] else "no views"
-                raise ArgumentError(f"--{key}: expected the {key} of {name}, {received}, received "
+                own = about[key] if about["augment"] else "no views"
+                raise ArgumentError(f"--{key}: expected the {key} of {name}, {own}, received "
                                     f"{options[key]}. Leave --augment out, or make features of "
                                     f"these views: minicnn features --augment")
     return options | {key: about[key] for key in DECIDED}
@@ -103,7 +103,8 @@ def parts_of_features(args: argparse.Namespace, config: TransferConfig, share: f
                              cut=config.last_kept))
     photos, unread, row_of = photos_in_file(file, args.folder)
     data = photos.data
-    groups = np.arange(len(data)) + len(data)  # a number of its own for a photo without features
+    # A number of its own, beyond all those of the file, for a photo without features.
+    groups = np.arange(len(data)) + len(data)
     groups[row_of >= 0] = file.groups
     numbered = Dataset(range(len(data)), data.labels, data.classes, data.names)
     parts = numbered_parts(args, photos, numbered, list(unread), groups, share)
