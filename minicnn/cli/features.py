@@ -67,7 +67,7 @@ def add(command: Callable) -> None:
     run = option.group("run")
     run("--output", str, None, "FILE", "the file of features, .h5 (default: FOLDER-features.h5)")
     run.flag("--force", "overwrite it")
-    run("--batch-size", BATCH_SIZE, STANDARD.batch_size, "N", "photos computed together, per process")
+    run("--batch-size", BATCH_SIZE, STANDARD.batch_size, "N", "photos at a time, per process")
     run.device()
 
 
