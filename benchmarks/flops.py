@@ -14,13 +14,14 @@ minicnn's algorithms on a processor, by the backend fast (ops/fast/):
         products    V (36, T, C) · U (36, C, F)
         way out     Aᵀ⊗Aᵀ (16, 36) · M (36, T·F)
 
-The backend native (ops/native/) transforms as kernels/winograd.cu says: 264 multiply-adds for each
-tile and channel, 126 for each kernel, 180 for each tile and filter. Few tiles it leaves to fast.
-
 If U does not fit in the memory that is set aside for it, each thread computes some of the filters:
 then each transforms all tiles itself, and U once more for each block of tiles.
-tests/test_benchmarks_flops.py watches NumPy's products and compares: whoever changes an algorithm
-sees it there.
+
+The backend native (ops/native/) transforms as kernels/winograd.cu says, all tiles and kernels once:
+264 multiply-adds for each tile and channel, 126 for each kernel, 180 for each tile and filter. Its
+direct convolution multiplies as often as the definition, but for pixels that it computes twice at
+the end of a row. tests/test_benchmarks_flops.py watches the products and compares: whoever changes
+an algorithm sees it there.
 """
 
 import math
@@ -33,7 +34,6 @@ from minicnn.inference import MAX_ELEMENTS
 from minicnn.ops.fast import threads
 from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
-from minicnn.ops.native.winograd import FEW_TILES
 from minicnn.ops.winograd import A_T, B_T, G
 from minicnn.summary import backend_name
 
@@ -79,7 +79,7 @@ def convolution(N, shape, layer, workers, backend=None):
         return Flops(definition, definition)
     tile_rows, tile_columns = -(-OH // 4), -(-OW // 4)
     T = N * tile_rows * tile_columns
-    if (backend or backend_name()) == "native" and T >= FEW_TILES:
+    if (backend or backend_name()) == "native":
         transforms = 2 * (on_both_sides(B_T) * T * C + on_both_sides(G) * C * F
                           + on_both_sides(A_T) * T * F)
         return Flops(definition, 36 * product(T, C, F), transforms)

@@ -9,18 +9,30 @@ from benchmarks.flops import Flops
 from minicnn import inference
 from minicnn.ops import use
 from minicnn.ops.fast import conv, im2col_blocks, winograd
+from minicnn.ops.native import library
 
 
 @pytest.fixture
 def multiplied(monkeypatch):
-    """A list of 2·M·K·N of each product that NumPy computes from now on."""
-    counted, matmul = [], np.matmul
+    """A list of the operations of each product that NumPy or a compiled kernel computes from now
+    on: 2·M·K·N."""
+    counted, matmul, call = [], np.matmul, library.Library.__call__
 
     def spy(a, b, out):
         counted.append(2 * out.size * a.shape[-1])
         return matmul(a, b, out=out)
 
+    def spy_on_kernels(self, kernel, *values):
+        if kernel == "winograd_products":
+            _, _, _, count, *_, T, C, _, _, F, _ = values
+            counted.append(2 * count * T * C * F)
+        if kernel == "direct_convolution":
+            _, W, _, _, _, rows, _, _, _, _, OW, *_ = values
+            counted.append(2 * rows * OW * W.size)
+        call(self, kernel, *values)
+
     monkeypatch.setattr(np, "matmul", spy)
+    monkeypatch.setattr(library.Library, "__call__", spy_on_kernels)
     return counted
 
 

@@ -268,6 +268,7 @@ def check_direct_convolution(dtype, rng, large):
         agree(direct.conv2d_direct(there(x), there(W), there(b), window), z)
         agree(direct.conv2d_direct(there(x), there(W), there(b), window, relu=True),
               np.maximum(z, 0))
+        agree(direct.conv2d_direct(there(x), there(W), None, window), z - b)
         first = int(rng.integers(0, z.shape[0] * z.shape[1]))
         y = there(np.full(z.shape, 7, dtype))  # the rows before `first` are left alone
         padded = there(np.pad(x, ((0, 0), *window.pads, (0, 0))))

@@ -199,6 +199,17 @@ def test_any_pooling_is_that_of_the_definition(case, workers):
         assert_close(pooling.max_unpool2d(floats, switches, x.shape, window), dx, rtol=1e-6)
 
 
+def test_threads_share_the_images_only_where_they_are_worth_it(monkeypatch):
+    used = []
+    monkeypatch.setattr(pooling, "num_threads", lambda: 8)
+    monkeypatch.setattr(pooling, "parallel_map",
+                        lambda work, items, workers: used.append(workers) or work(items))
+    for N, side in ((1, 8), (8, 64), (8, 128)):  # 2^10, 2^18, 2^20 numbers of 8 channels
+        x = np.zeros((N, side, side, 8), np.float32)
+        pooling.max_pool2d(x, Window((2, 2), (2, 2), ((0, 0), (0, 0)), (side, side)))
+    assert used == [1, 1, 4]
+
+
 def test_nan_and_infinities_are_pooled_as_the_reference_pools_them():
     x = np.random.default_rng(0).normal(size=(2, 6, 8, 16))
     x[0, :2, :2] = -np.inf
