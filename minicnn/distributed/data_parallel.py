@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from .gradient_sums import GradientSums
 from .launch import connect
 from .mpi_ranks import MPIRanks
 from .resources import takes_gpu_arrays
+from .same_training import facts
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
 
@@ -142,14 +142,7 @@ class DataParallel(Callback):
         if not ranks.is_first:
             self.stack.enter_context(no_live_lines())
         self.listen()
-        ranks.check_same("fit", {
-            "training photos": digest(state.train_data),
-            "validation photos": digest(state.validation_data),
-            "layers": [layer.name for layer in state.model.layers],
-            "batch_size": state.batch_size,
-            "epochs": (state.initial_epoch, state.epochs),
-            "seed (by its hash)": hashlib.sha256(str(state.rng_state).encode()).hexdigest()[:8],
-        })
+        ranks.check_same("fit", facts(state))
         if ranks.size > state.images_per_epoch:
             raise ArgumentError(f"fit: expected at most as many ranks as training photos, "
                                 f"{state.images_per_epoch}, received {ranks.size}. Start fewer: "
@@ -196,13 +189,3 @@ def send_weights(layer: Layer, ranks: MPIRanks) -> None:
         ranks.comm.Bcast(values)
         if not ranks.is_first:
             p[...] = to_device(values, device_of(p))
-
-
-def digest(data: Dataset | ArrayDataset | None) -> str:
-    """Number of images and a hash of what they are called, or of their shape, and of the labels."""
-    if data is None:
-        return "none"
-    text = "\0".join(data.names) if isinstance(data, Dataset) else str(np.shape(data.x))
-    content = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
-    content.update(np.ascontiguousarray(data.labels).tobytes())
-    return f"{len(data)} ({content.hexdigest()[:8]})"
