@@ -44,6 +44,7 @@ class RankParallel(ThreadParallel):
 
     def __init__(self, network: Sequential, ranks: MPIRanks) -> None:
         super().__init__(network)
+        self.ranks = ranks
         self.sums = GradientSums(self.layers, ranks.comm,
                                  takes_gpu_arrays=takes_gpu_arrays(ranks.comm))
 
@@ -51,7 +52,8 @@ class RankParallel(ThreadParallel):
                  layer_done: Any = None) -> np.ndarray | None:
         """dL/dy of this rank's samples -> dL/dx of them, or None."""
         dx = super().backward(dy, input_gradient, self.sums.start)
-        self.sums.wait()
+        with self.ranks.waiting():
+            self.sums.wait()
         return dx
 
 
@@ -147,8 +149,9 @@ class DataParallel(Callback):
             raise ArgumentError(f"fit: expected at most as many ranks as training photos, "
                                 f"{state.images_per_epoch}, received {ranks.size}. Start fewer: "
                                 f"mpiexec -n {min(state.images_per_epoch, state.batch_size)}.")
-        for layer in state.model.layers:
-            send_weights(layer, ranks)
+        with ranks.waiting():
+            for layer in state.model.layers:
+                send_weights(layer, ranks)
 
     def on_batch_end(self, state: TrainingState) -> None:
         """What a rank has asked for before this step, all know by now."""

@@ -10,7 +10,7 @@ from typing import Any
 from ..utils.errors import ArgumentError
 from .mpi_ranks import ALONE_VARIABLE, MPIRanks
 from .resources import take_gpu, take_share_of_cores
-from .safety import abort_on_uncaught_errors, end_with_launcher
+from .safety import abort_on_uncaught_errors, end_with_launcher, end_with_those_who_left
 
 # What launchers tell the processes that they start: how many these are, and which this is.
 SIZES = {"OMPI_COMM_WORLD_SIZE": "mpiexec of Open MPI",
@@ -62,6 +62,7 @@ def connect() -> MPIRanks:
     if ranks.size > 1:
         abort_on_uncaught_errors(ranks)
         end_with_launcher()
+        end_with_those_who_left(ranks)
     return ranks
 
 

@@ -1,5 +1,6 @@
 """Without MPI: how a launcher is recognized, what is refused, which part of a batch is whose."""
 
+import contextlib
 import sys
 import types
 
@@ -188,6 +189,9 @@ class OneRank(Ranks):
                 Test=lambda: True, Wait=lambda: None),
             Bcast=lambda buffer: None,
             Get_info=lambda: types.SimpleNamespace(Get=lambda key: None))
+
+    def waiting(self):
+        return contextlib.nullcontext()
 
     def gather_numbers(self, numbers):
         assert isinstance(numbers, np.ndarray)  # of the processor, as MPI takes them
