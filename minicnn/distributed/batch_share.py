@@ -88,4 +88,6 @@ class WholeBatchGenerator:
 
     def __getattr__(self, name: str) -> Any:
         """All else, such as bit_generator, is that of the generator."""
+        if name == "generator":  # copy asks before __init__ has set it
+            raise AttributeError(name)
         return getattr(self.generator, name)
