@@ -1,6 +1,7 @@
 """Without MPI: how a launcher is recognized, what is refused, which part of a batch is whose."""
 
 import contextlib
+import copy
 import sys
 import types
 
@@ -110,6 +111,13 @@ def test_random_numbers_are_drawn_for_the_whole_batch():
     single = np.random.default_rng(4)
     np.testing.assert_array_equal(np.concatenate(drawn), single.random((8, 2), np.float32))
     assert state == single.bit_generator.state
+
+
+def test_a_generator_of_the_whole_batch_can_be_copied():
+    generator = WholeBatchGenerator(np.random.default_rng(4), BatchShare())
+    assert vars(copy.copy(generator)) == vars(generator)
+    with pytest.raises(AttributeError, match="no_such"):
+        generator.no_such  # noqa: B018
 
 
 class SumWithTwin:
@@ -250,6 +258,7 @@ def test_ranks_share_the_cores_of_their_machine(monkeypatch, affinities, share):
 
 @pytest.mark.parametrize("visible,gpus,local_rank,expected", [
     (None, 4, 2, "2"), (None, 2, 3, "1"), (None, 1, 1, None), (None, 0, 1, None),
+    ("", 4, 1, ""),  # no GPU
     ("4,5,6", 8, 1, "5"), ("3", 8, 1, "3"), ("GPU-a,GPU-b", 2, 3, "GPU-b")])
 def test_a_rank_gets_a_gpu_of_its_own(tmp_path, visible, gpus, local_rank, expected):
     for number in range(gpus):
