@@ -188,6 +188,43 @@ def test_an_mpi_that_takes_gpu_arrays_gets_them(mpi_constants):
         np.testing.assert_array_equal(mc.to_cpu(layer.grads["W"]), expected)
 
 
+def test_gradients_of_a_gpu_are_copied_straight_into_the_page_locked_buffer(
+        mpi_constants, monkeypatch):
+    """On the stand-in for CuPy: no pageable memory between the two, and one wait a bucket."""
+    events = []
+
+    class Sum(SumWithTwin):
+        def Iallreduce(self, in_place, buffer, op):
+            events.append("sum")
+            return super().Iallreduce(in_place, buffer, op)
+
+    get = standin.ndarray.get
+
+    def noted(self, stream=None, order="C", out=None, blocking=True):
+        events.append("copy" if np.shares_memory(out, sums.flat) and not blocking else "other")
+        return get(self, stream, order, out, blocking)
+
+    class Stream:
+        def synchronize(self):
+            events.append("wait")
+
+    with standin.use_device(standin.NAME) as device:
+        model = mc.Sequential([mc.Dense(2)], (3,)).to(device)
+        layer = model.layers[0]
+        layer.grads.update(W=layer.params["W"].T.copy().T + 1, b=layer.params["b"] + 1)
+        expected = {key: 2 * mc.to_cpu(g) for key, g in layer.grads.items()}
+        sums = GradientSums(model.layers, Sum())
+        with monkeypatch.context() as patch:
+            patch.setattr(standin.ndarray, "get", noted)
+            patch.setattr(sys.modules["cupy"].cuda, "get_current_stream", Stream)
+            sums.start(layer)
+            sums.wait()
+        assert events == ["copy", "copy", "wait", "sum"]
+        for key, value in expected.items():
+            assert mc.ops.device_of(layer.grads[key]) == "cuda"
+            np.testing.assert_array_equal(mc.to_cpu(layer.grads[key]), value)
+
+
 class OneRank(Ranks):
     """As MPIRanks, of a single process: what is added up is the sum already."""
 
