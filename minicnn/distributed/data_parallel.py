@@ -34,7 +34,7 @@ from .same_training import facts
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
 
-# What a rank may ask for, the more urgent the later.
+# What a rank may ask for, in order of urgency.
 STOPS: tuple[Literal["epoch", "step"] | None, ...] = (None, "epoch", "step")
 
 
@@ -117,7 +117,7 @@ class DataParallel(Callback):
     are more ranks than images. Raises what connect raises.
     """
 
-    early = True  # the frozen layers' features are shared among the ranks, too
+    early = True  # before FeatureCache, since the ranks share the frozen layers' features, too
     state_class = DistributedState
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from .shared_rows import gather_rows, map_rows
 Answer = TypeVar("Answer")
 GRACE_SECONDS = 2.0  # that a failed rank waits for the others, which may have failed alike
 POLL_SECONDS = 0.02
-ALONE_VARIABLE = "MINICNN_ALONE"  # =1: processes that a launcher has started are no ranks
+ALONE_VARIABLE = "MINICNN_ALONE"  # =1: processes that a launcher has started are not ranks
 MPIEXEC_SECONDS = 0.5  # that mpiexec has to pass on what a rank has printed, before it ends all
 
 
@@ -134,11 +134,12 @@ class MPIRanks(Ranks):
         end, with its own status and error message; "" if it has done its work, whatever the status.
 
         If all come to their end, rank 0 gets the message of the first that failed, with its name
-        unless all failed. If the others do not come, since they wait for this one, which has
-        failed: it prints its message, and all are ended.
+        unless all failed. If the others do not arrive within the grace time, they are waiting in
+        another call for this rank, which has failed; it prints its message and ends them all.
         """
         arrival = self.ending.Ibarrier()
-        # Of several that wait in vain, the first one prints and ends the others before they do.
+        # If several ranks have failed, each waits a second longer than the one before it, so that
+        # the first prints alone; from the fifth on all wait alike, since the end must come soon.
         deadline = time.monotonic() + GRACE_SECONDS + 2 * MPIEXEC_SECONDS * min(self.rank, 4)
         with self.waiting():  # a rank that is gone is noticed, by safety.py
             if not wait(arrival, deadline if text else None):

@@ -63,7 +63,7 @@ def end_with_those_who_left(ranks: MPIRanks) -> None:
         return
     leaving, done, nothing = ranks.leaving, threading.Event(), np.empty(0, np.uint8)
     others = [rank for rank in range(ranks.size) if rank != ranks.rank]
-    # Of several that wait in vain, the first one prints and ends the others before they do.
+    # Of several that wait, the first prints and ends the others before they do: as agree_on_end.
     patience = LEFT_SECONDS + 2 * MPIEXEC_SECONDS * min(ranks.rank, 4)
 
     def watch() -> None:

@@ -54,7 +54,7 @@ def fake_mpi(monkeypatch, size=1):
 
 
 def test_the_mpiexec_of_another_mpi_is_noticed(monkeypatch, capsys):
-    """Each process believes to be alone, and would train the whole by itself."""
+    """Each process believes itself alone, and would train the whole by itself."""
     monkeypatch.setenv("PMI_SIZE", "4")
     monkeypatch.setenv("PMI_RANK", "0")
     fake_mpi(monkeypatch)
