@@ -9,9 +9,9 @@ Three cases: VGG16's base trained whole, the head alone on features that are com
 minicnn's small network. Weak scaling: each rank has --photos in a batch, and the figure is the
 efficiency, the time of a step on one rank divided by that on p, in per cent. Strong scaling: the
 batch has --batch photos in all, and the figure is the speed-up. Each cell has two: Allreduce after
-backward → block by block while backward goes on. Formulas and sources: benchmarks/scaling_model.py;
-Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, on how large a
-batch may become, and on overlapping Allreduce with backward.
+backward → bucket by bucket while backward goes on. Formulas and sources:
+benchmarks/scaling_model.py; Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1
+hour", 2017, on how large a batch may become, and on overlapping Allreduce with backward.
 """
 
 import argparse
@@ -72,9 +72,10 @@ def strong(compute: Compute, batch: int, p: int, links: list[Link], block: int) 
 
 
 def table(title: str, rows: dict[int, list[str]]) -> str:
-    """In Markdown."""
+    """In Markdown, below its title."""
     heads = [f"{algorithm}, {gigabits} Gbit/s" for gigabits in GIGABITS for algorithm in ALGORITHMS]
-    lines = [f"| {title} | {' | '.join(heads)} |", f"|{' --- |' * (1 + len(heads))}"]
+    lines = [f"**{title}**", "", f"| ranks | {' | '.join(heads)} |",
+             f"|{' --- |' * (1 + len(heads))}"]
     lines += [f"| {p:,} | {' | '.join(row)} |" for p, row in rows.items()]
     return "\n".join(lines)
 
@@ -92,9 +93,9 @@ def assumptions(args: argparse.Namespace, measured: dict) -> str:
 - Each rank has a link of its own, both ways at once, and the switch carries all of them. A message
   of n bytes takes α + n β seconds: α = {alphas}; β by the bandwidth.
 - Adding n bytes that have arrived takes n γ seconds, γ = {adding:.3g} ns.
-- Gradients are float32. With overlap, Allreduce gets them in backward's order, in blocks of at
-  least {args.block:.3g} MB, one after the other, and takes nothing from the processor. What fits
-  into a single block gains nothing.
+- Gradients are float32. With overlap, Allreduce gets them in backward's order, in buckets of at
+  least {args.bucket:.3g} MB, one after the other, and takes nothing from the processor. What fits
+  into a single bucket gains nothing.
 - A step's time is a line in the number of photos, through two measurements; a layer's share of
   backward is measured layer by layer.
 - How many steps a good network takes is left out: a large batch needs other learning rates
@@ -165,8 +166,8 @@ def arguments_of(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=count, default=224, help="VGG16's pixels (default: 224)")
     parser.add_argument("--latency", nargs=2, type=number, default=[20, 2], metavar="µs",
                         help="α at 10 and at 100 Gbit/s (default: 20, as TCP; 2, as InfiniBand)")
-    parser.add_argument("--block", type=number, default=BUCKET_BYTES / 1e6, metavar="MB",
-                        help="least size of a block with overlap (default: "
+    parser.add_argument("--bucket", type=number, default=BUCKET_BYTES / 1e6, metavar="MB",
+                        help="least size of a bucket with overlap (default: "
                              f"{BUCKET_BYTES / 1e6:.3g}, as mc.distributed has it)")
     parser.add_argument("--epochs", type=count, default=60, help="of a head (default: 60)")
     parser.add_argument("--faster", type=number, default=1, metavar="TIMES",
@@ -200,7 +201,7 @@ def main(words: list[str] | None = None) -> None:
     for name in args.cases:
         print(describe(name, measured["cases"][name], args.photos))
     for name in args.cases:
-        compute, block = measured["cases"][name].faster(args.faster), int(1e6 * args.block)
+        compute, block = measured["cases"][name].faster(args.faster), int(1e6 * args.bucket)
         for title, row, photos in (
                 (f"{name}, weak: efficiency in %, {args.photos} photos a rank", weak, args.photos),
                 (f"{name}, strong: speed-up, {args.batch} photos in all", strong, args.batch)):

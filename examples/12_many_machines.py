@@ -5,10 +5,10 @@ Question
     what do they say to each other, and how much faster is it?
 
 Formula
-    The loss of a batch of $N$ photos is a mean, hence so is its gradient. If rank $r$ (machine $r$
-    of $p$) has $N_r$ of them and computes the gradient $g_r$ of their mean loss,
+    The loss $L$ of a batch of $N$ photos is a mean, hence so is its gradient. If rank $r$ (machine
+    $r$ of $p$) has $n_r$ of them, whose mean loss is $L_r$,
 
-    $$\nabla L = \frac{1}{N} \sum_{n} \nabla l_n = \sum_{r} \frac{N_r}{N} \, g_r$$
+    $$L = \sum_r \frac{n_r}{N} \, L_r, \qquad \nabla L = \sum_r \frac{n_r}{N} \, \nabla L_r$$
 
     - Allreduce: afterwards every rank has this sum. A message of $n$ bytes takes $α + n β$ seconds,
       $α$ the latency, $1 / β$ the bandwidth; then a ring and a tree of ranks take
@@ -199,7 +199,7 @@ def arithmetic(num_threads):
     return time.perf_counter() - start
 
 
-# The cases in turn, each 20 times; the least counts, since other programs can only make it longer.
+# The cases in turn, each 20 times; the minimum counts, since other programs only add time.
 batch = PER_RANK * max(COUNTS)  # strong scaling divides it, weak scaling works up to it
 cases = sorted({(N, p) for p in COUNTS for N in (batch, PER_RANK * p)} | {(16, 1), (256, 1)})
 times = [[training_step(*case) for case in cases] + [arithmetic(p) for p in COUNTS]
@@ -262,7 +262,8 @@ EPOCHS, SEEDS, LR, K = 8, (0, 1, 2), 0.003, 4
 
 
 def warm_up(done):
-    """From 1/K to 1 in the first two epochs, a line."""
+    """From 1/K to 1 in the first two epochs, a line. done: the fraction of the training that is
+    done, 0 … 1."""
     return min(1.0, 1 / K + (1 - 1 / K) * done * EPOCHS / 2)
 
 
@@ -336,11 +337,12 @@ What to notice
     it the last bits. In minicnn all this is a callback, mc.distributed.DataParallel().
   - With an MPI (pip install -e ".[mpi]") the ranks are processes, and the ring sends real messages:
     mpiexec -n 2 python examples/mpi/allreduce.py. On many machines: docs/distributed.md.
-  - The ring sends the least that is possible, less than twice the vector; the tree has the least
-    latency. MPI and NCCL choose by size. On 1,024 ranks almost a third of the ring's 135 ms for
-    VGG16's base is latency, and for SmallCNN's 0.4 MB nearly all of its time.
+  - The ring sends the least that is possible, less than twice the vector; the tree waits far less
+    often (exercise 2 halves that again). MPI and NCCL choose by size. On 1,024 ranks almost a third
+    of the ring's 135 ms for VGG16's base is latency, and for SmallCNN's 0.4 MB nearly all of its
+    time.
   - Strong scaling ends: the photos of a rank become fewer, the messages do not. Weak scaling goes
-    on, at the price of a batch that grows with it, and a large batch is not for free: section 5.
+    on, at the price of a batch that grows with it, and a large batch is not free: section 5.
     The serial share that threads show is not all waiting: they also share the memory's bandwidth.
   - VGG16's base has 139 times the weights of SmallCNN, but far more arithmetic for each: it scales
     better. python -m benchmarks.scaling computes it up to 1,024 ranks, with and without the trick

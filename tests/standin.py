@@ -117,7 +117,19 @@ class ndarray:  # noqa: N801
         return call(function, *args, **options)
 
     def get(self, stream=None, order="C", out=None, blocking=True):
-        return np.array(self.numbers, order="C")
+        if out is None:
+            return np.array(self.numbers, order="C")
+        if not isinstance(out, np.ndarray):
+            raise TypeError("Only numpy.ndarray can be obtained from cupy.ndarray")
+        if self.dtype != out.dtype:
+            raise TypeError(f"{out.dtype} array cannot be obtained from {self.dtype} array")
+        if self.shape != out.shape:
+            raise ValueError(f"Shape mismatch. Expected shape: {self.shape}, actual shape: "
+                             f"{out.shape}")
+        if not (out.flags.c_contiguous or out.flags.f_contiguous):
+            raise RuntimeError("`out` cannot be specified when copying to non-contiguous ndarray")
+        out[...] = self.numbers
+        return out
 
     def set(self, x, stream=None):
         if not isinstance(x, np.ndarray):

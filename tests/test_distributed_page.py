@@ -125,7 +125,8 @@ def test_its_tables_are_what_the_commands_print(monkeypatch, capsys):
     for command in commands:
         scaling.main(shlex.split(command))
     printed = capsys.readouterr().out
-    tables = re.findall(r"^\|.*ring, 10 Gbit/s.*\|\n(?:\|.*\|\n)+", PAGE, re.M)
+    tables = re.findall(r"^\*\*.+\*\*\n\n\| ranks \| ring, 10 Gbit/s.*\n(?:\|.*\|\n)+", PAGE,
+                        re.M)
     assert len(commands) == 2 and len(tables) == 5
     assert [table for table in tables if table not in printed] == []
     assert "NOT VALID" not in printed

@@ -24,8 +24,9 @@ them. If a rank fails, all end (safety.py): MPI by itself would wait for ever.
 A seam of one class, utils/ranks.py, is all that the other rooms know of this.
 """
 
-from .data_parallel import DataParallel, digest
+from .data_parallel import DataParallel
 from .launch import connect, launched, launched_as_first
 from .mpi_ranks import MPIRanks
+from .same_training import digest
 
 __all__ = ["DataParallel", "MPIRanks", "connect", "digest", "launched", "launched_as_first"]

@@ -17,9 +17,8 @@ from ..utils.ranks import Ranks
 class BatchShare:
     """The rows start … stop − 1 of a global batch of `total` samples.
 
-    count: how many of them count: all; or none, if there are fewer samples than ranks. A rank
-    without a sample computes the first one, which another counts: so it takes part in every step,
-    and no layer needs to know of empty batches.
+    count: stop − start, or 0 on a rank without samples. Such a rank computes sample 0 anyway, with
+    weight 0, so that it takes part in every step and no layer needs to know of empty batches.
     active: False while a rank computes something for itself, such as where a NaN comes from.
     """
 
@@ -88,4 +87,6 @@ class WholeBatchGenerator:
 
     def __getattr__(self, name: str) -> Any:
         """All else, such as bit_generator, is that of the generator."""
+        if name == "generator":  # copy asks before __init__ has set it
+            raise AttributeError(name)
         return getattr(self.generator, name)

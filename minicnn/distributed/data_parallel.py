@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -31,10 +30,11 @@ from .gradient_sums import GradientSums
 from .launch import connect
 from .mpi_ranks import MPIRanks
 from .resources import takes_gpu_arrays
+from .same_training import facts
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
 
-# What a rank may ask for, the more urgent the later.
+# What a rank may ask for, in order of urgency.
 STOPS: tuple[Literal["epoch", "step"] | None, ...] = (None, "epoch", "step")
 
 
@@ -44,6 +44,7 @@ class RankParallel(ThreadParallel):
 
     def __init__(self, network: Sequential, ranks: MPIRanks) -> None:
         super().__init__(network)
+        self.ranks = ranks
         self.sums = GradientSums(self.layers, ranks.comm,
                                  takes_gpu_arrays=takes_gpu_arrays(ranks.comm))
 
@@ -51,7 +52,8 @@ class RankParallel(ThreadParallel):
                  layer_done: Any = None) -> np.ndarray | None:
         """dL/dy of this rank's samples -> dL/dx of them, or None."""
         dx = super().backward(dy, input_gradient, self.sums.start)
-        self.sums.wait()
+        with self.ranks.waiting():
+            self.sums.wait()
         return dx
 
 
@@ -115,7 +117,7 @@ class DataParallel(Callback):
     are more ranks than images. Raises what connect raises.
     """
 
-    early = True  # the frozen layers' features are shared among the ranks, too
+    early = True  # before FeatureCache, since the ranks share the frozen layers' features, too
     state_class = DistributedState
 
     def __init__(self) -> None:
@@ -142,20 +144,14 @@ class DataParallel(Callback):
         if not ranks.is_first:
             self.stack.enter_context(no_live_lines())
         self.listen()
-        ranks.check_same("fit", {
-            "training photos": digest(state.train_data),
-            "validation photos": digest(state.validation_data),
-            "layers": [layer.name for layer in state.model.layers],
-            "batch_size": state.batch_size,
-            "epochs": (state.initial_epoch, state.epochs),
-            "seed (by its hash)": hashlib.sha256(str(state.rng_state).encode()).hexdigest()[:8],
-        })
+        ranks.check_same("fit", facts(state))
         if ranks.size > state.images_per_epoch:
             raise ArgumentError(f"fit: expected at most as many ranks as training photos, "
                                 f"{state.images_per_epoch}, received {ranks.size}. Start fewer: "
                                 f"mpiexec -n {min(state.images_per_epoch, state.batch_size)}.")
-        for layer in state.model.layers:
-            send_weights(layer, ranks)
+        with ranks.waiting():
+            for layer in state.model.layers:
+                send_weights(layer, ranks)
 
     def on_batch_end(self, state: TrainingState) -> None:
         """What a rank has asked for before this step, all know by now."""
@@ -196,13 +192,3 @@ def send_weights(layer: Layer, ranks: MPIRanks) -> None:
         ranks.comm.Bcast(values)
         if not ranks.is_first:
             p[...] = to_device(values, device_of(p))
-
-
-def digest(data: Dataset | ArrayDataset | None) -> str:
-    """Number of images and a hash of what they are called, or of their shape, and of the labels."""
-    if data is None:
-        return "none"
-    text = "\0".join(data.names) if isinstance(data, Dataset) else str(np.shape(data.x))
-    content = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
-    content.update(np.ascontiguousarray(data.labels).tobytes())
-    return f"{len(data)} ({content.hexdigest()[:8]})"

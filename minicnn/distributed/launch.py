@@ -10,7 +10,7 @@ from typing import Any
 from ..utils.errors import ArgumentError
 from .mpi_ranks import ALONE_VARIABLE, MPIRanks
 from .resources import take_gpu, take_share_of_cores
-from .safety import abort_on_uncaught_errors, end_with_launcher
+from .safety import abort_on_uncaught_errors, end_with_launcher, end_with_those_who_left
 
 # What launchers tell the processes that they start: how many these are, and which this is.
 SIZES = {"OMPI_COMM_WORLD_SIZE": "mpiexec of Open MPI",
@@ -24,11 +24,16 @@ def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
     """(how many processes the launcher has started, its name); (1, "") without a launcher, and if
     MINICNN_ALONE is set: then it has started as many processes that have nothing to do with each
     other, such as trainings with different seeds."""
-    if environment.get(ALONE_VARIABLE, "0") not in ("", "0"):
+    if alone(environment):
         return 1, ""
     sizes = {name: int(environment[key]) for key, name in SIZES.items()
              if environment.get(key, "").isdecimal()}
     return max(((size, name) for name, size in sizes.items()), default=(1, ""))
+
+
+def alone(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether MINICNN_ALONE says that this process has nothing to do with the launcher's others."""
+    return environment.get(ALONE_VARIABLE, "0") not in ("", "0")
 
 
 def launched_as_first(environment: Mapping[str, str] = os.environ) -> bool:
@@ -38,17 +43,17 @@ def launched_as_first(environment: Mapping[str, str] = os.environ) -> bool:
 
 @functools.cache
 def connect() -> MPIRanks:
-    """The ranks that mpiexec has started, this process among them; of a process without mpiexec it
-    alone. The first call connects them: all must call it.
+    """The ranks that mpiexec has started, this process among them; without mpiexec, or if
+    MINICNN_ALONE is set, this process alone. The first call connects them: all must call it.
 
     From then on each computes with its share of the machine's cores and a GPU of its own, an error
     that nobody catches ends all ranks, and none outlives mpiexec. Raises ArgumentError if mpi4py or
-    its MPI is missing, or if mpiexec is that of another MPI, so that each process believes to be
-    alone.
+    its MPI is missing, or if mpiexec is that of another MPI, so that each process believes
+    itself alone.
     """
     size, launcher = launched()
     MPI = import_mpi()
-    comm = MPI.COMM_WORLD
+    comm = MPI.COMM_SELF if alone() else MPI.COMM_WORLD
     if comm.size == 1 < size:
         raise ArgumentError(
             f"mpi: expected {size} processes that know of each other, since {launcher} has started "
@@ -62,6 +67,7 @@ def connect() -> MPIRanks:
     if ranks.size > 1:
         abort_on_uncaught_errors(ranks)
         end_with_launcher()
+        end_with_those_who_left(ranks)
     return ranks
 
 

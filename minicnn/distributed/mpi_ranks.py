@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,23 +18,25 @@ from .shared_rows import gather_rows, map_rows
 Answer = TypeVar("Answer")
 GRACE_SECONDS = 2.0  # that a failed rank waits for the others, which may have failed alike
 POLL_SECONDS = 0.02
-ALONE_VARIABLE = "MINICNN_ALONE"  # =1: processes that a launcher has started are no ranks
+ALONE_VARIABLE = "MINICNN_ALONE"  # =1: processes that a launcher has started are not ranks
 MPIEXEC_SECONDS = 0.5  # that mpiexec has to pass on what a rank has printed, before it ends all
 
 
 class MPIRanks(Ranks):
     """The processes of an MPI communicator.
 
-    comm: for the work, ending: for how it ends, so that neither takes the other's messages. node:
-    the ranks on this machine. local_rank, local_size: of them; max_local_size: on any machine.
-    name: "rank 1 of 4 (host)".
+    comm: for the work, ending: for how it ends, leaving: for the end of the processes (safety.py),
+    so that none takes another's messages. node: the ranks on this machine. local_rank, local_size:
+    of them; max_local_size: on any machine. name: "rank 1 of 4 (host)". waiting_since: when this
+    rank has begun to wait for the others, of time.monotonic; None: it does not.
     """
 
     def __init__(self, comm: Any) -> None:
         from mpi4py import MPI
 
         self.rank, self.size = comm.rank, comm.size
-        self.comm, self.ending = comm.Dup(), comm.Dup()
+        self.comm, self.ending, self.leaving = comm.Dup(), comm.Dup(), comm.Dup()
+        self.waiting_since: float | None = None
         self.node = comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_rank, self.local_size = self.node.rank, self.node.size
         self.hosts = comm.allgather(MPI.Get_processor_name())
@@ -48,17 +51,28 @@ class MPIRanks(Ranks):
         """The name of any rank."""
         return f"rank {rank} of {self.size} ({self.hosts[rank]})"
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """In the body of the with, this rank waits for the others, each of which must come."""
+        self.waiting_since, before = time.monotonic(), self.waiting_since
+        try:
+            yield
+        finally:
+            self.waiting_since = before
+
     def gather(self, part: Answer) -> list[Answer]:
         """What each rank has given, in their order, for all of them: any object that pickle takes.
         """
-        return self.comm.allgather(part)
+        with self.waiting():
+            return self.comm.allgather(part)
 
     def gather_numbers(self, numbers: np.ndarray) -> np.ndarray:
         """numbers (n,) float64 -> (size, n). Whoever adds them up does so in the order of the
         ranks: the sum is the same to the last bit on all of them, and in every run."""
         own = np.ascontiguousarray(numbers, np.float64)
         together = np.empty((self.size, len(own)))
-        self.comm.Allgather(own, together)
+        with self.waiting():
+            self.comm.Allgather(own, together)
         return together
 
     def from_first(self, function: Callable[[], Answer]) -> Answer:
@@ -70,14 +84,16 @@ class MPIRanks(Ranks):
                 answer = function()
             except Exception as problem:
                 error = as_sent(problem)
-        answer, error = self.comm.bcast((answer, error))
+        with self.waiting():
+            answer, error = self.comm.bcast((answer, error))
         if error is not None:
             raise error
         return answer
 
     def wait_for_all(self) -> None:
         """Returns once every rank is here. MPI's own barrier would busy-wait."""
-        wait(self.comm.Ibarrier())
+        with self.waiting():
+            wait(self.comm.Ibarrier())
 
     def assemble(self, part: np.ndarray, count: int, memory_budget: int) -> np.ndarray:
         """The rows (count, …) of which each rank has computed its part_of. The ranks of a machine
@@ -87,11 +103,13 @@ class MPIRanks(Ranks):
         """
         if count == 0 or self.size == 1:
             return part
-        shape, dtype = self.comm.bcast((part.shape[1:], part.dtype))  # rank 0 has a row at least
+        with self.waiting():  # rank 0 has a row at least
+            shape, dtype = self.comm.bcast((part.shape[1:], part.dtype))
         part = part.reshape(-1, *shape).astype(dtype, copy=False)
         size = count * int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if size * self.max_local_size <= memory_budget:
-            return gather_rows(self, part, count)
+            with self.waiting():
+                return gather_rows(self, part, count)
         return map_rows(self, part, count)
 
     def check_same(self, where: str, facts: Mapping[str, object]) -> None:
@@ -116,15 +134,17 @@ class MPIRanks(Ranks):
         end, with its own status and error message; "" if it has done its work, whatever the status.
 
         If all come to their end, rank 0 gets the message of the first that failed, with its name
-        unless all failed. If the others do not come, since they wait for this one, which has
-        failed: it prints its message, and all are ended.
+        unless all failed. If the others do not arrive within the grace time, they are waiting in
+        another call for this rank, which has failed; it prints its message and ends them all.
         """
         arrival = self.ending.Ibarrier()
-        # Of several that wait in vain, the first one prints and ends the others before they do.
+        # If several ranks have failed, each waits a second longer than the one before it, so that
+        # the first prints alone; from the fifth on all wait alike, since the end must come soon.
         deadline = time.monotonic() + GRACE_SECONDS + 2 * MPIEXEC_SECONDS * min(self.rank, 4)
-        if not wait(arrival, deadline if text else None):
-            self.abort(status, self.with_name(text))
-        ends = self.ending.allgather((status, text))
+        with self.waiting():  # a rank that is gone is noticed, by safety.py
+            if not wait(arrival, deadline if text else None):
+                self.abort(status, self.with_name(text))
+            ends = self.ending.allgather((status, text))
         failed = [rank for rank, (status, _) in enumerate(ends) if status]
         if not failed:
             return 0, ""

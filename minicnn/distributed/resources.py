@@ -16,22 +16,22 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"  # CUDA numbers the devices it names from 0
 
 
 def take_share_of_cores(ranks: MPIRanks) -> None:
-    """This rank computes with its share of the cores: of each core that it may use, it gets as much
-    as the others on the machine that may use it, too. Environment variables such as
-    OMP_NUM_THREADS are stronger."""
+    """This rank computes with its share of the cores: a core that k ranks of the machine may use
+    counts 1/k for each. Environment variables such as OMP_NUM_THREADS are stronger."""
     own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(cores()))
     sets = ranks.node.allgather(own)
     share = sum(1 / sum(core in other for other in sets) for core in own)
+    # + 1e-9: 3 · (1/3) may round to just below 1
     share_cores(max(1, int(min(share, cgroup_cpu_limit() / len(sets)) + 1e-9)))
 
 
 def take_gpu(ranks: MPIRanks, environment: MutableMapping[str, str] = os.environ,
              gpus: Path = GPUS) -> None:
     """"cuda" is from now on the GPU of this rank: that of its number among the ranks of the
-    machine, counted anew if there are fewer GPUs, among those that the environment names. To be
+    machine, dealt in turn if there are fewer GPUs, among those that the environment names. To be
     called before CUDA is. Nothing changes if the launcher gave each rank a single one."""
     names = [name for name in environment.get(VISIBLE, "").split(",") if name]
-    if not names and gpus.is_dir():
+    if VISIBLE not in environment and gpus.is_dir():  # "" names none
         names = [str(number) for number in range(len(list(gpus.iterdir())))]
     if len(names) > 1:
         environment[VISIBLE] = names[ranks.local_rank % len(names)]

@@ -34,8 +34,8 @@ def shared_layer(layer: Layer, ranks: MPIRanks, share: BatchShare) -> Layer:
 class SharedBatchNormalization(BatchNormalization):
     """Batch normalization by mean and variance of the global batch, as a single process has them.
 
-    From M_r, μ_r and v_r of each rank:  M = Σ M_r, μ = Σ M_r μ_r / M,
-                                         v = Σ M_r (v_r + (μ_r − μ)²) / M
+    M_r: numbers per channel on rank r, n_r · H · Wd; μ_r, v_r: their mean and variance.
+    M = Σ M_r, μ = Σ M_r μ_r / M, v = Σ M_r (v_r + (μ_r − μ)²) / M
     In backward dβ/M and dγ/M are those of all ranks, too. Source: Chan, Golub & LeVeque 1983 (the
     variance of parts); Zhang et al. 2018 (synchronized batch normalization).
     """
@@ -62,8 +62,8 @@ class SharedBatchNormalization(BatchNormalization):
                 to_device(variance_of_all.astype(x.dtype), device))
 
     def batch_sums(self, dgamma: np.ndarray, dbeta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Those of all ranks, times (samples here) / M, since dx divides them by the samples here;
-        0 for samples that do not count, so that their dx is 0."""
+        """The sums over all ranks, times M_r / M, since dx will divide them by M_r; 0 on a rank
+        without samples, so that its dx is 0."""
         if not self.share.active:
             return dgamma, dbeta
         x = self.read_cache()[0]

@@ -15,8 +15,8 @@ from .mpi_ranks import MPIRanks
 
 class SharedLoss(Loss):
     """L = Σ_r n_r/N · L_r, the mean over the N samples of all ranks: L_r is that over the n_r of
-    rank r. backward gives this rank's part of the gradient, n_r/N · dL_r/dy, whose sums over the
-    ranks are the gradients of L.
+    rank r. backward gives n_r/N · dL_r/dy for this rank's samples; the dW computed from it, summed
+    over the ranks, are those of L.
 
     Everything that decides on a number decides on L, so all ranks decide alike. The request of a
     rank to stop travels with the loss, and all know of it in the same step.
@@ -41,7 +41,8 @@ class SharedLoss(Loss):
             return value
         correct = self.loss.correct(y, t)
         right = np.nan if correct is None else float(correct.sum())
-        own = np.array([n, n * value, n and right, self.request()]) if n else np.array(
+        # A rank without samples contributes zeros, written out, since 0 · NaN is NaN.
+        own = np.array([n, n * value, right, self.request()]) if n else np.array(
             [0, 0, 0 if correct is not None else np.nan, self.request()])
         everybody = self.ranks.gather_numbers(own)  # (ranks, 4)
         count, total, right, _ = everybody.sum(axis=0)

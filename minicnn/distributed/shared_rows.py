@@ -66,8 +66,8 @@ def gather_rows(ranks: ConnectedRanks, part: np.ndarray, count: int) -> np.ndarr
 
 
 def map_rows(ranks: ConnectedRanks, part: np.ndarray, count: int) -> np.ndarray:
-    """Each rank's part (n, …) -> all rows (count, …), mapped from a temporary file that each rank
-    has written its part of: what they take is on the disk, not in the memory.
+    """Each rank's part (n, …) -> all rows (count, …), mapped from a temporary file into which each
+    rank writes its part, so the rows take disk space, not memory.
 
     The file lies where TMPDIR says, else in /var/tmp; several machines must see the same folder
     there. On a single machine it has no name once all have opened it, and nothing is left behind

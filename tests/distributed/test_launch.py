@@ -1,5 +1,7 @@
 """Without MPI: how a launcher is recognized, what is refused, which part of a batch is whose."""
 
+import contextlib
+import copy
 import sys
 import types
 
@@ -52,7 +54,7 @@ def fake_mpi(monkeypatch, size=1):
 
 
 def test_the_mpiexec_of_another_mpi_is_noticed(monkeypatch, capsys):
-    """Each process believes to be alone, and would train the whole by itself."""
+    """Each process believes itself alone, and would train the whole by itself."""
     monkeypatch.setenv("PMI_SIZE", "4")
     monkeypatch.setenv("PMI_RANK", "0")
     fake_mpi(monkeypatch)
@@ -109,6 +111,13 @@ def test_random_numbers_are_drawn_for_the_whole_batch():
     single = np.random.default_rng(4)
     np.testing.assert_array_equal(np.concatenate(drawn), single.random((8, 2), np.float32))
     assert state == single.bit_generator.state
+
+
+def test_a_generator_of_the_whole_batch_can_be_copied():
+    generator = WholeBatchGenerator(np.random.default_rng(4), BatchShare())
+    assert vars(copy.copy(generator)) == vars(generator)
+    with pytest.raises(AttributeError, match="no_such"):
+        generator.no_such  # noqa: B018
 
 
 class SumWithTwin:
@@ -179,6 +188,43 @@ def test_an_mpi_that_takes_gpu_arrays_gets_them(mpi_constants):
         np.testing.assert_array_equal(mc.to_cpu(layer.grads["W"]), expected)
 
 
+def test_gradients_of_a_gpu_are_copied_straight_into_the_page_locked_buffer(
+        mpi_constants, monkeypatch):
+    """On the stand-in for CuPy: no pageable memory between the two, and one wait a bucket."""
+    events = []
+
+    class Sum(SumWithTwin):
+        def Iallreduce(self, in_place, buffer, op):
+            events.append("sum")
+            return super().Iallreduce(in_place, buffer, op)
+
+    get = standin.ndarray.get
+
+    def noted(self, stream=None, order="C", out=None, blocking=True):
+        events.append("copy" if np.shares_memory(out, sums.flat) and not blocking else "other")
+        return get(self, stream, order, out, blocking)
+
+    class Stream:
+        def synchronize(self):
+            events.append("wait")
+
+    with standin.use_device(standin.NAME) as device:
+        model = mc.Sequential([mc.Dense(2)], (3,)).to(device)
+        layer = model.layers[0]
+        layer.grads.update(W=layer.params["W"].T.copy().T + 1, b=layer.params["b"] + 1)
+        expected = {key: 2 * mc.to_cpu(g) for key, g in layer.grads.items()}
+        sums = GradientSums(model.layers, Sum())
+        with monkeypatch.context() as patch:
+            patch.setattr(standin.ndarray, "get", noted)
+            patch.setattr(sys.modules["cupy"].cuda, "get_current_stream", Stream)
+            sums.start(layer)
+            sums.wait()
+        assert events == ["copy", "copy", "wait", "sum"]
+        for key, value in expected.items():
+            assert mc.ops.device_of(layer.grads[key]) == "cuda"
+            np.testing.assert_array_equal(mc.to_cpu(layer.grads[key]), value)
+
+
 class OneRank(Ranks):
     """As MPIRanks, of a single process: what is added up is the sum already."""
 
@@ -188,6 +234,9 @@ class OneRank(Ranks):
                 Test=lambda: True, Wait=lambda: None),
             Bcast=lambda buffer: None,
             Get_info=lambda: types.SimpleNamespace(Get=lambda key: None))
+
+    def waiting(self):
+        return contextlib.nullcontext()
 
     def gather_numbers(self, numbers):
         assert isinstance(numbers, np.ndarray)  # of the processor, as MPI takes them
@@ -246,6 +295,7 @@ def test_ranks_share_the_cores_of_their_machine(monkeypatch, affinities, share):
 
 @pytest.mark.parametrize("visible,gpus,local_rank,expected", [
     (None, 4, 2, "2"), (None, 2, 3, "1"), (None, 1, 1, None), (None, 0, 1, None),
+    ("", 4, 1, ""),  # no GPU
     ("4,5,6", 8, 1, "5"), ("3", 8, 1, "3"), ("GPU-a,GPU-b", 2, 3, "GPU-b")])
 def test_a_rank_gets_a_gpu_of_its_own(tmp_path, visible, gpus, local_rank, expected):
     for number in range(gpus):
