@@ -56,7 +56,7 @@ QUICK = {
     "losses": ["test_losses*"],
     "optimizers": ["test_optimizers*"],
     "model": ["test_model*"],
-    "distributed": ["distributed/test_launch*"],
+    "distributed": ["distributed/test_mpiexec*"],
     "training": ["training/test_loop*", "training/test_thread_parallel*"],
     "initializers": ["test_initializers*"],
     "preprocessing": ["test_model*"],
