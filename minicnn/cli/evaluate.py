@@ -38,7 +38,7 @@ from .model_words import MODEL_HELP, check_order
 from .option_values import BATCH_SIZE, Integer
 from .output_names import model_name, photo_name
 from .progress import Bar
-from .ranks import check_same_photos
+from .ranks import check_enough_photos, check_same_photos
 from .terminal import say, unbroken
 from .training_photos import in_training, without_training_photos
 from .unused_options import unused_option
@@ -100,10 +100,11 @@ def evaluate_command(args: argparse.Namespace) -> None:
     numbered = args.output == IN_RUNS
     if args.force and not args.output:
         raise unused_option("--force", "--output", "it without")
-    if args.force and not numbered and current_ranks().is_first:
-        remove_evaluation(Path(args.output))
     ranks = current_ranks()
-    check_same_photos("evaluate", args, {"all": folder})
+    check_same_photos("evaluate", args, {"all": folder}, model)
+    check_enough_photos("evaluate", len(folder))
+    if args.force and not numbered and ranks.is_first:
+        remove_evaluation(Path(args.output))
     with ExitStack() as stack:
         output = ranks.from_first(lambda: stack.enter_context(
             run_folder(None if numbered else args.output, stem, ADVICE) if args.output

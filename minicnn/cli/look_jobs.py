@@ -24,6 +24,7 @@ from .model_options import check_recipe, check_vgg16_size, open_file, reject_mod
 from .model_words import check_order, is_model
 from .output_names import check_new, hyphenate, model_name, output_path, photo_name, unused
 from .progress import Bar
+from .ranks import check_same_photos
 from .unused_options import unused_option
 
 COMMON_OPTIONS = ("output", "force", "device")  # of every method
@@ -95,6 +96,9 @@ def look_job(args: argparse.Namespace) -> Job:
     if not method.model:
         reject_model_options(args, f"{name} trains networks of its own")
     models = [open_model(model, method, args, bool(photo_arguments))] if method.model else []
+    # Methods whose work ranks share take one set of photos, if any.
+    check_same_photos(f"look {name}", args, dict(zip(["all"], photo_arguments, strict=False)),
+                      *models)
     keywords = keywords_from_options(name, models[0] if models else None, args)
     function = method.load()
     parameters = inspect.signature(function).parameters
@@ -118,6 +122,7 @@ def atlas_job(args: argparse.Namespace) -> Job:
     data, others = readable_photos(words) if words else (
         sample("clouds", "test", None, 10), [])
     model = open_model(name, METHODS["top-patches"], args, needs_recipe=True)
+    check_same_photos("atlas", args, {"all": data}, model)
     keywords = {"layers": args.layers and args.layers.split(","), "maps": args.maps,
                 "examples": args.examples, "maximised": not args.no_maximise, "name": name,
                 "progress": Bar("atlas")}

@@ -29,6 +29,7 @@ from .model_words import MODEL_HELP, check_order
 from .option_values import BATCH_SIZE, Integer
 from .output_names import check_new, first_free, hyphenate, model_name, plain_name
 from .predict_formats import FORMATS, Prediction, as_entry, encode, open_output
+from .ranks import check_same_photos
 from .terminal import wrapped
 from .unused_options import unused_option
 from .views import check_views, mean_of_views
@@ -79,7 +80,7 @@ def predict_command(args: argparse.Namespace) -> int:
     chosen = args.format or (by_suffix if by_suffix in FORMATS else "text")
     check_numbers(args, chosen)
     paths, others = photos_to_predict(args.photos)
-    ranks = current_ranks()
+    ranks, data = current_ranks(), UnlabelledImages(paths)
 
     def new_pictures() -> list[Path]:
         pictures = picture_paths(paths, args.explain, args.model, args.force)
@@ -92,12 +93,12 @@ def predict_command(args: argparse.Namespace) -> int:
         raise FileError(f"{output}: expected a folder {output.parent} that exists, found none. "
                         f"Make it first.")
     model, classes = open_classifier(args)
+    check_same_photos("predict", args, {"all": data}, model)
     model.to(args.device)
     if pictures:
         prepare(model, Path(args.explain))
     for line in group_by_kind(others):
         complain(line)
-    data = UnlabelledImages(paths)
     rows: Iterable[Prediction] = predictions(model, data, pictures, args.batch_size, args.tta)
     if args.json:
         rows = list(rows)

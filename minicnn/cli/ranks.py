@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 from .. import __version__
 from ..data import Dataset
 from ..distributed import DataParallel, connect, digest, launched_as_first
+from ..model import Sequential
+from ..training.feature_file import weights_digest
 from ..utils.errors import ArgumentError, MiniCNNError
 from ..utils.live_line import no_live_lines
 from ..utils.ranks import current_ranks, working_with
@@ -24,22 +27,37 @@ SHARED_METHODS = ("top-patches", "probes", "transfer-curve")
 Outcome = tuple[int, str]  # exit status, error message
 
 
-def check_same_photos(command: str, args: argparse.Namespace, parts: Mapping[str, Dataset]
-                      ) -> None:
+def check_same_photos(command: str, args: argparse.Namespace, parts: Mapping[str, Dataset],
+                      model: Sequential | None = None) -> None:
     """Raises ArgumentError on all ranks unless they have the same photos, options and version, and
-    enough photos for each to have one."""
+    the same model, if there is one: a path may lead to another file on each machine."""
     ranks = current_ranks()
     if ranks.size == 1:
         return
-    ranks.check_same(command, {
+    facts = {
         "version of minicnn": __version__,
         **{f"{name} photos (and their hash)": digest(part) for name, part in parts.items()},
         **{f"option {key}": str(value) for key, value in vars(args).items() if not callable(value)},
-    })
-    count = len(next(iter(parts.values())))
-    if ranks.size > count:
+    }
+    if model is not None:
+        facts["model (by the hash of its layers, weights and classes)"] = model_digest(model)
+    ranks.check_same(command, facts)
+
+
+def model_digest(model: Sequential) -> str:
+    """A hash of what the model computes with: its layers, recipe and weights; and of its classes.
+    """
+    content = hashlib.blake2b(weights_digest(model).encode(), digest_size=8)
+    content.update(repr((model.layers, model.classes)).encode("utf-8", "surrogateescape"))
+    return content.hexdigest()
+
+
+def check_enough_photos(command: str, count: int) -> None:
+    """Raises ArgumentError if there are more ranks than photos."""
+    size = current_ranks().size
+    if 1 < size and count < size:
         raise ArgumentError(f"{command}: expected at most as many ranks as photos, {count}, "
-                            f"received {ranks.size}. Start fewer: mpiexec -n {count}.")
+                            f"received {size}. Start fewer: mpiexec -n {count}.")
 
 
 def shares_work(words: Sequence[str]) -> bool:

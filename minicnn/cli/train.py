@@ -46,7 +46,7 @@ from .first_session import suggested_command
 from .model_options import check_vgg16_size
 from .option_values import errors_name_options
 from .progress import EpochLines
-from .ranks import check_same_photos
+from .ranks import check_enough_photos, check_same_photos
 from .run_record import (
     add_facts,
     environment,
@@ -100,6 +100,7 @@ def train_command(args: argparse.Namespace) -> None:
         photos = photos_of(args, config)
         train = photos.parts["train"]
         check_same_photos("train", args, photos.parts)
+        check_enough_photos("train", len(train))
         if args.kfold:
             check_folds(train, args.kfold)
         say(f"{question(train.classes)} " + (
