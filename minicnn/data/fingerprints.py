@@ -119,8 +119,7 @@ def perceptual_hashes(data: Dataset,
     they have other images.
     """
     N, ranks = len(data), current_ranks()
-    if ranks.size > 1:
-        ranks.check_same("photos", {"number": N, "names and labels (by their hash)": digest(data)})
+    check_same_images(data)
     start, stop = ranks.part_of(N)  # all of them, unless several ranks share them
     prints = _fingerprints_of_part(data, start, stop, lambda done: progress and progress(
         N if done == stop - start else done * ranks.size, N))
@@ -131,6 +130,15 @@ def perceptual_hashes(data: Dataset,
                          for i, text in part.items()}
     prints.same = same_pixels(prints.digests, list(prints.unread))
     return prints
+
+
+def check_same_images(data: Dataset) -> None:
+    """Raises ArgumentError on all ranks unless they have the same number of images, names and
+    labels."""
+    ranks = current_ranks()
+    if ranks.size > 1:
+        ranks.check_same("photos", {"number": len(data),
+                                    "names and labels (by their hash)": digest(data)})
 
 
 def digest(data: Dataset) -> str:

@@ -12,9 +12,11 @@ import numpy as np
 
 from ..preprocessing import Preprocessing
 from ..utils.errors import ArgumentError, FileError
+from ..utils.ranks import current_ranks
 from ..utils.suggest import suggest_path
 from .datasets import Dataset, Integers
 from .file_kinds import OtherKindError
+from .fingerprints import check_same_images
 from .image_folder import ImageFolder
 from .keras_resizing import resizes_as_keras
 from .listing import OtherFile, group_by_kind, list_photos
@@ -93,19 +95,28 @@ def readable_photos(words: Sequence[str], labelled: bool = False
     else:
         paths, others = find_photos(words)
         data = UnlabelledImages(paths, _short_names(words, paths))
-    readable = []
-    for i in range(len(data)):
-        try:
-            data.read(i)
-            readable.append(i)
-        except FileError as error:
-            kind = error.kind if isinstance(error, OtherKindError) else None
-            others.append(OtherFile(Path(data.items[i]), printable(data.names[i]), str(error),
-                                    kind))
+    unread = unreadable(data)
+    others += [unread[i] for i in sorted(unread)]
+    readable = [i for i in range(len(data)) if i not in unread]
     if not readable:
         raise FileError(f"{words[0]}: expected photos that can be read, found none. "
                         f"{others[0].reason}")
     return data.subset(readable), others
+
+
+def unreadable(data: Dataset) -> dict[int, OtherFile]:
+    """{index: why} of the images that cannot be read. Several ranks read a part each; raises
+    ArgumentError on all of them if they have other images."""
+    ranks = current_ranks()
+    check_same_images(data)
+    own: dict[int, OtherFile] = {}
+    for i in range(*ranks.part_of(len(data))):
+        try:
+            data.read(i)
+        except FileError as error:
+            kind = error.kind if isinstance(error, OtherKindError) else None
+            own[i] = OtherFile(Path(data.items[i]), printable(data.names[i]), str(error), kind)
+    return {i: other for part in ranks.gather(own) for i, other in part.items()}
 
 
 def _short_names(words: Sequence[str], photos: Sequence[Path]) -> list[str]:
