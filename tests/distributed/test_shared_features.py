@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from makers import mpiexec, run_command, run_ranks, sentences, start_ranks, striped_folder
 
+from minicnn.training import feature_shards
+from minicnn.training.feature_shards import write_shard
+
 pytestmark = pytest.mark.skipif(mpiexec() is None, reason="no mpiexec, or no mpi4py")
 SCRIPT = Path(__file__).with_name("ranks_cli.py")
 WORDS = ("features", "photos", "--size", "32", "--cut", "block1_pool", "--batch-size", "2")
@@ -43,6 +46,8 @@ def test_three_ranks_and_one_process_compute_the_same_file(folder, monkeypatch, 
 
 
 def test_a_killed_rank_ends_all_and_one_process_goes_on(folder, monkeypatch, capsys):
+    for rank in "01":
+        (folder / f"fail-{rank}").write_text("slow")
     process = start_ranks(2, SCRIPT, folder, *WORDS[:4], "--cut", "block4_pool", "--batch-size",
                           "1", "--output", "f.h5", cwd=folder)
     shards = folder / "f.h5.shards"
@@ -55,10 +60,17 @@ def test_a_killed_rank_ends_all_and_one_process_goes_on(folder, monkeypatch, cap
     process.send_signal(signal.SIGCONT)
     process.communicate(timeout=10)
     assert process.returncode != 0
+    done = [path.name for path in shards.glob("shard-*.h5")]
+    assert 2 <= len(done) < 13
+    computed = []
+    monkeypatch.setattr(feature_shards, "write_shard", lambda plan, photos, path: [
+        computed.append(path.name), write_shard(plan, photos, path)])
     monkeypatch.chdir(folder)
     code, text, _ = run_command(capsys, *WORDS[:4], "--cut", "block4_pool", "--batch-size", "1",
-                                "--output", "f.h5", "--force")
+                                "--output", "f.h5")
     assert code == 0 and "13 photos" in text
+    assert f"Going on: {len(done)} of 13 shards are there already." in text
+    assert sorted([*done, *computed]) == [f"shard-{number:06}.h5" for number in range(13)]
 
 
 def _a_rank(launcher):
