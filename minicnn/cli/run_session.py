@@ -163,6 +163,9 @@ def resumable(output: Path, checkpoint: Checkpoint) -> Iterator[Session]:
         checkpoint.remove()  # resuming would end in the same error
         raise NotFiniteError(f"{error} The last finite weights are in {path}.") from error
     except FileError as error:
+        if not current_ranks().is_first and not output.is_dir():  # it need not see the folder
+            raise FileError(f"{error} If rank 0 has written a checkpoint, it stands. "
+                            f"{resume}") from error
         if not output.is_dir():
             raise FileError(f"{error} The folder of this run is gone; if it was moved, go on "
                             f"there with minicnn train --resume.") from error

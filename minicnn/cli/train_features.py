@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset, read_split
+from ..data import Dataset
 from ..data.file_table import take
 from ..data.splits import (
     UNREADABLE,
@@ -28,7 +28,7 @@ from ..utils.errors import ArgumentError, FileError
 from ..utils.language import gettext as _
 from .feature_photos import AllPhotos, photos_in_file
 from .progress import Bar
-from .split_files import RESUME_ADVICE, parts_of_split_file
+from .split_files import parts_of_run, parts_of_split_file
 from .unused_options import unused_option
 
 DECIDED = ("size", "cut")  # options whose value is that of the file
@@ -123,7 +123,7 @@ def numbered_parts(args: argparse.Namespace, photos: AllPhotos, numbered: Datase
                    unread: list[int], groups: IntArray, share: float) -> dict[str, Dataset]:
     """The parts of the split, whose items are the numbers of the photos."""
     if args.resume:
-        return read_split(args.split, numbered, RESUME_ADVICE)
+        return parts_of_run(args, numbered)
     if photos.part_names:
         parts = fixed_parts(args, photos, numbered)
     elif args.split:

@@ -12,6 +12,7 @@ from ..report import check_interrupted
 from ..training import SCHEDULES, TransferConfig
 from ..training.transfer_config import BLOCKS
 from ..utils.errors import ArgumentError, FileError
+from ..utils.ranks import current_ranks
 from ..utils.suggest import closest_names, suggest_path
 from .command_parser import Options, describe, layout
 from .option_values import BATCH_SIZE, SEED, SHARE, Integer, Number, Value, words
@@ -148,7 +149,8 @@ def resolve_options(args: argparse.Namespace) -> argparse.Namespace:
     explicit = {key: value for key, value in vars(args).items() if key in args.actions}
     config = {}
     if "resume" in explicit:
-        config = resumed_options(explicit, args.actions)
+        # Rank 0 reads them for all: the others need not see the folder of the run.
+        config = current_ranks().from_first(lambda: resumed_options(explicit, args.actions))
     elif "config" in explicit:
         config = read_options(explicit["config"], args.actions)
     options = args.defaults | config | explicit

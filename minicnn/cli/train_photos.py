@@ -16,7 +16,6 @@ from ..data import (
     drop_unreadable,
     near_duplicates,
     perceptual_hashes,
-    read_split,
     sample,
     split_folders,
     subsets,
@@ -33,7 +32,7 @@ from .left_out import print_left_out
 from .model_words import check_photos
 from .option_values import errors_name_options
 from .progress import Bar
-from .split_files import RESUME_ADVICE, parts_of_split_file
+from .split_files import RESUME_ADVICE, parts_of_run, parts_of_split_file
 from .train_features import KnownFeatures, parts_of_features
 from .unused_options import unused_option
 
@@ -72,7 +71,7 @@ def photos_of(args: argparse.Namespace, config: TransferConfig) -> RunPhotos:
     if folders:
         parts = parts_of_split_folder(args, folders)
         if args.resume:
-            parts = read_split(args.split, concatenate_parts(parts), RESUME_ADVICE)
+            parts = parts_of_run(args, concatenate_parts(parts))
         return readable_parts(args, parts, [other for folder in folders.values()
                                             for other in folder.others], name)
     folder = ImageFolder(args.folder)
