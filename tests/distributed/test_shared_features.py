@@ -1,7 +1,6 @@
 """`minicnn features` on several ranks: each its shards, one file; whatever fails ends all."""
 
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -84,17 +83,3 @@ def _parent(path):
         return int((path / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:  # it has ended
         return 0
-
-
-def test_a_rank_that_sees_other_photos_or_none_ends_all(folder):
-    for rank in "012":
-        shutil.copytree(folder / "photos", folder / rank / "photos")
-    (folder / "2/photos/left/3.png").write_bytes((folder / "2/photos/left/4.png").read_bytes())
-    code, _, errors = run_ranks(3, SCRIPT, folder, *WORDS, "--output", folder / "f.h5")
-    [sentence] = sentences(errors)
-    assert code == 2 and "same names and sizes on all ranks" in sentence and "rank 2" in sentence
-    shutil.rmtree(folder / "1" / "photos")
-    code, _, errors = run_ranks(2, SCRIPT, folder, *WORDS, "--output", folder / "f.h5")
-    [sentence] = sentences(errors)
-    assert code == 2 and "rank 1 of 2" in sentence and "photos: expected a folder" in sentence
-    assert not (folder / "f.h5").exists()
