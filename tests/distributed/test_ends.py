@@ -47,7 +47,7 @@ def training(folder, size):
     """(mpiexec, the processes of the ranks) of a training whose first checkpoint is written."""
     process = start_ranks(size, SCRIPT, folder, *TRAIN)
     deadline = time.monotonic() + 60
-    while not list(folder.glob("run/checkpoints/*.h5")):
+    while not list(folder.rglob("checkpoints/*.h5")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
     return process, children(process)
@@ -72,26 +72,30 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 
 @needs_proc
 def test_a_signal_to_a_rank_stops_all_after_the_same_step_and_another_number_resumes(folder):
+    """Each rank has a folder of its own; that of the run is seen by rank 0 alone."""
+    for rank in "012":
+        shutil.copytree(folder / "photos", folder / rank / "photos")
     process, ranks = training(folder, 3)
     assert len(ranks) == 3
     os.kill(ranks[-1], signal.SIGTERM)  # not the one that writes
     code, errors = ended(process, ranks)
     assert code == 130
     assert sentences(errors) == ["minicnn: stopped. Go on with: minicnn train --resume run"]
-    files = sorted(folder.glob("run/checkpoints/*.h5"))
+    files = sorted(folder.glob("0/run/checkpoints/*.h5"))
     assert len(files) == 2
     # Two ranks go on from there: new checkpoints replace those two. Then they are stopped in turn.
     process = start_ranks(2, SCRIPT, folder, "train", "--resume", "run")
     deadline = time.monotonic() + 30
-    while set(folder.glob("run/checkpoints/*.h5")) & set(files):
+    while set(folder.glob("0/run/checkpoints/*.h5")) & set(files):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
     ranks = children(process)
     process.send_signal(signal.SIGUSR1)  # mpiexec passes it on to all ranks
     code, errors = ended(process, ranks)
     assert code == 130 and len(sentences(errors)) == 1
-    later = sorted(folder.glob("run/checkpoints/*.h5"))
+    later = sorted(folder.glob("0/run/checkpoints/*.h5"))
     assert later[-1].name > files[-1].name
+    assert not (folder / "1/run").exists()
 
 
 @needs_proc
