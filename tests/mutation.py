@@ -65,6 +65,8 @@ OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRew
 # the change, in which a, b, c … stand for the names in their order; (2): the second of this shape
 # in the file. (--verbose prints the shapes.)
 SAME = {
+    "ops/native/steps.py: if a((b, c, d), (e,)): -> if a((c, b, d), (e,)):":
+        "all three are written, and the check treats them alike",
     "layers/base.py: for a in (b.c, b.d): -> for a in (b.d, b.c):":
         "in any order",
     "layers/reshaping.py: a = ('height', 'width', 'interpolation', 'crop_to_aspect_ratio', "
