@@ -48,7 +48,8 @@ __device__ void write(real* to, Lanes numbers) { memcpy(to, &numbers, sizeof(num
 // Switches of max_pool.cu, which are computed with as reals.
 __device__ void read_switches(const switch_t* from, real& number) { number = *from; }
 __device__ void read_switches(const switch_t* from, Vector& numbers) {
-    const Shorts shorts = __builtin_convertvector(read<Switches>(from), Shorts);  // step by step
+    const Shorts shorts = __builtin_convertvector(read<Switches>(from), Shorts);
+    // In steps of twice the size, which are one instruction each; at once GCC goes number by number.
     numbers = __builtin_convertvector(__builtin_convertvector(shorts, Integers), Vector);
 }
 __device__ void write(switch_t* to, real number) { *to = (switch_t)number; }
@@ -62,6 +63,7 @@ __device__ int min(int a, int b) { return a < b ? a : b; }
 #define EACH(k, size) _Pragma("GCC ivdep") for (int64 k = 0; k < (size); ++k)
 #define EACH_ROW(row, rows) for (int64 row = 0; row < (rows); ++row)
 #define EACH_IN_ROW(k, size) _Pragma("GCC ivdep") for (int k = 0; k < (size); ++k)
+// `place` and `c` are names of the two loops: what is passed on must not use them.
 #define EACH_CHANNEL(places, channels, body, ...)                                   \
     for (int place = 0; place < (places); ++place) {                                \
         int c = 0;                                                                  \

@@ -43,17 +43,16 @@ __device__ void multiply(const real* v, const real* u, real* z, int C, int panel
     }
 }
 
-// M[k] = V[k] · U[k] for `count` matrices; filters of M from number `first` on, `filters` of them. Matrices
-// of V, U and M lie V_matrix, U_matrix and M_matrix numbers apart. panel: a multiple of WIDTH.
-extern "C" __global__ void winograd_products(const real* V, const real* U, real* M, int count,
-                                             int64 V_matrix, int64 U_matrix, int64 M_matrix,
-                                             int64 T, int C, int F, int first, int filters,
-                                             int panel) {
-    for (int k = 0; k < count; ++k)
+// M[k] (T, filters) = V[k] (T, C) · U[k] (C, filters) for the 36 positions k of a tile. Matrices of V, U and
+// M lie V_matrix, U_matrix and M_matrix numbers apart, rows of M F numbers. panel: a multiple of WIDTH.
+extern "C" __global__ void winograd_products(const real* V, const real* U, real* M, int64 V_matrix,
+                                             int64 U_matrix, int64 M_matrix, int64 T, int C, int F,
+                                             int filters, int panel) {
+    for (int k = 0; k < 36; ++k)
         for (int f = 0; f < filters; f += WIDTH) {
             const real* v = V + k * V_matrix;
             const real* u = U + k * U_matrix + (int64)(f / panel * panel) * C + f % panel;
-            real* z = M + k * M_matrix + first + f;
+            real* z = M + k * M_matrix + f;
             int64 t = 0;
             for (; t + ROWS <= T; t += ROWS) multiply<ROWS>(v + t * C, u, z + t * F, C, panel, F);
             for (; t + 4 <= T; t += 4) multiply<4>(v + t * C, u, z + t * F, C, panel, F);

@@ -99,10 +99,9 @@ def multiply(V: np.ndarray, U: np.ndarray, M: np.ndarray) -> None:
     if U.ndim == 3:
         np.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
         return
-    (_, T, C), F, row = V.shape, M.shape[2], M.strides[1] // M.itemsize
-    library(V.dtype.name)("winograd_products", V, U, M, 36, *(a.strides[0] // a.itemsize
-                                                              for a in (V, U, M)),
-                          T, C, row, 0, F, PANEL)
+    (_, T, C), filters, row = V.shape, M.shape[2], M.strides[1] // M.itemsize
+    matrices = (a.strides[0] // a.itemsize for a in (V, U, M))  # numbers from one to the next
+    library(V.dtype.name)("winograd_products", V, U, M, *matrices, T, C, row, filters, PANEL)
 
 
 @dataclass
