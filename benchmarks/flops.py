@@ -24,13 +24,12 @@ the end of a row. tests/test_benchmarks_flops.py watches the products and compar
 an algorithm sees it there.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 import minicnn as mc
-from minicnn.inference import MAX_ELEMENTS
+from minicnn.inference import MAX_ELEMENTS, FusedConv, elements_per_image, fuse
 from minicnn.ops.fast import threads
 from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
@@ -94,14 +93,27 @@ def convolution(N, shape, layer, workers, backend=None):
 
 def forward(model, N, workers=None):
     """The Flops of inference of N photos: of the network's convolutions, on num_threads() threads
-    unless told otherwise. Inference goes batch by batch (inference.py), and each batch chooses its
-    algorithms."""
-    workers = workers or threads.num_threads()
-    batch_size = max(1, MAX_ELEMENTS["cpu"] // max(map(math.prod, model.shapes())))
+    unless told otherwise. Inference computes the first layers group by group (inference.py), and
+    each group chooses its algorithms."""
+    workers, shapes = workers or threads.num_threads(), iter(model.shapes())
+    layers = fuse(model.layers)
     total = Flops()
-    for start in range(0, N, batch_size):
-        batch = min(batch_size, N - start)
-        for layer, shape in zip(model.layers, model.shapes(), strict=False):
-            if isinstance(layer, mc.Conv2D):
-                total += convolution(batch, shape, layer, workers)
+    groups = groups_of_layers(elements_per_image(layers, model.shapes()), N)
+    for layer, sizes in zip(layers, groups, strict=True):
+        for single in layer.layers if isinstance(layer, FusedConv) else [layer]:
+            shape = next(shapes)
+            if isinstance(single, mc.Conv2D):
+                for size in sizes:
+                    total += convolution(size, shape, single, workers)
     return total
+
+
+def groups_of_layers(elements, N):
+    """For each layer the numbers of photos that inference.infer_in_groups gives it, N in all."""
+    first = len(elements)
+    while first > 0 and N * elements[first - 1] <= MAX_ELEMENTS["cpu"]:
+        first -= 1
+    if N < 2:
+        first = 0
+    halves = [groups_of_layers(elements[:first], n) for n in (-(-N // 2), N // 2) if first > 0]
+    return [sum(sizes, []) for sizes in zip(*halves, strict=True)] + [[N]] * (len(elements) - first)

@@ -15,6 +15,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <utility>
+
 #define __global__
 #define __device__ static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")  // no such loop has more than 12 turns
@@ -76,3 +78,32 @@ __device__ int min(int a, int b) { return a < b ? a : b; }
         for (; c + LANES <= (channels); c += LANES) body<Vector>(c, __VA_ARGS__);   \
         for (; c < (channels); ++c) body<real>(c, __VA_ARGS__);                     \
     }
+
+// A kernel as a function of words of 8 bytes, one for each argument: what threads.cpp calls.
+union Argument {
+    const void* array;
+    int64 integer;
+    double number;  // holds a float exactly
+};
+typedef void (*Callable)(const Argument*);
+template <typename Number>
+__device__ void read_argument(const Argument& from, Number*& array) { array = (Number*)from.array; }
+__device__ void read_argument(const Argument& from, int& number) { number = (int)from.integer; }
+__device__ void read_argument(const Argument& from, int64& number) { number = from.integer; }
+__device__ void read_argument(const Argument& from, real& number) { number = (real)from.number; }
+template <typename Parameter>
+__device__ Parameter argument(const Argument& from) {
+    Parameter value;
+    read_argument(from, value);
+    return value;
+}
+template <typename... Parameters, size_t... K>
+__device__ void call(void (*kernel)(Parameters...), const Argument* values, std::index_sequence<K...>) {
+    kernel(argument<Parameters>(values[K])...);
+}
+template <typename... Parameters>
+__device__ void call(void (*kernel)(Parameters...), const Argument* values) {
+    call(kernel, values, std::index_sequence_for<Parameters...>());
+}
+#define CALLABLE(kernel) \
+    extern "C" void kernel##_of(const Argument* values) { call(kernel, values); }

@@ -18,18 +18,50 @@ MAX_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB, 
 
 
 def infer(model: Network, x: np.ndarray, training: bool = False) -> np.ndarray:
-    """model's y for x (N, *input_shape), in batches whose arrays have at most MAX_ELEMENTS (or
-    image by image, if one needs more); all at once if a layer might mix the images."""
-    per_image = max(map(math.prod, model.shapes()))
-    batch_size = max(1, MAX_ELEMENTS[device_of(x)] // per_image)
-    samplewise = all(is_samplewise(layer, training) or type(layer) in NOISE_LAYERS
-                     for layer in model.layers)
-    if len(x) > batch_size and samplewise:
-        return array_module(x).concatenate([infer(model, x[i:i + batch_size], training)
-                                            for i in range(0, len(x), batch_size)])
-    for layer in fuse(model.layers, training):
+    """model's y for x (N, *input_shape), in groups of images whose arrays have at most MAX_ELEMENTS
+    (or image by image, if one needs more); all at once if a layer might mix the images."""
+    layers = fuse(model.layers, training)
+    if all(is_samplewise(layer, training) or type(layer) in NOISE_LAYERS
+           for layer in model.layers):
+        return infer_in_groups(layers, elements_per_image(layers, model.shapes()), x, training)
+    for layer in layers:
         x = layer.forward(x, training, keep=False)
     return x
+
+
+def infer_in_groups(layers: Sequence[Layer | FusedConv], elements: Sequence[int], x: np.ndarray,
+                    training: bool) -> np.ndarray:
+    """The layers' y for x, where layer i needs an array of elements[i] for each image.
+
+    The first layers of a network need most, the last ones have most weights and are computed best
+    for many images at once. So the layers from which on all arrays fit compute all images, and the
+    first ones half of the images after the other half; for them the same holds again.
+    """
+    first = len(layers)  # of those whose arrays fit
+    while first > 0 and len(x) * elements[first - 1] <= MAX_ELEMENTS[device_of(x)]:
+        first -= 1
+    if len(x) < 2:
+        first = 0
+    if first > 0:
+        half = -(-len(x) // 2)
+        x = array_module(x).concatenate([
+            infer_in_groups(layers[:first], elements, images, training)
+            for images in (x[:half], x[half:])])
+    for layer in layers[first:]:
+        x = layer.forward(x, training, keep=False)
+    return x
+
+
+def elements_per_image(layers: Sequence[Layer | FusedConv], shapes: Sequence[tuple[int, ...]]
+                       ) -> list[int]:
+    """Of the largest array that each of the fused layers reads, makes on the way or writes; shapes:
+    of the input and of every single layer's output."""
+    sizes, elements, start = [math.prod(shape) for shape in shapes], [], 0
+    for layer in layers:
+        stop = start + (len(layer.layers) if isinstance(layer, FusedConv) else 1)
+        elements.append(max(sizes[start:stop + 1]))
+        start = stop
+    return elements
 
 
 class FusedConv:

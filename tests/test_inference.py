@@ -173,6 +173,26 @@ def test_a_batch_is_cut_only_where_no_layer_could_mix_its_photos(layer, most, mo
     assert max(sizes) == most
 
 
+@pytest.mark.parametrize("N, seen", [
+    (9, ([2, 1, 2, 2, 2], [5, 4], [9])), (3, ([2, 1], [3], [3])), (2, ([2], [2], [2])),
+    (1, ([1], [1], [1])), (0, ([0], [0], [0]))])
+def test_the_last_layers_compute_more_images_at_once_than_the_first_ones(N, seen, monkeypatch):
+    model = mc.Sequential([mc.Sigmoid(), mc.AveragePool2D(2), mc.ReLU(), mc.AveragePool2D(2),
+                           mc.Softmax()], (8, 8, 3))
+    x = np.random.default_rng(0).normal(size=(N, 8, 8, 3))
+    whole, sizes = one_by_one(model, x), ([], [], [])
+
+    def watched(kept, forward):
+        return lambda x, *args, **options: (kept.append(len(x)), forward(x, *args, **options))[1]
+
+    for kept, layer in zip(sizes, model.layers[::2], strict=True):
+        layer.forward = watched(kept, layer.forward)
+    monkeypatch.setitem(inference.MAX_ELEMENTS, "cpu", 2 * 8 * 8 * 3)
+    monkeypatch.setattr(inference, "is_samplewise", lambda *_: True)  # exchanged methods might mix
+    assert_same(model.forward(x, keep=False), whole)
+    assert sizes == seen
+
+
 def test_on_the_kernels_the_pair_gives_the_same(rng):
     model = conv_and_pool(9, 7, POOLED)
     x = rng.normal(size=(2, 9, 7, 3)).astype(np.float32)

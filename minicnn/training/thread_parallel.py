@@ -21,13 +21,14 @@ from ..layers import Layer
 from ..layers.samplewise import is_samplewise
 from ..layers.sharing import copy_layers
 from ..model import Sequential
-from ..ops import device_of, ops_for, reference
+from ..ops import device_of, fast, ops_for, reference
 from ..ops.fast import threads
 from ..utils.errors import ShapeError
 
 MIN_SAMPLES = 4   # for each thread
 MIN_NUMBERS = 4   # activations of the network for each weight
 MIN_WORK = 1 << 20  # activations of all samples: about a millisecond of work
+MIN_WORK_NATIVE = 1 << 22  # its threads share the work of each operation at less cost
 
 
 class ThreadParallel:
@@ -91,7 +92,8 @@ class ThreadParallel:
             return []
         weights = sum(p.size for layer in self.layers for p in layer.params.values())
         numbers = len(x) * sum(math.prod(shape) for shape in self.network.shapes())
-        if numbers < max(MIN_NUMBERS * weights, MIN_WORK) or not all(
+        min_work = MIN_WORK if ops_for(x) is fast else MIN_WORK_NATIVE
+        if numbers < max(MIN_NUMBERS * weights, min_work) or not all(
                 is_samplewise(layer, training=True) for layer in self.layers):
             return []
         for layer in self.layers:  # what an earlier batch has left would only take memory

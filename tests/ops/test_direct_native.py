@@ -10,7 +10,7 @@ from reference import assert_close, assert_same
 from minicnn import ops
 from minicnn.ops import Window, fast
 from minicnn.ops.algorithms import input_gradient_window, use_algorithm
-from minicnn.ops.native import conv, direct, pooling
+from minicnn.ops.native import conv, direct, library, pooling
 
 pytestmark = pytest.mark.cpu_only
 CHANNELS = st.sampled_from([1, 3, 4, 7, 16, 19, 33])  # vectors hold 2 to 16 numbers
@@ -41,7 +41,7 @@ def same(C, F, dtype=np.float64, N=2):
 def workers(monkeypatch):
     """Sets the number of threads."""
     def use(number):
-        for module in (direct, pooling):
+        for module in (direct, library.threads):
             monkeypatch.setattr(module, "num_threads", lambda: number)
     return use
 
@@ -187,8 +187,8 @@ def test_any_pooling_is_that_of_the_definition(case, workers):
     y, dx = reference.pool2d("max", x, dy, *window[:3])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pooling, "MIN_CHANNELS", 1)
-        patch.setattr(pooling, "MIN_PART", 1)
-        patch.setattr(pooling, "num_threads", lambda: workers)
+        patch.setattr(library, "MIN_PART", 1)
+        patch.setattr(library.threads, "num_threads", lambda: workers)
         patch.setattr(pooling.fast, "max_pool2d", lambda *_: pytest.fail("fast computes"))
         patch.setattr(pooling.fast, "max_unpool2d", lambda *_: pytest.fail("fast computes"))
         maxima, switches = pooling.max_pool2d(x, window)
@@ -201,13 +201,12 @@ def test_any_pooling_is_that_of_the_definition(case, workers):
 
 def test_threads_share_the_images_only_where_they_are_worth_it(monkeypatch):
     used = []
-    monkeypatch.setattr(pooling, "num_threads", lambda: 8)
-    monkeypatch.setattr(pooling, "parallel_map",
-                        lambda work, items, workers: used.append(workers) or work(items))
-    for N, side in ((1, 8), (8, 64), (8, 128)):  # 2^10, 2^18, 2^20 numbers of 8 channels
+    monkeypatch.setattr(library.threads, "num_threads", lambda: 8)
+    monkeypatch.setattr(library, "run_parts", lambda parts: used.append(len(parts)))
+    for N, side in ((1, 8), (8, 16), (8, 32), (32, 32)):  # 2^9, 2^14, 2^16, 2^18 numbers
         x = np.zeros((N, side, side, 8), np.float32)
         pooling.max_pool2d(x, Window((2, 2), (2, 2), ((0, 0), (0, 0)), (side, side)))
-    assert used == [1, 1, 4]
+    assert used == [1, 1, 4, 8]
 
 
 def test_nan_and_infinities_are_pooled_as_the_reference_pools_them():

@@ -244,8 +244,8 @@ def test_numbers_in_another_byte_order_are_computed_by_fast():
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float32, 1e-5), (np.float64, 1e-13)])
 def test_threads_share_the_elements(dtype, rtol, monkeypatch):
-    monkeypatch.setattr(flat, "MIN_PART", 1)
-    monkeypatch.setattr(flat, "num_threads", lambda: 3)
+    monkeypatch.setattr(library, "MIN_PART", 1)
+    monkeypatch.setattr(threads, "num_threads", lambda: 3)
     rng = np.random.default_rng(0)
     arrays = [rng.random(1001).astype(dtype) for _ in range(4)]
     y = rng.normal(size=1001).astype(dtype)
@@ -257,6 +257,19 @@ def test_threads_share_the_elements(dtype, rtol, monkeypatch):
         for a, b in zip(ours, theirs, strict=True):
             assert_close(a, b, rtol=rtol)
     assert np.array_equal(elementwise.relu_grad(arrays[0], y), np.where(y > 0, arrays[0], 0))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 101])
+@pytest.mark.parametrize("F", [1, 16, 37, 64])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_gradient_of_a_bias_is_the_sum_of_the_rows(rows, F, workers, monkeypatch):
+    monkeypatch.setattr(library, "MIN_PART", 1)
+    monkeypatch.setattr(threads, "num_threads", lambda: workers)
+    for dtype, rtol in ((np.float32, 1e-5), (np.float64, 1e-13)):
+        dz = np.random.default_rng(0).normal(size=(rows, F)).astype(dtype)
+        db = ops.native.bias_grad(dz.reshape(rows, 1, F))
+        assert db.dtype == dtype and db.shape == (F,)
+        assert_close(db, dz.astype(float).sum(axis=0), rtol=rtol)
 
 
 # The compiler and the cache

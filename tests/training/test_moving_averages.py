@@ -133,7 +133,7 @@ def test_threads_share_a_step_only_if_the_normalization_is_frozen(monkeypatch):
 
     monkeypatch.setattr(threads, "num_threads", lambda: 2)
     model, (x, _) = normalized(), random_batch(32, SHAPE)
-    for limit in ("MIN_NUMBERS", "MIN_WORK"):
+    for limit in ("MIN_NUMBERS", "MIN_WORK", "MIN_WORK_NATIVE"):
         monkeypatch.setattr(f"minicnn.training.thread_parallel.{limit}", 0)
     parallel = ThreadParallel(model)
     assert parallel.replicate(x) == []

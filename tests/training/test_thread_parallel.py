@@ -8,6 +8,7 @@ import torch
 from reference import assert_close, assert_same
 
 import minicnn as mc
+from minicnn.ops import use
 from minicnn.ops.fast import threads
 from minicnn.training.thread_parallel import ThreadParallel
 
@@ -15,7 +16,8 @@ from minicnn.training.thread_parallel import ThreadParallel
 @pytest.fixture(params=[2, 3, 7])
 def workers(request, monkeypatch):
     monkeypatch.setattr(threads, "num_threads", lambda: request.param)
-    monkeypatch.setattr("minicnn.training.thread_parallel.MIN_WORK", 0)
+    for limit in ("MIN_WORK", "MIN_WORK_NATIVE"):
+        monkeypatch.setattr(f"minicnn.training.thread_parallel.{limit}", 0)
     return request.param
 
 
@@ -157,6 +159,16 @@ def test_a_step_of_little_work_is_done_by_one_thread(monkeypatch):
     head = ThreadParallel(mc.Sequential([mc.Flatten(), mc.Dense(1)], (3, 3, 512)))
     head.forward(np.zeros((32, 3, 3, 512), np.float32), training=True)
     assert not head.replicas
-    small = ThreadParallel(mc.SmallCNN(10))
-    small.forward(np.zeros((64, 28, 28, 3), np.float32), training=True)
-    assert len(small.replicas) == 2
+    small, x = ThreadParallel(mc.SmallCNN(10)), np.zeros((64, 28, 28, 3), np.float32)
+    with use("fast"):
+        small.forward(x, training=True)
+        assert len(small.replicas) == 2
+
+
+@pytest.mark.cpu_only
+def test_native_shares_the_samples_of_larger_work_only(monkeypatch):
+    """Its threads share the work of each operation without Python's lock."""
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    small, x = ThreadParallel(mc.SmallCNN(10)), np.zeros((64, 28, 28, 3), np.float32)
+    with use("native"):
+        assert not small.replicate(x) and len(small.replicate(np.concatenate([x] * 4))) == 2

@@ -13,7 +13,8 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,7 +39,8 @@ _local = _ThreadLocal()
 _pool_lock = threading.Lock()  # one caller at a time: each limits BLAS and restores the limit
 _share = sys.maxsize  # the cores that share_cores grants
 _blas_threads = 0  # num_threads() before the caller that holds the lock limited BLAS to one
-MIN_PARALLEL_MULTIPLIES = 1 << 18  # products with fewer are not worth a second thread
+MIN_PARALLEL_MULTIPLIES = 1 << 23  # products with fewer are not worth a second thread
+MIN_BLAS_MULTIPLIES = 1 << 18  # products with fewer are not worth one for BLAS either
 # OpenBLAS multiplies matrices up to about this many multiplications as they lie; for larger ones it
 # first copies them into an order of its own, which does not pay for thin matrices.
 MAX_UNPACKED_GEMM = 10**6
@@ -109,6 +111,11 @@ def chunk_slices(total: int, max_size: int, workers: int = 1) -> list[slice]:
     return [slice(total * k // number, total * (k + 1) // number) for k in range(number)]
 
 
+def shares(total: int, workers: int) -> list[slice]:
+    """range(total) in slices of equal size, one for each worker, or fewer if there is less."""
+    return chunk_slices(total, -(-total // max(workers, 1)))
+
+
 def row_blocks(N: int, OH: int, row_elements: int, max_elements: int, workers: int = 1
                ) -> list[slice]:
     """N·OH output rows of row_elements columns each, in blocks of about max_elements elements:
@@ -154,6 +161,19 @@ def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
     return _local.memory[:size].view(dtype)
 
 
+@contextmanager
+def _single_threaded_blas() -> Iterator[None]:
+    """BLAS computes on the thread that calls it. Callers wait for each other."""
+    global _blas_threads
+    with _pool_lock:
+        _blas_threads = num_threads()
+        try:
+            with blas_libraries().limit(limits=1):
+                yield
+        finally:
+            _blas_threads = 0
+
+
 def parallel_map(work: Callable[[Sequence[Item]], Answer], items: Sequence[Item], workers: int
                  ) -> list[Answer]:
     """[work(items[0::n]), work(items[1::n]), …] on n = workers threads at once, or on fewer if
@@ -170,22 +190,21 @@ def parallel_map(work: Callable[[Sequence[Item]], Answer], items: Sequence[Item]
         return [work(items)]
     from concurrent.futures import wait
 
-    global _blas_threads
-    with _pool_lock:
-        _blas_threads = num_threads()
+    with _single_threaded_blas():
+        pool, running = _pool(os.getpid()), []
         try:
-            with blas_libraries().limit(limits=1):
-                pool, running = _pool(os.getpid()), []
-                try:
-                    for k in range(workers):  # one by one: `finally` waits for those begun
-                        running.append(  # noqa: PERF401
-                            pool.submit(copy_context().run, work, items[k::workers]))
-                    wait(running)
-                finally:
-                    wait(running)  # after Ctrl-C, too: no worker is left behind
+            for k in range(workers):  # one by one: `finally` waits for those begun
+                running.append(  # noqa: PERF401
+                    pool.submit(copy_context().run, work, items[k::workers]))
+            wait(running)
         finally:
-            _blas_threads = 0
+            wait(running)  # after Ctrl-C, too: no worker is left behind
     return [future.result() for future in running]
+
+
+def is_worker() -> bool:
+    """Whether this thread computes a part of parallel_map's work: it shares nothing itself."""
+    return _local.working
 
 
 def as_matmul_batch(a: np.ndarray, N: int) -> np.ndarray:
@@ -201,8 +220,12 @@ def as_matmul_batch(a: np.ndarray, N: int) -> np.ndarray:
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a (M, K) @ b (K, N), each thread a part of the longer side."""
     M, N, workers = len(a), b.shape[1], num_threads()
-    if workers < 2 or M * N * a.shape[1] < MIN_PARALLEL_MULTIPLIES:
+    multiplies = M * N * a.shape[1]
+    if workers < 2 or is_worker() or multiplies < MIN_BLAS_MULTIPLIES:
         return a @ b
+    if multiplies < MIN_PARALLEL_MULTIPLIES:
+        with _single_threaded_blas():
+            return a @ b
     out = np.empty((M, N), np.result_type(a, b))
 
     def work(parts: Sequence[slice]) -> None:
@@ -213,5 +236,5 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
                 np.matmul(a, b[:, part], out=out[:, part])
 
     longer = max(M, N)
-    parallel_map(work, chunk_slices(longer, -(-longer // workers), workers), workers)
+    parallel_map(work, shares(longer, workers), workers)
     return out

@@ -8,7 +8,6 @@ from ..fast import (
     batch_norm,
     batch_norm_input_grad,
     batch_norm_param_grads,
-    bias_grad,
     clipped_line,
     clipped_line_grad,
     dense,
@@ -37,7 +36,7 @@ from ..fast import (
     tanh_grad,
 )
 from .conv import conv2d, conv2d_input_grad, conv2d_max_pool, conv2d_weight_grad
-from .elementwise import relu_grad
+from .elementwise import bias_grad, relu_grad
 from .pooling import max_pool2d, max_unpool2d
 from .steps import adam_step, momentum_step
 

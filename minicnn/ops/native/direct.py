@@ -6,13 +6,11 @@ image is read as it lies, and nothing is written but the result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from ..fast.threads import chunk_slices, num_threads, parallel_map
+from ..fast.threads import num_threads, shares
 from ..window import Window
-from .library import library
+from .library import library, workers_for
 
 MAX_WEIGHTS = 1 << 15  # KH·KW·C·F; all of them are read again for every 7 pixels, from the cache
 MULTIPLE = 16          # F must be a multiple: no register of any processor stays half full
@@ -41,7 +39,9 @@ def padded_images(x: np.ndarray, window: Window) -> np.ndarray:
     (N, H, Wd, C), ((top, bottom), (left, right)) = x.shape, window.pads
     padded = np.empty((N, top + H + bottom, left + Wd + right, C), x.dtype)
     PH, PW = padded.shape[1:3]
-    library(x.dtype.name)("pad", x, padded, N * PH, H, Wd, C, PH, PW, top, left)
+    library(x.dtype.name).on_threads([
+        [("pad", x[images], padded[images], (images.stop - images.start) * PH, H, Wd, C, PH, PW,
+          top, left)] for images in shares(N, workers_for(x.size))])
     return padded
 
 
@@ -49,35 +49,26 @@ def conv2d_direct(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Wi
                   relu: bool = False) -> np.ndarray:
     """x (N, H, Wd, C), W (KH, KW, C, F) -> y (N, OH, OW, F); threads share its rows. b None adds
     nothing."""
-    (OH, OW), F, workers = window.output_size, W.shape[3], num_threads()
+    (OH, OW), F = window.output_size, W.shape[3]
     padded, W = padded_images(x, window), np.ascontiguousarray(W)
     b = np.zeros(F, x.dtype) if b is None else np.ascontiguousarray(b, x.dtype)
     y = np.empty((len(x), OH, OW, F), x.dtype)
-    kernels = library(x.dtype.name)
-
-    def work(parts: Sequence[slice]) -> None:
-        for rows in parts:
-            kernels("direct_convolution", padded, W, b, y, rows.start, rows.stop - rows.start,
-                    *padded.shape[1:], OH, OW, F, *window.kernel, *window.strides, relu)
-
-    rows = len(x) * OH
-    parallel_map(work, chunk_slices(rows, -(-rows // workers), workers), workers)
+    sizes = *padded.shape[1:], OH, OW, F, *window.kernel, *window.strides
+    library(x.dtype.name).on_threads([
+        [("direct_convolution", padded, W, b, y, rows.start, rows.stop - rows.start, *sizes, relu)]
+        for rows in shares(len(x) * OH, num_threads())])
     return y
 
 
 def weight_grad_direct(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
     """x (N, H, Wd, C), dz (N, OH, OW, F) -> dW (KH, KW, C, F); each thread sums some images."""
-    (N, OH, OW, F), workers = dz.shape, num_threads()
+    N, OH, OW, F = dz.shape
     padded, dz = padded_images(x, window), np.ascontiguousarray(dz)
-    images = chunk_slices(N, -(-N // workers), workers)
-    dW = np.zeros((len(images), *window.kernel, x.shape[3], F), x.dtype)
-    kernels, block = library(x.dtype.name), max(1, BLOCK_ELEMENTS // (OW * F))
-
-    def work(parts: Sequence[int]) -> None:
-        for k in parts:
-            part = images[k]
-            kernels("direct_weight_grads", padded[part], dz[part], dW[k], part.stop - part.start, 1,
-                    block, *padded.shape[1:], OH, OW, F, *window.kernel, *window.strides)
-
-    parallel_map(work, range(len(images)), workers)
+    parts = shares(N, num_threads())
+    dW = np.zeros((len(parts), *window.kernel, x.shape[3], F), x.dtype)
+    block = max(1, BLOCK_ELEMENTS // (OW * F))
+    sizes = *padded.shape[1:], OH, OW, F, *window.kernel, *window.strides
+    library(x.dtype.name).on_threads([
+        [("direct_weight_grads", padded[images], dz[images], dW[k], images.stop - images.start, 1,
+          block, *sizes)] for k, images in enumerate(parts)])
     return dW.sum(axis=0) if len(dW) != 1 else dW[0]

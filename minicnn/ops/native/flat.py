@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..fast.threads import chunk_slices, num_threads, parallel_map
-from .library import has_kernels, library
+from ..fast.threads import shares
+from .library import has_kernels, library, workers_for
 
 MIN_SIZE = 1 << 15  # of arrays: with fewer, slicing them and the call cost more than NumPy takes
-MIN_PART = 1 << 19  # elements that are worth a thread
 
 
 def fits(written: Sequence[np.ndarray], read: Sequence[np.ndarray]) -> bool:
@@ -25,12 +24,8 @@ def fits(written: Sequence[np.ndarray], read: Sequence[np.ndarray]) -> bool:
 
 def each(kernel: str, arrays: Sequence[np.ndarray], *numbers: Any) -> None:
     """Runs a kernel (arrays, size, numbers) on arrays that fit."""
-    kernels, size, workers = library(arrays[0].dtype.name), arrays[0].size, num_threads()
     lines = [a.reshape(-1) for a in arrays]  # views
-
-    def work(parts: Sequence[slice]) -> None:
-        for part in parts:
-            kernels(kernel, *(line[part] for line in lines), part.stop - part.start, *numbers)
-
-    workers = min(workers, max(1, size // MIN_PART))
-    parallel_map(work, chunk_slices(size, max(1, -(-size // workers)), workers), workers)
+    size = lines[0].size
+    library(lines[0].dtype.name).on_threads([
+        [(kernel, *(line[part] for line in lines), part.stop - part.start, *numbers)]
+        for part in shares(size, workers_for(size))])

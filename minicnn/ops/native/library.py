@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import os
 import platform
+import struct
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from ...utils.errors import KernelError
 from ...utils.language import gettext as _
 from ...utils.live_line import LiveLine
 from ..compiler import cache_key, compiler, made_aside, run_compiler
+from ..fast import threads
 from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
 from ..window import Window
 
@@ -33,11 +36,10 @@ FILES = ("direct.cu", "max_pool.cu", "winograd.cu", "winograd_backward.cu", "pro
          "relu.cu", "optimizers.cu")
 # No -ffast-math: NaN and infinities stay what they are.
 FLAGS = ("-O3", "-std=c++14", "-fPIC", "-shared", "-fno-math-errno", "-DNATIVE",
-         "-DSWITCH=unsigned char")
-C_TYPES: dict[str, Any] = {"int": ctypes.c_int, "int64": ctypes.c_longlong}
-REALS: dict[str, Any] = {"float32": ctypes.c_float, "float64": ctypes.c_double}
-
-
+         "-DSWITCH=unsigned char", "-pthread")
+REALS = ("float32", "float64")
+WORD = 8  # bytes
+MIN_PART = 1 << 14  # numbers that are worth a thread
 MAX_ROW = 1 << 30  # numbers of a row of an image: places in it are counted in 32 bits
 
 
@@ -53,19 +55,27 @@ def rows_fit(window: Window, *channels: int) -> bool:
     return max(left + Wd + right + 8, OW + 8) * max(channels) < MAX_ROW  # 8: of the last tile
 
 
+Call = tuple[Any, ...]  # a kernel's name and its arguments
+
+
+def workers_for(size: int) -> int:
+    """How many threads should go through arrays of so many numbers."""
+    return min(threads.num_threads(), max(1, size // MIN_PART))
+
+
 class Library:
     """The kernels for one dtype, float32 or float64; each is called with its arguments in order.
 
     Arrays must be contiguous and of that dtype: nothing is checked here, since a call takes only
-    microseconds. ctypes releases Python's lock, so other threads go on. np.errstate does not hold
-    here: what overflows becomes infinite without a word.
+    microseconds. Python's lock is released meanwhile, so other threads go on. np.errstate does not
+    hold here: what overflows becomes infinite without a word.
     """
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
         self._kernels = {name: kernel for file in FILES
                          for name, kernel in read_kernels(KERNELS / file).items()}
-        self._functions: dict[str, Callable[..., None]] = {}
+        self._packers: dict[str, Callable[..., bytes]] = {}
         self._one_at_a_time = threading.Lock()
         if hasattr(os, "register_at_fork"):  # a thread of the parent may hold the lock
             os.register_at_fork(after_in_child=self._renew_lock)
@@ -74,16 +84,25 @@ class Library:
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, kernel: str, *values: Any) -> None:
-        (self._functions.get(kernel) or self.compiled(kernel))(*values)
+        """Calls a kernel, on this thread."""
+        run_parts([self.packer(kernel)(*values)])
 
-    def compiled(self, name: str) -> Callable[..., None]:
-        """The kernel as a function. Raises KernelError or OSError if it cannot be compiled."""
-        with self._one_at_a_time:
-            if name not in self._functions:
+    def on_threads(self, parts: Sequence[Sequence[Call]]) -> None:
+        """Makes the calls of each part in order, each part on a thread of its own: no part may
+        write what another one reads. Inside a worker of parallel_map this thread makes all calls.
+        """
+        packed = [b"".join(self.packer(kernel)(*values) for kernel, *values in part)
+                  for part in parts]
+        run_parts(packed if not threads.is_worker() else [b"".join(packed)])
+
+    def packer(self, name: str) -> Callable[..., bytes]:
+        """A function of the kernel's arguments: the words that threads.cpp takes for a call.
+        Raises KernelError or OSError if the kernel cannot be compiled."""
+        if name not in self._packers:
+            with self._one_at_a_time:
                 kernel = self._kernels[name]
-                self._functions[name] = as_function(open_library(kernel.file, self.dtype),
-                                                    kernel, REALS[self.dtype])
-        return self._functions[name]
+                self._packers[name] = packer(open_library(kernel.file, self.dtype), kernel)
+        return self._packers[name]
 
 
 @functools.cache
@@ -98,7 +117,8 @@ def is_available(required: bool = False) -> bool:
     """
     try:
         for file in FILES:
-            library("float32").compiled(next(iter(read_kernels(KERNELS / file))))
+            library("float32").packer(next(iter(read_kernels(KERNELS / file))))
+        thread_runner()
     except (KernelError, OSError):
         if required:
             raise
@@ -106,17 +126,31 @@ def is_available(required: bool = False) -> bool:
     return True
 
 
-def as_function(code: ctypes.CDLL, kernel: Kernel, real: Any) -> Callable[..., None]:
-    """A kernel as a function of arrays and numbers."""
-    compiled = getattr(code, kernel.name)
-    compiled.restype = None
-    compiled.argtypes = [ctypes.c_void_p if "*" in kind else real if kind == "real"
-                         else C_TYPES[kind] for kind, _name in kernel.parameters]
+def packer(code: ctypes.CDLL, kernel: Kernel) -> Callable[..., bytes]:
+    """Library.packer, of a kernel in a loaded library."""
+    function = ctypes.cast(getattr(code, f"{kernel.name}_of"), ctypes.c_void_p).value
+    words = struct.Struct("qq" + "".join("d" if kind == "real" else "q"
+                                         for kind, _name in kernel.parameters))
 
-    def call(*values: Any) -> None:
-        compiled(*(value.ctypes.data if isinstance(value, np.ndarray) else value
-                   for value in values))
-    return call
+    def pack(*values: Any) -> bytes:
+        return words.pack(function, len(values), *(
+            value.__array_interface__["data"][0] if isinstance(value, np.ndarray) else value
+            for value in values))
+    return pack
+
+
+def run_parts(parts: Sequence[bytes]) -> None:
+    """Runs parts, of words as Library.packer makes them, each on a thread of its own."""
+    starts = itertools.accumulate((len(part) // WORD for part in parts), initial=0)
+    thread_runner()(b"".join(parts), struct.pack(f"{len(parts) + 1}q", *starts), len(parts))
+
+
+@functools.cache
+def thread_runner() -> Callable[[bytes, bytes, int], None]:
+    """run_parts of kernels/threads.cpp, compiled."""
+    run = open_library(KERNELS / "threads.cpp", "float32").run_parts
+    run.argtypes, run.restype = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_longlong), None
+    return run
 
 
 def open_library(file: Path, dtype: str) -> ctypes.CDLL:
@@ -140,11 +174,14 @@ def open_library(file: Path, dtype: str) -> ctypes.CDLL:
 def compile_to(path: Path, file: Path, flags: tuple[str, ...]) -> None:
     """Compiles the file; `path` appears when it is complete. A terminal shows that it takes time.
     """
+    callable_kernels = "".join(f"CALLABLE({name})\n" for name in read_kernels(file))
     line = LiveLine()
     line.draw(_("compiling {file} for this processor, once", file=file.name), 0, now=True)
     try:
         with made_aside(path) as made:
-            run_compiler(file, *flags, f"-I{KERNELS}", "-x", "c++", str(file), "-o", str(made))
+            source = made.with_name("native.cpp")
+            source.write_text(f'#include "{file.name}"\n{callable_kernels}', "utf-8")
+            run_compiler(file, *flags, f"-I{KERNELS}", str(source), "-o", str(made))
     finally:
         line.close()
 

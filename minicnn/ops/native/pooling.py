@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..fast import pooling as fast
-from ..fast.threads import chunk_slices, num_threads, parallel_map
+from ..fast.threads import shares
 from ..window import Window
-from .library import has_kernels, library, rows_fit
+from .library import has_kernels, library, rows_fit, workers_for
 
 MIN_CHANNELS = 8    # a register of AVX's; with fewer, numbers are computed one by one
-MIN_PART = 1 << 18  # elements of x that are worth a thread
 
 
 def has_kernel(x: np.ndarray, window: Window) -> bool:
@@ -51,14 +48,7 @@ def by_images(kernel: str, window: Window, *arrays: np.ndarray) -> None:
     N, rows = arrays[2].shape[:2]
     C, dtype = arrays[0].shape[3], arrays[0].dtype
     (top, _), (left, _) = window.pads
-    size = N * window.size[0] * window.size[1] * C
-    workers = min(num_threads(), max(1, size // MIN_PART))
-    kernels = library(dtype.name)
-
-    def work(parts: Sequence[slice]) -> None:
-        for part in parts:
-            kernels(kernel, *(a[part] for a in arrays), (part.stop - part.start) * rows,
-                    *window.size, C, *window.output_size, *window.kernel, *window.strides, top,
-                    left)
-
-    parallel_map(work, chunk_slices(N, -(-N // workers), workers), workers)
+    sizes = *window.size, C, *window.output_size, *window.kernel, *window.strides, top, left
+    library(dtype.name).on_threads([
+        [(kernel, *(a[images] for a in arrays), (images.stop - images.start) * rows, *sizes)]
+        for images in shares(N, workers_for(N * window.size[0] * window.size[1] * C))])

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fast.threads import chunk_slices, num_threads, parallel_map, workspace
+from ..fast.threads import chunk_slices, num_threads, parallel_map, shares, workspace
 from ..window import Window
 from ..winograd import tile_window
-from .library import library
+from .library import Call, library
 
 # Tiles of a block, which a thread transforms, multiplies and transforms back while it is in its
 # cache. More are better for the products, which read all of U for each block.
@@ -32,7 +32,7 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
                     relu: bool = False, pool: bool = False) -> np.ndarray:
     """x (N, H, Wd, C), W (3, 3, C, F), strides 1 -> y (N, OH, OW, F); with pool the largest of
     each 2×2 of them, (N, OH // 2, OW // 2, F). b None adds nothing."""
-    if len(x) * math.prod(tile_window(window).output_size) < FEW_TILES:
+    if has_few_tiles(x, window, W.shape[3]):
         return convolve_few_tiles(x, W, b, window, relu, pool)
     return convolve(x, transform_kernels(W), b, window, relu, pool)
 
@@ -40,33 +40,32 @@ def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: 
 def input_grad_winograd(dz: np.ndarray, W: np.ndarray, gradient_window: Window) -> np.ndarray:
     """dz (N, OH, OW, F), W (3, 3, C, F) -> dx (N, H, Wd, C): the convolution with the kernels
     rotated by 180°, C and F exchanged. To exchange them in U is to transpose its 36 matrices, which
-    costs a product nothing."""
+    costs a product of NumPy's nothing."""
     W_rot180 = W[::-1, ::-1]  # (3, 3, C, F): copied below, in runs of C·F numbers
-    if len(dz) * math.prod(tile_window(gradient_window).output_size) < FEW_TILES:
+    if has_few_tiles(dz, gradient_window, W.shape[2]):
         return convolve_few_tiles(dz, W_rot180.swapaxes(2, 3), None, gradient_window)
     return convolve(dz, transform_kernels(W_rot180, panels=False).swapaxes(1, 2), None,
                     gradient_window)
 
 
+def has_few_tiles(x: np.ndarray, window: Window, F: int) -> bool:
+    """Whether U, of F filters in panels, would be more to compute than the tiles of x."""
+    return F % PANEL == 0 and len(x) * math.prod(tile_window(window).output_size) < FEW_TILES
+
+
 def transform_kernels(W: np.ndarray, panels: bool = True) -> np.ndarray:
     """W (3, 3, C, F) -> U = G g Gᵀ of each kernel g, (36, C, F), or if wanted and F allows it in
-    panels, (36, F / 32, C, 32); threads share the filters."""
+    panels, (36, F / 32, C, 32); threads share the filters, or the channels."""
     C, F = W.shape[2:]
     W, memory, workers = np.ascontiguousarray(W), kernel_memory(C, F, W.dtype), num_threads()
     if panels and F % PANEL == 0:
-        def transform(mine: Sequence[int]) -> None:
-            for panel in mine:
-                transform_panel(W, memory, 0, panel)
-
-        parallel_map(transform, range(F // PANEL), workers)
+        library(W.dtype.name).on_threads([
+            [transform_panel(W, memory, 0, panel) for panel in range(part.start, part.stop)]
+            for part in shares(F // PANEL, workers)])
         return in_panels(memory, C, F)
-
-    def work(parts: Sequence[slice]) -> None:
-        for part in parts:  # of the channels
-            library(W.dtype.name)("winograd_kernels", W[:, :, part], memory[:, part.start * F:],
-                                  C * F, memory.shape[1], part.stop - part.start, F, 0, F)
-
-    parallel_map(work, chunk_slices(C, -(-C // workers), workers), workers)
+    library(W.dtype.name).on_threads([
+        [("winograd_kernels", W[:, :, part], memory[:, part.start * F:], C * F, memory.shape[1],
+          part.stop - part.start, F, 0, F)] for part in shares(C, workers)])
     return plain(memory, C, F)
 
 
@@ -85,23 +84,20 @@ def in_panels(memory: np.ndarray, C: int, F: int) -> np.ndarray:
     return memory[:, :C * F].reshape(36, F // PANEL, C, PANEL)
 
 
-def transform_panel(W: np.ndarray, memory: np.ndarray, first: int, panel: int) -> None:
+def transform_panel(W: np.ndarray, memory: np.ndarray, first: int, panel: int) -> Call:
     """The kernels of a panel of filters, counted from filter `first` of W, to their place in the
     memory for U."""
     C, F = W.shape[2:]
-    library(W.dtype.name)("winograd_kernels", W, memory[:, panel * C * PANEL:], C * F,
-                          memory.shape[1], C, F, first + panel * PANEL, PANEL)
+    return ("winograd_kernels", W, memory[:, panel * C * PANEL:], C * F, memory.shape[1], C, F,
+            first + panel * PANEL, PANEL)
 
 
-def multiply(V: np.ndarray, U: np.ndarray, M: np.ndarray) -> None:
-    """M[k] (T, F) ← V[k] @ U[k] for each of the 36 positions k; M may be some columns of a larger
-    array."""
-    if U.ndim == 3:
-        np.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
-        return
+def multiply(V: np.ndarray, U: np.ndarray, M: np.ndarray) -> Call:
+    """M[k] (T, F) ← V[k] @ U[k] for each of the 36 positions k, U in panels; M may be some columns
+    of a larger array."""
     (_, T, C), filters, row = V.shape, M.shape[2], M.strides[1] // M.itemsize
     matrices = (a.strides[0] // a.itemsize for a in (V, U, M))  # numbers from one to the next
-    library(V.dtype.name)("winograd_products", V, U, M, *matrices, T, C, row, filters, PANEL)
+    return ("winograd_products", V, U, M, *matrices, T, C, row, filters, PANEL)
 
 
 @dataclass
@@ -113,7 +109,7 @@ class Tiling:
     pool: bool
 
     def __post_init__(self) -> None:
-        self.kernels, self.tiles = library(self.x.dtype.name), tile_window(self.window)
+        self.tiles = tile_window(self.window)
         self.rows = len(self.x) * self.tiles.output_size[0]  # of tiles, in all images
         self.width = self.tiles.output_size[1]               # tiles in a row
         OH, OW = self.window.output_size
@@ -123,79 +119,81 @@ class Tiling:
         """y (N, OH, OW, F), not yet computed."""
         return np.empty((len(self.x), *self.output_size, F), self.x.dtype)
 
-    def transform(self, V: np.ndarray, rows: slice) -> None:
+    def transform(self, V: np.ndarray, rows: slice) -> Call:
         """V (36, T, C) ← the tiles of these rows; V may be part of a larger array."""
         (top, _), (left, _) = self.tiles.pads
-        self.kernels("winograd_tiles", self.x, V, V.strides[0] // V.itemsize, rows.start,
-                     rows.stop - rows.start, *self.x.shape[1:], *self.tiles.output_size, top, left)
+        return ("winograd_tiles", self.x, V, V.strides[0] // V.itemsize, rows.start,
+                rows.stop - rows.start, *self.x.shape[1:], *self.tiles.output_size, top, left)
 
     def transform_back(self, M: np.ndarray, b: np.ndarray, y: np.ndarray, rows: slice, relu: bool
-                       ) -> None:
+                       ) -> Call:
         """These rows of the outputs y (N, OH, OW, F) ← M (36, T, F), b (F,)."""
-        self.kernels("winograd_outputs", M, M.strides[0] // M.itemsize, b, y, rows.start,
-                     rows.stop - rows.start, *self.tiles.output_size, *self.output_size, len(b),
-                     relu, self.pool)
+        return ("winograd_outputs", M, M.strides[0] // M.itemsize, b, y, rows.start,
+                rows.stop - rows.start, *self.tiles.output_size, *self.output_size, len(b),
+                relu, self.pool)
 
 
 def convolve(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, window: Window,
              relu: bool = False, pool: bool = False) -> np.ndarray:
     """conv2d_winograd with U (36, C, F) or in panels; threads share the rows of tiles."""
-    tiling, workers = Tiling(np.ascontiguousarray(x), window, pool), num_threads()
+    tiling, kernels = Tiling(np.ascontiguousarray(x), window, pool), library(x.dtype.name)
     C, F = x.shape[3], math.prod(U.shape) // (36 * x.shape[3])
     y, b = tiling.outputs(F), bias(b, F, x.dtype)
+    workers = max(1, min(num_threads(), tiling.rows))
     blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
-    max_tiles = tiling.width * max(block.stop - block.start for block in blocks)
+    max_tiles = tiling.width * max((block.stop - block.start for block in blocks), default=0)
+
+    def steps(block: slice, memory: np.ndarray) -> tuple[Call, tuple[np.ndarray, ...], Call]:
+        T = tiling.width * (block.stop - block.start)
+        V, M, _ = np.split(memory, np.cumsum([36 * T * C, 36 * T * F]))
+        V, M = V.reshape(36, T, C), M.reshape(36, T, F)
+        return (tiling.transform(V, block), (V, U, M), tiling.transform_back(M, b, y, block, relu))
 
     def work(mine: Sequence[slice]) -> None:
         memory = workspace(36 * max_tiles * (C + F), x.dtype)
         for block in mine:
-            T = tiling.width * (block.stop - block.start)
-            V, M, _ = np.split(memory, np.cumsum([36 * T * C, 36 * T * F]))
-            V, M = V.reshape(36, T, C), M.reshape(36, T, F)
-            tiling.transform(V, block)
-            multiply(V, U, M)
-            tiling.transform_back(M, b, y, block, relu)
+            transform, (V, _, M), transform_back = steps(block, memory)
+            kernels(*transform)
+            np.matmul(V, U, out=M)  # (36, T, C)·(36, C, F)
+            kernels(*transform_back)
 
-    parallel_map(work, blocks, workers)
+    if U.ndim == 3:
+        parallel_map(work, blocks, workers)
+    else:
+        memory = workspace(workers * 36 * max_tiles * (C + F), x.dtype).reshape(workers, -1)
+        parts: list[list[Call]] = [[] for _ in range(workers)]
+        for k, block in enumerate(blocks):
+            transform, matrices, transform_back = steps(block, memory[k % workers])
+            parts[k % workers] += [transform, multiply(*matrices), transform_back]
+        kernels.on_threads(parts)
     return y
 
 
 def convolve_few_tiles(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
                        relu: bool = False, pool: bool = False) -> np.ndarray:
-    """conv2d_winograd; threads share the filters. Each transforms the kernels of some filters and
-    multiplies all tiles by them while they are in its cache: U is never whole in memory."""
-    (C, F), W, workers = W.shape[2:], np.ascontiguousarray(W), num_threads()
+    """conv2d_winograd, F a multiple of 32; threads share the filters. Each transforms the kernels
+    of some filters and multiplies all tiles by them while they are in its cache: U is never whole
+    in memory."""
+    (C, F), W, kernels = W.shape[2:], np.ascontiguousarray(W), library(x.dtype.name)
     tiling = Tiling(np.ascontiguousarray(x), window, pool)
     y, b, T = tiling.outputs(F), bias(b, F, x.dtype), tiling.rows * tiling.width
     V, M = np.empty((36, T, C), x.dtype), np.empty((36, T, F), x.dtype)
-    rows = chunk_slices(tiling.rows, -(-tiling.rows // workers), workers)
-    size = max(PANEL, GROUP_ELEMENTS // (36 * C) // PANEL * PANEL)
-    groups = [slice(first, min(first + size, F)) for first in range(0, F, size)]  # of filters
-
-    def transform(mine: Sequence[slice]) -> None:
-        for part in mine:
-            tiling.transform(V[:, part.start * tiling.width:], part)
-
-    def products(mine: Sequence[slice]) -> None:
-        for filters in mine:
-            K = filters.stop - filters.start
-            memory = workspace(36 * (C * K + GAP), x.dtype).reshape(36, C * K + GAP)
-            if K % PANEL == 0:
-                for panel in range(K // PANEL):
-                    transform_panel(W, memory, filters.start, panel)
-                U = in_panels(memory, C, K)
-            else:
-                tiling.kernels("winograd_kernels", W, memory, C * F, memory.shape[1], C, F,
-                               filters.start, K)
-                U = plain(memory, C, K)
-            multiply(V, U, M[..., filters])
-
-    def transform_back(mine: Sequence[slice]) -> None:
-        for part in mine:
-            tiling.transform_back(M[:, part.start * tiling.width:], b, y, part, relu)
-
-    for work, parts in ((transform, rows), (products, groups), (transform_back, rows)):
-        parallel_map(work, parts, workers)
+    rows = shares(tiling.rows, num_threads())
+    size = max(PANEL, GROUP_ELEMENTS // (36 * C) // PANEL * PANEL)  # filters of a group
+    threads = shares(F // PANEL, num_threads())
+    memory = workspace(len(threads) * 36 * (C * size + GAP), x.dtype)
+    products: list[list[Call]] = [[] for _ in threads]
+    for k, panels in enumerate(threads):
+        for first in range(panels.start * PANEL, panels.stop * PANEL, size):
+            K = min(size, panels.stop * PANEL - first)
+            U = memory.reshape(len(threads), -1)[k, :36 * (C * K + GAP)].reshape(36, -1)
+            products[k] += [transform_panel(W, U, first, panel) for panel in range(K // PANEL)]
+            products[k].append(multiply(V, in_panels(U, C, K), M[..., first:first + K]))
+    kernels.on_threads([[tiling.transform(V[:, part.start * tiling.width:], part)]
+                        for part in rows])
+    kernels.on_threads(products)
+    kernels.on_threads([[tiling.transform_back(M[:, part.start * tiling.width:], b, y, part, relu)]
+                        for part in rows])
     return y
 
 
