@@ -24,40 +24,53 @@ const int ROWS = 12;
 const int ROWS = 6;
 #endif
 
-// z (ROWS, WIDTH) = v (ROWS, C) · u (C, WIDTH); rows of v lie C numbers apart, of u `panel`, of z F.
+const int CHANNELS = 256;  // of U that are multiplied at a time: with WIDTH = 32, 32 KB, which L1 holds
+
+// z (ROWS, WIDTH) = v (ROWS, C) · u (C, WIDTH), or with `add` z += v · u; rows of v lie v_row numbers apart,
+// of u `panel`, of z z_row.
 template <int ROWS_NOW>
-__device__ void multiply(const real* v, const real* u, real* z, int C, int panel, int F) {
+__device__ void multiply(const real* v, const real* u, real* z, int C, int v_row, int panel, int z_row,
+                         int add) {
     Vector sums[ROWS_NOW][2];
-    UNROLL for (int r = 0; r < ROWS_NOW; ++r) sums[r][0] = sums[r][1] = Vector{};
+    UNROLL for (int r = 0; r < ROWS_NOW; ++r) {
+        sums[r][0] = add ? read<Vector>(z + (int64)r * z_row) : Vector{};
+        sums[r][1] = add ? read<Vector>(z + (int64)r * z_row + LANES) : Vector{};
+    }
     for (int c = 0; c < C; ++c) {
         const Vector left = read<Vector>(u + (int64)c * panel);
         const Vector right = read<Vector>(u + (int64)c * panel + LANES);
         UNROLL for (int r = 0; r < ROWS_NOW; ++r) {
-            sums[r][0] += v[(int64)r * C + c] * left;
-            sums[r][1] += v[(int64)r * C + c] * right;
+            sums[r][0] += v[(int64)r * v_row + c] * left;
+            sums[r][1] += v[(int64)r * v_row + c] * right;
         }
     }
     UNROLL for (int r = 0; r < ROWS_NOW; ++r) {
-        write(z + (int64)r * F, sums[r][0]);
-        write(z + (int64)r * F + LANES, sums[r][1]);
+        write(z + (int64)r * z_row, sums[r][0]);
+        write(z + (int64)r * z_row + LANES, sums[r][1]);
     }
 }
 
-// M[k] (T, filters) = V[k] (T, C) · U[k] (C, filters) for the 36 positions k of a tile. Matrices of V, U and
-// M lie V_matrix, U_matrix and M_matrix numbers apart, rows of M F numbers. panel: a multiple of WIDTH.
+// M[k] (T, filters) = V[k] (T, C) · U[k] (C, filters) for the 36 positions k of a tile, or with `add`
+// M[k] += V[k] · U[k]. Matrices of V, U and M lie V_matrix, U_matrix and M_matrix numbers apart, rows of V
+// and M V_row and M_row. panel: a multiple of WIDTH.
 extern "C" __global__ void winograd_products(const real* V, const real* U, real* M, int64 V_matrix,
-                                             int64 U_matrix, int64 M_matrix, int64 T, int C, int F,
-                                             int filters, int panel) {
+                                             int64 U_matrix, int64 M_matrix, int64 T, int C, int V_row,
+                                             int M_row, int filters, int panel, int add) {
     for (int k = 0; k < 36; ++k)
-        for (int f = 0; f < filters; f += WIDTH) {
-            const real* v = V + k * V_matrix;
-            const real* u = U + k * U_matrix + (int64)(f / panel * panel) * C + f % panel;
-            real* z = M + k * M_matrix + f;
-            int64 t = 0;
-            for (; t + ROWS <= T; t += ROWS) multiply<ROWS>(v + t * C, u, z + t * F, C, panel, F);
-            for (; t + 4 <= T; t += 4) multiply<4>(v + t * C, u, z + t * F, C, panel, F);
-            for (; t < T; ++t) multiply<1>(v + t * C, u, z + t * F, C, panel, F);
-        }
+        for (int f = 0; f < filters; f += WIDTH)
+            for (int c = 0; c < C; c += CHANNELS) {
+                const real* v = V + k * V_matrix + c;
+                const real* u = U + k * U_matrix + (int64)(f / panel * panel) * C + c * panel + f % panel;
+                real* z = M + k * M_matrix + f;
+                const int count = min(CHANNELS, C - c), sum = add || c > 0;
+                int64 t = 0;
+                for (; t + ROWS <= T; t += ROWS)
+                    multiply<ROWS>(v + t * V_row, u, z + t * M_row, count, V_row, panel, M_row, sum);
+                for (; t + 4 <= T; t += 4)
+                    multiply<4>(v + t * V_row, u, z + t * M_row, count, V_row, panel, M_row, sum);
+                for (; t < T; ++t)
+                    multiply<1>(v + t * V_row, u, z + t * M_row, count, V_row, panel, M_row, sum);
+            }
 }
 
 // sums (F,) = the sum of the rows of x (rows, F): the gradient of a bias. Four sums for each column, of

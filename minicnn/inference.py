@@ -14,7 +14,7 @@ from .layers.network import Network
 from .layers.samplewise import is_samplewise
 from .ops import array_module, device_of, ops_for
 
-MAX_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 32 MB, 4 GB in float32
+MAX_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 16 MB, 4 GB in float32
 
 
 def infer(model: Network, x: np.ndarray, training: bool = False) -> np.ndarray:

@@ -25,7 +25,7 @@ def multiplied(monkeypatch):
     def spy_on_kernels(self, kernel):
         def pack(*values):
             if kernel == "winograd_products":
-                *_, T, C, _, filters, _ = values
+                *_, T, C, _, _, filters, _, _ = values
                 counted.append(2 * 36 * T * C * filters)
             if kernel == "direct_convolution":
                 _, W, _, _, _, rows, _, _, _, _, OW, *_ = values
@@ -83,7 +83,7 @@ def test_the_definition_of_vgg16s_convolutions_is_the_published_number():
     (8, 32, 64, 16, "winograd"),    # kernels transformed once
     (8, 512, 512, 14, "winograd"),  # by each thread, for each block of tiles
     (2, 256, 512, 28, "winograd"),
-    (1, 512, 512, 14, "im2col"),    # too few tiles
+    (1, 512, 512, 14, "im2col"),    # too few tiles for fast
     (2, 3, 64, 32, "im2col")])      # too few channels
 def test_a_layer_multiplies_as_much_as_is_counted(N, C, F, size, algorithm, workers, multiplied):
     layer, shape = convolution(F, (3, 3), (size, size, C)), (size, size, C)

@@ -58,7 +58,7 @@ def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block, f
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "BLOCK_TILES", block)
         patch.setattr(winograd, "FEW_TILES", few)
-        patch.setattr(winograd, "GROUP_ELEMENTS", 1)  # groups of 32 filters
+        patch.setattr(winograd, "FEW_CHANNELS", 2)
         patch.setattr(winograd, "num_threads", lambda: workers)
         assert_close(computed(x, W, pads), by_torch(x, W, pads), rtol=1e-12)
 
@@ -192,6 +192,20 @@ def test_it_computes_inside_the_threads_of_others():
         return [computed(x[k:k + 1], W, ((1, 1), (1, 1))) for k in images]
     first, second = threads.parallel_map(work, range(4), 2)
     assert_close(np.concatenate([first[0], second[0], first[1], second[1]]), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("C, F, size, kernel, strides, pays_off", [
+    (32, 32, (4, 4), 3, 1, True), (512, 512, (14, 14), 3, 1, True), (32, 96, (8, 7), 3, 1, True),
+    (32, 32, (5, 5), 3, 1, False),  # four tiles for 25 outputs: 144 multiplications instead of 225
+    (31, 32, (8, 8), 3, 1, False), (32, 31, (8, 8), 3, 1, False), (32, 48, (8, 8), 3, 1, False),
+    (32, 32, (8, 8), 5, 1, False), (32, 32, (8, 8), 3, 2, False)])
+def test_few_tiles_pay_off_where_they_save_half_of_the_multiplications(C, F, size, kernel, strides,
+                                                                       pays_off):
+    window = Window.on_image(size, (kernel, kernel), (strides, strides), "same")
+    assert winograd.few_tiles_pay_off(C, F, window) == pays_off
+    x, W = np.zeros((1, *size, C)), np.zeros((kernel, kernel, C, F))
+    assert (conv.by_kernels(x, W.shape, W, window) == "winograd") == pays_off
+    assert conv.by_kernels(x, W.shape, W, window, few_tiles=False) != "winograd"
 
 
 def test_where_winograds_algorithm_is_selected_all_is_computed_by_the_kernels(monkeypatch):

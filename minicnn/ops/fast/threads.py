@@ -157,7 +157,10 @@ def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
     size = elements * np.dtype(dtype).itemsize
     if size > _local.memory.size:
         _local.memory = np.empty(0, np.uint8)  # free the old memory first
-        _local.memory = np.frombuffer(mmap.mmap(-1, size), np.uint8)
+        pages = mmap.mmap(-1, size)
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux: a page of 2 MB instead of 512 small ones, which
+            pages.madvise(mmap.MADV_HUGEPAGE)  # the processor could not remember the places of
+        _local.memory = np.frombuffer(pages, np.uint8)
     return _local.memory[:size].view(dtype)
 
 

@@ -8,6 +8,7 @@ stand the products V[k] @ U[k]. If F is a multiple of 32, U is written in panels
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from .library import Call, library
 
 # Tiles of a block, which a thread transforms, multiplies and transforms back while it is in its
 # cache. More are better for the products, which read all of U for each block.
-BLOCK_TILES = 256
+BLOCK_TILES = 112
 FEW_TILES = 96  # With fewer, U is most of the work: it is made in parts that stay in the cache.
-GROUP_ELEMENTS = 5 << 17  # of such a part: 2.6 MB in float32
+FEW_CHANNELS = 256  # of such a part, which has 32 filters: 1.2 MB in float32
 PANEL = 32  # filters
 GAP = 64  # numbers between two matrices of U: docs/speed.md, section 6, says why
 
@@ -51,6 +52,16 @@ def input_grad_winograd(dz: np.ndarray, W: np.ndarray, gradient_window: Window) 
 def has_few_tiles(x: np.ndarray, window: Window, F: int) -> bool:
     """Whether U, of F filters in panels, would be more to compute than the tiles of x."""
     return F % PANEL == 0 and len(x) * math.prod(tile_window(window).output_size) < FEW_TILES
+
+
+def few_tiles_pay_off(C: int, F: int, window: Window) -> bool:
+    """Whether convolve_few_tiles is faster than a column matrix, however few tiles there are: U
+    costs it no more than reading W costs the product. The tiles must save half of the
+    multiplications, as in ops/winograd.py."""
+    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32 or F % PANEL:
+        return False
+    tiles, outputs = tile_window(window).output_size, window.output_size
+    return 36 * math.prod(tiles) <= 9 * math.prod(outputs) / 2
 
 
 def transform_kernels(W: np.ndarray, panels: bool = True) -> np.ndarray:
@@ -85,19 +96,20 @@ def in_panels(memory: np.ndarray, C: int, F: int) -> np.ndarray:
 
 
 def transform_panel(W: np.ndarray, memory: np.ndarray, first: int, panel: int) -> Call:
-    """The kernels of a panel of filters, counted from filter `first` of W, to their place in the
-    memory for U."""
+    """The kernels of a panel of filters, counted from filter `first` of W (3, 3, C, F), to their
+    place in the memory for U; W may be some channels of a larger array."""
     C, F = W.shape[2:]
-    return ("winograd_kernels", W, memory[:, panel * C * PANEL:], C * F, memory.shape[1], C, F,
-            first + panel * PANEL, PANEL)
+    return ("winograd_kernels", W, memory[:, panel * C * PANEL:], W.strides[1] // W.itemsize,
+            memory.shape[1], C, F, first + panel * PANEL, PANEL)
 
 
-def multiply(V: np.ndarray, U: np.ndarray, M: np.ndarray) -> Call:
-    """M[k] (T, F) ← V[k] @ U[k] for each of the 36 positions k, U in panels; M may be some columns
-    of a larger array."""
-    (_, T, C), filters, row = V.shape, M.shape[2], M.strides[1] // M.itemsize
+def multiply(V: np.ndarray, U: np.ndarray, M: np.ndarray, add: bool = False) -> Call:
+    """M[k] (T, F) ← V[k] @ U[k], or with `add` M[k] += V[k] @ U[k], for each of the 36 positions k,
+    U in panels; V and M may be some columns of larger arrays."""
+    (_, T, C), filters = V.shape, M.shape[2]
     matrices = (a.strides[0] // a.itemsize for a in (V, U, M))  # numbers from one to the next
-    return ("winograd_products", V, U, M, *matrices, T, C, row, filters, PANEL)
+    rows = (a.strides[1] // a.itemsize for a in (V, M))
+    return ("winograd_products", V, U, M, *matrices, T, C, *rows, filters, PANEL, add)
 
 
 @dataclass
@@ -143,7 +155,8 @@ def convolve(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, window: Window,
     blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
     max_tiles = tiling.width * max((block.stop - block.start for block in blocks), default=0)
 
-    def steps(block: slice, memory: np.ndarray) -> tuple[Call, tuple[np.ndarray, ...], Call]:
+    def steps(block: slice, memory: np.ndarray
+              ) -> tuple[Call, tuple[np.ndarray, np.ndarray, np.ndarray], Call]:
         T = tiling.width * (block.stop - block.start)
         V, M, _ = np.split(memory, np.cumsum([36 * T * C, 36 * T * F]))
         V, M = V.reshape(36, T, C), M.reshape(36, T, F)
@@ -172,23 +185,25 @@ def convolve(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, window: Window,
 def convolve_few_tiles(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
                        relu: bool = False, pool: bool = False) -> np.ndarray:
     """conv2d_winograd, F a multiple of 32; threads share the filters. Each transforms the kernels
-    of some filters and multiplies all tiles by them while they are in its cache: U is never whole
-    in memory."""
+    of 32 filters and some channels and multiplies all tiles by them while they are in its cache: U
+    is never whole in memory."""
     (C, F), W, kernels = W.shape[2:], np.ascontiguousarray(W), library(x.dtype.name)
     tiling = Tiling(np.ascontiguousarray(x), window, pool)
     y, b, T = tiling.outputs(F), bias(b, F, x.dtype), tiling.rows * tiling.width
-    V, M = np.empty((36, T, C), x.dtype), np.empty((36, T, F), x.dtype)
-    rows = shares(tiling.rows, num_threads())
-    size = max(PANEL, GROUP_ELEMENTS // (36 * C) // PANEL * PANEL)  # filters of a group
-    threads = shares(F // PANEL, num_threads())
-    memory = workspace(len(threads) * 36 * (C * size + GAP), x.dtype)
+    rows, threads = shares(tiling.rows, num_threads()), shares(F // PANEL, num_threads())
+    some = min(C, FEW_CHANNELS)
+    sizes = 36 * T * C, 36 * T * F, len(threads) * 36 * (some * PANEL + GAP)
+    V, M, Us = np.split(workspace(sum(sizes), x.dtype), np.cumsum(sizes)[:2])
+    V, M, Us = V.reshape(36, T, C), M.reshape(36, T, F), Us.reshape(len(threads), 36, -1)
     products: list[list[Call]] = [[] for _ in threads]
-    for k, panels in enumerate(threads):
-        for first in range(panels.start * PANEL, panels.stop * PANEL, size):
-            K = min(size, panels.stop * PANEL - first)
-            U = memory.reshape(len(threads), -1)[k, :36 * (C * K + GAP)].reshape(36, -1)
-            products[k] += [transform_panel(W, U, first, panel) for panel in range(K // PANEL)]
-            products[k].append(multiply(V, in_panels(U, C, K), M[..., first:first + K]))
+    for calls, panels, U in zip(products, threads, Us, strict=True):
+        for panel, channels in itertools.product(range(panels.start, panels.stop),
+                                                 chunk_slices(C, some)):
+            K = channels.stop - channels.start
+            filters = slice(panel * PANEL, (panel + 1) * PANEL)
+            calls.append(transform_panel(W[:, :, channels], U, filters.start, 0))
+            calls.append(multiply(V[..., channels], in_panels(U, K, PANEL), M[..., filters],
+                                  add=channels.start > 0))
     kernels.on_threads([[tiling.transform(V[:, part.start * tiling.width:], part)]
                         for part in rows])
     kernels.on_threads(products)

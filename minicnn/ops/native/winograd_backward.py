@@ -16,8 +16,8 @@ from ..fast.threads import chunk_slices, num_threads, parallel_map
 from ..window import Window
 from ..winograd import tile_window
 from .library import library
-from .winograd import BLOCK_TILES
 
+BLOCK_TILES = 256  # which a thread transforms, and which are multiplied at a time
 GROUP_ELEMENTS = 1 << 23  # of V and dM together: 32 MB in float32
 
 Transformed = tuple[np.ndarray, np.ndarray]  # V (36, T, C) and dM (36, T, F) of T tiles
