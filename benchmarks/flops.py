@@ -33,7 +33,7 @@ from minicnn.inference import MAX_ELEMENTS, FusedConv, elements_per_image, fuse
 from minicnn.ops.fast import threads
 from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
-from minicnn.ops.native.winograd import few_tiles_pay_off
+from minicnn.ops.native.winograd import pays_off
 from minicnn.ops.winograd import A_T, B_T, G
 from minicnn.summary import backend_name
 
@@ -76,8 +76,8 @@ def convolution(N, shape, layer, workers, backend=None):
     OH, OW, _ = layer.output_shape(shape)
     definition = product(N * OH * OW, KH * KW * C, F)
     native, window = (backend or backend_name()) == "native", layer.window(shape)
-    if select_algorithm(N, C, F, window) != "winograd" and not (
-            native and few_tiles_pay_off(C, F, window)):
+    if not (pays_off(C, F, window) if native
+            else select_algorithm(N, C, F, window) == "winograd"):
         return Flops(definition, definition)
     tile_rows, tile_columns = -(-OH // 4), -(-OW // 4)
     T = N * tile_rows * tile_columns

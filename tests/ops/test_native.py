@@ -177,7 +177,7 @@ def test_with_few_tiles_u_is_made_in_parts(monkeypatch):
     monkeypatch.setattr(winograd, "FEW_TILES", 96)
     x, W = drawn((1, 28, 28, 32), 32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "transform_kernels", lambda W: pytest.fail("U is whole in memory"))
+        patch.setattr(winograd, "convolve", lambda *_: pytest.fail("U is whole in memory"))
         assert_close(computed(x, W, ((1, 1), (1, 1))), by_torch(x, W, ((1, 1), (1, 1))), rtol=1e-12)
     monkeypatch.setattr(winograd, "convolve_few_tiles", lambda *_: pytest.fail("in parts"))
     computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))  # 98 tiles
@@ -197,15 +197,14 @@ def test_it_computes_inside_the_threads_of_others():
 @pytest.mark.parametrize("C, F, size, kernel, strides, pays_off", [
     (32, 32, (4, 4), 3, 1, True), (512, 512, (14, 14), 3, 1, True), (32, 96, (8, 7), 3, 1, True),
     (32, 32, (5, 5), 3, 1, False),  # four tiles for 25 outputs: 144 multiplications instead of 225
-    (31, 32, (8, 8), 3, 1, False), (32, 31, (8, 8), 3, 1, False), (32, 48, (8, 8), 3, 1, False),
+    (31, 32, (8, 8), 3, 1, False), (32, 31, (8, 8), 3, 1, False), (32, 50, (8, 8), 3, 1, True),
     (32, 32, (8, 8), 5, 1, False), (32, 32, (8, 8), 3, 2, False)])
-def test_few_tiles_pay_off_where_they_save_half_of_the_multiplications(C, F, size, kernel, strides,
-                                                                       pays_off):
+def test_it_is_selected_where_tiles_save_half_of_the_multiplications(C, F, size, kernel, strides,
+                                                                     pays_off):
     window = Window.on_image(size, (kernel, kernel), (strides, strides), "same")
-    assert winograd.few_tiles_pay_off(C, F, window) == pays_off
+    assert winograd.pays_off(C, F, window) == pays_off
     x, W = np.zeros((1, *size, C)), np.zeros((kernel, kernel, C, F))
     assert (conv.by_kernels(x, W.shape, W, window) == "winograd") == pays_off
-    assert conv.by_kernels(x, W.shape, W, window, few_tiles=False) != "winograd"
 
 
 def test_where_winograds_algorithm_is_selected_all_is_computed_by_the_kernels(monkeypatch):

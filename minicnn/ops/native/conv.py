@@ -7,13 +7,12 @@ import numpy as np
 
 from ..algorithms import forced_algorithm, input_gradient_window
 from ..fast import conv as fast
-from ..fast.conv import select_algorithm
 from ..window import Window
 from ..winograd import can_pool
-from . import direct
+from . import direct, winograd
 from .library import has_kernels, rows_fit
 from .pooling import max_pool2d
-from .winograd import conv2d_winograd, few_tiles_pay_off, input_grad_winograd
+from .winograd import conv2d_winograd, input_grad_winograd, rotate_kernels
 from .winograd_backward import weight_grad_winograd
 
 
@@ -43,7 +42,7 @@ def conv2d_weight_grad(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndar
     computes the convolution."""
     W_shape = *window.kernel, x.shape[3], dz.shape[3]
     if dz.shape[:3] == (len(x), *window.output_size):
-        algorithm = by_kernels(x, W_shape, dz, window, few_tiles=False)
+        algorithm = by_kernels(x, W_shape, dz, window)
         if algorithm == "winograd":
             return weight_grad_winograd(x, dz, window)
         if algorithm == "direct" and direct.weight_grad_pays_off(x.shape[3], window):
@@ -61,28 +60,22 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
         if algorithm == "winograd":
             return input_grad_winograd(dz, W, gradient_window)
         if algorithm == "direct":
-            W_rot180 = W[::-1, ::-1].swapaxes(2, 3)  # (KH, KW, F, C)
-            return direct.conv2d_direct(dz, W_rot180, None, gradient_window)
+            return direct.conv2d_direct(dz, rotate_kernels(W), None, gradient_window)
     return fast.conv2d_input_grad(dz, W, input_shape, window)
 
 
-def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], other: np.ndarray, window: Window,
-               few_tiles: bool = True) -> str | None:
+def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], other: np.ndarray, window: Window
+               ) -> str | None:
     """"winograd", "direct" or None: the algorithm for x (N, H, Wd, C) and W of this shape, if the
     kernels, which check nothing, can compute with x and the other array: both of one dtype that
-    there are kernels for, x of the window's size. What is wrong, fast refuses.
-
-    few_tiles: whether convolve_few_tiles can compute it, which pays off where fast's does not yet.
-    """
+    there are kernels for, x of the window's size. What is wrong, fast refuses."""
     C, F = W_shape[2:]
     if not (has_kernels(x.dtype) and other.dtype == x.dtype
             and x.shape[1:] == (*window.size, C) and W_shape[:2] == window.kernel
             and rows_fit(window, C, F)):
         return None
-    if select_algorithm(len(x), C, F, window) == "winograd":
-        return "winograd"
-    if forced_algorithm(window) is not None:
-        return None
-    if few_tiles and few_tiles_pay_off(C, F, window):
+    if forced := forced_algorithm(window):
+        return "winograd" if forced == "winograd" else None
+    if winograd.pays_off(C, F, window):
         return "winograd"
     return "direct" if direct.pays_off(C, F, window) else None
