@@ -95,18 +95,20 @@ extern "C" __global__ void winograd_products(const real* V, const real* U, real*
 }
 
 // dU[k] (channels, F) = V[k] (T, channels)ᵀ · dM[k] (T, F), or with `add` dU[k] += …: of the C channels
-// of V and dU, which have matrices of C·F numbers, the `channels` from the pointers on.
-extern "C" __global__ void winograd_gradient_products(const real* V, const real* dM, real* dU, int64 T,
+// of V and dU the `channels` from the pointers on. Matrices of V, dM and dU lie V_matrix, M_matrix and
+// U_matrix numbers apart.
+extern "C" __global__ void winograd_gradient_products(const real* V, const real* dM, real* dU,
+                                                      int64 V_matrix, int64 M_matrix, int64 U_matrix, int64 T,
                                                       int channels, int C, int F, int add) {
     real panel[DEPTH * PANEL];  // of dM, whose rows lie F numbers apart
     for (int k = 0; k < 36; ++k)
         for (int f = 0; f < F; f += PANEL)
             for (int64 t = 0; t < T; t += DEPTH) {
                 const int depth = (int)(T - t < DEPTH ? T - t : DEPTH), columns = min(PANEL, F - f);
-                const real* rows = dM + (k * T + t) * F + f;
+                const real* rows = dM + k * M_matrix + t * F + f;
                 for (int row = 0; row < depth; ++row)
                     memcpy(panel + row * columns, rows + (int64)row * F, columns * sizeof(real));
-                multiply_panel<true>(V + (k * T + t) * C, panel, dU + (int64)k * C * F + f, channels, depth,
+                multiply_panel<true>(V + k * V_matrix + t * C, panel, dU + k * U_matrix + f, channels, depth,
                                      columns, C, columns, F, add || t > 0);
             }
 }

@@ -23,7 +23,7 @@
 
 // One tile of dz, filter f (and its neighbours, as many as Lanes holds).
 //   dz     &dz[n, 0, 0, 0]; the tile's upper row in it is i0
-//   dM     &dM[0, first tile of this row, 0]; dM[k + 1] lies `matrix` = T·F numbers behind dM[k]
+//   dM     &dM[0, first tile of this row, 0]; dM[k + 1] lies `matrix` numbers behind dM[k]
 template <typename Lanes>
 __device__ void transform_gradients(int tile, int f, const real* dz, real* dM, int64 matrix, int i0,
                                     int OH, int OW, int F) {
@@ -45,20 +45,20 @@ __device__ void transform_gradients(int tile, int f, const real* dz, real* dM, i
     // coalesced: the line above, which writes dM[…], for neighbouring (tile, f)
 }
 
-extern "C" __global__ void winograd_gradient_tiles(const real* dz, real* dM, int64 first,
-                                                   int64 rows, int OH, int OW, int F, int TH,
-                                                   int TW) {
+extern "C" __global__ void winograd_gradient_tiles(const real* dz, real* dM, int64 matrix,
+                                                   int64 first, int64 rows, int OH, int OW, int F,
+                                                   int TH, int TW) {
     EACH_ROW(row, rows) {
         const int64 n = (first + row) / TH;
         const int i0 = (int)(first + row - n * TH) * 4;
-        EACH_CHANNEL(TW, F, transform_gradients, dz + n * OH * OW * F, dM + row * TW * F,
-                     rows * TW * F, i0, OH, OW, F);
+        EACH_CHANNEL(TW, F, transform_gradients, dz + n * OH * OW * F, dM + row * TW * F, matrix, i0,
+                     OH, OW, F);
     }
 }
 
-// `count` kernels from number `first` on, of C·F; dU (36, C·F), dW (9, C·F)
-extern "C" __global__ void winograd_weight_grads(const real* dU, real* dW, int64 first, int64 count,
-                                                 int64 kernels) {
+// `count` kernels from number `first` on, of C·F; dU (36, ≥ C·F), dW (9, C·F)
+extern "C" __global__ void winograd_weight_grads(const real* dU, int64 matrix, real* dW, int64 first,
+                                                 int64 count, int64 kernels) {
     DECLARE_G_T_24;
     EACH(i, count) {
         const int64 k = first + i;
@@ -66,7 +66,7 @@ extern "C" __global__ void winograd_weight_grads(const real* dU, real* dW, int64
         Kernel<real> g;
         UNROLL for (int p = 0; p < 6; ++p)
             UNROLL for (int q = 0; q < 6; ++q)
-                u[p][q] = dU[(p * 6 + q) * kernels + k];  // coalesced: neighbouring k
+                u[p][q] = dU[(p * 6 + q) * matrix + k];  // coalesced: neighbouring k
         on_both_sides(G_T_24, u, g);
         UNROLL for (int p = 0; p < 3; ++p)
             UNROLL for (int q = 0; q < 3; ++q)

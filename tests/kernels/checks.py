@@ -382,12 +382,14 @@ def check_winograd_gradient_tiles(dtype, rng, large):
         tiles = padded.reshape(N, TH, 4, TW, 4, F)
         expected = np.einsum("pi,qj,naitjf->pqnatf", A, A, tiles).reshape(36, N * TH, TW, F)
         cut = int(rng.integers(1, N * TH + 1))
-        for first, end in (0, cut), (cut, N * TH):
+        for first, end, gap in (0, cut, 0), (cut, N * TH, 5):
             if end > first:
-                dM = there(np.full((36, end - first, TW, F), np.nan, dtype))
+                size = (end - first) * TW * F
+                dM = there(np.full((36, size + gap), 7, dtype))
                 winograd.launch("winograd_gradient_tiles", launch.by_rows(end - first, TW * F),
-                                there(dz), dM, first, end - first, OH, OW, F, TH, TW)
-                agree(dM, expected[:, first:end])
+                                there(dz), dM, size + gap, first, end - first, OH, OW, F, TH, TW)
+                agree(to_cpu(dM)[:, :size].reshape(36, -1, TW, F), expected[:, first:end])
+                assert (to_cpu(dM)[:, size:] == 7).all()
 
 
 def check_winograd_weight_grads(dtype, rng, large):
@@ -397,9 +399,11 @@ def check_winograd_weight_grads(dtype, rng, large):
     G = np.array(POWERS)[:, :3] / np.array(SCALE)[:, None]
     G[5] = 0, 0, 1
     dW, cut = there(np.full((3, 3, C, F), np.nan, dtype)), int(rng.integers(0, C * F + 1))
-    for first, count in (0, cut), (cut, C * F - cut):
-        winograd.launch("winograd_weight_grads", launch.flat(count), there(dU), dW, first, count,
-                        C * F)
+    for first, count, gap in (0, cut, 0), (cut, C * F - cut, 5):
+        apart = np.full((36, C * F + gap), np.nan, dtype)
+        apart[:, :C * F] = dU.reshape(36, C * F)
+        winograd.launch("winograd_weight_grads", launch.flat(count), there(apart), C * F + gap, dW,
+                        first, count, C * F)
     agree(dW, np.einsum("ip,jq,ijcf->pqcf", G, G, dU.astype(float).reshape(6, 6, C, F)))
 
 

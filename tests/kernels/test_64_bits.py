@@ -307,9 +307,9 @@ def launch_winograd(name, inputs, output, images):
         last = grid[0] - 1, (2 * images - 1) % grid[1]
     large = max(output.size, inputs[0].size) > 2**31
     with only(*last, grid) if large else mock.MagicMock():
-        if name == "winograd_tiles":
+        if name in ("winograd_tiles", "winograd_gradient_tiles"):
             numbers = (output.shape[1], *numbers)
-        if name == "winograd_outputs":
+        if name in ("winograd_outputs", "winograd_weight_grads"):
             inputs = [inputs[0], inputs[0].shape[1], *inputs[1:]]
         launch.launch(name, grid, *inputs, output, *numbers)
 

@@ -99,11 +99,10 @@ def check_sizes(kernel: Kernel, values: tuple) -> None:
     elif "K" in n:
         expected = dict.fromkeys(arrays, n["rows"] * n["K"]) | {"l": n["rows"]}
     elif "kernels" in n:  # winograd_kernels, winograd_weight_grads
-        expected = {**dict.fromkeys(("W", "dW"), 9 * n["kernels"]), "dU": 36 * n["kernels"],
-                    "U": 36 * n.get("matrix", 0)}
+        expected = {**dict.fromkeys(("W", "dW"), 9 * n["kernels"]),
+                    **dict.fromkeys(("U", "dU"), 36 * n["matrix"])}
     elif "TH" in n:  # winograd_tiles, winograd_outputs, winograd_gradient_tiles
-        expected = {"b": n.get("F"), **dict.fromkeys(("V", "M"), 36 * n.get("matrix", 0)),
-                    "dM": 36 * n["rows"] * n["TW"] * n.get("F", 0)}
+        expected = {"b": n.get("F"), **dict.fromkeys(("V", "M", "dM"), 36 * n["matrix"])}
     elif "PH" in n:  # pad
         images = n["rows"] // n["PH"]
         expected = {"x": images * n["H"] * n["Wd"] * n["C"],

@@ -59,8 +59,8 @@ def weight_grad_winograd(x: np.ndarray, dz: np.ndarray, window: Window) -> np.nd
         V, dM = (xp.empty((36, count * TW, channels), x.dtype) for channels in (C, F))
         launch("winograd_tiles", by_rows(count, TW * C), x, V, count * TW * C, first, count, H, Wd,
                C, TH, TW, top, left)
-        launch("winograd_gradient_tiles", by_rows(count, TW * F), dz, dM, first, count, OH, OW, F,
-               TH, TW)
+        launch("winograd_gradient_tiles", by_rows(count, TW * F), dz, dM, count * TW * F, first,
+               count, OH, OW, F, TH, TW)
         dU += xp.matmul(V.swapaxes(1, 2), dM)  # (36, C, T)·(36, T, F)
-    launch("winograd_weight_grads", flat(C * F), dU, dW, 0, C * F, C * F)
+    launch("winograd_weight_grads", flat(C * F), dU, C * F, dW, 0, C * F, C * F)
     return dW

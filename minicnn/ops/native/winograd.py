@@ -25,7 +25,7 @@ BLOCK_TILES = 112
 FEW_TILES = 96  # With fewer, U is most of the work: it is made in parts that stay in the cache.
 FEW_CHANNELS = 256  # of such a part, which has 32 filters: 1.2 MB in float32
 PANEL = 32  # filters
-GAP = 64  # numbers between two matrices of U: docs/speed.md, section 6, says why
+GAP = 64  # numbers between two of the 36 matrices: docs/speed.md, section 6, says why
 
 
 def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
@@ -123,18 +123,17 @@ def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
     C, F = W.shape[2:]
     y, b, workers = tiling.outputs(F), bias(b, F, x.dtype), max(1, min(num_threads(), tiling.rows))
     blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
-    most = tiling.width * max((block.stop - block.start for block in blocks), default=0)  # tiles
-    U, *memories = split_workspace(x.dtype, 36 * (C * F + GAP), *[36 * most * (C + F)] * workers)
-    U = U.reshape(36, -1)
+    tiles = tiling.width * max((block.stop - block.start for block in blocks), default=0)
+    U, *memories = split_workspace(x.dtype, C * F, *[tiles * C, tiles * F] * workers)
     kernels.on_threads([
         transform_kernels(W, U[:, C * part.start * PANEL:], slice(part.start * PANEL,
                                                                   min(part.stop * PANEL, F)))
         for part in shares(-(-F // PANEL), workers)])
     parts: list[list[Call]] = [[] for _ in range(workers)]
     for k, block in enumerate(blocks):
-        T, memory = tiling.width * (block.stop - block.start), memories[k % workers]
-        V = memory[:36 * T * C].reshape(36, T, C)
-        M = memory[36 * T * C:36 * T * (C + F)].reshape(36, T, F)
+        T = tiling.width * (block.stop - block.start)
+        V, M = memories[2 * (k % workers):][:2]
+        V, M = V[:, :T * C].reshape(36, T, C), M[:, :T * F].reshape(36, T, F)
         parts[k % workers] += [tiling.transform(V, block), multiply(V, U, M),
                                tiling.transform_back(M, b, y, block, relu)]
     kernels.on_threads(parts)
@@ -150,15 +149,13 @@ def convolve_few_tiles(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, windo
     C, F = W.shape[2:]
     y, b, T = tiling.outputs(F), bias(b, F, x.dtype), tiling.rows * tiling.width
     threads, channels = shares(-(-F // PANEL), num_threads()), min(C, FEW_CHANNELS)
-    V, M, *memories = split_workspace(x.dtype, 36 * T * C, 36 * T * F,
-                                      *[36 * (channels * PANEL + GAP)] * len(threads))
+    V, M, *memories = split_workspace(x.dtype, T * C, T * F, *[channels * PANEL] * len(threads))
     V, M = V.reshape(36, T, C), M.reshape(36, T, F)
     products: list[list[Call]] = [[] for _ in threads]
     for calls, panels, U in zip(products, threads, memories, strict=True):
         for panel, part in itertools.product(range(panels.start, panels.stop),
                                              chunk_slices(C, channels)):
             filters = slice(panel * PANEL, min((panel + 1) * PANEL, F))
-            U = U.reshape(36, -1)
             calls += transform_kernels(W[:, :, part], U, filters)
             calls.append(multiply(V[..., part], U, M[..., filters], add=part.start > 0))
     rows = shares(tiling.rows, num_threads())
@@ -171,10 +168,11 @@ def convolve_few_tiles(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, windo
 
 
 def split_workspace(dtype: np.dtype, *sizes: int) -> list[np.ndarray]:
-    """Arrays of so many numbers in this thread's workspace."""
-    ends = list(itertools.accumulate(sizes))
+    """Arrays (36, size) in this thread's workspace, with a gap after each of the 36 rows."""
+    ends = list(itertools.accumulate(36 * (size + GAP) for size in sizes))
     memory = workspace(ends[-1], dtype)
-    return [memory[end - size:end] for end, size in zip(ends, sizes, strict=True)]
+    return [memory[end - 36 * (size + GAP):end].reshape(36, size + GAP)[:, :size]
+            for end, size in zip(ends, sizes, strict=True)]
 
 
 def bias(b: np.ndarray | None, F: int, dtype: np.dtype) -> np.ndarray:

@@ -30,28 +30,29 @@ def weight_grad_winograd(x: np.ndarray, dz: np.ndarray, window: Window) -> np.nd
     (TH, TW), ((top, _), (left, _)) = tiles.output_size, tiles.pads  # rows of tiles, tiles in a row
     x, dz, kernels = np.ascontiguousarray(x), np.ascontiguousarray(dz), library(x.dtype.name)
     groups = chunk_slices(N * TH, max(1, GROUP_ELEMENTS // (36 * TW * (C + F))))
-    most = TW * max((group.stop - group.start for group in groups), default=0)  # tiles of a group
-    dU, Vs, dMs = split_workspace(x.dtype, 36 * C * F, 36 * most * C, 36 * most * F)
+    block = max(1, BLOCK_TILES // TW)  # rows of tiles
+    height = max((group.stop - group.start for group in groups), default=0)  # of a group
+    blocks, channels = -(-height // block), shares(C, num_threads())
+    dU, *memories = split_workspace(x.dtype, C * F, *[block * TW * C, block * TW * F] * blocks)
     dW = np.zeros((3, 3, C, F), x.dtype)
-    channels = shares(C, num_threads())
-    products: list[list[Call]] = [[] for _ in channels]
     for group in groups:
         transforms: list[list[Call]] = [[] for _ in range(num_threads())]
-        for k, first in enumerate(range(group.start, group.stop, max(1, BLOCK_TILES // TW))):
-            rows = min(max(1, BLOCK_TILES // TW), group.stop - first)
-            begin, end = 36 * TW * (first - group.start), 36 * TW * (first - group.start + rows)
-            V, dM, T = Vs[begin * C:end * C], dMs[begin * F:end * F], TW * rows
+        products: list[list[Call]] = [[] for _ in channels]
+        for k, first in enumerate(range(group.start, group.stop, block)):
+            rows = min(block, group.stop - first)
+            (V, dM), T = memories[2 * k:2 * k + 2], TW * rows
+            apart = [a.strides[0] // a.itemsize for a in (V, dM, dU)]
             transforms[k % len(transforms)] += [
-                ("winograd_tiles", x, V, T * C, first, rows, H, Wd, C, TH, TW, top, left),
-                ("winograd_gradient_tiles", dz, dM, first, rows, OH, OW, F, TH, TW)]
+                ("winograd_tiles", x, V, apart[0], first, rows, H, Wd, C, TH, TW, top, left),
+                ("winograd_gradient_tiles", dz, dM, apart[1], first, rows, OH, OW, F, TH, TW)]
             for calls, part in zip(products, channels, strict=True):
-                calls.append(("winograd_gradient_products", V[part.start:], dM,
-                              dU[part.start * F:], T, part.stop - part.start, C, F, first > 0))
+                calls.append(("winograd_gradient_products", V[:, part.start:], dM,
+                              dU[:, part.start * F:], *apart, T, part.stop - part.start, C, F,
+                              first > 0))
         if group is groups[-1]:
             for calls, part in zip(products, channels, strict=True):
-                calls.append(("winograd_weight_grads", dU, dW, part.start * F,
+                calls.append(("winograd_weight_grads", dU, apart[2], dW, part.start * F,
                               (part.stop - part.start) * F, C * F))
         kernels.on_threads(transforms)
         kernels.on_threads(products)
-        products = [[] for _ in channels]
     return dW
