@@ -2,15 +2,18 @@
 // vectors. (simulator.h has them for checking.)
 //
 //     c++ -O3 -march=native -shared -fPIC -DNATIVE -DREAL=float -DSWITCH="unsigned char"
-//         -x c++ winograd.cu -o winograd.so         (minicnn/ops/native/library.py does)
+//         -x c++ winograd.cu -o winograd.so
+//
+// minicnn/ops/native/library.py does, with a line CALLABLE(kernel), below, for each kernel.
 //
 // A launch is one call: there is one block of one thread, which takes every row of its call and, in a
 // row, as many channels at once as a vector register holds. Whoever calls shares the rows among the
 // threads of the processor. Kernels whose threads wait for each other are not compiled so.
 //
-// There are two ways to the vector instructions. EACH_CHANNEL computes with Vector. The loops of EACH
-// are written number by number, and the compiler makes vectors of them: ivdep promises that no turn
-// depends on another, so it need not check whether arrays overlap.
+// There are two ways to the vector instructions. EACH_CHANNEL, EACH_LANE and products.cpp compute with
+// Vector. The loops of EACH are written number by number, and the compiler makes vectors of them: ivdep
+// promises that no turn depends on another, so it need not check whether arrays overlap. A product and
+// the sum that takes it become one instruction, a fused multiply-add, where the processor has one.
 #pragma once
 #include <math.h>
 #include <string.h>

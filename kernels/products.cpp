@@ -10,8 +10,10 @@
 // A library's product first copies its matrices into such an order, every time: it does not know that
 // V and U have just been made, and are small. Here winograd_kernels has written U so. One step of c
 // reads 32 numbers of U and 12 of V and multiplies each with each: 384 multiply-adds for 44 numbers
-// read (with AVX-512; registers that are narrower, or fewer, hold fewer sums: WIDTH, ROWS). The panel
-// stays in the second-level cache while all tiles pass.
+// read (float with AVX-512; registers that are narrower, or fewer, hold fewer sums: 2·LANES, ROWS). 256
+// rows of a panel stay in the first-level cache while all tiles pass, the whole panel in the second.
+//
+// No GPU runs this file. __global__ marks the functions that Python calls, as in a .cu file.
 //
 // Source: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.
 #include "common.h"
@@ -100,7 +102,9 @@ extern "C" __global__ void winograd_products(const real* V, const real* U, real*
 extern "C" __global__ void winograd_gradient_products(const real* V, const real* dM, real* dU,
                                                       int64 V_matrix, int64 M_matrix, int64 U_matrix, int64 T,
                                                       int channels, int C, int F, int add) {
-    real panel[DEPTH * PANEL];  // of dM, whose rows lie F numbers apart
+    // Some rows of dM, which lie F numbers apart, are copied into a panel: each of its numbers is then read
+    // once for every 12 channels.
+    real panel[DEPTH * PANEL];
     for (int k = 0; k < 36; ++k)
         for (int f = 0; f < F; f += PANEL)
             for (int64 t = 0; t < T; t += DEPTH) {

@@ -5,13 +5,16 @@
 //     +-----------+     each 6 × 6 tile d,            36 matrices, one for each place of a tile:
 //     | +-----+---|--+  four pixels apart,            T tiles by C channels
 //     | | d   |   |  |  becomes  Bᵀ d B       ---->        |
-//     | |   +-|---|--|                                     |  V[k] @ U[k]: 36 products (cuBLAS)
+//     | |   +-|---|--|                                     |  V[k] @ U[k]: 36 products (on a GPU cuBLAS)
 //     +-|---|-+---+  |  outside of x: zeros                |
 //       +---|--------+                                M (36, T, F)
 //                       winograd_kernels                   |
 //     W (3, 3, C, F)    each 3 × 3 kernel g                v
 //                       becomes  G g Gᵀ: U (36, C, F)   winograd_outputs: 36 numbers m of a tile
 //                                                       become its 4 × 4 outputs  Aᵀ m A + b
+//
+// On a processor kernels/products.cpp multiplies, and U is written panel by panel of 32 filters, one call
+// each: (36, F / 32, C, 32).
 //
 // T tiles are `rows` rows of TW tiles, the first of them numbered `first` over the whole batch: the
 // launcher makes V and M in chunks, as they are 36/16 times as large as x and y. It also says how many
@@ -32,8 +35,8 @@
 // Per warp: winograd_outputs: M 4, b 4, y 4 transactions; no shared memory
 #include "winograd.h"
 
-// Channel row's kernel of filter f (and its neighbours).
-//   W      &W[0, 0, row, 0]; W[p, q] lies C·F numbers behind the one before
+// Channel row's kernel of filter first + f (and its neighbours).
+//   W      &W[0, 0, row, first]; W[p, q] lies C·F numbers behind the one before
 //   U      &U[0, row, 0]; U[k + 1] lies `matrix` numbers behind U[k]
 template <typename Lanes>
 __device__ void transform_kernel(int f, const real* W, int64 kernels, real* U, int64 matrix) {

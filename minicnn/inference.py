@@ -21,7 +21,7 @@ def infer(model: Network, x: np.ndarray, training: bool = False) -> np.ndarray:
     """model's y for x (N, *input_shape), in groups of images whose arrays have at most MAX_ELEMENTS
     (or image by image, if one needs more); all at once if a layer might mix the images."""
     layers = fuse(model.layers, training)
-    if all(is_samplewise(layer, training) or type(layer) in NOISE_LAYERS
+    if all(is_samplewise(layer, training) or type(layer) in NOISE_LAYERS  # draws for each image
            for layer in model.layers):
         return infer_in_groups(layers, elements_per_image(layers, model.shapes()), x, training)
     for layer in layers:

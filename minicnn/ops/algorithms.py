@@ -21,7 +21,7 @@ _forced: ContextVar[str | None] = ContextVar("minicnn_convolution_algorithm", de
 
 @contextmanager
 def use_algorithm(name: str) -> Iterator[None]:
-    """Within this block every convolution of the fast backend and of a GPU uses this algorithm."""
+    """Within this block every convolution of fast, native and a GPU uses this algorithm."""
     if name not in ALGORITHMS:
         raise ArgumentError(f"use_algorithm: expected one of {', '.join(ALGORITHMS)}, "
                             f"received {name!r}.")

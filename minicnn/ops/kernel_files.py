@@ -1,4 +1,4 @@
-"""Where the kernels are, and a kernel's signature, read from its .cu file."""
+"""Where the kernels are, and a kernel's signature, read from its file, .cu or .cpp."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Kernel:
 
 
 def read_kernels(file: Path) -> dict[str, Kernel]:
-    """The kernels of a .cu file by their names."""
+    """The kernels of a file, its __global__ functions, by their names."""
     signatures = SIGNATURE.findall(file.read_text(encoding="utf-8"))
     return {name: Kernel(name, file, tuple(_parameter(file, name, " ".join(parameter.split()))
                                            for parameter in parameters.split(",")))

@@ -1,7 +1,8 @@
 """Data parallelism: the samples of a training step shared among the threads.
 
 Threads that share the work of one layer wait for each other after every layer, and work that is too
-small to share (a pooling, a mask) is done by one thread alone. Here each thread takes some samples
+small to share is done by one thread alone; what a thread has written in one layer, another may need
+in the next. Here each thread takes some samples
 through all layers, forward and back, with a replica of the layers: the same weights, but caches and
 gradients of its own. The threads meet twice: at the loss, and where their gradients are added,
 always in the same order, so that every run with as many threads gives the same bits. It pays when

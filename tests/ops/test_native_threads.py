@@ -113,7 +113,8 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 before = len(os.listdir("/proc/self/task"))
 print(tripled(3), len(os.listdir("/proc/self/task")) - before)
 """)
-    assert out.split() == ["True", "0"]
+    right, started = out.split()
+    assert right == "True" and int(started) < 2  # one may get the stack of a thread that has ended
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

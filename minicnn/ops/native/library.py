@@ -1,4 +1,4 @@
-"""The kernels of kernels/*.cu as functions for this processor: compiled once, loaded, called.
+"""The kernels of kernels/ as functions for this processor: compiled once, loaded, called.
 
 kernels/native.h supplies what CUDA has built in, for one thread that computes with vectors. What is
 compiled is kept in the cache folder under a name that holds the sources, the compiler and the
@@ -40,7 +40,7 @@ FLAGS = ("-O3", "-std=c++14", "-fPIC", "-shared", "-fno-math-errno", "-DNATIVE",
 REALS = ("float32", "float64")
 WORD = 8  # bytes
 MIN_PART = 1 << 14  # numbers that are worth a thread
-MAX_ROW = 1 << 30  # numbers of a row of an image: places in it are counted in 32 bits
+MAX_ROW = 1 << 30  # numbers of a row of an image: places in it, and twice as many, fit in 32 bits
 
 
 def has_kernels(dtype: np.dtype) -> bool:
@@ -52,15 +52,22 @@ def rows_fit(window: Window, *channels: int) -> bool:
     """Whether the rows of images with so many channels, padding included, are as short as the
     kernels take them to be."""
     (_, Wd), (left, right), OW = window.size, window.pads[1], window.output_size[1]
-    return max(left + Wd + right + 8, OW + 8) * max(channels) < MAX_ROW  # 8: of the last tile
+    beyond = 8  # the row a tile may reach
+    return (max(left + Wd + right, OW) + beyond) * max(channels) < MAX_ROW
 
 
 Call = tuple[Any, ...]  # a kernel's name and its arguments
 
 
+def num_threads() -> int:
+    """How many threads share the work: one inside a worker of parallel_map, where on_threads has no
+    other."""
+    return 1 if threads.is_worker() else threads.num_threads()
+
+
 def workers_for(size: int) -> int:
     """How many threads should go through arrays of so many numbers."""
-    return min(threads.num_threads(), max(1, size // MIN_PART))
+    return min(num_threads(), max(1, size // MIN_PART))
 
 
 class Library:
@@ -90,6 +97,9 @@ class Library:
     def on_threads(self, parts: Sequence[Sequence[Call]]) -> None:
         """Makes the calls of each part in order, each part on a thread of its own: no part may
         write what another one reads. Inside a worker of parallel_map this thread makes all calls.
+
+        The words hold addresses only; `parts` holds the arrays, and so their memory, until the
+        calls have returned.
         """
         packed = [b"".join(self.packer(kernel)(*values) for kernel, *values in part)
                   for part in parts]
@@ -154,7 +164,7 @@ def thread_runner() -> Callable[[bytes, bytes, int], None]:
 
 
 def open_library(file: Path, dtype: str) -> ctypes.CDLL:
-    """A .cu file, compiled for this processor, from the cache if it is there."""
+    """A file of kernels/, compiled for this processor, from the cache if it is there."""
     flags = (*FLAGS, for_this_processor(), f"-DREAL={C_NAMES[dtype]}")
     texts = [source.read_text("utf-8") for source in (file, *sorted(KERNELS.glob("*.h")))]
     key = cache_key(*compiler_identity(), processor_identity(), *flags, *texts)

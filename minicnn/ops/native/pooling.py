@@ -9,7 +9,7 @@ from ..fast.threads import shares
 from ..window import Window
 from .library import has_kernels, library, rows_fit, workers_for
 
-MIN_CHANNELS = 8    # a register of AVX's; with fewer, numbers are computed one by one
+MIN_CHANNELS = 8  # the numbers of a register of AVX: with fewer, fast is as fast
 
 
 def has_kernel(x: np.ndarray, window: Window) -> bool:

@@ -1,9 +1,9 @@
 """Winograd's convolution with the kernels of kernels/winograd.cu, compiled for this processor.
 
 NumPy can transform tiles only as a product with a Kronecker square, 1,296 multiply-adds a tile and
-channel; the kernel skips zeros and needs 264, and goes through memory once. Between the transforms
-stand the products V[k] @ U[k]: U is written in panels of 32 filters, (36, F / 32, C, 32), the order
-in which kernels/products.cpp reads it.
+channel; the kernel multiplies from both sides and skips zeros: 264, and once through memory.
+Between the transforms stand the products V[k] @ U[k]: U is written in panels of 32 filters,
+(36, F / 32, C, 32), the order in which kernels/products.cpp reads it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fast.threads import chunk_slices, num_threads, shares, workspace
+from ..fast.threads import chunk_slices, shares, workspace
 from ..window import Window
 from ..winograd import tile_window
-from .library import Call, library, workers_for
+from .library import Call, library, num_threads, workers_for
 
-# Tiles of a block, which a thread transforms, multiplies and transforms back while it is in its
-# cache. More are better for the products, which read all of U for each block.
+# Tiles of a block, which a thread transforms, multiplies and transforms back before the next one: V
+# and M of 64 channels and filters, 2 MB, then stay in its cache. More are better for the products,
+# which read all of U for each block, and take more memory. A multiple of 56, 28 and 14: of VGG16's
+# rows of tiles.
 BLOCK_TILES = 112
-FEW_TILES = 96  # With fewer, U is most of the work: it is made in parts that stay in the cache.
-FEW_CHANNELS = 256  # of such a part, which has 32 filters: 1.2 MB in float32
+# With fewer tiles, writing U, 36 · C · F numbers, and reading it again takes as long as the
+# products: so it is made in parts that stay in the cache, 32 filters by so many channels: 1.2 MB.
+FEW_TILES, FEW_CHANNELS = 96, 256
 PANEL = 32  # filters
 GAP = 64  # numbers between two of the 36 matrices: docs/speed.md, section 6, says why
 
@@ -55,9 +58,10 @@ def rotate_kernels(W: np.ndarray) -> np.ndarray:
 
 
 def pays_off(C: int, F: int, window: Window) -> bool:
-    """Whether it is faster than a column matrix and its product. How many tiles there are does not
-    matter, other than in ops/winograd.py: to make U costs convolve_few_tiles hardly more than
-    reading W costs the product. But they must save half of the multiplications."""
+    """Whether it is faster than a column matrix and its product: with 32 channels and filters or
+    more (fewer are better off with direct.py), if the tiles save half of the multiplications.
+    Unlike in ops/winograd.py, the number of tiles does not matter: to make U costs
+    convolve_few_tiles hardly more than reading W costs the product."""
     if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32:
         return False
     tiles, outputs = tile_window(window).output_size, window.output_size
@@ -125,14 +129,14 @@ def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
     blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
     tiles = tiling.width * max((block.stop - block.start for block in blocks), default=0)
     U, *memories = split_workspace(x.dtype, C * F, *[tiles * C, tiles * F] * workers)
-    kernels.on_threads([
+    kernels.on_threads([  # each the panels `part`; those before it are full and hold C · 32 numbers
         transform_kernels(W, U[:, C * part.start * PANEL:], slice(part.start * PANEL,
                                                                   min(part.stop * PANEL, F)))
         for part in shares(-(-F // PANEL), workers)])
     parts: list[list[Call]] = [[] for _ in range(workers)]
     for k, block in enumerate(blocks):
         T = tiling.width * (block.stop - block.start)
-        V, M = memories[2 * (k % workers):][:2]
+        V, M = memories[2 * (k % workers):][:2]  # of this thread
         V, M = V[:, :T * C].reshape(36, T, C), M[:, :T * F].reshape(36, T, F)
         parts[k % workers] += [tiling.transform(V, block), multiply(V, U, M),
                                tiling.transform_back(M, b, y, block, relu)]

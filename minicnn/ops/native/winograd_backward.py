@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..fast.threads import chunk_slices, num_threads, shares
+from ..fast.threads import chunk_slices, shares
 from ..window import Window
 from ..winograd import tile_window
-from .library import Call, library
+from .library import Call, library, num_threads
 from .winograd import split_workspace
 
-BLOCK_TILES = 256  # which a thread transforms, and which are multiplied at a time
-GROUP_ELEMENTS = 1 << 23  # of V and dM together: 32 MB in float32
+BLOCK_TILES = 256  # which a thread transforms, and which products.cpp sums in registers (DEPTH)
+GROUP_ELEMENTS = 1 << 23  # of V and dM together, so that they do not grow with the batch: 32 MB
 
 
 def weight_grad_winograd(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
     """x (N, H, Wd, C), dz (N, OH, OW, F), kernels 3×3, strides 1 -> dW (3, 3, C, F).
 
-    Computed in groups of some rows of tiles: threads share the tiles of a group, then the channels.
+    Computed in groups of rows of tiles: threads share the blocks of a group, then the channels.
     The order of the sums does not depend on the number of threads.
     """
     (N, H, Wd, C), (_, OH, OW, F), tiles = x.shape, dz.shape, tile_window(window)
@@ -49,7 +49,7 @@ def weight_grad_winograd(x: np.ndarray, dz: np.ndarray, window: Window) -> np.nd
                 calls.append(("winograd_gradient_products", V[:, part.start:], dM,
                               dU[:, part.start * F:], *apart, T, part.stop - part.start, C, F,
                               first > 0))
-        if group is groups[-1]:
+        if group is groups[-1]:  # each thread transforms back the channels that it has summed
             for calls, part in zip(products, channels, strict=True):
                 calls.append(("winograd_weight_grads", dU, apart[2], dW, part.start * F,
                               (part.stop - part.start) * F, C * F))
