@@ -116,11 +116,12 @@ static void after_fork() {
 }
 static const int registered = pthread_atfork(nullptr, nullptr, after_fork);
 
-// Starts workers until there are `count`; fewer if the system grants no more. They see no signal:
-// Python's main thread gets all of them.
+// Starts workers until there are `count`; fewer if the system grants no more. They get no signals from
+// outside, which are for Python's main thread; a crash of their own is reported.
 static void start(size_t count) {
     sigset_t all, before;
     sigfillset(&all);
+    for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&all, own);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
         while (workers->size() < count) workers->push_back(new Worker);

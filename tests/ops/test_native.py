@@ -117,17 +117,17 @@ def test_nan_comes_out_as_nan_with_relu_and_pooling():
         assert np.isnan(y[0, 0, 0]).all() and not np.isnan(y[0, -1, -1]).any()
 
 
-@given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 3, 100]),
-       st.sampled_from([1, 1000, 1 << 23]), st.sampled_from([1, 1000]))
-def test_the_gradients_are_pytorchs(shape, F, pads, block, group, few):
+@given(SHAPES, st.integers(1, 6), PADS, st.sampled_from([1, 1000, 1 << 23]),
+       st.sampled_from([1, 1000]), st.integers(1, 3))
+def test_the_gradients_are_pytorchs(shape, F, pads, group, few, workers):
     x, W = drawn(shape, F)
     dz = np.random.default_rng(1).normal(size=computed(x, W, pads).shape)
     _, dx, dW, _ = reference.by_torch(x, W, np.zeros(F), dz, (1, 1), pads)
     window = Window((3, 3), (1, 1), pads, x.shape[1:3])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "FEW_TILES", few)
-        patch.setattr(winograd_backward, "BLOCK_TILES", block)
         patch.setattr(winograd_backward, "GROUP_ELEMENTS", group)
+        patch.setattr(winograd_backward, "num_threads", lambda: workers)
         assert_close(winograd_backward.weight_grad_winograd(x, dz, window), dW, rtol=1e-12)
         if gradient_window := input_gradient_window(window):
             assert_close(winograd.input_grad_winograd(dz, W, gradient_window), dx, rtol=1e-12)
@@ -183,6 +183,18 @@ def test_with_few_tiles_u_is_made_in_parts(monkeypatch):
     computed(np.concatenate([x, x]), W, ((1, 1), (1, 1)))  # 98 tiles
 
 
+def test_a_worker_of_parallel_map_takes_memory_for_itself_only(monkeypatch):
+    x, W = drawn((4, 12, 12, 32), 32)
+    wanted = []
+    split = winograd.split_workspace
+    monkeypatch.setattr(winograd, "split_workspace",
+                        lambda dtype, *sizes: wanted.append(len(sizes)) or split(dtype, *sizes))
+    monkeypatch.setattr(threads, "num_threads", lambda: 5)
+    computed(x, W, ((1, 1), (1, 1)))
+    threads.parallel_map(lambda _: computed(x, W, ((1, 1), (1, 1))), range(2), 2)
+    assert wanted == [1 + 2 * 5, 1 + 2, 1 + 2]  # U, and V and M of each thread
+
+
 def test_it_computes_inside_the_threads_of_others():
     """A nested call runs serially, on the thread that calls."""
     x, W = drawn((4, 12, 12, 32), 32)
@@ -198,7 +210,7 @@ def test_it_computes_inside_the_threads_of_others():
     (32, 32, (4, 4), 3, 1, True), (512, 512, (14, 14), 3, 1, True), (32, 96, (8, 7), 3, 1, True),
     (32, 32, (5, 5), 3, 1, False),  # four tiles for 25 outputs: 144 multiplications instead of 225
     (31, 32, (8, 8), 3, 1, False), (32, 31, (8, 8), 3, 1, False), (32, 50, (8, 8), 3, 1, True),
-    (32, 32, (8, 8), 5, 1, False), (32, 32, (8, 8), 3, 2, False)])
+    (32, 32, (8, 8), 5, 1, False), (32, 32, (8, 8), 3, 2, False), (32, 32, (8, 0), 3, 1, False)])
 def test_it_is_selected_where_tiles_save_half_of_the_multiplications(C, F, size, kernel, strides,
                                                                      pays_off):
     window = Window.on_image(size, (kernel, kernel), (strides, strides), "same")
@@ -273,11 +285,13 @@ def test_threads_share_the_elements(dtype, rtol, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 101])
-@pytest.mark.parametrize("F", [1, 16, 37, 64])
+@pytest.mark.parametrize("F", [1, 16, 37, 64, 200])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_gradient_of_a_bias_is_the_sum_of_the_rows(rows, F, workers, monkeypatch):
     monkeypatch.setattr(library, "MIN_PART", 1)
     monkeypatch.setattr(threads, "num_threads", lambda: workers)
+    if rows:
+        monkeypatch.setattr(elementwise.fast, "bias_grad", lambda _: pytest.fail("fast computes"))
     for dtype, rtol in ((np.float32, 1e-5), (np.float64, 1e-13)):
         dz = np.random.default_rng(0).normal(size=(rows, F)).astype(dtype)
         db = ops.native.bias_grad(dz.reshape(rows, 1, F))

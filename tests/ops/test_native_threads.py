@@ -83,6 +83,9 @@ for parts in (1, 3, 2, 3):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the threads in /proc")
 def test_a_worker_of_parallel_map_makes_all_calls_itself():
+    together = threading.Barrier(2, timeout=60)
+    parallel_map(lambda items: together.wait(), range(2), 2)  # both of its threads have started
+
     def work(items):
         before = os_threads()
         return [tripled(12) for _ in items], os_threads() - before

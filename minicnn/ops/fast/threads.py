@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,7 +40,7 @@ _pool_lock = threading.Lock()  # one caller at a time: each limits BLAS and rest
 _share = sys.maxsize  # the cores that share_cores grants
 _blas_threads = 0  # num_threads() before the caller that holds the lock limited BLAS to one
 MIN_PARALLEL_MULTIPLIES = 1 << 23  # products with fewer are not worth a second thread
-MIN_BLAS_MULTIPLIES = 1 << 18  # products with fewer are not worth one for BLAS either
+MIN_BLAS_MULTIPLIES = 1 << 18  # with fewer OpenBLAS takes one thread by itself
 # OpenBLAS multiplies matrices up to about this many multiplications as they lie; for larger ones it
 # first copies them into an order of its own, which does not pay for thin matrices.
 MAX_UNPACKED_GEMM = 10**6
@@ -144,7 +144,7 @@ def _after_fork() -> None:
     _pool_lock = threading.Lock()
     if _blas_threads:
         blas_libraries().limit(limits=_blas_threads)
-    _blas_threads, _local.memory = 0, np.empty(0, np.uint8)  # mapped memory is the parent's
+    _blas_threads = 0
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -157,10 +157,7 @@ def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
     size = elements * np.dtype(dtype).itemsize
     if size > _local.memory.size:
         _local.memory = np.empty(0, np.uint8)  # free the old memory first
-        pages = mmap.mmap(-1, size)
-        if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux: a page of 2 MB instead of 512 small ones, which
-            pages.madvise(mmap.MADV_HUGEPAGE)  # the processor could not remember the places of
-        _local.memory = np.frombuffer(pages, np.uint8)
+        _local.memory = np.frombuffer(new_pages(size), np.uint8)
     return _local.memory[:size].view(dtype)
 
 
@@ -203,6 +200,18 @@ def parallel_map(work: Callable[[Sequence[Item]], Answer], items: Sequence[Item]
         finally:
             wait(running)  # after Ctrl-C, too: no worker is left behind
     return [future.result() for future in running]
+
+
+def new_pages(size: int) -> mmap.mmap:
+    """Memory from the system; where Linux has them, in pages of 2 MB: 512 small ones instead would
+    be more than the processor can remember the places of."""
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+        return mmap.mmap(-1, size)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages
 
 
 def is_worker() -> bool:

@@ -23,7 +23,8 @@ def bias_grad(dz: np.ndarray) -> np.ndarray:
     """dz (…, F) -> db (F,): the sum of all rows; each thread sums some of them."""
     if not fits((), (dz,)):
         return fast.bias_grad(dz)
-    rows = dz.reshape(-1, F := dz.shape[-1])
+    F = dz.shape[-1]
+    rows = dz.reshape(-1, F)
     parts = shares(len(rows), workers_for(dz.size))
     sums = np.empty((len(parts), F), dz.dtype)
     library(dz.dtype.name).on_threads([

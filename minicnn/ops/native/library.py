@@ -90,10 +90,6 @@ class Library:
     def _renew_lock(self) -> None:
         self._one_at_a_time = threading.Lock()
 
-    def __call__(self, kernel: str, *values: Any) -> None:
-        """Calls a kernel, on this thread."""
-        run_parts([self.packer(kernel)(*values)])
-
     def on_threads(self, parts: Sequence[Sequence[Call]]) -> None:
         """Makes the calls of each part in order, each part on a thread of its own: no part may
         write what another one reads. Inside a worker of parallel_map this thread makes all calls.
@@ -103,16 +99,19 @@ class Library:
         """
         packed = [b"".join(self.packer(kernel)(*values) for kernel, *values in part)
                   for part in parts]
-        run_parts(packed if not threads.is_worker() else [b"".join(packed)])
+        run_parts([b"".join(packed)] if threads.is_worker() else packed)
 
     def packer(self, name: str) -> Callable[..., bytes]:
         """A function of the kernel's arguments: the words that threads.cpp takes for a call.
         Raises KernelError or OSError if the kernel cannot be compiled."""
-        if name not in self._packers:
+        packer = self._packers.get(name)
+        if packer is None:
             with self._one_at_a_time:
                 kernel = self._kernels[name]
-                self._packers[name] = packer(open_library(kernel.file, self.dtype), kernel)
-        return self._packers[name]
+                packer = self._packers.get(name) or words_of(
+                    open_library(kernel.file, self.dtype), kernel)
+                self._packers[name] = packer
+        return packer
 
 
 @functools.cache
@@ -136,7 +135,7 @@ def is_available(required: bool = False) -> bool:
     return True
 
 
-def packer(code: ctypes.CDLL, kernel: Kernel) -> Callable[..., bytes]:
+def words_of(code: ctypes.CDLL, kernel: Kernel) -> Callable[..., bytes]:
     """Library.packer, of a kernel in a loaded library."""
     function = ctypes.cast(getattr(code, f"{kernel.name}_of"), ctypes.c_void_p).value
     words = struct.Struct("qq" + "".join("d" if kind == "real" else "q"

@@ -65,7 +65,7 @@ def pays_off(C: int, F: int, window: Window) -> bool:
     if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32:
         return False
     tiles, outputs = tile_window(window).output_size, window.output_size
-    return 36 * math.prod(tiles) <= 9 * math.prod(outputs) / 2
+    return 0 < 36 * math.prod(tiles) <= 9 * math.prod(outputs) / 2
 
 
 def transform_kernels(W: np.ndarray, U: np.ndarray, filters: slice) -> list[Call]:
@@ -125,7 +125,8 @@ def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
     """conv2d_winograd; threads share the rows of tiles, in blocks. U is made once."""
     tiling, kernels = Tiling(np.ascontiguousarray(x), window, pool), library(x.dtype.name)
     C, F = W.shape[2:]
-    y, b, workers = tiling.outputs(F), bias(b, F, x.dtype), max(1, min(num_threads(), tiling.rows))
+    y, b = tiling.outputs(F), bias(b, F, x.dtype)
+    workers = max(1, min(num_threads(), tiling.rows))
     blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
     tiles = tiling.width * max((block.stop - block.start for block in blocks), default=0)
     U, *memories = split_workspace(x.dtype, C * F, *[tiles * C, tiles * F] * workers)
@@ -151,12 +152,13 @@ def convolve_few_tiles(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, windo
     memory."""
     tiling, kernels = Tiling(np.ascontiguousarray(x), window, pool), library(x.dtype.name)
     C, F = W.shape[2:]
-    y, b, T = tiling.outputs(F), bias(b, F, x.dtype), tiling.rows * tiling.width
-    threads, channels = shares(-(-F // PANEL), num_threads()), min(C, FEW_CHANNELS)
-    V, M, *memories = split_workspace(x.dtype, T * C, T * F, *[channels * PANEL] * len(threads))
+    y, b = tiling.outputs(F), bias(b, F, x.dtype)
+    T, channels = tiling.rows * tiling.width, min(C, FEW_CHANNELS)
+    shares_of_panels = shares(-(-F // PANEL), num_threads())
+    V, M, *Us = split_workspace(x.dtype, T * C, T * F, *[channels * PANEL] * len(shares_of_panels))
     V, M = V.reshape(36, T, C), M.reshape(36, T, F)
-    products: list[list[Call]] = [[] for _ in threads]
-    for calls, panels, U in zip(products, threads, memories, strict=True):
+    products: list[list[Call]] = [[] for _ in shares_of_panels]
+    for calls, panels, U in zip(products, shares_of_panels, Us, strict=True):
         for panel, part in itertools.product(range(panels.start, panels.stop),
                                              chunk_slices(C, channels)):
             filters = slice(panel * PANEL, min((panel + 1) * PANEL, F))

@@ -16,43 +16,43 @@ from ..winograd import tile_window
 from .library import Call, library, num_threads
 from .winograd import split_workspace
 
-BLOCK_TILES = 256  # which a thread transforms, and which products.cpp sums in registers (DEPTH)
 GROUP_ELEMENTS = 1 << 23  # of V and dM together, so that they do not grow with the batch: 32 MB
 
 
 def weight_grad_winograd(x: np.ndarray, dz: np.ndarray, window: Window) -> np.ndarray:
     """x (N, H, Wd, C), dz (N, OH, OW, F), kernels 3×3, strides 1 -> dW (3, 3, C, F).
 
-    Computed in groups of rows of tiles: threads share the blocks of a group, then the channels.
-    The order of the sums does not depend on the number of threads.
+    Computed in groups of rows of tiles: threads share the rows of a group, then the channels. The
+    order of the sums does not depend on the number of threads.
     """
     (N, H, Wd, C), (_, OH, OW, F), tiles = x.shape, dz.shape, tile_window(window)
     (TH, TW), ((top, _), (left, _)) = tiles.output_size, tiles.pads  # rows of tiles, tiles in a row
     x, dz, kernels = np.ascontiguousarray(x), np.ascontiguousarray(dz), library(x.dtype.name)
     groups = chunk_slices(N * TH, max(1, GROUP_ELEMENTS // (36 * TW * (C + F))))
-    block = max(1, BLOCK_TILES // TW)  # rows of tiles
-    height = max((group.stop - group.start for group in groups), default=0)  # of a group
-    blocks, channels = -(-height // block), shares(C, num_threads())
-    dU, *memories = split_workspace(x.dtype, C * F, *[block * TW * C, block * TW * F] * blocks)
+    height = max((group.stop - group.start for group in groups), default=0)  # in rows
+    V, dM, dU = split_workspace(x.dtype, height * TW * C, height * TW * F, C * F)
+    apart = [a.strides[0] // a.itemsize for a in (V, dM, dU)]
     dW = np.zeros((3, 3, C, F), x.dtype)
     for group in groups:
-        transforms: list[list[Call]] = [[] for _ in range(num_threads())]
-        products: list[list[Call]] = [[] for _ in channels]
-        for k, first in enumerate(range(group.start, group.stop, block)):
-            rows = min(block, group.stop - first)
-            (V, dM), T = memories[2 * k:2 * k + 2], TW * rows
-            apart = [a.strides[0] // a.itemsize for a in (V, dM, dU)]
-            transforms[k % len(transforms)] += [
-                ("winograd_tiles", x, V, apart[0], first, rows, H, Wd, C, TH, TW, top, left),
-                ("winograd_gradient_tiles", dz, dM, apart[1], first, rows, OH, OW, F, TH, TW)]
-            for calls, part in zip(products, channels, strict=True):
-                calls.append(("winograd_gradient_products", V[:, part.start:], dM,
-                              dU[:, part.start * F:], *apart, T, part.stop - part.start, C, F,
-                              first > 0))
-        if group is groups[-1]:  # each thread transforms back the channels that it has summed
-            for calls, part in zip(products, channels, strict=True):
-                calls.append(("winograd_weight_grads", dU, apart[2], dW, part.start * F,
-                              (part.stop - part.start) * F, C * F))
+        transforms: list[list[Call]] = []
+        for part in shares(group.stop - group.start, num_threads()):
+            first, rows = group.start + part.start, part.stop - part.start
+            before = part.start * TW  # tiles
+            transforms.append([
+                ("winograd_tiles", x, V[:, before * C:], apart[0], first, rows, H, Wd, C, TH, TW,
+                 top, left),
+                ("winograd_gradient_tiles", dz, dM[:, before * F:], apart[1], first, rows, OH, OW,
+                 F, TH, TW)])
         kernels.on_threads(transforms)
+        products: list[list[Call]] = []
+        for part in shares(C, num_threads()):
+            channels, T = part.stop - part.start, (group.stop - group.start) * TW
+            calls: list[Call] = [
+                ("winograd_gradient_products", V[:, part.start:], dM, dU[:, part.start * F:],
+                 *apart, T, channels, C, F, group.start > 0)]
+            if group is groups[-1]:  # each thread transforms back the channels that it has summed
+                calls.append(("winograd_weight_grads", dU, apart[2], dW, part.start * F,
+                              channels * F, C * F))
+            products.append(calls)
         kernels.on_threads(products)
     return dW
