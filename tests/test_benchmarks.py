@@ -204,9 +204,15 @@ def test_the_share_is_of_the_rate_of_numpys_product(small, monkeypatch):
     monkeypatch.setattr(rows_inference, "sgemm", lambda: (lambda: None, 4e9))
     count = Flops(definition=8e9, products=2e9, transforms=1e9)
     monkeypatch.setattr(flops, "forward", lambda model, N: count)
-    monkeypatch.setattr(rows_inference, "in_turn", lambda ours, theirs, pairs: {
-        "sgemm": Comparison(((3.0, 2.0),) * pairs)})
+    calls = []
+
+    def in_turn(ours, theirs, pairs, measure):
+        measure(lambda: calls.append(1))
+        return {"sgemm": Comparison(((3.0, 2.0),) * pairs)}
+
+    monkeypatch.setattr(rows_inference, "in_turn", in_turn)
     row, = rows_inference.share(SimpleNamespace(pairs=1), None)
+    assert len(calls) == 2  # the second one is measured
     assert row.comparison.pairs == ((1.0, 2.0),)  # GFLOP/s: 3 of them in 3 s, 4 in 2 s
     assert "without the transforms 33%, by the definition (8 GFLOP) 133%" in row.note
 
