@@ -65,6 +65,9 @@ OPTIONS = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRew
 # the change, in which a, b, c … stand for the names in their order; (2): the second of this shape
 # in the file. (--verbose prints the shapes.)
 SAME = {
+    "ops/native/winograd_backward.py: a = max((b.c - b.d for b in e), f=0) -> "
+    "a = max((b.c + b.d for b in e), f=0)":
+        "a larger buffer",
     "ops/native/steps.py: if a((b, c, d), (e,)): -> if a((c, b, d), (e,)):":
         "all three are written, and the check treats them alike",
     "layers/base.py: for a in (b.c, b.d): -> for a in (b.d, b.c):":
@@ -87,6 +90,9 @@ SAME = {
         "the threads of the second layer compute the same once more",
     "ops/cuda/pooling.py: a, b, c, d = e[-1].f -> b, a, c, d = e[-1].f":
         "only the product of the two is used",
+    "ops/cuda/winograd.py: a('winograd_kernels', b(c, d), e, f, c * d, c * d, c, d, 0, d) -> "
+    "a('winograd_kernels', b(d, c), e, f, c * d, c * d, c, d, 0, d)":
+        "how many blocks share the kernels; their loops take what is left",
     "ops/fast/im2col_blocks.py: a = max((b.c - b.d for b in e), f=0) -> "
     "a = max((b.c - b.d for b in e), f=1)":
         "without a block nothing is written to the buffer",

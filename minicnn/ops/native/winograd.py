@@ -25,8 +25,9 @@ from .library import Call, library, num_threads, workers_for
 # rows of tiles.
 BLOCK_TILES = 112
 # With fewer tiles, writing U, 36 · C · F numbers, and reading it again takes as long as the
-# products: so it is made in parts that stay in the cache, 32 filters by so many channels: 1.2 MB.
-FEW_TILES, FEW_CHANNELS = 96, 256
+# products: so it is made in parts that stay in the cache.
+FEW_TILES = 96
+FEW_CHANNELS = 256  # of a part, which has 32 filters: 1.2 MB
 PANEL = 32  # filters
 GAP = 64  # numbers between two of the 36 matrices: docs/speed.md, section 6, says why
 
