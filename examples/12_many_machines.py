@@ -36,6 +36,7 @@ from threadpoolctl import threadpool_limits
 
 import minicnn as mc
 from minicnn.cli.run_record import processor
+from minicnn.ops import use
 from minicnn.ops.fast.threads import cores, parallel_map
 from minicnn.training.callbacks import LearningRateSchedule, ProgressBar
 from minicnn.training.thread_parallel import ThreadParallel
@@ -170,6 +171,8 @@ for p in RANKS:
 #
 # minicnn's threads do to a batch what ranks do: each takes some photos through its own replica of
 # the network, forward and back, then the gradients are added (minicnn/training/thread_parallel.py).
+# So does the backend fast; the threads of native share each operation instead, as long as it is
+# small (docs/speed.md), and no messages between machines could be as quick.
 # Only the messages are missing, since threads share their memory. So the law can be seen on any
 # laptop, up to the number of its cores. What these give at best is measured, too: threads that
 # multiply small matrices, each its own, need nothing of each other.
@@ -182,7 +185,7 @@ def training_step(N, num_threads):
     """Seconds of a training step of SmallCNN on N photos."""
     x, t = model.to_input(photos[np.arange(N) % 1000]), labels[np.arange(N) % 1000]
     network, optimizer = ThreadParallel(model), mc.optimizers.SGD(1e-6)
-    with threadpool_limits(num_threads, "blas"):
+    with threadpool_limits(num_threads, "blas"), use("fast"):
         start = time.perf_counter()
         loss.forward(network.forward(x, training=True), t)
         network.backward(loss.backward(), input_gradient=False)
