@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..layers import Layer
+from ..layers import Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, Sigmoid, Softmax
 from ..layers.samplewise import is_samplewise
 from ..layers.sharing import copy_layers
 from ..model import Sequential
@@ -29,7 +29,7 @@ from ..utils.errors import ShapeError
 MIN_SAMPLES = 4   # for each thread
 MIN_NUMBERS = 4   # activations of the network for each weight
 MIN_WORK = 1 << 20  # activations of all samples: about a millisecond of work
-MIN_WORK_NATIVE = 1 << 22  # its threads share the work of each operation at less cost
+MIN_WORK_NATIVE = 1 << 22  # where native's threads share each operation, at less cost
 
 
 class ThreadParallel:
@@ -93,7 +93,8 @@ class ThreadParallel:
             return []
         weights = sum(p.size for layer in self.layers for p in layer.params.values())
         numbers = len(x) * sum(math.prod(shape) for shape in self.network.shapes())
-        min_work = MIN_WORK if ops_for(x) is fast else MIN_WORK_NATIVE
+        by_operations = ops_for(x) is not fast and all(map(has_shared_operation, self.layers))
+        min_work = MIN_WORK_NATIVE if by_operations else MIN_WORK
         if numbers < max(MIN_NUMBERS * weights, min_work) or not all(
                 is_samplewise(layer, training=True) for layer in self.layers):
             return []
@@ -111,3 +112,11 @@ class ThreadParallel:
         shards = list(zip(self.replicas, slices, strict=True))
         results = threads.parallel_map(work, shards, len(shards))
         return [result for part in results for result in part]
+
+
+def has_shared_operation(layer: Layer) -> bool:
+    """Whether native's threads share the layer's work, or it has next to none, as what comes after
+    a Dense. Other activations are NumPy's, on one thread."""
+    if isinstance(layer, Conv2D):
+        return layer.activation is None or isinstance(layer.activation, ReLU)
+    return isinstance(layer, (Dense, Flatten, MaxPool2D, ReLU, Sigmoid, Softmax))

@@ -172,3 +172,7 @@ def test_native_shares_the_samples_of_larger_work_only(monkeypatch):
     small, x = ThreadParallel(mc.SmallCNN(10)), np.zeros((64, 28, 28, 3), np.float32)
     with use("native"):
         assert not small.replicate(x) and len(small.replicate(np.concatenate([x] * 4))) == 2
+        for layers in ([mc.Conv2D(16, 3, padding="same", activation="sigmoid")],
+                       [mc.Conv2D(16, 3, padding="same"), mc.LeakyReLU()]):
+            other = ThreadParallel(mc.Sequential([*layers, mc.MaxPool2D(2)], (28, 28, 3)))
+            assert len(other.replicate(x)) == 2  # what NumPy computes on one thread alone
