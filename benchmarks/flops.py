@@ -29,7 +29,13 @@ from dataclasses import dataclass
 import numpy as np
 
 import minicnn as mc
-from minicnn.inference import MAX_ELEMENTS, FusedConv, elements_per_image, fuse
+from minicnn.inference import (
+    MAX_ELEMENTS,
+    FusedConv,
+    elements_per_image,
+    first_that_fits,
+    fuse,
+)
 from minicnn.ops.fast import threads
 from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
@@ -113,10 +119,6 @@ def forward(model, N, workers=None):
 
 def groups_of_layers(elements, N):
     """For each layer the numbers of photos that inference.infer_in_groups gives it, N in all."""
-    first = len(elements)
-    while first > 0 and N * elements[first - 1] <= MAX_ELEMENTS["cpu"]:
-        first -= 1
-    if N < 2:
-        first = 0
+    first = first_that_fits(elements, N, MAX_ELEMENTS["cpu"])
     halves = [groups_of_layers(elements[:first], n) for n in (-(-N // 2), N // 2) if first > 0]
     return [sum(sizes, []) for sizes in zip(*halves, strict=True)] + [[N]] * (len(elements) - first)

@@ -37,11 +37,7 @@ def infer_in_groups(layers: Sequence[Layer | FusedConv], elements: Sequence[int]
     for many images at once. So the layers from which on all arrays fit compute all images, and the
     first ones half of the images after the other half; for them the same holds again.
     """
-    first = len(layers)  # of those whose arrays fit
-    while first > 0 and len(x) * elements[first - 1] <= MAX_ELEMENTS[device_of(x)]:
-        first -= 1
-    if len(x) < 2:
-        first = 0
+    first = first_that_fits(elements[:len(layers)], len(x), MAX_ELEMENTS[device_of(x)])
     if first > 0:
         half = -(-len(x) // 2)
         x = array_module(x).concatenate([
@@ -50,6 +46,15 @@ def infer_in_groups(layers: Sequence[Layer | FusedConv], elements: Sequence[int]
     for layer in layers[first:]:
         x = layer.forward(x, training, keep=False)
     return x
+
+
+def first_that_fits(elements: Sequence[int], N: int, max_elements: int) -> int:
+    """The number of the layer from which on the arrays of N images have at most max_elements; 0 for
+    a single image, which cannot be halved."""
+    first = len(elements) if N > 1 else 0
+    while first > 0 and N * elements[first - 1] <= max_elements:
+        first -= 1
+    return first
 
 
 def elements_per_image(layers: Sequence[Layer | FusedConv], shapes: Sequence[tuple[int, ...]]

@@ -153,7 +153,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 def workspace(elements: int, dtype: np.dtype) -> np.ndarray:
     """This thread's own scratch memory (elements,), with whatever it holds: the same memory again
-    at the next call, so that it is not allocated and freed a hundred times."""
+    at the next call, so that it is not allocated and freed a hundred times. Threads of native's, to
+    which this one gives parts of its work, write to it, too."""
     size = elements * np.dtype(dtype).itemsize
     if size > _local.memory.size:
         _local.memory = np.empty(0, np.uint8)  # free the old memory first
