@@ -103,7 +103,7 @@ def convolution(N, shape, layer, workers, backend=None):
 def forward(model, N, workers=None):
     """The Flops of inference of N photos: of the network's convolutions, on num_threads() threads
     unless told otherwise. Inference computes the first layers group by group (inference.py), and
-    each group chooses its algorithms."""
+    each group chooses its algorithms. What bands of a large photo compute twice is not counted."""
     workers, shapes = workers or threads.num_threads(), iter(model.shapes())
     layers = fuse(model.layers)
     total = Flops()

@@ -1,10 +1,11 @@
-"""Forward for inference: no caches for backward, batches that fit, convolutions fused with what
-follows."""
+"""Forward for inference: no caches for backward, batches and bands of rows that fit, convolutions
+fused with what follows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 
@@ -12,9 +13,12 @@ from .layers import NOISE_LAYERS, BatchNormalization, Conv2D, Layer, MaxPool2D, 
 from .layers.checks import check_input
 from .layers.network import Network
 from .layers.samplewise import is_samplewise
-from .ops import array_module, device_of, ops_for
+from .ops import Window, array_module, device_of, ops_for
 
 MAX_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 30, "cuda-sim": 1 << 30}  # 16 MB, 4 GB in float32
+# Of one image: smaller bands take less memory, but rows at their borders are computed twice.
+MAX_BAND_ELEMENTS = {"cpu": 1 << 21, "cuda": 1 << 30, "cuda-sim": 1 << 30}
+BAND_ROWS = 4  # bands begin at multiples of it, as Winograd's tiles do
 
 
 def infer(model: Network, x: np.ndarray, training: bool = False) -> np.ndarray:
@@ -37,6 +41,8 @@ def infer_in_groups(layers: Sequence[Layer | FusedConv], elements: Sequence[int]
     for many images at once. So the layers from which on all arrays fit compute all images, and the
     first ones half of the images after the other half; for them the same holds again.
     """
+    if len(x) == 1:
+        return infer_one(layers, elements, x, training)
     first = first_that_fits(elements[:len(layers)], len(x), MAX_ELEMENTS[device_of(x)])
     if first > 0:
         half = -(-len(x) // 2)
@@ -46,6 +52,65 @@ def infer_in_groups(layers: Sequence[Layer | FusedConv], elements: Sequence[int]
     for layer in layers[first:]:
         x = layer.forward(x, training, keep=False)
     return x
+
+
+def infer_one(layers: Sequence[Layer | FusedConv], elements: Sequence[int], x: np.ndarray,
+              training: bool) -> np.ndarray:
+    """infer_in_groups for a single image x (1, H, Wd, C): where its arrays are larger than
+    MAX_BAND_ELEMENTS, the convolutions up to a pooling are computed in bands of its rows."""
+    i = 0
+    while i < len(layers):
+        convs = up_to_pooling(layers[i:])
+        largest = max(elements[i:i + len(convs)], default=0)
+        bands = -(-largest // MAX_BAND_ELEMENTS[device_of(x)])
+        if len(convs) > 1 and bands > 1:
+            x = infer_in_bands(convs, x, bands)
+            i += len(convs)
+        else:
+            x = layers[i].forward(x, training, keep=False)
+            i += 1
+    return x
+
+
+def up_to_pooling(layers: Sequence[Layer | FusedConv]) -> list[FusedConv]:
+    """The convolutions with which the layers begin, up to the first one with a pooling. One whose
+    border rows see nothing but padding ends them: Window.on_rows needs rows that they see."""
+    convs: list[FusedConv] = []
+    for layer in layers:
+        if can_be_fused(layer):
+            layer = FusedConv(layer)
+        if not isinstance(layer, FusedConv) or layer.sees_padding_alone():
+            break
+        convs.append(layer)
+        if layer.pool is not None:
+            break
+    return convs
+
+
+def infer_in_bands(convs: Sequence[FusedConv], x: np.ndarray, bands: int) -> np.ndarray:
+    """x (N, H, Wd, C) -> y of the last convolution, in about so many bands of its rows. What the
+    others give is never whole in memory; the rows that two bands see are computed for both."""
+    shapes = [x.shape[1:]]
+    for conv in convs:
+        shapes.append(conv.output_shape(shapes[-1]))
+    y = array_module(x).empty((len(x), *shapes[-1]), x.dtype)
+    OH = len(y[0])
+    rows = -(-OH // bands)
+    rows = -(-rows // BAND_ROWS) * BAND_ROWS
+    for first in range(0, OH, rows):
+        band = slice(first, min(first + rows, OH))
+        y[:, band] = compute_rows(convs, shapes, x, band)
+    return y
+
+
+def compute_rows(convs: Sequence[FusedConv], shapes: Sequence[tuple[int, ...]], x: np.ndarray,
+                 rows: slice) -> np.ndarray:
+    """These rows of the last convolution's y, from the rows of its input that they see, which are
+    computed in the same way. shapes: of x and of every output, whole and without N."""
+    if not convs:
+        return x[:, rows]
+    input_rows, windows = convs[-1].on_rows(shapes[-2], rows)
+    return convs[-1].compute(compute_rows(convs[:-1], shapes[:-1], x, input_rows), *windows)
 
 
 def first_that_fits(elements: Sequence[int], N: int, max_elements: int) -> int:
@@ -100,26 +165,53 @@ class FusedConv:
         self.layers.append(layer)
         return True
 
+    def sees_padding_alone(self) -> bool:
+        """Whether the padding above and below is at least as high as the kernel."""
+        conv = self.conv
+        return not isinstance(conv.padding, str) and conv.padding[0] >= conv.kernel_size[0]
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(H, Wd, C) -> (OH, OW, F), of the last layer; raises if one does not fit."""
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        return shape
+
+    def windows(self, shape: tuple[int, ...]) -> list[Window]:
+        """Of the convolution on an x of `shape` (H, Wd, C), and of the pooling on its output."""
+        windows = [self.conv.window(shape)]
+        if self.pool is not None:
+            windows.append(self.pool.window((*windows[0].output_size, self.conv.filters)))
+        return windows
+
+    def on_rows(self, shape: tuple[int, ...], rows: slice) -> tuple[slice, list[Window]]:
+        """The rows of an x of `shape` that these rows of y see, and the windows on them alone."""
+        windows: list[Window] = []
+        for window in reversed(self.windows(shape)):
+            rows, window = window.on_rows(rows)
+            windows.insert(0, window)
+        return rows, windows
+
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = False) -> np.ndarray:
         """x (N, H, Wd, C) -> y (N, OH, OW, F); nothing is kept."""
-        conv = self.conv
-        check_input(conv, x)
-        shape = conv.output_shape(x.shape[1:])
+        self.output_shape(x.shape[1:])  # raises if a layer does not fit
+        return self.compute(x, *self.windows(x.shape[1:]))
+
+    def compute(self, x: np.ndarray, window: Window, pool_window: Window | None = None
+                ) -> np.ndarray:
+        """forward with these windows, which may see less padding than those of a whole image."""
+        check_input(self.conv, x)
         for layer in self.layers:
             layer.cache = None
             if layer.activation is not None:
                 layer.activation.cache = None
-        for layer in self.layers[1:]:
-            shape = layer.output_shape(shape)  # raises if it does not fit
+        conv, ops = self.conv, ops_for(x)
         W = conv.param("W", x)
         b = conv.param("b", x) if conv.use_bias else conv.no_bias(x)
         if self.norm is not None:
             scale, shift = self.norm.folded(x)
             W, b = W * scale, b * scale + shift
-        ops, window = ops_for(x), conv.window(x.shape)
-        if self.pool is None:
+        if pool_window is None:
             return ops.conv2d(x, W, b, window, relu=self.relu)
-        pool_window = self.pool.window((*window.output_size, conv.filters))
         return ops.conv2d_max_pool(x, W, b, window, pool_window, relu=self.relu)
 
 
@@ -130,10 +222,15 @@ def fuse(layers: Sequence[Layer], training: bool = False) -> list[Layer | FusedC
         before = fused[-1] if fused else None
         if isinstance(before, FusedConv) and before.joins(layer, training):
             continue
-        if isinstance(layer, Conv2D) and is_samplewise(layer) and (
-                layer.activation is None or type(layer.activation) is ReLU):
+        if can_be_fused(layer):
             fused.append(FusedConv(layer))
         else:
             fused.append(layer)
     return [part.conv if isinstance(part, FusedConv) and len(part.layers) == 1 else part
             for part in fused]
+
+
+def can_be_fused(layer: Layer | FusedConv) -> TypeGuard[Conv2D]:
+    """Whether it is a convolution whose activation, if any, its operation computes."""
+    return isinstance(layer, Conv2D) and is_samplewise(layer) and (
+        layer.activation is None or type(layer.activation) is ReLU)

@@ -1,5 +1,7 @@
 """Inference takes a convolution and the pooling after it at once: nobody sees a difference."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from reference import assert_same
 
 import minicnn as mc
 from minicnn import inference
-from minicnn.ops import fast, to_cpu, to_device
+from minicnn.ops import fast, to_cpu, to_device, use
 from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.fast import conv
 
@@ -191,6 +193,115 @@ def test_the_last_layers_compute_more_images_at_once_than_the_first_ones(N, seen
     monkeypatch.setattr(inference, "is_samplewise", lambda *_: True)  # exchanged methods might mix
     assert_same(model.forward(x, keep=False), whole)
     assert sizes == seen
+
+
+@pytest.fixture
+def small_bands(monkeypatch):
+    """Bands of 4 rows, the smallest there are."""
+    for device in inference.MAX_BAND_ELEMENTS:
+        monkeypatch.setitem(inference.MAX_BAND_ELEMENTS, device, 1)
+
+
+def heights_of(monkeypatch, name):
+    """The heights of the images that an operation of `fast` gets from now on."""
+    heights, operation = [], getattr(fast, name)
+
+    def watched(x, *args, **options):
+        heights.append(x.shape[1])
+        return operation(x, *args, **options)
+
+    monkeypatch.setattr(fast, name, watched)
+    return heights
+
+
+def chain(first, second, pool, size=(23, 9)):
+    """Two convolutions and a pooling, with numbers of their own."""
+    model = mc.Sequential([mc.Conv2D(4, **first), mc.BatchNormalization(), mc.ReLU(),
+                           mc.Conv2D(5, activation="relu", **second), pool, mc.Sigmoid()],
+                          (*size, 3))
+    rng = np.random.default_rng(1)
+    for layer in model.layers:
+        layer.params = {key: rng.uniform(0.5, 2, p.shape) * rng.choice([-1, 1], p.shape)
+                        if key != "moving_variance" else rng.uniform(0.5, 2, p.shape)
+                        for key, p in layer.params.items()}
+    return model
+
+
+@pytest.mark.parametrize("first", [dict(kernel_size=3, padding="same"), dict(kernel_size=(5, 2)),
+                                   dict(kernel_size=4, padding=(2, 1), strides=(2, 1)),
+                                   dict(kernel_size=1, strides=3),
+                                   dict(kernel_size=2, padding=(3, 0))], ids=str)
+@pytest.mark.parametrize("second", [dict(kernel_size=3, padding="same"), dict(kernel_size=2),
+                                    dict(kernel_size=4, padding=2, strides=2)], ids=str)
+@pytest.mark.parametrize("pool", [mc.MaxPool2D(2), mc.MaxPool2D(3, strides=1, padding="same"),
+                                  mc.MaxPool2D(3, strides=2, padding=1)], ids=["2", "3/1", "3/2"])
+def test_bands_of_a_large_image_give_what_it_gives_as_a_whole(first, second, pool, small_bands):
+    model = chain(first, second, pool, (83, 9))
+    x = np.random.default_rng(0).normal(size=(1, 83, 9, 3))
+    np.testing.assert_allclose(model.forward(x, keep=False), one_by_one(model, x), rtol=1e-10,
+                               atol=1e-12)
+
+
+def test_bands_overlap_by_what_the_kernels_see(small_bands, monkeypatch):
+    """Of 24 rows, pooled to 12: three bands of 4, from 8 rows of the second convolution; of its
+    input it sees one more above and below, except on the borders, and the first one another."""
+    same = dict(kernel_size=3, padding="same")
+    model = mc.Sequential([mc.Conv2D(4, activation="relu", **same), mc.Conv2D(5, **same),
+                           mc.MaxPool2D(2)], (24, 9, 3))
+    x = np.random.default_rng(0).normal(size=(1, 24, 9, 3)).astype(np.float32)
+    expected = one_by_one(model, x)
+    with use("fast"):
+        first, last = heights_of(monkeypatch, "conv2d"), heights_of(monkeypatch, "conv2d_max_pool")
+        y = model.forward(x, keep=False)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    assert first == [10, 12, 10] and last == [9, 10, 9]
+
+
+@pytest.mark.parametrize("height, bands", [(128, 1), (256, 2), (257, 3), (1024, 8)])
+def test_there_are_as_many_bands_as_the_largest_array_needs(height, bands, monkeypatch):
+    """With 32 filters and 8 columns a row has 256 numbers; a band at most 256 · 128."""
+    monkeypatch.setitem(inference.MAX_BAND_ELEMENTS, "cpu", 256 * 128)
+    model = mc.Sequential([mc.Conv2D(32, 1), mc.Conv2D(32, 1), mc.MaxPool2D(1)], (height, 8, 1))
+    with use("fast"):
+        heights = heights_of(monkeypatch, "conv2d")
+        model.forward(np.zeros((1, height, 8, 1), np.float32), keep=False)
+    assert len(heights) == bands and sum(heights) == height
+    assert all(rows % 4 == 0 for rows in heights[:-1])
+
+
+def test_bands_take_less_memory(monkeypatch):
+    """16 · 256 · 128 numbers, 2 MB, lie between the convolutions; in bands a sixteenth of them."""
+    model = mc.Sequential([mc.Conv2D(16, 1, activation="relu"), mc.Conv2D(16, 1),
+                           mc.MaxPool2D(4)], (256, 128, 1))
+    x = np.zeros((1, 256, 128, 1), np.float32)
+
+    def peak():
+        model.forward(x, keep=False)  # what is made once is there
+        tracemalloc.start()
+        model.forward(x, keep=False)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    with use("fast"):
+        whole = peak()
+        monkeypatch.setitem(inference.MAX_BAND_ELEMENTS, "cpu", 16 * 256 * 128 // 16)
+        assert whole > 2**21 and peak() < 2**21 / 2
+
+
+def test_two_convolutions_without_a_pooling_have_bands_and_one_alone_has_none(small_bands,
+                                                                              monkeypatch, rng):
+    """Of 12 rows, bands of 4: the second convolution sees 5, 6 and 5, the first 6, 8 and 6."""
+    same = dict(kernel_size=3, padding="same")
+    model = mc.Sequential([mc.MaxPool2D(2), mc.Conv2D(4, **same), mc.Conv2D(4, **same),
+                           mc.AveragePool2D(2), mc.Conv2D(4, **same), mc.Flatten()], (24, 8, 2))
+    x = rng.normal(size=(1, 24, 8, 2)).astype(np.float32)
+    expected = one_by_one(model, x)
+    with use("fast"):
+        heights = heights_of(monkeypatch, "conv2d")
+        y = model.forward(x, keep=False)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    assert heights == [6, 5, 8, 6, 6, 5, 6]
 
 
 def test_on_the_kernels_the_pair_gives_the_same(rng):
