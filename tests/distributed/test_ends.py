@@ -119,7 +119,7 @@ def test_an_error_on_one_rank_ends_all_and_names_it(folder, kind, rank):
     (folder / f"fail-{rank}").write_text(kind)
     code, _, errors = run_ranks(2, SCRIPT, folder, *TRAIN, cwd=folder)
     assert time.time() - (folder / f"failed-{rank}").stat().st_mtime < SECONDS
-    assert code == (1 if kind == "bug" else 2)
+    assert code == (1 if kind == "bug" else 2), errors
     [sentence] = sentences(errors)
     assert sentence.startswith(f"minicnn: rank {rank} of 2 (")
     assert ("File too large" if kind == "full" else "has failed") in sentence
@@ -158,12 +158,12 @@ def test_a_rank_without_the_folder_ends_all(folder):
 def test_commands_that_end_at_once_are_heard_once(folder, words, status, said):
     """Of those that all ranks run, and of those that rank 0 runs alone."""
     code, out, errors = run_ranks(2, SCRIPT, folder, *words, timeout=30)
-    assert code == status
+    assert code == status, errors
     assert [said in line for line in (out + errors).splitlines()].count(True) == 1
 
 
 def test_what_is_wrong_on_all_ranks_is_said_once(folder):
     code, out, errors = run_ranks(2, SCRIPT, folder, "train", "photoss", *OPTIONS)
-    assert code == 2 and out == ""
+    assert code == 2 and out == "", errors
     [sentence] = sentences(errors)
     assert sentence.startswith("minicnn: photoss: expected a folder") and "rank" not in sentence
