@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_STARTED = 213  # as Open MPI's mpiexec ends, now and then, if it has failed before any rank began
+NOT_STARTED = 213  # as Open MPI's mpiexec ends, now and then, having failed before any rank began
 BESIDE_PYTHON = str(Path(sys.executable).parent)  # where the wheel of Open MPI puts mpiexec
 
 
@@ -37,8 +37,8 @@ def start_ranks(count, *words, cwd=None, **environment):
 
 
 def run_ranks(count, *words, cwd=None, timeout=60, **environment):
-    """(exit status, standard output, standard error) of them, once all have ended. If mpiexec itself
-    has failed (no program here ends with that status), it is started once more."""
+    """(exit status, standard output, standard error) of them, once all have ended. If mpiexec has
+    failed by itself (no program here ends with that status), it is started once more."""
     for _ in range(2):
         process = start_ranks(count, *words, cwd=cwd, **environment)
         try:
