@@ -17,7 +17,7 @@ import minicnn as mc
 from benchmarks.__main__ import machine
 from benchmarks.load import LIMIT, read_clocks, share_of_others
 from benchmarks.measuring import in_turn
-from minicnn.inference import FusedConv, fuse
+from minicnn.inference.fused_conv import FusedConv, fuse
 from minicnn.ops import ops_for, use
 from minicnn.ops.fast.threads import cores
 

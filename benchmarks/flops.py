@@ -29,13 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import minicnn as mc
-from minicnn.inference import (
-    MAX_ELEMENTS,
-    FusedConv,
-    elements_per_image,
-    first_that_fits,
-    fuse,
-)
+from minicnn.inference.fused_conv import FusedConv, fuse
+from minicnn.inference.groups import MAX_ELEMENTS, elements_per_image, first_that_fits
 from minicnn.ops.fast import threads
 from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.winograd import BLOCK_ELEMENTS, KERNEL_ELEMENTS
@@ -102,8 +97,9 @@ def convolution(N, shape, layer, workers, backend=None):
 
 def forward(model, N, workers=None):
     """The Flops of inference of N photos: of the network's convolutions, on num_threads() threads
-    unless told otherwise. Inference computes the first layers group by group (inference.py), and
-    each group chooses its algorithms. What bands of a large photo compute twice is not counted."""
+    unless told otherwise. Inference computes the first layers group by group
+    (inference/groups.py), and each group chooses its algorithms. What bands of a large photo
+    compute twice, rows and Winograd's kernels, is not counted."""
     workers, shapes = workers or threads.num_threads(), iter(model.shapes())
     layers = fuse(model.layers)
     total = Flops()
@@ -118,7 +114,7 @@ def forward(model, N, workers=None):
 
 
 def groups_of_layers(elements, N):
-    """For each layer the numbers of photos that inference.infer_in_groups gives it, N in all."""
+    """For each layer the numbers of photos that groups.infer_in_groups gives it, N in all."""
     first = first_that_fits(elements, N, MAX_ELEMENTS["cpu"])
     halves = [groups_of_layers(elements[:first], n) for n in (-(-N // 2), N // 2) if first > 0]
     return [sum(sizes, []) for sizes in zip(*halves, strict=True)] + [[N]] * (len(elements) - first)

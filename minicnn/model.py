@@ -109,7 +109,7 @@ class Sequential:
 
     def forward(self, x: np.ndarray, training: bool = False, keep: bool = True) -> np.ndarray:
         """x (N, *input_shape) -> y. keep: the layers cache what backward needs; without it
-        inference.py computes y, with fewer arrays on the way."""
+        inference/ computes y, with fewer arrays on the way."""
         self.check(x)
         if device_of(x) != self.device:
             raise ArgumentError(f"{self.name}: expected x on {self.device}, as the weights, "

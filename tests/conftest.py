@@ -44,7 +44,7 @@ torch.set_num_threads(1)
 # On processors without AVX-512, the oneDNN in PyTorch 2.13 writes a zero behind an array in the
 # backward pass of some small convolutions (one filter, one channel), and the process crashes now or
 # later, without minicnn, too. PyTorch's own kernels compute the same.
-torch.backends.mkldnn.set_flags(_enabled=False)
+torch.backends.mkldnn.enabled = False
 hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("minicnn"),
                                      max_examples=6)

@@ -36,7 +36,8 @@ class Window(NamedTuple):
 
     def on_rows(self, rows: slice) -> tuple[slice, Window]:
         """The rows of the image that these rows of windows see, and the windows on those rows
-        alone, with the padding that they see. Each must see a row of the image at least."""
+        alone, with the padding that they see. The first and the last must see a row of the image:
+        otherwise there is no such slice."""
         (KH, _), (SH, _), ((top, _), columns), (H, Wd) = self
         start, stop = rows.start * SH - top, (rows.stop - 1) * SH - top + KH
         image_rows = slice(max(start, 0), min(stop, H))

@@ -38,7 +38,8 @@ def start_ranks(count, *words, cwd=None, **environment):
 
 def run_ranks(count, *words, cwd=None, timeout=60, **environment):
     """(exit status, standard output, standard error) of them, once all have ended. If mpiexec has
-    failed by itself (no program here ends with that status), it is started once more."""
+    failed by itself (no program here ends with that status), it is started once more: each may take
+    `timeout` seconds."""
     for _ in range(2):
         process = start_ranks(count, *words, cwd=cwd, **environment)
         try:
@@ -46,7 +47,7 @@ def run_ranks(count, *words, cwd=None, timeout=60, **environment):
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        if process.returncode != NOT_STARTED or "minicnn" in out + errors:
+        if process.returncode != NOT_STARTED or out or sentences(errors):
             break
         print(f"mpiexec could not start the ranks:\n{errors}")
     return process.returncode, out, errors
