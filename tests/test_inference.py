@@ -5,15 +5,17 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from reference import assert_same
+from reference import array, assert_same, geometries, pads_of
 
 import minicnn as mc
 from minicnn.inference import bands, fused_conv, groups
-from minicnn.ops import fast, to_cpu, to_device, use
+from minicnn.inference.fused_conv import window_on_rows
+from minicnn.ops import Window, fast, to_cpu, to_device, use
 from minicnn.ops.algorithms import use_algorithm
 from minicnn.ops.fast import conv
+from minicnn.ops.window import offset_view, pad
 
 POOLED = dict(activation="relu", padding="same")
 
@@ -194,6 +196,34 @@ def test_the_last_layers_compute_more_images_at_once_than_the_first_ones(N, seen
     monkeypatch.setattr(groups, "is_samplewise", lambda *_: True)  # exchanged methods might mix
     assert_same(model.forward(x, keep=False), whole)
     assert sizes == seen
+
+
+@given(geometries(), st.data())
+def test_windows_on_some_rows_see_what_they_saw_of_the_whole_image(geometry, data):
+    shape, kernel, strides, padding = geometry
+    window = Window(kernel, strides, pads_of(padding, shape[1:3], kernel, strides), shape[1:3])
+    x = array(np.random.default_rng(0), *shape)
+    padded = pad(x, window.pads, np.nan)
+    seeing = [i for i in range(window.output_size[0])  # a row of the image
+              if 0 < i * strides[0] - window.pads[0][0] + kernel[0]
+              and i * strides[0] - window.pads[0][0] < shape[1]]
+    assume(seeing)
+    first = data.draw(st.sampled_from(seeing))
+    rows = slice(first, data.draw(st.sampled_from(seeing[seeing.index(first):])) + 1)
+    image_rows, on_rows = window_on_rows(window, rows)
+    part = pad(x[:, image_rows], on_rows.pads, np.nan)
+    assert on_rows.output_size == (rows.stop - rows.start, window.output_size[1])
+    for p, q in np.ndindex(kernel):
+        assert_same(offset_view(part, p, q, on_rows), offset_view(padded, p, q, window)[:, rows])
+
+
+def test_windows_on_rows_in_the_middle_see_no_padding_above_or_below():
+    """Row i of 3 × 3 windows, strides 2, sees the rows 2i − 1 … 2i + 1 of 10."""
+    window = Window((3, 3), (2, 2), ((1, 1), (1, 1)), (10, 8))
+    assert window_on_rows(window, slice(1, 3)) == (
+        slice(1, 6), Window((3, 3), (2, 2), ((0, 0), (1, 1)), (5, 8)))
+    assert window_on_rows(window, slice(0, 5)) == (
+        slice(0, 10), Window((3, 3), (2, 2), ((1, 0), (1, 1)), (10, 8)))
 
 
 @pytest.fixture

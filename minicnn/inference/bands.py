@@ -31,7 +31,7 @@ def number_of_bands(largest: int, device: str) -> int:
 
 def up_to_pooling(layers: Sequence[Layer | FusedConv]) -> list[FusedConv]:
     """The convolutions with which the layers begin, up to the first one with a pooling. One whose
-    outermost rows see nothing but padding ends them: Window.on_rows has no rows for those."""
+    outermost rows see nothing but padding ends them: window_on_rows has no rows for those."""
     convs: list[FusedConv] = []
     for layer in layers:
         if can_be_fused(layer):  # fuse() has left those bare that nothing joined

@@ -67,7 +67,7 @@ class FusedConv:
         """The rows of an x of `shape` that these rows of y see, and the windows on them alone."""
         windows: list[Window] = []
         for window in reversed(self.windows(shape)):  # what the pooling sees, the convolution makes
-            rows, window = window.on_rows(rows)
+            rows, window = window_on_rows(window, rows)
             windows.insert(0, window)
         return rows, windows
 
@@ -114,3 +114,14 @@ def can_be_fused(layer: Layer | FusedConv) -> TypeGuard[Conv2D]:
     """Whether it is a convolution whose activation, if any, its operation computes."""
     return isinstance(layer, Conv2D) and is_samplewise(layer) and (
         layer.activation is None or type(layer.activation) is ReLU)
+
+
+def window_on_rows(window: Window, rows: slice) -> tuple[slice, Window]:
+    """The rows of the image that these rows of windows see, and the windows on those rows alone,
+    with the padding that they see. The first and the last must see a row of the image: otherwise
+    there is no such slice."""
+    (KH, _), (SH, _), ((top, _), columns), (H, Wd) = window
+    start, stop = rows.start * SH - top, (rows.stop - 1) * SH - top + KH
+    image_rows = slice(max(start, 0), min(stop, H))
+    pads = (image_rows.start - start, stop - image_rows.stop), columns
+    return image_rows, window._replace(pads=pads, size=(image_rows.stop - image_rows.start, Wd))

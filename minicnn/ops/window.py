@@ -34,16 +34,6 @@ class Window(NamedTuple):
         (KH, KW), (SH, SW), ((top, bottom), (left, right)), (H, Wd) = self
         return (H + top + bottom - KH) // SH + 1, (Wd + left + right - KW) // SW + 1
 
-    def on_rows(self, rows: slice) -> tuple[slice, Window]:
-        """The rows of the image that these rows of windows see, and the windows on those rows
-        alone, with the padding that they see. The first and the last must see a row of the image:
-        otherwise there is no such slice."""
-        (KH, _), (SH, _), ((top, _), columns), (H, Wd) = self
-        start, stop = rows.start * SH - top, (rows.stop - 1) * SH - top + KH
-        image_rows = slice(max(start, 0), min(stop, H))
-        pads = (image_rows.start - start, stop - image_rows.stop), columns
-        return image_rows, self._replace(pads=pads, size=(image_rows.stop - image_rows.start, Wd))
-
     @property
     def switch_dtype(self) -> type[np.integer]:
         """The integers that number the positions in a window: p·KW + q."""

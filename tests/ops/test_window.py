@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import given
 from reference import array, assert_same, count, geometries, pads_of, same_pads, seen
 
 from minicnn.ops import Window
@@ -48,34 +47,6 @@ def test_offset_views_hold_what_each_window_sees_at_that_place(geometry):
             h, w = seen(i, j, p, q, strides, pads)
             inside = 0 <= h < shape[1] and 0 <= w < shape[2]
             assert_same(view[:, i, j], x[:, h, w] if inside else np.zeros(x[:, 0, 0].shape))
-
-
-@given(geometries(), st.data())
-def test_windows_on_some_rows_see_what_they_saw_of_the_whole_image(geometry, data):
-    shape, kernel, strides, padding = geometry
-    window = Window(kernel, strides, pads_of(padding, shape[1:3], kernel, strides), shape[1:3])
-    x = array(np.random.default_rng(0), *shape)
-    padded = pad(x, window.pads, np.nan)
-    seeing = [i for i in range(window.output_size[0])  # a row of the image
-              if 0 < i * strides[0] - window.pads[0][0] + kernel[0]
-              and i * strides[0] - window.pads[0][0] < shape[1]]
-    assume(seeing)
-    first = data.draw(st.sampled_from(seeing))
-    rows = slice(first, data.draw(st.sampled_from(seeing[seeing.index(first):])) + 1)
-    image_rows, on_rows = window.on_rows(rows)
-    part = pad(x[:, image_rows], on_rows.pads, np.nan)
-    assert on_rows.output_size == (rows.stop - rows.start, window.output_size[1])
-    for p, q in np.ndindex(kernel):
-        assert_same(offset_view(part, p, q, on_rows), offset_view(padded, p, q, window)[:, rows])
-
-
-def test_windows_on_rows_in_the_middle_see_no_padding_above_or_below():
-    """Row i of 3 × 3 windows, strides 2, sees the rows 2i − 1 … 2i + 1 of 10."""
-    window = Window((3, 3), (2, 2), ((1, 1), (1, 1)), (10, 8))
-    assert window.on_rows(slice(1, 3)) == (
-        slice(1, 6), Window((3, 3), (2, 2), ((0, 0), (1, 1)), (5, 8)))
-    assert window.on_rows(slice(0, 5)) == (
-        slice(0, 10), Window((3, 3), (2, 2), ((1, 0), (1, 1)), (10, 8)))
 
 
 def test_the_geometry_of_a_window_is_what_the_kernels_take():
