@@ -6,7 +6,7 @@ import pytest
 import minicnn as mc
 from benchmarks import flops
 from benchmarks.flops import Flops
-from minicnn import inference
+from minicnn.inference import groups
 from minicnn.ops import use
 from minicnn.ops.fast import conv, im2col_blocks, winograd
 from minicnn.ops.native import library
@@ -101,7 +101,7 @@ def test_a_network_multiplies_as_much_as_is_counted(multiplied, monkeypatch):
     model = mc.Sequential([mc.Conv2D(32, (3, 3), padding="same", activation="relu"),
                            mc.Conv2D(64, (3, 3), padding="same"), mc.MaxPool2D((2, 2)),
                            mc.Conv2D(32, (3, 3), padding="same")], (32, 32, 3))
-    monkeypatch.setitem(inference.MAX_ELEMENTS, "cpu", 3 * 32 * 32 * 64)  # of 5: 3 and 2
+    monkeypatch.setitem(groups.MAX_ELEMENTS, "cpu", 3 * 32 * 32 * 64)  # of 5: 3 and 2
     assert flops.groups_of_layers([32 * 32 * 64, 32 * 32 * 64, 16 * 16 * 64], 5) == [
         [3, 2], [3, 2], [5]]
     with use("fast"):

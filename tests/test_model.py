@@ -7,7 +7,7 @@ import pytest
 from makers import random_batch, two_blocks
 from reference import array, assert_close, assert_refused
 
-from minicnn import inference
+from minicnn.inference import groups
 from minicnn.layers import (
     AveragePool2D,
     Conv2D,
@@ -193,10 +193,10 @@ def test_without_keeping_a_large_batch_goes_through_in_parts(rng, monkeypatch):
     monkeypatch.setattr(Conv2D, "forward",
                         lambda self, x, *args, **options: (
                             seen.append(len(x)), forward(self, x, *args, **options))[1])
-    monkeypatch.setitem(inference.MAX_ELEMENTS, "cpu", 3 * 8 * 6 * 5 + 1)
+    monkeypatch.setitem(groups.MAX_ELEMENTS, "cpu", 3 * 8 * 6 * 5 + 1)
     assert_close(model.forward(x, keep=False), expected)
     assert seen == [2, 2, 3]  # 7 are too many, and 4 are
-    monkeypatch.setitem(inference.MAX_ELEMENTS, "cpu", 1)
+    monkeypatch.setitem(groups.MAX_ELEMENTS, "cpu", 1)
     assert_close(model.forward(x[:2], keep=False), expected[:2])
     assert model.forward(x).shape == (7, 3) and seen[3:] == [1, 1, 7]  # a training step needs all
     assert model.forward(x[:0], keep=False).shape == (0, 3)
