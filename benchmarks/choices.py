@@ -37,6 +37,13 @@ SIZES = ((1, 224, 3, 64), (8, 224, 3, 64), (1, 224, 64, 64), (1, 112, 64, 128), 
          (1, 8, 32, 32), (256, 3, 64, 64))
 
 
+def selected_algorithm(backend, x, W, window):
+    """Of the convolution of x (N, H, Wd, C) with W (3, 3, C, F). What native's kernels do not
+    compute, fast does."""
+    algorithm = by_kernels(x, W.shape, W, window) if backend == "native" else None
+    return algorithm or select_algorithm(len(x), *W.shape[2:], window)
+
+
 def operations(size, backend):
     """(name, function, the selected algorithm) of forward, dx and dW of the convolution of this
     size, padded "same"; without dW where there is one algorithm only."""
@@ -46,13 +53,11 @@ def operations(size, backend):
     x, dz = (rng.normal(size=(N, side, side, k)).astype(np.float32) for k in (C, F))
     W, b = rng.normal(size=(3, 3, C, F)).astype(np.float32), np.zeros(F, np.float32)
     W_of_dx = rng.normal(size=(3, 3, F, C)).astype(np.float32)
-    native = backend == "native"
-    forward = native and by_kernels(x, W.shape, W, window) or select_algorithm(N, C, F, window)
-    dx = native and by_kernels(dz, W_of_dx.shape, W_of_dx, window) or select_algorithm(N, F, C,
-                                                                                       window)
+    forward = selected_algorithm(backend, x, W, window)
+    dx = selected_algorithm(backend, dz, W_of_dx, window)
     yield "forward", lambda: ops_for(x).conv2d(x, W, b, window, relu=True), forward
     yield "dx", lambda: ops_for(x).conv2d_input_grad(dz, W, x.shape, window), dx
-    if native:
+    if backend == "native":
         dW = forward if forward != "direct" or weight_grad_pays_off(C, window) else "im2col"
         yield "dW", lambda: ops_for(x).conv2d_weight_grad(x, dz, window), dW
 

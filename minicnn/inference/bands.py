@@ -21,7 +21,7 @@ from .fused_conv import FusedConv, can_be_fused
 # memory, but more rows are computed twice.
 BAND_ELEMENTS = {"cpu": 1 << 21, "cuda": 1 << 30, "cuda-sim": 1 << 30}
 BAND_ROWS = 4  # of the last output: a band has a multiple of it, whole tiles of Winograd's
-MAX_ROWS_TWICE = 0.25  # of x, with which bands are worth while
+MAX_ROWS_TWICE = 0.25  # the share of x's rows that bands may see twice; with more there are none
 
 
 def number_of_bands(largest: int, device: str) -> int:

@@ -79,7 +79,8 @@ class FusedConv:
 
     def compute(self, x: np.ndarray, window: Window, pool_window: Window | None = None
                 ) -> np.ndarray:
-        """forward with these windows, which may see less padding than those of a whole image."""
+        """x (N, H, Wd, C) -> y (N, OH, OW, F): forward of a whole image, or of some of its rows,
+        with the windows that on_rows gives for them; these may see less padding."""
         for layer in self.layers:
             layer.cache = None
             if layer.activation is not None:
