@@ -2,14 +2,16 @@
 
     python -m benchmarks.choices                      both backends, some minutes
     python -m benchmarks.choices --backend native --pairs 15
+    MINICNN_TUNING=0 python -m benchmarks.choices
 
 Rules choose (`pays_off` in minicnn/ops/winograd.py, ops/native/winograd.py and direct.py), from the
-numbers of channels, filters and pixels alone, so that the same computation gives the same numbers
-on every machine. This measures what the rules cost: for forward, dx and dW of 3 × 3 convolutions
-of many sizes, the time of the selected algorithm / that of the best other one, in turn: im2col or
-Winograd (the direct one, which native selects for few channels, cannot be asked for elsewhere;
-fast's dW has one algorithm). 0.50: the selected one takes half of the time; 1.10: a tenth more,
-the rule is wrong there. Up to 1.05 may be chance: such measurements vary by as much.
+numbers of channels, filters and pixels, with constants that were measured once on this machine
+(minicnn/ops/tuning.py; MINICNN_TUNING=0: the usual ones). This measures what the rules cost: for
+forward, dx and dW of 3 × 3 convolutions of many sizes, the time of the selected algorithm / that of
+the best other one, in turn: im2col or Winograd (the direct one, which native selects for few
+channels, cannot be asked for elsewhere; fast's dW has one algorithm). 0.50: the selected one takes
+half of the time; 1.10: a tenth more, the rule is wrong there. Up to 1.05 may be chance: such
+measurements vary by as much.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from minicnn.ops.fast.conv import select_algorithm
 from minicnn.ops.fast.threads import cores
 from minicnn.ops.native.conv import by_kernels
 from minicnn.ops.native.direct import weight_grad_pays_off
+from minicnn.ops.tuning import constants
 
 ALGORITHMS = ("im2col", "winograd")
 # (photos, pixels of a side, channels, filters): VGG16's blocks at 224 and 64 pixels, SmallCNN's,
@@ -85,6 +88,7 @@ def main():
         print(f"{what}: {text}")
     clocks = read_clocks()
     for backend in args.backend:
+        print(f"\n{constants(backend)}")
         print(f"\n{backend}: time of the selected algorithm / that of the best other one\n\n"
               f"| photos | pixels | channels | filters | forward | dx | dW |\n|{' --- |' * 7}")
         ratios = []

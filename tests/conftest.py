@@ -19,6 +19,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # where PYTHONDONTWRITEBYTECODE is set.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+os.environ["MINICNN_TUNING"] = "0"  # the same algorithms are selected on every machine
 os.environ["LANGUAGE"] = "en"  # of the commands, wherever the tests run
 os.environ.setdefault("KERAS_BACKEND", "torch")  # whichever file imports Keras first
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell, and what a
@@ -31,12 +32,11 @@ import reference
 import standin
 import torch
 
-from minicnn.ops import module_of, use
+from minicnn.ops import module_of, tuning, use
 from minicnn.ops.cuda import simulator
 from minicnn.ops.native import direct as native_direct
 from minicnn.ops.native import flat as native_flat
 from minicnn.ops.native import pooling as native_pooling
-from minicnn.ops.native import winograd as native_winograd
 from minicnn.training.callbacks import checkpoint
 from minicnn.utils.errors import ArgumentError
 
@@ -174,7 +174,6 @@ def device(request, monkeypatch):
     """
     name = getattr(request, "param", "cpu")
     if hasattr(request, "param"):  # other tests compare what several processes compute
-        monkeypatch.setattr(native_winograd, "FEW_TILES", 1)
         monkeypatch.setattr(native_flat, "MIN_SIZE", 1)
         monkeypatch.setattr(native_direct, "MULTIPLE", 1)
         monkeypatch.setattr(native_direct, "MIN_WIDTH", 1)
@@ -183,8 +182,10 @@ def device(request, monkeypatch):
         monkeypatch.setattr(simulator, "runs", 2)
     if name == standin.NAME:
         hypothesis.settings.load_profile("few")
+    usual = tuning.Constants(few_tiles=1) if hasattr(request, "param") else tuning.USUAL
     backend = {REFERENCE: use("reference"), FAST: use("fast")}.get(name, contextlib.nullcontext())
-    with backend, standin.use_device("cpu" if name in (REFERENCE, FAST) else name) as device_name:
+    on = "cpu" if name in (REFERENCE, FAST) else name
+    with tuning.use_constants(usual), backend, standin.use_device(on) as device_name:
         monkeypatch.setattr(reference, "DEVICE", device_name)
         yield device_name
     hypothesis.settings.load_profile("minicnn")

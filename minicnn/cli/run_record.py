@@ -3,6 +3,7 @@ it ran."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import subprocess
@@ -17,6 +18,7 @@ import numpy as np
 
 from .. import __version__
 from ..ops.fast.threads import cores
+from ..ops.tuning import constants
 from ..summary import backend_name
 from ..utils.files import write_text
 
@@ -24,11 +26,14 @@ FACTS = "used"  # the key beside the options
 
 
 def environment(argv: Sequence[str]) -> dict[str, Any]:
-    """Command line, date, versions and processor of this process; no user or host name."""
+    """Command line, date, versions and processor of this process, and by which constants its
+    backend selects algorithms (ops/tuning.py); no user or host name."""
+    backend = backend_name()
+    measured = None if backend == "reference" else dataclasses.asdict(constants(backend))
     return {"command": join(["minicnn", *argv]), "started": now(), "minicnn": __version__,
             "python": platform.python_version(), "numpy": np.__version__,
             "system": f"{platform.system()} {platform.machine()}", "processor": processor(),
-            "cores": cores(), "backend": backend_name()}
+            "cores": cores(), "backend": backend, "constants": measured}
 
 
 def now() -> str:

@@ -66,9 +66,12 @@ def ops_for(*arrays: np.ndarray) -> Operations:
 
 @cache
 def _native_or_fast(backend: str) -> str:
-    """"native"; if the choice is automatic and no compiler works, "fast"."""
+    """"native"; if the choice is automatic and no compiler works, "fast". Its kernels are compiled
+    and its constants measured, if this is the first time on this machine."""
     native = import_module(".native.library", __name__)
-    return "native" if native.is_available(required=backend == "native") else "fast"
+    name = "native" if native.is_available(required=backend == "native") else "fast"
+    import_module(".tuning", __name__).constants(name)
+    return name
 
 
 @contextmanager

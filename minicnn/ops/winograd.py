@@ -29,19 +29,20 @@ G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0
 A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 
-def pays_off(N: int, C: int, F: int, window: Window) -> bool:
+def pays_off(N: int, C: int, F: int, window: Window, min_channels: int = 32,
+             min_saving: float = 2.0) -> bool:
     """Whether it is faster for N images, C channels and F filters, of 3×3 kernels with strides 1.
 
-    It is if there are at least 32 channels and 32 filters (fewer make slow products), and if it
-    saves at least half of the multiplications. Per channel and filter the definition takes 9 for
-    each output; Winograd takes 36 for each tile of 4×4 outputs, and transforming the kernels costs
-    about as much as 32 more tiles.
+    It is if there are at least min_channels channels and filters (fewer make slow products), and if
+    the definition takes at least min_saving times as many multiplications. Per channel and filter
+    the definition takes 9 for each output; Winograd takes 36 for each tile of 4×4 outputs, and
+    transforming the kernels costs about as much as 32 more tiles.
     """
-    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32:
+    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < min_channels:
         return False
     OH, OW = window.output_size
     tiles = N * -(-OH // 4) * -(-OW // 4)
-    return 36 * (tiles + 32) <= 9 * N * OH * OW / 2
+    return 36 * (tiles + 32) * min_saving <= 9 * N * OH * OW
 
 
 def tile_window(window: Window) -> Window:

@@ -50,6 +50,7 @@ def test_it_says_what_was_used(run):
     assert used["command"].startswith("minicnn train --sample fashion --size 32")
     assert datetime.fromisoformat(used["started"]).tzinfo is not None
     assert used["seconds"] > 0 and used["cores"] >= 1 and used["processor"]
+    assert used["constants"]["over_im2col"] == 32  # the usual ones: nothing is measured in tests
     assert "verbose" not in document and "quiet" not in document
 
 

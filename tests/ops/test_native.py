@@ -30,6 +30,7 @@ from minicnn.ops.native import (
     winograd,
     winograd_backward,
 )
+from minicnn.ops.tuning import Constants, use_constants
 from minicnn.utils.errors import KernelError
 from tests.ops.test_winograd import PADS, SHAPES, by_torch, drawn
 
@@ -40,8 +41,9 @@ POOLING = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (12, 12))
 @pytest.fixture(autouse=True)
 def few_tiles_too(monkeypatch):
     """The kernels compute with images of few tiles and with small arrays, too."""
-    monkeypatch.setattr(winograd, "FEW_TILES", 1)
     monkeypatch.setattr(flat, "MIN_SIZE", 1)
+    with use_constants(Constants(few_tiles=1)):
+        yield
 
 
 def computed(x, W, pads, b=None, **options):
@@ -55,9 +57,8 @@ def computed(x, W, pads, b=None, **options):
        st.sampled_from([1, 1000]), st.integers(1, 3))
 def test_any_geometry_in_blocks_of_any_size_is_pytorchs(shape, F, pads, block, few, workers):
     x, W = drawn(shape, F)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "BLOCK_TILES", block)
-        patch.setattr(winograd, "FEW_TILES", few)
+    with (pytest.MonkeyPatch.context() as patch,
+          use_constants(Constants(block_tiles=block, few_tiles=few))):
         patch.setattr(winograd, "FEW_CHANNELS", 2)
         patch.setattr(winograd, "num_threads", lambda: workers)
         assert_close(computed(x, W, pads), by_torch(x, W, pads), rtol=1e-12)
@@ -88,8 +89,8 @@ def test_a_processor_with_narrower_vectors_computes_the_same(flag, monkeypatch):
         window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (13, 14))
         expected = by_torch(x.astype(float), W.astype(float), ((1, 1), (1, 1)))
         for few in 1, 1000:
-            monkeypatch.setattr(winograd, "FEW_TILES", few)
-            assert_close(computed(x, W, ((1, 1), (1, 1))), expected, rtol=rtol)
+            with use_constants(Constants(few_tiles=few)):
+                assert_close(computed(x, W, ((1, 1), (1, 1))), expected, rtol=rtol)
         assert_close(direct.conv2d_direct(x, W, None, window), expected, rtol=rtol)
         y, switches = pooling.max_pool2d(x, POOLING._replace(size=(13, 14)))
         assert_same(y, x[:, :12].reshape(2, 6, 2, 7, 2, 19).max(axis=(2, 4)))
@@ -124,8 +125,7 @@ def test_the_gradients_are_pytorchs(shape, F, pads, group, few, workers):
     dz = np.random.default_rng(1).normal(size=computed(x, W, pads).shape)
     _, dx, dW, _ = reference.by_torch(x, W, np.zeros(F), dz, (1, 1), pads)
     window = Window((3, 3), (1, 1), pads, x.shape[1:3])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "FEW_TILES", few)
+    with pytest.MonkeyPatch.context() as patch, use_constants(Constants(few_tiles=few)):
         patch.setattr(winograd_backward, "GROUP_ELEMENTS", group)
         patch.setattr(winograd_backward, "num_threads", lambda: workers)
         assert_close(winograd_backward.weight_grad_winograd(x, dz, window), dW, rtol=1e-12)
@@ -148,12 +148,13 @@ def test_the_gradient_in_float32_errs_by_about_1e_5_and_does_not_depend_on_threa
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 def test_threads_change_nothing_and_runs_are_the_same_to_the_bit(workers, monkeypatch):
     x, W = drawn((5, 13, 11, 32), 33)
-    monkeypatch.setattr(winograd, "BLOCK_TILES", 3)  # so that blocks do not depend on the threads
-    monkeypatch.setattr(winograd, "num_threads", lambda: 1)
-    expected = computed(x, W, ((1, 1), (1, 1)))
-    monkeypatch.setattr(winograd, "num_threads", lambda: workers)
-    for _ in range(3):
-        assert np.array_equal(computed(x, W, ((1, 1), (1, 1))), expected)
+    # of 3 tiles, so that blocks do not depend on the threads
+    with use_constants(Constants(block_tiles=3, few_tiles=1)):
+        monkeypatch.setattr(winograd, "num_threads", lambda: 1)
+        expected = computed(x, W, ((1, 1), (1, 1)))
+        monkeypatch.setattr(winograd, "num_threads", lambda: workers)
+        for _ in range(3):
+            assert np.array_equal(computed(x, W, ((1, 1), (1, 1))), expected)
 
 
 def test_arrays_that_are_not_contiguous_and_a_bias_of_another_dtype():
@@ -173,8 +174,8 @@ def test_dtypes_without_kernels_are_computed_by_fast():
     assert not conv.by_kernels(x, W.shape, other, window)
 
 
+@use_constants(Constants(few_tiles=96))
 def test_with_few_tiles_u_is_made_in_parts(monkeypatch):
-    monkeypatch.setattr(winograd, "FEW_TILES", 96)
     x, W = drawn((1, 28, 28, 32), 32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "convolve", lambda *_: pytest.fail("U is whole in memory"))

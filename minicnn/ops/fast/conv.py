@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import winograd
 from ..algorithms import forced_algorithm, input_gradient_window
+from ..tuning import constants
 from ..window import Window, offset_view
 from . import im2col_blocks
 from .im2col_blocks import block_window, col2im_block, map_column_blocks, pad
@@ -20,13 +21,16 @@ def select_algorithm(N: int, C: int, F: int, window: Window) -> str:
     """The algorithm for N images, C channels and F filters; dx asks with C and F exchanged.
 
     1×1 kernels: "implicit_gemm", which is then one product with x as it lies in memory. Otherwise
-    "winograd" if it pays off (ops/winograd.py says when), and "im2col" if not.
+    "winograd" if it pays off (ops/winograd.py says when, by what ops/tuning.py has measured on this
+    machine), and "im2col" if not.
     """
     if forced := forced_algorithm(window):
         return forced
     if window.kernel == (1, 1):
         return "implicit_gemm"
-    return "winograd" if winograd.pays_off(N, C, F, window) else "im2col"
+    measured = constants("fast")
+    return "winograd" if winograd.pays_off(N, C, F, window, measured.over_im2col, measured.saving
+                                           ) else "im2col"
 
 
 def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False

@@ -76,6 +76,6 @@ def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], other: np.ndarray, windo
         return None
     if forced := forced_algorithm(window):
         return "winograd" if forced == "winograd" else None
-    if winograd.pays_off(C, F, window):
+    if winograd.pays_off(C, F, window, over_direct=direct.pays_off(C, F, window)):
         return "winograd"
     return "direct" if direct.pays_off(C, F, window) else None

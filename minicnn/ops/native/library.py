@@ -29,6 +29,7 @@ from ...utils.live_line import LiveLine
 from ..compiler import cache_key, compiler, made_aside, run_compiler
 from ..fast import threads
 from ..kernel_files import C_NAMES, KERNELS, Kernel, read_kernels
+from ..processor import processor_identity
 from ..window import Window
 
 PURPOSE = "native backend"
@@ -206,18 +207,3 @@ def compiler_identity() -> tuple[str, ...]:
     path = Path(compiler(PURPOSE)).resolve()
     status = path.stat()
     return str(path), str(status.st_size), str(status.st_mtime_ns)
-
-
-@functools.cache
-def processor_identity() -> str:
-    """What this processor can do: a library for another one might hold an instruction that this one
-    lacks."""
-    try:  # Linux
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()} {os.uname().version}"
-    wanted = ("model name", "flags",  # x86
-              "CPU implementer", "CPU part", "Features",  # ARM
-              "cpu", "isa", "machine")  # POWER, RISC-V
-    known = {line for line in lines if line.startswith(wanted) and "MHz" not in line}
-    return "\n".join([platform.machine(), *sorted(known)])

@@ -15,18 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..fast.threads import chunk_slices, shares, workspace
+from ..tuning import constants
 from ..window import Window
 from ..winograd import tile_window
 from .library import Call, library, num_threads, workers_for
 
-# Tiles of a block, which a thread transforms, multiplies and transforms back before the next one: V
-# and M of 64 channels and filters, 2 MB, then stay in its cache. More are better for the products,
-# which read all of U for each block, and take more memory. A multiple of 56, 28 and 14: of VGG16's
-# rows of tiles.
-BLOCK_TILES = 112
-# With fewer tiles, writing U, 36 · C · F numbers, and reading it again takes as long as the
-# products: so it is made in parts that stay in the cache.
-FEW_TILES = 96
 FEW_CHANNELS = 256  # of a part, which has 32 filters: 1.2 MB
 PANEL = 32  # filters
 GAP = 64  # numbers between two of the 36 matrices: docs/speed.md, section 6, says why
@@ -35,9 +28,13 @@ GAP = 64  # numbers between two of the 36 matrices: docs/speed.md, section 6, sa
 def conv2d_winograd(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window,
                     relu: bool = False, pool: bool = False) -> np.ndarray:
     """x (N, H, Wd, C), W (3, 3, C, F), strides 1 -> y (N, OH, OW, F); with pool the largest of
-    each 2×2 of them, (N, OH // 2, OW // 2, F). b None adds nothing."""
+    each 2×2 of them, (N, OH // 2, OW // 2, F). b None adds nothing.
+
+    With few tiles, writing U, 36 · C · F numbers, and reading it again takes as long as the
+    products: so it is made in parts that stay in the cache.
+    """
     tiles = len(x) * math.prod(tile_window(window).output_size)
-    by_tiles = convolve if tiles >= FEW_TILES else convolve_few_tiles
+    by_tiles = convolve if tiles >= constants("native").few_tiles else convolve_few_tiles
     return by_tiles(x, np.ascontiguousarray(W), b, window, relu, pool)
 
 
@@ -58,15 +55,18 @@ def rotate_kernels(W: np.ndarray) -> np.ndarray:
     return rotated
 
 
-def pays_off(C: int, F: int, window: Window) -> bool:
-    """Whether it is faster than a column matrix and its product: with 32 channels and filters or
-    more (fewer are better off with direct.py), if the tiles save half of the multiplications.
-    Unlike in ops/winograd.py, the number of tiles does not matter: to make U costs
-    convolve_few_tiles hardly more than reading W costs the product."""
-    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < 32:
+def pays_off(C: int, F: int, window: Window, over_direct: bool = False) -> bool:
+    """Whether it is faster than a column matrix and its product, or, over_direct, than direct.py:
+    with enough channels and filters, if the tiles save enough of the multiplications; ops/tuning.py
+    has measured how many that is on this machine, 32 and half of them as a rule. Unlike in
+    ops/winograd.py, the number of tiles does not matter: to make U costs convolve_few_tiles hardly
+    more than reading W costs the product."""
+    measured = constants("native")
+    min_channels = measured.over_direct if over_direct else measured.over_im2col
+    if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < min_channels:
         return False
-    tiles, outputs = tile_window(window).output_size, window.output_size
-    return 0 < 36 * math.prod(tiles) <= 9 * math.prod(outputs) / 2
+    tiles, outputs = math.prod(tile_window(window).output_size), math.prod(window.output_size)
+    return 0 < 36 * tiles * measured.saving <= 9 * outputs
 
 
 def transform_kernels(W: np.ndarray, U: np.ndarray, filters: slice) -> list[Call]:
@@ -123,12 +123,19 @@ class Tiling:
 
 def convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray | None, window: Window, relu: bool,
              pool: bool) -> np.ndarray:
-    """conv2d_winograd; threads share the rows of tiles, in blocks. U is made once."""
+    """conv2d_winograd; threads share the rows of tiles, in blocks. U is made once.
+
+    A thread transforms the tiles of a block, multiplies them and transforms them back before the
+    next one: of 112 tiles (a multiple of 56, 28 and 14, VGG16's rows of tiles) V and M with 64
+    channels and filters are 2 MB. More tiles are better for the products, which read all of U for
+    each block, and take more memory.
+    """
     tiling, kernels = Tiling(np.ascontiguousarray(x), window, pool), library(x.dtype.name)
     C, F = W.shape[2:]
     y, b = tiling.outputs(F), bias(b, F, x.dtype)
     workers = max(1, min(num_threads(), tiling.rows))
-    blocks = chunk_slices(tiling.rows, max(1, BLOCK_TILES // tiling.width), workers)
+    block_rows = max(1, constants("native").block_tiles // tiling.width)
+    blocks = chunk_slices(tiling.rows, block_rows, workers)
     tiles = tiling.width * max((block.stop - block.start for block in blocks), default=0)
     U, *memories = split_workspace(x.dtype, C * F, *[tiles * C, tiles * F] * workers)
     kernels.on_threads([  # each the panels `part`; those before it are full and hold C · 32 numbers
