@@ -5,6 +5,7 @@ import contextlib
 import fnmatch
 import functools
 import gc
+import io
 import os
 import signal
 import sys
@@ -31,12 +32,14 @@ import pytest
 import reference
 import standin
 import torch
+from PIL import Image
 
 from minicnn.ops import module_of, tuning, use
 from minicnn.ops.cuda import simulator
 from minicnn.ops.native import direct as native_direct
 from minicnn.ops.native import flat as native_flat
 from minicnn.ops.native import pooling as native_pooling
+from minicnn.plotting import drawing
 from minicnn.training.callbacks import checkpoint
 from minicnn.utils.errors import ArgumentError
 
@@ -45,10 +48,6 @@ torch.set_num_threads(1)
 # backward pass of some small convolutions (one filter, one channel), and the process crashes now or
 # later, without minicnn, too. PyTorch's own kernels compute the same.
 torch.backends.mkldnn.enabled = False
-hypothesis.settings.register_profile("minicnn", deadline=None, derandomize=True, max_examples=40)
-hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("minicnn"),
-                                     max_examples=6)
-hypothesis.settings.load_profile("minicnn")
 
 ON_EVERY_DEVICE = ("ops", "layers", "test_losses.py", "test_optimizers.py", "test_against_torch.py",
                    "test_devices.py")
@@ -107,15 +106,22 @@ def devices(path):
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="damaged files, kills, full disks and "
-                     "mutants in the numbers that docs/reliability.md names, which takes an hour "
-                     "or so; without it a sample of each")
+                     "mutants in the numbers that docs/reliability.md names, every architecture, "
+                     "every sanitized kernel and more shapes, which takes an hour or so; without "
+                     "it a sample of each")
     parser.addoption("--devices", nargs="+", metavar="DEVICE", help="run the tests of "
                      "devices on these only: cpu, cuda-sim, cuda, 'cuda (stand-in)'")
 
 
 def pytest_configure(config):
+    for profile, examples in (("minicnn", 40 if config.getoption("full") else 25), ("few", 6)):
+        hypothesis.settings.register_profile(profile, deadline=None, derandomize=True,
+                                             max_examples=examples)
+    hypothesis.settings.load_profile("minicnn")
     config.addinivalue_line("markers", "cpu_only: looks inside NumPy, or computes nothing")
     config.addinivalue_line("markers", "on_devices(NAME, …): runs on these, or on --devices")
+    config.addinivalue_line("markers", "full: runs with --full only")
+    config.addinivalue_line("markers", "pictures: looks at the pixels of figures, in tests/cli")
     config.addinivalue_line("markers", "quick: a minute's worth of every room, for the inner loop")
 
 
@@ -135,7 +141,10 @@ def pytest_ignore_collect(collection_path, config):
     return None  # another plugin decides
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("full"):
+        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("full")])
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
     items.sort(key=lambda item: not any(item.path.match(file) for file in LONGEST))
     for item in items:
         on = getattr(item, "callspec", None) and item.callspec.params.get("device")
@@ -189,6 +198,22 @@ def device(request, monkeypatch):
         monkeypatch.setattr(reference, "DEVICE", device_name)
         yield device_name
     hypothesis.settings.load_profile("minicnn")
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request, monkeypatch):
+    """Tests of commands meet figures as files: their pixels, half of the time of a short training,
+    are white, unless @pytest.mark.pictures says that the test looks at them. (Figures have tests of
+    their own, in plotting/, report/ and visualize/.)"""
+    if request.path.parent.name == "cli" and not request.node.get_closest_marker("pictures"):
+        monkeypatch.setattr(drawing, "png", blank_png)
+
+
+def blank_png(figure):
+    """A white PNG of the figure's size."""
+    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+    Image.new("RGB", (width, height), "white").save(buffer := io.BytesIO(), "png")
+    return buffer.getvalue()
 
 
 @pytest.fixture

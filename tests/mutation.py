@@ -44,8 +44,8 @@ SECONDS, MEMORY = 120, 8 << 30  # of a processor, and bytes: one that needs more
 FILES = ("initializers.py", "layers/**/*.py", "losses.py", "ops/**/*.py", "optimizers.py",
          "**/winograd.py")  # of minicnn/: where the formulas are …
 NO_FORMULAS = ("__init__", "checks", "argument_checks", "array_modules", "compiler", "flat",
-               "kernel_files", "launch", "library", "network", "operations", "protocols",
-               "signatures", "simulator", "threads")
+               "kernel_files", "launch", "library", "network", "operations", "probes", "processor",
+               "protocols", "signatures", "simulator", "threads", "tuning")
 # … and are not: they refuse, launch or divide the work, which tests of their own look at
 ENGINE = ("ops", "layers", "test_initializers.py", "test_losses.py", "test_optimizers.py",
           "gradcheck/test_gradcheck.py", "test_model.py", "test_against_torch.py",

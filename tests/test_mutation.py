@@ -9,7 +9,7 @@ import pytest
 from tests import mutation
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
-SHORT = 18  # mutants of the run without --full, each in another file
+SHORT = 3  # mutants of the run without --full, each in another file
 
 
 def python(*arguments):

@@ -86,6 +86,7 @@ def test_evaluate_prints_and_writes_what_the_model_says_of_each_photo(clouds, tm
     assert f"{area:.3f}" in next(line for line in out.splitlines() if line.startswith("stratus"))
 
 
+@pytest.mark.pictures
 def test_evaluate_writes_its_files_and_pictures_with_something_in_them(clouds, tmp_path):
     assert run("evaluate", *reversed(clouds), "--output", tmp_path / "out") == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES

@@ -174,6 +174,7 @@ def test_the_figures_of_runs_are_french():
     assert "époque" in made[1] and "hasard" in "".join(made[1])
 
 
+@pytest.mark.pictures
 def test_numbers_along_the_axes_have_the_decimal_sign():
     figure = drawing.new_figure(6, 4)
     figure.subplots().plot([0, 0.5], [0, 1e-7])

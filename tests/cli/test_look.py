@@ -68,6 +68,7 @@ def test_every_method_is_a_function_that_takes_what_the_table_gives_it(name, fol
         assert set(made.keywords) <= set(bound.signature.parameters)
 
 
+@pytest.mark.pictures
 @pytest.mark.parametrize("name", QUICK)
 def test_every_method_leaves_a_picture_and_prints_its_numbers(name, folder, tmp_path, monkeypatch,
                                                               capsys):

@@ -348,6 +348,7 @@ def test_a_reader_that_goes_away_is_no_error(here):
 # --explain --------------------------------------------------------------------------------------
 
 
+@pytest.mark.pictures
 def test_explain_writes_a_picture_for_each_photo_and_names_it_beside(here, capsys):
     for name in ("x/a.png", "x/A.jpg", "y/a.png", "y/a-2.png", "z/A.png", "..png"):
         photo(here / "p" / name)

@@ -36,7 +36,9 @@ def run(folder, text, size=2):
 
 
 @pytest.mark.parametrize("wait,leaver", [
-    ("a sum", 1), ("a barrier", 0), ("rank 0", 0), ("the end", 1), ("a training", 1)])
+    ("a sum", 1), ("rank 0", 0), ("a training", 1),
+    pytest.param("a barrier", 0, marks=pytest.mark.full),
+    pytest.param("the end", 1, marks=pytest.mark.full)])
 def test_whoever_waits_for_a_rank_that_has_ended_ends_all_and_says_so(tmp_path, wait, leaver):
     code, _, said, seconds = run(tmp_path, f"if ranks.rank == {leaver}: sys.exit()\n{WAITS[wait]}")
     assert code == 1 and seconds < SECONDS + 20  # it had to begin, too

@@ -100,7 +100,8 @@ def test_a_signal_to_a_rank_stops_all_after_the_same_step_and_another_number_res
 
 @needs_proc
 @pytest.mark.parametrize("victim,number", [
-    ("rank", signal.SIGKILL), ("mpiexec", signal.SIGKILL), ("mpiexec", signal.SIGINT)])
+    ("rank", signal.SIGKILL), ("mpiexec", signal.SIGKILL),
+    pytest.param("mpiexec", signal.SIGINT, marks=pytest.mark.full)])
 def test_when_a_rank_or_mpiexec_is_killed_none_is_left_and_the_checkpoint_stands(
         folder, victim, number):
     process, ranks = training(folder, 2)
@@ -112,7 +113,8 @@ def test_when_a_rank_or_mpiexec_is_killed_none_is_left_and_the_checkpoint_stands
         assert "rank 1" in errors and "signal 9" in errors  # mpiexec says it
 
 
-@pytest.mark.parametrize("kind,rank", [("full", 0), ("bug", 1)])
+@pytest.mark.parametrize("kind,rank", [
+    pytest.param("full", 0, marks=pytest.mark.full), ("bug", 1)])
 def test_an_error_on_one_rank_ends_all_and_names_it(folder, kind, rank):
     """In the third step, when two checkpoints are there: a full disk, and an error of the
     programmer."""

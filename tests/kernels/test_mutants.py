@@ -9,7 +9,7 @@ import pytest
 from minicnn.ops.cuda.launch import KERNELS, kernels
 from minicnn.utils.errors import KernelError
 
-SHORT = 24  # mutants of the run without --full
+SHORT = 4  # mutants of the run without --full
 
 
 # The kernels

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 CLI = """
@@ -138,9 +139,9 @@ def kill_until_done(folder: Path, options: list[str], seconds: float, dice: rand
         return kills
 
 
-def kill_everywhere(folder: Path, options: list[str]) -> None:
-    """A run that is killed at each of PLACES, one life each, and then ends."""
-    for what, (place, call) in PLACES.items():
+def kill_everywhere(folder: Path, options: list[str], places: Iterable[str] = PLACES) -> None:
+    """A run that is killed at each of these PLACES, one life each, and then ends."""
+    for what, (place, call) in ((name, PLACES[name]) for name in places):
         process = start(life_of(folder, options), place, call)
         said = process.communicate()[0]
         assert process.returncode == -9, f"{what}: not killed. {said}"

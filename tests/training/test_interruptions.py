@@ -37,11 +37,16 @@ def whole(tmp_path_factory):
 # Killed
 
 
-def test_killed_wherever_it_is_it_ends_with_the_same_files(tmp_path):
-    """Once in each of its stages, twelve times in all; once while it goes on after a kill."""
+IN_SHORT = ("validation", "going on", "writing the results", "taking the checkpoints away")
+
+
+def test_killed_wherever_it_is_it_ends_with_the_same_files(tmp_path, full):
+    """With --full once in each of its stages, twelve times in all; otherwise in four of them. Once
+    it is while it goes on after a kill."""
     options = interruptions.EVERYWHERE.split()
     expected, _ = undisturbed(tmp_path, options)
-    interruptions.kill_everywhere(tmp_path / "killed", options)
+    places = interruptions.PLACES if full else IN_SHORT
+    interruptions.kill_everywhere(tmp_path / "killed", options, places)
     assert content(tmp_path / "killed") == content(expected)
     assert set(content(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
 
@@ -182,13 +187,17 @@ def test_an_error_before_the_first_checkpoint_leaves_no_folder(tmp_path, capsys)
 # No room
 
 
-def test_a_full_disk_loses_nothing(tmp_path):
+def test_a_full_disk_loses_nothing(tmp_path, full):
+    """With --full at four instants, otherwise at two: before anything can be written, and while a
+    checkpoint is."""
     options = interruptions.RUNS["fine-tuned"].split()
     expected, _ = undisturbed(tmp_path, options)
-    for k, (limit, place, call, words) in enumerate((
-            (300, "", 1, "can be written"), (20_000, "", 1, "of free disk space"),
-            (20_000, "minicnn.training.callbacks.checkpoint.write_state", 3, "Go on with: "),
-            (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume"))):
+    instants = [
+        (300, "", 1, "can be written"),
+        (20_000, "minicnn.training.callbacks.checkpoint.write_state", 3, "Go on with: "),
+        (20_000, "", 1, "of free disk space"),
+        (20_000, "minicnn.report.runs.write_csv", 1, "Go on with: minicnn train --resume")]
+    for k, (limit, place, call, words) in enumerate(instants if full else instants[:2]):
         said = interruptions.full_disk(tmp_path / f"{k}", options, limit, place=place, call=call)
         assert words in said
         assert content(tmp_path / f"{k}") == content(expected)

@@ -33,8 +33,8 @@ def peak(*words):
 
 @pytest.mark.parametrize("budget, options", [
     (0, "--cut block1_pool"), (150, "--cut block1_pool --no-scratch"),
-    (100, "--cut block2_pool --finetune block2 --finetune-epochs 1 --augment flip --views 2 "
-          "--no-scratch")])
+    pytest.param(100, "--cut block2_pool --finetune block2 --finetune-epochs 1 --augment flip "
+                      "--views 2 --no-scratch", marks=pytest.mark.full)])
 def test_the_peak_is_the_budget_and_a_constant(budget, options, tmp_path):
     """Of 50 photos or 100 views to learn from and 1,000 photos for the test."""
     assert peak("--sample", "fashion", "--classes", "all", "--per-class", 5, "--size", 64,

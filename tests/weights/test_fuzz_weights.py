@@ -11,14 +11,14 @@ from . import fuzz
 
 
 def test_damaged_weight_files_load_exactly_or_are_refused(full):
-    count = 20_000 if full else 1_000
+    count = 20_000 if full else 400
     rows = fuzzing.run(fuzz, count, seed=3)
     assert [row[0] for row in rows] == list(range(count))
     assert fuzzing.failures(rows) == []
     assert {row[1] for row in rows} == set(fuzz.seeds())
     assert {kind for row in rows for kind in row[2]} == {f.__name__ for f in fuzz.DAMAGE}
     outcomes = [row[3] for row in rows]
-    assert outcomes.count("read") > 100 and outcomes.count("refused") > 300
+    assert outcomes.count("read") > count / 10 and outcomes.count("refused") > 3 * count / 10
 
 
 def test_every_layout_loads_exactly_before_it_is_damaged(tmp_path):
