@@ -91,6 +91,7 @@ class ndarray:  # noqa: N801
     strides = property(lambda self: self.numbers.strides)
     flags = property(lambda self: Flags(self.numbers))
     T = property(lambda self: ndarray(self.numbers.T))
+    data = property(lambda self: types.SimpleNamespace(ptr=self.numbers.ctypes.data))
     flat = property(lambda self: (ndarray(np.asarray(v)) for v in self.numbers.flat))
 
     @property
@@ -367,6 +368,8 @@ class RawKernel:
 class Event:
     """cupy.cuda.Event; all work before it is already done."""
 
+    done = True
+
     def record(self, stream=None):
         self.at = time.perf_counter()
 
@@ -441,7 +444,8 @@ def modules():
         get_elapsed_time=lambda start, stop: (stop.at - start.at) * 1e3,
         set_allocator=lambda allocator: None, set_pinned_memory_allocator=lambda allocator: None)
     cupyx.empty_pinned = lambda shape, dtype=float, order="C": np.empty(shape, dtype, order)
-    return {"cupy": cupy, "cupyx": cupyx}
+    nccl = types.SimpleNamespace(available=False)  # NVIDIA's library is not installed
+    return {"cupy": cupy, "cupyx": cupyx, "cupy.cuda.nccl": nccl}
 
 
 MODULES = modules()

@@ -28,6 +28,7 @@ import numpy as np
 
 from ..layers import Layer
 from ..ops import device_of, module_of, to_cpu, to_device
+from .nccl import NCCL
 
 # Of a bucket, at least: each sum costs a latency, so many small ones are slow.
 BUCKET_BYTES = 1 << 20
@@ -36,9 +37,10 @@ BUCKET_BYTES = 1 << 20
 class GradientSums:
     """The sums of one network's gradients: start(layer) for each, the last layer first; wait().
 
-    layers: of the network. comm: of mpi4py, or whatever has Iallreduce. takes_gpu_arrays: whether
-    it adds up arrays of a GPU where they are. flat: the buffer, beside the gradients if it does,
-    else on the processor; page-locked if the device is a GPU, which then copies straight into it.
+    layers: of the network. comm: of mpi4py, NCCL, or whatever has Iallreduce. takes_gpu_arrays:
+    whether it adds up arrays of a GPU where they are. flat: the buffer, beside the gradients if it
+    does, else on the processor; page-locked if the device is a GPU, which then copies straight into
+    it.
     """
 
     def __init__(self, layers: Sequence[Layer], comm: Any, bucket_bytes: int = BUCKET_BYTES,
@@ -81,7 +83,8 @@ class GradientSums:
         from mpi4py import MPI
 
         bucket = self.flat[self.sent:self.ready]
-        if self.on_gpu or self.page_locked:  # MPI does not wait for the GPU's kernels and copies
+        # MPI does not wait for the GPU's kernels and copies; NCCL's sum follows them by itself.
+        if self.page_locked or (self.on_gpu and not isinstance(self.comm, NCCL)):
             module_of("cuda").cuda.get_current_stream().synchronize()
         self.requests.append(self.comm.Iallreduce(MPI.IN_PLACE, bucket, MPI.SUM))
         self.sent = self.ready

@@ -1,4 +1,4 @@
-"""AddressSanitizer and UndefinedBehaviorSanitizer builds of all kernels (without --full, of those of
+"""AddressSanitizer and UndefinedBehaviorSanitizer builds of all kernels (without --full, those of
 every third check): no report. The simulator's own fences find the same faults; here others look,
 who know nothing of them."""
 
