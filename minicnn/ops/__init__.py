@@ -66,8 +66,7 @@ def ops_for(*arrays: np.ndarray) -> Operations:
 
 @cache
 def _native_or_fast(backend: str) -> str:
-    """"native"; if the choice is automatic and no compiler works, "fast". Its kernels are compiled
-    and its constants measured, if this is the first time on this machine."""
+    """"native"; if the choice is automatic and no compiler works, "fast". Prepared: tuning.py."""
     native = import_module(".native.library", __name__)
     name = "native" if native.is_available(required=backend == "native") else "fast"
     import_module(".tuning", __name__).constants(name)
@@ -91,10 +90,8 @@ def use(backend: str) -> Iterator[None]:
 
 
 def device_of(*arrays: Any) -> str:
-    """The device that all arrays are on; numbers and lists count as "cpu".
-
-    Raises ArgumentError if they are on several.
-    """
+    """The device that all arrays are on; numbers and lists count as "cpu". Raises ArgumentError if
+    they are on several."""
     devices = [DEVICE_OF_MODULE.get(type(x).__module__, "cpu") for x in arrays]
     if len(set(devices)) > 1:
         raise ArgumentError(f"device: expected all arrays on one device, received them on "
