@@ -29,7 +29,7 @@ from .batch_share import BatchShare, split_batches
 from .gradient_sums import GradientSums
 from .launch import connect
 from .mpi_ranks import MPIRanks
-from .resources import takes_gpu_arrays
+from .resources import allreduce_for
 from .same_training import facts
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
@@ -45,8 +45,7 @@ class RankParallel(ThreadParallel):
     def __init__(self, network: Sequential, ranks: MPIRanks) -> None:
         super().__init__(network)
         self.ranks = ranks
-        self.sums = GradientSums(self.layers, ranks.comm,
-                                 takes_gpu_arrays=takes_gpu_arrays(ranks.comm))
+        self.sums = GradientSums(self.layers, allreduce_for(ranks, network.device))
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True,
                  layer_done: Any = None) -> np.ndarray | None:
