@@ -1,13 +1,14 @@
 """Allreduce, the sum over all ranks of a bucket of gradients, by MPI. Where the arrays are, and
-what the MPI can read, decides between three ways.
+what the MPI can read, decides between three ways; nccl.py has the fourth, by NCCL.
 
     MPIAllreduce         gradients of the processor (or the simulator): MPI adds them up there
     PinnedAllreduce      of a GPU: copied to page-locked memory of the processor, added up there
     CudaAwareAllreduce   of a GPU: MPI adds them up where they are
+    NCCLAllreduce        of a GPU: NCCL adds them up where they are, in the GPU's own order of work
 
 A way brings the flat buffer and does with it what gradient_sums.py asks for: put() a gradient into
-it, begin() the sum of a bucket, progress() now and then, wait() for all, and take() a gradient out
-of it.
+it, begin() the sum of a bucket, progress() now and then, wait() for all, take() a gradient out of
+it, and settle() at the end of the step.
 
 Source: MPI Forum 2021, MPI 4.0, section 6.12 (nonblocking collectives).
 """
@@ -57,6 +58,9 @@ class MPIAllreduce:
     def take(self, part: np.ndarray, p: np.ndarray) -> np.ndarray:
         """A part (p.size,) of the buffer -> the gradient of p: a view, or a copy on its device."""
         return to_device(part.reshape(p.shape), device_of(p))
+
+    def settle(self) -> None:
+        """Returns once the sums are there: they are since wait()."""
 
 
 class PinnedAllreduce(MPIAllreduce):

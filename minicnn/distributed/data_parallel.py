@@ -55,10 +55,18 @@ class RankParallel(ThreadParallel):
             self.sums.wait()
         return dx
 
+    def settle(self) -> None:
+        """Returns once the sums are there, for which a GPU may still wait: here, where the step is
+        queued already, a rank that has left is noticed."""
+        with self.ranks.waiting():
+            self.sums.allreduce.settle()
+
 
 class DistributedState(TrainingState):
     """A TrainingState whose batches are shared among the ranks: in the same global batches, in the
     same order as with one process, each rank takes its part."""
+
+    network: RankParallel
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -84,6 +92,11 @@ class DistributedState(TrainingState):
         for k, batch in enumerate(forward_batches(self.base, data, own, size)):
             self.share.set(self.ranks, min(self.batch_size, len(order) - k * self.batch_size))
             yield batch
+
+    def end_batch(self, y: np.ndarray) -> None:
+        """Counts the batch, once its sums are there."""
+        self.network.settle()
+        super().end_batch(y)
 
     def update_meter(self, meter: AverageMeter, loss: Loss, value: float, y: np.ndarray,
                      t: np.ndarray) -> None:

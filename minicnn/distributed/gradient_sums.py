@@ -28,6 +28,7 @@ import numpy as np
 
 from ..layers import Layer
 from .allreduce import MPIAllreduce
+from .nccl import NCCLAllreduce
 
 # Of a bucket, at least: each sum costs a latency, so many small ones are slow.
 BUCKET_BYTES = 1 << 20
@@ -39,7 +40,7 @@ class GradientSums:
     layers: of the network. allreduce: the way to add up. flat: its buffer, of all gradients.
     """
 
-    def __init__(self, layers: Sequence[Layer], allreduce: MPIAllreduce,
+    def __init__(self, layers: Sequence[Layer], allreduce: MPIAllreduce | NCCLAllreduce,
                  bucket_bytes: int = BUCKET_BYTES) -> None:
         self.allreduce, self.bucket_bytes = allreduce, bucket_bytes
         self.parts: dict[str, tuple[Layer, dict[str, slice]]] = {}

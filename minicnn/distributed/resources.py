@@ -11,6 +11,7 @@ from typing import Any
 from ..ops.fast.threads import cgroup_cpu_limit, cores, share_cores
 from .allreduce import CudaAwareAllreduce, MPIAllreduce, PinnedAllreduce
 from .mpi_ranks import MPIRanks
+from .nccl import NCCLAllreduce, connect_gpus, own_gpu
 
 GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each GPU, if NVIDIA's driver is loaded
 CUDA_AWARE = "MINICNN_CUDA_AWARE_MPI"  # 1 or 0: whether MPI takes a GPU's arrays
@@ -40,8 +41,14 @@ def take_gpu(ranks: MPIRanks, environment: MutableMapping[str, str] = os.environ
 
 
 def allreduce_for(ranks: MPIRanks, device: str, environment: Mapping[str, str] = os.environ
-                  ) -> MPIAllreduce:
-    """The way to add up gradients that are on `device`."""
+                  ) -> MPIAllreduce | NCCLAllreduce:
+    """The way to add up gradients that are on `device`: NCCL if each rank has a GPU of its own and
+    all can use it, else MPI. All ranks must call it, whatever their device."""
+    gpus = ranks.gather(own_gpu(ranks, device, environment))
+    if None not in gpus and len(set(gpus)) == ranks.size:
+        communicator = connect_gpus(ranks, tuple(gpus))
+        if communicator is not None:
+            return NCCLAllreduce(communicator)
     if device != "cuda":
         return MPIAllreduce(ranks.comm)
     if takes_gpu_arrays(ranks.comm, environment):
