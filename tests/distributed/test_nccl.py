@@ -186,8 +186,8 @@ def test_the_true_cupy_is_asked_without_a_warning(monkeypatch):
 
 def test_ranks_that_nccl_holds_are_ended_by_the_one_on_which_it_has_failed(monkeypatch):
     """They wait in NCCL for a rank that does not come."""
-    ranks, said = OneRank(), []
-    ranks.comm.Ibarrier = lambda: types.SimpleNamespace(Test=lambda: False)
+    ranks, said, here = OneRank(), [], iter([False, False, False])  # an error, if asked for ever
+    ranks.comm.Ibarrier = lambda: types.SimpleNamespace(Test=lambda: next(here))
 
     def abort(status, text):
         said.append((status, text))
