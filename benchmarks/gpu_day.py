@@ -101,6 +101,7 @@ def steps(rehearse: bool, folder: Path) -> list[Step]:
         Step("block 5, 224 pixels", 2, 60, [train("block5", *block5)]),
         Step("benchmark", 2, 120, [own("benchmark")]),
         Step("ladder", 2, 40, [own("ladder")]),
+        Step("sums", 2, 40, [own("sums")]),
         Step("memcheck", 2, 110, [sanitizer("memcheck")]),
         Step("racecheck", 2, 60, [sanitizer("racecheck")]),
         Step("gradcheck", 2, 30, [own("minicnn", "gradcheck", "--device", "cuda")]),

@@ -8,10 +8,14 @@ stand-in of tests/standin.py, and the sizes are tiny.
 
 import argparse
 import contextlib
+import importlib.util
 import itertools
 import json
 import platform
+import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -156,6 +160,63 @@ def benchmark(rehearse: bool) -> int:
                                             else TOLERANCE) for row in rows))
 
 
+def sums(rehearse: bool) -> int:
+    """The ways to add up gradients, on a rank for each GPU; a rehearsal has two ranks."""
+    from minicnn.ops import module_of
+
+    beside = str(Path(sys.executable).parent)
+    mpiexec = shutil.which("mpiexec", path=beside) or shutil.which("mpiexec")
+    if mpiexec is None or importlib.util.find_spec("mpi4py") is None:
+        report(left_out="no mpiexec, or no mpi4py")
+        return 0
+    count = 2 if rehearse else module_of("cuda").cuda.runtime.getDeviceCount()
+    options = ["--rehearse"] if rehearse else []
+    return subprocess.run([mpiexec, "--allow-run-as-root", "--oversubscribe", "-n", str(count),
+                           sys.executable, "-m", "benchmarks.gpu_steps", *options, "rank_sums"]
+                          ).returncode
+
+
+def rank_sums(rehearse: bool) -> int:
+    """What each rank does for `sums`: milliseconds until VGG16's gradients are added up, from the
+    gradients being there to the sums being there, by each way that is possible here."""
+    import minicnn as mc
+    from minicnn.distributed.allreduce import CudaAwareAllreduce, PinnedAllreduce
+    from minicnn.distributed.gradient_sums import GradientSums
+    from minicnn.distributed.resources import allreduce_for, takes_gpu_arrays
+
+    ranks = mc.distributed.connect()
+    if rehearse:
+        standin.Device.pci_bus_id = f"0000:{ranks.rank:02}:00.0"
+    model = (mc.SmallCNN(3, (16, 16, 3)) if rehearse else mc.VGG16(include_top=False)).to("cuda")
+    ways = [allreduce_for(ranks, "cuda"), PinnedAllreduce(ranks.comm)]
+    if takes_gpu_arrays(ranks.comm):
+        ways.append(CudaAwareAllreduce(ranks.comm))
+    factor = sum(range(1, ranks.size + 1))
+    stream, milliseconds, wrong = mc.ops.module_of("cuda").cuda.get_current_stream(), {}, []
+    for way in {type(way).__name__: way for way in ways}.values():
+        name, gradient_sums, times = type(way).__name__, GradientSums(model.layers, way), []
+        for _ in range(2 if rehearse else 6):  # the first one connects the GPUs
+            for layer in model.layers:
+                layer.grads.update({key: p * (ranks.rank + 1) for key, p in layer.params.items()})
+            stream.synchronize()
+            ranks.wait_for_all()
+            began = time.perf_counter()
+            for layer in reversed(model.layers):
+                gradient_sums.start(layer)
+            gradient_sums.wait()
+            way.settle()
+            stream.synchronize()
+            times.append(time.perf_counter() - began)
+        right = all(np.allclose(mc.to_cpu(layer.grads[key]), factor * mc.to_cpu(p), 1e-5, 1e-5)
+                    for layer in model.layers for key, p in layer.params.items())
+        milliseconds[name] = 1e3 * min(max(run) for run in zip(*ranks.gather(times[1:]),
+                                                               strict=True))
+        wrong += [name] if not all(ranks.gather(right)) else []
+    if ranks.is_first:
+        report(ranks=ranks.size, milliseconds=milliseconds, wrong=wrong)
+    return int(bool(wrong))
+
+
 def minicnn(rehearse: bool, words: list[str]) -> int:
     """The command line; for a rehearsal of `train` it makes a folder of eight photos."""
     from minicnn.cli import main
@@ -171,7 +232,7 @@ def minicnn(rehearse: bool, words: list[str]) -> int:
 
 
 STEPS = {step.__name__: step for step in (ceilings, launches, kernels, ladder, memcheck,
-                                          racecheck, benchmark)}
+                                          racecheck, benchmark, sums, rank_sums)}
 
 
 def main() -> int:

@@ -7,22 +7,26 @@ kernels in minicnn.ops.cuda.simulator. In this way the code that only a GPU reac
 every test run.
 
 What it cannot show: the rounding of cuBLAS and of the GPU's exp, denormals flushed to zero, races
-between threads, and everything asynchronous.
+between threads, and everything asynchronous, except that a sum of NCCL's which no event puts in
+order gives NaN (standin_nccl.py).
 
     with standin.installed(): ...                   # import cupy gives the stand-in
     with standin.use_device(name) as device: ...    # "cuda", with the stand-in if name is NAME
 """
 
+import collections
 import contextlib
 import functools
 import re
 import sys
 import time
 import types
+import weakref
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import standin_nccl
 
 from minicnn.ops.cuda import launch, simulator
 from minicnn.utils.errors import KernelError
@@ -88,10 +92,10 @@ class ndarray:  # noqa: N801
     size = property(lambda self: self.numbers.size)
     itemsize = property(lambda self: self.numbers.itemsize)
     nbytes = property(lambda self: self.numbers.nbytes)
+    data = property(lambda self: types.SimpleNamespace(ptr=self.numbers.ctypes.data))
     strides = property(lambda self: self.numbers.strides)
     flags = property(lambda self: Flags(self.numbers))
     T = property(lambda self: ndarray(self.numbers.T))
-    data = property(lambda self: types.SimpleNamespace(ptr=self.numbers.ctypes.data))
     flat = property(lambda self: (ndarray(np.asarray(v)) for v in self.numbers.flat))
 
     @property
@@ -149,6 +153,7 @@ class ndarray:  # noqa: N801
         return ndarray(np.asarray(self.numbers[unwrap_index(key)]))
 
     def __setitem__(self, key, value):
+        DEFAULT.behind += 1
         if isinstance(value, ndarray):
             self.numbers[unwrap_index(key)] = value.numbers
             return
@@ -356,6 +361,7 @@ class RawKernel:
     def __call__(self, grid, block, args, *, shared_mem=0):
         assert type(grid) is type(block) is type(args) is tuple
         assert shared_mem <= self.max_dynamic_shared_size_bytes
+        DEFAULT.behind += 1
         for value in args:  # a plain int or float would be passed in another type
             assert isinstance(value, (ndarray, np.generic)), type(value)
             assert not isinstance(value, ndarray) or value.flags.c_contiguous
@@ -366,33 +372,56 @@ class RawKernel:
 
 
 class Event:
-    """cupy.cuda.Event; all work before it is already done."""
+    """cupy.cuda.Event: a point in the work of a stream."""
 
-    done = True
+    stream = None
 
     def record(self, stream=None):
-        self.at = time.perf_counter()
+        self.stream = stream or DEFAULT
+        self.at, self.behind = time.perf_counter(), self.stream.behind
+        self.until = self.stream.done + len(self.stream.queue)
+
+    def complete(self):
+        """What is before it is done."""
+        while self.stream and self.stream.done < self.until:
+            self.stream.queue.popleft()()
+            self.stream.done += 1
 
     def synchronize(self):
-        pass
+        self.complete()
 
 
 class Stream:
-    """cupy.cuda.Stream; work is done at once."""
+    """cupy.cuda.Stream. Kernels and copies are done at once. What NCCL does (standin_nccl.py) is
+    done late, when the default stream or the processor waits for it; and it finds in an array what
+    the default stream has written only if its own stream has waited for that.
 
-    ptr = 0
+    behind: how many writes of the default stream are done for sure when this one goes on.
+    queue: the functions that complete what this one still has to do. done: how many it has done.
+    """
 
     def __init__(self, non_blocking=False):
-        pass
+        self.non_blocking, self.queue, self.behind, self.done = (
+            non_blocking, collections.deque(), 0, 0)
+        self.ptr = id(self)
+        STREAMS[self.ptr] = self
 
     def record(self, event=None):
-        return Event()
+        event = event or Event()
+        event.record(self)
+        return event
 
     def wait_event(self, event):
-        pass
+        self.behind = max(self.behind, event.behind)
+        if self is DEFAULT:
+            event.complete()
 
     def synchronize(self):
-        pass
+        self.record().complete()
+
+
+STREAMS = weakref.WeakValueDictionary()  # {ptr: Stream}
+DEFAULT = Stream()  # the one of kernels
 
 
 class Cublas:
@@ -424,6 +453,7 @@ class Device:
                   "MultiProcessorCount": 132, "ClockRate": 1980000,
                   "MaxSharedMemoryPerBlockOptin": 227 * 1024}
     compute_capability = "90"
+    pci_bus_id = "0000:01:00.0"
 
 
 def modules():
@@ -440,12 +470,12 @@ def modules():
         compiler=types.SimpleNamespace(CompileException=CompileException),
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         cublas=CUBLAS, get_cublas_handle=lambda: HANDLE,
-        Stream=Stream, Event=Event, Device=Device, get_current_stream=Stream,
+        Stream=Stream, Event=Event, Device=Device, get_current_stream=lambda: DEFAULT,
         get_elapsed_time=lambda start, stop: (stop.at - start.at) * 1e3,
-        set_allocator=lambda allocator: None, set_pinned_memory_allocator=lambda allocator: None)
+        set_allocator=lambda allocator: None, set_pinned_memory_allocator=lambda allocator: None,
+        nccl=standin_nccl.module(STREAMS, DEFAULT, Device))
     cupyx.empty_pinned = lambda shape, dtype=float, order="C": np.empty(shape, dtype, order)
-    nccl = types.SimpleNamespace(available=False)  # NVIDIA's library is not installed
-    return {"cupy": cupy, "cupyx": cupyx, "cupy.cuda.nccl": nccl}
+    return {"cupy": cupy, "cupy.cuda": cupy.cuda, "cupyx": cupyx}
 
 
 MODULES = modules()

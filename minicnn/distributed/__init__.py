@@ -10,7 +10,8 @@ most. A step meets at two points:
    what the history records and what decides on NaN, on stopping early and on the best epoch, so
    that all ranks decide alike. A request to stop, by Ctrl-C or SIGTERM, travels with it.
 2. the gradients (gradient_sums.py): the gradient of a sum is the sum of the gradients. They are
-   summed bucket by bucket while the backward pass goes on, and all ranks make the same step.
+   summed bucket by bucket while the backward pass goes on, and all ranks make the same step. By
+   MPI (allreduce.py), or between GPUs by NCCL (nccl.py); resources.py chooses.
 
 Layers that mix the samples of a batch or draw random numbers see the whole batch
 (shared_layers.py): batch normalization its mean and variance, Dropout its masks. So the weights are

@@ -29,7 +29,7 @@ from .batch_share import BatchShare, split_batches
 from .gradient_sums import GradientSums
 from .launch import connect
 from .mpi_ranks import MPIRanks
-from .nccl import communicator
+from .resources import allreduce_for
 from .same_training import facts
 from .shared_layers import shared_layer
 from .shared_loss import SharedLoss
@@ -45,8 +45,7 @@ class RankParallel(ThreadParallel):
     def __init__(self, network: Sequential, ranks: MPIRanks) -> None:
         super().__init__(network)
         self.ranks = ranks
-        comm, in_place = communicator(ranks, network.device)
-        self.sums = GradientSums(self.layers, comm, takes_gpu_arrays=in_place)
+        self.sums = GradientSums(self.layers, allreduce_for(ranks, network.device))
 
     def backward(self, dy: np.ndarray, input_gradient: bool = True,
                  layer_done: Any = None) -> np.ndarray | None:
@@ -56,10 +55,18 @@ class RankParallel(ThreadParallel):
             self.sums.wait()
         return dx
 
+    def settle(self) -> None:
+        """Returns once the sums are there, for which a GPU may still wait: here, where the step is
+        queued already, a rank that has left is noticed."""
+        with self.ranks.waiting():
+            self.sums.allreduce.settle()
+
 
 class DistributedState(TrainingState):
     """A TrainingState whose batches are shared among the ranks: in the same global batches, in the
     same order as with one process, each rank takes its part."""
+
+    network: RankParallel
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -85,6 +92,11 @@ class DistributedState(TrainingState):
         for k, batch in enumerate(forward_batches(self.base, data, own, size)):
             self.share.set(self.ranks, min(self.batch_size, len(order) - k * self.batch_size))
             yield batch
+
+    def end_batch(self, y: np.ndarray) -> None:
+        """Counts the batch, once its sums are there."""
+        self.network.settle()
+        super().end_batch(y)
 
     def update_meter(self, meter: AverageMeter, loss: Loss, value: float, y: np.ndarray,
                      t: np.ndarray) -> None:

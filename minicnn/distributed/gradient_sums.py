@@ -5,15 +5,16 @@ is L_r: L = Σ_r n_r/N · L_r, so its gradient is a sum over the ranks, dL/dW = 
 Rank r computes its term, since its backward begins with n_r/N · dL_r/dy (shared_loss.py).
 
 The gradients lie in one flat buffer, in the order in which backward computes them, that is from the
-last layer down. As soon as a bucket of layers is complete, its sum begins (Iallreduce), while the
-layers below are computed; only what backward computes last is waited for.
+last layer down. As soon as a bucket of layers is complete, its sum begins, while the layers below
+are computed; only what backward computes last is waited for. Where the buffer is and who adds it up
+is another matter (allreduce.py).
 
                  last layer                                      first layer
     buffer   | dW, db | dW, db | dW, db |   dW, db   |  dW, db  |
     buckets  |    summing …             | summing …  | computing
 
-Every rank gets the same bits, since MPI adds in an order that depends on the number of ranks and
-the size of the bucket only; so all make the same step. Weights are sent once, those of rank 0 to
+Every rank gets the same bits, since each bucket is added up in an order that depends on the number
+of ranks and its size only; so all make the same step. Weights are sent once, those of rank 0 to
 all before the first step.
 
 Source: Li et al. 2020, PyTorch Distributed: experiences on accelerating data parallel training.
@@ -22,13 +23,12 @@ Source: Li et al. 2020, PyTorch Distributed: experiences on accelerating data pa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ..layers import Layer
-from ..ops import device_of, module_of, to_cpu, to_device
-from .nccl import NCCL
+from .allreduce import MPIAllreduce
+from .nccl import NCCLAllreduce
 
 # Of a bucket, at least: each sum costs a latency, so many small ones are slow.
 BUCKET_BYTES = 1 << 20
@@ -37,15 +37,12 @@ BUCKET_BYTES = 1 << 20
 class GradientSums:
     """The sums of one network's gradients: start(layer) for each, the last layer first; wait().
 
-    layers: of the network. comm: of mpi4py, NCCL, or whatever has Iallreduce. takes_gpu_arrays:
-    whether it adds up arrays of a GPU where they are. flat: the buffer, beside the gradients if it
-    does, else on the processor; page-locked if the device is a GPU, which then copies straight into
-    it.
+    layers: of the network. allreduce: the way to add up. flat: its buffer, of all gradients.
     """
 
-    def __init__(self, layers: Sequence[Layer], comm: Any, bucket_bytes: int = BUCKET_BYTES,
-                 takes_gpu_arrays: bool = False) -> None:
-        self.comm, self.bucket_bytes = comm, bucket_bytes
+    def __init__(self, layers: Sequence[Layer], allreduce: MPIAllreduce | NCCLAllreduce,
+                 bucket_bytes: int = BUCKET_BYTES) -> None:
+        self.allreduce, self.bucket_bytes = allreduce, bucket_bytes
         self.parts: dict[str, tuple[Layer, dict[str, slice]]] = {}
         end, params = 0, []
         for layer in reversed(layers):
@@ -56,67 +53,29 @@ class GradientSums:
                     end += p.size
                     params.append(p)
             self.parts[layer.name] = layer, slices
-        device = device_of(*params[:1])
-        self.on_gpu = takes_gpu_arrays and device == "cuda"
-        self.page_locked = device == "cuda" and not self.on_gpu
-        self.flat = buffer(end, np.result_type(*params), device, self.on_gpu)
+        self.flat = allreduce.buffer(end, np.result_type(*params))
         self.ready = self.sent = 0  # numbers in the buffer, and those whose sum has begun
-        self.requests: list[Any] = []
 
     def start(self, layer: Layer) -> None:
         """Takes a layer's gradients; begins the sum of a bucket, if it is full."""
         for key, part in self.parts[layer.name][1].items():
-            g: Any = layer.grads[key]
-            if self.page_locked:  # begins the copy, for which send() waits
-                g.astype(self.flat.dtype, copy=False).get(
-                    out=self.flat[part].reshape(g.shape), blocking=False)
-            else:
-                self.flat[part] = (g if self.on_gpu else to_cpu(g)).ravel()
+            self.allreduce.put(layer.grads[key], self.flat[part])
             self.ready = part.stop
         if (self.ready - self.sent) * self.flat.itemsize >= self.bucket_bytes:
             self.send()
-        for request in self.requests:
-            request.Test()  # MPI goes on with a sum only while it is called
+        self.allreduce.progress()
 
     def send(self) -> None:
         """Begins the sum of what is ready."""
-        from mpi4py import MPI
-
-        bucket = self.flat[self.sent:self.ready]
-        # MPI does not wait for the GPU's kernels and copies; NCCL's sum follows them by itself.
-        if self.page_locked or (self.on_gpu and not isinstance(self.comm, NCCL)):
-            module_of("cuda").cuda.get_current_stream().synchronize()
-        self.requests.append(self.comm.Iallreduce(MPI.IN_PLACE, bucket, MPI.SUM))
+        self.allreduce.begin(self.flat[self.sent:self.ready])
         self.sent = self.ready
 
     def wait(self) -> None:
-        """Waits for all sums, which are then the layers' gradients: views of the buffer, or copies
-        on the device."""
+        """Waits for all sums, which are then the layers' gradients."""
         if self.ready > self.sent:
             self.send()
-        for request in self.requests:
-            request.Wait()
+        self.allreduce.wait()
         for layer, slices in self.parts.values():
             for key, part in slices.items():
-                p = layer.params[key]
-                summed = self.flat[part].reshape(p.shape)
-                if self.page_locked:
-                    on_device = module_of("cuda").empty(p.shape, summed.dtype)
-                    on_device.set(summed)
-                    layer.grads[key] = on_device
-                else:
-                    layer.grads[key] = to_device(summed, device_of(p))
+                layer.grads[key] = self.allreduce.take(self.flat[part], layer.params[key])
         self.ready = self.sent = 0
-        self.requests = []
-
-
-def buffer(size: int, dtype: np.dtype, device: str, on_gpu: bool) -> np.ndarray:
-    """size numbers: on the GPU, or on the processor, page-locked for copies of a GPU."""
-    if device != "cuda":
-        return np.empty(size, dtype)
-    cupy = module_of(device)  # raises if there is none
-    if on_gpu:
-        return cupy.empty(size, dtype)
-    import cupyx
-
-    return cupyx.empty_pinned(size, dtype)

@@ -1,119 +1,118 @@
-"""NCCL: NVIDIA's sums of arrays, from GPU to GPU, which pass by the processors' memory.
+"""Allreduce by NCCL, NVIDIA's library for messages between GPUs, as CuPy brings it.
 
-    kernels   dW, db of layer 3 | dW, db of layer 2 | dW, db of layer 1 |      | step
-                                ↓ event                                 ↓      ↑ the host waits
-    sums                        | bucket 1: Σ over the ranks |          | bucket 2: Σ … |
+MPI reads a buffer when the processor says so, which must first wait for the kernels that fill it.
+NCCL's sum is itself work of the GPU, queued on a stream like a kernel. It has a stream of its own,
+beside that of the kernels, and two events put the two in order. The processor waits for neither,
+and goes on to queue the layers below.
 
-A sum has a stream of its own. It begins after the kernels that were launched before it, which it
-knows by an event, and runs while those of the layers below compute; the processor waits for nothing
-but the end of the last sum. MPI brings the ranks together, and all that is not a gradient.
+    kernels   | backward of upper layers | of lower layers |              | step |
+                                         ↓ event: gradients are there     ↑ event: sums are there
+    sums                                 | of upper layers | of lower ones |
 
-CuPy brings NCCL if the library is installed. NCCL takes one rank a GPU.
-Source: NVIDIA, NCCL User Guide; https://docs.cupy.dev, cupy.cuda.nccl.
+NCCL refuses two ranks on one GPU. So it adds up only if each rank has a GPU of its own, of which
+all tell each other; else all of them take another way (resources.py).
+
+Source: NVIDIA, NCCL user guide (ncclCommInitRank, ncclAllReduce, CUDA stream semantics).
 """
 
 from __future__ import annotations
 
 import functools
-import os
+import time
 import warnings
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from ..ops import module_of
-from .mpi_ranks import MPIRanks
-from .resources import takes_gpu_arrays
+from .allreduce import GPUBuffer
+from .mpi_ranks import MPIRanks, wait
 
-SWITCH = "MINICNN_NCCL"  # 0: MPI sums the gradients of GPUs, too
+GPU = tuple[str, str]  # (host, PCI bus id)
+SWITCH = "MINICNN_NCCL"  # =0: gradients do not go through NCCL
+# That a rank on which NCCL has failed waits for the others, which NCCL may hold: it connects them.
+CONNECT_SECONDS = 60.0
 
 
-class NCCL:
-    """A communicator of all ranks, with the Iallreduce that GradientSums asks of MPI.
+class NCCLAllreduce(GPUBuffer):
+    """The sums on a stream of their own. communicator: cupy.cuda.nccl.NcclCommunicator.
 
-    Raises whatever NCCL raises if the ranks do not find each other; to be made by all at once.
+    stream: one that CUDA's default stream, on which the kernels are, does not wait for by itself.
+    sums: the event after the last sum of a step.
     """
 
-    def __init__(self, ranks: MPIRanks) -> None:
-        self.cupy = module_of("cuda")
-        self.library = library()
-        self.types = {"float32": self.library.NCCL_FLOAT32, "float64": self.library.NCCL_FLOAT64}
-        identity = ranks.from_first(self.library.get_unique_id)
-        with ranks.waiting():
-            self.communicator = self.library.NcclCommunicator(ranks.size, identity, ranks.rank)
-        self.stream = self.cupy.cuda.Stream(non_blocking=True)
+    def __init__(self, communicator: Any) -> None:
+        self.communicator = communicator
+        self.cuda = module_of("cuda").cuda
+        self.stream = self.cuda.Stream(non_blocking=True)
+        self.sums: Any = None
 
-    def Iallreduce(self, in_place: Any, bucket: Any, op: Any) -> RunningSum:  # noqa: N802
-        """Begins bucket ← Σ bucket over the ranks, in place, after the kernels that compute it.
-        bucket: (n,) on the GPU, float32 or float64."""
-        kernels = self.cupy.cuda.get_current_stream()
-        self.stream.wait_event(kernels.record())
-        self.communicator.allReduce(bucket.data.ptr, bucket.data.ptr, bucket.size,
-                                    self.types[bucket.dtype.name], self.library.NCCL_SUM,
-                                    self.stream.ptr)
-        return RunningSum(self.stream.record())
+    def begin(self, bucket: Any) -> None:
+        """Queues the sum of a bucket (n,), in place, behind what fills the bucket."""
+        nccl = nccl_module()
+        kind = {"float32": nccl.NCCL_FLOAT32, "float64": nccl.NCCL_FLOAT64}[bucket.dtype.name]
+        self.stream.wait_event(self.cuda.get_current_stream().record())
+        self.communicator.allReduce(bucket.data.ptr, bucket.data.ptr, bucket.size, kind,
+                                    nccl.NCCL_SUM, self.stream.ptr)
 
+    def progress(self) -> None:
+        """The GPU needs nobody for that."""
 
-class RunningSum:
-    """A sum under way, as MPI's requests: Test and Wait."""
+    def wait(self) -> None:
+        """Kernels that are queued from now on run once the sums are there."""
+        self.sums = self.stream.record()
+        self.cuda.get_current_stream().wait_event(self.sums)
 
-    def __init__(self, end: Any) -> None:
-        self.end = end  # an event
-
-    def Test(self) -> bool:  # noqa: N802
-        """Whether it has ended."""
-        return bool(self.end.done)
-
-    def Wait(self) -> None:  # noqa: N802
-        """Returns once it has ended. Meanwhile safety.py looks whether all ranks are there."""
-        self.end.synchronize()
+    def settle(self) -> None:
+        """The processor, too, waits for the sums."""
+        self.sums.synchronize()
 
 
-def communicator(ranks: MPIRanks, device: str) -> tuple[Any, bool]:
-    """Who sums gradients on this device, and whether it takes a GPU's arrays where they are: NCCL,
-    if every rank has it and a GPU of its own; otherwise MPI. All ranks ask at once, and get the
-    same answer."""
-    gpus = ranks.gather(gpu_for_nccl(device))
-    each_its_own = None not in gpus and len(set(gpus)) == len(gpus) > 1
-    nccl = nccl_of(ranks) if each_its_own else None
-    if nccl is not None:
-        return nccl, True
-    return ranks.comm, takes_gpu_arrays(ranks.comm)
-
-
-def gpu_for_nccl(device: str, environment: Mapping[str, str] = os.environ
-                 ) -> tuple[str, str] | None:
-    """(machine, GPU) of this rank; None if it computes on a processor or has no NCCL."""
-    if device != "cuda" or environment.get(SWITCH) == "0":
+def own_gpu(ranks: MPIRanks, device: str, environment: Mapping[str, str]) -> GPU | None:
+    """The GPU of this rank if NCCL can reach its arrays; None if they are elsewhere, if CuPy has no
+    NCCL, or if MINICNN_NCCL=0."""
+    if device != "cuda" or environment.get(SWITCH) == "0" or not nccl_module().available:
         return None
-    cupy = module_of(device)
-    if not library().available:
-        return None
-    from mpi4py import MPI
-
-    return MPI.Get_processor_name(), cupy.cuda.Device().pci_bus_id
+    return ranks.hosts[ranks.rank], module_of("cuda").cuda.Device().pci_bus_id
 
 
-def library() -> Any:
-    """CuPy's module of NCCL, which warns when it is imported if the library is not installed."""
+def nccl_module() -> Any:
+    """cupy.cuda.nccl; its `available` is False if NVIDIA's library is not installed."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return import_module("cupy.cuda.nccl")
+        warnings.simplefilter("ignore")  # of CuPy, if it is not
+        from cupy.cuda import nccl
+    return nccl
 
 
 @functools.cache
-def nccl_of(ranks: MPIRanks) -> NCCL | None:
-    """The communicator of these ranks, made once; None, on all of them, if one cannot make it."""
-    nccl, problem = None, ""
+def connect_gpus(ranks: MPIRanks, gpus: tuple[GPU, ...]) -> Any:
+    """NCCL's communicator of the ranks, whose GPUs are these, made by the first call, to which all
+    ranks come, and kept as long as the process lives: connecting takes longer than many sums. None
+    on all ranks if it fails on one; rank 0 then warns. If the others do not come back, this ends
+    them."""
+    communicator, problem = None, ""
     try:
-        nccl = NCCL(ranks)
-    except Exception as error:  # whatever the library finds wrong with the network or the driver
-        problem = f"{ranks.name}: {error}"
-    problems = [problem for problem in ranks.gather(problem) if problem]
+        unique_id = ranks.from_first(nccl_module().get_unique_id)
+        with ranks.waiting():
+            communicator = nccl_module().NcclCommunicator(ranks.size, unique_id, ranks.rank)
+    except Exception as error:  # whatever it is, the gradients can go another way
+        problem = f"{ranks.name}: {' '.join(str(error).split()).rstrip('.')}"
+    problems = gather_problems(ranks, problem)
     if not problems:
-        return nccl
+        return communicator
+    if communicator is not None:
+        communicator.abort()
     if ranks.is_first:
-        warnings.warn(f"NCCL: expected to connect the GPUs of {ranks.size} ranks, received from "
-                      f"{problems[0]}. MPI sums the gradients instead; {SWITCH}=0 asks for that.",
+        warnings.warn(f"nccl: expected to connect {ranks.size} GPUs, received on {problems[0]}. "
+                      f"The gradients go through MPI instead; {SWITCH}=0 does so without trying.",
                       stacklevel=2)
     return None
+
+
+def gather_problems(ranks: MPIRanks, problem: str) -> list[str]:
+    """The problems of all ranks, "" being none, in their order, for all of them."""
+    arrival = ranks.comm.Ibarrier()
+    with ranks.waiting():
+        if not wait(arrival, time.monotonic() + CONNECT_SECONDS if problem else None):
+            ranks.abort(1, f"minicnn: nccl: expected to connect {ranks.size} GPUs, received on "
+                           f"{problem}. Set {SWITCH}=0 for all ranks.")
+    return [other for other in ranks.gather(problem) if other]

@@ -1,4 +1,5 @@
-"""What a rank computes with: its share of the machine's cores, and a GPU of its own."""
+"""What a rank computes with: its share of the machine's cores, a GPU of its own, and the way in
+which its gradients are added to those of the others."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..ops.fast.threads import cgroup_cpu_limit, cores, share_cores
+from .allreduce import CudaAwareAllreduce, MPIAllreduce, PinnedAllreduce
 from .mpi_ranks import MPIRanks
+from .nccl import NCCLAllreduce, connect_gpus, own_gpu
 
 GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each GPU, if NVIDIA's driver is loaded
 CUDA_AWARE = "MINICNN_CUDA_AWARE_MPI"  # 1 or 0: whether MPI takes a GPU's arrays
@@ -35,6 +38,22 @@ def take_gpu(ranks: MPIRanks, environment: MutableMapping[str, str] = os.environ
         names = [str(number) for number in range(len(list(gpus.iterdir())))]
     if len(names) > 1:
         environment[VISIBLE] = names[ranks.local_rank % len(names)]
+
+
+def allreduce_for(ranks: MPIRanks, device: str, environment: Mapping[str, str] = os.environ
+                  ) -> MPIAllreduce | NCCLAllreduce:
+    """The way to add up gradients that are on `device`: NCCL if each rank has a GPU of its own and
+    all can use it, else MPI. All ranks must call it, whatever their device."""
+    gpus = ranks.gather(own_gpu(ranks, device, environment))
+    if None not in gpus and len(set(gpus)) == ranks.size:
+        communicator = connect_gpus(ranks, tuple(gpus))
+        if communicator is not None:
+            return NCCLAllreduce(communicator)
+    if device != "cuda":
+        return MPIAllreduce(ranks.comm)
+    if takes_gpu_arrays(ranks.comm, environment):
+        return CudaAwareAllreduce(ranks.comm)
+    return PinnedAllreduce(ranks.comm)
 
 
 def takes_gpu_arrays(comm: Any, environment: Mapping[str, str] = os.environ) -> bool:

@@ -13,6 +13,7 @@ from makers import random_batch, weights
 import minicnn as mc
 from minicnn import cli
 from minicnn.distributed import data_parallel, launch, resources
+from minicnn.distributed.allreduce import CudaAwareAllreduce, MPIAllreduce, PinnedAllreduce
 from minicnn.distributed.batch_share import BatchShare, WholeBatchGenerator, split_batches
 from minicnn.distributed.gradient_sums import GradientSums
 from minicnn.distributed.mpi_ranks import as_sent
@@ -151,7 +152,8 @@ def test_gradients_go_through_one_buffer_on_every_device(device, mpi_constants):
     alone = {(layer.name, key): mc.to_cpu(g).copy() for layer in model.layers
              for key, g in layer.grads.items()}
     twin = SumWithTwin()
-    sums = GradientSums(model.layers, twin, bucket_bytes=60)
+    way = PinnedAllreduce if device == "cuda" else MPIAllreduce
+    sums = GradientSums(model.layers, way(twin), bucket_bytes=60)
     done = []
     model.forward(mc.to_device(x, device), training=True)
     model.backward(mc.to_device(dy, device), False,
@@ -181,7 +183,7 @@ def test_an_mpi_that_takes_gpu_arrays_gets_them(mpi_constants):
         layer = model.layers[0]
         layer.grads.update(W=layer.params["W"] + 1, b=layer.params["b"] + 1)
         expected = 2 * mc.to_cpu(layer.grads["W"])
-        sums = GradientSums(model.layers, Sum(), takes_gpu_arrays=True)
+        sums = GradientSums(model.layers, CudaAwareAllreduce(Sum()))
         sums.start(layer)
         sums.wait()
         assert given == ["cuda"] and mc.ops.device_of(layer.grads["W"]) == "cuda"
@@ -213,7 +215,7 @@ def test_gradients_of_a_gpu_are_copied_straight_into_the_page_locked_buffer(
         layer = model.layers[0]
         layer.grads.update(W=layer.params["W"].T.copy().T + 1, b=layer.params["b"] + 1)
         expected = {key: 2 * mc.to_cpu(g) for key, g in layer.grads.items()}
-        sums = GradientSums(model.layers, Sum())
+        sums = GradientSums(model.layers, PinnedAllreduce(Sum()))
         with monkeypatch.context() as patch:
             patch.setattr(standin.ndarray, "get", noted)
             patch.setattr(sys.modules["cupy"].cuda, "get_current_stream", Stream)
@@ -228,11 +230,15 @@ def test_gradients_of_a_gpu_are_copied_straight_into_the_page_locked_buffer(
 class OneRank(Ranks):
     """As MPIRanks, of a single process: what is added up is the sum already."""
 
+    hosts = ["here"]
+    name = "rank 0 of 1 (here)"
+
     def __init__(self):
         self.comm = types.SimpleNamespace(
             Iallreduce=lambda in_place, buffer, op: types.SimpleNamespace(
                 Test=lambda: True, Wait=lambda: None),
             Bcast=lambda buffer: None,
+            Ibarrier=lambda: types.SimpleNamespace(Test=lambda: True),
             Get_info=lambda: types.SimpleNamespace(Get=lambda key: None))
 
     def waiting(self):
@@ -277,7 +283,7 @@ def test_whether_mpi_takes_gpu_arrays(kinds, environment, aware):
 def test_a_double_model_has_a_double_buffer(mpi_constants):
     model = mc.Sequential([mc.Dense(2)], (3,))
     model.layers[0].params = {k: p.astype(np.float64) for k, p in model.layers[0].params.items()}
-    assert GradientSums(model.layers, None).flat.dtype == np.float64
+    assert GradientSums(model.layers, MPIAllreduce(None)).flat.dtype == np.float64
 
 
 @pytest.mark.parametrize("affinities,share", [

@@ -1,275 +1,256 @@
-"""Sums of gradients by NCCL, on a stand-in for CuPy: which ranks use it, in which order things
-happen, and that two ranks of a real mpiexec then train as one process does. No GPU is needed, and
-none has been asked."""
+"""The gradients of GPUs are added up by NCCL, on the stand-in for CuPy: in the right order of work,
+and only where every rank can; otherwise all ranks take the same other way."""
 
 import contextlib
-import ctypes
 import json
 import sys
 import types
-from pathlib import Path
 
+import nccl_jobs
 import numpy as np
 import pytest
 import standin
-from makers import mpiexec, run_ranks
+import standin_nccl
+from makers import mpiexec, random_batch, run_ranks
 
 import minicnn as mc
-from minicnn.distributed import nccl
+from minicnn.distributed import data_parallel, nccl, resources
+from minicnn.distributed.allreduce import CudaAwareAllreduce, MPIAllreduce, PinnedAllreduce
 from minicnn.distributed.gradient_sums import GradientSums
 from minicnn.utils.ranks import Ranks
 
-events = []  # what the streams and the library were asked, in order
+RANKS = 2
 
 
-class Stream:
-    """cupy.cuda.Stream that notes what it is asked."""
-
-    def __init__(self, non_blocking=True, name="sums"):
-        assert non_blocking  # else it would wait for all kernels, and they for it
-        self.name, self.ptr = name, {"sums": 7, "kernels": 0}[name]
-
-    def record(self):
-        events.append(f"event in {self.name}")
-        return Event(self.name)
-
-    def wait_event(self, event):
-        events.append(f"{self.name} wait for {event.stream}")
-
-    def synchronize(self):
-        events.append(f"the host waits for {self.name}")
+@pytest.fixture
+def cuda():
+    """cupy.cuda of the stand-in."""
+    with standin.installed():
+        yield sys.modules["cupy"].cuda
 
 
-class Event:
-    done = False
-
-    def __init__(self, stream):
-        self.stream = stream
-
-    def synchronize(self):
-        events.append(f"the host waits for an event in {self.stream}")
+@pytest.fixture
+def twin(cuda, monkeypatch):
+    """A communicator of two ranks, the other of which has the same numbers."""
+    monkeypatch.setattr(standin_nccl.NcclCommunicator, "sum", lambda self, own: 2 * own)
+    return cuda.nccl.NcclCommunicator(1, bytes(128), 0)
 
 
-class Communicator:
-    """cupy.cuda.nccl.NcclCommunicator of two ranks, the other of which has the same numbers."""
+def two_layers():
+    """A network on the GPU, and a function that computes its gradients."""
+    model = mc.Sequential([mc.Dense(4), mc.Dense(2)], (3,)).to("cuda")
+    x, dy = random_batch(5, (3,))[0], np.ones((5, 2), np.float32)
 
-    def __init__(self, ndev, identity, rank):
-        assert (ndev, identity, rank) == (2, b"identity", 0)
+    def backward(layer_done=lambda layer: None):
+        model.forward(mc.to_device(x, "cuda"), training=True)
+        model.backward(mc.to_device(dy, "cuda"), False, layer_done)
 
-    def allReduce(self, sendbuf, recvbuf, count, datatype, op, stream):  # noqa: N802
-        assert sendbuf == recvbuf and (datatype, op, stream) == (7, 0, 7)
-        events.append(f"sum of {count}")
-        numbers = np.ctypeslib.as_array((ctypes.c_float * count).from_address(sendbuf))
-        numbers *= 2
-
-
-LIBRARY = types.SimpleNamespace(
-    available=True, NCCL_FLOAT32=7, NCCL_FLOAT64=8, NCCL_SUM=0, get_unique_id=lambda: b"identity",
-    NcclCommunicator=Communicator)
+    return model, backward
 
 
-class TwoRanks(Ranks):
-    """Rank 0 of two; the other one gives what `other` makes of this one's."""
+def gradients(model):
+    return {(layer.name, key): mc.to_cpu(g).copy() for layer in model.layers
+            for key, g in layer.grads.items()}
 
-    size = 2
-    name = "rank 0 of 2 (here)"
 
-    def __init__(self, other=lambda part: part):
-        self.other = other
+# The order of work
+
+
+def test_a_sum_is_under_way_while_the_lower_layers_are_computed(twin, monkeypatch):
+    """The processor waits neither for the gradients nor for their sums."""
+    model, backward = two_layers()
+    backward()
+    alone = gradients(model)
+    way = nccl.NCCLAllreduce(twin)
+    sums, sizes = GradientSums(model.layers, way, bucket_bytes=40), []
+    assert way.stream.non_blocking  # else the stream of the kernels would wait for each sum
+    for kind in (standin.Event, standin.Stream):
+        monkeypatch.setattr(kind, "synchronize", lambda self: pytest.fail("waited"))
+    for _ in range(2):  # the buffer is used again
+        backward(lambda layer: (sums.start(layer), sizes.append(list(twin.sizes))))
+        assert np.isnan(sums.flat.numbers).all()  # nobody has waited for these sums yet
+        sums.wait()
+        for (layer, key), g in alone.items():
+            assert mc.ops.device_of(model[layer].grads[key]) == "cuda"
+            np.testing.assert_array_equal(model[layer].grads[key].numbers, 2 * g)
+    # dense_1 has 8 + 2 numbers, dense 12 + 4.
+    assert sizes == [[10], [10, 16], [10, 16, 10], [10, 16, 10, 16]]
+
+
+def test_at_the_end_of_a_step_the_processor_waits_for_the_sums(twin, monkeypatch):
+    """As one that waits for the other ranks, so that it notices if one has left."""
+    events = []
+
+    class Waiting(OneRank):
+        @contextlib.contextmanager
+        def waiting(self):
+            events.append("waiting")
+            yield
+            events.append("waited")
+
+    class Step(mc.Callback):
+        def on_backward_end(self, state):
+            events.append("backward")
+
+        def on_batch_end(self, state):
+            events.append("step")
+
+    monkeypatch.setattr(data_parallel, "connect", Waiting)
+    monkeypatch.setattr(standin.Event, "synchronize", lambda self: events.append("sums"))
+    model, _ = two_layers()
+    mc.fit(model, (np.ones((4, 3), np.float32), np.ones((4, 2), np.float32)),
+           mc.losses.MeanSquaredError(), mc.optimizers.SGD(0.1), epochs=1, batch_size=4,
+           callbacks=[mc.distributed.DataParallel(), Step()])
+    after = events[events.index("backward"):]
+    assert after[:5] == ["backward", "waiting", "sums", "waited", "step"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("missing", ["before", "after", "none"])
+def test_the_stand_in_notices_a_sum_that_no_event_puts_in_order(twin, monkeypatch, missing, dtype):
+    """So that the tests above can fail."""
+    way = nccl.NCCLAllreduce(twin)
+    wait_event = standin.Stream.wait_event
+
+    def wait(self, event):
+        if self is not {"before": way.stream, "after": standin.DEFAULT}.get(missing):
+            wait_event(self, event)
+
+    monkeypatch.setattr(standin.Stream, "wait_event", wait)
+    buffer = way.buffer(3, np.dtype(dtype))
+    way.put(mc.to_device(np.array([1, 2, 3], dtype), "cuda"), buffer)
+    way.begin(buffer)
+    way.wait()
+    np.testing.assert_array_equal(mc.to_cpu(buffer),
+                                  [2, 4, 6] if missing == "none" else [np.nan] * 3)
+
+
+# Which way
+
+
+class OneRank(Ranks):
+    """As MPIRanks, of a single process."""
+
+    hosts = ["here"]
+    name = "rank 0 of 1 (here)"
+
+    def __init__(self, others=()):
+        self.others, self.size = others, 1 + len(others)
         self.comm = types.SimpleNamespace(
+            Bcast=lambda buffer: None, Ibarrier=lambda: types.SimpleNamespace(Test=lambda: True),
             Get_info=lambda: types.SimpleNamespace(Get=lambda key: None))
-
-    def gather(self, part):
-        return [part, self.other(part)]
 
     def waiting(self):
         return contextlib.nullcontext()
 
+    def gather(self, part):
+        return [part, *self.others]
 
-@pytest.fixture
-def cuda(monkeypatch):
-    """The device "cuda" on the stand-in, with NCCL and GPU 1 of this machine."""
-    events.clear()
-    mpi = types.SimpleNamespace(IN_PLACE="in place", SUM="sum",
-                                Get_processor_name=lambda: "here")
-    monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=mpi))
-    nccl.nccl_of.cache_clear()
-    with standin.use_device(standin.NAME) as device:
-        gpu = sys.modules["cupy"].cuda
-        monkeypatch.setitem(sys.modules, "cupy.cuda.nccl", LIBRARY)
-        monkeypatch.setattr(gpu, "Device", lambda: types.SimpleNamespace(pci_bus_id="0000:01"))
-        monkeypatch.setattr(gpu, "Stream", Stream)
-        monkeypatch.setattr(gpu, "get_current_stream", lambda: Stream(name="kernels"))
-        yield device
-    nccl.nccl_of.cache_clear()
+    def gather_numbers(self, numbers):
+        return numbers[None].astype(float)
 
 
-def other_gpu(part):
-    """Of a rank on this machine, on another GPU; what else it gives is the same."""
-    return ("here", "0000:02") if isinstance(part, tuple) else part
+OWN = ("here", standin.Device.pci_bus_id)
+OTHER = ("here", "0000:02:00.0")
 
 
-# Which ranks use it
+@pytest.mark.parametrize("others,device,environment,way", [
+    ([], "cuda", {}, nccl.NCCLAllreduce),
+    ([OTHER], "cuda", {}, nccl.NCCLAllreduce),
+    ([("there", OWN[1])], "cuda", {}, nccl.NCCLAllreduce),  # of another machine
+    ([OTHER, OTHER], "cuda", {}, PinnedAllreduce),
+    ([OWN], "cuda", {}, PinnedAllreduce),
+    ([None], "cuda", {}, PinnedAllreduce),  # it has no NCCL
+    ([OTHER], "cuda", {"MINICNN_NCCL": "1"}, nccl.NCCLAllreduce),
+    ([OTHER], "cuda", {"MINICNN_NCCL": "0"}, PinnedAllreduce),
+    ([OWN], "cuda", {"MINICNN_CUDA_AWARE_MPI": "1"}, CudaAwareAllreduce),
+    ([OTHER], "cuda", {"MINICNN_CUDA_AWARE_MPI": "1"}, nccl.NCCLAllreduce),
+    ([None], "cpu", {}, MPIAllreduce), ([OTHER], "cuda-sim", {}, MPIAllreduce)])
+def test_nccl_needs_a_gpu_for_each_rank(cuda, monkeypatch, others, device, environment, way):
+    monkeypatch.setattr(resources, "connect_gpus", lambda ranks, gpus: "communicator")
+    assert type(resources.allreduce_for(OneRank(others), device, environment)) is way
 
 
-@pytest.mark.parametrize("other", [other_gpu, lambda part: ("there", "0000:01")
-                                   if isinstance(part, tuple) else part])
-def test_ranks_with_a_gpu_each_use_it(cuda, other):
-    comm, in_place = nccl.communicator(TwoRanks(other), cuda)
-    assert isinstance(comm, nccl.NCCL) and in_place
+def test_a_cupy_without_nvidias_library_is_passed_over_silently(cuda, monkeypatch):
+    monkeypatch.setattr(cuda.nccl, "available", False)
+    assert type(resources.allreduce_for(OneRank(), "cuda", {})) is PinnedAllreduce
 
 
-def test_the_communicator_is_made_once(cuda):
-    ranks = TwoRanks(other_gpu)
-    assert nccl.communicator(ranks, cuda)[0] is nccl.communicator(ranks, cuda)[0]
-
-
-def same_gpu(part):
-    return part
-
-
-def has_none(part):
-    return None if isinstance(part, tuple) else part
-
-
-@pytest.mark.parametrize("other", [same_gpu, has_none])
-def test_ranks_that_share_a_gpu_or_lack_the_library_leave_it_to_mpi(cuda, other):
-    ranks = TwoRanks(other)
-    assert nccl.communicator(ranks, cuda) == (ranks.comm, False)
-
-
-def test_on_a_processor_mpi_sums(cuda):
-    ranks = TwoRanks(other_gpu)
-    assert nccl.communicator(ranks, "cpu") == (ranks.comm, False)
-    assert nccl.gpu_for_nccl("cuda-sim") is None
-
-
-def test_it_can_be_switched_off_and_needs_the_library(cuda, monkeypatch):
-    assert nccl.gpu_for_nccl(cuda, {}) == ("here", "0000:01")
-    assert nccl.gpu_for_nccl(cuda, {"MINICNN_NCCL": "0"}) is None
-    monkeypatch.setattr(LIBRARY, "available", False)  # as CuPy's without libnccl
-    assert nccl.gpu_for_nccl(cuda, {}) is None
-
-
-@pytest.mark.parametrize("whose", ["own", "of another rank"])
-def test_a_connection_that_fails_on_a_rank_is_said_and_mpi_sums(cuda, whose, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("NCCL_ERROR_SYSTEM_ERROR: unhandled system error")
-
-    def other(part):
-        return "rank 1 of 2 (there): no network" if part == "" else other_gpu(part)
-    if whose == "own":
-        monkeypatch.setattr(LIBRARY, "NcclCommunicator", fail)
-    ranks = TwoRanks(other_gpu if whose == "own" else other)
-    with pytest.warns(UserWarning, match="NCCL: expected to connect the GPUs of 2 ranks, received "
-                      "from rank . of 2 .*MPI sums the gradients instead; MINICNN_NCCL=0"):
-        assert nccl.communicator(ranks, cuda) == (ranks.comm, False)
-
-
-# In which order
-
-
-def test_a_sum_follows_the_kernels_and_the_host_waits_for_nothing_but_its_end(cuda):
-    model = mc.Sequential([mc.Dense(3), mc.Dense(2)], (3,)).to(cuda)
-    for layer in model.layers:
-        layer.grads.update({key: p + 1 for key, p in layer.params.items()})
-    expected = {(layer.name, key): 2 * mc.to_cpu(g) for layer in model.layers
-                for key, g in layer.grads.items()}
-    comm, in_place = nccl.communicator(TwoRanks(other_gpu), cuda)
-    sums = GradientSums(model.layers, comm, bucket_bytes=1, takes_gpu_arrays=in_place)
-    for layer in reversed(model.layers):
-        sums.start(layer)
-        events.append(f"{layer.name} is done")
-    sums.wait()
-    one_sum = ["event in kernels", "sums wait for kernels", "sum of {}", "event in sums"]
-    assert events == [
-        *(line.format(8) for line in one_sum), "dense_1 is done",
-        *(line.format(12) for line in one_sum), "dense is done",
-        "the host waits for an event in sums", "the host waits for an event in sums"]
-    for layer in model.layers:
-        for key, g in layer.grads.items():
-            assert mc.ops.device_of(g) == "cuda"
-            np.testing.assert_array_equal(mc.to_cpu(g), expected[layer.name, key])
-
-
-def test_a_sum_says_whether_it_has_ended():
-    end = Event("sums")
-    assert nccl.RunningSum(end).Test() is False
-    end.done = True
-    assert nccl.RunningSum(end).Test() is True
-
-
-def test_the_true_cupy_says_whether_it_has_the_library_and_nothing_else(recwarn, monkeypatch):
-    pytest.importorskip("cupy", reason="there is no CuPy for macOS")
+def test_the_true_cupy_is_asked_without_a_warning(monkeypatch):
+    """It warns when it is first asked for a library that is not installed."""
+    cupy = pytest.importorskip("cupy", reason="there is no CuPy for macOS")
     monkeypatch.delitem(sys.modules, "cupy.cuda.nccl", raising=False)
-    library = nccl.library()
-    assert library.available in (True, False) and not recwarn.list
-    names = ("NCCL_FLOAT32", "NCCL_FLOAT64", "NCCL_SUM", "get_unique_id", "NcclCommunicator")
-    assert all(hasattr(library, name) for name in names) == library.available
+    monkeypatch.delattr(cupy.cuda, "nccl", raising=False)
+    assert nccl.nccl_module().available in (True, False)
 
 
-# Two ranks
+def test_ranks_that_nccl_holds_are_ended_by_the_one_on_which_it_has_failed(monkeypatch):
+    """They wait in NCCL for a rank that does not come."""
+    ranks, said, here = OneRank(), [], iter([False, False, False])  # an error, if asked for ever
+    ranks.comm.Ibarrier = lambda: types.SimpleNamespace(Test=lambda: next(here))
 
-SCRIPT = """
-import ctypes, json, sys, types
-sys.path[:0] = [{tests!r}]
-import numpy as np
-import standin
-import minicnn as mc
-from minicnn.distributed import nccl
+    def abort(status, text):
+        said.append((status, text))
+        raise SystemExit(status)
 
-sums = []
-
-
-def train(device, *callbacks):
-    rng = np.random.default_rng(0)
-    data = rng.normal(size=(12, 6, 6, 2)).astype(np.float32), np.arange(12) % 3
-    model = mc.Sequential([mc.Conv2D(4, 3), mc.ReLU(), mc.Flatten(), mc.Dense(3), mc.Softmax()],
-                          (6, 6, 2), seed=1).to(device)
-    mc.fit(model, data, mc.losses.CategoricalCrossEntropy(), mc.optimizers.SGD(0.1), epochs=3,
-           batch_size=6, callbacks=callbacks)
-    return np.concatenate([mc.to_cpu(p).ravel() for layer in model.layers
-                           for p in layer.params.values()])
+    ranks.abort = abort
+    monkeypatch.setattr(nccl, "CONNECT_SECONDS", 0.0)
+    with pytest.raises(SystemExit):
+        nccl.gather_problems(ranks, "rank 0 of 2 (here): no memory")
+    assert said == [(1, "minicnn: nccl: expected to connect 1 GPUs, received on rank 0 of 2 "
+                        "(here): no memory. Set MINICNN_NCCL=0 for all ranks.")]
 
 
-alone = train("cpu")
-ranks = mc.distributed.connect()
-from mpi4py import MPI
+# Two ranks of a real mpiexec
 
 
-class Communicator:
-    def __init__(self, ndev, identity, rank):
-        assert identity == b"4711"
-        self.comm = MPI.COMM_WORLD.Dup()
-        assert (ndev, rank) == (self.comm.size, self.comm.rank)
-
-    def allReduce(self, sendbuf, recvbuf, count, datatype, op, stream):
-        numbers = np.ctypeslib.as_array((ctypes.c_float * count).from_address(sendbuf))
-        self.comm.Allreduce(MPI.IN_PLACE, numbers, MPI.SUM)
-        sums.append(count)
-
-
-with standin.use_device(standin.NAME) as device:
-    gpu = sys.modules["cupy"].cuda
-    sys.modules["cupy.cuda.nccl"] = types.SimpleNamespace(
-        available=True, NCCL_FLOAT32=7, NCCL_FLOAT64=8, NCCL_SUM=0,
-        get_unique_id=lambda: b"4711" if ranks.rank == 0 else sys.exit("not on rank 0"),
-        NcclCommunicator=Communicator)
-    gpu.Device = lambda: types.SimpleNamespace(pci_bus_id=str(ranks.rank))
-    together = train(device, mc.distributed.DataParallel())
-bits = ranks.gather(together.tobytes())
-if ranks.is_first:
-    print(json.dumps({{"error": float(np.abs(together - alone).max()), "sums": sums,
-                      "size": len(together), "same": len(set(bits)) == 1}}))
-"""
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """[(arrays, facts) of each rank]."""
+    if mpiexec() is None:
+        pytest.skip("no mpiexec, or no mpi4py")
+    folder = tmp_path_factory.mktemp("nccl")
+    code, out, errors = run_ranks(RANKS, nccl_jobs.__file__, folder)
+    assert code == 0 and out == "", errors
+    return [(dict(np.load(folder / f"{rank}.npz")),
+             json.loads((folder / f"{rank}.json").read_text())) for rank in range(RANKS)]
 
 
-@pytest.mark.skipif(mpiexec() is None, reason="no mpiexec, or no mpi4py")
-def test_two_ranks_train_as_one_process_does(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tests=str(Path(standin.__file__).parent)))
-    code, out, errors = run_ranks(2, script)
-    assert code == 0, errors
-    result = json.loads(out)
-    assert result["sums"] == [result["size"]] * 6  # one for each step: all of it is one bucket
-    assert result["same"] and result["error"] < 1e-5
+def test_whatever_the_way_the_weights_are_those_of_a_single_process(cuda, runs):
+    dtypes = {case: np.float32 if case == "float32" else np.float64 for case in runs[0][1]["ways"]}
+    expected = {dtype: nccl_jobs.trained(dtype) for dtype in (np.float32, np.float64)}
+    for case, dtype in dtypes.items():
+        tolerance = 1e-5 if dtype == np.float32 else 1e-10
+        for name, value in expected[dtype].items():
+            for arrays, _ in runs:
+                np.testing.assert_allclose(arrays[f"{case}:{name}"], value, tolerance, tolerance,
+                                           err_msg=f"{case}, {name}")
+                np.testing.assert_array_equal(arrays[f"{case}:{name}"],
+                                              runs[0][0][f"{case}:{name}"])
+
+
+def test_all_ranks_take_the_same_way(runs):
+    """NCCL, unless two ranks share a GPU, or one cannot or may not."""
+    for _, facts in runs:
+        ways = facts["ways"]
+        assert {case for case, way in ways.items() if way == "NCCLAllreduce"} == {"float64",
+                                                                                  "float32"}
+        assert set(ways.values()) == {"NCCLAllreduce", "PinnedAllreduce"} and len(ways) == 7
+
+
+def test_the_ranks_begin_the_same_sums_in_the_same_order_and_connect_once(runs):
+    steps = 2 * 2 * 3  # of two trainings, in two epochs of three batches
+    for _, facts in runs:
+        assert facts["sizes"] == [211, 60] * steps  # the Dense layers; BN's and the convolution's
+        assert facts["communicators"] == 1
+
+
+def test_a_failure_of_nccl_is_told_once_by_the_first_rank(runs):
+    for rank, (_, facts) in enumerate(runs):
+        told = {case: said for case, said in facts["warnings"].items() if said}
+        assert told.keys() == ({"failed on rank 1", "no unique id"} if rank == 0 else set())
+        for said, failed in zip(told.values(), (1, 0), strict=False):
+            assert len(said) == 1 and said[0].count(". ") == 1
+            for words in (f"on rank {failed} of 2 (", "NCCL_ERROR_INVALID_USAGE", "MINICNN_NCCL=0"):
+                assert words in said[0]
+    assert [facts["aborted"] for _, facts in runs] == [[False, True], [False, False]]
