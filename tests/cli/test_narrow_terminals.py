@@ -58,9 +58,10 @@ def test_compare(language, columns, folder):
     assert sum("p = " in line or "p =" in line for line in lines) >= 3
 
 
-@WIDTHS
-@pytest.mark.parametrize("rule", ["0.3", "youden"])
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language, rule, columns", [
+    ("en", "0.3", 80), ("en", "youden", 80), ("fr", "0.3", 80), ("fr", "youden", 80),
+    ("fr", "youden", 100), *(pytest.param(*more, 100, marks=pytest.mark.full) for more in (
+        ("en", "0.3"), ("en", "youden"), ("fr", "0.3")))])
 def test_evaluate(language, rule, columns, folder):
     lines = lines_of(columns, folder, "evaluate", "m.h5", "photos", "--threshold", rule,
                      "--output", "--lang", language)
@@ -72,10 +73,14 @@ def test_evaluate(language, rule, columns, folder):
 @WIDTHS
 @pytest.mark.parametrize("words", [
     ["data", "photos"], ["look"], ["look", "grad-cam", "m.h5", "photos/altocumulus/0.png"],
-    ["look", "occlusion", "vgg16", "photos/altocumulus/0.png"], ["predict", "m.h5", "photos"]],
-    ids=lambda words: "-".join(words[:2]).replace("/", "-"))
+    ["predict", "m.h5", "photos"]], ids=lambda words: "-".join(words[:2]).replace("/", "-"))
 def test_data_look_and_predict(words, columns, folder):
     assert lines_of(columns, folder, *words, code=2 * (words[0] == "predict"))
+
+
+@pytest.mark.parametrize("columns", [80, pytest.param(100, marks=pytest.mark.full)])
+def test_a_look_that_takes_its_time(columns, folder):
+    assert lines_of(columns, folder, "look", "occlusion", "vgg16", "photos/altocumulus/0.png")
 
 
 @WIDTHS

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from makers.terminals import COMMAND as MINICNN
-from makers.terminals import command_in_terminal
+from makers.terminals import UNDRAWN, command_in_terminal
 
 from minicnn import cli
 
@@ -92,7 +92,7 @@ def test_in_tmux_of_80_columns_no_line_is_broken_within_a_word(tmp_path):
         return subprocess.run(["tmux", "-L", server, *words], capture_output=True, text=True,
                               check=True).stdout
 
-    command = f"{shlex.join([*COMMAND, *QUICK])}; echo finished $?; sleep 60"
+    command = f"{shlex.join([*UNDRAWN, 'train', *QUICK])}; echo finished $?; sleep 60"
     variables = [f"{key}={value}" for key, value in os.environ.items() if key == "PYTHONPATH"]
     tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "-c", str(tmp_path),
          "env", *variables, "PYTHONUTF8=1", "sh", "-c", command)
@@ -120,9 +120,9 @@ def test_in_tmux_of_80_columns_no_line_is_broken_within_a_word(tmp_path):
 def long_comparison(tmp_path):
     """A process whose answer is printed, and which compares now."""
     process = subprocess.Popen(
-        [*MINICNN[:2], "import minicnn.cli.train as t; "
+        [*UNDRAWN[:2], "import minicnn.cli.train as t; "
          "t.comparable_training = lambda *_, **__: (32, 5000); "
-         + MINICNN[2], "train", *QUICK, "--output", "run"],
+         + UNDRAWN[2], "train", *QUICK, "--output", "run"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     for line in process.stdout:

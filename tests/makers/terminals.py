@@ -10,6 +10,10 @@ import termios
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'minicnn'; from minicnn.cli import main"
            "; sys.exit(main())"]
+# For what looks at the screen alone: figures are files without pixels, as drawing takes longer than
+# all else.
+UNDRAWN = [*COMMAND[:2], "from minicnn.plotting import drawing; drawing.png = lambda figure: b''; "
+           + COMMAND[2]]
 
 
 class Screen:
@@ -42,12 +46,12 @@ class Screen:
         return [row.rstrip() for row in self.rows if row.strip()]
 
 
-def command_in_terminal(columns, folder, *words, **environment):
+def command_in_terminal(columns, folder, *words, command=UNDRAWN, **environment):
     """(exit status, Screen) of `minicnn WORDS…` in a pseudo-terminal of that width."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     variables = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    process = subprocess.Popen([*COMMAND, *map(str, words)], stdin=slave, stdout=slave,
+    process = subprocess.Popen([*command, *map(str, words)], stdin=slave, stdout=slave,
                                stderr=slave, cwd=folder,
                                env={**variables, "PYTHONUTF8": "1", **environment})
     os.close(slave)

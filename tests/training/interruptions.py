@@ -22,14 +22,25 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-CLI = """
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLI = f"""
+import sys
+sys.path.append({str(Path(__file__).parent)!r})
+""" + """
 import os, pkgutil, resource, signal, sys
 import minicnn.training.callbacks.checkpoint as c
 from minicnn.cli import main
+from minicnn.plotting import drawing
 
 c.MIN_SECONDS = c.MIN_TIMES = 0
-place, left, limit = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
+place, left, limit, drawn = sys.argv.pop(1), *(int(sys.argv.pop(1)) for _ in range(3))
+if not drawn:
+    from interruptions import undrawn
+    drawing.png = undrawn
 if place:
     def dying(*args, **options):
         global left
@@ -75,13 +86,26 @@ PLACES = {  # what a run with these options does: the call of which function
 }
 
 
-def start(arguments: list[str], place: str = "", call: int = 0, limit: int = -1
-          ) -> subprocess.Popen:
+def undrawn(figure: Figure) -> bytes:
+    """What a figure shows, its texts, lines and pictures, without its pixels: these take longer
+    than a short training."""
+    from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Text
+
+    return b"".join([
+        *(text.get_text().encode() for text in figure.findobj(Text)),
+        *(line.get_xydata().tobytes() for line in figure.findobj(Line2D)),
+        *(image.get_array().tobytes() for image in figure.findobj(AxesImage))])
+
+
+def start(arguments: list[str], place: str = "", call: int = 0, limit: int = -1,
+          drawn: bool = True) -> subprocess.Popen:
     """A life of a run. place, call: the function in whose so many-th call it is killed, or with
-    limit the disk is full: no file becomes larger."""
-    return subprocess.Popen([sys.executable, "-c", CLI, place, str(call), str(limit), "train",
-                             *arguments], text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT)
+    limit the disk is full: no file becomes larger. drawn: whether figures have pixels."""
+    return subprocess.Popen([sys.executable, "-c", CLI, place, str(call), str(limit),
+                             str(int(drawn)), "train", *arguments], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def life_of(folder: Path, options: list[str]) -> list[str]:
@@ -108,10 +132,10 @@ def content(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def undisturbed(home: Path, options: list[str]) -> tuple[Path, float]:
+def undisturbed(home: Path, options: list[str], drawn: bool = True) -> tuple[Path, float]:
     """The run that nobody interrupts, and its seconds from the first line on."""
     folder = home / "undisturbed"
-    process = start([*options, "--output", str(folder)])
+    process = start([*options, "--output", str(folder)], drawn=drawn)
     process.stdout.readline()
     began = time.monotonic()
     said = process.communicate()[0]
@@ -139,13 +163,14 @@ def kill_until_done(folder: Path, options: list[str], seconds: float, dice: rand
         return kills
 
 
-def kill_everywhere(folder: Path, options: list[str], places: Iterable[str] = PLACES) -> None:
+def kill_everywhere(folder: Path, options: list[str], places: Iterable[str] = PLACES,
+                    drawn: bool = True) -> None:
     """A run that is killed at each of these PLACES, one life each, and then ends."""
     for what, (place, call) in ((name, PLACES[name]) for name in places):
-        process = start(life_of(folder, options), place, call)
+        process = start(life_of(folder, options), place, call, drawn=drawn)
         said = process.communicate()[0]
         assert process.returncode == -9, f"{what}: not killed. {said}"
-    process = start(life_of(folder, options))
+    process = start(life_of(folder, options), drawn=drawn)
     said = process.communicate()[0]
     assert process.returncode == 0, said
 

@@ -1,5 +1,7 @@
 """`minicnn train` that is killed, stopped or whose disk is full, in processes of its own: --resume
-goes on, and all its files are in the end those of a run that nobody interrupted."""
+goes on, and all its files are in the end those of a run that nobody interrupted. Figures have
+pixels where it is killed at random instants, or the disk is full; with --full wherever it is
+killed."""
 
 import os
 import random
@@ -8,10 +10,11 @@ import signal
 
 import interruptions
 import pytest
-from interruptions import content, start, undisturbed
+from interruptions import content, start, undisturbed, undrawn
 from makers import before_saving, clothes, write_dataset
 
 from minicnn import cli
+from minicnn.plotting import drawing
 from minicnn.training import Checkpoint, label_check
 from minicnn.utils.files import lock_folder
 
@@ -19,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("checkpoint_every_step")
 
 
 def minicnn(*words):
-    return cli.main(["train", *map(str, words)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "png", undrawn)
+        return cli.main(["train", *map(str, words)])
 
 
 QUICK = ("--size", 32, "--epochs", 3, "--per-class", 4, "--batch-size", 4, "--cut",
@@ -44,9 +49,9 @@ def test_killed_wherever_it_is_it_ends_with_the_same_files(tmp_path, full):
     """With --full once in each of its stages, twelve times in all; otherwise in four of them. Once
     it is while it goes on after a kill."""
     options = interruptions.EVERYWHERE.split()
-    expected, _ = undisturbed(tmp_path, options)
+    expected, _ = undisturbed(tmp_path, options, drawn=full)
     places = interruptions.PLACES if full else IN_SHORT
-    interruptions.kill_everywhere(tmp_path / "killed", options, places)
+    interruptions.kill_everywhere(tmp_path / "killed", options, places, drawn=full)
     assert content(tmp_path / "killed") == content(expected)
     assert set(content(expected)) >= {"model.h5", "last.h5", "history.csv", "lr.png"}
 
@@ -234,7 +239,7 @@ def test_features_that_the_disk_cannot_take_are_refused_with_a_sentence(tmp_path
 
 def test_two_runs_at_once_have_a_folder_each_and_the_same_files(whole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    both = [start([*map(str, QUICK)]) for _ in range(2)]
+    both = [start([*map(str, QUICK)], drawn=False) for _ in range(2)]
     assert [process.communicate() and process.returncode for process in both] == [0, 0]
     one, other = sorted((tmp_path / "runs").iterdir())
     changed = content(one)
@@ -242,7 +247,8 @@ def test_two_runs_at_once_have_a_folder_each_and_the_same_files(whole, tmp_path,
 
 
 def test_one_folder_is_for_one_run_at_a_time(tmp_path, monkeypatch, capfd):
-    both = [start([*map(str, QUICK), "--output", str(tmp_path / "run")]) for _ in range(2)]
+    both = [start([*map(str, QUICK), "--output", str(tmp_path / "run")], drawn=False)
+            for _ in range(2)]
     said = [process.communicate()[0] for process in both]
     assert sorted(process.returncode for process in both) == [0, 2], said
     assert any("Nothing is overwritten" in text for text in said)
