@@ -203,9 +203,11 @@ def device(request, monkeypatch):
 @pytest.fixture(autouse=True)
 def blank_pictures(request, monkeypatch):
     """Tests of commands meet figures as files: their pixels, half of the time of a short training,
-    are white, unless @pytest.mark.pictures says that the test looks at them. (Figures have tests of
-    their own, in plotting/, report/ and visualize/.)"""
-    if request.path.parent.name == "cli" and not request.node.get_closest_marker("pictures"):
+    are white, unless @pytest.mark.pictures says that the test looks at them, or with --full.
+    (Figures have tests of their own, in plotting/, report/ and visualize/; what fixtures of a
+    module make is drawn.)"""
+    looks = request.config.getoption("full") or request.node.get_closest_marker("pictures")
+    if request.path.parent.name == "cli" and not looks:
         monkeypatch.setattr(drawing, "png", blank_png)
 
 

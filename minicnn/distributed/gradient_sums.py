@@ -13,9 +13,9 @@ is another matter (allreduce.py).
     buffer   | dW, db | dW, db | dW, db |   dW, db   |  dW, db  |
     buckets  |    summing …             | summing …  | computing
 
-Every rank gets the same bits, since each bucket is added up in an order that depends on the number
-of ranks and its size only; so all make the same step. Weights are sent once, those of rank 0 to
-all before the first step.
+Every rank gets the same bits, so all make the same step. MPI adds a bucket up in an order that
+depends on the number of ranks and its size only; NCCL's depends on how the GPUs are connected, too.
+Weights are sent once, those of rank 0 to all before the first step.
 
 Source: Li et al. 2020, PyTorch Distributed: experiences on accelerating data parallel training.
 """

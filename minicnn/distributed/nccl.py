@@ -40,8 +40,8 @@ class NCCLAllreduce(GPUBuffer):
     sums: the event after the last sum of a step.
     """
 
-    def __init__(self, communicator: Any) -> None:
-        self.communicator = communicator
+    def __init__(self, communicator: Any, ranks: MPIRanks) -> None:
+        self.communicator, self.ranks = communicator, ranks
         self.cuda = module_of("cuda").cuda
         self.stream = self.cuda.Stream(non_blocking=True)
         self.sums: Any = None
@@ -51,8 +51,9 @@ class NCCLAllreduce(GPUBuffer):
         nccl = nccl_module()
         kind = {"float32": nccl.NCCL_FLOAT32, "float64": nccl.NCCL_FLOAT64}[bucket.dtype.name]
         self.stream.wait_event(self.cuda.get_current_stream().record())
-        self.communicator.allReduce(bucket.data.ptr, bucket.data.ptr, bucket.size, kind,
-                                    nccl.NCCL_SUM, self.stream.ptr)
+        with self.ranks.waiting():  # the first call may connect the GPUs
+            self.communicator.allReduce(bucket.data.ptr, bucket.data.ptr, bucket.size, kind,
+                                        nccl.NCCL_SUM, self.stream.ptr)
 
     def progress(self) -> None:
         """The GPU needs nobody for that."""

@@ -48,7 +48,7 @@ def allreduce_for(ranks: MPIRanks, device: str, environment: Mapping[str, str] =
     if None not in gpus and len(set(gpus)) == ranks.size:
         communicator = connect_gpus(ranks, tuple(gpus))
         if communicator is not None:
-            return NCCLAllreduce(communicator)
+            return NCCLAllreduce(communicator, ranks)
     if device != "cuda":
         return MPIAllreduce(ranks.comm)
     if takes_gpu_arrays(ranks.comm, environment):

@@ -4,12 +4,11 @@ Layers, losses and optimizers ask here for the operations they are made of:
 
     y = ops_for(x).conv2d(x, W, b, window, relu=True)
 
-Four backends compute the same: `reference` (NumPy, one formula per line: the one to read), `fast`
-(the same in blocks and on all cores), `native` (fast, with kernels/*.cu compiled for the processor)
-and `cuda` (kernels/*.cu on a GPU, or in the simulator). The array decides which: CuPy's and
+Four backends compute what operations.py lists: `reference` (NumPy, one formula per line: the one to
+read), `fast` (the same in blocks and on all cores), `native` (fast, with kernels/*.cu compiled for
+the processor) and `cuda` (kernels/*.cu on a GPU, or simulated). The array decides which: CuPy's and
 simulated ones get `cuda`, NumPy's `native` where there is a C++ compiler, otherwise `fast`; unless
-MINICNN_BACKEND=reference at the start, or `with use("reference"): …`, says otherwise. operations.py
-lists what a backend has to offer, and precision.py how precisely a GPU multiplies.
+MINICNN_BACKEND=reference at the start, or `with use("reference"): …`, says otherwise.
 
 The type of an array tells where it lives, not a flag: "cpu" (NumPy), "cuda" (CuPy), "cuda-sim" (our
 kernels on the processor). `xp = array_module(x)` is the module that computes with x, NumPy or CuPy,
@@ -58,17 +57,18 @@ def ops_for(*arrays: np.ndarray) -> Operations:
     if device != "cpu" and backend == "reference":
         raise ArgumentError(f"ops: expected NumPy arrays for the reference backend, received one "
                             f"on {device}. Move it with to_cpu, or leave out MINICNN_BACKEND.")
-    if device == "cpu" and backend in (AUTOMATIC, "native"):
-        backend = _native_or_fast(backend)
+    if device == "cpu" and backend != "reference":
+        backend = _prepared(backend)
     name = f"{__name__}.{backend if device == 'cpu' else 'cuda'}"
     return cast("Operations", sys.modules.get(name) or import_module(name))
 
 
 @cache
-def _native_or_fast(backend: str) -> str:
-    """"native"; if the choice is automatic and no compiler works, "fast". Prepared: tuning.py."""
+def _prepared(name: str) -> str:
+    """"native" or "fast", compiled and measured (tuning.py); automatic: native if it compiles."""
     native = import_module(".native.library", __name__)
-    name = "native" if native.is_available(required=backend == "native") else "fast"
+    if name != "fast":
+        name = "native" if native.is_available(required=name == "native") else "fast"
     import_module(".tuning", __name__).constants(name)
     return name
 
@@ -81,7 +81,7 @@ def use(backend: str) -> Iterator[None]:
         raise ArgumentError(f"ops.use: expected one of {', '.join(BACKENDS)}, received "
                             f"{backend!r}. Arrays on a GPU choose their backend themselves.")
     if backend == "native":
-        _native_or_fast(backend)
+        _prepared(backend)
     token = _chosen.set(backend)
     try:
         yield

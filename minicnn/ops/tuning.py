@@ -2,11 +2,12 @@
 
 Rules select the algorithm of a convolution from its sizes (ops/fast/conv.py, ops/native/conv.py).
 From how many channels or tiles on one algorithm is faster than another they cannot know: that
-depends on the processor's caches and registers. So the first computation on a machine measures it,
-in about a second, at sizes on both sides of the usual limits (probes.py of the backend). What comes
-out is kept in the cache folder, for this processor, this number of threads and this code: later
-runs select the same algorithms, and so compute the same numbers to the last bit. MINICNN_TUNING=0
-takes the usual constants instead and measures nothing.
+depends on the processor's caches and registers. So the first process that computes on a machine
+measures it, in about a second, at sizes on both sides of the usual limits (probes.py of the
+backend). What comes out is kept in the cache folder, for this processor, this number of threads and
+this code: later runs select the same algorithms, and so compute the same numbers to the last bit.
+To measure anew, delete the folder `tuning` there. MINICNN_TUNING=0 takes the usual constants
+instead and measures nothing.
 
 Whatever is selected, results differ by rounding alone: by about 1e-5 of the largest number in
 float32, the error of Winograd's algorithm (ops/winograd.py).
@@ -18,9 +19,11 @@ import dataclasses
 import json
 import os
 import statistics
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
@@ -31,14 +34,14 @@ import numpy as np
 from ..utils.cache import cache_folder
 from ..utils.language import gettext as _
 from ..utils.live_line import LiveLine
-from .compiler import cache_key, made_aside
+from .compiler import cache_key
 from .kernel_files import KERNELS
 from .processor import processor_identity
 
 Value = TypeVar("Value", int, float)
 
 MARGIN = 1.1  # another constant than the usual one must be faster by a tenth: less may be chance
-ROUNDS = 7    # of measurements in turn, of which the median counts
+ROUNDS = 7    # of measurements in turn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +63,29 @@ class Constants:
 
 
 USUAL = Constants()
-_measured: dict[str, Constants] = {}  # of each backend, in this process
+_measured: dict[tuple[str, int], Constants] = {}  # by backend and threads, in this process
+_one_at_a_time = threading.RLock()
 _given: ContextVar[Constants | None] = ContextVar("minicnn_constants", default=None)
 
 
 def constants(backend: str) -> Constants:
-    """Those that "fast" or "native" goes by on this machine; the first call ever measures them."""
+    """Those that "fast" or "native" goes by on this machine; the first call ever measures them.
+
+    A worker of parallel_map, whose neighbours compute meanwhile, measures nothing: until the thread
+    that shares the work has asked, it goes by the usual ones.
+    """
     if given := _given.get():
         return given
-    if backend not in _measured:
-        _measured[backend] = read_or_measure(backend)
-    return _measured[backend]
+    from .fast.threads import is_worker, num_threads  # ops/fast imports this module
+
+    key = backend, num_threads()
+    if key not in _measured:
+        if is_worker():
+            return USUAL
+        with _one_at_a_time:
+            if key not in _measured:
+                _measured[key] = read_or_measure(backend)
+    return _measured[key]
 
 
 @contextmanager
@@ -86,8 +101,8 @@ def use_constants(given: Constants) -> Iterator[None]:
 def read_or_measure(backend: str) -> Constants:
     """From the cache folder; measured if nothing is there, or nothing that can be read.
 
-    The usual ones if they cannot be kept there: every run would measure anew, and two runs might
-    differ in their last digits.
+    The usual ones as long as they cannot be kept there: every run would measure anew, and two runs
+    might differ in their last digits.
     """
     if os.environ.get("MINICNN_TUNING") == "0":
         return USUAL
@@ -95,24 +110,38 @@ def read_or_measure(backend: str) -> Constants:
     if cached := read_constants(path):
         return cached
     try:
-        with made_aside(path) as made:
-            measured = measure(backend)
-            first = read_constants(path) or measured  # another process may have been faster
-            made.write_text(json.dumps(dataclasses.asdict(first), indent=1), "utf-8")
-        return first
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            return keep(measure(backend), Path(folder, path.name), path)
     except OSError:
         return USUAL
 
 
-def key_of(backend: str) -> str:
-    """A name for the processor, the number of threads, NumPy and the code that is measured."""
-    from .fast.threads import num_threads  # which ops/fast imports with this module
+def keep(measured: Constants, made: Path, path: Path) -> Constants:
+    """Writes them to `made`, and links that as `path`; what is kept there: the constants of the
+    process that was first, if several have measured at once."""
+    made.write_text(json.dumps(dataclasses.asdict(measured), indent=1), "utf-8")
+    if read_constants(path) is None:
+        path.unlink(missing_ok=True)  # a damaged one
+    with suppress(FileExistsError):
+        os.link(made, path)
+    return read_constants(path) or measured
 
-    folders = [Path(__file__).with_name(name) for name in {"fast", backend}]
-    files = [Path(__file__), *(file for folder in folders for file in folder.glob("*.py"))]
+
+def key_of(backend: str) -> str:
+    """A name for the processor, the number of threads, NumPy, its BLAS, the compiler and the code
+    that is measured."""
+    from .fast.threads import blas_libraries, num_threads  # ops/fast imports this module
+
+    ops = Path(__file__).parent
+    files = [file for folder in {ops, ops / "fast", ops / backend} for file in folder.glob("*.py")]
+    blas = [f"{library.internal_api} {library.version}"
+            for library in blas_libraries().lib_controllers]
+    compiled_by: tuple[str, ...] = ()
     if backend == "native":
         files += [*KERNELS.glob("*.h"), *KERNELS.glob("*.cpp"), *KERNELS.glob("*.cu")]
-    return cache_key(processor_identity(), str(num_threads()), np.__version__,
+        compiled_by = import_module(".native.library", __package__).compiler_identity()
+    return cache_key(processor_identity(), str(num_threads()), np.__version__, *blas, *compiled_by,
                      *(file.read_text("utf-8") for file in sorted(files)))
 
 
@@ -160,10 +189,12 @@ def break_even(sizes: Sequence[Value], speedup: Callable[[Value], float], usual:
 
 
 def speedup(run: Callable[[], object], other: Callable[[], object]) -> float:
-    """Time of `other` / time of `run`: the median over ROUNDS measurements in turn, after a call of
-    each that is not counted."""
+    """Time of `other` / time of `run` over ROUNDS measurements in turn, after a call of each that
+    is not counted: the quartile that is nearer to 1, or 1 if it lies between the two. So where
+    something else uses the processor, and the measurements scatter, the usual constants stay."""
     run(), other()
-    return statistics.median(seconds(other) / seconds(run) for _ in range(ROUNDS))
+    low, _, high = statistics.quantiles(seconds(other) / seconds(run) for _ in range(ROUNDS))
+    return low if low > 1 else min(high, 1.0)
 
 
 def seconds(run: Callable[[], object]) -> float:

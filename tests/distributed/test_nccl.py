@@ -61,7 +61,7 @@ def test_a_sum_is_under_way_while_the_lower_layers_are_computed(twin, monkeypatc
     model, backward = two_layers()
     backward()
     alone = gradients(model)
-    way = nccl.NCCLAllreduce(twin)
+    way = nccl.NCCLAllreduce(twin, OneRank([]))
     sums, sizes = GradientSums(model.layers, way, bucket_bytes=40), []
     assert way.stream.non_blocking  # else the stream of the kernels would wait for each sum
     for kind in (standin.Event, standin.Stream):
@@ -109,7 +109,7 @@ def test_at_the_end_of_a_step_the_processor_waits_for_the_sums(twin, monkeypatch
 @pytest.mark.parametrize("missing", ["before", "after", "none"])
 def test_the_stand_in_notices_a_sum_that_no_event_puts_in_order(twin, monkeypatch, missing, dtype):
     """So that the tests above can fail."""
-    way = nccl.NCCLAllreduce(twin)
+    way = nccl.NCCLAllreduce(twin, OneRank([]))
     wait_event = standin.Stream.wait_event
 
     def wait(self, event):

@@ -29,8 +29,9 @@ def select_algorithm(N: int, C: int, F: int, window: Window) -> str:
     if window.kernel == (1, 1):
         return "implicit_gemm"
     measured = constants("fast")
-    return "winograd" if winograd.pays_off(N, C, F, window, measured.over_im2col, measured.saving
-                                           ) else "im2col"
+    if winograd.pays_off(N, C, F, window, measured.over_im2col, measured.saving):
+        return "winograd"
+    return "im2col"
 
 
 def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bool = False

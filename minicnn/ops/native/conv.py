@@ -7,6 +7,7 @@ import numpy as np
 
 from ..algorithms import forced_algorithm, input_gradient_window
 from ..fast import conv as fast
+from ..tuning import constants, use_constants
 from ..window import Window
 from ..winograd import can_pool
 from . import direct, winograd
@@ -24,7 +25,8 @@ def conv2d(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window, relu: bo
         return conv2d_winograd(x, W, b, window, relu)
     if algorithm == "direct":
         return direct.conv2d_direct(x, W, b, window, relu)
-    return fast.conv2d(x, W, b, window, relu)
+    with use_constants(constants("native")):  # with fast's own its Winograd might overrule im2col
+        return fast.conv2d(x, W, b, window, relu)
 
 
 def conv2d_max_pool(x: np.ndarray, W: np.ndarray, b: np.ndarray, window: Window,
@@ -61,7 +63,8 @@ def conv2d_input_grad(dz: np.ndarray, W: np.ndarray, input_shape: tuple[int, ...
             return input_grad_winograd(dz, W, gradient_window)
         if algorithm == "direct":
             return direct.conv2d_direct(dz, rotate_kernels(W), None, gradient_window)
-    return fast.conv2d_input_grad(dz, W, input_shape, window)
+    with use_constants(constants("native")):
+        return fast.conv2d_input_grad(dz, W, input_shape, window)
 
 
 def by_kernels(x: np.ndarray, W_shape: tuple[int, ...], other: np.ndarray, window: Window

@@ -30,9 +30,15 @@ def measured_constants() -> Constants:
                                USUAL.over_direct),
         saving=break_even(tuple(SIDES), partial(saving_speedup, conv2d_winograd, conv2d_im2col, 64),
                           USUAL.saving),
-        block_tiles=next((tiles for tiles in BLOCKS if block_speedup(tiles) > MARGIN),
-                         USUAL.block_tiles),
+        block_tiles=fastest_block(),
         few_tiles=break_even(FEW_TILES, few_tiles_speedup, USUAL.few_tiles))
+
+
+def fastest_block() -> int:
+    """The number of tiles, the usual one unless another is faster by MARGIN."""
+    speedups = {tiles: block_speedup(tiles) for tiles in BLOCKS}
+    best = max(speedups, key=lambda tiles: speedups[tiles])
+    return best if speedups[best] > MARGIN else USUAL.block_tiles
 
 
 def block_speedup(tiles: int) -> float:
