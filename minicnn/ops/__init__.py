@@ -66,8 +66,8 @@ def ops_for(*arrays: np.ndarray) -> Operations:
 @cache
 def _prepared(name: str) -> str:
     """"native" or "fast", compiled and measured (tuning.py); automatic: native if it compiles."""
-    native = import_module(".native.library", __name__)
     if name != "fast":
+        native = import_module(".native.library", __name__)
         name = "native" if native.is_available(required=name == "native") else "fast"
     import_module(".tuning", __name__).constants(name)
     return name

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
@@ -64,7 +64,7 @@ class Constants:
 
 USUAL = Constants()
 _measured: dict[tuple[str, int], Constants] = {}  # by backend and threads, in this process
-_one_at_a_time = threading.RLock()
+_one_at_a_time = threading.Lock()
 _given: ContextVar[Constants | None] = ContextVar("minicnn_constants", default=None)
 
 
@@ -86,6 +86,15 @@ def constants(backend: str) -> Constants:
             if key not in _measured:
                 _measured[key] = read_or_measure(backend)
     return _measured[key]
+
+
+def _renew_lock() -> None:
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a thread of the parent may hold the lock
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager
@@ -123,8 +132,12 @@ def keep(measured: Constants, made: Path, path: Path) -> Constants:
     made.write_text(json.dumps(dataclasses.asdict(measured), indent=1), "utf-8")
     if read_constants(path) is None:
         path.unlink(missing_ok=True)  # a damaged one
-    with suppress(FileExistsError):
+    try:
         os.link(made, path)
+    except FileExistsError:  # another process was first
+        pass
+    except OSError:  # a file system without links
+        made.replace(path)
     return read_constants(path) or measured
 
 

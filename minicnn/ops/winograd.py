@@ -34,9 +34,10 @@ def pays_off(N: int, C: int, F: int, window: Window, min_channels: int = 32,
     """Whether it is faster for N images, C channels and F filters, of 3×3 kernels with strides 1.
 
     It is if there are at least min_channels channels and filters (fewer make slow products), and if
-    the definition takes at least min_saving times as many multiplications. Per channel and filter
-    the definition takes 9 for each output; Winograd takes 36 for each tile of 4×4 outputs, and
-    transforming the kernels costs about as much as 32 more tiles.
+    the definition takes at least min_saving times as many multiplications (the defaults are a
+    GPU's; a processor's are measured, ops/tuning.py). Per channel and filter the definition takes 9
+    for each output; Winograd takes 36 for each tile of 4×4 outputs, and transforming the kernels
+    costs about as much as 32 more tiles.
     """
     if window.kernel != (3, 3) or window.strides != (1, 1) or min(C, F) < min_channels:
         return False

@@ -248,6 +248,31 @@ def test_of_processes_that_measure_at_once_all_take_what_the_first_one_kept(monk
     assert set(answers.values()) == {read_constants(file)} and len(answers) == 4
 
 
+def test_a_file_system_without_links_keeps_them_too(measurements, monkeypatch):
+    """Otherwise each process would measure, and none would have anything of it."""
+    def link(*_):
+        raise PermissionError(1, "Operation not permitted")
+    monkeypatch.setattr(os, "link", link)
+    assert constants("native") == OTHERS
+    new_process(monkeypatch)
+    assert constants("native") == OTHERS and measurements == ["native"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_child_that_is_forked_while_a_thread_measures_does_not_wait_for_it(measurements):
+    with tuning._one_at_a_time:
+        child = os.fork()
+        if not child:
+            os._exit(constants("native") != OTHERS)
+    deadline = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if ended[0] == 0:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
+
+
 def test_a_disk_that_is_full_leaves_the_usual_constants(measurements, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
